@@ -1,0 +1,19 @@
+"""Recall and latency of every implementation on every dataset.
+
+    pytest benchmarks/                                     what is installed, on small data
+    pytest benchmarks/ --impl hnswlib --impl 'faiss-*'     some of it
+    pytest benchmarks/ --dataset my_vectors.hdf5           your own data
+    pytest benchmarks/ --submission my_index.py            your own index
+    pytest benchmarks/ --modal                             in the cloud, all at once
+
+Copy this file: ``case`` is one implementation with one setting on one dataset, and
+``ann_benchmark(case)`` measures it.
+"""
+
+import pytest
+
+
+@pytest.mark.ann(k=10)
+def test_search(ann_benchmark, case):
+    measured = ann_benchmark(case)
+    assert measured.recall > 0.1, "far below what any approximate index should reach"

@@ -1,0 +1,127 @@
+"""From what an implementation returned to an array of ids that may be scored.
+
+An answer is a flat list, tuple or integer array of row numbers of ``train``. Lazy things
+(generators, iterators) are refused: their work would fall outside the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal.errors import InvalidResultError
+
+
+def describe(answer: Any) -> str:
+    """Say what an answer is, in words for an error message."""
+    if isinstance(answer, np.ndarray):
+        return f"an array of shape {answer.shape} and dtype {answer.dtype}"
+    if isinstance(answer, (list, tuple)):
+        inner = sorted({type(item).__name__ for item in answer[:100]})
+        return f"a {type(answer).__name__} of {', '.join(inner) or 'nothing'}"
+    return f"a {type(answer).__name__}"
+
+
+def unusable(answer: Any, where: str = "query") -> InvalidResultError:
+    """The error for an answer that is not a flat sequence of integers."""
+    return InvalidResultError(
+        f"{where} returned {describe(answer)}; expected a flat list or integer array of row "
+        "numbers of the training data (int, not float; not nested; not a generator)"
+    )
+
+
+def stack(
+    answers: Sequence[Any], k: int, where: str = "query"
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Turn one answer per query into ids int64 (n, k), padded with -1, and counts int64 (n,).
+
+    Longer answers are cut to k; their count tells. Used outside every timed window.
+
+    Raises:
+        InvalidResultError: an answer is not a flat sequence of integers.
+    """
+    if all(type(answer) is np.ndarray for answer in answers) or all(
+        type(answer) in (list, tuple) and len(answer) == k for answer in answers
+    ):
+        try:
+            whole = np.asarray(answers)
+        except (TypeError, ValueError, OverflowError):
+            whole = np.empty(0)
+        if whole.ndim == 2 and whole.dtype.kind in "iu" and whole.shape[1] == k:
+            return whole.astype(np.int64), np.full(len(whole), k, np.int64)
+    ids = np.full((len(answers), k), -1, np.int64)
+    counts = np.zeros(len(answers), np.int64)
+    for row, answer in enumerate(answers):
+        flat = _flat(answer, where)
+        counts[row] = len(flat)
+        ids[row, : min(len(flat), k)] = flat[:k]
+    return ids, counts
+
+
+def _flat(answer: Any, where: str) -> NDArray[np.int64]:
+    if not isinstance(answer, (list, tuple, np.ndarray)):
+        raise unusable(answer, where)
+    try:
+        flat = np.asarray(answer) if len(answer) else np.empty(0, np.int64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise unusable(answer, where) from error
+    if flat.ndim != 1 or flat.dtype.kind not in "iu":
+        raise unusable(answer, where)
+    return flat.astype(np.int64)
+
+
+def check(
+    ids: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    *,
+    k: int,
+    n_train: int,
+    short_answers: bool = False,
+    where: str = "query",
+) -> int:
+    """Refuse answers that are not k distinct row numbers; say which query was first.
+
+    Args:
+        ids: int64 (n, k), padded with -1; changed in place where padding is allowed.
+        counts: int64 (n,), the number of ids each answer had.
+        short_answers: fewer ids, and negative ones as padding, count as misses.
+
+    Returns:
+        How many answers were shorter than k.
+
+    Raises:
+        InvalidResultError.
+    """
+    given = np.arange(ids.shape[1])[None, :] < counts[:, None]
+    if short_answers:
+        given &= ids >= 0
+        ids[~given] = -1
+    short = given.sum(axis=1) < k
+    _refuse(counts > k, f"{where} returned {{count}} ids for query {{row}}, expected {k}", counts)
+    if not short_answers:
+        _refuse(short, f"{where} returned {{count}} ids for query {{row}}, expected {k}", counts)
+    outside = given & ((ids < 0) | (ids >= n_train))
+    if outside.any():
+        row, column = np.argwhere(outside)[0]
+        raise InvalidResultError(
+            f"{where} returned id {ids[row, column]} for query {row}; ids are row numbers of "
+            f"the training data, 0 to {n_train - 1}"
+        )
+    ordered = np.sort(ids, axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    if twice.any():
+        row, column = np.argwhere(twice)[0]
+        raise InvalidResultError(
+            f"{where} returned id {ordered[row, column]} twice for query {row}; "
+            f"{k} different ids are expected"
+        )
+    return int(short.sum())
+
+
+def _refuse(bad: NDArray[np.bool_], text: str, counts: NDArray[np.int64]) -> None:
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InvalidResultError(text.format(row=row, count=int(counts[row])))

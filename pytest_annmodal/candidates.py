@@ -1,0 +1,184 @@
+"""Which rows may be among a query's k nearest: inexact keys with a bound on their error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating]
+Float32s = npt.NDArray[np.float32]
+Float64s = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
+
+TILE_ROWS = 4096
+_ROUNDING = float(np.finfo(np.float32).eps)  # twice the unit roundoff: a bound with room
+
+
+def tiles(train: Floats) -> Iterator[Floats]:
+    for start in range(0, len(train), TILE_ROWS):
+        yield train[start : start + TILE_ROWS]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """How vectors become operands of an sgemm that gives keys, smaller for nearer.
+
+    key(q, x) = square * |x|^2 - slope * (q . x), less the bound on its rounding error
+    gamma * (square * |x|^2 + slope * |q| |x|). Both terms ride in two extra columns, so that
+    the product itself is the LOWER bound of the key.
+    """
+
+    metric: str
+    slope: float
+    square: float
+    gamma: float
+    origin: Float64s
+    scale: float
+
+    @classmethod
+    def of(cls, train: Floats, queries: Floats, metric: str) -> Space:
+        sample = np.asarray(train[:: max(1, len(train) // TILE_ROWS)], dtype=np.float64)
+        # Euclidean distance does not change when everything moves; cancellation does.
+        moves = metric == "euclidean"
+        origin = sample.mean(axis=0) if moves else np.zeros(train.shape[1])
+        parts = (train, queries) if len(queries) else (train,)
+        largest = max(max(float(part.max()), -float(part.min())) for part in parts)
+        # A power of two, so that scaling itself is exact and no square overflows float32.
+        scale = 1.0 if largest == 0 else 2.0 ** -np.ceil(np.log2(largest))
+        return cls(
+            metric=metric,
+            slope=2.0 if moves else 1.0,
+            square=1.0 if moves else 0.0,
+            gamma=_ROUNDING * (train.shape[1] + 8),
+            origin=origin,
+            scale=float(scale),
+        )
+
+    def place(self, vectors: Floats) -> tuple[Float32s, Float32s]:
+        """Vectors moved, scaled and (angular) normalised, float32 (n, d), and norms (n,)."""
+        if self.metric == "angular":
+            return _normalised(vectors, self.scale)
+        if self.metric == "euclidean":
+            placed = vectors - self.origin.astype(vectors.dtype)
+            placed *= vectors.dtype.type(self.scale)
+        else:
+            placed = vectors * vectors.dtype.type(self.scale)
+        narrow = np.asarray(placed, dtype=np.float32)
+        return narrow, np.sqrt(np.einsum("ij,ij->i", narrow, narrow))
+
+    def train_operand(self, rows: Floats) -> tuple[Float32s, Float32s]:
+        """Float32 (n, d + 2) and the norms (n,)."""
+        placed, norms = self.place(rows)
+        squares = norms**2 * np.float32(self.square * (1.0 - self.gamma))
+        return np.column_stack((placed, squares, norms)), norms
+
+    def query_operand(self, queries: Floats) -> tuple[Float32s, Float32s]:
+        """Float32 (m, d + 2) and the norms (m,)."""
+        placed, norms = self.place(queries)
+        bounds = np.float32(-self.gamma * self.slope) * norms
+        columns = (np.float32(-self.slope) * placed, np.ones_like(norms), bounds)
+        return np.column_stack(columns), norms
+
+    def width(self, query_norms: Float32s, train_norms: Float32s) -> Float32s:
+        """Upper minus lower bound of a key."""
+        error = (
+            self.square * (train_norms**2 + query_norms**2) + self.slope * query_norms * train_norms
+        )
+        return np.asarray(2.0 * self.gamma * error + 1e-30, dtype=np.float32)
+
+
+def _normalised(vectors: Floats, scale: float) -> tuple[Float32s, Float32s]:
+    placed = np.asarray(vectors * vectors.dtype.type(scale), dtype=np.float32)
+    squares = np.einsum("ij,ij->i", placed, placed)
+    tiny = np.flatnonzero(squares < 1e-25)
+    if tiny.size:  # zero, or so short beside the others that its square underflows
+        wide = np.asarray(vectors[tiny], dtype=np.float64)
+        norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+        placed[tiny] = np.divide(
+            wide, norms[:, None], out=np.zeros_like(wide), where=norms[:, None] > 0
+        )
+        squares[tiny] = norms > 0
+    lengths = np.sqrt(squares)
+    placed *= np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)[:, None]
+    return placed, (lengths > 0).astype(np.float32)
+
+
+class Pool:
+    """For each query the rows that may still be among its k nearest.
+
+    Attributes:
+        keep: most candidates a query may have after shrinking; with more it is ``crowded``.
+        limits: float32 (m,): a row whose lower key is above it cannot be a neighbour.
+    """
+
+    def __init__(self, space: Space, query_norms: Float32s, k: int) -> None:
+        n_queries = len(query_norms)
+        self.space, self.query_norms, self.k = space, query_norms, k
+        self.keep = 2 * k + 64
+        self.room = self.keep + k + 64
+        self.keys = np.full((n_queries, self.room), np.inf, dtype=np.float32)
+        self.ids = np.zeros((n_queries, self.room), dtype=np.int64)
+        self.counts = np.zeros(n_queries, dtype=np.int64)
+        self.limits = np.full(n_queries, np.inf, dtype=np.float32)
+        self.crowded = np.zeros(n_queries, dtype=np.bool_)
+
+    def offer(self, keys: Float32s, first: int, start: int, train_norms: Float32s) -> None:
+        """Take what matters of a tile's keys, float32 (block, tile)."""
+        block = slice(first, first + len(keys))
+        hits, per_row = self._hits(keys, block)
+        if not hits.size:
+            return
+        if (per_row > self.room - self.counts[block]).any():
+            self._make_room(keys, first, per_row, start, train_norms)
+            hits, per_row = self._hits(keys, block)
+        rows, columns = np.divmod(hits, keys.shape[1])
+        ranks = np.arange(len(hits)) - (np.cumsum(per_row) - per_row)[rows]
+        slots = self.counts[first + rows] + ranks
+        self.keys[first + rows, slots] = keys.reshape(-1)[hits]
+        self.ids[first + rows, slots] = start + columns
+        self.counts[block] += per_row
+
+    def _hits(self, keys: Float32s, block: slice) -> tuple[Ids, Ids]:
+        """Flat positions of the keys within their query's limit, and how many per query."""
+        hits = np.flatnonzero(keys <= self.limits[block, None])
+        edges = np.searchsorted(hits, np.arange(len(keys) + 1) * keys.shape[1])
+        return hits, np.diff(edges)
+
+    def _make_room(
+        self, keys: Float32s, first: int, per_row: Ids, start: int, train_norms: Float32s
+    ) -> None:
+        """Tighten the limits of the queries whose hits do not fit beside what they hold."""
+        over = np.flatnonzero(per_row > self.room - self.counts[first : first + len(keys)])
+        self.shrink(first + over, train_norms)
+        if keys.shape[1] <= self.k:
+            return
+        longest = train_norms[start : start + keys.shape[1]].max()
+        kth = np.partition(keys[over], self.k - 1, axis=1)[:, self.k - 1]
+        kth += self.space.width(self.query_norms[first + over], longest)
+        self.limits[first + over] = np.minimum(self.limits[first + over], kth)
+        found = np.count_nonzero(keys[over] <= self.limits[first + over, None], axis=1)
+        self._give_up(first + over[found > self.room - self.counts[first + over]])
+
+    def _give_up(self, rows: Ids) -> None:
+        self.crowded[rows] = True
+        self.limits[rows] = -np.inf
+
+    def shrink(self, rows: Ids, train_norms: Float32s) -> None:
+        """Drop what cannot be among the k nearest of the given queries and tighten limits."""
+        keys, ids = self.keys[rows], self.ids[rows]
+        upper = keys + self.space.width(self.query_norms[rows, None], train_norms[ids])
+        kth = np.partition(upper, self.k - 1, axis=1)[:, self.k - 1]
+        self.limits[rows] = np.minimum(self.limits[rows], kth)
+        kept = keys <= self.limits[rows, None]
+        kept &= np.arange(self.room) < self.counts[rows, None]
+        counts = np.count_nonzero(kept, axis=1)
+        where, columns = np.nonzero(kept)
+        slots = np.arange(len(where)) - (np.cumsum(counts) - counts)[where]
+        self.keys[rows] = np.inf
+        self.keys[rows[where], slots] = keys[where, columns]
+        self.ids[rows[where], slots] = ids[where, columns]
+        self.counts[rows] = counts
+        self._give_up(rows[counts > self.keep])

@@ -1,0 +1,95 @@
+"""The Settings that the options of ``options.py`` make, checked once.
+
+The command line wins over the environment (``ANNMODAL_NAME``), which wins over the ini file
+(``annmodal_name``), which wins over the default. This module is imported by every pytest run
+on the machine, so it imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.options import OPTIONS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the options say, checked once; field names are those of :data:`OPTIONS`."""
+
+    impl: tuple[str, ...] = ()
+    dataset: tuple[str, ...] = ()
+    submission: tuple[str, ...] = ()
+    implementations: tuple[str, ...] = ()
+    k: int = 10
+    rounds: int = 3
+    max_search_s: float = 60.0
+    queries: int | None = None
+    threads: int = 1
+    clock: str = "auto"
+    timeout_s: float = 3600.0
+    memory_mb: int | None = None
+    subset: int | None = None
+    download: bool = False
+    download_only: bool = False
+    volume_dir: str | None = None
+    base_url: tuple[str, ...] = ()
+    modal: bool = False
+    rootdir: Path = Path()
+
+    @classmethod
+    def resolve(
+        cls,
+        *,
+        cli: Callable[[str], Any],
+        ini: Callable[[str], str],
+        environ: Mapping[str, str],
+        rootdir: Path = Path(),
+    ) -> Settings:
+        """Settings from the command line, the environment and the ini file.
+
+        Args:
+            cli: option name → value, or None if it was not given.
+            ini: ini key → text, empty if it was not given.
+
+        Raises:
+            ConfigurationError: a value that cannot be used, or a bad combination.
+        """
+        values: dict[str, Any] = {"rootdir": rootdir}
+        known = {field.name for field in fields(cls)}
+        for option in OPTIONS:
+            assert option.name in known, option.name
+            value = option.from_cli(cli(option.name))
+            for source, text in (
+                (option.env, environ.get(option.env, "")),
+                (option.ini, ini(option.ini)),
+            ):
+                if not value and text:
+                    value = option.parse(text, source)
+            if not value:
+                value = option.default
+            values[option.name] = tuple(value or ()) if option.many else value
+        settings = cls(**values)
+        settings._refuse_bad_combinations()
+        return settings
+
+    def _refuse_bad_combinations(self) -> None:
+        local_only = {"--ann-volume-dir": self.volume_dir, "--download": self.download}
+        for flag, value in local_only.items():
+            if self.modal and value:
+                raise ConfigurationError(
+                    f"{flag} is for local runs and --modal was given too. Leave out one of them; "
+                    "with --modal, datasets are downloaded into the cloud volume by themselves."
+                )
+        if self.download and self.download_only:
+            raise ConfigurationError("--download and --download-only: choose one of them")
+
+
+def nearest_names(name: str, names: Iterable[str]) -> str:
+    """``; did you mean 'x' or 'y'?`` or an empty string."""
+    close = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""

@@ -1,0 +1,82 @@
+"""Call a class that may or may not take a metric, and refuse arguments it does not know.
+
+Worker side; stdlib only.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pytest_annmodal.errors import BuildError
+
+METRIC_WORDS = {"metric", "distance", "distance_metric", "metric_name", "space", "similarity"}
+
+
+def construct(
+    factory: Callable[..., Any], metric: str, args: list[Any], kwargs: dict[str, Any]
+) -> Any:
+    """Call ``Class(metric, *args, **kwargs)``, without ``metric`` if it takes none.
+
+    Raises:
+        BuildError: it does not take these arguments. What its own code raises is passed on.
+    """
+    positional, keywords = _with_metric(factory, metric, args, kwargs)
+    check_call(factory, positional, keywords, getattr(factory, "__name__", str(factory)))
+    return factory(*positional, **keywords)
+
+
+def _with_metric(
+    factory: Callable[..., Any], metric: str, args: list[Any], kwargs: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Where ``metric`` goes among the arguments.
+
+    First, if the first parameter is called so or has no default; by keyword, if a later one
+    is called ``metric`` or any keyword is taken; nowhere otherwise.
+    """
+    try:
+        parameters = list(inspect.signature(factory).parameters.values())
+    except (TypeError, ValueError):  # a class from C says nothing of its parameters
+        return [metric, *args], kwargs
+    first = parameters[0] if parameters else None
+    if first is not None and first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
+        required = first.default is first.empty and first.name not in kwargs
+        if first.name in METRIC_WORDS or (required and not args):
+            return [metric, *args], kwargs
+    if first is not None and first.kind is first.VAR_POSITIONAL:
+        return [metric, *args], kwargs
+    if any(p.name == "metric" or p.kind is p.VAR_KEYWORD for p in parameters):
+        return args, {"metric": metric, **kwargs}
+    return args, kwargs
+
+
+def check_call(
+    function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any], name: str
+) -> None:
+    """Refuse arguments that ``function`` cannot take, in words that name them."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise BuildError(
+            f"{name}{signature} cannot be called with {words(args, kwargs)}: {error}"
+        ) from None
+
+
+def words(args: Any, kwargs: Mapping[str, Any]) -> str:
+    parts = [repr(value) for value in args]
+    parts += [f"{name}={value!r}" for name, value in kwargs.items()]
+    return f"({', '.join(parts)})"
+
+
+def substitute(value: Any, known: Mapping[str, Any]) -> Any:
+    """Replace ann-benchmarks' placeholders, however deep they are."""
+    if isinstance(value, Mapping):
+        return {key: substitute(item, known) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [substitute(item, known) for item in value]
+    return known.get(value, value) if isinstance(value, str) else value

@@ -1,0 +1,62 @@
+"""Bytes that survive a crash: flushed to the disk, and never half there under a final name."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+
+def sync_file(path: Path) -> None:
+    """Flush a file's bytes to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_directory(path: Path) -> None:
+    """Flush a directory's names to the disk, where its file system can do that."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+def publish(source: Path, target: Path) -> None:
+    """Move a finished file to its final name in one step, flushed.
+
+    ``source`` may be on another file system; it is then copied beside ``target`` first.
+    """
+    sync_file(source)
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        near = target.with_name(f".{target.name}.{os.getpid()}.incoming")
+        try:
+            shutil.copyfile(source, near)
+            sync_file(near)
+            near.replace(target)
+        finally:
+            near.unlink(missing_ok=True)
+        source.unlink()
+    sync_directory(target.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a small file's content in one step, flushed."""
+    near = path.with_name(f".{path.name}.{os.getpid()}.incoming")
+    try:
+        near.write_text(text, encoding="utf-8")
+        sync_file(near)
+        near.replace(path)
+    finally:
+        near.unlink(missing_ok=True)

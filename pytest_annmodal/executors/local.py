@@ -1,0 +1,89 @@
+"""Jobs on this machine, one at a time, so that nothing else is measured against them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from pytest_annmodal.errors import AnnModalError
+from pytest_annmodal.model import Dataset, Job
+from pytest_annmodal.outcome import Failure, Outcome
+from pytest_annmodal.volume import LocalVolume, OnProgress, resolve
+
+Bar = Callable[[Dataset], AbstractContextManager[OnProgress | None]]
+
+
+class LocalExecutor:
+    """Runs a job when it is submitted; its future is done by then.
+
+    Args:
+        say: given the log lines of resolving datasets.
+        bar: makes the progress bar of a download.
+        on_phase: told which job is doing what.
+    """
+
+    concurrent = False
+
+    def __init__(
+        self,
+        volume: LocalVolume,
+        *,
+        base_urls: Sequence[str] = (),
+        say: Callable[[str], None] = lambda _line: None,
+        bar: Bar = lambda _dataset: nullcontext(None),
+        on_phase: Callable[[Job, str], None] = lambda _job, _text: None,
+    ) -> None:
+        self.volume = volume
+        self._base_urls = tuple(base_urls)
+        self._say, self._bar, self._on_phase = say, bar, on_phase
+        self._paths: dict[str, Path] = {}
+
+    def prepare(self, dataset: Dataset) -> Path:
+        """Have the dataset in the volume; the same answer without work the second time."""
+        if dataset.name not in self._paths:
+            with self._bar(dataset) as on_progress:
+                resolved = resolve(
+                    dataset,
+                    self.volume,
+                    say=self._say,
+                    on_progress=on_progress,
+                    base_urls=self._base_urls,
+                )
+            self._paths[dataset.name] = resolved.path
+        return self._paths[dataset.name]
+
+    def submit(self, job: Job) -> Future[Sequence[Outcome]]:
+        """Run the job now."""
+        from pytest_annmodal.runner import run_job
+
+        future: Future[Sequence[Outcome]] = Future()
+        try:
+            path = self.prepare(job.dataset)
+        except AnnModalError as error:
+            future.set_result(
+                [
+                    Failure(
+                        case_id=search.case_id,
+                        kind="dataset",
+                        message=str(error),
+                        phase="prepare",
+                        blame="infrastructure",
+                    )
+                    for search in job.searches
+                ]
+            )
+            return future
+        future.set_result(
+            run_job(
+                job,
+                path,
+                cache=self.volume.path / ".truth",
+                on_phase=lambda text: self._on_phase(job, text),
+            )
+        )
+        return future
+
+    def shutdown(self, *, cancel: bool = False) -> None:
+        """Nothing to end: a job's processes end with its ``submit``."""

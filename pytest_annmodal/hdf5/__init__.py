@@ -1,0 +1,89 @@
+"""One dataset file in ann-benchmarks' HDF5 format: look, check, load, write.
+
+``train`` (n, d) and ``test`` (m, d) are vectors; ``neighbors`` and ``distances`` (m, K) are
+the exact nearest rows of ``train``. h5py is used in :mod:`.file` alone, every handle is
+closed before a function here returns, and neither h5py nor numpy is imported before one is
+called.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_annmodal.hdf5.info import DatasetInfo, LoadedDataset, TrainMap
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["DatasetInfo", "LoadedDataset", "TrainMap", "inspect", "load", "validate", "write"]
+
+
+def inspect(path: Path) -> DatasetInfo:
+    """What the file says it holds, without reading its arrays.
+
+    Raises:
+        DatasetFormatError: it is not an ann-benchmarks HDF5 file.
+        DatasetError: it is not there or cannot be read.
+    """
+    from pytest_annmodal.hdf5 import file
+
+    with file.opened(path) as arrays:
+        return arrays.info
+
+
+def validate(path: Path) -> DatasetInfo:
+    """Check everything that can be checked in one pass over the file.
+
+    Raises:
+        DatasetFormatError: what is wrong, where, what was expected and what to do.
+        DatasetError: it is not there or cannot be read.
+    """
+    from pytest_annmodal.hdf5 import checks
+
+    return checks.check_file(path)
+
+
+def load(
+    path: Path,
+    *,
+    subset: int | None = None,
+    n_queries: int | None = None,
+    truth_cache: Path | None = None,
+) -> LoadedDataset:
+    """Arrays ready to be benchmarked.
+
+    Args:
+        path: a file that :func:`validate` accepted.
+        subset: keep only the first rows of ``train``; the truth is computed anew for them.
+        n_queries: keep only the first queries.
+        truth_cache: directory that keeps computed truths and counts between runs.
+
+    Raises:
+        DatasetFormatError: it is not an ann-benchmarks HDF5 file.
+        DatasetError: it cannot be read, or has fewer rows than ``subset``.
+    """
+    from pytest_annmodal.hdf5 import loading
+
+    return loading.load_file(path, subset=subset, n_queries=n_queries, truth_cache=truth_cache)
+
+
+def write(
+    path: Path,
+    *,
+    train: npt.NDArray[Any],
+    test: npt.NDArray[Any],
+    neighbors: npt.NDArray[Any] | None,
+    distances: npt.NDArray[Any] | None,
+    metric: str,
+    **attrs: str | float,
+) -> None:
+    """Write a dataset file in ann-benchmarks' format, contiguous and uncompressed.
+
+    ``neighbors`` and ``distances`` may both be None: the truth is then computed by who
+    loads the file.
+    """
+    from pytest_annmodal.hdf5 import file
+
+    arrays = {"train": train, "test": test, "neighbors": neighbors, "distances": distances}
+    file.write_file(path, arrays, metric, attrs)

@@ -1,0 +1,162 @@
+"""The full check of a dataset file, in one pass and bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_annmodal import exact
+from pytest_annmodal.errors import DatasetFormatError
+from pytest_annmodal.hdf5.file import Arrays, opened
+from pytest_annmodal.hdf5.info import DatasetInfo
+
+CHUNK_BYTES = 32 * 2**20
+SAMPLE_QUERIES = 50
+# Published truths were computed in float32, some by ways that cancel: wrong ids or another
+# convention are off by far more than this.
+RELATIVE = 1e-3
+Array = npt.NDArray[Any]
+
+
+def check_file(path: Path) -> DatasetInfo:
+    """Raise DatasetFormatError for the first thing that is wrong."""
+    with opened(path) as arrays:
+        test = _read_finite(arrays, "test", arrays.test)
+        if arrays.neighbors is None or arrays.distances is None:
+            for _ in _finite_chunks(arrays.path, "train", arrays.train):
+                pass
+            return arrays.info
+        neighbors, distances = arrays.neighbors[:], arrays.distances[:]
+        nowhere = _at_no_distance(arrays.info, test)
+        _require_ids(arrays, neighbors)
+        _require_distances(path, distances, nowhere)
+        sample = _sample(nowhere)
+        wanted = np.unique(neighbors[sample])
+        rows = _gather_while_checking(arrays, wanted)
+        places = np.searchsorted(wanted, neighbors[sample])
+        actual = exact.pair_distances(rows, test[sample], places, arrays.info.metric)
+        norms = np.sqrt((test[sample].astype(np.float64) ** 2).sum(axis=1))
+        _require_agreement(arrays, sample, distances[sample], actual, norms)
+        return arrays.info
+
+
+def _finite_chunks(path: Path, name: str, array: Any) -> Iterator[tuple[int, Array]]:
+    """Slices of an HDF5 array with the number of their first row; each is checked."""
+    step = max(1, CHUNK_BYTES // (array.dtype.itemsize * array.shape[1]))
+    for start in range(0, len(array), step):
+        chunk = array[start : start + step]
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = chunk.sum()  # NaN and infinity survive a sum, and it is the cheapest look
+        if not np.isfinite(total):
+            bad = np.flatnonzero(~np.isfinite(chunk).all(axis=1))
+            if bad.size:
+                raise DatasetFormatError(
+                    f"{path}: {name} has NaN or infinity in row {start + int(bad[0])}; expected "
+                    "finite numbers. Remove or repair such rows."
+                )
+        yield start, chunk
+
+
+def _read_finite(arrays: Arrays, name: str, array: Any) -> Array:
+    return np.concatenate([chunk for _, chunk in _finite_chunks(arrays.path, name, array)])
+
+
+def _at_no_distance(info: DatasetInfo, test: Array) -> npt.NDArray[np.bool_]:
+    """Queries for which cosine is undefined; what files store for them means nothing."""
+    if info.metric != "angular":
+        return np.zeros(len(test), dtype=np.bool_)
+    return np.asarray(~test.any(axis=1))
+
+
+def _require_ids(arrays: Arrays, neighbors: Array) -> None:
+    n_train = arrays.info.n_train
+    bad = np.argwhere((neighbors < 0) | (neighbors >= n_train))
+    if bad.size:
+        row, column = (int(i) for i in bad[0])
+        raise DatasetFormatError(
+            f"{arrays.path}: neighbors[{row}, {column}] is {neighbors[row, column]}; expected "
+            f"rows of train, 0 to {n_train - 1}. The truth belongs to another train "
+            "set: compute it again, or remove neighbors and distances to have it computed."
+        )
+
+
+def _require_distances(path: Path, distances: Array, nowhere: npt.NDArray[np.bool_]) -> None:
+    finite = np.isfinite(distances).all(axis=1) | nowhere
+    if not finite.all():
+        raise DatasetFormatError(
+            f"{path}: distances has NaN or infinity in row {int(np.argmin(finite))}; "
+            "expected finite numbers."
+        )
+    known = np.where(nowhere[:, None], 0.0, distances)
+    slack = RELATIVE * np.abs(known).max(axis=1, keepdims=True) + 1e-6
+    falls = (np.diff(known, axis=1) < -slack).any(axis=1)
+    if falls.any():
+        raise DatasetFormatError(
+            f"{path}: distances are not ascending in row {int(np.argmax(falls))}; expected nearest "
+            "first (inner products are stored negated)."
+        )
+
+
+def _sample(nowhere: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Query numbers spread over the file, without those that have no distance."""
+    usable = np.flatnonzero(~nowhere)
+    step = max(1, len(usable) // SAMPLE_QUERIES)
+    return usable[::step][:SAMPLE_QUERIES]
+
+
+def _gather_while_checking(arrays: Arrays, wanted: Array) -> Array:
+    """Rows ``wanted`` (ascending) of train, read in the pass that checks all of train."""
+    rows = np.empty((len(wanted), arrays.info.dim), dtype=arrays.train.dtype.newbyteorder("="))
+    for start, chunk in _finite_chunks(arrays.path, "train", arrays.train):
+        low, high = np.searchsorted(wanted, (start, start + len(chunk)))
+        rows[low:high] = chunk[wanted[low:high].astype(np.int64) - start]
+    return rows
+
+
+def _require_agreement(
+    arrays: Arrays, sample: Array, stored: Array, actual: Array, norms: Array
+) -> None:
+    """Stored distances are those of the rows that the ids name.
+
+    Args:
+        sample: (s,) query numbers.
+        stored, actual: (s, K).
+        norms: (s,) lengths of the queries.
+    """
+    if not sample.size:
+        return
+    # Cancellation in float32 leaves an error of this order in a small L2 distance.
+    scale = {"euclidean": norms, "angular": np.ones_like(norms), "dot": norms}[arrays.info.metric]
+    slack = (
+        RELATIVE * np.abs(actual)
+        + 1e-3 * scale[:, None] * (arrays.info.metric == "euclidean")
+        + 1e-4
+    )
+    wrong = np.abs(stored - actual) > slack
+    if not wrong.any():
+        return
+    row, column = (int(i) for i in np.argwhere(wrong)[0])
+    raise DatasetFormatError(
+        f"{arrays.path}: distances[{int(sample[row])}, {column}] is {stored[row, column]:.6g}, but "
+        f"the {arrays.info.metric} distance to the row of train that neighbors names is "
+        f"{actual[row, column]:.6g}.{_convention(stored, actual)} Correct the file, or remove "
+        "neighbors and distances to have them computed."
+    )
+
+
+def _convention(stored: Array, actual: Array) -> str:
+    """A guess at what the stored numbers are instead."""
+    others = {
+        "the squares of distances; expected plain L2": actual**2,
+        "inner products with their sign; expected them negated": -actual,
+        "cosines; expected 1 - cosine": 1.0 - actual,
+        "angles; expected 1 - cosine": np.arccos(np.clip(1.0 - actual, -1.0, 1.0)),
+    }
+    for words, numbers in others.items():
+        if np.allclose(stored, numbers, rtol=1e-2, atol=1e-3):
+            return f" They look like {words}."
+    return ""

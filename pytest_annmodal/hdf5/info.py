@@ -1,0 +1,95 @@
+"""What a dataset file holds, as plain data; no array is touched here."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_annmodal.model import Metric
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+# The words that files use for a metric. Sets and bits are read by no implementation here.
+METRIC_WORDS: dict[str, Metric] = {
+    "euclidean": "euclidean",
+    "l2": "euclidean",
+    "angular": "angular",
+    "cosine": "angular",
+    "normalized": "angular",
+    "dot": "dot",
+    "ip": "dot",
+    "inner_product": "dot",
+    "inner-product": "dot",
+    "innerproduct": "dot",
+}
+UNSUPPORTED_METRICS = ("jaccard", "hamming")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetInfo:
+    """What a file holds.
+
+    Attributes:
+        k_truth: columns of ``neighbors``, 0 if the file has no truth.
+        contiguous: ``train`` is one run of bytes in the file, so that it can be mapped.
+        train_offset: where that run begins, in bytes.
+        dtype: of ``train``, with its byte order: ``<f4``.
+    """
+
+    metric: Metric
+    dim: int
+    n_train: int
+    n_queries: int
+    k_truth: int
+    contiguous: bool
+    train_offset: int | None
+    dtype: str
+
+    def to_plain(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainMap:
+    """Where ``train`` lies in a file, for another process to map it.
+
+    Attributes:
+        offset: bytes from the beginning of the file.
+        dtype: always ``<f4``.
+    """
+
+    path: str
+    offset: int
+    shape: tuple[int, int]
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LoadedDataset:
+    """A dataset ready to be benchmarked.
+
+    Attributes:
+        info: of what is here: ``n_train``, ``n_queries`` and ``k_truth`` count what was kept.
+        train: float32 (n, d), C-contiguous; a private (copy-on-write) map of the file where
+            that is possible.
+        test: float32 (m, d), C-contiguous.
+        neighbors: int64 (m, K), rows of ``train``, nearest first.
+        distances: float32 (m, K), ascending.
+        n_duplicates: rows of ``train`` that equal an earlier row.
+        train_map: None if ``train`` had to be read or converted.
+        truth_computed: the truth is ours rather than the file's.
+    """
+
+    info: DatasetInfo
+    train: npt.NDArray[np.float32]
+    test: npt.NDArray[np.float32]
+    neighbors: npt.NDArray[np.int64]
+    distances: npt.NDArray[np.float32]
+    n_zero_train: int
+    n_zero_test: int
+    n_duplicates: int
+    train_map: TrainMap | None
+    truth_computed: bool

@@ -1,0 +1,243 @@
+"""Read the PEP 723 header of an implementation's file: requirements and parameter grids.
+
+::
+
+    # /// script
+    # dependencies = ["annoy>=1.17"]
+    #
+    # [tool.annmodal]
+    # class = "Annoy"
+    # metrics = ["euclidean", "angular"]
+    # build.n_trees = [10, 50]
+    # search = { search_k = [100, 1000] }
+    # ///
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import math
+import platform
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.model import METRICS, Arguments, Variant
+
+OPENING = "# /// script"
+CLOSING = "# ///"
+TOP_KEYS = ("dependencies", "requires-python", "tool")
+KEYS = ("name", "class", "metrics", "build", "search", "short-answers")
+MAX_VARIANTS = 1000  # a typo in a grid must not make a million cases
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What a header says; ``None`` or empty where it says nothing.
+
+    Attributes:
+        dependencies: None if the key is absent, so that imports are looked at instead.
+    """
+
+    name: str | None = None
+    class_name: str | None = None
+    metrics: tuple[str, ...] = METRICS
+    dependencies: tuple[str, ...] | None = None
+    short_answers: bool = False
+    variants: tuple[Variant, ...] = (Variant(build=Arguments(), search=Arguments()),)
+
+
+def extract(text: str) -> str | None:
+    """The TOML inside the header, or None if the file has no header.
+
+    Raises:
+        ConfigurationError: a header that is not closed, or two of them.
+    """
+    lines = [line.rstrip() for line in text.split("\n")]
+    starts = [number for number, line in enumerate(lines) if line == OPENING]
+    if not starts:
+        return None
+    # As PEP 723 has it, the header is a run of comment lines, closed by the last "# ///" in it.
+    comments = itertools.takewhile(
+        lambda line: line == "#" or line.startswith("# "), lines[starts[0] + 1 :]
+    )
+    block = list(comments)
+    closings = [number for number, line in enumerate(block) if line == CLOSING]
+    if not closings:
+        raise ConfigurationError(
+            f'line {starts[0] + 1}: the header opened by "{OPENING}" is not closed; '
+            f'every line of it starts with "# ", and the last is "{CLOSING}"'
+        )
+    if len(starts) > 1:
+        raise ConfigurationError(f'line {starts[1] + 1}: a second "{OPENING}" header')
+    return "\n".join(line[2:] for line in block[: closings[-1]])
+
+
+def parse(text: str) -> Header | None:
+    """Read the header of a file's text, or None if there is none.
+
+    Raises:
+        ConfigurationError: what is wrong with it, in one sentence.
+    """
+    inside = extract(text)
+    if inside is None:
+        return None
+    try:
+        table = tomllib.loads(inside)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"the header is not valid TOML: {error}") from error
+    _known(table, TOP_KEYS, "the header")
+    _check_python(table.get("requires-python"))
+    own = _table(_table(table.get("tool", {}), "tool").get("annmodal", {}), "tool.annmodal")
+    _known(own, KEYS, "[tool.annmodal]")
+    dependencies = table.get("dependencies")
+    return Header(
+        name=_text(own, "name"),
+        class_name=_text(own, "class"),
+        metrics=_metrics(own.get("metrics", list(METRICS))),
+        dependencies=None if dependencies is None else _requirements(dependencies),
+        short_answers=_flag(own, "short-answers"),
+        variants=product(grid(own.get("build", {}), "build"), grid(own.get("search", {}), "search")),
+    )
+
+
+def grid(value: Any, key: str) -> list[Arguments]:
+    """Expand one parameter grid: a table, or a list of tables, which are tried in turn."""
+    tables = value if isinstance(value, list) else [value]
+    if not tables:
+        raise ConfigurationError(f"{key} is an empty list; drop it, or give it one table")
+    found: list[Arguments] = []
+    for number, table in enumerate(tables):
+        where = f"{key}[{number}]" if isinstance(value, list) else key
+        found += _expand(_table(table, where), where)
+        if len(found) > MAX_VARIANTS:
+            raise _too_many(len(found))
+    return found
+
+
+def _expand(table: Mapping[str, Any], where: str) -> list[Arguments]:
+    axes: list[list[Any]] = []
+    for name, value in table.items():
+        axis = value if isinstance(value, list) else [value]
+        if not axis:
+            raise ConfigurationError(f"{where}.{name} is an empty list; name at least one value")
+        for item in axis:
+            _check_plain(item, f"{where}.{name}")
+        axes.append(axis)
+    total = math.prod(map(len, axes))
+    if total > MAX_VARIANTS:
+        raise _too_many(total)
+    return [
+        Arguments(kwargs=dict(zip(table, values, strict=True)))
+        for values in itertools.product(*axes)
+    ]
+
+
+def product(builds: Iterable[Arguments], searches: Iterable[Arguments]) -> tuple[Variant, ...]:
+    """Every build with every search setting, each once, builds outermost."""
+    builds, searches = list(builds), list(searches)
+    if len(builds) * len(searches) > MAX_VARIANTS:
+        raise _too_many(len(builds) * len(searches))
+    pairs = {
+        (build.key, search.key): Variant(build=build, search=search)
+        for build in builds
+        for search in searches
+    }
+    return tuple(pairs.values())
+
+
+def _too_many(total: int) -> ConfigurationError:
+    return ConfigurationError(
+        f"the parameter grids make {total} variants, at most {MAX_VARIANTS} are allowed"
+    )
+
+
+def _check_plain(value: Any, where: str) -> None:
+    """Allow only what JSON can carry to the worker."""
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            _check_plain(item, where)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            _check_plain(item, where)
+    elif not isinstance(value, (bool, int, float, str)) or value in (math.inf, -math.inf):
+        raise ConfigurationError(f"{where}: {value} is not a number, text, boolean or list")
+    elif value != value:  # noqa: PLR0124 -- only NaN differs from itself
+        raise ConfigurationError(f"{where}: nan is not a usable value")
+
+
+def _known(table: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
+    for key in table:
+        if key not in keys:
+            close = difflib.get_close_matches(key, keys, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(keys)}"
+            raise ConfigurationError(f"{where} has an unknown key {key!r}; {hint}")
+
+
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{where} must be a table, not {_kind(value)}")
+    return value
+
+
+def _kind(value: Any) -> str:
+    return f"{type(value).__name__} {str(value)[:80]!r}"
+
+
+def _text(table: Mapping[str, Any], key: str) -> str | None:
+    value = table.get(key)
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise ConfigurationError(f"{key} must be a text, not {_kind(value)}")
+    return value
+
+
+def _flag(table: Mapping[str, Any], key: str) -> bool:
+    value = table.get(key, False)
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{key} must be true or false, not {_kind(value)}")
+    return value
+
+
+def _metrics(value: Any) -> tuple[str, ...]:
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list) or not values:
+        raise ConfigurationError(f"metrics must list some of {', '.join(METRICS)}")
+    for item in values:
+        if item not in METRICS:
+            close = difflib.get_close_matches(str(item), METRICS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(METRICS)}"
+            raise ConfigurationError(f"metrics has an unknown metric {item!r}; {hint}")
+    return tuple(dict.fromkeys(values))
+
+
+def _requirements(values: Any) -> tuple[str, ...]:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    if not isinstance(values, list):
+        raise ConfigurationError(f"dependencies must be a list, not {_kind(values)}")
+    for item in values:
+        try:
+            Requirement(item)
+        except (InvalidRequirement, TypeError) as error:
+            raise ConfigurationError(
+                f"dependencies: {item!r} is not a requirement such as 'annoy>=1.17'"
+            ) from error
+    return tuple(values)
+
+
+def _check_python(value: Any) -> None:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    if value is None:
+        return
+    try:
+        wanted = SpecifierSet(value)
+    except (InvalidSpecifier, TypeError, AttributeError) as error:
+        raise ConfigurationError(f"requires-python: {value!r} is no version range") from error
+    if not wanted.contains(platform.python_version(), prereleases=True):
+        raise ConfigurationError(
+            f"it requires Python {value}, but this is Python {platform.python_version()}"
+        )

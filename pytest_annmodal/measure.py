@@ -1,0 +1,91 @@
+"""The worker's timed windows: build, queries one at a time, the whole batch.
+
+Between two timed queries there is the clock and a store into a list made beforehand, nothing
+else: no scoring, no conversion, no garbage collection, no progress report.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+Query = Callable[[Vectors, int], Any]
+Prepared = tuple[Callable[[Vectors, int], Any], Callable[[], Any], Callable[[], Any]]
+
+
+@contextmanager
+def quiet_gc() -> Iterator[None]:
+    """Collect first, then keep the collector out of the timed window."""
+    gc.collect()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def time_call(function: Callable[..., Any], *args: Any) -> tuple[int, Any]:
+    """Nanoseconds that one call took, and its result."""
+    with quiet_gc():
+        start = perf_counter_ns()
+        result = function(*args)
+        end = perf_counter_ns()
+    return end - start, result
+
+
+def time_queries(query: Query, queries: Vectors, k: int) -> tuple[NDArray[np.int64], list[Any]]:
+    """Ask one query at a time by this process's own clock.
+
+    Args:
+        queries: float32 (n, dim).
+
+    Returns:
+        Latencies in ns, int64 (n,), and the answers as they were returned.
+    """
+    rows = list(queries)
+    times: list[int] = [0] * len(rows)
+    answers: list[Any] = [None] * len(rows)
+    clock = perf_counter_ns
+    with quiet_gc():
+        for i, row in enumerate(rows):
+            start = clock()
+            answer = query(row, k)
+            end = clock()
+            times[i] = end - start
+            answers[i] = answer
+    return np.asarray(times, np.int64), answers
+
+
+def time_prepared(
+    prepared: Prepared, queries: Vectors, k: int
+) -> tuple[NDArray[np.int64], list[Any]]:
+    """The same for ann-benchmarks' three-step query, whose first and last step it does not time."""
+    prepare, run, results = prepared
+    rows = list(queries)
+    times: list[int] = [0] * len(rows)
+    answers: list[Any] = [None] * len(rows)
+    clock = perf_counter_ns
+    with quiet_gc():
+        for i, row in enumerate(rows):
+            prepare(row, k)
+            start = clock()
+            run()
+            end = clock()
+            times[i] = end - start
+            answers[i] = results()
+    return np.asarray(times, np.int64), answers
+
+
+def clock_floor_ns(n: int = 1000) -> int:
+    """Median of two readings of the clock in a row."""
+    times, _ = time_queries(lambda _row, _k: None, np.zeros((n, 1), np.float32), 1)
+    return int(np.median(times))

@@ -1,0 +1,103 @@
+"""What is computed from ids, distances and times: recall, percentiles, queries per second.
+
+Pure numpy: no files, no clocks, no pytest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RELATIVE_TIE = 1e-6
+ABSOLUTE_TIE = 1e-12  # for a k-th distance of zero, or one lost in float64 rounding
+ANN_BENCHMARKS_EPSILON = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recall:
+    """Three definitions of recall@k, each the mean over all queries (0 to 1)."""
+
+    by_distance: float
+    by_ids: float
+    ann_benchmarks: float
+
+
+def recall(
+    *,
+    ids: NDArray[np.int64],
+    found: NDArray[np.float64],
+    kth: NDArray[np.float64],
+    neighbors: NDArray[np.int64],
+    stored_kth: NDArray[np.float64],
+) -> Recall:
+    """Score answers three ways.
+
+    Args:
+        ids: int64 (n, k), -1 where an answer was short.
+        found: float64 (n, k), the distances of ``ids`` recomputed from ``train``; what
+            belongs to -1 is ignored.
+        kth: float64 (n,), the k-th true neighbour's distance, recomputed the same way.
+        neighbors: int64 (n, k), the k true neighbours.
+        stored_kth: float64 (n,), the k-th distance as the dataset file holds it.
+
+    ``by_distance`` counts what is as near as the k-th true neighbour within a relative 1e-6,
+    so that any of several equally near rows is right. ``by_ids`` counts the row numbers
+    that the file lists. ``ann_benchmarks`` is that project's rule (``plotting/metrics.py``:
+    within an absolute 1e-3 of the stored k-th distance), for comparison with published
+    figures; with distances near 0.001 or less it counts nearly everything.
+    """
+    k = ids.shape[1]
+    given = ids >= 0
+    tolerance = np.maximum(RELATIVE_TIE * np.abs(kth), ABSOLUTE_TIE)
+    near = given & (found <= (kth + tolerance)[:, None])
+    lenient = given & (found <= (stored_kth + ANN_BENCHMARKS_EPSILON)[:, None])
+    # One number per (query, row), so that a single set operation serves all queries.
+    stride = int(max(ids.max(initial=0), neighbors.max(initial=0))) + 1
+    offsets = np.arange(len(ids))[:, None] * stride
+    same = np.isin((offsets + ids)[given], (offsets + neighbors).ravel()).sum()
+    return Recall(
+        by_distance=float(near.sum(axis=1).mean() / k),
+        by_ids=float(same / (len(ids) * k)),
+        ann_benchmarks=float(lenient.sum(axis=1).mean() / k),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyFigures:
+    """Of one-at-a-time queries, all rounds together; ``qps`` is the count over the sum."""
+
+    qps: float
+    mean_s: float
+    p50_s: float
+    p95_s: float
+    p99_s: float
+
+
+def latency_figures(latencies_ns: NDArray[np.int64]) -> LatencyFigures:
+    """Percentiles (linear interpolation, numpy's default) and QPS of latencies in ns."""
+    p50, p95, p99 = np.percentile(latencies_ns, (50, 95, 99)) / 1e9
+    mean_s = float(latencies_ns.mean()) / 1e9
+    return LatencyFigures(
+        qps=1 / mean_s if mean_s else float("inf"),
+        mean_s=mean_s,
+        p50_s=float(p50),
+        p95_s=float(p95),
+        p99_s=float(p99),
+    )
+
+
+def noise_notes(
+    *, involuntary_switches: int, timed_s: float, load_1min: float, cores: int
+) -> list[str]:
+    """Say when somebody else was using the machine while queries were timed."""
+    notes = []
+    if involuntary_switches > max(5, 20 * timed_s):
+        notes.append(
+            f"noisy: {involuntary_switches} involuntary context switches "
+            f"in {timed_s:.2g} s of timed queries"
+        )
+    if load_1min > cores + 0.5:
+        notes.append(f"noisy: load average {load_1min:.1f} on {cores} cores before the job")
+    return notes

@@ -1,0 +1,296 @@
+"""The words of the project: frozen dataclasses and protocols, without any I/O.
+
+Everything here is plain data: it can be turned into JSON with :func:`to_plain` and back
+with each class's ``from_plain``, because jobs and outcomes cross processes and machines.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from pytest_annmodal.outcome import Outcome
+
+Metric = Literal["euclidean", "angular", "dot"]
+METRICS: tuple[Metric, ...] = ("euclidean", "angular", "dot")
+Clock = Literal["worker", "parent"]
+Plain = Any  # JSON: None, bool, int, float, str, list, dict with str keys
+
+
+def to_plain(value: Any) -> Plain:
+    """Turn a dataclass of this module (nested ones too) into JSON-able plain data."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """One dataset as the catalogue, a file name or a URL describes it.
+
+    Attributes:
+        source: ``https://…``/``http://…`` (download), ``package:FILE`` (shipped with the
+            plugin), ``generate:METRIC`` (made on the spot) or ``file:/ABSOLUTE/PATH``.
+        sha256: hex digest if it is known before the file is seen.
+        size_bytes: length of the file if known.
+        metric, dim, n_train, n_queries, k_truth: what the file is said to hold. The file
+            itself has the last word.
+    """
+
+    name: str
+    source: str
+    sha256: str | None = None
+    size_bytes: int | None = None
+    metric: str | None = None
+    dim: int | None = None
+    n_train: int | None = None
+    n_queries: int | None = None
+    k_truth: int | None = 100
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether getting it needs the network."""
+        return self.source.startswith(("http://", "https://"))
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Plain]) -> Dataset:
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """Arguments for a constructor or for ``set_query_arguments``, JSON-able.
+
+    In ``args`` of an ann-benchmarks definition the strings ``@metric``, ``@dimension`` and
+    ``@count`` stand for what the dataset turns out to have.
+    """
+
+    args: tuple[Plain, ...] = ()
+    kwargs: Mapping[str, Plain] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """``n_trees=10,search_k=1000`` or ``M=16,100``: what ids and tables show."""
+        parts = itertools.chain.from_iterable(_label(value) for value in self.args)
+        named = (f"{key}={_short(value)}" for key, value in self.kwargs.items())
+        return ",".join((*parts, *named))
+
+    @property
+    def key(self) -> str:
+        """Canonical text, equal for equal arguments."""
+        return json.dumps(to_plain(self), sort_keys=True)
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Plain]) -> Arguments:
+        return cls(args=tuple(data["args"]), kwargs=dict(data["kwargs"]))
+
+
+def _label(value: Plain) -> list[str]:
+    if isinstance(value, Mapping):
+        return [f"{key}={_short(item)}" for key, item in value.items()]
+    return [] if isinstance(value, str) and value.startswith("@") else [_short(value)]
+
+
+def _short(value: Plain) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One point of an implementation's parameter grids."""
+
+    build: Arguments
+    search: Arguments
+
+    @property
+    def label(self) -> str:
+        return ",".join(filter(None, (self.build.label, self.search.label)))
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Plain]) -> Variant:
+        return cls(
+            build=Arguments.from_plain(data["build"]), search=Arguments.from_plain(data["search"])
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Implementation:
+    """One ANN implementation, known from its text alone (it is never imported here).
+
+    Attributes:
+        path: the ``.py`` file to load in the worker.
+        style: ``class`` calls ``Class(metric, *args, **kwargs)``; ``ann-benchmarks`` calls
+            ``Class(*args, **kwargs)`` with ``@metric`` replaced inside ``args``, and loads
+            the file as a module of a package in which ``from ..base.module import BaseANN``
+            works.
+        requirements: PEP 508 requirements from its header.
+        modules: top-level modules that must be importable, for a file without a header.
+        trusted: a built-in or the user's own, whose own clock may be believed. A
+            submission is timed by the parent.
+        short_answers: fewer than k ids (or ``-1`` padding) are misses, not failures.
+        error: why it cannot run at all (syntax error, no class…), found in its text.
+    """
+
+    name: str
+    path: str
+    class_name: str
+    style: Literal["class", "ann-benchmarks"] = "class"
+    metrics: tuple[str, ...] = METRICS
+    requirements: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    trusted: bool = True
+    short_answers: bool = False
+    variants: tuple[Variant, ...] = (Variant(build=Arguments(), search=Arguments()),)
+    error: str | None = None
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Plain]) -> Implementation:
+        plain = dict(data)
+        for name in ("metrics", "requirements", "modules"):
+            plain[name] = tuple(plain[name])
+        plain["variants"] = tuple(Variant.from_plain(item) for item in plain["variants"])
+        return cls(**plain)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One thing to measure: an implementation's variant on a dataset at k."""
+
+    implementation: Implementation
+    variant: Variant
+    dataset: Dataset
+    k: int = 10
+    rounds: int = 3
+
+    @property
+    def label(self) -> str:
+        """``annoy[n_trees=10,search_k=1000]``."""
+        parameters = self.variant.label
+        return (
+            f"{self.implementation.name}[{parameters}]" if parameters else self.implementation.name
+        )
+
+    @property
+    def id(self) -> str:
+        """The pytest id: ``annoy[n_trees=10,search_k=1000]-gist-960-euclidean-k10``."""
+        return f"{self.label}-{self.dataset.name}-k{self.k}"
+
+    @property
+    def build_key(self) -> tuple[str, str, str]:
+        """Equal for cases that one build can serve."""
+        return (
+            self.dataset.name,
+            self.implementation.path + self.implementation.name,
+            self.variant.build.key,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """One search setting of a job, answering one case."""
+
+    case_id: str
+    arguments: Arguments
+    k: int
+    rounds: int
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Plain]) -> Search:
+        return cls(**{**data, "arguments": Arguments.from_plain(data["arguments"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How a job runs and what it may use.
+
+    Attributes:
+        threads: what OMP_NUM_THREADS and its kin say; 1 also pins the worker to one core.
+        clock: ``worker`` (its own clock) or ``parent`` (over the shared-memory mailbox).
+        subset: cut ``train`` to this many rows, or None.
+        n_queries: use only this many of the dataset's queries, or None for all.
+        phase_timeout_s: longest any one phase may take (start, build, one search setting).
+        memory_bytes: most private memory the worker may have beyond ``train``, or None.
+        max_search_s: no further round is begun once a search setting has taken this long.
+    """
+
+    threads: int = 1
+    clock: Clock = "worker"
+    subset: int | None = None
+    n_queries: int | None = None
+    phase_timeout_s: float = 3600.0
+    memory_bytes: int | None = None
+    output_bytes: int = 16 * 2**20
+    max_search_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One build of one implementation on one dataset, and all searches wanted of it."""
+
+    dataset: Dataset
+    implementation: Implementation
+    build: Arguments
+    searches: tuple[Search, ...]
+    limits: Limits = Limits()
+
+    @property
+    def label(self) -> str:
+        parameters = self.build.label
+        name = self.implementation.name
+        return (
+            f"{name}[{parameters}] on {self.dataset.name}"
+            if parameters
+            else f"{name} on {self.dataset.name}"
+        )
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Plain]) -> Job:
+        return cls(
+            dataset=Dataset.from_plain(data["dataset"]),
+            implementation=Implementation.from_plain(data["implementation"]),
+            build=Arguments.from_plain(data["build"]),
+            searches=tuple(Search.from_plain(item) for item in data["searches"]),
+            limits=Limits(**data["limits"]),
+        )
+
+
+class Volume(Protocol):
+    """A place that holds ``{name}.hdf5`` files and is shared between runs."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def path(self) -> Path: ...
+
+    def reload(self) -> None:
+        """See what others committed. Raises ReloadError."""
+
+    def commit(self) -> None:
+        """Make what was written durable and visible. Raises CommitError."""
+
+
+class Executor(Protocol):
+    """Where jobs run. ``concurrent`` says whether all of them may be submitted at once."""
+
+    concurrent: bool
+
+    def prepare(self, dataset: Dataset) -> None:
+        """Have the dataset in the volume. Raises DatasetError or VolumeError."""
+
+    def submit(self, job: Job) -> Future[Sequence[Outcome]]:
+        """Start a job; the future gives one outcome per search, in order."""
+
+    def shutdown(self, *, cancel: bool = False) -> None:
+        """End everything; with ``cancel``, also what still runs."""

@@ -1,0 +1,65 @@
+"""Which requirements of an implementation are not installed here; nothing is imported."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from pytest_annmodal.model import Implementation
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+# Builds of one library for other hardware satisfy each other: conda's "faiss" and
+# "faiss-gpu" are as good as "faiss-cpu".
+BUILD_SUFFIX = re.compile(r"-(cpu|gpu|cu\d+|gpu-cu\d+)$")
+BUILD_SUFFIXES = ("", "-cpu", "-gpu", "-cu11", "-cu12", "-gpu-cu11", "-gpu-cu12")
+# What to install for a module that is not called like its distribution.
+DISTRIBUTIONS = {"faiss": "faiss-cpu", "sklearn": "scikit-learn", "yaml": "PyYAML"}
+
+
+def missing_requirements(implementation: Implementation) -> list[str]:
+    """What ``pip install`` should be given for ``implementation`` to run; empty if nothing.
+
+    The header's requirements are looked up among the installed distributions; for a file
+    without them, its imported modules are looked for. Invalid requirements count as missing.
+    """
+    missing = [text for text in implementation.requirements if not _is_installed(text)]
+    absent = [name for name in implementation.modules if not _is_importable(name)]
+    return missing + [DISTRIBUTIONS.get(name, name) for name in absent]
+
+
+def _is_installed(text: str) -> bool:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        return False
+    if requirement.marker is not None and not requirement.marker.evaluate():
+        return True  # it is for another platform or Python
+    return any(_satisfies(name, requirement) for name in _spellings(requirement.name))
+
+
+def _spellings(name: str) -> list[str]:
+    stem = BUILD_SUFFIX.sub("", name)
+    return [name] if stem == name else [name, *(stem + suffix for suffix in BUILD_SUFFIXES)]
+
+
+def _satisfies(name: str, requirement: Requirement) -> bool:
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    # A development build of a library under test satisfies "annoy>=1.17" too.
+    return requirement.specifier.contains(version, prereleases=True)
+
+
+def _is_importable(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # a module that is loaded but has no spec
+        return name in sys.modules

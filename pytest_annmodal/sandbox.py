@@ -1,0 +1,298 @@
+"""The parent's side of a worker: start it with limits, talk to it, say how it died.
+
+A :class:`Worker` is a process group of its own with nothing inherited but three
+descriptors: the frame socket, the mailbox and the training vectors. Its output goes into a
+bounded tail. Whatever happens, leaving the ``with`` block ends the whole group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pytest_annmodal import postmortem
+from pytest_annmodal.errors import (
+    BuildError,
+    CrashedError,
+    InvalidResultError,
+    LimitExceededError,
+    ProtocolViolationError,
+    SubmissionError,
+    TimeoutExceededError,
+)
+from pytest_annmodal.output import OutputTail
+from pytest_annmodal.wire import Array, Channel, ChannelClosedError, DeadlineError, Message
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+GRACE_S = 5.0  # for a worker that was asked to finish
+# The package is put last on the path (a checkout is not installed): PYTHONPATH would put it,
+# and whatever lies beside it, before the standard library.
+START = (
+    f"import sys; sys.path.append({str(Path(__file__).parents[1])!r}); "
+    "from pytest_annmodal.worker import main; main()"
+)
+
+
+class Worker:
+    """One worker process; use as a context manager.
+
+    Args:
+        threads: value of the thread variables; with 1 and two cores or more, the worker gets
+            a core of its own and the calling thread keeps to the others.
+        phase_timeout_s: longest any request may take.
+        inherit: descriptors the worker is given, by the name of its argument.
+    """
+
+    def __init__(
+        self,
+        *,
+        inherit: Mapping[str, int],
+        threads: int,
+        phase_timeout_s: float,
+        output_bytes: int,
+    ) -> None:
+        self._phase_timeout_s = phase_timeout_s
+        self._output_bytes = output_bytes
+        self._inherit = inherit
+        self._threads = threads
+        self.peak_rss_bytes = 0
+        self.phase = "start"
+        self._deadline = 0.0
+        self._abandoned = False
+
+    def __enter__(self) -> Self:
+        ours, theirs = socket.socketpair()
+        read_fd, write_fd = os.pipe()
+        descriptors = {**self._inherit, "socket": theirs.fileno()}
+        command = [sys.executable, "-P", "-u", "-c", START]
+        command += [f"--{name}={fd}" for name, fd in descriptors.items()]
+        command.append(f"--parent={os.getpid()}")
+        self._affinity = _affinity()
+        cores = sorted(self._affinity)
+        self.core = cores[-1] if self._threads == 1 and cores else None
+        try:
+            # A child inherits the affinity of the thread that starts it: no window in which
+            # its libraries could see all cores and start too many threads.
+            _pin({self.core} if self.core is not None else self._affinity)
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=write_fd,
+                stderr=write_fd,
+                pass_fds=list(descriptors.values()),
+                env=self._environment(),
+                start_new_session=True,
+            )
+        except BaseException:
+            ours.close()
+            os.close(read_fd)
+            raise
+        finally:
+            theirs.close()
+            os.close(write_fd)
+            _pin(self._affinity - {self.core} or self._affinity)
+        self.pid = self._process.pid
+        self._channel = Channel(ours)
+        self._output = OutputTail(read_fd, self._output_bytes)
+        return self
+
+    def _environment(self) -> dict[str, str]:
+        variables = dict.fromkeys(THREAD_VARIABLES, str(self._threads))
+        inherited = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}
+        return {**inherited, **variables, "PYTHONHASHSEED": "0"}
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None and self.alive and not self._abandoned:
+                with contextlib.suppress(SubmissionError):
+                    self.request("finish", expect="finished", timeout_s=GRACE_S)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(timeout=GRACE_S)
+        finally:
+            self._kill()
+            self._channel.close()
+            _pin(self._affinity)
+
+    def _kill(self) -> None:
+        """End the group and what left it, as far as it can be found, and reap the worker."""
+        strays = _descendants(self.pid)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        for stray in strays:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(stray, signal.SIGKILL)
+        self._process.wait()
+        self._output.join()
+
+    def log_tail(self) -> str:
+        return self._output.text()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def in_step(self, error: SubmissionError) -> bool:
+        """Whether the worker can take the next request after this error."""
+        return isinstance(error, (BuildError, InvalidResultError)) and self.alive
+
+    def abandon(self) -> None:
+        """Leave without the polite farewell: the worker is dead, stuck or out of step."""
+        self._abandoned = True
+
+    def begin(self, phase: str) -> None:
+        """Start a phase: its name for messages, and its time limit."""
+        self.phase = phase
+        self._deadline = time.monotonic() + self._phase_timeout_s
+
+    def check(self) -> None:
+        """Raise if waiting for the worker is pointless: it died, flooded or is out of time."""
+        self.note_memory()
+        if self._process.poll() is not None:
+            raise self._died()
+        if self._output.flooded.is_set():
+            raise LimitExceededError(
+                f"printed more than {self._output_bytes // 2**20} MiB during {self.phase}; "
+                "remove the prints",
+                log_tail=self.log_tail(),
+            )
+        if time.monotonic() > self._deadline:
+            raise TimeoutExceededError(
+                f"{self.phase} took longer than {self._phase_timeout_s:g} s "
+                "(--ann-timeout sets the limit)",
+                log_tail=self.log_tail(),
+            )
+
+    def send(
+        self, kind: str, fields: Mapping[str, Any] | None = None, arrays: Sequence[Array] = ()
+    ) -> None:
+        try:
+            self._channel.send(kind, fields, arrays, timeout_s=self._phase_timeout_s)
+        except ChannelClosedError as error:
+            raise self._died() from error
+        except DeadlineError as error:
+            raise TimeoutExceededError(f"the worker stopped reading during {self.phase}") from error
+
+    def receive(
+        self,
+        expect: str,
+        *,
+        max_array_bytes: int = 0,
+        on_progress: Callable[[Mapping[str, Any]], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> Message:
+        """Wait for the frame ``expect``.
+
+        Raises:
+            SubmissionError: what the implementation raised, how the worker died, or a frame
+                that nobody asked for.
+        """
+        if timeout_s is not None:
+            self._deadline = time.monotonic() + timeout_s
+        while True:
+            self._wait_readable()
+            try:
+                message = self._channel.receive(
+                    timeout_s=self._phase_timeout_s, max_array_bytes=max_array_bytes
+                )
+            except ChannelClosedError as error:
+                raise self._died() from error
+            except DeadlineError as error:
+                raise TimeoutExceededError(f"half a frame arrived during {self.phase}") from error
+            if message.kind == "progress" and on_progress is not None:
+                on_progress(message.fields)
+                continue
+            if message.kind == "error":
+                raise postmortem.reported(message.fields, self.phase, self._evidence())
+            if message.kind != expect:
+                raise ProtocolViolationError(f"the worker sent {message.kind!r}, not {expect!r}")
+            return message
+
+    def _wait_readable(self) -> None:
+        while not self._channel.readable(0.2):
+            self.check()
+
+    def request(
+        self,
+        kind: str,
+        fields: Mapping[str, Any] | None = None,
+        arrays: Sequence[Array] = (),
+        *,
+        expect: str,
+        **options: Any,
+    ) -> Message:
+        """Send one frame and wait for its answer."""
+        self.send(kind, fields, arrays)
+        return self.receive(expect, **options)
+
+    def note_memory(self) -> None:
+        """Keep the largest resident size seen (the kernel's own high-water mark on Linux)."""
+        with contextlib.suppress(OSError, ValueError):
+            lines = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii").splitlines()
+            peak = next((line for line in lines if line.startswith("VmHWM")), "VmHWM: 0 kB")
+            self.peak_rss_bytes = max(self.peak_rss_bytes, int(peak.split()[1]) * 1024)
+
+    def unique_bytes(self) -> int:
+        """Memory that ending the worker and its children would free (USS)."""
+        import psutil
+
+        self.note_memory()
+        total = 0
+        with contextlib.suppress(psutil.Error):
+            root = psutil.Process(self.pid)
+            for process in (root, *root.children(recursive=True)):
+                total += process.memory_full_info().uss
+        return total
+
+    def _evidence(self) -> dict[str, object]:
+        return {"log_tail": self.log_tail(), "peak_rss_bytes": self.peak_rss_bytes}
+
+    def _died(self) -> SubmissionError:
+        """Say how the worker ended; it is gone or about to be."""
+        try:
+            status = self._process.wait(timeout=GRACE_S)
+        except subprocess.TimeoutExpired:
+            return CrashedError(
+                f"the worker closed its connection during {self.phase}", **self._evidence()
+            )
+        self._output.join()
+        return postmortem.ended(status, self.phase, self._evidence())
+
+
+def _affinity() -> set[int]:
+    return set(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else set()
+
+
+def _pin(cores: set[int]) -> None:
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+
+
+def _descendants(pid: int) -> list[int]:
+    import psutil
+
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:
+        return []

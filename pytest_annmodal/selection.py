@@ -1,0 +1,238 @@
+"""From settings to cases, and from cases to jobs: which implementation on which dataset."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import glob
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pytest_annmodal import catalog, manifest
+from pytest_annmodal.config import Settings, nearest_names
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.model import Case, Clock, Dataset, Implementation, Job, Limits, Search, Variant
+
+STUDENT = "student"
+STUDENT_FILES = ("benchmarks/student.py", "student.py")
+DEFAULT_DATASETS = (
+    "digits-64-euclidean",
+    "clusters-64-euclidean",
+    "clusters-64-angular",
+    "fashion-mnist-784-euclidean",
+    "nytimes-256-angular",
+    "sift-128-euclidean",
+    "gist-960-euclidean",
+)
+
+
+def offered_implementations(settings: Settings) -> list[Implementation]:
+    """Everything that ``--impl`` may name: built-ins, folders, submissions, the template.
+
+    Raises:
+        ConfigurationError: a folder or trusted file cannot be read, or two have one name.
+    """
+    found = manifest.builtin()
+    for folder in settings.implementations:
+        found += manifest.read_directory(_under(settings.rootdir, folder))
+    if not settings.submission:
+        for name in STUDENT_FILES:
+            if (settings.rootdir / name).is_file():
+                found += manifest.read_submission(settings.rootdir / name)
+                break
+    return found + submissions(settings)
+
+
+def submissions(settings: Settings) -> list[Implementation]:
+    """The files and folders that ``--submission`` names; equal names are told apart."""
+    found: list[Implementation] = []
+    for text in settings.submission:
+        path = _under(settings.rootdir, text)
+        paths = [path] if path.exists() else sorted(map(Path, glob.glob(str(path))))  # noqa: PTH207 -- absolute patterns
+        for match in paths or [path]:
+            found += manifest.read_submission(match)
+    return _with_distinct_names(found)
+
+
+def _under(rootdir: Path, text: str) -> Path:
+    return rootdir / Path(text).expanduser()
+
+
+def _with_distinct_names(found: Sequence[Implementation]) -> list[Implementation]:
+    """Number submissions of the same name from different files: ``index``, ``index~2``."""
+    files: dict[str, list[str]] = {}
+    result = []
+    for item in found:
+        paths = files.setdefault(item.name, [])
+        if item.path not in paths:
+            paths.append(item.path)
+        number = paths.index(item.path) + 1
+        name = item.name if number == 1 else f"{item.name}~{number}"
+        result.append(dataclasses.replace(item, name=name))
+    return result
+
+
+def select_implementations(settings: Settings) -> list[Implementation]:
+    """What the options select; a submission is always among them, alone unless --impl is given.
+
+    Raises:
+        ConfigurationError: a pattern matches nothing (with the nearest names).
+    """
+    offered = offered_implementations(settings)
+    own = submissions(settings)
+    if not settings.impl:
+        return own or offered
+    names = {item.name for item in offered} | ({STUDENT} if own else set())
+    chosen = list(own)
+    for pattern in settings.impl:
+        matched = [item for item in offered if fnmatch.fnmatchcase(item.name, pattern)]
+        if not matched and not (own and fnmatch.fnmatchcase(STUDENT, pattern)):
+            raise ConfigurationError(
+                f"--impl {pattern}: no such implementation{nearest_names(pattern, names)} "
+                f"Known: {', '.join(sorted(names))}."
+            )
+        chosen += [item for item in matched if item not in chosen]
+    return [item for item in offered if item in chosen]
+
+
+def known_datasets(extra: Iterable[Dataset] = ()) -> dict[str, Dataset]:
+    """The catalogue and what the hook ``pytest_annmodal_datasets`` added."""
+    return {**catalog.CATALOG, **{dataset.name: dataset for dataset in extra}}
+
+
+def select_datasets(settings: Settings, known: Mapping[str, Dataset]) -> list[Dataset]:
+    """What ``--dataset`` names, or the default ones.
+
+    With ``--download-only`` and no ``--dataset``, the whole catalogue, for ``-k`` to choose.
+
+    Raises:
+        ConfigurationError: a pattern matches nothing (with the nearest names).
+    """
+    if not settings.dataset:
+        if settings.download_only:
+            return list(known.values())
+        extra = [name for name in known if name not in catalog.CATALOG]
+        return [known[name] for name in (*DEFAULT_DATASETS, *extra)]
+    chosen: dict[str, Dataset] = {}
+    for text in settings.dataset:
+        for dataset in find_datasets(text, known, settings.rootdir):
+            chosen.setdefault(dataset.name, dataset)
+    return list(chosen.values())
+
+
+def find_datasets(text: str, known: Mapping[str, Dataset], rootdir: Path) -> list[Dataset]:
+    """The datasets that one name, glob, file or URL stands for."""
+    if text.startswith(("http://", "https://")) or text.endswith((".hdf5", ".h5")):
+        is_url = "://" in text
+        return [catalog.dataset_from_argument(text if is_url else str(_under(rootdir, text)))]
+    matched = [known[name] for name in known if fnmatch.fnmatchcase(name, text)]
+    if not matched:
+        raise ConfigurationError(
+            f"--dataset {text}: no such dataset{nearest_names(text, known)} "
+            f"Known: {', '.join(sorted(known))}; a path ending in .hdf5 or a URL works too."
+        )
+    return matched
+
+
+def expand(
+    implementations: Iterable[Implementation],
+    datasets: Sequence[Dataset],
+    *,
+    k: int,
+    rounds: int,
+    default_variant_only: bool = False,
+) -> list[Case]:
+    """Every pair that fits: a case whose metric an implementation cannot serve is left out."""
+    return [
+        Case(implementation=item, variant=variant, dataset=dataset, k=k, rounds=rounds)
+        for dataset in datasets
+        for item in implementations
+        if dataset.metric is None or dataset.metric in item.metrics or item.error
+        for variant in (item.variants[:1] if default_variant_only else item.variants)
+    ]
+
+
+def find_case(
+    label: str,
+    dataset: str,
+    *,
+    settings: Settings,
+    offered: Sequence[Implementation],
+    known: Mapping[str, Dataset],
+    k: int,
+    rounds: int,
+) -> Case | None:
+    """The case of ``name`` (its first variant) or ``name[variant]`` on a dataset.
+
+    Returns None where the implementation does not serve the dataset's metric.
+
+    Raises:
+        ConfigurationError: there is no such implementation, variant or dataset.
+    """
+    name = label.split("[", 1)[0]
+    named = [item for item in offered if item.name == name]
+    if not named:
+        raise ConfigurationError(
+            f"no implementation is called {name!r}{nearest_names(name, [i.name for i in offered])}"
+        )
+    (target,) = find_datasets(dataset, known, settings.rootdir)[:1]
+    cases = expand(named, [target], k=k, rounds=rounds)
+    exact = [case for case in cases if label in {case.implementation.name, case.label}]
+    if cases and not exact:
+        labels = ", ".join(case.label for case in cases)
+        raise ConfigurationError(f"{name} has no variant {label!r}; it has {labels}")
+    return exact[0] if exact else None
+
+
+def with_parameters(case: Case, build: Mapping[str, object], search: Mapping[str, object]) -> Case:
+    """The same case with some named parameters replaced."""
+    old = case.variant
+    variant = Variant(
+        build=dataclasses.replace(old.build, kwargs={**old.build.kwargs, **build}),
+        search=dataclasses.replace(old.search, kwargs={**old.search.kwargs, **search}),
+    )
+    return dataclasses.replace(case, variant=variant)
+
+
+def limits(settings: Settings, implementation: Implementation) -> Limits:
+    """How a job of this implementation runs."""
+    auto: Clock = "worker" if implementation.trusted else "parent"
+    clock: Clock = auto if settings.clock == "auto" else settings.clock  # type: ignore[assignment]
+    return Limits(
+        threads=settings.threads,
+        clock=clock,
+        subset=settings.subset,
+        n_queries=settings.queries,
+        phase_timeout_s=settings.timeout_s,
+        memory_bytes=settings.memory_mb * 2**20 if settings.memory_mb else None,
+        max_search_s=settings.max_search_s,
+    )
+
+
+def jobs(cases: Iterable[Case], settings: Settings) -> list[Job]:
+    """Group cases by build, in the order in which each build is first wanted."""
+    groups: dict[tuple[str, str, str], dict[str, Case]] = {}
+    for case in cases:
+        groups.setdefault(case.build_key, {}).setdefault(case.id, case)
+    return [
+        Job(
+            dataset=first.dataset,
+            implementation=dataclasses.replace(first.implementation, variants=()),
+            build=first.variant.build,
+            searches=tuple(
+                Search(case_id=c.id, arguments=c.variant.search, k=c.k, rounds=c.rounds)
+                for c in group.values()
+            ),
+            limits=limits(settings, first.implementation),
+        )
+        for group in groups.values()
+        for first in [next(iter(group.values()))]
+    ]
+
+
+def labels(implementation: Implementation) -> list[str]:
+    """``name[variant]`` of every variant, as ids and ``find_case`` have them."""
+    parameters = (variant.label for variant in implementation.variants)
+    return [
+        f"{implementation.name}[{text}]" if text else implementation.name for text in parameters
+    ]

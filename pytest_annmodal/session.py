@@ -1,0 +1,233 @@
+"""The state of one pytest session: what is selected, what was measured, where it runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_annmodal import selection
+from pytest_annmodal.config import Settings
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.model import Case, Dataset, Executor, Job
+from pytest_annmodal.outcome import Failure, Measurement, Outcome
+
+if TYPE_CHECKING:
+    from pytest_annmodal.executors.local import LocalExecutor
+    from pytest_annmodal.volume import LocalVolume
+
+THRESHOLDS: Mapping[str, tuple[str, float, str]] = {
+    # marker argument: (field of Measurement, factor to its unit, "at least" or "at most")
+    "min_recall": ("recall", 1.0, "at least"),
+    "min_qps": ("qps", 1.0, "at least"),
+    "max_p50_ms": ("p50_s", 1e3, "at most"),
+    "max_p95_ms": ("p95_s", 1e3, "at most"),
+    "max_p99_ms": ("p99_s", 1e3, "at most"),
+    "max_build_s": ("build_s", 1.0, "at most"),
+    "max_index_mb": ("index_bytes", 1e-6, "at most"),
+}
+MARKER_ARGUMENTS = {"k", "rounds", *THRESHOLDS}
+
+
+class BenchSession:
+    """Selects, plans and remembers; it knows nothing of pytest.
+
+    Args:
+        extra_datasets: what the hook ``pytest_annmodal_datasets`` gave.
+        make_local, make_modal: make an executor, called at the first need.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        extra_datasets: Iterable[Dataset] = (),
+        make_local: Callable[[BenchSession], LocalExecutor],
+        make_modal: Callable[[BenchSession], Executor],
+    ) -> None:
+        self.settings = settings
+        self.known = selection.known_datasets(extra_datasets)
+        self.cases: dict[str, Case] = {}
+        self.skipped_datasets: dict[str, Dataset] = {}
+        self._make_local, self._make_modal = make_local, make_modal
+        self._jobs: dict[str, Job] = {}
+        self._futures: dict[int, Future[Sequence[Outcome]]] = {}
+        self._outcomes: dict[str, Outcome] = {}
+
+    @property
+    def where(self) -> str:
+        return "modal" if self.settings.modal else "local"
+
+    @cached_property
+    def implementations(self) -> list[Any]:
+        return selection.select_implementations(self.settings)
+
+    @cached_property
+    def offered(self) -> list[Any]:
+        return selection.offered_implementations(self.settings)
+
+    @cached_property
+    def datasets(self) -> list[Dataset]:
+        return selection.select_datasets(self.settings, self.known)
+
+    @cached_property
+    def volume(self) -> LocalVolume:
+        from pytest_annmodal.volume import LocalVolume, default_volume_dir
+
+        chosen = self.settings.volume_dir
+        path = Path(chosen).expanduser() if chosen else default_volume_dir(os.environ)
+        return LocalVolume(path.absolute())
+
+    @cached_property
+    def local(self) -> LocalExecutor:
+        return self._make_local(self)
+
+    @cached_property
+    def executor(self) -> Executor:
+        return self._make_modal(self) if self.settings.modal else self.local
+
+    def generate(self, marker: Mapping[str, Any]) -> list[Case]:
+        """The cases of a test that takes ``case``: everything selected."""
+        k, rounds = self.marked(marker)
+        cases = selection.expand(
+            self.implementations,
+            self.datasets,
+            k=k,
+            rounds=rounds,
+            default_variant_only=self.settings.download_only,
+        )
+        return self.remember(cases)
+
+    def named(self, implementation: str, dataset: str, marker: Mapping[str, Any]) -> Case | None:
+        """The case of two names; None where that pair does not fit or is not selected."""
+        k, rounds = self.marked(marker)
+        case = selection.find_case(
+            implementation,
+            dataset,
+            settings=self.settings,
+            offered=self.offered,
+            known=self.known,
+            k=k,
+            rounds=rounds,
+        )
+        if case is None or (self.settings.impl and case.implementation not in self.implementations):
+            return None
+        if self.settings.dataset and case.dataset not in self.datasets:
+            return None
+        return self.remember([case])[0]
+
+    def remember(self, cases: list[Case]) -> list[Case]:
+        self.cases.update((case.id, case) for case in cases)
+        return cases
+
+    def marked(self, marker: Mapping[str, Any]) -> tuple[int, int]:
+        """K and rounds: a marker's own, unless the settings' defaults hold."""
+        unknown = set(marker) - MARKER_ARGUMENTS
+        if unknown:
+            raise ConfigurationError(
+                f"@pytest.mark.ann has no argument {min(unknown)!r}; "
+                f"it has {', '.join(sorted(MARKER_ARGUMENTS))}"
+            )
+        return int(marker.get("k", self.settings.k)), int(
+            marker.get("rounds", self.settings.rounds)
+        )
+
+    def plan(self, cases: Iterable[Case]) -> list[Job]:
+        """Make jobs of the cases that will be asked for; submit all of them where that helps."""
+        jobs = selection.jobs((c for c in cases if not self.why_skip(c)), self.settings)
+        for job in jobs:
+            self._jobs.update((search.case_id, job) for search in job.searches)
+        return jobs
+
+    def submit_all(self, jobs: Iterable[Job]) -> None:
+        """Start every job now; only for an executor that runs them side by side."""
+        for job in jobs:
+            self._futures[id(job)] = self.executor.submit(job)
+
+    def outcome(self, case: Case) -> Outcome:
+        """What the case gave; runs its job if nobody has."""
+        if case.id not in self._outcomes:
+            job = self._jobs.get(case.id)
+            if job is None:
+                (job,) = selection.jobs([case], self.settings)
+                self._jobs[case.id] = job
+            future = self._futures.get(id(job)) or self.executor.submit(job)
+            self._outcomes.update((outcome.case_id, outcome) for outcome in future.result())
+        return self._outcomes[case.id]
+
+    def why_skip(self, case: Case) -> str | None:
+        """Why a case cannot be measured here, with the command that would change it."""
+        from pytest_annmodal import manifest, volume
+
+        settings = self.settings
+        if settings.modal:
+            return None
+        dataset = case.dataset
+        named = dataset.is_remote and not settings.download and dataset.name in self.known
+        if named and not volume.is_present(dataset, self.volume):
+            self.skipped_datasets[dataset.name] = dataset
+            return missing_dataset_hint(dataset)
+        if case.implementation.error is None:
+            missing = manifest.missing_requirements(case.implementation)
+            if missing:
+                return f"{case.implementation.name} needs: pip install {' '.join(missing)}"
+        return None
+
+    def close(self) -> None:
+        """Nothing keeps running after this."""
+        if "executor" in self.__dict__:
+            self.executor.shutdown(cancel=True)
+
+
+def missing_dataset_hint(dataset: Dataset) -> str:
+    """Why a dataset's tests are skipped, and the command that fetches it."""
+    size = f" ({dataset.size_bytes / 1e6:,.0f} MB)" if dataset.size_bytes else ""
+    return (
+        f"{dataset.name}{size} is not in the volume; fetch it with: "
+        f"pytest -k {dataset.name} --download-only (or add --download)"
+    )
+
+
+def missed_thresholds(measurement: Measurement, marker: Mapping[str, Any]) -> list[str]:
+    """One line per threshold of the marker that the measurement misses."""
+    lines = []
+    for name, (field, factor, relation) in THRESHOLDS.items():
+        if name not in marker:
+            continue
+        wanted, value = float(marker[name]), getattr(measurement, field) * factor
+        if value < wanted if relation == "at least" else value > wanted:
+            shown = name.split("_", 1)[1]
+            lines.append(
+                f"{shown} {value:.4g} should be {relation} {wanted:.4g} "
+                f"(missed by {abs(value - wanted):.3g}; {name})"
+            )
+    return lines
+
+
+def override(
+    case: Case, *, k: int | None, build: Mapping[str, Any], search: Mapping[str, Any]
+) -> Case:
+    """A case with another k or other parameters, as ``ann_benchmark(...)`` takes them."""
+    changed = selection.with_parameters(case, build, search)
+    return changed if k is None else dataclasses.replace(changed, k=k)
+
+
+def failure_text(failure: Failure) -> str:
+    """A failed case as a person reads it: what happened, then what was seen."""
+    parts = [f"{failure.case_id}: {failure.message}"]
+    seen = failure.evidence
+    trace = str(seen.get("traceback", "")).rstrip()
+    if trace:
+        parts += ["", trace]
+    log = str(seen.get("log_tail", "")).rstrip()
+    if log:
+        parts += [
+            "",
+            "last output of the implementation:",
+            *("  " + s for s in log.splitlines()[-20:]),
+        ]
+    return "\n".join(parts)

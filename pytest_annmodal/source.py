@@ -1,0 +1,167 @@
+"""Find out from a Python file's text what class it offers and what it imports.
+
+The text is parsed, never run: the implementation belongs to the worker.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_annmodal.errors import ConfigurationError
+
+QUERIES = (
+    {"query"},
+    {"batch_query", "get_batch_results"},
+    {"prepare_query", "run_prepared_query", "get_prepared_query_results"},
+)
+OUTSIDE_BASE = "BaseANN"
+
+
+def parse(text: str) -> ast.Module:
+    """Parse without running; raises ConfigurationError with the line of a syntax error."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an odd escape in a string is not ours to report
+            return ast.parse(text)
+    except SyntaxError as error:
+        shown = (error.text or "").strip()[:200]
+        raise ConfigurationError(
+            f"syntax error in line {error.lineno}: {error.msg}" + (f": {shown}" if shown else "")
+        ) from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ConfigurationError(f"cannot be parsed as Python: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Class:
+    name: str
+    bases: tuple[str, ...]
+    methods: set[str] = field(default_factory=set)
+
+
+def find_class(tree: ast.Module) -> str:
+    """Name of the one index class: public, top-level, nobody's base, with ``fit`` and ``query``.
+
+    Raises:
+        ConfigurationError: there is none, or more than one.
+    """
+    found = candidates(tree)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigurationError(
+            f"has more than one class that could be the index: {', '.join(found)}; choose one "
+            f'with class = "{found[0]}" under [tool.annmodal] in the header'
+        )
+    classes = ", ".join(_classes(tree)) or "none"
+    raise ConfigurationError(
+        f"has no class with both fit(X) and query(v, k) (classes found: {classes}); write "
+        'one, or name it with class = "…" under [tool.annmodal] in the header'
+    )
+
+
+def candidates(tree: ast.Module) -> list[str]:
+    """Names of the classes that could be the index, in the order they are written."""
+    classes = _classes(tree)
+    inner = {base for item in classes.values() for base in item.bases}
+    leaves = [item for item in classes.values() if item.name not in inner]
+    found = [item.name for item in leaves if _is_index(item, classes)]
+    # Else one whose base is imported, and brings along what is not written here.
+    found = found or [item.name for item in leaves if _may_inherit_index(item, classes)]
+    return [name for name in found if not name.startswith("_")] or found
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Top-level statements, those under ``if`` and ``try`` included."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, ast.If):
+            yield from _statements([*statement.body, *statement.orelse])
+        elif isinstance(statement, ast.Try):
+            handlers = [inner for handler in statement.handlers for inner in handler.body]
+            yield from _statements([*statement.body, *handlers, *statement.orelse])
+
+
+def _classes(tree: ast.Module) -> Mapping[str, _Class]:
+    return {
+        node.name: _Class(node.name, tuple(_last_name(base) for base in node.bases), _methods(node))
+        for node in _statements(tree.body)
+        if isinstance(node, ast.ClassDef)
+    }
+
+
+def _last_name(node: ast.expr) -> str:
+    """``BaseANN`` for ``BaseANN``, ``module.BaseANN`` and ``BaseANN[int]``."""
+    if isinstance(node, ast.Subscript):
+        return _last_name(node.value)
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def _methods(node: ast.ClassDef) -> set[str]:
+    names = set()
+    for statement in _statements(node.body):
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            names.add(statement.name)
+        elif isinstance(statement, ast.Assign):
+            names |= {target.id for target in statement.targets if isinstance(target, ast.Name)}
+    return names
+
+
+def _lineage(item: _Class, classes: Mapping[str, _Class]) -> tuple[set[str], set[str]]:
+    """All methods written in this file, and the names of bases that are not."""
+    methods: set[str] = set()
+    outside: set[str] = set()
+    seen: set[str] = set()
+    queue = [item.name]
+    while queue:
+        name = queue.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in classes:
+            methods |= classes[name].methods
+            queue += classes[name].bases
+        else:
+            outside.add(name)
+    return methods, outside
+
+
+def _is_index(item: _Class, classes: Mapping[str, _Class]) -> bool:
+    methods, outside = _lineage(item, classes)
+    if "Protocol" in outside:
+        return False
+    complete = "fit" in methods and any(names <= methods for names in QUERIES)
+    return complete or OUTSIDE_BASE in outside
+
+
+def _may_inherit_index(item: _Class, classes: Mapping[str, _Class]) -> bool:
+    methods, outside = _lineage(item, classes)
+    known = {"object", "ABC", "Protocol", "NamedTuple", "Enum", "Exception", ""}
+    return bool(outside - known) and bool(methods & {"fit", "query", "set_query_arguments"})
+
+
+def imported_modules(tree: ast.Module, path: Path) -> tuple[str, ...]:
+    """Third-party modules that the file at ``path`` needs at once: no stdlib, no siblings."""
+    names: dict[str, None] = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.Import):
+            names.update(dict.fromkeys(alias.name.split(".")[0] for alias in statement.names))
+        elif isinstance(statement, ast.ImportFrom) and not statement.level and statement.module:
+            names[statement.module.split(".")[0]] = None
+    ours = {"ann_benchmarks", "pytest_annmodal"}
+    return tuple(
+        name
+        for name in names
+        if name not in sys.stdlib_module_names and name not in ours and not _is_sibling(name, path)
+    )
+
+
+def _is_sibling(name: str, path: Path) -> bool:
+    if name == path.stem:  # hnswlib.py that says "import hnswlib" means the library
+        return False
+    return path.with_name(f"{name}.py").exists() or path.with_name(name).is_dir()

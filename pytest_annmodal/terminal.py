@@ -1,0 +1,144 @@
+"""What a session prints: progress, download bars, the summary; and what needs pytest's output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from pytest_annmodal.errors import AnnModalError
+from pytest_annmodal.model import Case, Dataset, Executor, Job
+from pytest_annmodal.report import summary
+from pytest_annmodal.session import BenchSession, missing_dataset_hint
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_annmodal.executors.local import LocalExecutor
+    from pytest_annmodal.volume import OnProgress
+
+
+class Progress:
+    """One line on a terminal that says which job runs and what it is doing; else silent.
+
+    It is written between phases only, never while queries are timed.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        self._reporter: Any = reporter if reporter is not None and reporter.isatty else None
+        self._shown = False
+
+    def __call__(self, job: Job, text: str) -> None:
+        if self._reporter is None:
+            return
+        if not self._shown:
+            self._reporter.ensure_newline()
+        self._shown = True
+        self._reporter.rewrite(f"  {job.label}: {text}", erase=True)
+
+    def clear(self) -> None:
+        if self._reporter is not None and self._shown:
+            self._reporter.rewrite("", erase=True)
+            self._reporter.rewrite("")
+            self._shown = False
+
+
+def make_local(session: BenchSession, config: pytest.Config) -> LocalExecutor:
+    """The executor for this machine, talking through pytest's terminal."""
+    from pytest_annmodal.executors.local import LocalExecutor
+
+    progress = Progress(config)
+
+    def on_phase(job: Job, text: str) -> None:
+        progress(job, text) if text != "done" else progress.clear()
+
+    return LocalExecutor(
+        session.volume,
+        base_urls=session.settings.base_url,
+        say=_speaker(config, quiet=not session.settings.download_only),
+        bar=lambda dataset: _download_bar(dataset, config),
+        on_phase=on_phase,
+    )
+
+
+def make_modal(session: BenchSession, config: pytest.Config) -> Executor:
+    """The executor for Modal."""
+    raise NotImplementedError
+
+
+def _speaker(config: pytest.Config, *, quiet: bool) -> Callable[[str], None]:
+    """Prints a log line on the terminal; into the test's captured output where ``quiet``."""
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    if quiet or reporter is None:
+        return print  # into the captured output of the test that caused it
+
+    def say(line: str) -> None:
+        with _uncaptured(config):
+            reporter.ensure_newline()
+            reporter.write_line(line)
+
+    return say
+
+
+@contextmanager
+def _uncaptured(config: pytest.Config) -> Iterator[None]:
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
+        yield
+
+
+def _download_bar(
+    dataset: Dataset, config: pytest.Config
+) -> AbstractContextManager[OnProgress | None]:
+    """A progress bar that shows itself once bytes arrive."""
+    if not dataset.is_remote:
+        return nullcontext(None)
+    from pytest_annmodal.progress import download_bar
+
+    @contextmanager
+    def bar() -> Iterator[OnProgress]:
+        with _uncaptured(config), download_bar(dataset.name) as on_progress:
+            yield on_progress
+
+    return bar()
+
+
+def submit_all(bench: BenchSession, jobs: Sequence[Job]) -> None:
+    """Prepare each distinct dataset once, then start every job."""
+    for dataset in {job.dataset.name: job.dataset for job in jobs}.values():
+        bench.executor.prepare(dataset)
+    bench.submit_all(jobs)
+
+
+def download_only(bench: BenchSession, cases: Sequence[Case], config: pytest.Config) -> int:
+    """Resolve each distinct dataset of the cases; the number that failed."""
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    datasets = {case.dataset.name: case.dataset for case in cases}
+    if not datasets:
+        reporter.write_line("No dataset is selected: choose with -k NAME or --dataset NAME.")
+        return 1
+    failures = 0
+    for dataset in datasets.values():
+        reporter.write_line("")
+        try:
+            bench.executor.prepare(dataset)
+        except AnnModalError as error:
+            failures += 1
+            reporter.write_line(f"❌ {dataset.name}: {error}", red=True)
+    reporter.write_line("")
+    return failures
+
+
+def write_summary(
+    reporter: Any, rows: Sequence[dict[str, Any]], bench: BenchSession | None
+) -> None:
+    """The table of what was measured, and how to get what was skipped."""
+    if rows:
+        reporter.section("ANN benchmarks", sep="-", yellow=True)
+        reporter.write_line(summary(rows, width=reporter._tw.fullwidth, color=reporter.hasmarkup))
+    if bench is None or bench.settings.download_only or not bench.skipped_datasets:
+        return
+    reporter.write_line("")
+    for dataset in bench.skipped_datasets.values():
+        reporter.write_line(f"skipped: {missing_dataset_hint(dataset)}")

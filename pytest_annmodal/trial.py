@@ -1,0 +1,275 @@
+"""One worker through one build and its searches: what is asked of it, in which order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal import answers, hdf5, mailbox, measure, metrics, scoring
+from pytest_annmodal.environment import describe_machine
+from pytest_annmodal.model import Job, Search, to_plain
+from pytest_annmodal.outcome import Measurement
+from pytest_annmodal.sandbox import Worker
+
+OnPhase = Callable[[str], None]
+N_WARMUP = 50
+WARMUP_SEED = 20_240_229
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Timed:
+    """What the timed loops of one search gave, whoever's clock it was."""
+
+    times_ns: NDArray[np.int64]  # (rounds, n_queries)
+    ids: NDArray[np.int64]  # (rounds, n_queries, k)
+    counts: NDArray[np.int64]  # (rounds, n_queries)
+    first_query_ns: int
+    usage: Mapping[str, Any]
+
+
+@contextlib.contextmanager
+def _train_descriptor(job: Job, data: hdf5.LoadedDataset) -> Iterator[tuple[int, dict[str, Any]]]:
+    """A descriptor that the worker may map, and where ``train`` lies in it.
+
+    A trusted implementation maps the dataset file itself. A submission gets a copy that
+    holds ``train`` and nothing else: the file has the truth in it.
+    """
+    shape = list(data.train.shape)
+    if data.train_map is not None and job.implementation.trusted:
+        fd = os.open(data.train_map.path, os.O_RDONLY)
+        offset = data.train_map.offset
+    else:
+        fd = mailbox.new_shared_file(data.train.nbytes, label="annmodal-train")
+        with open(fd, "wb", closefd=False) as file:
+            file.write(memoryview(data.train).cast("B"))
+        offset = 0
+    try:
+        yield fd, {"offset": offset, "shape": shape, "dtype": "<f4"}
+    finally:
+        os.close(fd)
+
+
+class Trial:
+    """A worker with its mailbox, and the figures that belong to the build."""
+
+    def __init__(self, job: Job, data: hdf5.LoadedDataset, stack: ExitStack) -> None:
+        self.job, self.data = job, data
+        self.k_max = max(search.k for search in job.searches)
+        self.warmup = warmup_vectors(data)
+        self.layout = {
+            "capacity": 2 * self.k_max + 16,
+            "n_slots": max(len(data.test), len(self.warmup)),
+            "dim": data.train.shape[1],
+        }
+        fd = mailbox.new_shared_file(
+            mailbox.Mailbox.size_bytes(**self.layout), label="annmodal-mailbox"
+        )
+        stack.callback(os.close, fd)
+        self.box = mailbox.Mailbox(fd, **self.layout)
+        train_fd, self.train_fields = stack.enter_context(_train_descriptor(job, data))
+        self.machine = describe_machine()
+        self.worker = stack.enter_context(
+            Worker(
+                inherit={"mailbox": fd, "train": train_fd},
+                threads=job.limits.threads,
+                phase_timeout_s=job.limits.phase_timeout_s,
+                output_bytes=job.limits.output_bytes,
+            )
+        )
+
+    def build(self, on_phase: OnPhase) -> None:
+        """Start, measure the floors, load, fit."""
+        job, worker = self.job, self.worker
+        on_phase("starting")
+        worker.begin("start")
+        worker.request(
+            "start",
+            {
+                "mailbox": self.layout,
+                "implementation": to_plain(job.implementation),
+                "train": self.train_fields,
+                "metric": self.data.info.metric,
+                "build": to_plain(job.build),
+                "memory_bytes": job.limits.memory_bytes,
+            },
+            expect="started",
+        )
+        worker.send("floor", {"k": self.k_max})
+        self.mailbox_floor_ns = mailbox.floor_ns(self.box, self.k_max, worker.check)
+        mailbox.dismiss(self.box)
+        self.clock_floor_ns = int(worker.receive("floored").fields["clock_floor_ns"])
+        loaded = worker.request("load", expect="loaded")
+        self.has_batch = bool(loaded.fields["has_batch"])
+        on_phase("building")
+        worker.begin("build")
+        before = worker.unique_bytes()
+        start = time.perf_counter()
+        built = worker.request("build", expect="built")
+        parent_s = time.perf_counter() - start
+        self.build_s = parent_s if job.limits.clock == "parent" else built.fields["build_ns"] / 1e9
+        grown = max(worker.unique_bytes() - before, 0)
+        memory = worker.request("memory", expect="memory").fields
+        reported = memory["reported_index_bytes"]
+        self.reported_index_bytes = int(reported) if isinstance(reported, (int, float)) else None
+        self.index_bytes = max(grown, self.reported_index_bytes or 0)
+        self.versions = {str(key): str(value) for key, value in dict(memory["versions"]).items()}
+
+    def measure(self, search: Search, on_phase: OnPhase) -> Measurement:
+        """Set the search parameters, warm up, time, score."""
+        worker, job = self.worker, self.job
+        worker.begin("search")
+        worker.request("search", {"arguments": to_plain(search.arguments)}, expect="set")
+        ask = self._by_parent if job.limits.clock == "parent" else self._by_worker
+        timed = ask(search, on_phase)
+        n_short, recall = scoring.score_rounds(
+            self.data,
+            timed.ids,
+            timed.counts,
+            k=search.k,
+            short_answers=job.implementation.short_answers,
+        )
+        batch_qps, batch_recall = self._batch(search, on_phase) if self.has_batch else (None, None)
+        worker.note_memory()
+        figures = metrics.latency_figures(timed.times_ns)
+        timed_s = float(timed.times_ns.sum()) / 1e9
+        return Measurement(
+            case_id=search.case_id,
+            k=search.k,
+            rounds=len(timed.times_ns),
+            metric=self.data.info.metric,
+            dim=self.data.train.shape[1],
+            n_train=len(self.data.train),
+            n_queries=len(self.data.test),
+            recall=recall.by_distance,
+            recall_ids=recall.by_ids,
+            recall_ann_benchmarks=recall.ann_benchmarks,
+            latencies_ns=tuple(timed.times_ns.ravel().tolist()),
+            **to_plain(figures),
+            batch_qps=batch_qps,
+            batch_recall=batch_recall,
+            build_s=self.build_s,
+            first_query_ns=timed.first_query_ns,
+            index_bytes=self.index_bytes,
+            reported_index_bytes=self.reported_index_bytes,
+            peak_rss_bytes=worker.peak_rss_bytes,
+            clock=job.limits.clock,
+            clock_floor_ns=self.clock_floor_ns,
+            mailbox_floor_ns=self.mailbox_floor_ns,
+            n_short_answers=n_short,
+            environment={
+                **self.machine,
+                "versions": self.versions,
+                "threads": job.limits.threads,
+                "worker_core": worker.core,
+                **{key: timed.usage[key] for key in ("involuntary_switches", "cpu_s")},
+            },
+            notes=tuple(self._notes(timed, timed_s, n_short)),
+            log_tail=worker.log_tail(),
+        )
+
+    def _by_worker(self, search: Search, on_phase: OnPhase) -> _Timed:
+        """The worker's own clock: it gets all queries and returns all times."""
+        n, limits = len(self.data.test), self.job.limits
+        message = self.worker.request(
+            "timed",
+            {"k": search.k, "rounds": search.rounds, "max_search_s": limits.max_search_s},
+            [self.warmup, self.data.test],
+            expect="answers",
+            max_array_bytes=search.rounds * n * (search.k + 2) * 8,
+            on_progress=lambda fields: on_phase(
+                f"queries, round {fields['rounds']} of {search.rounds}"
+            ),
+        )
+        times, ids, counts = message.arrays
+        return _Timed(
+            times_ns=times,
+            ids=ids.astype(np.int64),
+            counts=counts,
+            first_query_ns=int(message.fields["first_query_ns"]),
+            usage=message.fields,
+        )
+
+    def _by_parent(self, search: Search, on_phase: OnPhase) -> _Timed:
+        """The parent's clock: every query goes through the mailbox when its turn comes."""
+        worker, box, k = self.worker, self.box, search.k
+        worker.send("serve", {"k": k})
+        with measure.quiet_gc():
+            first_ns, _, _ = self._ask(self.warmup, k)
+            rounds = []
+            began = time.monotonic()
+            for number in range(search.rounds):
+                rounds.append(self._ask(self.data.test, k))
+                on_phase(f"queries, round {number + 1} of {search.rounds}")
+                if time.monotonic() - began > self.job.limits.max_search_s:
+                    break
+        mailbox.dismiss(box)
+        served = worker.receive("served")
+        times, ids, counts = (np.stack(column) for column in zip(*rounds, strict=True))
+        return _Timed(
+            times_ns=times,
+            ids=ids,
+            counts=counts,
+            first_query_ns=int(first_ns[0]),
+            usage=served.fields,
+        )
+
+    def _ask(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], ...]:
+        result = mailbox.ask(self.box, queries, k, self.worker.check)
+        if (result[2] < 0).any():
+            self.worker.receive("served")  # raises what the worker reported instead
+        return result
+
+    def _batch(self, search: Search, on_phase: OnPhase) -> tuple[float, float]:
+        """Queries per second of the whole batch, and the recall of its answers."""
+        on_phase("batch")
+        worker, n, k = self.worker, len(self.data.test), search.k
+        worker.begin("batch")
+        worker.request("batch-load", {}, [self.data.test], expect="batch-loaded")
+        start = time.perf_counter()
+        batched = worker.request("batch", {"k": k}, expect="batched")
+        parent_s = time.perf_counter() - start
+        message = worker.request(
+            "batch-result", {"k": k}, expect="batch-answers", max_array_bytes=n * (k + 1) * 8
+        )
+        ids, counts = message.arrays[0].astype(np.int64), message.arrays[1]
+        answers.check(
+            ids,
+            counts,
+            k=k,
+            n_train=len(self.data.train),
+            short_answers=self.job.implementation.short_answers,
+            where="batch_query",
+        )
+        by_worker = self.job.limits.clock == "worker"
+        batch_s = batched.fields["batch_ns"] / 1e9 if by_worker else parent_s
+        return n / batch_s, scoring.recall_of(self.data, ids, k).by_distance
+
+    def _notes(self, timed: _Timed, timed_s: float, n_short: int) -> Iterator[str]:
+        data = self.data
+        if n_short:
+            yield f"{n_short} answers had fewer ids than asked for; what is missing counts as missed"
+        if data.n_zero_train or data.n_zero_test:
+            yield f"zero vectors: {data.n_zero_train} in train, {data.n_zero_test} in test"
+        if data.n_duplicates:
+            yield f"duplicate rows in train: {data.n_duplicates}"
+        yield from metrics.noise_notes(
+            involuntary_switches=int(timed.usage["involuntary_switches"]),
+            timed_s=timed_s,
+            load_1min=float(self.machine["load_1min"]),
+            cores=int(self.machine["cores"]),
+        )
+
+
+def warmup_vectors(data: hdf5.LoadedDataset, n: int = N_WARMUP) -> NDArray[np.float32]:
+    """Vectors like the queries that are none of them: midpoints of random training pairs."""
+    rng = np.random.default_rng(WARMUP_SEED)
+    pairs = rng.integers(0, len(data.train), size=(n, 2))
+    return np.ascontiguousarray((data.train[pairs[:, 0]] + data.train[pairs[:, 1]]) / 2, np.float32)

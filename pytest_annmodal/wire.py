@@ -1,0 +1,169 @@
+"""Framed messages between processes: JSON plus raw arrays, size-capped, never pickled.
+
+A frame is ``b"ANNM"``, the length of the JSON part and of the array part (little-endian
+uint32 and uint64), the JSON, and the arrays' bytes one after the other. The JSON is
+``{"kind": str, "fields": {...}, "arrays": [[dtype, shape], ...]}``.
+
+The receiver may face code that it does not trust: every length, dtype and shape is checked
+against what was allowed before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import select
+import socket
+import struct
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal.errors import ProtocolViolationError
+
+Array = NDArray[Any]
+
+MAGIC = b"ANNM"
+PREFIX = struct.Struct("<4sIQ")
+MAX_JSON_BYTES = 8 * 2**20
+DTYPES = {"<f4", "<f8", "<i4", "<i8"}
+
+
+class ChannelClosedError(Exception):
+    """The other side is gone (end of file or reset)."""
+
+
+class DeadlineError(Exception):
+    """Nothing whole arrived before the deadline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One frame: its kind, its JSON fields and its arrays."""
+
+    kind: str
+    fields: Mapping[str, Any]
+    arrays: tuple[Array, ...] = ()
+
+
+def encode(kind: str, fields: Mapping[str, Any], arrays: Sequence[Array] = ()) -> list[bytes]:
+    """The frame as buffers to be written one after the other.
+
+    Raises:
+        ValueError: an array has a dtype that the wire does not carry.
+    """
+    described, parts = [], []
+    for array in arrays:
+        contiguous = np.ascontiguousarray(array)
+        if contiguous.dtype.str not in DTYPES:
+            raise ValueError(f"the wire carries {sorted(DTYPES)}, not {contiguous.dtype.str}")
+        described.append([contiguous.dtype.str, list(contiguous.shape)])
+        parts.append(contiguous.tobytes())
+    text = json.dumps({"kind": kind, "fields": fields, "arrays": described}).encode()
+    return [PREFIX.pack(MAGIC, len(text), sum(map(len, parts))), text, *parts]
+
+
+def decode(text: bytes, body: bytes | bytearray) -> Message:
+    """Rebuild a message from its two parts.
+
+    Raises:
+        ProtocolViolationError: anything is not as the module's docstring says.
+    """
+    try:
+        head = json.loads(text)
+        kind, fields, described = head["kind"], head["fields"], head["arrays"]
+        specs = [(dtype, tuple(shape)) for dtype, shape in described]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ProtocolViolationError(f"a frame's JSON part cannot be read: {error!r}") from error
+    if not (isinstance(kind, str) and isinstance(fields, dict)):
+        raise ProtocolViolationError("a frame has no kind or no fields")
+    arrays, offset = [], 0
+    for dtype, shape in specs:
+        if dtype not in DTYPES or not all(type(n) is int and 0 <= n < 2**40 for n in shape):
+            raise ProtocolViolationError(f"a frame announces an array {dtype!r} {shape!r}")
+        count = math.prod(shape)
+        end = offset + count * int(dtype[-1])
+        if end > len(body):
+            raise ProtocolViolationError("a frame announces more array bytes than it has")
+        arrays.append(np.frombuffer(body, dtype, count, offset).reshape(shape))
+        offset = end
+    if offset != len(body):
+        raise ProtocolViolationError(f"a frame has {len(body) - offset} bytes too many")
+    return Message(kind=kind, fields=fields, arrays=tuple(arrays))
+
+
+class Channel:
+    """Sends and receives frames on a connected stream socket; not thread-safe."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def send(
+        self,
+        kind: str,
+        fields: Mapping[str, Any] | None = None,
+        arrays: Sequence[Array] = (),
+        *,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Write one frame.
+
+        Raises:
+            ChannelClosedError: the other side is gone.
+            DeadlineError: it did not read within ``timeout_s``.
+        """
+        self._sock.settimeout(timeout_s)
+        try:
+            for part in encode(kind, fields or {}, arrays):
+                self._sock.sendall(part)
+        except TimeoutError as error:
+            raise DeadlineError from error
+        except OSError as error:
+            raise ChannelClosedError from error
+
+    def receive(self, *, timeout_s: float | None = None, max_array_bytes: int = 0) -> Message:
+        """Read one frame whose arrays hold at most ``max_array_bytes``.
+
+        Raises:
+            ChannelClosedError, DeadlineError, ProtocolViolationError.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        magic, n_text, n_body = PREFIX.unpack(self._read(PREFIX.size, deadline))
+        if magic != MAGIC:
+            raise ProtocolViolationError(f"a frame starts with {magic!r}")
+        if n_text > MAX_JSON_BYTES or n_body > max_array_bytes:
+            raise ProtocolViolationError(
+                f"a frame of {n_text} + {n_body} bytes is larger than the allowed "
+                f"{MAX_JSON_BYTES} + {max_array_bytes}"
+            )
+        return decode(bytes(self._read(n_text, deadline)), self._read(n_body, deadline))
+
+    def _read(self, n_bytes: int, deadline: float | None) -> bytearray:
+        buffer = bytearray(n_bytes)
+        view, done = memoryview(buffer), 0
+        while done < n_bytes:
+            left_s = None if deadline is None else deadline - time.monotonic()
+            if left_s is not None and left_s <= 0:
+                raise DeadlineError
+            self._sock.settimeout(left_s)
+            try:
+                n = self._sock.recv_into(view[done:])
+            except TimeoutError as error:
+                raise DeadlineError from error
+            except OSError as error:
+                raise ChannelClosedError from error
+            if n == 0:
+                raise ChannelClosedError
+            done += n
+        return buffer
+
+    def readable(self, timeout_s: float) -> bool:
+        """Whether a frame, or the end, has begun to arrive within ``timeout_s``."""
+        return bool(select.select([self._sock], [], [], timeout_s)[0])
+
+    def close(self) -> None:
+        self._sock.close()
