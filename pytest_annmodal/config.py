@@ -39,6 +39,14 @@ class Settings:
     volume_dir: str | None = None
     base_url: tuple[str, ...] = ()
     modal: bool = False
+    modal_plan: bool = False
+    modal_max_minutes: float | None = None
+    modal_cpu: float = 2.0
+    modal_memory_mb: int = 16384
+    modal_timeout_s: int = 3600
+    modal_region: str | None = None
+    modal_usd_core_hour: float = 0.0473
+    modal_usd_gib_hour: float = 0.008
     rootdir: Path = Path()
 
     @classmethod

@@ -10,16 +10,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from pytest_annmodal import __version__
 from pytest_annmodal.errors import ChecksumError, DatasetFormatError, DownloadError
+from pytest_annmodal.fetch_errors import (
+    InterruptedTransferError,
+    LocalDiskError,
+    without_secrets,
+)
+from pytest_annmodal.transfer import OnProgress, Transfer
 
-if TYPE_CHECKING:
-    from pytest_annmodal.transfer import Transfer
+__all__ = ["Fetched", "OnProgress", "fetch", "without_secrets"]
 
-OnProgress = Callable[[int, int | None], None]  # bytes done; bytes in all, if known
 USER_AGENT = f"pytest-annmodal/{__version__}"  # the default of Python clients gets 403 from some
 LONGEST_WAIT_S = 60.0
 PROGRESS_BYTES = 2**20  # an attempt that brought this much does not count as a failure
@@ -32,21 +34,6 @@ class Fetched:
     sha256: str
     size_bytes: int
     url: str
-
-
-class LocalDiskError(DownloadError):
-    """This side cannot take the bytes (full, read-only): no other URL would help."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, retryable=False)
-
-
-class InterruptedTransferError(DownloadError):
-    """An attempt that is worth repeating, after ``wait_s`` if the server said so."""
-
-    def __init__(self, message: str, *, wait_s: float = 0.0) -> None:
-        super().__init__(message, retryable=True)
-        self.wait_s = wait_s
 
 
 def fetch(
@@ -82,41 +69,22 @@ def fetch(
     """
     import requests
 
-    from pytest_annmodal.transfer import Transfer
-
-    tell = on_event or (lambda _text: None)
+    tell = on_event or _silent
     reasons: list[tuple[str, Exception]] = []
     with requests.Session() as session:
         session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
         for url in urls:
-            if reasons:
-                tell(f"{without_secrets(reasons[-1][0])} cannot be used ({_short(reasons[-1][1])})")
-            if on_url is not None:
-                on_url(url)
-            transfer = Transfer(
-                session,
-                url,
-                target,
-                sha256=sha256,
-                size_bytes=size_bytes,
-                on_progress=on_progress,
-            )
+            (on_url or _silent)(url)
+            transfer = Transfer(session, url, target, sha256, size_bytes, on_progress)
             try:
                 return _one_url(transfer, check, tell, retries, backoff_s)
             except LocalDiskError:
                 raise
             except (DownloadError, ChecksumError, DatasetFormatError) as error:
                 reasons.append((url, error))
+                if url != urls[-1]:
+                    tell(f"{without_secrets(url)} cannot be used ({str(error).rstrip('.')})")
     raise _verdict(target, reasons) from reasons[-1][1]
-
-
-def without_secrets(url: str) -> str:
-    """The URL as it may be shown: without user, password and query (signatures, tokens)."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "the given URL"
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def _one_url(
@@ -170,8 +138,8 @@ def _persist(
             time.sleep(wait_s)
 
 
-def _short(error: Exception) -> str:
-    return str(error).rstrip(".")
+def _silent(_text: str) -> None:
+    pass
 
 
 def _verdict(target: Path, reasons: Sequence[tuple[str, Exception]]) -> Exception:

@@ -100,7 +100,9 @@ def parse(text: str) -> Header | None:
         metrics=_metrics(own.get("metrics", list(METRICS))),
         dependencies=None if dependencies is None else _requirements(dependencies),
         short_answers=_flag(own, "short-answers"),
-        variants=product(grid(own.get("build", {}), "build"), grid(own.get("search", {}), "search")),
+        variants=product(
+            grid(own.get("build", {}), "build"), grid(own.get("search", {}), "search")
+        ),
     )
 
 

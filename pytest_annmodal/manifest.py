@@ -77,13 +77,11 @@ def read_text(file: Path) -> str:
             f"line {line} is not UTF-8 text (byte 0x{raw[error.start]:02x}); save it as UTF-8"
         ) from error
     if not text.strip():
-        raise ConfigurationError("is empty; write a class with fit(X) and query(v, k)")
+        raise ConfigurationError("is empty; write a class with fit(X) and query(v, k) in it")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _read_text(
-    file: Path, text: str, called: str, *, trusted: bool, named: bool
-) -> Implementation:
+def _read_text(file: Path, text: str, called: str, *, trusted: bool, named: bool) -> Implementation:
     tree = source.parse(text)
     head = header.parse(text)
     try:
@@ -112,16 +110,12 @@ def _name_of(path: Path) -> str:
     return sanitise(path.parent.name if stem in NAMELESS else stem)
 
 
-def _reject(
-    path: Path, called: str, error: ConfigurationError, *, trusted: bool
-) -> Implementation:
+def _reject(path: Path, called: str, error: ConfigurationError, *, trusted: bool) -> Implementation:
     """Raise for a trusted file; keep the words for a submission."""
     message = f"{path}: {error}"
     if trusted:
         raise ConfigurationError(message) from error
-    return Implementation(
-        name=called, path=str(path), class_name="", trusted=False, error=message
-    )
+    return Implementation(name=called, path=str(path), class_name="", trusted=False, error=message)
 
 
 def read_submission(path: str | Path) -> list[Implementation]:
@@ -229,9 +223,8 @@ def _read_if_implementation(file: Path) -> list[Implementation]:
 
 def _read_ann_benchmarks(folder: Path, *, trusted: bool) -> list[Implementation]:
     try:
-        module = read_text(folder / "module.py")
+        modules = _modules_of(folder / "module.py")
         config = read_text(folder / "config.yml")
-        modules = source.imported_modules(source.parse(module), folder / "module.py")
         found = ann_benchmarks.read_config(config, folder, modules=modules, trusted=trusted)
         if not found and not trusted:
             raise ConfigurationError("config.yml defines nothing for float vectors that is enabled")
@@ -239,6 +232,13 @@ def _read_ann_benchmarks(folder: Path, *, trusted: bool) -> list[Implementation]
         return [_reject(folder, sanitise(folder.name), error, trusted=trusted)]
     base = sanitise(folder.name)
     return ann_benchmarks.rename(found, sanitise, None if trusted else base)
+
+
+def _modules_of(file: Path) -> tuple[str, ...]:
+    try:
+        return source.imported_modules(source.parse(read_text(file)), file)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{file.name}: {error}") from error
 
 
 def builtin() -> list[Implementation]:

@@ -130,6 +130,7 @@ class Implementation:
 
     Attributes:
         path: the ``.py`` file to load in the worker.
+        folder: the folder that belongs to it and goes where it goes, or None.
         style: ``class`` calls ``Class(metric, *args, **kwargs)``; ``ann-benchmarks`` calls
             ``Class(*args, **kwargs)`` with ``@metric`` replaced inside ``args``, and loads
             the file as a module of a package in which ``from ..base.module import BaseANN``
@@ -153,6 +154,7 @@ class Implementation:
     short_answers: bool = False
     variants: tuple[Variant, ...] = (Variant(build=Arguments(), search=Arguments()),)
     error: str | None = None
+    folder: str | None = None
 
     @classmethod
     def from_plain(cls, data: Mapping[str, Plain]) -> Implementation:
@@ -274,6 +276,10 @@ class Volume(Protocol):
     @property
     def path(self) -> Path: ...
 
+    @property
+    def lock_dir(self) -> Path:
+        """Where lock files are held open; where open files prevent a commit, outside ``path``."""
+
     def reload(self) -> None:
         """See what others committed. Raises ReloadError."""
 
@@ -286,11 +292,17 @@ class Executor(Protocol):
 
     concurrent: bool
 
-    def prepare(self, dataset: Dataset) -> None:
+    def expect(self, jobs: Sequence[Job]) -> None:
+        """Be told of all jobs of the session before the first is submitted."""
+
+    def prepare(self, dataset: Dataset) -> object:
         """Have the dataset in the volume. Raises DatasetError or VolumeError."""
 
     def submit(self, job: Job) -> Future[Sequence[Outcome]]:
         """Start a job; the future gives one outcome per search, in order."""
+
+    def pump(self, future: Future[Sequence[Outcome]]) -> None:
+        """Show progress until the future is done."""
 
     def shutdown(self, *, cancel: bool = False) -> None:
         """End everything; with ``cancel``, also what still runs."""

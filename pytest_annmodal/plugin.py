@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_annmodal.config import Settings
-from pytest_annmodal.errors import AnnModalError, ConfigurationError
+from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorError
 from pytest_annmodal.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -205,7 +205,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if bench.executor.concurrent:
         from pytest_annmodal.terminal import submit_all
 
-        submit_all(bench, jobs)
+        try:
+            submit_all(bench, jobs)
+        except (ConfigurationError, ExecutorError) as error:
+            raise pytest.UsageError(str(error)) from error
 
 
 @pytest.hookimpl(tryfirst=True)

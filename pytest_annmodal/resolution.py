@@ -240,7 +240,7 @@ class Resolution:
         """Hold the dataset's lock: two runs at once make one download."""
         import filelock
 
-        directory = self.volume.path / ".locks"
+        directory = self.volume.lock_dir
         lock = filelock.FileLock(directory / f"{self.dataset.name}.lock")
         try:
             directory.mkdir(parents=True, exist_ok=True)

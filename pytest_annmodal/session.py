@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal import selection
 from pytest_annmodal.config import Settings
-from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.errors import AnnModalError, ConfigurationError
 from pytest_annmodal.model import Case, Dataset, Executor, Job
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
 
@@ -146,7 +146,20 @@ class BenchSession:
     def submit_all(self, jobs: Iterable[Job]) -> None:
         """Start every job now; only for an executor that runs them side by side."""
         for job in jobs:
-            self._futures[id(job)] = self.executor.submit(job)
+            if job.searches[0].case_id not in self._outcomes:
+                self._futures[id(job)] = self.executor.submit(job)
+
+    def give_up(self, dataset: Dataset, error: AnnModalError) -> None:
+        """Fail every case on a dataset that cannot be had; the others go on."""
+        for case_id, job in self._jobs.items():
+            if job.dataset.name == dataset.name:
+                self._outcomes[case_id] = Failure(
+                    case_id=case_id,
+                    kind="dataset",
+                    message=str(error),
+                    phase="prepare",
+                    blame="infrastructure",
+                )
 
     def outcome(self, case: Case) -> Outcome:
         """What the case gave; runs its job if nobody has."""
@@ -156,6 +169,7 @@ class BenchSession:
                 (job,) = selection.jobs([case], self.settings)
                 self._jobs[case.id] = job
             future = self._futures.get(id(job)) or self.executor.submit(job)
+            self.executor.pump(future)
             self._outcomes.update((outcome.case_id, outcome) for outcome in future.result())
         return self._outcomes[case.id]
 

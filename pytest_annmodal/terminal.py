@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from pytest_annmodal.errors import AnnModalError
+from pytest_annmodal.errors import AnnModalError, DatasetError, VolumeError
 from pytest_annmodal.model import Case, Dataset, Executor, Job
 from pytest_annmodal.report import summary
 from pytest_annmodal.session import BenchSession, missing_dataset_hint
@@ -63,8 +63,10 @@ def make_local(session: BenchSession, config: pytest.Config) -> LocalExecutor:
 
 
 def make_modal(session: BenchSession, config: pytest.Config) -> Executor:
-    """The executor for Modal."""
-    raise NotImplementedError
+    """The executor for Modal; ``modal`` is imported here and not before."""
+    from pytest_annmodal.executors.modal import ModalExecutor
+
+    return ModalExecutor(session.settings, say=_speaker(config, quiet=False))
 
 
 def _speaker(config: pytest.Config, *, quiet: bool) -> Callable[[str], None]:
@@ -105,9 +107,13 @@ def _download_bar(
 
 
 def submit_all(bench: BenchSession, jobs: Sequence[Job]) -> None:
-    """Prepare each distinct dataset once, then start every job."""
+    """Show the plan, prepare each distinct dataset once, then start every job."""
+    bench.executor.expect(jobs)
     for dataset in {job.dataset.name: job.dataset for job in jobs}.values():
-        bench.executor.prepare(dataset)
+        try:
+            bench.executor.prepare(dataset)
+        except (DatasetError, VolumeError) as error:
+            bench.give_up(dataset, error)
     bench.submit_all(jobs)
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_annmodal import durable
 from pytest_annmodal.errors import DownloadError
-from pytest_annmodal.fetch import (
+from pytest_annmodal.fetch_errors import (
     InterruptedTransferError,
     LocalDiskError,
-    OnProgress,
+    disk_errors,
+    http_errors,
     without_secrets,
 )
 from pytest_annmodal.part import Origin, Part
@@ -24,6 +24,7 @@ from pytest_annmodal.part import Origin, Part
 if TYPE_CHECKING:
     import requests
 
+OnProgress = Callable[[int, int | None], None]  # bytes done; bytes in all, if known
 CONNECT_S, READ_S = 10.0, 60.0
 CHUNK_BYTES = 2**16
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -34,12 +35,11 @@ NOT_NOW = (408, 425, 429)
 class Transfer:
     """One URL's way into one part file; :meth:`attempt` may be called until it succeeds."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - one caller, which passes on what it was given
         self,
         session: requests.Session,
         url: str,
         target: Path,
-        *,
         sha256: str | None,
         size_bytes: int | None,
         on_progress: OnProgress | None,
@@ -61,7 +61,7 @@ class Transfer:
             LocalDiskError: the disk does not take it.
             DownloadError: this URL will not serve the file.
         """
-        with _disk_errors(self.part.path):
+        with disk_errors(self.part.path):
             start, origin = self._resume_point()
             if origin is not None and start and start == origin.total:
                 self.resumed = True
@@ -76,7 +76,7 @@ class Transfer:
 
     def finish(self) -> None:
         """Give the complete part its final name."""
-        with _disk_errors(self.part.path):
+        with disk_errors(self.part.path):
             durable.publish(self.part.path, self.target)
             self.part.discard()
 
@@ -99,7 +99,7 @@ class Transfer:
             headers["Range"] = f"bytes={start}-"
             if origin is not None and origin.validator is not None:
                 headers["If-Range"] = origin.validator
-        with self._http_errors():
+        with http_errors(self.url):
             response = self.session.get(
                 self.url, headers=headers, stream=True, timeout=(CONNECT_S, READ_S)
             )
@@ -233,49 +233,8 @@ class Transfer:
         return digest
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
-        with self._http_errors():
+        with http_errors(self.url):
             yield from response.iter_content(CHUNK_BYTES)
-
-    @contextmanager
-    def _http_errors(self) -> Iterator[None]:
-        """Translate what requests raises, once."""
-        import requests
-
-        shown = without_secrets(self.url)
-        lasting = (
-            requests.exceptions.SSLError,
-            requests.exceptions.InvalidURL,
-            requests.exceptions.InvalidSchema,
-            requests.exceptions.MissingSchema,
-            requests.exceptions.TooManyRedirects,
-            requests.exceptions.ContentDecodingError,
-        )
-        try:
-            yield
-        except lasting as error:
-            raise DownloadError(f"{shown}: {_innermost(error)}.", retryable=False) from error
-        except requests.exceptions.Timeout as error:
-            raise InterruptedTransferError(f"{shown} did not answer in time.") from error
-        except requests.exceptions.RequestException as error:
-            text = f"The connection to {shown} failed ({_innermost(error)})."
-            raise InterruptedTransferError(text) from error
-
-
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """Translate what writing the part raises, once."""
-    try:
-        yield
-    except OSError as error:
-        advice = "Free some space, or use another directory (--ann-volume-dir)."
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            text = f"{path.parent} is full: {path.name} holds what came so far. {advice}"
-        elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            advice = "Use another directory (--ann-volume-dir)."
-            text = f"{path.parent} cannot be written ({error.strerror}). {advice}"
-        else:
-            text = f"{path} cannot be written ({error.strerror or error}). {advice}"
-        raise LocalDiskError(text) from error
 
 
 def _validator(response: requests.Response) -> str | None:
@@ -284,10 +243,3 @@ def _validator(response: requests.Response) -> str | None:
     if tag and not tag.startswith("W/"):
         return tag
     return response.headers.get("Last-Modified")
-
-
-def _innermost(error: BaseException) -> str:
-    """The cause in the fewest words: requests wraps urllib3, which wraps the system's own."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return str(error) or type(error).__name__

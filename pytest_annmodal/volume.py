@@ -47,6 +47,10 @@ class LocalVolume:
     def path(self) -> Path:
         return self._path
 
+    @property
+    def lock_dir(self) -> Path:
+        return self._path / ".locks"
+
     def reload(self) -> None:
         """Make sure that the directory is there and can be read. Raises ReloadError."""
         try:

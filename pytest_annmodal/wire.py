@@ -29,7 +29,8 @@ Array = NDArray[Any]
 
 MAGIC = b"ANNM"
 PREFIX = struct.Struct("<4sIQ")
-MAX_JSON_BYTES = 8 * 2**20
+MAX_JSON_BYTES = 2**20  # as Python objects they may take thirty times that
+MAX_DIMENSIONS = 8
 DTYPES = {"<f4", "<f8", "<i4", "<i8"}
 
 
@@ -58,7 +59,7 @@ def encode(kind: str, fields: Mapping[str, Any], arrays: Sequence[Array] = ()) -
     """
     described, parts = [], []
     for array in arrays:
-        contiguous = np.ascontiguousarray(array)
+        contiguous = np.asarray(array, order="C")  # ascontiguousarray makes a number a row
         if contiguous.dtype.str not in DTYPES:
             raise ValueError(f"the wire carries {sorted(DTYPES)}, not {contiguous.dtype.str}")
         described.append([contiguous.dtype.str, list(contiguous.shape)])
@@ -83,13 +84,18 @@ def decode(text: bytes, body: bytes | bytearray) -> Message:
         raise ProtocolViolationError("a frame has no kind or no fields")
     arrays, offset = [], 0
     for dtype, shape in specs:
-        if dtype not in DTYPES or not all(type(n) is int and 0 <= n < 2**40 for n in shape):
-            raise ProtocolViolationError(f"a frame announces an array {dtype!r} {shape!r}")
+        known = isinstance(dtype, str) and dtype in DTYPES and len(shape) <= MAX_DIMENSIONS
+        if not known or not all(type(n) is int and 0 <= n < 2**40 for n in shape):
+            announced = f"{dtype!r:.100} {shape!r:.100}"
+            raise ProtocolViolationError(f"a frame announces an array {announced}")
         count = math.prod(shape)
         end = offset + count * int(dtype[-1])
         if end > len(body):
             raise ProtocolViolationError("a frame announces more array bytes than it has")
-        arrays.append(np.frombuffer(body, dtype, count, offset).reshape(shape))
+        try:
+            arrays.append(np.frombuffer(body, dtype, count, offset).reshape(shape))
+        except ValueError as error:  # no items at all, but sides whose product is too large
+            raise ProtocolViolationError(f"a frame announces an array {shape!r}") from error
         offset = end
     if offset != len(body):
         raise ProtocolViolationError(f"a frame has {len(body) - offset} bytes too many")
@@ -116,17 +122,24 @@ class Channel:
             ChannelClosedError: the other side is gone.
             DeadlineError: it did not read within ``timeout_s``.
         """
-        self._sock.settimeout(timeout_s)
+        parts = encode(kind, fields or {}, arrays)
         try:
-            for part in encode(kind, fields or {}, arrays):
+            self._sock.settimeout(timeout_s)
+            for part in parts:
                 self._sock.sendall(part)
         except TimeoutError as error:
             raise DeadlineError from error
         except OSError as error:
             raise ChannelClosedError from error
 
-    def receive(self, *, timeout_s: float | None = None, max_array_bytes: int = 0) -> Message:
-        """Read one frame whose arrays hold at most ``max_array_bytes``.
+    def receive(
+        self,
+        *,
+        timeout_s: float | None = None,
+        max_array_bytes: int = 0,
+        max_json_bytes: int = MAX_JSON_BYTES,
+    ) -> Message:
+        """Read one frame whose JSON and arrays are no larger than allowed.
 
         Raises:
             ChannelClosedError, DeadlineError, ProtocolViolationError.
@@ -135,10 +148,10 @@ class Channel:
         magic, n_text, n_body = PREFIX.unpack(self._read(PREFIX.size, deadline))
         if magic != MAGIC:
             raise ProtocolViolationError(f"a frame starts with {magic!r}")
-        if n_text > MAX_JSON_BYTES or n_body > max_array_bytes:
+        if n_text > max_json_bytes or n_body > max_array_bytes:
             raise ProtocolViolationError(
                 f"a frame of {n_text} + {n_body} bytes is larger than the allowed "
-                f"{MAX_JSON_BYTES} + {max_array_bytes}"
+                f"{max_json_bytes} + {max_array_bytes}"
             )
         return decode(bytes(self._read(n_text, deadline)), self._read(n_body, deadline))
 
@@ -149,8 +162,8 @@ class Channel:
             left_s = None if deadline is None else deadline - time.monotonic()
             if left_s is not None and left_s <= 0:
                 raise DeadlineError
-            self._sock.settimeout(left_s)
             try:
+                self._sock.settimeout(left_s)
                 n = self._sock.recv_into(view[done:])
             except TimeoutError as error:
                 raise DeadlineError from error

@@ -34,6 +34,7 @@ from pytest_annmodal.mailbox import Mailbox, serve
 from pytest_annmodal.wire import Channel, ChannelClosedError, Message
 
 MAX_ARRAY_BYTES = 2**40  # the parent is trusted
+MAX_JSON_BYTES = 2**28
 MAX_TRACEBACK_CHARS = 8000
 PACKAGE = str(Path(__file__).parent)
 
@@ -115,7 +116,9 @@ class Session:
     def run(self) -> None:
         """Answer frames until the parent finishes or is gone."""
         while True:
-            message = self.channel.receive(max_array_bytes=MAX_ARRAY_BYTES)
+            message = self.channel.receive(
+                max_array_bytes=MAX_ARRAY_BYTES, max_json_bytes=MAX_JSON_BYTES
+            )
             if message.kind == "finish":
                 self.adapter.done()
                 self.channel.send("finished")

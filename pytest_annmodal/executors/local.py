@@ -40,6 +40,9 @@ class LocalExecutor:
         self._say, self._bar, self._on_phase = say, bar, on_phase
         self._paths: dict[str, Path] = {}
 
+    def expect(self, jobs: Sequence[Job]) -> None:
+        """Nothing to make ready: a job is run when it is submitted."""
+
     def prepare(self, dataset: Dataset) -> Path:
         """Have the dataset in the volume; the same answer without work the second time."""
         if dataset.name not in self._paths:
@@ -84,6 +87,9 @@ class LocalExecutor:
             )
         )
         return future
+
+    def pump(self, future: Future[Sequence[Outcome]]) -> None:
+        """Nothing to wait for: the future is done."""
 
     def shutdown(self, *, cancel: bool = False) -> None:
         """Nothing to end: a job's processes end with its ``submit``."""

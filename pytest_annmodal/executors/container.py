@@ -1,0 +1,220 @@
+"""What runs inside Modal's containers: fill the volume, or run one job on a file from it.
+
+The functions here are registered by ``modal.py``; a container imports this module from the
+copy of the package that was shipped to it, and nothing of a submission: that is loaded by
+the worker process that :func:`run_job <pytest_annmodal.runner.run_job>` starts. Arguments and
+results are plain data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pytest_annmodal.errors import AnnModalError, CommitError, ReloadError
+from pytest_annmodal.model import Dataset, Implementation, Job, to_plain
+
+PHASE = "[annmodal] "  # log lines that begin so are progress, for the client to show
+PACKAGE = Path(__file__).parents[1]
+BUILTIN = "builtin:"  # a path inside this package, wherever that lies
+TRUTH_CACHE = ".truth"
+
+
+class MountedVolume:
+    """The ``Volume`` protocol over a Modal volume mounted in this container."""
+
+    def __init__(self, name: str, mount: str) -> None:
+        self._name, self._path = name, Path(mount)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def lock_dir(self) -> Path:
+        """Outside the mount: an open lock file would prevent the commit.
+
+        Nobody needs the lock: Modal runs at most one container of ``download_dataset``.
+        """
+        return Path(tempfile.gettempdir()) / "annmodal-locks"
+
+    def _volume(self) -> Any:
+        import modal
+
+        return modal.Volume.from_name(self._name)
+
+    def reload(self) -> None:
+        """See what other containers committed. Raises ReloadError (files open, or busy)."""
+        try:
+            self._volume().reload()
+        except Exception as error:
+            raise ReloadError(str(error) or type(error).__name__) from error
+
+    def commit(self) -> None:
+        """Publish what was written. Raises CommitError."""
+        try:
+            self._volume().commit()
+        except Exception as error:
+            raise CommitError(
+                f"Modal did not commit volume '{self._name}': {error or type(error).__name__}. "
+                "Nothing half-written is visible to others; the next run downloads again."
+            ) from error
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 -- a container's log is its standard output
+
+
+def download_dataset(
+    dataset: Mapping[str, Any], where: Mapping[str, Any], base_urls: list[str]
+) -> dict[str, Any]:
+    """Resolve a dataset through the writable volume; runs in one container at a time.
+
+    Returns:
+        ``ok``, and ``was_present``, ``size_bytes``, ``sha256``, ``seconds`` or ``error``.
+    """
+    from pytest_annmodal.volume import resolve
+
+    volume = MountedVolume(where["volume"], where["mount"])
+    try:
+        resolved = resolve(Dataset.from_plain(dataset), volume, say=_say, base_urls=tuple(base_urls))
+    except AnnModalError as error:
+        return {"ok": False, "kind": type(error).__name__, "error": str(error)}
+    return {
+        "ok": True,
+        "was_present": resolved.was_present,
+        "size_bytes": resolved.size_bytes,
+        "sha256": resolved.sha256,
+        "seconds": resolved.seconds,
+    }
+
+
+def run_benchmark(
+    job_json: str, files: Mapping[str, bytes], where: Mapping[str, Any], download: Any
+) -> str:
+    """Run one job and return its outcomes as JSON text.
+
+    Args:
+        job_json: a ``Job``; its implementation's path is ``builtin:…`` or among ``files``.
+        files: relative name → content, what belongs to the implementation.
+        where: ``volume``, ``mount``, ``memory_bytes``.
+        download: the ``download_dataset`` function, for a dataset that is not there (yet).
+    """
+    from pytest_annmodal.runner import run_job
+
+    job = Job.from_plain(json.loads(job_json))
+    volume = MountedVolume(where["volume"], where["mount"])
+    _say(f"Volume '{volume.name}' is mounted at {volume.path}")
+    with tempfile.TemporaryDirectory(prefix="annmodal-") as scratch:
+        path = _own_copy(job.dataset, volume, Path(scratch), where, download)
+        job = dataclasses.replace(
+            job,
+            implementation=_unpack(job.implementation, files, Path(scratch) / "submission"),
+            limits=dataclasses.replace(job.limits, memory_bytes=_memory(job, path, where)),
+        )
+        outcomes = run_job(
+            job,
+            path,
+            cache=Path(tempfile.gettempdir()) / "annmodal-truth",
+            on_phase=lambda text: _say(f"{PHASE}{text}"),
+        )
+    return json.dumps([to_plain(outcome) for outcome in outcomes])
+
+
+def _own_copy(
+    dataset: Dataset,
+    volume: MountedVolume,
+    scratch: Path,
+    where: Mapping[str, Any],
+    download: Any,
+) -> Path:
+    """Copy the dataset to the container's own disk: a network file system must not be timed."""
+    try:
+        volume.reload()
+    except ReloadError as error:
+        _say(f"Note: Volume reload skipped ({error})")
+    stored = volume.path / f"{dataset.name}.hdf5"
+    if not stored.exists() and download is not None:
+        result = download.remote(to_plain(dataset), dict(where), [])
+        if not result["ok"]:
+            raise RuntimeError(result["error"])
+        volume.reload()
+    _say(f"{PHASE}copying {dataset.name} to the container's disk")
+    copy = scratch / stored.name
+    shutil.copyfile(stored, copy)
+    return copy
+
+
+def _unpack(
+    implementation: Implementation, files: Mapping[str, bytes], folder: Path
+) -> Implementation:
+    """Write the shipped files and say where the implementation's own is now."""
+    if implementation.path.startswith(BUILTIN):
+        path = PACKAGE / implementation.path.removeprefix(BUILTIN)
+    else:
+        for name, content in files.items():
+            relative = PurePosixPath(name)
+            if relative.is_absolute() or ".." in relative.parts:
+                raise ValueError(f"a shipped file is called {name!r}")
+            target = folder / relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        path = folder / implementation.path
+    return dataclasses.replace(implementation, path=str(path), folder=None)
+
+
+def _memory(job: Job, path: Path, where: Mapping[str, Any]) -> int | None:
+    """Leave room for the file and the harness, so that the worker is ended, not the container."""
+    if job.limits.memory_bytes is not None or not where["memory_bytes"]:
+        return job.limits.memory_bytes
+    spare = where["memory_bytes"] - 2 * path.stat().st_size - 512 * 2**20
+    return max(int(spare), where["memory_bytes"] // 4)
+
+
+def ship(implementation: Implementation, limit_bytes: int) -> tuple[Implementation, dict[str, bytes]]:
+    """Client's side of :func:`_unpack`: the files that belong to an implementation.
+
+    Raises:
+        OSError, ValueError: a file cannot be read, or all of them are larger than the limit.
+    """
+    path = Path(implementation.path)
+    if path.is_relative_to(PACKAGE):
+        inside = BUILTIN + path.relative_to(PACKAGE).as_posix()
+        return dataclasses.replace(implementation, path=inside, folder=None), {}
+    root = Path(implementation.folder) if implementation.folder else path.parent
+    chosen = _regular_files(root) if implementation.folder else [path]
+    files, total = {}, 0
+    for file in chosen:
+        total += file.stat().st_size
+        if total > limit_bytes:
+            raise ValueError(f"{root} holds more than {limit_bytes / 1e6:.0f} MB")
+        files[file.relative_to(root).as_posix()] = file.read_bytes()
+    shipped = dataclasses.replace(
+        implementation, path=path.relative_to(root).as_posix(), folder=None
+    )
+    return shipped, files
+
+
+def _regular_files(root: Path) -> list[Path]:
+    """Regular files below a folder, links left out."""
+    found = []
+    for folder, names, leaves in os.walk(root, followlinks=False):
+        names[:] = sorted(n for n in names if n not in {"__pycache__", ".git"})
+        paths = (Path(folder) / leaf for leaf in sorted(leaves))
+        found += [p for p in paths if p.is_file() and not p.is_symlink()]
+    return found
+
+
+def python_version() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -1,0 +1,49 @@
+"""Which packages a job's container has: the harness's own, and those of the file's header."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+
+import modal
+
+from pytest_annmodal.executors.container import PACKAGE, python_version
+from pytest_annmodal.model import Implementation
+
+Requirements = tuple[str, ...]
+
+# What run_job and resolve import; the plugin side's packages are not needed there.
+HARNESS = ("filelock", "h5py", "numpy", "packaging", "psutil", "pyyaml", "requests", "rich")
+REMOTE_PACKAGE = "/root/pytest_annmodal"
+
+
+def pinned(requirement: str) -> str:
+    """The version installed here, so that here and there run the same; else as written."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        parsed = Requirement(requirement)
+        version = importlib.metadata.version(parsed.name)
+    except (InvalidRequirement, importlib.metadata.PackageNotFoundError):
+        return requirement
+    extras = f"[{','.join(sorted(parsed.extras))}]" if parsed.extras else ""
+    return f"{parsed.name}{extras}=={version}"
+
+
+def requirements_of(implementation: Implementation) -> Requirements:
+    """Pinned requirements of its header, or the modules that a bare file imports."""
+    wanted = implementation.requirements or implementation.modules
+    return tuple(sorted({pinned(requirement) for requirement in wanted}))
+
+
+def image_for(requirements: Requirements) -> modal.Image:
+    """Equal requirements give the same image, which Modal builds once and caches."""
+    packages = sorted({*map(pinned, HARNESS), *requirements})
+    return (
+        modal.Image.debian_slim(python_version=python_version())
+        .apt_install("build-essential")  # annoy and hnswlib are compiled on installation
+        .pip_install(*packages)
+        .add_local_dir(
+            Path(PACKAGE), REMOTE_PACKAGE, ignore=["**/__pycache__", "**/*.pyc", "**/.*"]
+        )
+    )

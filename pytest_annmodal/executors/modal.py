@@ -1,0 +1,330 @@
+"""Jobs on Modal: one ``app.run()`` a session, one container a job, all jobs at once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import modal
+
+from pytest_annmodal.config import Settings
+from pytest_annmodal.errors import (
+    ConfigurationError,
+    DatasetError,
+    DownloadError,
+    ExecutorError,
+    VolumeError,
+)
+from pytest_annmodal.executors import container
+from pytest_annmodal.executors.images import Requirements, image_for, requirements_of
+from pytest_annmodal.model import Dataset, Implementation, Job, to_plain
+from pytest_annmodal.outcome import Failure, Outcome, outcome_from_plain
+
+APP_NAME = "pytest-annmodal"
+VOLUME_NAME = "ann-datasets"
+MOUNT = "/data"
+DOWNLOAD_TIMEOUT_S = 4 * 3600
+CONNECT_TIMEOUT_S = 5.0
+SUBMISSION_LIMIT_BYTES = 5 * 10**6
+TRUSTED_LIMIT_BYTES = 200 * 10**6
+MAX_LOG_LINES = 400
+
+
+class Cloud:
+    """The app, its volume and its functions: ``download_dataset`` and one runner per image.
+
+    With ``universal``, the first image serves every implementation.
+    """
+
+    def __init__(
+        self, settings: Settings, images: Sequence[Requirements], *, universal: bool = False
+    ) -> None:
+        self.settings, self._universal = settings, universal
+        self.app = modal.App(APP_NAME)
+        self.volume = modal.Volume.from_name(VOLUME_NAME, create_if_missing=True)
+        shared: dict[str, Any] = {"include_source": False, "region": settings.modal_region}
+        self.download = self.app.function(
+            image=image_for(()),
+            volumes={MOUNT: self.volume},
+            max_containers=1,
+            timeout=DOWNLOAD_TIMEOUT_S,
+            **shared,
+        )(container.download_dataset)
+        self.runners = {
+            requirements: self.app.function(
+                image=image_for(requirements),
+                name="run_benchmark" if number == 0 else f"run_benchmark_{number}",
+                volumes={MOUNT: self.volume.with_mount_options(read_only=True)},
+                cpu=(settings.modal_cpu, settings.modal_cpu),
+                memory=(settings.modal_memory_mb, settings.modal_memory_mb),
+                timeout=settings.modal_timeout_s,
+                single_use_containers=True,  # nothing of one job is left for the next
+                **shared,
+            )(container.run_benchmark)
+            for number, requirements in enumerate(dict.fromkeys(images))
+        }
+
+    def runner_for(self, implementation: Implementation) -> Any:
+        """The function in whose image the implementation finds its packages, or None."""
+        if self._universal:
+            return next(iter(self.runners.values()))
+        return self.runners.get(requirements_of(implementation))
+
+    @property
+    def where(self) -> dict[str, Any]:
+        return {
+            "volume": VOLUME_NAME,
+            "mount": MOUNT,
+            "memory_bytes": self.settings.modal_memory_mb * 2**20,
+        }
+
+
+class ModalExecutor:
+    """Submits jobs to Modal; every future is filled by a thread of its own.
+
+    Args:
+        say: given progress and log lines, from the caller's thread only (see :meth:`pump`).
+    """
+
+    concurrent = True
+
+    def __init__(self, settings: Settings, *, say: Callable[[str], None], cloud: Cloud | None = None) -> None:
+        self._settings, self._say = settings, say
+        self._cloud = cloud
+        self._opened = cloud is not None
+        self._context = contextlib.ExitStack()
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._threads = ThreadPoolExecutor(max_workers=64, thread_name_prefix="annmodal")
+        self._calls: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._closing = False
+        self._prepared: set[str] = set()
+
+    def expect(self, jobs: Sequence[Job]) -> None:
+        """Define the functions that the jobs need; images are built when the app opens."""
+        if self._cloud is None:
+            wanted = [requirements_of(job.implementation) for job in jobs]
+            self._cloud = Cloud(self._settings, wanted or [()])
+
+    def _open(self) -> Cloud:
+        """Enter ``app.run()`` once.
+
+        The context is not held by a ``with`` block: that would swallow Ctrl-C.
+        """
+        if self._cloud is None:
+            self.expect([])
+        assert self._cloud is not None
+        if not self._opened:
+            check_reachable()
+            with translated():
+                self._context.enter_context(self._cloud.app.run())
+            self._opened = True
+        return self._cloud
+
+    def prepare(self, dataset: Dataset) -> None:
+        """Fill the cloud volume, once per dataset.
+
+        Raises:
+            DatasetError, VolumeError: as ``resolve`` in the container had it.
+            ExecutorError: Modal cannot be used.
+        """
+        if dataset.name in self._prepared:
+            return
+        cloud = self._open()
+        dataset = self._uploaded(dataset, cloud)
+        with translated():
+            call = cloud.download.spawn(to_plain(dataset), cloud.where, list(self._settings.base_url))
+            with self._watched(call):
+                for line in log_lines(call):
+                    self._say(line)
+                result = call.get()
+        if not result["ok"]:
+            kinds: dict[str, type[Exception]] = {"CommitError": VolumeError, "DownloadError": DownloadError}
+            raise kinds.get(result["kind"], DatasetError)(result["error"])
+        self._prepared.add(dataset.name)
+
+    def _uploaded(self, dataset: Dataset, cloud: Cloud) -> Dataset:
+        """Put a file of the user's own into the volume, if it is not there already."""
+        if not dataset.source.startswith("file:"):
+            return dataset
+        path = Path(dataset.source.removeprefix("file:"))
+        name = f"{dataset.name}.hdf5"
+        with translated():
+            present = {entry.path.lstrip("/"): entry.size for entry in cloud.volume.listdir("/")}
+            if present.get(name) != path.stat().st_size:
+                self._say(f"📤 Uploading {path} to volume '{VOLUME_NAME}'")
+                with cloud.volume.batch_upload(force=True) as batch:
+                    batch.put_file(str(path), f"/{name}")
+        return Dataset.from_plain({**to_plain(dataset), "source": f"file:{MOUNT}/{name}"})
+
+    def submit(self, job: Job) -> Future[Sequence[Outcome]]:
+        """Start the job in a container of its own, now."""
+        cloud = self._open()
+        runner = cloud.runner_for(job.implementation)
+        if runner is None:
+            raise ExecutorError(
+                f"{job.label} was not expected when the session began, and its image was not "
+                "built; give the test its case by parametrization"
+            )
+        return self._threads.submit(self._run, job, cloud, runner)
+
+    def _run(self, job: Job, cloud: Cloud, runner: Any) -> Sequence[Outcome]:
+        """One job from spawn to outcomes; an infrastructure fault is tried once more."""
+        problem = "cancelled"
+        for attempt in (1, 2):
+            if self._closing:
+                break
+            try:
+                return self._attempt(job, cloud, runner)
+            except modal.exception.FunctionTimeoutError:
+                text = (
+                    f"did not finish within {self._settings.modal_timeout_s} s "
+                    "(--modal-timeout sets the limit)"
+                )
+                return failures(job, "timeout", text, blame="submission")
+            except (OSError, ValueError) as error:
+                return failures(job, "unusable", str(error), blame="submission")
+            except Exception as error:  # noqa: BLE001 -- the client raises many types
+                problem = explain(error)
+                if attempt == 1 and not self._closing:
+                    self._lines.put(f"{job.label}: {problem} (trying once more)")
+        return failures(job, "infrastructure", problem, blame="infrastructure")
+
+    def _attempt(self, job: Job, cloud: Cloud, runner: Any) -> Sequence[Outcome]:
+        limit = TRUSTED_LIMIT_BYTES if job.implementation.trusted else SUBMISSION_LIMIT_BYTES
+        shipped, files = container.ship(job.implementation, limit)
+        plain = {**to_plain(job), "implementation": to_plain(shipped)}
+        plain["limits"]["phase_timeout_s"] = min(
+            job.limits.phase_timeout_s, max(self._settings.modal_timeout_s - 30, 1)
+        )
+        call = runner.spawn(json.dumps(plain), files, cloud.where, cloud.download)
+        with self._watched(call):
+            for line in log_lines(call):
+                if line.startswith(container.PHASE):
+                    self._lines.put(f"{job.label}: {line.removeprefix(container.PHASE)}")
+            return outcomes_of(job, call.get())
+
+    @contextlib.contextmanager
+    def _watched(self, call: Any) -> Any:
+        """Know the call while it runs, so that ``shutdown`` can cancel it."""
+        with self._lock:
+            self._calls[call.object_id] = call
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls.pop(call.object_id, None)
+
+    def pump(self, future: Future[Any]) -> None:
+        """Print progress lines until the future is done; called by whoever waits for it."""
+        finished = threading.Event()
+        future.add_done_callback(lambda _future: (self._lines.put(""), finished.set()))
+        while not finished.is_set() or not self._lines.empty():
+            line = self._lines.get()
+            if line:
+                self._say(line)
+
+    def shutdown(self, *, cancel: bool = False) -> None:
+        """Cancel what runs, close the app; nothing is left running or billing."""
+        self._closing = True
+        with self._lock:
+            running = list(self._calls.values()) if cancel else []
+        for call in running:
+            with contextlib.suppress(Exception):
+                call.cancel(terminate_containers=True)
+        self._threads.shutdown(wait=not cancel, cancel_futures=cancel)
+        if self._opened:
+            with contextlib.suppress(modal.exception.Error):
+                self._context.close()
+        self._opened = False
+
+
+def log_lines(call: Any) -> Any:
+    """The call's log, line by line, until it ends; losing the log loses no result."""
+    pending = ""
+    with contextlib.suppress(modal.exception.Error, OSError, AttributeError):
+        for entry in call.logs.stream():
+            text = pending + (entry if isinstance(entry, str) else entry.message)
+            *lines, pending = text.split("\n")
+            yield from lines
+    if pending:
+        yield pending
+
+
+def outcomes_of(job: Job, text: Any) -> list[Outcome]:
+    """Check what a container returned.
+
+    Raises:
+        ExecutorError: it is not one outcome per search.
+    """
+    try:
+        outcomes = [outcome_from_plain(item) for item in json.loads(text)]
+        ids = [outcome.case_id for outcome in outcomes]
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise ExecutorError(f"the container's result cannot be read: {error!r}") from error
+    if ids != [search.case_id for search in job.searches]:
+        raise ExecutorError(f"the container returned results for {ids}, which is not what was asked")
+    return outcomes
+
+
+def failures(job: Job, kind: str, message: str, *, blame: Any) -> list[Outcome]:
+    return [
+        Failure(case_id=search.case_id, kind=kind, message=message, phase="modal", blame=blame)
+        for search in job.searches
+    ]
+
+
+def check_reachable() -> None:
+    """Fail within seconds where the client would try for a minute.
+
+    Raises:
+        ConfigurationError: no token. ExecutorError: nobody answers at the server's address.
+    """
+    settings = modal.config.config
+    if not (settings.get("token_id") and settings.get("token_secret")):
+        raise ConfigurationError(
+            "Modal has no token (or half of one) on this machine. Run `modal setup` once, or set "
+            "MODAL_TOKEN_ID and MODAL_TOKEN_SECRET; or leave --modal out to run here."
+        )
+    url = urlsplit(settings.get("server_url"))
+    if url.scheme == "unix":
+        return
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        socket.create_connection((url.hostname or "", port), CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise ExecutorError(
+            f"Modal's server at {url.hostname}:{port} cannot be reached ({error}). Check the "
+            "network (a proxy or firewall?), or leave --modal out to run here."
+        ) from error
+
+
+@contextlib.contextmanager
+def translated() -> Any:
+    """Modal's exceptions as ours, once, at this seam."""
+    try:
+        yield
+    except modal.exception.AuthError as error:
+        raise ConfigurationError(explain(error)) from error
+    except modal.exception.Error as error:
+        raise ExecutorError(explain(error)) from error
+
+
+def explain(error: Exception) -> str:
+    """What happened on Modal, and what to do about it."""
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, modal.exception.AuthError):
+        return f"Modal refused the token: {text}. Run `modal setup` to make a new one."
+    if isinstance(error, modal.exception.ConnectionError):
+        return f"The connection to Modal was lost: {text}. Try again; finished results are kept."
+    if "image" in text.lower() and "build" in text.lower():
+        return f"An image could not be built: {text}. Check the header's dependencies."
+    return f"{type(error).__name__}: {text}"

@@ -1,0 +1,87 @@
+"""What the network and the disk raise during a download, translated once."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pytest_annmodal.errors import DownloadError
+
+
+class LocalDiskError(DownloadError):
+    """This side cannot take the bytes (full, read-only): no other URL would help."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=False)
+
+
+class InterruptedTransferError(DownloadError):
+    """An attempt that is worth repeating, after ``wait_s`` if the server said so."""
+
+    def __init__(self, message: str, *, wait_s: float = 0.0) -> None:
+        super().__init__(message, retryable=True)
+        self.wait_s = wait_s
+
+
+def without_secrets(url: str) -> str:
+    """The URL as it may be shown: without user, password and query (signatures, tokens)."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "the given URL"
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+@contextmanager
+def http_errors(url: str) -> Iterator[None]:
+    """Translate what requests raises, once."""
+    import requests
+
+    shown = without_secrets(url)
+    lasting = (
+        requests.exceptions.InvalidURL,
+        requests.exceptions.InvalidSchema,
+        requests.exceptions.MissingSchema,
+        requests.exceptions.TooManyRedirects,
+        requests.exceptions.ContentDecodingError,
+    )
+    try:
+        yield
+    except lasting as error:
+        raise DownloadError(f"{shown}: {_innermost(error)}.", retryable=False) from error
+    except requests.exceptions.Timeout as error:
+        raise InterruptedTransferError(f"{shown} did not answer in time.") from error
+    except requests.exceptions.RequestException as error:
+        cause = _innermost(error)
+        text = f"The connection to {shown} failed ({str(cause) or type(cause).__name__})."
+        # By its name: the ssl module is imported only where it is used.
+        if type(cause).__name__ == "SSLCertVerificationError":
+            raise DownloadError(text, retryable=False) from error
+        raise InterruptedTransferError(text) from error
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Translate what writing the part raises, once."""
+    try:
+        yield
+    except OSError as error:
+        advice = "Free some space, or use another directory (--ann-volume-dir)."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            text = f"{path.parent} is full: {path.name} holds what came so far. {advice}"
+        elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            advice = "Use another directory (--ann-volume-dir)."
+            text = f"{path.parent} cannot be written ({error.strerror}). {advice}"
+        else:
+            text = f"{path} cannot be written ({error.strerror or error}). {advice}"
+        raise LocalDiskError(text) from error
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The cause itself: requests wraps urllib3's error, which wraps the system's own."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error

@@ -1,0 +1,43 @@
+# /// script
+# dependencies = ["hnswlib>=0.8"]
+#
+# [tool.annmodal]
+# class = "Hnswlib"
+# metrics = ["euclidean", "angular", "dot"]
+# build = { M = 12, ef_construction = 100 }
+# search = { ef = [10, 30, 100] }
+# ///
+"""hnswlib: a hierarchy of navigable small-world graphs (HNSW)."""
+
+import os
+
+import hnswlib
+
+SPACES = {"euclidean": "l2", "angular": "cosine", "dot": "ip"}
+
+
+class Hnswlib:
+    def __init__(self, metric, M=12, ef_construction=100):
+        self.space = SPACES[metric]
+        self.M = M
+        self.ef_construction = ef_construction
+        self.threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+
+    def fit(self, X):
+        n, dim = X.shape
+        self.index = hnswlib.Index(space=self.space, dim=dim)
+        self.index.init_index(n, M=self.M, ef_construction=self.ef_construction, random_seed=1)
+        self.index.set_num_threads(self.threads)
+        self.index.add_items(X)
+
+    def set_query_arguments(self, ef):
+        self.index.set_ef(ef)
+
+    def query(self, v, k):
+        return self.index.knn_query(v, k, 1)[0][0]
+
+    def batch_query(self, Q, k):
+        return self.index.knn_query(Q, k, self.threads)[0]
+
+    def get_memory_usage(self):
+        return self.index.index_file_size()

@@ -1,0 +1,36 @@
+# /// script
+# dependencies = ["pynndescent>=0.5.11"]
+#
+# [tool.annmodal]
+# class = "PyNNDescent"
+# metrics = ["euclidean", "angular"]
+# build = { n_neighbors = 15 }
+# search = { epsilon = [0.02, 0.1] }
+# ///
+"""PyNNDescent: a k-neighbour graph by nearest-neighbour descent, compiled by numba."""
+
+import os
+
+import pynndescent
+
+METRICS = {"euclidean": "euclidean", "angular": "cosine"}
+
+
+class PyNNDescent:
+    def __init__(self, metric, n_neighbors=15):
+        self.settings = {"metric": METRICS[metric], "n_neighbors": n_neighbors}
+        self.threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+        self.epsilon = 0.1
+
+    def fit(self, X):
+        self.index = pynndescent.NNDescent(X, random_state=1, n_jobs=self.threads, **self.settings)
+        self.index.prepare()  # compiles, and makes the search graph
+
+    def set_query_arguments(self, epsilon):
+        self.epsilon = epsilon
+
+    def query(self, v, k):
+        return self.index.query(v[None], k, self.epsilon)[0][0]
+
+    def batch_query(self, Q, k):
+        return self.index.query(Q, k, self.epsilon)[0]

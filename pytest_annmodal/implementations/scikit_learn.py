@@ -1,0 +1,40 @@
+# /// script
+# dependencies = ["scikit-learn>=1.4"]
+#
+# [tool.annmodal]
+# class = "ScikitLearn"
+# metrics = ["euclidean", "angular"]
+# build = { algorithm = "ball_tree", leaf_size = 100 }
+# ///
+"""scikit-learn's exact neighbours: a ball tree, or ``algorithm = "brute"``."""
+
+import numpy as np
+from sklearn.neighbors import BallTree, NearestNeighbors
+
+
+class ScikitLearn:
+    def __init__(self, metric, algorithm="ball_tree", leaf_size=100):
+        self.metric = metric
+        self.algorithm = algorithm
+        self.leaf_size = leaf_size
+
+    def fit(self, X):
+        X = self._place(X)
+        if self.algorithm == "ball_tree":
+            self.search = BallTree(X, self.leaf_size).query
+        else:
+            self.search = NearestNeighbors(algorithm=self.algorithm).fit(X).kneighbors
+
+    def query(self, v, k):
+        return self.search(self._place(v[None]), k, return_distance=False)[0]
+
+    def batch_query(self, Q, k):
+        return self.search(self._place(Q), k, return_distance=False)
+
+    def _place(self, X):
+        """Where euclidean distance orders as the metric does: for angles, the unit sphere."""
+        if self.metric == "euclidean":
+            return X
+        norms = np.linalg.norm(X, axis=1, keepdims=True)
+        # A zero vector goes to an axis of its own, at a right angle to all others.
+        return np.hstack([X / np.where(norms > 0, norms, 1), norms == 0], dtype=np.float32)

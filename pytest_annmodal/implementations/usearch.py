@@ -1,0 +1,43 @@
+# /// script
+# dependencies = ["usearch>=2.12"]
+#
+# [tool.annmodal]
+# class = "USearch"
+# metrics = ["euclidean", "angular", "dot"]
+# build = { connectivity = 12, expansion_add = 48 }
+# search = { expansion_search = [10, 30, 100] }
+# ///
+"""USearch: HNSW with SIMD distance kernels."""
+
+import os
+
+import numpy as np
+import usearch.index
+
+METRICS = {"euclidean": "l2sq", "angular": "cos", "dot": "ip"}
+
+
+class USearch:
+    def __init__(self, metric, connectivity=12, expansion_add=48):
+        self.settings = {
+            "metric": METRICS[metric],
+            "connectivity": connectivity,
+            "expansion_add": expansion_add,
+        }
+        self.threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+
+    def fit(self, X):
+        self.index = usearch.index.Index(ndim=X.shape[1], dtype="f32", **self.settings)
+        self.index.add(np.arange(len(X)), X, threads=self.threads)
+
+    def set_query_arguments(self, expansion_search):
+        self.index.expansion_search = expansion_search
+
+    def query(self, v, k):
+        return self.index.search(v, k, threads=1).keys
+
+    def batch_query(self, Q, k):
+        return self.index.search(Q, k, threads=self.threads).keys
+
+    def get_memory_usage(self):
+        return self.index.memory_usage
