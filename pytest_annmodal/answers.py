@@ -43,8 +43,9 @@ def stack(
     Raises:
         InvalidResultError: an answer is not a flat sequence of integers.
     """
-    if all(type(answer) is np.ndarray for answer in answers) or all(
-        type(answer) in (list, tuple) and len(answer) == k for answer in answers
+    if all(type(answer) is np.ndarray and answer.dtype.kind in "iu" for answer in answers) or all(
+        type(answer) in (list, tuple) and len(answer) == k and bool not in map(type, answer)
+        for answer in answers
     ):
         try:
             whole = np.asarray(answers)
@@ -68,9 +69,30 @@ def _flat(answer: Any, where: str) -> NDArray[np.int64]:
         flat = np.asarray(answer) if len(answer) else np.empty(0, np.int64)
     except (TypeError, ValueError, OverflowError) as error:
         raise unusable(answer, where) from error
-    if flat.ndim != 1 or flat.dtype.kind not in "iu":
+    # numpy takes True for 1 where it stands among integers.
+    truths = not isinstance(answer, np.ndarray) and bool in map(type, answer)
+    if flat.ndim != 1 or flat.dtype.kind not in "iu" or truths:
         raise unusable(answer, where)
     return flat.astype(np.int64)
+
+
+def reused(answers: Sequence[Any]) -> bool:
+    """Whether two answers lie in one place, so that the later has overwritten the earlier.
+
+    An implementation may give the same buffer again and again; its answers must be copied
+    as they come. (All of them are alive here, so no place is one that was freed in between.)
+    """
+    places = [
+        answer.__array_interface__["data"][0] if isinstance(answer, np.ndarray) else id(answer)
+        for answer in answers
+        if isinstance(answer, (list, np.ndarray)) and len(answer)
+    ]
+    return len(set(places)) < len(places)
+
+
+def copied(answer: Any) -> Any:
+    """The answer, safe from what its maker does to the list or array it returned."""
+    return answer.copy() if isinstance(answer, (list, np.ndarray)) else answer
 
 
 def check(
@@ -100,7 +122,8 @@ def check(
         given &= ids >= 0
         ids[~given] = -1
     short = given.sum(axis=1) < k
-    _refuse(counts > k, f"{where} returned {{count}} ids for query {{row}}, expected {k}", counts)
+    impossible = (counts > k) | (counts < 0)
+    _refuse(impossible, f"{where} returned {{count}} ids for query {{row}}, expected {k}", counts)
     if not short_answers:
         _refuse(short, f"{where} returned {{count}} ids for query {{row}}, expected {k}", counts)
     outside = given & ((ids < 0) | (ids >= n_train))

@@ -76,7 +76,7 @@ class Benchmarker:
         if isinstance(outcome, Failure):
             replay_failure(self._benchmark, outcome)
             pytest.fail(failure_text(outcome), pytrace=False)
-        self._replay(outcome)
+        self._replay(wanted, outcome)
         missed = missed_thresholds(outcome, self._marker)
         if missed:
             pytest.fail(
@@ -95,13 +95,16 @@ class Benchmarker:
             raise ConfigurationError(f"{implementation} does not serve the metric of {dataset}")
         return case
 
-    def _replay(self, measurement: Measurement) -> None:
+    def _replay(self, case: Case, measurement: Measurement) -> None:
         clock = self._item.get_closest_marker("benchmark").kwargs["timer"]  # type: ignore[union-attr]
         assert isinstance(clock, ReplayClock)
         replay(self._benchmark, clock, measurement, self._session.where)
         self._item.user_properties.extend(properties(measurement))
         if measurement.log_tail.strip():
             self._item.add_report_section("call", "implementation's output", measurement.log_tail)
+        log = self._session.container_log(case)
+        if log:
+            self._item.add_report_section("call", "container's log", log)
 
     def _record(self, case: Case, outcome: Outcome) -> None:
         """What the summary table will show."""

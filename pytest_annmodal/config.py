@@ -45,6 +45,7 @@ class Settings:
     modal_memory_mb: int = 16384
     modal_timeout_s: int = 3600
     modal_region: str | None = None
+    modal_volume: str = "ann-datasets"
     modal_usd_core_hour: float = 0.0473
     modal_usd_gib_hour: float = 0.008
     rootdir: Path = Path()
@@ -81,6 +82,7 @@ class Settings:
             if not value:
                 value = option.default
             values[option.name] = tuple(value or ()) if option.many else value
+        values["modal"] = values["modal"] or values["modal_plan"]
         settings = cls(**values)
         settings._refuse_bad_combinations()
         return settings

@@ -28,6 +28,8 @@ A message says what happened, to what, what was expected and what to do next.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class AnnModalError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -104,7 +106,7 @@ class SubmissionError(AnnModalError):
 
     kind = "submission"
 
-    def __init__(self, message: str, *, kind: str | None = None, **evidence: object) -> None:
+    def __init__(self, message: str, *, kind: str | None = None, **evidence: Any) -> None:
         super().__init__(message)
         if kind is not None:
             self.kind = kind

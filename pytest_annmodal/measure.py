@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]
 Query = Callable[[Vectors, int], Any]
 Prepared = tuple[Callable[[Vectors, int], Any], Callable[[], Any], Callable[[], Any]]
+Keep = Callable[[Any], Any]
 
 
 @contextmanager
@@ -42,11 +43,14 @@ def time_call(function: Callable[..., Any], *args: Any) -> tuple[int, Any]:
     return end - start, result
 
 
-def time_queries(query: Query, queries: Vectors, k: int) -> tuple[NDArray[np.int64], list[Any]]:
+def time_queries(
+    query: Query, queries: Vectors, k: int, keep: Keep | None = None
+) -> tuple[NDArray[np.int64], list[Any]]:
     """Ask one query at a time by this process's own clock.
 
     Args:
         queries: float32 (n, dim).
+        keep: makes of an answer what is kept of it; outside the clock's two readings.
 
     Returns:
         Latencies in ns, int64 (n,), and the answers as they were returned.
@@ -61,12 +65,12 @@ def time_queries(query: Query, queries: Vectors, k: int) -> tuple[NDArray[np.int
             answer = query(row, k)
             end = clock()
             times[i] = end - start
-            answers[i] = answer
+            answers[i] = answer if keep is None else keep(answer)
     return np.asarray(times, np.int64), answers
 
 
 def time_prepared(
-    prepared: Prepared, queries: Vectors, k: int
+    prepared: Prepared, queries: Vectors, k: int, keep: Keep | None = None
 ) -> tuple[NDArray[np.int64], list[Any]]:
     """The same for ann-benchmarks' three-step query, whose first and last step it does not time."""
     prepare, run, results = prepared
@@ -81,7 +85,8 @@ def time_prepared(
             run()
             end = clock()
             times[i] = end - start
-            answers[i] = results()
+            answer = results()
+            answers[i] = answer if keep is None else keep(answer)
     return np.asarray(times, np.int64), answers
 
 

@@ -283,6 +283,14 @@ OPTIONS: tuple[Option, ...] = (
         help="Longest that one job may take in its container (default: 3600).",
     ),
     Option(
+        name="modal_volume",
+        flag="--modal-volume",
+        metavar="NAME",
+        default="ann-datasets",
+        group=MODAL,
+        help="Volume that holds the datasets (default: ann-datasets).",
+    ),
+    Option(
         name="modal_region",
         flag="--modal-region",
         metavar="NAME",

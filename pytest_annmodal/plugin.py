@@ -154,7 +154,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.stash[CASE] = case
         elif {"implementation", "dataset"} <= set(_parameters(item)):
             dropped.append(item)
-        kwargs = {}
+        kwargs: dict[str, Any] = {}
         for mark in reversed(list(item.iter_markers("benchmark"))):
             kwargs.update(mark.kwargs)
         kwargs["timer"] = ReplayClock()
@@ -199,35 +199,43 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     bench = config.stash[SESSION]
     cases = [item.stash[CASE] for item in session.items if CASE in item.stash]
-    if not cases or bench.settings.download_only:
+    if not cases or bench.settings.download_only or bench.settings.modal_plan:
         return
     jobs = bench.plan(cases)
     if bench.executor.concurrent:
         from pytest_annmodal.terminal import submit_all
 
         try:
-            submit_all(bench, jobs)
+            submit_all(bench, jobs, config)
         except (ConfigurationError, ExecutorError) as error:
             raise pytest.UsageError(str(error)) from error
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    """With ``--download-only``, resolve the selected tests' datasets instead of running them."""
+    """With ``--download-only`` or ``--modal-plan``, do that instead of running the tests."""
     config = session.config
-    if not config.getoption("annmodal_download_only") or config.option.collectonly:
+    settings = _settings(config)
+    if not (settings.download_only or settings.modal_plan) or config.option.collectonly:
         return None
-    from pytest_annmodal.terminal import download_only
+    from pytest_annmodal.terminal import download_only, show_plan
 
     cases = [item.stash[CASE] for item in session.items if CASE in item.stash]
-    session.testsfailed = download_only(_session(config), cases, config)
+    try:
+        if settings.modal_plan:
+            show_plan(_session(config), cases, config)
+        else:
+            session.testsfailed = download_only(_session(config), cases, config)
+    except (ConfigurationError, ExecutorError) as error:
+        raise pytest.UsageError(str(error)) from error
     return True
 
 
 @pytest.fixture
 def case(request: pytest.FixtureRequest) -> Case | None:
     """The case of this test: an implementation's variant on a dataset at k."""
-    return request.node.stash.get(CASE, None)
+    found: Case | None = request.node.stash.get(CASE, None)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from pytest_annmodal.errors import (
 
 
 def reported(
-    fields: Mapping[str, Any], phase: str, evidence: Mapping[str, object]
+    fields: Mapping[str, Any], phase: str, evidence: Mapping[str, Any]
 ) -> SubmissionError:
     """The error that a worker's ``error`` frame tells of; its fields are somebody's words."""
     message = str(fields.get("message", ""))
@@ -33,7 +33,7 @@ def reported(
     return BuildError(f"{phase} raised {what}{where}", **seen)
 
 
-def ended(status: int, phase: str, evidence: Mapping[str, object]) -> CrashedError:
+def ended(status: int, phase: str, evidence: Mapping[str, Any]) -> CrashedError:
     """A process that ended before it answered; ``status`` as ``Popen.returncode`` has it."""
     if status >= 0:
         return CrashedError(

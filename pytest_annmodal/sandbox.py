@@ -265,7 +265,7 @@ class Worker:
                 total += process.memory_full_info().uss
         return total
 
-    def _evidence(self) -> dict[str, object]:
+    def _evidence(self) -> dict[str, Any]:
         return {"log_tail": self.log_tail(), "peak_rss_bytes": self.peak_rss_bytes}
 
     def _died(self) -> SubmissionError:

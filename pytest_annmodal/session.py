@@ -191,6 +191,11 @@ class BenchSession:
                 return f"{case.implementation.name} needs: pip install {' '.join(missing)}"
         return None
 
+    def container_log(self, case: Case) -> str:
+        """What the container that ran the case's job printed, on Modal."""
+        job, log_of = self._jobs.get(case.id), getattr(self.executor, "log_of", None)
+        return log_of(job.searches[0].case_id) if job and log_of else ""
+
     def close(self) -> None:
         """Nothing keeps running after this."""
         if "executor" in self.__dict__:

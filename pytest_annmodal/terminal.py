@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal.errors import AnnModalError, DatasetError, VolumeError
+from pytest_annmodal.executors.plan import plan_of, refuse_too_large
 from pytest_annmodal.model import Case, Dataset, Executor, Job
 from pytest_annmodal.report import summary
 from pytest_annmodal.session import BenchSession, missing_dataset_hint
@@ -106,8 +107,12 @@ def _download_bar(
     return bar()
 
 
-def submit_all(bench: BenchSession, jobs: Sequence[Job]) -> None:
+def submit_all(bench: BenchSession, jobs: Sequence[Job], config: pytest.Config) -> None:
     """Show the plan, prepare each distinct dataset once, then start every job."""
+    say = _speaker(config, quiet=False)
+    plan = plan_of(jobs, bench.settings)
+    refuse_too_large(plan, bench.settings)
+    say(plan.line())
     bench.executor.expect(jobs)
     for dataset in {job.dataset.name: job.dataset for job in jobs}.values():
         try:
@@ -115,6 +120,18 @@ def submit_all(bench: BenchSession, jobs: Sequence[Job]) -> None:
         except (DatasetError, VolumeError) as error:
             bench.give_up(dataset, error)
     bench.submit_all(jobs)
+
+
+def show_plan(bench: BenchSession, cases: Sequence[Case], config: pytest.Config) -> None:
+    """What would run on Modal, job by job, and what it could cost at most."""
+    say = _speaker(config, quiet=False)
+    jobs = bench.plan(cases)
+    for job in jobs:
+        many = "s" if len(job.searches) != 1 else ""
+        say(f"  {job.label}: {len(job.searches)} setting{many}")
+    plan = plan_of(jobs, bench.settings)
+    say(plan.line())
+    refuse_too_large(plan, bench.settings)
 
 
 def download_only(bench: BenchSession, cases: Sequence[Case], config: pytest.Config) -> int:

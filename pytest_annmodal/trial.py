@@ -49,7 +49,7 @@ def _train_descriptor(job: Job, data: hdf5.LoadedDataset) -> Iterator[tuple[int,
     else:
         fd = mailbox.new_shared_file(data.train.nbytes, label="annmodal-train")
         with open(fd, "wb", closefd=False) as file:
-            file.write(memoryview(data.train).cast("B"))
+            data.train.tofile(file)
         offset = 0
     try:
         yield fd, {"offset": offset, "shape": shape, "dtype": "<f4"}
@@ -255,7 +255,7 @@ class Trial:
     def _notes(self, timed: _Timed, timed_s: float, n_short: int) -> Iterator[str]:
         data = self.data
         if n_short:
-            yield f"{n_short} answers had fewer ids than asked for; what is missing counts as missed"
+            yield f"{n_short} answers had fewer ids than asked for; the missing ones are misses"
         if data.n_zero_train or data.n_zero_test:
             yield f"zero vectors: {data.n_zero_train} in train, {data.n_zero_test} in test"
         if data.n_duplicates:

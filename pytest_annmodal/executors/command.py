@@ -26,8 +26,10 @@ NOT_IN_THE_IMAGE = {"pynndescent"}
 
 
 class Command:
-    """An app whose one image has every usual library, since ``modal run`` defines its
-    functions before it knows which implementation is wanted."""
+    """An app whose one image has every usual library.
+
+    ``modal run`` defines its functions before it knows which implementation is wanted.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -72,7 +74,9 @@ class Command:
             for item in datasets:
                 executor.prepare(item)
             futures = [executor.submit(job) for job in selection.jobs(cases, settings)]
-            outcomes = [outcome for f in futures for outcome in (executor.pump(f), f.result())[1]]
+            for future in futures:
+                executor.pump(future)
+            outcomes = [outcome for future in futures for outcome in future.result()]
         except AnnModalError as error:
             return self._fail(error)
         finally:
@@ -115,7 +119,7 @@ class Command:
         return selection.find_datasets(name, known, self.settings.rootdir)
 
     def _executor(self) -> ModalExecutor:
-        return ModalExecutor(self.settings, say=self._say, cloud=self.cloud)
+        return ModalExecutor(self.settings, say=self._say, cloud=self.cloud, echo=False)
 
     def _fail(self, error: AnnModalError) -> int:
         self._say(f"❌ {error}")
@@ -123,4 +127,4 @@ class Command:
 
     @staticmethod
     def _say(line: str) -> None:
-        print(line, flush=True)  # noqa: T201 -- this is the command's output
+        print(line, flush=True)

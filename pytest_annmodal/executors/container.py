@@ -24,7 +24,7 @@ from pytest_annmodal.model import Dataset, Implementation, Job, to_plain
 PHASE = "[annmodal] "  # log lines that begin so are progress, for the client to show
 PACKAGE = Path(__file__).parents[1]
 BUILTIN = "builtin:"  # a path inside this package, wherever that lies
-TRUTH_CACHE = ".truth"
+SCRATCH = Path(tempfile.gettempdir()) / "annmodal"  # the container's own disk
 
 
 class MountedVolume:
@@ -47,7 +47,7 @@ class MountedVolume:
 
         Nobody needs the lock: Modal runs at most one container of ``download_dataset``.
         """
-        return Path(tempfile.gettempdir()) / "annmodal-locks"
+        return SCRATCH
 
     def _volume(self) -> Any:
         import modal
@@ -67,13 +67,19 @@ class MountedVolume:
             self._volume().commit()
         except Exception as error:
             raise CommitError(
-                f"Modal did not commit volume '{self._name}': {error or type(error).__name__}. "
+                f"Modal did not commit volume '{self._name}': {error}. "
                 "Nothing half-written is visible to others; the next run downloads again."
             ) from error
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 -- a container's log is its standard output
+    print(line, flush=True)
+
+
+def _tell(job: Job, text: str) -> None:
+    """A progress line; single rounds are too many lines for a log."""
+    if not text.startswith(("queries, round", "loading", "starting")):
+        _say(f"{PHASE}{job.label}: {text}")
 
 
 def download_dataset(
@@ -88,7 +94,13 @@ def download_dataset(
 
     volume = MountedVolume(where["volume"], where["mount"])
     try:
-        resolved = resolve(Dataset.from_plain(dataset), volume, say=_say, base_urls=tuple(base_urls))
+        resolved = resolve(
+            Dataset.from_plain(dataset),
+            volume,
+            say=_say,
+            base_urls=tuple(base_urls),
+            temp_dir=SCRATCH,
+        )
     except AnnModalError as error:
         return {"ok": False, "kind": type(error).__name__, "error": str(error)}
     return {
@@ -126,9 +138,10 @@ def run_benchmark(
         outcomes = run_job(
             job,
             path,
-            cache=Path(tempfile.gettempdir()) / "annmodal-truth",
-            on_phase=lambda text: _say(f"{PHASE}{text}"),
+            cache=SCRATCH,
+            on_phase=lambda text: _tell(job, text),
         )
+        _tell(job, "done")
     return json.dumps([to_plain(outcome) for outcome in outcomes])
 
 
@@ -150,7 +163,6 @@ def _own_copy(
         if not result["ok"]:
             raise RuntimeError(result["error"])
         volume.reload()
-    _say(f"{PHASE}copying {dataset.name} to the container's disk")
     copy = scratch / stored.name
     shutil.copyfile(stored, copy)
     return copy
@@ -178,11 +190,13 @@ def _memory(job: Job, path: Path, where: Mapping[str, Any]) -> int | None:
     """Leave room for the file and the harness, so that the worker is ended, not the container."""
     if job.limits.memory_bytes is not None or not where["memory_bytes"]:
         return job.limits.memory_bytes
-    spare = where["memory_bytes"] - 2 * path.stat().st_size - 512 * 2**20
-    return max(int(spare), where["memory_bytes"] // 4)
+    allowed = int(where["memory_bytes"])
+    return max(allowed - 2 * path.stat().st_size - 512 * 2**20, allowed // 4)
 
 
-def ship(implementation: Implementation, limit_bytes: int) -> tuple[Implementation, dict[str, bytes]]:
+def ship(
+    implementation: Implementation, limit_bytes: int
+) -> tuple[Implementation, dict[str, bytes]]:
     """Client's side of :func:`_unpack`: the files that belong to an implementation.
 
     Raises:

@@ -7,8 +7,9 @@ import json
 import queue
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,7 +30,6 @@ from pytest_annmodal.model import Dataset, Implementation, Job, to_plain
 from pytest_annmodal.outcome import Failure, Outcome, outcome_from_plain
 
 APP_NAME = "pytest-annmodal"
-VOLUME_NAME = "ann-datasets"
 MOUNT = "/data"
 DOWNLOAD_TIMEOUT_S = 4 * 3600
 CONNECT_TIMEOUT_S = 5.0
@@ -49,7 +49,7 @@ class Cloud:
     ) -> None:
         self.settings, self._universal = settings, universal
         self.app = modal.App(APP_NAME)
-        self.volume = modal.Volume.from_name(VOLUME_NAME, create_if_missing=True)
+        self.volume = modal.Volume.from_name(settings.modal_volume, create_if_missing=True)
         shared: dict[str, Any] = {"include_source": False, "region": settings.modal_region}
         self.download = self.app.function(
             image=image_for(()),
@@ -81,7 +81,7 @@ class Cloud:
     @property
     def where(self) -> dict[str, Any]:
         return {
-            "volume": VOLUME_NAME,
+            "volume": self.settings.modal_volume,
             "mount": MOUNT,
             "memory_bytes": self.settings.modal_memory_mb * 2**20,
         }
@@ -92,19 +92,28 @@ class ModalExecutor:
 
     Args:
         say: given progress and log lines, from the caller's thread only (see :meth:`pump`).
+        cloud: an app that somebody else runs (``modal run``).
+        echo: whether to show containers' log lines; ``modal run`` does that by itself.
     """
 
     concurrent = True
 
-    def __init__(self, settings: Settings, *, say: Callable[[str], None], cloud: Cloud | None = None) -> None:
-        self._settings, self._say = settings, say
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        say: Callable[[str], None],
+        cloud: Cloud | None = None,
+        echo: bool = True,
+    ) -> None:
+        self._settings, self._say, self._echo = settings, say, echo
         self._cloud = cloud
         self._opened = cloud is not None
         self._context = contextlib.ExitStack()
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._threads = ThreadPoolExecutor(max_workers=64, thread_name_prefix="annmodal")
         self._calls: dict[str, Any] = {}
         self._lock = threading.Lock()
+        self.logs: dict[str, deque[str]] = {}
         self._closing = False
         self._prepared: set[str] = set()
 
@@ -141,13 +150,19 @@ class ModalExecutor:
         cloud = self._open()
         dataset = self._uploaded(dataset, cloud)
         with translated():
-            call = cloud.download.spawn(to_plain(dataset), cloud.where, list(self._settings.base_url))
+            call = cloud.download.spawn(
+                to_plain(dataset), cloud.where, list(self._settings.base_url)
+            )
             with self._watched(call):
                 for line in log_lines(call):
-                    self._say(line)
+                    if self._echo:
+                        self._say(line)
                 result = call.get()
         if not result["ok"]:
-            kinds: dict[str, type[Exception]] = {"CommitError": VolumeError, "DownloadError": DownloadError}
+            kinds: dict[str, type[Exception]] = {
+                "CommitError": VolumeError,
+                "DownloadError": DownloadError,
+            }
             raise kinds.get(result["kind"], DatasetError)(result["error"])
         self._prepared.add(dataset.name)
 
@@ -160,7 +175,7 @@ class ModalExecutor:
         with translated():
             present = {entry.path.lstrip("/"): entry.size for entry in cloud.volume.listdir("/")}
             if present.get(name) != path.stat().st_size:
-                self._say(f"📤 Uploading {path} to volume '{VOLUME_NAME}'")
+                self._say(f"📤 Uploading {path} to volume '{self._settings.modal_volume}'")
                 with cloud.volume.batch_upload(force=True) as batch:
                     batch.put_file(str(path), f"/{name}")
         return Dataset.from_plain({**to_plain(dataset), "source": f"file:{MOUNT}/{name}"})
@@ -174,7 +189,15 @@ class ModalExecutor:
                 f"{job.label} was not expected when the session began, and its image was not "
                 "built; give the test its case by parametrization"
             )
-        return self._threads.submit(self._run, job, cloud, runner)
+        future: Future[Sequence[Outcome]] = Future()
+        future.set_running_or_notify_cancel()
+        # A daemon thread: a call that never ends must not keep the interpreter from ending.
+        threading.Thread(
+            target=lambda: future.set_result(self._run(job, cloud, runner)),
+            name=f"annmodal {job.label}",
+            daemon=True,
+        ).start()
+        return future
 
     def _run(self, job: Job, cloud: Cloud, runner: Any) -> Sequence[Outcome]:
         """One job from spawn to outcomes; an infrastructure fault is tried once more."""
@@ -198,6 +221,10 @@ class ModalExecutor:
                     self._lines.put(f"{job.label}: {problem} (trying once more)")
         return failures(job, "infrastructure", problem, blame="infrastructure")
 
+    def log_of(self, case_id: str) -> str:
+        """The last log lines of the container that ran a job, by its first case."""
+        return "\n".join(self.logs.get(case_id, ()))
+
     def _attempt(self, job: Job, cloud: Cloud, runner: Any) -> Sequence[Outcome]:
         limit = TRUSTED_LIMIT_BYTES if job.implementation.trusted else SUBMISSION_LIMIT_BYTES
         shipped, files = container.ship(job.implementation, limit)
@@ -207,9 +234,12 @@ class ModalExecutor:
         )
         call = runner.spawn(json.dumps(plain), files, cloud.where, cloud.download)
         with self._watched(call):
+            log = self.logs[job.searches[0].case_id] = deque(maxlen=MAX_LOG_LINES)
             for line in log_lines(call):
                 if line.startswith(container.PHASE):
-                    self._lines.put(f"{job.label}: {line.removeprefix(container.PHASE)}")
+                    self._lines.put(line.removeprefix(container.PHASE))
+                else:
+                    log.append(line)
             return outcomes_of(job, call.get())
 
     @contextlib.contextmanager
@@ -226,10 +256,15 @@ class ModalExecutor:
     def pump(self, future: Future[Any]) -> None:
         """Print progress lines until the future is done; called by whoever waits for it."""
         finished = threading.Event()
-        future.add_done_callback(lambda _future: (self._lines.put(""), finished.set()))
+
+        def finish(_future: Future[Any]) -> None:
+            finished.set()
+            self._lines.put("")  # wakes the loop below
+
+        future.add_done_callback(finish)
         while not finished.is_set() or not self._lines.empty():
             line = self._lines.get()
-            if line:
+            if line and self._echo:
                 self._say(line)
 
     def shutdown(self, *, cancel: bool = False) -> None:
@@ -240,7 +275,6 @@ class ModalExecutor:
         for call in running:
             with contextlib.suppress(Exception):
                 call.cancel(terminate_containers=True)
-        self._threads.shutdown(wait=not cancel, cancel_futures=cancel)
         if self._opened:
             with contextlib.suppress(modal.exception.Error):
                 self._context.close()
@@ -271,7 +305,9 @@ def outcomes_of(job: Job, text: Any) -> list[Outcome]:
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise ExecutorError(f"the container's result cannot be read: {error!r}") from error
     if ids != [search.case_id for search in job.searches]:
-        raise ExecutorError(f"the container returned results for {ids}, which is not what was asked")
+        raise ExecutorError(
+            f"the container returned results for {ids}, which is not what was asked"
+        )
     return outcomes
 
 
@@ -294,17 +330,21 @@ def check_reachable() -> None:
             "Modal has no token (or half of one) on this machine. Run `modal setup` once, or set "
             "MODAL_TOKEN_ID and MODAL_TOKEN_SECRET; or leave --modal out to run here."
         )
-    url = urlsplit(settings.get("server_url"))
-    if url.scheme == "unix":
-        return
-    port = url.port or (443 if url.scheme == "https" else 80)
-    try:
-        socket.create_connection((url.hostname or "", port), CONNECT_TIMEOUT_S).close()
-    except OSError as error:
-        raise ExecutorError(
-            f"Modal's server at {url.hostname}:{port} cannot be reached ({error}). Check the "
-            "network (a proxy or firewall?), or leave --modal out to run here."
-        ) from error
+    problems = []
+    for server in str(settings.get("server_url")).split(","):  # the client takes several
+        url = urlsplit(server.strip())
+        if url.scheme == "unix":
+            return
+        port = url.port or (443 if url.scheme == "https" else 80)
+        try:
+            socket.create_connection((url.hostname or "", port), CONNECT_TIMEOUT_S).close()
+            return
+        except OSError as error:
+            problems.append(f"{url.hostname}:{port}: {error}")
+    raise ExecutorError(
+        f"Modal's server cannot be reached ({'; '.join(problems)}). Check the network (a proxy "
+        "or firewall?), or leave --modal out to run here."
+    )
 
 
 @contextlib.contextmanager

@@ -4,8 +4,8 @@
 # [tool.annmodal]
 # class = "PyNNDescent"
 # metrics = ["euclidean", "angular"]
-# build = { n_neighbors = 15 }
-# search = { epsilon = [0.02, 0.1] }
+# build = { n_neighbors = 20 }
+# search = { epsilon = [0.1, 0.25] }
 # ///
 """PyNNDescent: a k-neighbour graph by nearest-neighbour descent, compiled by numba."""
 
@@ -17,7 +17,7 @@ METRICS = {"euclidean": "euclidean", "angular": "cosine"}
 
 
 class PyNNDescent:
-    def __init__(self, metric, n_neighbors=15):
+    def __init__(self, metric, n_neighbors=20):
         self.settings = {"metric": METRICS[metric], "n_neighbors": n_neighbors}
         self.threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
         self.epsilon = 0.1
