@@ -197,6 +197,8 @@ def _storer(box: Mailbox) -> Callable[[Any], int]:
                 if answer.dtype.kind not in "iu" or answer.ndim != 1:
                     raise TypeError
                 ids[: min(n, capacity)] = answer[:capacity]
+            elif not isinstance(answer, (list, tuple)):
+                raise TypeError  # a set, a dict or bytes would be unpacked as well
             elif n > capacity:
                 packers[capacity].pack_into(memory, IDS, *answer[:capacity])
             else:

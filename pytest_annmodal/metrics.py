@@ -52,7 +52,9 @@ def recall(
     given = ids >= 0
     tolerance = np.maximum(RELATIVE_TIE * np.abs(kth), ABSOLUTE_TIE)
     near = given & (found <= (kth + tolerance)[:, None])
-    lenient = given & (found <= (stored_kth + ANN_BENCHMARKS_EPSILON)[:, None])
+    with np.errstate(over="ignore"):  # files hold float32: a distance is compared as it is kept
+        kept = found.astype(np.float32)
+    lenient = given & (kept <= (stored_kth + ANN_BENCHMARKS_EPSILON)[:, None])
     # One number per (query, row), so that a single set operation serves all queries.
     stride = int(max(ids.max(initial=0), neighbors.max(initial=0))) + 1
     offsets = np.arange(len(ids))[:, None] * stride

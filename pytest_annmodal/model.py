@@ -1,4 +1,4 @@
-"""The words of the project: frozen dataclasses and protocols, without any I/O.
+"""The words of the project: frozen dataclasses, without any I/O.
 
 Everything here is plain data: it can be turned into JSON with :func:`to_plain` and back
 with each class's ``from_plain``, because jobs and outcomes cross processes and machines.
@@ -9,14 +9,10 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
-
-if TYPE_CHECKING:
-    from pytest_annmodal.outcome import Outcome
+from typing import Any, Literal
 
 Metric = Literal["euclidean", "angular", "dot"]
 METRICS: tuple[Metric, ...] = ("euclidean", "angular", "dot")
@@ -265,44 +261,3 @@ class Job:
             searches=tuple(Search.from_plain(item) for item in data["searches"]),
             limits=Limits(**data["limits"]),
         )
-
-
-class Volume(Protocol):
-    """A place that holds ``{name}.hdf5`` files and is shared between runs."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def path(self) -> Path: ...
-
-    @property
-    def lock_dir(self) -> Path:
-        """Where lock files are held open; where open files prevent a commit, outside ``path``."""
-
-    def reload(self) -> None:
-        """See what others committed. Raises ReloadError."""
-
-    def commit(self) -> None:
-        """Make what was written durable and visible. Raises CommitError."""
-
-
-class Executor(Protocol):
-    """Where jobs run. ``concurrent`` says whether all of them may be submitted at once."""
-
-    concurrent: bool
-
-    def expect(self, jobs: Sequence[Job]) -> None:
-        """Be told of all jobs of the session before the first is submitted."""
-
-    def prepare(self, dataset: Dataset) -> object:
-        """Have the dataset in the volume. Raises DatasetError or VolumeError."""
-
-    def submit(self, job: Job) -> Future[Sequence[Outcome]]:
-        """Start a job; the future gives one outcome per search, in order."""
-
-    def pump(self, future: Future[Sequence[Outcome]]) -> None:
-        """Show progress until the future is done."""
-
-    def shutdown(self, *, cancel: bool = False) -> None:
-        """End everything; with ``cancel``, also what still runs."""

@@ -1,127 +1,287 @@
-"""The summary table after a run. Each function here is one output format."""
+"""The summary table after a run. Each public function here is one output format, or a unit of it.
+
+Every row is one line, unless its label does not fit: then the label has a line of its own and
+the figures follow below, in the same columns. Nothing is cut off on a narrow terminal.
+"""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
+import math
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-MIN_WIDTH = 132  # what the longest usual row needs; rich would cut columns off
-Row = Mapping[str, Any]  # label, dataset, where, and outcome: a plain Measurement or Failure
+Row = Mapping[str, Any]  # label, dataset, k, where, and outcome: a plain Measurement or Failure
+
+NO_VALUE = "–"
+NOISY = "~ "
+MARK_WIDTH = len(NOISY)
+GAP = "  "
+MAX_LABEL = 60
+UNBOUNDED = 160  # columns where nobody says how many there are: a file, a pipe, a CI log
+MAX_NAMES = 3  # of rows that a note is for
+BATCH_RECALL_DIFFERS = 0.005
+# Notes of a measurement that the table tells in its own way.
+TOLD_OTHERWISE = ("noisy:", "answers had fewer ids")
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | None) -> str:
     """Three digits and the unit that fits: ``12.3 µs``."""
+    if not _is_number(seconds):
+        return NO_VALUE
     for unit, factor in (("ns", 1e9), ("µs", 1e6), ("ms", 1e3)):
-        if abs(seconds) * factor < 1000:
+        if abs(seconds) * factor < 999.5:
             return f"{seconds * factor:.3g} {unit}"
-    return f"{seconds:.3g} s" if seconds < 1000 else f"{seconds:,.0f} s"
+    return f"{seconds:.3g} s" if seconds < 999.5 else f"{seconds:,.0f} s"
 
 
-def size(n_bytes: float) -> str:
-    """Decimal megabytes, as disks and clouds count: ``1.2 MB``."""
-    return f"{n_bytes / 1e6:,.1f} MB"
+def size(n_bytes: float | None) -> str:
+    """Decimal units, as disks and clouds count: ``36 kB``, ``1.2 MB``."""
+    if not _is_number(n_bytes):
+        return NO_VALUE
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if n_bytes >= factor:
+            return f"{n_bytes / factor:,.1f} {unit}"
+    return f"{n_bytes / 1e3:,.0f} kB"
 
 
 def rate(per_s: float | None) -> str:
     """``12,345``, or a dash where there is none."""
-    if per_s is None:
-        return "–"
+    if not _is_number(per_s):
+        return NO_VALUE
     return f"{per_s:,.0f}" if per_s >= 10 else f"{per_s:.2g}"
 
 
-def summary(rows: Sequence[Row], *, width: int, color: bool) -> str:
-    """One table per dataset: recall, QPS, latency, batch, build, memory; then the notes."""
-    from rich.console import Console
+def share(value: float | None) -> str:
+    """Recall, never rounded up to a perfect 1.0000."""
+    if not _is_number(value):
+        return NO_VALUE
+    return f"{math.floor(value * 1e4 + 1e-6) / 1e4:.4f}"
 
-    buffer = io.StringIO()
-    console = Console(
-        file=buffer,
-        width=max(width, MIN_WIDTH),
-        force_terminal=color,
-        color_system="standard" if color else None,
-        highlight=False,
-        legacy_windows=False,
-    )
+
+def _is_number(value: float | None) -> Any:
+    return value is not None and math.isfinite(value)
+
+
+COLUMNS: tuple[tuple[str, Callable[[Any], str], str], ...] = (
+    ("recall", share, "recall"),
+    ("QPS", rate, "qps"),
+    ("p50", duration, "p50_s"),
+    ("p95", duration, "p95_s"),
+    ("p99", duration, "p99_s"),
+    ("batch QPS", rate, "batch_qps"),
+    ("build", duration, "build_s"),
+    ("index", size, "index_bytes"),
+)
+
+
+def summary(rows: Sequence[Row], *, width: int | None, color: bool) -> str:
+    """One table per dataset and k: recall, QPS, latency, batch, build, memory; then its notes.
+
+    Args:
+        width: columns of the terminal, or None where long lines do no harm.
+        color: whether to use ANSI colours.
+    """
     groups: dict[tuple[str, int], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row["dataset"], row["k"]), []).append(row)
-    for (dataset, k), members in groups.items():
-        console.print()
-        console.print(_table(dataset, k, members))
-        for note in _notes(members):
-            console.print(f"  {note}", style="dim", markup=False)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
+        members = groups.setdefault((row["dataset"], row["k"]), [])
+        if row not in members:  # two tests of one case
+            members.append(row)
+    tables = [
+        _Table(members, width=width or UNBOUNDED, color=color).text(dataset, k)
+        for (dataset, k), members in groups.items()
+    ]
+    return "\n\n".join(tables)
 
 
-def _table(dataset: str, k: int, rows: Sequence[Row]) -> Any:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+@dataclass
+class _Table:
+    """The lines of one dataset's table."""
 
-    table = Table(
-        title=_title(dataset, k, rows),
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-    )
-    table.add_column("implementation", overflow="fold", min_width=24)
-    for name in ("recall", "QPS", "p50", "p95", "p99", "batch QPS", "build", "index"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in sorted(rows, key=_best_first):
-        outcome = row["outcome"]
-        if "kind" in outcome:
-            table.add_row(Text(row["label"]), Text(f"failed: {outcome['kind']}", style="red"))
+    rows: Sequence[Row]
+    width: int
+    color: bool
+    lines: list[str] = field(default_factory=list)
+
+    def text(self, dataset: str, k: int) -> str:
+        rows = sorted(self.rows, key=_best_first)
+        measured = [row for row in rows if not _failed(row)]
+        cells = {id(row): _cells(row["outcome"]) for row in measured}
+        header = [name for name, _, _ in COLUMNS]
+        widths = [max(map(len, column)) for column in zip(header, *cells.values(), strict=True)]
+        figures = sum(widths) + len(GAP) * len(widths)
+        longest = max(len(label) for label in ("implementation", *map(_label, rows)))
+        labels = min(longest, MAX_LABEL, max(self.width - MARK_WIDTH - figures, 0))
+
+        self._wrapped(_facts(dataset, k, measured), " · ", style="1")
+        if measured:
+            self._row("implementation", _joined(header, widths), labels)
+            self._line("─" * min(labels + MARK_WIDTH + figures, self.width), style="2")
+        for row in rows:
+            if _failed(row):
+                self._failure(row, labels)
+            else:
+                mark = NOISY if _noisy(row) else ""
+                self._row(_label(row), _joined(cells[id(row)], widths), labels, mark=mark)
+        for note in _notes(measured):
+            self._wrapped(note.split(" "), " ", indent=" " * MARK_WIDTH, style="2")
+        return "\n".join(self.lines)
+
+    def _row(self, label: str, figures: str, labels: int, *, mark: str = "") -> None:
+        start = f"{mark:{MARK_WIDTH}}"
+        if len(label) <= labels:
+            self._line(f"{start}{label:{labels}}{figures}")
         else:
-            table.add_row(Text(row["label"]), *_cells(outcome))
-    return table
+            self._line(f"{start}{label}")
+            self._line(" " * (MARK_WIDTH + labels) + figures)
+
+    def _failure(self, row: Row, labels: int) -> None:
+        outcome = row["outcome"]
+        first = next(iter(str(outcome.get("message", "")).splitlines()), "")
+        text = _printable(f"failed ({outcome['kind']}): {first}").removesuffix(": ")
+        label = _label(row)
+        if MARK_WIDTH + max(len(label), labels) + len(GAP) + len(text) <= self.width:
+            self._line(f"{'':{MARK_WIDTH}}{label:{labels}}{GAP}{text}", style="31")
+            return
+        self._line(f"{'':{MARK_WIDTH}}{label}", style="31")
+        indent = " " * (MARK_WIDTH + 2)
+        self._line(indent + textwrap.shorten(text, self.width - len(indent), placeholder="…"), "31")
+
+    def _wrapped(
+        self, parts: Iterable[str], separator: str, *, style: str, indent: str = ""
+    ) -> None:
+        """Break only between parts; a continuation is indented."""
+        line, more = "", indent or " " * 4
+        for part in parts:
+            candidate = f"{line}{separator}{part}" if line else f"{indent}{part}"
+            if line and len(candidate) > self.width:
+                self._line(line + separator.rstrip(), style)
+                candidate = f"{more}{part}"
+            line = candidate
+        self._line(line, style)
+
+    def _line(self, text: str, style: str = "") -> None:
+        text = text.rstrip()
+        self.lines.append(f"\x1b[{style}m{text}\x1b[0m" if self.color and style else text)
+
+
+def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "".join(
+        f"{GAP}{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)
+    )
 
 
 def _cells(outcome: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{outcome['recall']:.4f}",
-        rate(outcome["qps"]),
-        *(duration(outcome[name]) for name in ("p50_s", "p95_s", "p99_s")),
-        rate(outcome["batch_qps"]),
-        duration(outcome["build_s"]),
-        size(outcome["index_bytes"]),
-    ]
+    return [show(outcome.get(name)) for _, show, name in COLUMNS]
+
+
+def _failed(row: Row) -> bool:
+    return "kind" in row["outcome"]
+
+
+def _noisy(row: Row) -> bool:
+    return any(note.startswith("noisy:") for note in row["outcome"].get("notes", ()))
+
+
+def _label(row: Row) -> str:
+    return _printable(str(row["label"]))
+
+
+def _printable(text: str) -> str:
+    """A submission's parameters and messages are somebody's words: no control characters."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _best_first(row: Row) -> tuple[bool, float]:
-    outcome = row["outcome"]
-    return "kind" in outcome, -outcome.get("qps", 0.0)
+    qps = row["outcome"].get("qps")
+    return _failed(row), -qps if _is_number(qps) else math.inf
 
 
-def _title(dataset: str, k: int, rows: Sequence[Row]) -> str:
-    parts = [dataset]
-    measured = [row for row in rows if "kind" not in row["outcome"]]
-    if measured:
-        first = measured[0]["outcome"]
-        threads = first["environment"].get("threads", 1)
-        parts += [
-            f"{first['n_train']:,} × {first['dim']}",
-            first["metric"],
-            f"k={k}",
-            f"{first['n_queries']:,} queries × {first['rounds']}",
-            f"{threads} thread{'s' if threads != 1 else ''}",
-            "/".join(sorted({row["where"] for row in measured})),
-            "clock: " + "/".join(sorted({row["outcome"]["clock"] for row in measured})),
-        ]
-    return " · ".join(parts)
-
-
-def _notes(rows: Sequence[Row]) -> list[str]:
-    """Each note once, with the rows it holds for unless it holds for all."""
-    holders: dict[str, list[str]] = {}
-    measured = [row for row in rows if "kind" not in row["outcome"]]
-    for row in measured:
-        for note in row["outcome"]["notes"]:
-            holders.setdefault(note, []).append(row["label"])
+def _facts(dataset: str, k: int, measured: Sequence[Row]) -> list[str]:
+    """What heads a table: everything that its rows have in common."""
+    if not measured:
+        return [dataset, f"k={k}"]
+    outcomes = [row["outcome"] for row in measured]
+    first = outcomes[0]
+    rounds = sorted({outcome["rounds"] for outcome in outcomes})
+    threads = sorted({outcome["environment"].get("threads", 1) for outcome in outcomes})
     return [
-        note if len(names) == len(measured) else f"{', '.join(names)}: {note}"
-        for note, names in holders.items()
+        dataset,
+        f"{first['n_train']:,} × {first['dim']}",
+        first["metric"],
+        f"k={k}",
+        f"{first['n_queries']:,} queries × {_span(rounds)}",
+        f"{_span(threads)} thread{'' if threads == [1] else 's'}",
+        "/".join(sorted({row["where"] for row in measured})),
+        "clock: " + "/".join(sorted({outcome["clock"] for outcome in outcomes})),
     ]
+
+
+def _span(values: Sequence[int]) -> str:
+    return str(values[0]) if len(values) == 1 else f"{values[0]}–{values[-1]}"
+
+
+def _notes(measured: Sequence[Row]) -> list[str]:
+    """One line per kind of note, with the rows it is for unless it is for all."""
+    holders: dict[str, list[str]] = {}
+    for row in measured:
+        for note in row["outcome"].get("notes", ()):
+            if not any(words in note for words in TOLD_OTHERWISE):
+                holders.setdefault(_printable(note), []).append(_label(row))
+    plain = [
+        note if len(labels) == len(measured) else f"{_some(labels)}: {note}"
+        for note, labels in holders.items()
+    ]
+    return [*_noise(measured), *_clocks(measured), *_short(measured), *_batch(measured), *plain]
+
+
+def _some(labels: Sequence[str]) -> str:
+    """The first few of them."""
+    distinct = list(dict.fromkeys(labels))
+    shown = ", ".join(distinct[:MAX_NAMES])
+    rest = len(distinct) - MAX_NAMES
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def _noise(measured: Sequence[Row]) -> list[str]:
+    noisy = [row["outcome"]["environment"] for row in measured if _noisy(row)]
+    if not noisy:
+        return []
+    switches = max(int(seen.get("involuntary_switches", 0)) for seen in noisy)
+    load = max(float(seen.get("load_1min", 0.0)) for seen in noisy)
+    cores = noisy[0].get("cores", "?")
+    return [
+        f"~ noisy: others used this machine meanwhile (up to {switches:,} involuntary context "
+        f"switches while queries were timed, load average up to {load:.1f} on {cores} cores); "
+        "latencies may be too high"
+    ]
+
+
+def _clocks(measured: Sequence[Row]) -> list[str]:
+    by_parent = [row for row in measured if row["outcome"]["clock"] == "parent"]
+    if len(by_parent) in (0, len(measured)):
+        return []
+    names = _some([_label(row).split("[")[0] for row in by_parent])
+    return [f"clock: the parent's for {names} (its figures include the mailbox), else the worker's"]
+
+
+def _short(measured: Sequence[Row]) -> list[str]:
+    short = [row for row in measured if row["outcome"].get("n_short_answers")]
+    if not short:
+        return []
+    worst = max((row["outcome"] for row in short), key=lambda seen: seen["n_short_answers"])
+    total = worst["n_queries"] * worst["rounds"]
+    return [
+        f"short answers: up to {worst['n_short_answers']:,} of {total:,} had fewer than k ids, "
+        f"and recall counts what is missing as missed ({_some([_label(row) for row in short])})"
+    ]
+
+
+def _batch(measured: Sequence[Row]) -> list[str]:
+    notes = []
+    for row in measured:
+        alone, batch = row["outcome"]["recall"], row["outcome"].get("batch_recall")
+        if batch is not None and abs(batch - alone) > BATCH_RECALL_DIFFERS:
+            notes.append(f"{_label(row)}: the batch's answers have recall {share(batch)}")
+    return notes

@@ -13,7 +13,8 @@ from pytest_annmodal import acquire, durable
 from pytest_annmodal.errors import DatasetError, DatasetFormatError, ReloadError, VolumeError
 from pytest_annmodal.fetch import OnProgress
 from pytest_annmodal.hdf5 import DatasetInfo
-from pytest_annmodal.model import Dataset, Volume
+from pytest_annmodal.model import Dataset
+from pytest_annmodal.protocols import Volume
 from pytest_annmodal.stamp import Stamp, hash_file
 
 # Every line that resolve() says, in the mission's words where it has them.

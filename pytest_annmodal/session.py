@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from pytest_annmodal import selection
 from pytest_annmodal.config import Settings
 from pytest_annmodal.errors import AnnModalError, ConfigurationError
-from pytest_annmodal.model import Case, Dataset, Executor, Job
+from pytest_annmodal.model import Case, Dataset, Job
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
+from pytest_annmodal.protocols import Executor
 
 if TYPE_CHECKING:
     from pytest_annmodal.executors.local import LocalExecutor

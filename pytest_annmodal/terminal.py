@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal.errors import AnnModalError, DatasetError, VolumeError
 from pytest_annmodal.executors.plan import plan_of, refuse_too_large
-from pytest_annmodal.model import Case, Dataset, Executor, Job
+from pytest_annmodal.model import Case, Dataset, Job
+from pytest_annmodal.protocols import Executor
 from pytest_annmodal.report import summary
 from pytest_annmodal.session import BenchSession, missing_dataset_hint
 

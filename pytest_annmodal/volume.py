@@ -16,7 +16,8 @@ from pathlib import Path
 from pytest_annmodal import durable, hdf5
 from pytest_annmodal.errors import CommitError, ReloadError
 from pytest_annmodal.fetch import OnProgress
-from pytest_annmodal.model import Dataset, Volume
+from pytest_annmodal.model import Dataset
+from pytest_annmodal.protocols import Volume
 from pytest_annmodal.resolution import LINES, Resolution, Resolved, place_of
 
 __all__ = [

@@ -13,8 +13,9 @@ from typing import Any
 from pytest_annmodal import selection
 from pytest_annmodal.config import Settings
 from pytest_annmodal.errors import AnnModalError
+from pytest_annmodal.executors.cloud import Cloud
 from pytest_annmodal.executors.images import requirements_of
-from pytest_annmodal.executors.modal import Cloud, ModalExecutor
+from pytest_annmodal.executors.modal import ModalExecutor
 from pytest_annmodal.model import Case, Dataset, to_plain
 from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.replay import extra_info

@@ -5,86 +5,32 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import modal
 
 from pytest_annmodal.config import Settings
 from pytest_annmodal.errors import (
-    ConfigurationError,
     DatasetError,
     DownloadError,
     ExecutorError,
     VolumeError,
 )
 from pytest_annmodal.executors import container
-from pytest_annmodal.executors.images import Requirements, image_for, requirements_of
-from pytest_annmodal.model import Dataset, Implementation, Job, to_plain
+from pytest_annmodal.executors.cloud import MOUNT, Cloud
+from pytest_annmodal.executors.connection import check_reachable, explain, translated
+from pytest_annmodal.executors.images import requirements_of
+from pytest_annmodal.model import Dataset, Job, to_plain
 from pytest_annmodal.outcome import Failure, Outcome, outcome_from_plain
 
-APP_NAME = "pytest-annmodal"
-MOUNT = "/data"
-DOWNLOAD_TIMEOUT_S = 4 * 3600
-CONNECT_TIMEOUT_S = 5.0
 SUBMISSION_LIMIT_BYTES = 5 * 10**6
 TRUSTED_LIMIT_BYTES = 200 * 10**6
 MAX_LOG_LINES = 400
-
-
-class Cloud:
-    """The app, its volume and its functions: ``download_dataset`` and one runner per image.
-
-    With ``universal``, the first image serves every implementation.
-    """
-
-    def __init__(
-        self, settings: Settings, images: Sequence[Requirements], *, universal: bool = False
-    ) -> None:
-        self.settings, self._universal = settings, universal
-        self.app = modal.App(APP_NAME)
-        self.volume = modal.Volume.from_name(settings.modal_volume, create_if_missing=True)
-        shared: dict[str, Any] = {"include_source": False, "region": settings.modal_region}
-        self.download = self.app.function(
-            image=image_for(()),
-            volumes={MOUNT: self.volume},
-            max_containers=1,
-            timeout=DOWNLOAD_TIMEOUT_S,
-            **shared,
-        )(container.download_dataset)
-        self.runners = {
-            requirements: self.app.function(
-                image=image_for(requirements),
-                name="run_benchmark" if number == 0 else f"run_benchmark_{number}",
-                volumes={MOUNT: self.volume.with_mount_options(read_only=True)},
-                cpu=(settings.modal_cpu, settings.modal_cpu),
-                memory=(settings.modal_memory_mb, settings.modal_memory_mb),
-                timeout=settings.modal_timeout_s,
-                single_use_containers=True,  # nothing of one job is left for the next
-                **shared,
-            )(container.run_benchmark)
-            for number, requirements in enumerate(dict.fromkeys(images))
-        }
-
-    def runner_for(self, implementation: Implementation) -> Any:
-        """The function in whose image the implementation finds its packages, or None."""
-        if self._universal:
-            return next(iter(self.runners.values()))
-        return self.runners.get(requirements_of(implementation))
-
-    @property
-    def where(self) -> dict[str, Any]:
-        return {
-            "volume": self.settings.modal_volume,
-            "mount": MOUNT,
-            "memory_bytes": self.settings.modal_memory_mb * 2**20,
-        }
 
 
 class ModalExecutor:
@@ -316,55 +262,3 @@ def failures(job: Job, kind: str, message: str, *, blame: Any) -> list[Outcome]:
         Failure(case_id=search.case_id, kind=kind, message=message, phase="modal", blame=blame)
         for search in job.searches
     ]
-
-
-def check_reachable() -> None:
-    """Fail within seconds where the client would try for a minute.
-
-    Raises:
-        ConfigurationError: no token. ExecutorError: nobody answers at the server's address.
-    """
-    settings = modal.config.config
-    if not (settings.get("token_id") and settings.get("token_secret")):
-        raise ConfigurationError(
-            "Modal has no token (or half of one) on this machine. Run `modal setup` once, or set "
-            "MODAL_TOKEN_ID and MODAL_TOKEN_SECRET; or leave --modal out to run here."
-        )
-    problems = []
-    for server in str(settings.get("server_url")).split(","):  # the client takes several
-        url = urlsplit(server.strip())
-        if url.scheme == "unix":
-            return
-        port = url.port or (443 if url.scheme == "https" else 80)
-        try:
-            socket.create_connection((url.hostname or "", port), CONNECT_TIMEOUT_S).close()
-            return
-        except OSError as error:
-            problems.append(f"{url.hostname}:{port}: {error}")
-    raise ExecutorError(
-        f"Modal's server cannot be reached ({'; '.join(problems)}). Check the network (a proxy "
-        "or firewall?), or leave --modal out to run here."
-    )
-
-
-@contextlib.contextmanager
-def translated() -> Any:
-    """Modal's exceptions as ours, once, at this seam."""
-    try:
-        yield
-    except modal.exception.AuthError as error:
-        raise ConfigurationError(explain(error)) from error
-    except modal.exception.Error as error:
-        raise ExecutorError(explain(error)) from error
-
-
-def explain(error: Exception) -> str:
-    """What happened on Modal, and what to do about it."""
-    text = str(error).strip() or type(error).__name__
-    if isinstance(error, modal.exception.AuthError):
-        return f"Modal refused the token: {text}. Run `modal setup` to make a new one."
-    if isinstance(error, modal.exception.ConnectionError):
-        return f"The connection to Modal was lost: {text}. Try again; finished results are kept."
-    if "image" in text.lower() and "build" in text.lower():
-        return f"An image could not be built: {text}. Check the header's dependencies."
-    return f"{type(error).__name__}: {text}"

@@ -1,0 +1,66 @@
+"""What is defined on Modal: the app, the volume and the functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import modal
+
+from pytest_annmodal.config import Settings
+from pytest_annmodal.executors import container
+from pytest_annmodal.executors.images import Requirements, image_for, requirements_of
+from pytest_annmodal.model import Implementation
+
+APP_NAME = "pytest-annmodal"
+MOUNT = "/data"
+DOWNLOAD_TIMEOUT_S = 4 * 3600
+
+
+class Cloud:
+    """The app, its volume and its functions: ``download_dataset`` and one runner per image.
+
+    With ``universal``, the first image serves every implementation.
+    """
+
+    def __init__(
+        self, settings: Settings, images: Sequence[Requirements], *, universal: bool = False
+    ) -> None:
+        self.settings, self._universal = settings, universal
+        self.app = modal.App(APP_NAME)
+        self.volume = modal.Volume.from_name(settings.modal_volume, create_if_missing=True)
+        shared: dict[str, Any] = {"include_source": False, "region": settings.modal_region}
+        self.download = self.app.function(
+            image=image_for(()),
+            volumes={MOUNT: self.volume},
+            max_containers=1,
+            timeout=DOWNLOAD_TIMEOUT_S,
+            **shared,
+        )(container.download_dataset)
+        self.runners = {
+            requirements: self.app.function(
+                image=image_for(requirements),
+                name="run_benchmark" if number == 0 else f"run_benchmark_{number}",
+                volumes={MOUNT: self.volume.with_mount_options(read_only=True)},
+                cpu=(settings.modal_cpu, settings.modal_cpu),
+                memory=(settings.modal_memory_mb, settings.modal_memory_mb),
+                timeout=settings.modal_timeout_s,
+                single_use_containers=True,  # nothing of one job is left for the next
+                **shared,
+            )(container.run_benchmark)
+            for number, requirements in enumerate(dict.fromkeys(images))
+        }
+
+    def runner_for(self, implementation: Implementation) -> Any:
+        """The function in whose image the implementation finds its packages, or None."""
+        if self._universal:
+            return next(iter(self.runners.values()))
+        return self.runners.get(requirements_of(implementation))
+
+    @property
+    def where(self) -> dict[str, Any]:
+        return {
+            "volume": self.settings.modal_volume,
+            "mount": MOUNT,
+            "memory_bytes": self.settings.modal_memory_mb * 2**20,
+        }

@@ -1,0 +1,52 @@
+"""The seams: what a place for files and a place for jobs must offer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Protocol
+
+from pytest_annmodal.model import Dataset, Job
+from pytest_annmodal.outcome import Outcome
+
+
+class Volume(Protocol):
+    """A place that holds ``{name}.hdf5`` files and is shared between runs."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def lock_dir(self) -> Path:
+        """Where lock files are held open; where open files prevent a commit, outside ``path``."""
+
+    def reload(self) -> None:
+        """See what others committed. Raises ReloadError."""
+
+    def commit(self) -> None:
+        """Make what was written durable and visible. Raises CommitError."""
+
+
+class Executor(Protocol):
+    """Where jobs run. ``concurrent`` says whether all of them may be submitted at once."""
+
+    concurrent: bool
+
+    def expect(self, jobs: Sequence[Job]) -> None:
+        """Be told of all jobs of the session before the first is submitted."""
+
+    def prepare(self, dataset: Dataset) -> object:
+        """Have the dataset in the volume. Raises DatasetError or VolumeError."""
+
+    def submit(self, job: Job) -> Future[Sequence[Outcome]]:
+        """Start a job; the future gives one outcome per search, in order."""
+
+    def pump(self, future: Future[Sequence[Outcome]]) -> None:
+        """Show progress until the future is done."""
+
+    def shutdown(self, *, cancel: bool = False) -> None:
+        """End everything; with ``cancel``, also what still runs."""
