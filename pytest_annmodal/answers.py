@@ -76,6 +76,19 @@ def _flat(answer: Any, where: str) -> NDArray[np.int64]:
     return flat.astype(np.int64)
 
 
+def check_batch(answer: Any, n_queries: int) -> None:
+    """Refuse what is not one answer per query. Raises InvalidResultError."""
+    if not isinstance(answer, (list, tuple, np.ndarray)) or not np.shape(answer[:1]):
+        raise InvalidResultError(
+            f"batch_query returned {describe(answer)}; expected one list of ids per query, or "
+            "an integer array of shape (queries, k)"
+        )
+    if len(answer) != n_queries:
+        raise InvalidResultError(
+            f"batch_query returned {len(answer)} answers for {n_queries} queries"
+        )
+
+
 def reused(answers: Sequence[Any]) -> bool:
     """Whether two answers lie in one place, so that the later has overwritten the earlier.
 

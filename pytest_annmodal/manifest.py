@@ -6,6 +6,7 @@ fails; what is wrong with a built-in or with the user's own file is a Configurat
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -134,7 +135,8 @@ def read_submission(path: str | Path) -> list[Implementation]:
     try:
         if ann_benchmarks.is_folder(place):
             return _read_ann_benchmarks(place, trusted=False)
-        return [read_file(_entry(place), name=called, trusted=False)]
+        entry = read_file(_entry(place), name=called, trusted=False)
+        return [dataclasses.replace(entry, folder=str(place))]
     except (ConfigurationError, OSError) as error:
         reason = error if isinstance(error, ConfigurationError) else _unreadable(error)
         return [_reject(place, called, reason, trusted=False)]
@@ -218,7 +220,9 @@ def _read_if_implementation(file: Path) -> list[Implementation]:
 
     has_header = offers(header.extract)
     has_class = offers(lambda text: source.candidates(source.parse(text)))
-    return [read_file(file)] if has_header or has_class else []
+    if not (has_header or has_class):
+        return []
+    return [dataclasses.replace(read_file(file), folder=str(file.parent))]
 
 
 def _read_ann_benchmarks(folder: Path, *, trusted: bool) -> list[Implementation]:
@@ -231,7 +235,8 @@ def _read_ann_benchmarks(folder: Path, *, trusted: bool) -> list[Implementation]
     except ConfigurationError as error:
         return [_reject(folder, sanitise(folder.name), error, trusted=trusted)]
     base = sanitise(folder.name)
-    return ann_benchmarks.rename(found, sanitise, None if trusted else base)
+    named = ann_benchmarks.rename(found, sanitise, None if trusted else base)
+    return [dataclasses.replace(item, folder=str(folder)) for item in named]
 
 
 def _modules_of(file: Path) -> tuple[str, ...]:

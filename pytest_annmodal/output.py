@@ -8,6 +8,14 @@ import threading
 LOG_TAIL_BYTES = 16 * 1024
 
 
+def plain(text: object) -> str:
+    """Somebody's words, safe to print: no control characters but tab and newline."""
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
+        for char in str(text)
+    )
+
+
 class OutputTail:
     """Reads a pipe to its end, keeps the last bytes and counts all of them."""
 
@@ -29,7 +37,8 @@ class OutputTail:
         os.close(self._fd)
 
     def text(self) -> str:
-        return self._tail.decode("utf-8", "replace")
+        """The last of it; what is no UTF-8 is replaced, control characters are escaped."""
+        return plain(self._tail.decode("utf-8", "replace").replace("\r\n", "\n"))
 
     def join(self) -> None:
         """Wait for the end of the output; a stray child may hold the pipe, so not for ever."""

@@ -13,16 +13,15 @@ from pytest_annmodal.errors import (
     LimitExceededError,
     SubmissionError,
 )
+from pytest_annmodal.output import plain
 
 
-def reported(
-    fields: Mapping[str, Any], phase: str, evidence: Mapping[str, Any]
-) -> SubmissionError:
+def reported(fields: Mapping[str, Any], phase: str, evidence: Mapping[str, Any]) -> SubmissionError:
     """The error that a worker's ``error`` frame tells of; its fields are somebody's words."""
-    message = str(fields.get("message", ""))
-    what = f"{fields.get('type', 'Error')}: {message}".strip(": ")
+    message = plain(fields.get("message", ""))
+    what = f"{plain(fields.get('type', 'Error'))}: {message}".strip(": ")
     where = f" (line {fields['line']})" if isinstance(fields.get("line"), int) else ""
-    seen = {"traceback": str(fields.get("traceback", "")), **evidence}
+    seen = {"traceback": plain(fields.get("traceback", "")), **evidence}
     if fields.get("kind") == "invalid-result":
         return InvalidResultError(message, **evidence)
     if fields.get("kind") == "limit":
@@ -41,7 +40,10 @@ def ended(status: int, phase: str, evidence: Mapping[str, Any]) -> CrashedError:
             exit_status=status,
             **evidence,
         )
-    name = signal.Signals(-status).name
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:  # a real-time signal has no name of its own
+        name = f"signal {-status}"
     hint = "; the system probably ran out of memory" if name == "SIGKILL" else ""
     return CrashedError(
         f"the process was ended by {name} during {phase}{hint}", exit_signal=name, **evidence

@@ -10,7 +10,7 @@ import math
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 Row = Mapping[str, Any]  # label, dataset, k, where, and outcome: a plain Measurement or Failure
 
@@ -18,6 +18,8 @@ NO_VALUE = "–"
 NOISY = "~ "
 MARK_WIDTH = len(NOISY)
 GAP = "  "
+HEAD = "implementation"
+MIN_LABEL = len(HEAD)  # with less room beside the figures, every label stands above them
 MAX_LABEL = 60
 UNBOUNDED = 160  # columns where nobody says how many there are: a file, a pipe, a CI log
 MAX_NAMES = 3  # of rows that a note is for
@@ -60,7 +62,7 @@ def share(value: float | None) -> str:
     return f"{math.floor(value * 1e4 + 1e-6) / 1e4:.4f}"
 
 
-def _is_number(value: float | None) -> Any:
+def _is_number(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
@@ -111,12 +113,13 @@ class _Table:
         header = [name for name, _, _ in COLUMNS]
         widths = [max(map(len, column)) for column in zip(header, *cells.values(), strict=True)]
         figures = sum(widths) + len(GAP) * len(widths)
-        longest = max(len(label) for label in ("implementation", *map(_label, rows)))
-        labels = min(longest, MAX_LABEL, max(self.width - MARK_WIDTH - figures, 0))
+        longest = max(len(label) for label in (HEAD, *map(_label, rows)))
+        room = self.width - MARK_WIDTH - figures
+        labels = min(longest, MAX_LABEL, room) if room >= MIN_LABEL else max(min(room, 2), 0)
 
         self._wrapped(_facts(dataset, k, measured), " · ", style="1")
         if measured:
-            self._row("implementation", _joined(header, widths), labels)
+            self._row(HEAD, _joined(header, widths), labels)
             self._line("─" * min(labels + MARK_WIDTH + figures, self.width), style="2")
         for row in rows:
             if _failed(row):
@@ -130,7 +133,7 @@ class _Table:
 
     def _row(self, label: str, figures: str, labels: int, *, mark: str = "") -> None:
         start = f"{mark:{MARK_WIDTH}}"
-        if len(label) <= labels:
+        if len(label) <= labels and labels >= MIN_LABEL:
             self._line(f"{start}{label:{labels}}{figures}")
         else:
             self._line(f"{start}{label}")
@@ -167,9 +170,7 @@ class _Table:
 
 
 def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "".join(
-        f"{GAP}{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)
-    )
+    return "".join(f"{GAP}{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
 
 
 def _cells(outcome: Mapping[str, Any]) -> list[str]:
@@ -252,9 +253,10 @@ def _noise(measured: Sequence[Row]) -> list[str]:
     load = max(float(seen.get("load_1min", 0.0)) for seen in noisy)
     cores = noisy[0].get("cores", "?")
     return [
-        f"~ noisy: others used this machine meanwhile (up to {switches:,} involuntary context "
-        f"switches while queries were timed, load average up to {load:.1f} on {cores} cores); "
-        "latencies may be too high"
+        (
+            f"~ noisy: up to {switches:,} involuntary context switches while queries were timed, "
+            f"load average up to {load:.1f} on {cores} cores; latencies may be too high"
+        )
     ]
 
 
@@ -273,8 +275,10 @@ def _short(measured: Sequence[Row]) -> list[str]:
     worst = max((row["outcome"] for row in short), key=lambda seen: seen["n_short_answers"])
     total = worst["n_queries"] * worst["rounds"]
     return [
-        f"short answers: up to {worst['n_short_answers']:,} of {total:,} had fewer than k ids, "
-        f"and recall counts what is missing as missed ({_some([_label(row) for row in short])})"
+        (
+            f"short answers: up to {worst['n_short_answers']:,} of {total:,} had fewer than k ids, "
+            f"and recall counts what is missing as missed ({_some([_label(row) for row in short])})"
+        )
     ]
 
 

@@ -102,7 +102,7 @@ def _drive(
 
 
 def _failure(search: Search, error: SubmissionError, phase: str) -> Failure:
-    evidence = {key: value for key, value in error.evidence.items() if value}
+    evidence = {key: value for key, value in error.evidence.items() if value not in (None, "")}
     return Failure(
         case_id=search.case_id,
         kind=error.kind,

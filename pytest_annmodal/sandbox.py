@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pytest_annmodal import postmortem
+from pytest_annmodal import postmortem, strays
 from pytest_annmodal.errors import (
     BuildError,
     CrashedError,
@@ -72,6 +73,7 @@ class Worker:
         self._output_bytes = output_bytes
         self._inherit = inherit
         self._threads = threads
+        self._mark = secrets.token_hex(8)
         self.peak_rss_bytes = 0
         self.phase = "start"
         self._deadline = 0.0
@@ -103,6 +105,7 @@ class Worker:
         except BaseException:
             ours.close()
             os.close(read_fd)
+            self.core = None  # the caller gets all its cores back
             raise
         finally:
             theirs.close()
@@ -116,7 +119,7 @@ class Worker:
     def _environment(self) -> dict[str, str]:
         variables = dict.fromkeys(THREAD_VARIABLES, str(self._threads))
         inherited = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}
-        return {**inherited, **variables, "PYTHONHASHSEED": "0"}
+        return {**inherited, **variables, "PYTHONHASHSEED": "0", strays.MARK: self._mark}
 
     def __exit__(
         self,
@@ -137,13 +140,12 @@ class Worker:
 
     def _kill(self) -> None:
         """End the group and what left it, as far as it can be found, and reap the worker."""
-        strays = _descendants(self.pid)
+        family = strays.descendants(self.pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        for stray in strays:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(stray, signal.SIGKILL)
+        strays.end(family)
         self._process.wait()
+        strays.end_marked(self._mark)
         self._output.join()
 
     def log_tail(self) -> str:
@@ -171,17 +173,20 @@ class Worker:
         self.note_memory()
         if self._process.poll() is not None:
             raise self._died()
-        if self._output.flooded.is_set():
-            raise LimitExceededError(
-                f"printed more than {self._output_bytes // 2**20} MiB during {self.phase}; "
-                "remove the prints",
-                log_tail=self.log_tail(),
-            )
+        self._check_output()
         if time.monotonic() > self._deadline:
             raise TimeoutExceededError(
                 f"{self.phase} took longer than {self._phase_timeout_s:g} s "
                 "(--ann-timeout sets the limit)",
-                log_tail=self.log_tail(),
+                **self._evidence(),
+            )
+
+    def _check_output(self) -> None:
+        if self._output.flooded.is_set():
+            raise LimitExceededError(
+                f"printed more than {self._output_bytes:,} bytes during {self.phase}; "
+                "remove the prints",
+                **self._evidence(),
             )
 
     def send(
@@ -223,6 +228,7 @@ class Worker:
             if message.kind == "progress" and on_progress is not None:
                 on_progress(message.fields)
                 continue
+            self._check_output()  # it may have printed faster than anyone waited
             if message.kind == "error":
                 raise postmortem.reported(message.fields, self.phase, self._evidence())
             if message.kind != expect:
@@ -287,12 +293,3 @@ def _affinity() -> set[int]:
 def _pin(cores: set[int]) -> None:
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
-
-
-def _descendants(pid: int) -> list[int]:
-    import psutil
-
-    try:
-        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-    except psutil.Error:
-        return []

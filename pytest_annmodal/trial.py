@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from pytest_annmodal import answers, hdf5, mailbox, measure, metrics, scoring
 from pytest_annmodal.environment import describe_machine
+from pytest_annmodal.errors import ProtocolViolationError
 from pytest_annmodal.model import Job, Search, to_plain
 from pytest_annmodal.outcome import Measurement
 from pytest_annmodal.sandbox import Worker
+from pytest_annmodal.wire import Message
 
 OnPhase = Callable[[str], None]
 N_WARMUP = 50
@@ -76,6 +78,7 @@ class Trial:
         self.box = mailbox.Mailbox(fd, **self.layout)
         train_fd, self.train_fields = stack.enter_context(_train_descriptor(job, data))
         self.machine = describe_machine()
+        self.kth: dict[int, NDArray[np.float64]] = {}
         self.worker = stack.enter_context(
             Worker(
                 inherit={"mailbox": fd, "train": train_fd},
@@ -135,6 +138,7 @@ class Trial:
             timed.counts,
             k=search.k,
             short_answers=job.implementation.short_answers,
+            kth=self._kth(search.k),
         )
         batch_qps, batch_recall = self._batch(search, on_phase) if self.has_batch else (None, None)
         worker.note_memory()
@@ -188,10 +192,11 @@ class Trial:
                 f"queries, round {fields['rounds']} of {search.rounds}"
             ),
         )
-        times, ids, counts = message.arrays
+        rounds = next((len(array) for array in message.arrays if array.size), 1)
+        times, ids, counts = _shaped(message, (rounds, n), (rounds, n, search.k), (rounds, n))
         return _Timed(
             times_ns=times,
-            ids=ids.astype(np.int64),
+            ids=ids,
             counts=counts,
             first_query_ns=int(message.fields["first_query_ns"]),
             usage=message.fields,
@@ -225,6 +230,7 @@ class Trial:
         result = mailbox.ask(self.box, queries, k, self.worker.check)
         if (result[2] < 0).any():
             self.worker.receive("served")  # raises what the worker reported instead
+            raise ProtocolViolationError("the worker reported an answer that raised, and no error")
         return result
 
     def _batch(self, search: Search, on_phase: OnPhase) -> tuple[float, float]:
@@ -239,7 +245,7 @@ class Trial:
         message = worker.request(
             "batch-result", {"k": k}, expect="batch-answers", max_array_bytes=n * (k + 1) * 8
         )
-        ids, counts = message.arrays[0].astype(np.int64), message.arrays[1]
+        ids, counts = _shaped(message, (n, k), (n,))
         answers.check(
             ids,
             counts,
@@ -250,7 +256,12 @@ class Trial:
         )
         by_worker = self.job.limits.clock == "worker"
         batch_s = batched.fields["batch_ns"] / 1e9 if by_worker else parent_s
-        return n / batch_s, scoring.recall_of(self.data, ids, k).by_distance
+        return n / batch_s, scoring.recall_of(self.data, ids, k, self._kth(k)).by_distance
+
+    def _kth(self, k: int) -> NDArray[np.float64]:
+        if k not in self.kth:
+            self.kth[k] = scoring.kth_distances(self.data, k)
+        return self.kth[k]
 
     def _notes(self, timed: _Timed, timed_s: float, n_short: int) -> Iterator[str]:
         data = self.data
@@ -266,6 +277,14 @@ class Trial:
             load_1min=float(self.machine["load_1min"]),
             cores=int(self.machine["cores"]),
         )
+
+
+def _shaped(message: Message, *shapes: tuple[int, ...]) -> tuple[NDArray[np.int64], ...]:
+    """The message's arrays, if they are int64 of just these shapes."""
+    found = [(array.dtype.str, array.shape) for array in message.arrays]
+    if found != [("<i8", shape) for shape in shapes]:
+        raise ProtocolViolationError(f"the worker sent arrays {found}, not int64 {list(shapes)}")
+    return message.arrays
 
 
 def warmup_vectors(data: hdf5.LoadedDataset, n: int = N_WARMUP) -> NDArray[np.float32]:

@@ -80,13 +80,14 @@ def versions(requirements: list[str]) -> dict[str, str]:
 
 def describe_error(error: BaseException, path: str) -> dict[str, Any]:
     """An exception as plain data: its type, its words, where in the user's file, the traceback."""
+    message = _words_of(error)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not _is_ours(f.filename)]
     lines = traceback.format_list(frames) + traceback.format_exception_only(error)
     own = [f.lineno for f in frames if f.filename == path]
-    out_of_memory = isinstance(error, MemoryError) or "bad_alloc" in str(error)
+    out_of_memory = isinstance(error, MemoryError) or "bad_alloc" in message
     return {
         "type": type(error).__name__,
-        "message": str(error)[:2000],
+        "message": message[:2000],
         "line": own[-1] if own else None,
         "traceback": "".join(lines)[-MAX_TRACEBACK_CHARS:],
         "kind": (
@@ -97,6 +98,13 @@ def describe_error(error: BaseException, path: str) -> dict[str, Any]:
             else "raised"
         ),
     }
+
+
+def _words_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as inner:  # noqa: BLE001 -- its __str__ is the user's code as well
+        return f"(its own text cannot be had: {type(inner).__name__})"
 
 
 def _is_ours(filename: str) -> bool:
@@ -182,18 +190,24 @@ class Session:
         """Whole rounds by this process's own clock, as many as asked for and time allows."""
         fields, (warmup, queries) = message.fields, message.arrays
         k = fields["k"]
+        self.keep: measure.Keep | None = None
         first_ns, _ = self._ask(warmup[:1], k)
-        self._ask(warmup[1:], k)
+        _, raw = self._ask(warmup[1:], k)
+        if answers.reused(raw):
+            self.keep = answers.copied
         before = resource.getrusage(resource.RUSAGE_SELF)
         began = time.monotonic()
         times, ids, counts = [], [], []
-        for number in range(fields["rounds"]):
-            round_ns, raw = self._ask(queries, k)
+        while len(times) < fields["rounds"]:
+            round_ns, raw = self._ask(queries.copy(), k)  # the user's code may write into them
+            if self.keep is None and answers.reused(raw):
+                self.keep = answers.copied  # the round is lost; it is asked again
+                continue
             round_ids, round_counts = answers.stack(raw, k)
             times.append(round_ns)
             ids.append(round_ids)
             counts.append(round_counts)
-            self.channel.send("progress", {"rounds": number + 1})
+            self.channel.send("progress", {"rounds": len(times)})
             if time.monotonic() - began > fields["max_search_s"]:
                 break
         self.channel.send(
@@ -204,8 +218,8 @@ class Session:
 
     def _ask(self, queries: measure.Vectors, k: int) -> tuple[NDArray[np.int64], list[Any]]:
         if self.adapter.prepared is not None:
-            return measure.time_prepared(self.adapter.prepared, queries, k)
-        return measure.time_queries(self.adapter.query, queries, k)
+            return measure.time_prepared(self.adapter.prepared, queries, k, self.keep)
+        return measure.time_queries(self.adapter.query, queries, k, self.keep)
 
     def on_serve(self, message: Message) -> None:
         """Answer over the mailbox, by the parent's clock, until dismissed."""
@@ -228,8 +242,7 @@ class Session:
 
     def on_batch_result(self, message: Message) -> None:
         raw = self.adapter.batch_fetch() if self.adapter.batch_fetch else self.batch_answer
-        if not isinstance(raw, (list, tuple, np.ndarray)):
-            raise answers.unusable(raw, "batch_query")
+        answers.check_batch(raw, len(self.batch))
         ids, counts = answers.stack(list(raw), message.fields["k"], "batch_query")
         self.channel.send("batch-answers", {}, [ids, counts])
 
