@@ -7,7 +7,6 @@ on the machine, so it imports nothing heavy.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -101,5 +100,7 @@ class Settings:
 
 def nearest_names(name: str, names: Iterable[str]) -> str:
     """``; did you mean 'x' or 'y'?`` or an empty string."""
+    import difflib
+
     close = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""

@@ -69,7 +69,7 @@ class Arguments:
     """Arguments for a constructor or for ``set_query_arguments``, JSON-able.
 
     In ``args`` of an ann-benchmarks definition the strings ``@metric``, ``@dimension`` and
-    ``@count`` stand for what the dataset turns out to have.
+    ``@count`` stand for the dataset's metric and dimension, and for k.
     """
 
     args: tuple[Plain, ...] = ()

@@ -101,6 +101,7 @@ class Trial:
                 "train": self.train_fields,
                 "metric": self.data.info.metric,
                 "build": to_plain(job.build),
+                "k": self.k_max,
                 "memory_bytes": job.limits.memory_bytes,
             },
             expect="started",

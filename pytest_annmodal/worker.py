@@ -168,6 +168,7 @@ class Session:
             dim=dim,
             n_train=n_train,
             build=self.fields["build"],
+            k=self.fields["k"],
         )
         gc.collect()
         gc.freeze()  # what was imported is never garbage: later collections are quick

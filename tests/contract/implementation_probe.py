@@ -1,0 +1,102 @@
+"""Run one built-in implementation as the worker would, and print what was seen as JSON.
+
+A process of its own: libraries warn, start threads and keep state when they are imported.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pytest_annmodal import adapters, manifest
+from pytest_annmodal.model import Implementation, to_plain
+
+N, DIM, N_QUERIES, K = 1500, 16, 40, 10
+
+
+def members() -> dict[str, Implementation]:
+    """The built-in ones, and the template that every student starts from."""
+    template = manifest.read_file(Path(__file__).parents[2] / "benchmarks" / "student.py")
+    return {item.name: item for item in [*manifest.builtin(), template]}
+
+
+def vectors(rng: np.random.Generator, n: int) -> np.ndarray:
+    centres = np.random.default_rng(7).normal(size=(20, DIM))
+    return (centres[rng.integers(20, size=n)] + rng.normal(size=(n, DIM))).astype(np.float32)
+
+
+def similarity(metric: str, train: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    train, queries = train.astype(np.float64), queries.astype(np.float64)
+    if metric == "euclidean":
+        return -np.linalg.norm(train[None] - queries[:, None], axis=2)
+    norms = np.linalg.norm(train, axis=1)
+    products = queries @ train.T
+    return products / np.where(norms > 0, norms, 1) if metric == "angular" else products
+
+
+def recall(ids: np.ndarray, close: np.ndarray, k: int) -> float:
+    """Share of answers that are as near as the true k-th; so ties count, whichever is given."""
+    kth = np.sort(close, axis=1)[:, -k]
+    found = np.take_along_axis(close, ids, 1) >= kth[:, None] - 1e-5
+    return float(found.mean())
+
+
+def ask(adapter: adapters.Adapter, queries: np.ndarray, k: int) -> np.ndarray:
+    return np.array([list(map(int, adapter.query(row, k))) for row in queries])
+
+
+def build(implementation: Implementation, metric: str, train: np.ndarray) -> adapters.Adapter:
+    adapter = adapters.load(
+        to_plain(implementation),
+        metric=metric,
+        dim=train.shape[1],
+        n_train=len(train),
+        build=to_plain(implementation.variants[0].build),
+    )
+    adapter.fit(train)
+    return adapter
+
+
+def probe(implementation: Implementation, metric: str) -> dict[str, Any]:
+    rng = np.random.default_rng(1)
+    train, queries = vectors(rng, N), vectors(rng, N_QUERIES)
+    train[3] = 0  # a zero vector has no angle
+    original, close = train.copy(), similarity(metric, train, queries)
+    adapter = build(implementation, metric, train)
+    again = build(implementation, metric, original.copy())
+    seen: dict[str, Any] = {"recalls": [], "shapes": [], "distinct": True, "reproducible": True}
+    for variant in implementation.variants:
+        if variant.build != implementation.variants[0].build:
+            continue
+        for each in (adapter, again):
+            each.set_search(to_plain(variant.search))
+        ids = ask(adapter, queries, K)
+        seen["recalls"].append(recall(ids, close, K))
+        seen["shapes"].append(ids.shape)
+        seen["range"] = [int(ids.min()), int(ids.max())]
+        seen["distinct"] &= all(len(set(row)) == K for row in ids.tolist())
+        seen["reproducible"] &= bool((ids == ask(again, queries, K)).all())
+    seen["one"] = ask(adapter, queries, 1).shape
+    seen["zero_query"] = ask(adapter, np.zeros((1, DIM), np.float32), K).shape
+    if adapter.batch is not None:
+        answer = np.asarray(adapter.batch(queries, K))
+        seen["batch"] = answer.shape
+        seen["batch_recall"] = recall(answer.astype(np.int64), close, K)
+    seen["train_kept"] = bool((train == original).all())
+    seen["memory"] = adapter.memory_bytes()
+    if min(seen["recalls"]) == 1:
+        few = build(implementation, metric, train[:12].copy())
+        seen["all"] = sorted(ask(few, queries[:1], 12)[0].tolist())
+    adapter.done()
+    return seen
+
+
+def main() -> None:
+    implementation = members()[sys.argv[1]]
+    print(json.dumps({metric: probe(implementation, metric) for metric in implementation.metrics}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""What every built-in implementation must do; a new file in the folder is found by itself."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from implementation_probe import N_QUERIES, K, N, members
+
+from pytest_annmodal import manifest
+
+MEMBERS = members()
+CASES = [(name, metric) for name, item in MEMBERS.items() for metric in item.metrics]
+PROBE = Path(__file__).with_name("implementation_probe.py")
+SLOW = {"pynndescent": "its first build is compiled for minutes"}
+
+
+@functools.cache
+def probe(name: str) -> dict[str, Any]:
+    """Run a member in a process like the worker's, once for all its tests."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    root = str(Path(manifest.__file__).parents[1])
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    environment.pop("PYTHONWARNINGS", None)  # the libraries' own are only log text in a worker
+    done = subprocess.run(
+        [sys.executable, str(PROBE), name],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+@pytest.fixture
+def seen(request) -> dict[str, Any]:
+    name, metric = request.param
+    if missing := manifest.missing_requirements(MEMBERS[name]):
+        pytest.skip(f"pip install {' '.join(missing)}")
+    if name in SLOW and not os.environ.get("ANNMODAL_TEST_SLOW"):
+        pytest.skip(f"{SLOW[name]}: set ANNMODAL_TEST_SLOW=1")
+    return probe(name)[metric]
+
+
+pytestmark = pytest.mark.parametrize(
+    "seen", CASES, indirect=True, ids=[f"{name}-{metric}" for name, metric in CASES]
+)
+
+
+def test_gives_k_distinct_rows_at_every_setting(seen):
+    """Never fewer, never a duplicate, never a row that is not there."""
+    assert all(shape == [N_QUERIES, K] for shape in seen["shapes"])
+    assert seen["distinct"]
+    assert seen["range"][0] >= 0
+    assert seen["range"][1] < N
+
+
+def test_finds_most_neighbours_at_its_best(seen):
+    """The default grid reaches a useful recall, and a later setting is no worse."""
+    assert seen["recalls"][-1] >= 0.9
+    assert seen["recalls"] == pytest.approx(sorted(seen["recalls"]), abs=0.02)
+
+
+def test_answers_the_same_after_another_build(seen):
+    """Seeds are fixed, so that a regression is a regression."""
+    assert seen["reproducible"]
+
+
+def test_answers_for_one_neighbour_and_for_a_zero_query(seen):
+    """The edges that users meet first."""
+    assert seen["one"] == [N_QUERIES, 1]
+    assert seen["zero_query"] == [1, K]
+
+
+def test_a_batch_is_as_good_as_single_queries(seen):
+    """Where the library has one."""
+    if "batch" not in seen:
+        pytest.skip("no batch_query")
+    assert seen["batch"] == [N_QUERIES, K]
+    assert seen["batch_recall"] == pytest.approx(seen["recalls"][-1], abs=0.05)
+
+
+def test_leaves_train_alone(seen):
+    """It belongs to the harness; a copy-on-write page costs memory."""
+    assert seen["train_kept"]
+
+
+def test_reports_its_memory_in_bytes_or_not_at_all(seen):
+    """At least the vectors: 1,500 of 16 float32."""
+    assert seen["memory"] is None or seen["memory"] >= N * 16 * 4
+
+
+def test_an_exact_one_gives_all_rows_when_asked_for_all(seen):
+    """k as large as train."""
+    if "all" not in seen:
+        pytest.skip("not exact")
+    assert seen["all"] == list(range(12))

@@ -1,0 +1,61 @@
+"""What every Volume must do. A member subclasses it in test_volumes.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_annmodal.catalog import CATALOG
+from pytest_annmodal.protocols import Volume
+from pytest_annmodal.volume import is_present, resolve
+
+DIGITS = CATALOG["digits-64-euclidean"]
+
+
+class VolumeContract:
+    """Give ``volume`` (empty) and ``other_view``, another client's sight of the same volume."""
+
+    @pytest.fixture
+    def volume(self) -> Volume:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def other_view(self, volume: Volume) -> Volume:
+        raise NotImplementedError
+
+    def test_it_has_a_name_and_an_absolute_path(self, volume):
+        assert volume.name
+        assert isinstance(volume.path, Path)
+        assert volume.path.is_absolute()
+
+    def test_an_empty_volume_can_be_reloaded_and_committed(self, volume):
+        volume.reload()
+        volume.commit()
+
+    def test_what_was_committed_is_seen_by_others_after_a_reload(self, volume, other_view):
+        volume.reload()
+        (volume.path / "x.txt").write_text("hello")
+        volume.commit()
+        other_view.reload()
+        assert (other_view.path / "x.txt").read_text() == "hello"
+
+    def test_reloading_keeps_what_was_written(self, volume):
+        volume.reload()
+        (volume.path / "x.txt").write_text("hello")
+        volume.commit()
+        volume.reload()
+        assert (volume.path / "x.txt").read_text() == "hello"
+
+    def test_a_dataset_is_resolved_once_for_everyone(self, volume, other_view):
+        assert not is_present(DIGITS, volume)
+        lines = []
+        first = resolve(DIGITS, volume, say=lines.append)
+        second = resolve(DIGITS, other_view, say=lines.append)
+        assert (first.was_present, second.was_present) == (False, True)
+        assert first.sha256 == second.sha256
+        assert is_present(DIGITS, other_view)
+        assert lines[-3:-1] == [
+            f"✅ Dataset '{DIGITS.name}' found in volume '{volume.name}'!",
+            "   Using cached dataset (no download needed)",
+        ]

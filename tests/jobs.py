@@ -1,0 +1,140 @@
+"""Jobs made from the text of an implementation, run for real, and what they may leave behind."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pytest_annmodal.model import Arguments, Dataset, Implementation, Job, Limits, Search
+from pytest_annmodal.outcome import Failure, Measurement, Outcome
+from pytest_annmodal.runner import run_job
+
+PRELUDE = '''
+import ctypes, os, signal, subprocess, sys, threading, time
+import numpy as np
+
+class Exact:
+    """A right answer, however slow."""
+    setting = 0
+    def __init__(self, metric):
+        self.metric = metric
+    def fit(self, X):
+        self.X = np.array(X)
+    def set_query_arguments(self, setting):
+        self.setting = setting
+    def near(self, v, k):
+        return np.argsort(((self.X - v) ** 2).sum(axis=1), kind="stable")[:k]
+    def query(self, v, k):
+        return self.near(v, k)
+
+'''
+EXACT = PRELUDE + "class Index(Exact): pass\n"
+
+
+def index(body: str) -> str:
+    """The text of an exact index with some methods replaced by those of ``body``."""
+    return PRELUDE + "class Index(Exact):\n" + textwrap.indent(textwrap.dedent(body), "    ")
+
+
+def line_of(text: str, words: str) -> int:
+    """The number of the first line that holds ``words``."""
+    return next(n for n, line in enumerate(text.splitlines(), 1) if words in line)
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def make_job(
+    dataset: Path | Dataset,
+    source: Path,
+    *,
+    settings: Sequence[int | None] = (None,),
+    k: int = 10,
+    rounds: int = 1,
+    build: Arguments = Arguments(),
+    implementation: dict[str, Any] | None = None,
+    **limits: Any,
+) -> Job:
+    """A job that asks one search per entry of ``settings``; None gives no search arguments."""
+    if isinstance(dataset, Path):
+        dataset = Dataset(name=dataset.stem, source=f"file:{dataset}")
+    searches = tuple(
+        Search(
+            case_id=f"case-{number}",
+            arguments=Arguments() if setting is None else Arguments(args=(setting,)),
+            k=k,
+            rounds=rounds,
+        )
+        for number, setting in enumerate(settings)
+    )
+    given = {"name": "mine", "path": str(source), "class_name": "Index", **(implementation or {})}
+    return Job(
+        dataset=dataset,
+        implementation=Implementation(**given),
+        build=build,
+        searches=searches,
+        limits=Limits(**{"phase_timeout_s": 60.0, **limits}),
+    )
+
+
+def run(dataset: Path, source: Path, **options: Any) -> list[Outcome]:
+    """Outcomes of a job on a dataset file."""
+    return run_job(make_job(dataset, source, **options), dataset)
+
+
+def measured(outcome: Outcome) -> Measurement:
+    assert isinstance(outcome, Measurement), outcome
+    return outcome
+
+
+def failed(outcome: Outcome) -> Failure:
+    assert isinstance(outcome, Failure), outcome
+    return outcome
+
+
+def _marked(mark: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            living = process.status() != psutil.STATUS_ZOMBIE
+            if living and process.environ().get("TEST_MARK") == mark:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _descriptors() -> set[str]:
+    folder = Path("/proc/self/fd")
+    return set(os.listdir(folder)) if folder.exists() else set()
+
+
+@contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """Fail if a process, a descriptor or a core affinity is left when the block ends.
+
+    The processes are found by what they inherit in their environment, so that one that left
+    its group and lost its parent is found as well.
+    """
+    mark = os.urandom(8).hex()
+    before, cores = _descriptors(), os.sched_getaffinity(0)
+    os.environ["TEST_MARK"] = mark
+    try:
+        yield
+        left = _marked(mark)
+    finally:
+        del os.environ["TEST_MARK"]
+        strays = _marked(mark)
+        for stray in strays:
+            stray.kill()
+    assert not left, f"left behind: {left}"
+    assert _descriptors() <= before, "descriptors are left open"
+    assert os.sched_getaffinity(0) == cores

@@ -1,0 +1,185 @@
+"""What must hold of recall whatever the vectors are."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from pytest_annmodal import exact, hdf5, scoring
+from pytest_annmodal.hdf5 import DatasetInfo
+from pytest_annmodal.model import METRICS
+
+
+@st.composite
+def datasets(draw, metrics=METRICS):
+    """Small sets with many ties: few values, duplicates, zero vectors."""
+    metric = draw(st.sampled_from(metrics))
+    dim = draw(st.integers(1, 5))
+    n_train, n_queries = draw(st.integers(1, 24)), draw(st.integers(1, 6))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    spread = draw(st.sampled_from([1, 2, 1000]))
+    scale = draw(st.sampled_from([1e-2, 1.0, 37.0]))
+    train = rng.integers(-spread, spread + 1, (n_train, dim)).astype(np.float32) * scale
+    test = rng.integers(-spread, spread + 1, (n_queries, dim)).astype(np.float32) * scale
+    train[rng.random(n_train) < draw(st.sampled_from([0, 0.3]))] = 0
+    if draw(st.booleans()):
+        train[rng.integers(n_train, size=n_train // 2)] = train[0]
+        test[0] = train[0]
+    return dataset_of(train.astype(np.float32), test.astype(np.float32), metric)
+
+
+def dataset_of(train, test, metric) -> hdf5.LoadedDataset:
+    neighbors, distances = exact.knn(train, test, len(train), metric)
+    info = DatasetInfo(
+        metric=metric,
+        dim=train.shape[1],
+        n_train=len(train),
+        n_queries=len(test),
+        k_truth=len(train),
+        contiguous=False,
+        train_offset=None,
+        dtype="<f4",
+    )
+    return hdf5.LoadedDataset(
+        info=info,
+        train=train,
+        test=test,
+        neighbors=neighbors,
+        distances=distances,
+        n_zero_train=0,
+        n_zero_test=0,
+        n_duplicates=0,
+        train_map=None,
+        truth_computed=True,
+    )
+
+
+def random_ids(data, n_train, n_queries, k, seed) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.stack([rng.permutation(n_train)[:k] for _ in range(n_queries)])
+
+
+def draw_k(data, dataset) -> int:
+    return data.draw(st.integers(1, len(dataset.train)))
+
+
+def figures(recall):
+    return dataclasses.astuple(recall)
+
+
+@given(datasets(), st.data())
+def test_exact_answers_are_perfect(dataset, data):
+    """By every rule."""
+    k = draw_k(data, dataset)
+    got = scoring.recall_of(dataset, dataset.neighbors[:, :k], k)
+    assert figures(got) == (1, 1, 1)
+
+
+@given(datasets(), st.data())
+def test_exact_answers_with_other_ties_are_perfect_by_distance(dataset, data):
+    """Whichever of several equally near rows a search prefers."""
+    k = draw_k(data, dataset)
+    metric, n = dataset.info.metric, len(dataset.train)
+    everything = np.broadcast_to(np.arange(n), (len(dataset.test), n))
+    distances = exact.pair_distances(dataset.train, dataset.test, everything, metric)
+    shuffled = np.random.default_rng(data.draw(st.integers(0, 9))).permutation(n)
+    order = shuffled[np.argsort(distances[:, shuffled], axis=1, kind="stable")]
+    got = scoring.recall_of(dataset, order[:, :k], k)
+    assert got.by_distance == 1
+    assert got.ann_benchmarks == 1
+
+
+@given(datasets(), st.data(), st.integers(0, 99))
+def test_recall_is_between_0_and_1(dataset, data, seed):
+    """For any distinct ids, padded or not; and no rule is stricter than by ids."""
+    k = draw_k(data, dataset)
+    ids = random_ids(data, len(dataset.train), len(dataset.test), k, seed)
+    ids[np.random.default_rng(seed).random(ids.shape) < 0.2] = -1
+    got = scoring.recall_of(dataset, ids, k)
+    assert all(0 <= value <= 1 for value in figures(got))
+    assert got.by_distance >= got.by_ids
+    assert got.ann_benchmarks >= got.by_ids
+
+
+@given(datasets(), st.data(), st.integers(0, 99))
+def test_the_order_of_an_answers_ids_does_not_matter(dataset, data, seed):
+    """Recall is about sets."""
+    k = draw_k(data, dataset)
+    ids = random_ids(data, len(dataset.train), len(dataset.test), k, seed)
+    other = np.random.default_rng(seed + 1).permuted(ids, axis=1)
+    assert scoring.recall_of(dataset, ids, k) == scoring.recall_of(dataset, other, k)
+
+
+@given(datasets(), st.data(), st.integers(0, 99))
+def test_the_order_of_the_queries_does_not_matter(dataset, data, seed):
+    """As long as answers and truth go along."""
+    k = draw_k(data, dataset)
+    ids = random_ids(data, len(dataset.train), len(dataset.test), k, seed)
+    order = np.random.default_rng(seed).permutation(len(ids))
+    moved = dataclasses.replace(
+        dataset,
+        test=dataset.test[order],
+        neighbors=dataset.neighbors[order],
+        distances=dataset.distances[order],
+    )
+    one, other = scoring.recall_of(dataset, ids, k), scoring.recall_of(moved, ids[order], k)
+    assert figures(one) == pytest.approx(figures(other), abs=1e-12)
+
+
+@given(datasets(), st.data(), st.integers(0, 99))
+def test_one_more_right_id_is_never_worse(dataset, data, seed):
+    """Each miss that is replaced by a true neighbour counts by ids."""
+    k = draw_k(data, dataset)
+    ids = random_ids(data, len(dataset.train), len(dataset.test), k, seed)
+    truth = dataset.neighbors[:, :k]
+    missing = [(q, i) for q in range(len(ids)) for i in truth[q] if i not in ids[q]]
+    assume(missing)
+    query, right = missing[0]
+    column = next(c for c, i in enumerate(ids[query]) if i not in truth[query])
+    better = ids.copy()
+    better[query, column] = right
+    before, after = scoring.recall_of(dataset, ids, k), scoring.recall_of(dataset, better, k)
+    assert after.by_ids == pytest.approx(before.by_ids + 1 / ids.size)
+    assert after.by_distance >= before.by_distance
+    assert after.ann_benchmarks >= before.ann_benchmarks
+
+
+@given(datasets(), st.data())
+def test_the_first_right_ids_count_as_what_they_are(dataset, data):
+    """j of k true neighbours are j/k by ids, and at least that by distance."""
+    k = draw_k(data, dataset)
+    j = data.draw(st.integers(0, k))
+    ids = dataset.neighbors[:, :k].copy()
+    ids[:, j:] = -1
+    got = scoring.recall_of(dataset, ids, k)
+    assert figures(got) == pytest.approx((j / k, j / k, j / k))
+
+
+@given(datasets(), st.data())
+def test_the_files_own_order_of_near_ties_is_perfect_too(dataset, data):
+    """A file's float32 may put two rows in the wrong order: its own ids are still all found."""
+    k = draw_k(data, dataset)
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    swapped = dataset.neighbors.copy()
+    swapped[:, :k] = rng.permuted(swapped[:, :k], axis=1)
+    disordered = dataclasses.replace(dataset, neighbors=swapped)
+    got = scoring.recall_of(disordered, dataset.neighbors[:, :k], k)
+    assert (got.by_distance, got.by_ids) == (1, 1)
+
+
+@settings(max_examples=30)
+@given(datasets(), st.data(), st.integers(0, 99))
+def test_rounds_are_averaged(dataset, data, seed):
+    """Two rounds of exact answers and one of anything: the mean of the three."""
+    k = draw_k(data, dataset)
+    right = dataset.neighbors[:, :k]
+    other = random_ids(data, len(dataset.train), len(dataset.test), k, seed)
+    rounds = np.stack([right, other, right])
+    counts = np.full(rounds.shape[:2], k)
+    n_short, got = scoring.score_rounds(dataset, rounds, counts, k=k, short_answers=False)
+    alone = scoring.recall_of(dataset, other, k)
+    assert n_short == 0
+    assert got.by_ids == pytest.approx((2 + alone.by_ids) / 3)
+    assert got.by_distance == pytest.approx((2 + alone.by_distance) / 3)

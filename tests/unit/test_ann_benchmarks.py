@@ -1,0 +1,389 @@
+"""An ann-benchmarks algorithm folder runs unchanged."""
+
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_annmodal import adapters, ann_benchmarks, manifest
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.model import Implementation, to_plain
+
+
+@pytest.fixture(autouse=True)
+def _clean_imports():
+    """Loading changes the interpreter, as a worker may: put it back."""
+    path, finders, modules = sys.path[:], sys.meta_path[:], set(sys.modules)
+    yield
+    sys.path[:], sys.meta_path[:] = path, finders
+    for name in set(sys.modules) - modules:
+        if name.startswith("ann_benchmarks"):
+            del sys.modules[name]
+
+
+def definition(run_groups: str, *, base_args: str = "['@metric']", more: str = "") -> str:
+    groups = textwrap.indent(textwrap.dedent(run_groups).strip(), " " * 6)
+    return (
+        f"  - base_args: {base_args}\n    constructor: Index\n    disabled: false\n"
+        "    docker_tag: ann-benchmarks-x\n    module: ann_benchmarks.algorithms.x\n"
+        f"    name: x\n{more}    run_groups:\n{groups}\n"
+    )
+
+
+def config(run_groups: str, key: str = "any", **kwargs: str) -> str:
+    return f"float:\n  {key}:\n{definition(run_groups, **kwargs)}"
+
+
+def read(text: str, folder: Path = Path("/algorithms/x")) -> list[Implementation]:
+    return ann_benchmarks.read_config(text, folder, modules=(), trusted=True)
+
+
+def points(text: str) -> list[tuple[tuple, tuple]]:
+    (found,) = read(text)
+    return [(variant.build.args, variant.search.args) for variant in found.variants]
+
+
+def write(folder: Path, module: str, text: str) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "module.py").write_text(textwrap.dedent(module))
+    (folder / "config.yml").write_text(text)
+    (folder / "Dockerfile").write_text("FROM ann-benchmarks\n")
+    return folder
+
+
+class TestExpansion:
+    def test_lists_are_axes_and_scalars_stay(self):
+        """The metric is left open until the dataset is known."""
+        text = config("g: {args: [[100, 200], fast], query_args: [[1, 2], [3]]}")
+        assert points(text) == [
+            (("@metric", trees, "fast"), (search, 3)) for trees in (100, 200) for search in (1, 2)
+        ]
+
+    def test_a_mapping_is_one_argument(self):
+        """Its lists are the axes, and each combination is a dict."""
+        text = config("g: {args: {M: [4, 8], efConstruction: 500}}")
+        assert points(text) == [(("@metric", {"M": m, "efConstruction": 500}), ()) for m in (4, 8)]
+
+    def test_arg_groups_expand_their_mappings_first_and_win_over_args(self):
+        """As in the hnsw definitions, which have both."""
+        text = config(
+            "g: {arg_groups: [{M: [12, 24], post: 0}, false], args: {}, query_args: [[1]]}"
+        )
+        assert points(text) == [(("@metric", {"M": m, "post": 0}, False), (1,)) for m in (12, 24)]
+
+    def test_query_arg_groups(self):
+        """The same for the search; empty groups are left out there."""
+        text = config("g: {args: [1], query_arg_groups: [{ef: [10, 20]}, [1, 2], []]}")
+        assert points(text) == [
+            (("@metric", 1), ({"ef": ef}, deep)) for ef in (10, 20) for deep in (1, 2)
+        ]
+
+    def test_a_list_in_a_list_in_a_list_is_one_value(self):
+        """A pair of numbers, for instance."""
+        text = config("g: {args: [1], query_args: [[[0.1, 5], [0.2, 6]]]}")
+        assert points(text) == [(("@metric", 1), ([0.1, 5],)), (("@metric", 1), ([0.2, 6],))]
+
+    @pytest.mark.parametrize("queries", ["", ", query_args: []", ", query_args: null"])
+    def test_without_query_args_there_is_one_search(self, queries):
+        """With nothing to set."""
+        assert points(config(f"g: {{args: [1]{queries}}}")) == [(("@metric", 1), ())]
+
+    def test_without_args_there_is_one_build(self):
+        """Of the base arguments alone."""
+        assert points(config("base: {}")) == [(("@metric",), ())]
+        assert points(config("base: {args: []}")) == [(("@metric",), ())]
+
+    def test_an_empty_mapping_is_an_argument_too(self):
+        """ann-benchmarks passes an empty dict there."""
+        assert points(config("base: {args: {}}")) == [(("@metric", {}), ())]
+
+    def test_older_spellings_with_dashes(self):
+        """``run-groups``, ``base-args``, ``query-args``, ``arg-groups``."""
+        text = config("g: {arg-groups: [[1], {a: 2}], query-args: [[3]]}")
+        text = text.replace("run_groups", "run-groups").replace("base_args", "base-args")
+        assert points(text) == [(("@metric", 1, {"a": 2}), (3,))]
+
+    def test_groups_follow_each_other_and_repeat_nothing(self):
+        """Two groups may share a point."""
+        text = config(
+            """
+            one: {args: [[1, 2]]}
+            two: {args: [[2, 3]]}
+            """
+        )
+        assert [build[1] for build, _ in points(text)] == [1, 2, 3]
+
+    def test_placeholders_stay_for_the_worker(self):
+        """Dimension and count too, and inside of dicts."""
+        text = config("g: {args: {d: '@dimension'}}", base_args="['@metric', '@count']")
+        assert points(text) == [(("@metric", "@count", {"d": "@dimension"}), ())]
+
+
+class TestDefinitions:
+    @pytest.mark.parametrize(
+        ("key", "metrics"),
+        [
+            ("any", ("euclidean", "angular")),
+            ("euclidean", ("euclidean",)),
+            ("angular", ("angular",)),
+            ("ip", ("dot",)),
+            ("dot", ("dot",)),
+        ],
+    )
+    def test_serve_the_metrics_of_their_key(self, key, metrics):
+        """``any`` are ann-benchmarks' two for float vectors."""
+        (found,) = read(config("g: {args: [1]}", key))
+        assert found.metrics == metrics
+        assert found.style == "ann-benchmarks"
+        assert found.class_name == "Index"
+        assert found.short_answers
+
+    def test_keep_the_word_that_their_file_uses_for_dot(self):
+        """Who wrote under ``ip`` expects "ip"."""
+        assert points(config("g: {}", "ip")) == [(("ip",), ())]
+        assert points(config("g: {}", "dot")) == [(("@metric",), ())]
+
+    def test_for_bits_sets_and_the_disabled_are_left_out(self):
+        """Only what this harness has data for."""
+        text = config("g: {args: [1]}").replace("disabled: false", "disabled: true")
+        text += f"  jaccard:\n{definition('g: {args: [1]}')}"
+        text += f"bit:\n  hamming:\n{definition('g: {args: [1]}')}"
+        assert read(text) == []
+
+    def test_in_a_mapping_are_named_by_its_keys(self):
+        """An older layout."""
+        text = "float:\n  any:\n    old:\n      constructor: Index\n      run-groups: {g: {}}\n"
+        (found,) = read(text)
+        assert found.name == "old"
+
+    def test_may_name_a_neighbours_module(self, tmp_path):
+        """``module: ann_benchmarks.algorithms.faiss`` in another folder's config."""
+        write(tmp_path / "x", "", "")
+        (found,) = read(config("g: {}"), tmp_path / "y")
+        assert found.path == str(tmp_path / "x" / "module.py")
+
+    def test_with_one_name_are_told_apart_by_metric(self, tmp_path):
+        """The same algorithm often stands under each metric with settings of its own."""
+        text = config("g: {args: [1]}", "euclidean") + f"  angular:\n{definition('g: {args: [2]}')}"
+        text = text.replace("name: x", "name: hnsw(lib)")
+        folder = write(tmp_path / "x", "import numpy, scipy\n", text)
+        found = manifest.read_directory(folder)
+        assert [item.name for item in found] == ["hnsw-lib-euclidean", "hnsw-lib-angular"]
+        assert found[0].modules == ("numpy", "scipy")
+        assert found[0].trusted
+
+    def test_of_a_submission_are_named_after_the_folder(self, tmp_path):
+        """As all submissions are."""
+        folder = write(tmp_path / "alice", "import os", config("g: {}"))
+        (found,) = manifest.read_submission(folder)
+        assert (found.name, found.trusted, found.error) == ("alice", False, None)
+        folder = write(
+            tmp_path / "bob",
+            "import os",
+            config("g: {}") + definition("g: {}").replace("x\n", "y\n"),
+        )
+        assert [item.name for item in manifest.read_submission(folder)] == ["bob-x", "bob-y"]
+
+
+ALIASES = "a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
+    f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 9)
+)
+
+
+MANY_GROUPS = "".join(f"g{i}: {{args: [{[*range(9 * i, 9 * i + 9)]}]}}\n" for i in range(120))
+
+
+class TestBadConfig:
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("float: [", "not valid YAML"),
+            ("? [a]\n: {? {b: c} : d}", "not valid YAML|must be"),
+            ("when: 2020-99-99", "not valid YAML"),
+            ("- 1", "config.yml must be a mapping, not list"),
+            ("float: 3", "float must be a mapping"),
+            ("float: {any: 3}", "float.any must be a list of definitions"),
+            ("float: {any: [3]}", "float.any must be a mapping"),
+            ("float: {any: [{name: x}]}", "x has no constructor"),
+            ("float: {any: [{name: x, constructor: C}]}", "x: run_groups must be a mapping"),
+            (config("g: 3"), "run_groups.g must be a mapping"),
+            (config("g: {args: 3}"), "arguments must be a list or a mapping, not 3"),
+            (config("g: {arg_groups: 3}"), "arg_groups must be a list"),
+            (config("g: {}", base_args="3"), "base_args must be a list"),
+            (config("g: {args: [2020-01-01]}"), "is not a number, text"),
+            (config(f"g: {{args: [{list(range(40))}, {list(range(40))}]}}"), "more than 1000 comb"),
+            (config(f"g: {{args: [{list(range(40))}], query_args: [{list(range(40))}]}}"), "1600"),
+            (config(MANY_GROUPS), "more than 1000"),
+            (ALIASES + config("g: {args: [[*a8]]}"), "too large or refer"),
+            (config("g: {args: [&loop [[*loop]]]}"), "too large or refer"),
+        ],
+    )  # fmt: skip
+    def test_says_what_is_wrong(self, tmp_path, text, message):
+        """An error for one's own, a failed submission for a student's, nothing else ever."""
+        folder = write(tmp_path / "mine", "import os", text)
+        with pytest.raises(ConfigurationError, match=message):
+            read(text, folder)
+        (found,) = manifest.read_submission(folder)
+        assert found.error.startswith(f"{folder}: ")
+        assert found.name == "mine"
+
+    def test_a_submission_that_defines_nothing_says_so(self, tmp_path):
+        """One's own is only left out: a clone has definitions for bits."""
+        folder = write(tmp_path / "mine", "import os", "bit: {}")
+        (found,) = manifest.read_submission(folder)
+        assert "defines nothing for float vectors" in found.error
+
+    def test_a_broken_module_is_found_in_its_text(self, tmp_path):
+        """Before any worker is started."""
+        folder = write(tmp_path / "mine", "def (", config("g: {}"))
+        (found,) = manifest.read_submission(folder)
+        assert "module.py: syntax error in line 1" in found.error
+        with pytest.raises(ConfigurationError, match=r"module\.py: syntax error in line 1"):
+            manifest.read_directory(folder)
+
+
+# Modules written for these tests in the manner of the collection's own.
+FOREST = """
+    import numpy
+    from ..base.module import BaseANN
+    from .helper import nearest
+
+    class Forest(BaseANN):
+        def __init__(self, metric, n_trees):
+            self._metric, self._n_trees = metric, n_trees
+            self._search_k = None
+
+        def fit(self, X):
+            self._X = numpy.array(X)
+
+        def set_query_arguments(self, search_k):
+            self._search_k = search_k
+            self.name = "Forest(%d, %d)" % (self._n_trees, search_k)
+
+        def query(self, v, n):
+            return list(nearest(self._metric, self._X[: self._search_k], v, n))
+"""
+GRAPH = """
+    from ann_benchmarks.algorithms.base.module import BaseANN
+    from ..forest.helper import nearest
+
+    class Graph(BaseANN):
+        def __init__(self, metric, method_param):
+            self.metric = {"angular": "cosine", "euclidean": "l2"}[metric]
+            self.method_param = method_param
+            self.name = f"graph ({method_param})"
+
+        def fit(self, X):
+            self.X = X
+            self.links = self.method_param["M"] * self.method_param["efConstruction"]
+
+        def set_query_arguments(self, ef):
+            self.ef = ef
+
+        def query(self, v, n):
+            assert self.ef >= n and self.links
+            return nearest("angular" if self.metric == "cosine" else "euclidean", self.X, v, n)
+
+        def freeIndex(self):
+            del self.X
+"""
+STEPS = """
+    from ..base.module import BaseANN
+    from ..forest.module import nearest
+
+    class Steps(BaseANN):
+        def __init__(self, metric, dimension):
+            self.metric = metric
+            self.dimension = dimension
+        def fit(self, X):
+            assert X.shape[1] == self.dimension
+            self.X = X
+        def prepare_query(self, q, n):
+            self.q, self.n = q.astype(float), n
+        def run_prepared_query(self):
+            self.r = nearest(self.metric, self.X, self.q, self.n)
+        def get_prepared_query_results(self):
+            return self.r.tolist()
+"""
+BATCH = """
+    import numpy as np
+    from ...distance import metrics
+    from ..base.module import BaseANN
+
+    class Batch(BaseANN):
+        def __init__(self, metric):
+            self.distance = metrics[metric].distance
+        def fit(self, X):
+            self.X = X
+        def query(self, v, n):
+            return np.argsort([self.distance(v, x) for x in self.X])[:n]
+        def batch_query(self, X, n):
+            self.res = np.array([self.query(v, n) for v in X])
+        def get_batch_results(self):
+            return self.res
+"""
+HELPER = """
+import numpy as np
+def nearest(metric, X, v, n):
+    if metric == "angular":
+        return np.argsort(-(X @ v) / np.linalg.norm(X, axis=1), kind="stable")[:n]
+    return np.argsort(np.linalg.norm(X - v, axis=1), kind="stable")[:n]
+"""
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A folder like a clone's ``ann_benchmarks/algorithms``."""
+    root = tmp_path / "ann_benchmarks" / "algorithms"
+    for name, module, groups, base in [
+        ("forest", FOREST, "g: {args: [[2, 3]], query_args: [[40, 50]]}", "['@metric']"),
+        ("graph", GRAPH, "g: {args: {M: 4, efConstruction: [9]}, query_args: [9]}", "['@metric']"),
+        ("steps", STEPS, "base: {args: []}", "['@metric', '@dimension']"),
+        ("batch", BATCH, "base: {}", "['@metric']"),
+    ]:  # fmt: skip
+        text = config(groups, base_args=base).replace("algorithms.x", f"algorithms.{name}")
+        text = text.replace("constructor: Index", f"constructor: {name.title()}")
+        write(root / name, module, text.replace("name: x", f"name: {name}"))
+    (root / "forest" / "helper.py").write_text(HELPER)
+    (root / "base").mkdir()
+    (root / "base" / "module.py").write_text("raise RuntimeError('the stand-in is used')\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("where", [".", "ann_benchmarks/algorithms"])
+def test_a_clone_gives_all_its_algorithms(clone, where):
+    """Named by its root or by its folder of algorithms."""
+    found = manifest.read_directory(clone / where)
+    assert [item.name for item in found] == ["batch", "forest", "graph", "steps"]
+    assert [len(item.variants) for item in found] == [1, 4, 1, 1]
+    assert all(item.trusted and item.modules in ((), ("numpy",)) for item in found)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "angular"])
+@pytest.mark.parametrize("name", ["forest", "graph", "steps", "batch"])
+@pytest.mark.parametrize("trusted", [True, False])
+def test_each_kind_of_module_answers(clone, name, metric, trusted):
+    """A folder's own modules, its neighbours', three steps, batches, dict arguments."""
+    folder = clone / "ann_benchmarks" / "algorithms" / name
+    read_it = manifest.read_directory if trusted else manifest.read_submission
+    (found,) = read_it(folder)
+    train = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    adapter = adapters.load(
+        to_plain(found),
+        metric=metric,
+        dim=4,
+        n_train=50,
+        build=to_plain(found.variants[-1].build),
+    )
+    adapter.fit(train)
+    adapter.set_search(to_plain(found.variants[-1].search))
+    assert [int(adapter.query(row, 3)[0]) for row in train] == list(range(50))
+    assert (adapter.prepared is not None) == (name == "steps")
+    assert (adapter.batch is not None) == (name == "batch")
+    if adapter.batch is not None:
+        adapter.batch(train, 3)
+        assert adapter.batch_fetch()[:, 0].tolist() == list(range(50))
+    assert adapter.memory_bytes() is None
+    adapter.done()

@@ -1,0 +1,172 @@
+"""Whatever an implementation returns becomes ids that may be scored, or one clear message."""
+
+import numpy as np
+import pytest
+
+from pytest_annmodal import answers
+from pytest_annmodal.errors import InvalidResultError
+
+K = 3
+
+
+class TestStack:
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            [[1, 2, 3], [4, 5, 6]],
+            [(1, 2, 3), [4, 5, 6]],
+            [np.array([1, 2, 3]), np.array([4, 5, 6])],
+            [np.array([1, 2, 3], np.uint32), np.array([4, 5, 6], np.int8)],
+            [np.array([1, 2, 3]), [4, 5, 6]],
+            [list(np.array([1, 2, 3])), [np.int32(4), 5, 6]],
+        ],
+    )
+    def test_sequences_of_integers_are_taken_as_they_are(self, rows):
+        """Lists, tuples and integer arrays, mixed as well."""
+        ids, counts = answers.stack(rows, K)
+        assert ids.tolist() == [[1, 2, 3], [4, 5, 6]]
+        assert counts.tolist() == [3, 3]
+        assert ids.dtype == counts.dtype == np.int64
+
+    def test_short_answers_are_padded_and_long_ones_cut(self):
+        """Their true lengths are told."""
+        ids, counts = answers.stack([[1], [], [1, 2, 3, 4], np.array([7, 8])], K)
+        assert ids.tolist() == [[1, -1, -1], [-1, -1, -1], [1, 2, 3], [7, 8, -1]]
+        assert counts.tolist() == [1, 0, 4, 2]
+
+    def test_no_answers_are_no_rows(self):
+        """A batch over nothing."""
+        ids, counts = answers.stack([], K)
+        assert (ids.shape, counts.shape) == ((0, K), (0,))
+
+    def test_many_long_arrays_are_cut_too(self):
+        """The quick way is for answers of exactly k."""
+        ids, counts = answers.stack([np.arange(5)] * 4, K)
+        assert ids.tolist() == [[0, 1, 2]] * 4
+        assert counts.tolist() == [5] * 4
+
+    @pytest.mark.parametrize(
+        ("answer", "words"),
+        [
+            (None, "a NoneType"),
+            (5, "a int"),
+            ("123", "a str"),
+            (b"123", "a bytes"),
+            ({1, 2, 3}, "a set"),
+            ({1: 2}, "a dict"),
+            ((i for i in range(3)), "a generator"),
+            (map(int, "123"), "a map"),
+            ([1.0, 2.0, 3.0], "a list of float"),
+            ([1, 2.5, None], "a list of NoneType, float, int"),
+            (["1", "2", "3"], "a list of str"),
+            ([[1, 2, 3]], "a list of list"),
+            ([(1, 0.5), (2, 0.5), (3, 0.5)], "a list of tuple"),
+            ([[1], [2, 3], 4], "a list of int, list"),
+            ([True, False, True], "a list of bool"),
+            (np.array([True, False, True]), "dtype bool"),
+            (np.array([1.0, 2.0, 3.0]), "dtype float64"),
+            (np.array([[1, 2, 3]]), r"shape \(1, 3\)"),
+            (np.array(3), r"shape \(\)"),
+            (np.array([1, None, 2]), "dtype object"),
+            ([2**70, 1, 2], "a list of int"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_anything_else_is_named(self, answer, words):
+        """Alone and among good answers; the message says what was expected."""
+        for rows in ([answer], [[1, 2, 3], answer], [np.arange(3), answer]):
+            with pytest.raises(InvalidResultError, match=words) as caught:
+                answers.stack(rows, K)
+            assert "expected a flat list or integer array" in str(caught.value)
+            assert str(caught.value).startswith("query returned")
+            assert caught.value.kind == "invalid-result"
+
+    def test_the_message_names_the_method(self):
+        """``query`` or ``batch_query``."""
+        with pytest.raises(InvalidResultError, match="^batch_query returned a NoneType"):
+            answers.stack([None], K, "batch_query")
+
+
+class TestReused:
+    def test_answers_of_their_own_are_not_reused(self):
+        """Views of different parts of one array neither."""
+        table = np.arange(6).reshape(2, 3)
+        assert not answers.reused([table[0], table[1], [1, 2], (1, 2), np.arange(3)])
+        assert not answers.reused([np.empty(0, int)] * 2)
+        assert not answers.reused([None, None, 5, 5])
+
+    def test_one_buffer_given_twice_is_reused(self):
+        """The same list, the same array, or two views of the same place."""
+        row, table = [1, 2, 3], np.arange(6)
+        assert answers.reused([row, [4], row])
+        assert answers.reused([table, table])
+        assert answers.reused([table[:3], table[3:], table[:3]])
+        assert answers.reused([table[:3], table[:2]])
+
+    def test_a_copy_does_not_follow_its_buffer(self):
+        """Of whatever an answer may be."""
+        array, row = np.arange(3), [1, 2, 3]
+        copies = answers.copied(array), answers.copied(row)
+        array[:] = row[:] = 7, 7, 7
+        assert (copies[0].tolist(), copies[1]) == ([0, 1, 2], [1, 2, 3])
+        lazy = (i for i in range(3))
+        assert answers.copied(lazy) is lazy
+        assert answers.copied(None) is None
+
+
+def check(rows, **options):
+    ids, counts = answers.stack(rows, K)
+    return answers.check(ids, counts, **{"k": K, "n_train": 10, **options}), ids
+
+
+class TestCheck:
+    def test_right_answers_pass(self):
+        """None is short."""
+        assert check([[0, 1, 9], [3, 2, 1]])[0] == 0
+
+    @pytest.mark.parametrize(
+        ("rows", "words"),
+        [
+            ([[0, 1, 2], [1, 2]], "query returned 2 ids for query 1, expected 3"),
+            ([[0, 1, 2], [1, 2, 3, 4]], "query returned 4 ids for query 1, expected 3"),
+            ([[0, 1, 2], []], "query returned 0 ids for query 1, expected 3"),
+            ([[0, 1, 10]], "returned id 10 for query 0; .* 0 to 9"),
+            ([[0, 1, 2], [0, -1, 2]], "returned id -1 for query 1"),
+            ([[0, 1, 2], [4, 5, 4]], "returned id 4 twice for query 1"),
+            ([[0, 1, 2], [0, 0, 0]], "returned id 0 twice for query 1"),
+        ],
+    )
+    def test_wrong_answers_are_named_with_the_first_query_that_has_one(self, rows, words):
+        """Too few, too many, outside, negative, twice."""
+        with pytest.raises(InvalidResultError, match=words):
+            check(rows)
+
+    def test_short_answers_may_be_allowed(self):
+        """Fewer ids, and negative ones wherever they stand, are misses and counted."""
+        n_short, ids = check([[0, 1, 2], [1], [5, -1, 6], [-1, -1, -1]], short_answers=True)
+        assert n_short == 3
+        assert ids.tolist() == [[0, 1, 2], [1, -1, -1], [5, -1, 6], [-1, -1, -1]]
+
+    @pytest.mark.parametrize(
+        ("rows", "words"),
+        [
+            ([[1, 2, 3, 4]], "returned 4 ids"),
+            ([[1, 1]], "returned id 1 twice"),
+            ([[10]], "returned id 10"),
+        ],
+    )
+    def test_short_answers_must_still_be_answers(self, rows, words):
+        """No id twice, none outside, and not too many."""
+        with pytest.raises(InvalidResultError, match=words):
+            check(rows, short_answers=True)
+
+    def test_a_count_that_no_answer_can_have_is_refused(self):
+        """Even where short answers are allowed."""
+        ids = np.full((1, K), -1)
+        with pytest.raises(InvalidResultError, match="returned -1 ids"):
+            answers.check(ids, np.array([-1]), k=K, n_train=10, short_answers=True)
+
+    def test_the_message_names_the_method(self):
+        """So that one knows where to look."""
+        with pytest.raises(InvalidResultError, match=r"^batch_query returned id 99"):
+            check([[0, 1, 99]], where="batch_query")

@@ -1,0 +1,372 @@
+"""Dataset files: what is accepted, what is refused and in which words, what is loaded."""
+
+from __future__ import annotations
+
+import os
+
+import h5py
+import numpy as np
+import pytest
+
+from pytest_annmodal import exact, hdf5
+from pytest_annmodal.errors import DatasetError, DatasetFormatError
+from pytest_annmodal.hdf5 import checks, loading
+
+
+def arrays(path):
+    with h5py.File(path) as container:
+        return {name: container[name][:] for name in container}
+
+
+def change(path, name, index, value):
+    with h5py.File(path, "r+") as container:
+        container[name][index] = value
+
+
+def replace(path, name, values, **options):
+    with h5py.File(path, "r+") as container:
+        if name in container:
+            del container[name]
+        if values is not None:
+            container.create_dataset(name, data=values, **options)
+
+
+def refused(path, *words):
+    with pytest.raises(DatasetFormatError) as caught:
+        hdf5.validate(path)
+    message = str(caught.value)
+    assert str(path) in message
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
+def test_a_good_file_is_accepted_and_described(small_dataset, metric):
+    path = small_dataset(metric=metric)
+    info = hdf5.validate(path)
+    assert info == hdf5.inspect(path)
+    assert (info.metric, info.dim, info.n_train, info.n_queries) == (metric, 8, 300, 20)
+    assert (info.k_truth, info.contiguous, info.dtype) == (10, True, "<f4")
+
+
+@pytest.mark.parametrize(
+    ("word", "metric"),
+    [("cosine", "angular"), ("normalized", "angular"), ("ip", "dot"), ("inner_product", "dot")],
+)
+def test_other_words_for_a_metric_are_understood(small_dataset, word, metric):
+    path = small_dataset(metric=metric)
+    with h5py.File(path, "r+") as container:
+        container.attrs["distance"] = np.bytes_(word)
+    assert hdf5.validate(path).metric == metric
+
+
+def test_without_the_attribute_the_file_name_says_the_metric(small_dataset):
+    path = small_dataset(name="mine-8-angular", metric="angular")
+    with h5py.File(path, "r+") as container:
+        del container.attrs["distance"]
+    assert hdf5.validate(path).metric == "angular"
+
+
+def test_without_attribute_and_name_the_metric_is_asked_for(small_dataset):
+    path = small_dataset(name="mine")
+    with h5py.File(path, "r+") as container:
+        del container.attrs["distance"]
+    refused(path, "neither the attribute 'distance' nor the file's name")
+
+
+@pytest.mark.parametrize("word", ["jaccard", "hamming", "haversine"])
+def test_a_metric_that_nothing_serves_is_named(small_dataset, word):
+    path = small_dataset()
+    with h5py.File(path, "r+") as container:
+        container.attrs["distance"] = word
+    refused(path, f"metric '{word}' is not supported")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DatasetError, match=r"gone\.hdf5: there is no such file"):
+        hdf5.validate(tmp_path / "gone.hdf5")
+
+
+def test_a_directory_is_refused(tmp_path):
+    refused(tmp_path, "it is a directory")
+
+
+@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><html>", b"\0" * 5000])
+def test_a_file_that_is_not_hdf5_is_refused(tmp_path, content):
+    path = tmp_path / "x-euclidean.hdf5"
+    path.write_bytes(content)
+    refused(path, "not an HDF5 file", f"{len(content):,} bytes")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_truncated_file_is_refused(small_dataset, share):
+    path = small_dataset()
+    os.truncate(path, int(path.stat().st_size * share))
+    refused(path, "truncated or damaged")
+
+
+def test_a_damaged_chunk_is_refused(small_dataset):
+    path = small_dataset()
+    train = arrays(path)["train"]
+    replace(path, "train", train, chunks=(50, 8), compression="gzip", fletcher32=True)
+    with h5py.File(path) as container:
+        offset = container["train"].id.get_chunk_info(2).byte_offset
+    with path.open("r+b") as stream:
+        stream.seek(offset)
+        stream.write(b"\xff" * 40)
+    refused(path, "damaged or cut off")
+
+
+@pytest.mark.parametrize("name", ["train", "test", "neighbors", "distances"])
+def test_a_missing_array_is_named(small_dataset, name):
+    path = small_dataset()
+    replace(path, name, None)
+    refused(path, f"it lacks {name}")
+
+
+def test_a_group_is_no_array(small_dataset):
+    path = small_dataset()
+    with h5py.File(path, "r+") as container:
+        del container["train"]
+        container.create_group("train")
+    refused(path, "it lacks train")
+
+
+@pytest.mark.parametrize("name", ["train", "test"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_found_with_their_row(small_dataset, name, value):
+    path = small_dataset()
+    change(path, name, (17, 3), value)
+    refused(path, f"{name} has NaN or infinity in row 17")
+
+
+def test_large_finite_numbers_are_not_taken_for_infinity(small_dataset):
+    path = small_dataset(train=np.full((300, 8), 3e38, np.float32), neighbors=None, distances=None)
+    hdf5.validate(path)
+
+
+@pytest.mark.parametrize("name", ["train", "test"])
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "float16", "bool"])
+def test_vectors_of_another_type_are_refused(small_dataset, name, dtype):
+    path = small_dataset()
+    replace(path, name, arrays(path)[name].astype(dtype))
+    refused(path, f"{name} holds {dtype}", "float32 or float64")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "words"),
+    [
+        ("train", (0, 8), "at least one row"),
+        ("test", (0, 8), "at least one row"),
+        ("train", (300, 0), "at least one row and one column"),
+        ("train", (2400,), "two dimensions"),
+        ("test", (20, 9), "must be equal"),
+        ("neighbors", (19, 10), "a row for each of the 20 queries"),
+        ("distances", (20, 9), "a row for each of the 20 queries"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(small_dataset, name, shape, words):
+    path = small_dataset()
+    replace(path, name, np.zeros(shape, arrays(path)[name].dtype))
+    refused(path, words)
+
+
+def test_ids_that_are_no_integers_are_refused(small_dataset):
+    path = small_dataset()
+    replace(path, "neighbors", np.zeros((20, 10), np.float32))
+    refused(path, "neighbors holds float32; expected integers")
+
+
+def test_distances_that_are_no_floats_are_refused(small_dataset):
+    path = small_dataset()
+    replace(path, "distances", np.zeros((20, 10), np.int64))
+    refused(path, "distances holds int64")
+
+
+@pytest.mark.parametrize("value", [-1, 300])
+def test_ids_out_of_range_are_found(small_dataset, value):
+    path = small_dataset()
+    change(path, "neighbors", (4, 2), value)
+    refused(path, f"neighbors[4, 2] is {value}", "0 to 299")
+
+
+def test_distances_that_fall_are_found(small_dataset):
+    path = small_dataset()
+    replace(path, "distances", arrays(path)["distances"][:, ::-1].copy())
+    refused(path, "not ascending in row 0")
+
+
+def test_distances_that_are_not_finite_are_found(small_dataset):
+    path = small_dataset()
+    change(path, "distances", (5, 9), np.nan)
+    refused(path, "distances has NaN or infinity in row 5")
+
+
+def test_truth_for_another_train_set_is_found(small_dataset):
+    path = small_dataset()
+    replace(path, "train", arrays(path)["train"][::-1].copy())
+    refused(path, "distances[0, 0] is", "euclidean distance to the row of train")
+
+
+@pytest.mark.parametrize(
+    ("metric", "spoil", "words"),
+    [
+        ("euclidean", np.square, "squares of distances; expected plain L2"),
+        ("dot", lambda d: -d[:, ::-1], "distances[0, 0]"),
+        ("angular", lambda d: np.arccos(1 - d), "angles; expected 1 - cosine"),
+    ],
+)
+def test_distances_by_another_convention_are_refused(small_dataset, metric, spoil, words):
+    path = small_dataset(metric=metric)
+    replace(path, "distances", np.ascontiguousarray(spoil(arrays(path)["distances"])))
+    refused(path, words)
+
+
+def test_rounding_of_published_truths_is_tolerated(small_dataset):
+    path = small_dataset(train=100 + np.random.default_rng(0).random((300, 8), np.float32))
+    stored = arrays(path)
+    squares = [(stored[name].astype(np.float32) ** 2).sum(1) for name in ("train", "test")]
+    cross = stored["test"] @ stored["train"].T
+    everything = np.sqrt(np.abs(squares[1][:, None] + squares[0] - 2 * cross))
+    near = np.take_along_axis(everything, stored["neighbors"].astype(int), 1)
+    replace(path, "distances", near)
+    hdf5.validate(path)
+
+
+def test_a_zero_query_may_have_any_angular_truth_and_loads_at_distance_one(small_dataset):
+    path = small_dataset(metric="angular")
+    change(path, "test", 3, 0.0)
+    change(path, "distances", 3, np.nan)
+    hdf5.validate(path)
+    loaded = hdf5.load(path)
+    assert (loaded.distances[3] == 1).all()
+    assert loaded.n_zero_test == 1
+
+
+def test_a_file_without_truth_gets_it_computed(small_dataset, tmp_path):
+    path = small_dataset(neighbors=None, distances=None)
+    assert hdf5.validate(path).k_truth == 0
+    loaded = hdf5.load(path, truth_cache=tmp_path / "cache")
+    ids, distances = exact.knn(loaded.train, loaded.test, 100, "euclidean")
+    assert loaded.truth_computed
+    assert loaded.info.k_truth == 100
+    np.testing.assert_array_equal(loaded.neighbors, ids)
+    np.testing.assert_array_equal(loaded.distances, distances)
+
+
+def test_a_contiguous_file_is_mapped_and_writing_does_not_reach_it(small_dataset):
+    path = small_dataset()
+    before = path.read_bytes()
+    loaded = hdf5.load(path)
+    assert type(loaded.train) is np.ndarray
+    assert loaded.train.flags.c_contiguous
+    loaded.train[:] = 0
+    assert path.read_bytes() == before
+    where = loaded.train_map
+    again = np.memmap(where.path, where.dtype, "r", where.offset, where.shape)
+    np.testing.assert_array_equal(again, arrays(path)["train"])
+
+
+def test_a_map_counts_from_the_beginning_of_a_file_with_a_user_block(tmp_path):
+    path = tmp_path / "u-2-euclidean.hdf5"
+    train = np.arange(20, dtype=np.float32).reshape(10, 2)
+    with h5py.File(path, "w", userblock_size=1024) as container:
+        container["train"], container["test"] = train, train[:3]
+    np.testing.assert_array_equal(hdf5.load(path).train, train)
+
+
+@pytest.mark.parametrize("options", [{"chunks": (50, 8)}, {"compression": "gzip"}])
+def test_a_chunked_file_is_read_once(small_dataset, options):
+    path = small_dataset()
+    train = arrays(path)["train"]
+    replace(path, "train", train, **options)
+    assert not hdf5.validate(path).contiguous
+    loaded = hdf5.load(path)
+    assert loaded.train_map is None
+    np.testing.assert_array_equal(loaded.train, train)
+
+
+@pytest.mark.parametrize("dtype", ["<f8", ">f4"])
+def test_other_floats_are_converted(small_dataset, dtype):
+    path = small_dataset()
+    train = arrays(path)["train"]
+    replace(path, "train", train.astype(dtype))
+    hdf5.validate(path)
+    loaded = hdf5.load(path)
+    assert (loaded.train.dtype, loaded.train_map) == (np.float32, None)
+    np.testing.assert_array_equal(loaded.train, train)
+
+
+def test_a_subset_has_its_own_truth(small_dataset):
+    path = small_dataset()
+    loaded = hdf5.load(path, subset=40, n_queries=5)
+    train = arrays(path)["train"][:40]
+    ids, distances = exact.knn(train, loaded.test, 40, "euclidean")
+    assert (loaded.info.n_train, loaded.info.n_queries, loaded.info.k_truth) == (40, 5, 40)
+    assert loaded.train_map.shape == (40, 8)
+    np.testing.assert_array_equal(loaded.neighbors, ids)
+    np.testing.assert_array_equal(loaded.distances, distances)
+
+
+def test_the_whole_as_a_subset_keeps_the_files_truth(small_dataset):
+    assert not hdf5.load(small_dataset(), subset=300).truth_computed
+
+
+@pytest.mark.parametrize("subset", [0, -1, 301])
+def test_a_subset_larger_than_train_is_refused_with_the_numbers(small_dataset, subset):
+    with pytest.raises(DatasetError, match=rf"train has 300 rows and cannot be cut to {subset}"):
+        hdf5.load(small_dataset(), subset=subset)
+
+
+def test_what_was_computed_is_kept_until_the_file_changes(small_dataset, tmp_path, monkeypatch):
+    path, cache = small_dataset(), tmp_path / "cache"
+    first = hdf5.load(path, subset=50, truth_cache=cache)
+    monkeypatch.setattr(exact, "knn", None)  # computing again would fail
+    second = hdf5.load(path, subset=50, truth_cache=cache)
+    np.testing.assert_array_equal(first.neighbors, second.neighbors)
+    monkeypatch.undo()
+    change(path, "train", 0, 9.0)
+    os.utime(path, ns=(1, 1))
+    third = hdf5.load(path, subset=50, truth_cache=cache)
+    assert not np.array_equal(first.neighbors, third.neighbors)
+
+
+def test_a_damaged_cache_is_computed_again(small_dataset, tmp_path):
+    path, cache = small_dataset(), tmp_path / "cache"
+    first = hdf5.load(path, subset=50, truth_cache=cache)
+    for kept in cache.iterdir():
+        kept.write_bytes(kept.read_bytes()[:60])
+    second = hdf5.load(path, subset=50, truth_cache=cache)
+    np.testing.assert_array_equal(first.neighbors, second.neighbors)
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(small_dataset, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    assert hdf5.load(small_dataset(), subset=50, truth_cache=blocked / "cache").truth_computed
+
+
+def test_zero_vectors_and_duplicates_are_counted(small_dataset, monkeypatch):
+    monkeypatch.setattr(loading, "CHUNK_BYTES", 8 * 8 * 7)  # several chunks
+    train = np.random.default_rng(0).standard_normal((100, 8)).astype(np.float32)
+    train[10:13] = 0.0
+    train[12] = -0.0
+    train[50:60] = train[0]
+    loaded = hdf5.load(small_dataset(train=train))
+    assert (loaded.n_zero_train, loaded.n_zero_test, loaded.n_duplicates) == (3, 0, 12)
+
+
+def test_checking_in_small_chunks_finds_the_same(small_dataset, monkeypatch):
+    monkeypatch.setattr(checks, "CHUNK_BYTES", 100)
+    path = small_dataset()
+    hdf5.validate(path)
+    change(path, "train", (299, 0), np.nan)
+    refused(path, "row 299")
+
+
+def test_no_handle_stays_open(small_dataset):
+    path = small_dataset()
+    hdf5.validate(path)
+    hdf5.load(path)
+    with h5py.File(path, "r+") as container:  # HDF5 refuses this while it is open for reading
+        container["train"][0] = 1.0

@@ -1,0 +1,461 @@
+"""Implementations are known from their text alone, and a bad text has one clear message."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_annmodal import manifest
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.model import METRICS, Arguments, Implementation
+
+CLASS = "class Index:\n    def fit(self, X): ...\n    def query(self, v, k): ...\n"
+
+
+def with_header(*lines: str, text: str = CLASS) -> str:
+    return "\n".join(["# /// script", *(f"# {line}".rstrip() for line in lines), "# ///", text])
+
+
+def read(tmp_path: Path, text: str | bytes, name: str = "mine.py", **kwargs) -> Implementation:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return manifest.read_file(path, **kwargs)
+
+
+def with_methods(*names: str) -> str:
+    return "class Index:\n" + "".join(f"    def {name}(self): ...\n" for name in names)
+
+
+def annmodal(*lines: str) -> str:
+    return with_header("[tool.annmodal]", *lines)
+
+
+def labels(implementation: Implementation) -> list[str]:
+    return [variant.label for variant in implementation.variants]
+
+
+class TestHeader:
+    def test_says_everything(self, tmp_path):
+        """Each key of the header has its place."""
+        found = read(
+            tmp_path,
+            with_header(
+                'requires-python = ">=3.11"',
+                'dependencies = ["annoy>=1.17", "numpy"]',
+                "",
+                "[tool.annmodal]",
+                'name = "My index"',
+                'class = "Index"',
+                'metrics = ["angular"]',
+                "short-answers = true",
+                "build = { n = 3 }",
+                "search = { k = [1, 2] }",
+                "[tool.uv]",
+                "anything = 1",
+            ),
+        )
+        assert found == Implementation(
+            name="My-index",
+            path=str(tmp_path / "mine.py"),
+            class_name="Index",
+            metrics=("angular",),
+            requirements=("annoy>=1.17", "numpy"),
+            short_answers=True,
+            variants=found.variants,
+        )
+        assert labels(found) == ["n=3,k=1", "n=3,k=2"]
+
+    @pytest.mark.parametrize(
+        ("lines", "expected"),
+        [
+            (["build = { a = [1, 2], b = [3, 4] }"], ["a=1,b=3", "a=1,b=4", "a=2,b=3", "a=2,b=4"]),
+            (["build = { b = 3, a = [1, 2] }"], ["b=3,a=1", "b=3,a=2"]),
+            (["build = [{ a = [1, 2] }, { b = 3 }]"], ["a=1", "a=2", "b=3"]),
+            (["build = { layers = [[1, 2]] }"], ["layers=[1,2]"]),
+            (["build = { layers = [[1], [2, 3]] }"], ["layers=[1]", "layers=[2,3]"]),
+            (["build = { x = { deep = [1] } }"], ['x={"deep":[1]}']),
+            (["build.a = [true, 1.5]"], ["a=true", "a=1.5"]),
+            (["build = {a = [1, 1]}"], ["a=1"]),
+            (["build.a = [1, 2]", "search.s = [5]"], ["a=1,s=5", "a=2,s=5"]),
+            (["build = {}"], [""]),
+            ([], [""]),
+        ],
+    )  # fmt: skip
+    def test_grids_expand_in_the_order_written(self, tmp_path, lines, expected):
+        """Lists are alternatives; a list of tables is tried table by table."""
+        assert labels(read(tmp_path, annmodal(*lines))) == expected
+
+    @pytest.mark.parametrize(
+        ("lines", "message"),
+        [
+            (["serach = { a = 1 }"], r"unknown key 'serach'; did you mean 'search'\?"),
+            (["zzz = 1"], "unknown key 'zzz'; known are name, class"),
+            (['metrics = ["euclidian"]'], "unknown metric 'euclidian'; did you mean 'euclidean'"),
+            (['metrics = ["zzz"]'], "unknown metric 'zzz'; known are"),
+            (["metrics = []"], "metrics must list some of euclidean, angular, dot"),
+            (["metrics = [[1]]"], "unknown metric"),
+            (["build = 3"], "build must be a table"),
+            (["build = []"], "build is an empty list"),
+            (["build = [3]"], r"build\[0\] must be a table"),
+            (["build.a = []"], "build.a is an empty list"),
+            (["build.a = nan"], "build.a: nan"),
+            (["build.a = -inf"], "build.a: -inf"),
+            (["build.a = 2020-01-01"], "build.a: 2020-01-01 is not a number"),
+            (["build.a = [[2020-01-01]]"], "2020-01-01 is not"),
+            (["short-answers = 1"], "short-answers must be true or false"),
+            (["class = 1"], "class must be a text"),
+            (['name = ""'], "name must be a text"),
+            (["build.a = [" + "1,2,3,4,5,6,7,8," * 130 + "]"], "make 1040 variants, at most 1000"),
+            (["build = [" + "{},{a=[1,2]}," * 400 + "]"], "at most 1000"),
+            ([f"build.a = {list(range(40))}", f"search.b = {list(range(40))}"], "make 1600"),
+            (["oops"], "not valid TOML"),
+        ],
+    )
+    def test_mistakes_are_named(self, tmp_path, lines, message):
+        """With the file, the key, and what was probably meant."""
+        with pytest.raises(ConfigurationError, match=message) as caught:
+            read(tmp_path, annmodal(*lines))
+        assert str(caught.value).startswith(f"{tmp_path / 'mine.py'}: ")
+
+    @pytest.mark.parametrize(
+        ("lines", "message"),
+        [
+            (['dependancies = ["a"]'], "did you mean 'dependencies'"),
+            (['dependencies = "annoy"'], "dependencies must be a list"),
+            (['dependencies = ["not a name"]'], "'not a name' is not a requirement"),
+            (["dependencies = [3]"], "3 is not a requirement"),
+            (["tool = 3"], "tool must be a table"),
+            (["[tool]", "annmodal = 3"], "tool.annmodal must be a table"),
+            (['requires-python = ">=9"'], "requires Python >=9, but this is Python 3"),
+            (['requires-python = "new"'], "'new' is no version range"),
+            (["requires-python = 3"], "3 is no version range"),
+        ],
+    )
+    def test_mistakes_outside_of_our_table_are_named_too(self, tmp_path, lines, message):
+        """A misspelt key would otherwise be ignored in silence."""
+        with pytest.raises(ConfigurationError, match=message):
+            read(tmp_path, with_header(*lines))
+
+    def test_must_be_closed(self, tmp_path):
+        """The line where it opens is named."""
+        with pytest.raises(ConfigurationError, match=r"line 2: the header .* is not closed"):
+            read(tmp_path, "# hello\n# /// script\n# dependencies = []\n" + CLASS)
+
+    def test_must_be_the_only_one(self, tmp_path):
+        """Two would contradict each other."""
+        with pytest.raises(ConfigurationError, match="line 6: a second"):
+            read(tmp_path, with_header() + with_header())
+
+    def test_may_have_windows_newlines_a_byte_order_mark_and_comments_around(self, tmp_path):
+        """As editors write files."""
+        text = "# Mine.\n" + annmodal("build.a = 1").replace("# ///\n", "# ///\n# More.\n")
+        found = read(tmp_path, b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+        assert labels(found) == ["a=1"]
+
+    def test_chooses_among_classes(self, tmp_path):
+        """With ``class`` the others do not matter."""
+        text = annmodal('class = "Second"') + CLASS + CLASS.replace("Index", "Second")
+        assert read(tmp_path, text).class_name == "Second"
+
+
+class TestBareFile:
+    def test_needs_nothing_but_a_class(self, tmp_path):
+        """All metrics, no parameters, its imports as requirements."""
+        found = read(tmp_path, "import os\nimport annoy\nimport numpy as np\n" + CLASS)
+        assert found.class_name == "Index"
+        assert found.metrics == METRICS
+        assert found.modules == ("annoy", "numpy")
+        assert found.requirements == ()
+        assert found.variants[0].build == Arguments()
+        assert found.name == "mine"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "class Node:\n    def query(self): ...\n" + CLASS,
+            "class Base:\n    def fit(self): ...\nclass Index(Base):\n    def query(self): ...\n",
+            CLASS.replace("Index", "Base") + "class Index(Base): ...\n",
+            CLASS.replace("Index", "A") + "class B(A): ...\nclass Index(B): ...\n",
+            CLASS.replace("Index", "_Helper") + CLASS,
+            CLASS.replace("Index:", "Likeness(Protocol):") + CLASS,
+            "class Index(BaseANN):\n    def fit(self, X): ...\n",
+            "class Index(base.BaseANN): ...\n",
+            with_methods("fit", "batch_query", "get_batch_results"),
+            with_methods(
+                "fit", "prepare_query", "run_prepared_query", "get_prepared_query_results"
+            ),
+            "class Index:\n    def fit(self): ...\n    def search(self): ...\n    query = search\n",
+            "try:\n    import fast\nexcept ImportError:\n    fast = None\nif fast:\n    1\nelse:\n"
+            + "".join(f"    {line}\n" for line in CLASS.splitlines()),
+            "from .faiss import Faiss\nclass Index(Faiss):\n    def fit(self, X): ...\n",
+            "class Index(Generic[T]):\n    def fit(self): ...\n    async def query(self): ...\n",
+            "class Loop(Loop): ...\nclass A(B): ...\nclass B(A): ...\n" + CLASS,
+        ],
+    )
+    def test_the_class_is_found_by_reading(self, tmp_path, text):
+        """Inherited methods count, bases and private classes do not, an imported base may."""
+        assert read(tmp_path, text).class_name == "Index"
+
+    def test_imports_that_are_not_needed_at_once_are_no_requirements(self, tmp_path):
+        """Siblings, relative and guarded imports, the stdlib, what the harness brings."""
+        (tmp_path / "helper.py").touch()
+        (tmp_path / "package").mkdir()
+        text = (
+            "import json, helper, package.inner, mine\nfrom . import other\nfrom ..base import x\n"
+            "from ann_benchmarks.algorithms.base.module import BaseANN\nimport pytest_annmodal\n"
+            "try:\n    import fast\nexcept ImportError: pass\ndef f():\n    import late\n"
+            "from scipy.spatial import cKDTree\n"
+        )
+        assert read(tmp_path, text + CLASS).modules == ("mine", "scipy")
+
+    def test_a_header_without_dependencies_does_not_hide_the_imports(self, tmp_path):
+        """An empty list does: it says that nothing is needed."""
+        text = "import annoy\n" + CLASS
+        assert read(tmp_path, annmodal() + text).modules == ("annoy",)
+        assert read(tmp_path, with_header("dependencies = []") + text).modules == ()
+
+    def test_nothing_is_run(self, tmp_path):
+        """Not the file, not its decorators."""
+        read(tmp_path, "raise SystemExit(1)\n" + CLASS)
+
+
+BROKEN = {
+    "empty": (b"", "is empty; write a class with fit"),
+    "blank": (b" \n\t\n", "is empty"),
+    "latin-1": ("class Index: # é".encode("latin-1"), r"line 1 is not UTF-8 text \(byte 0xe9\)"),
+    "binary": (b"\x00\x01", "cannot be parsed as Python|syntax error"),
+    "syntax": (b"x = 1\ndef f(:\n", r"syntax error in line 2: .*def f\(:"),
+    "indentation": (b"class A:\npass\n", "syntax error in line 2: expected an indented block"),
+    "deep": (b"(" * 5000 + b")" * 5000, "syntax error|cannot be parsed"),
+    "no class": (b"x = 1\n", r"both fit\(X\) and query\(v, k\) \(classes found: none"),
+    "wrong class": (b"class A:\n    def fit(self): ...\n", "classes found: A"),
+    "two classes": (
+        (CLASS + CLASS.replace("Index", "Other")).encode(),
+        'more than one class .*: Index, Other; choose one with class = "Index"',
+    ),
+    "bad header": (annmodal("clas = 1").encode(), "did you mean 'class'"),
+    "too long": (b"#" * (manifest.MAX_SOURCE_BYTES + 1), "has 5242881 bytes; at most 5242880"),
+}  # fmt: skip
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(("raw", "message"), BROKEN.values(), ids=BROKEN)
+    def test_of_the_users_own_is_an_error(self, tmp_path, raw, message):
+        """It names the file and what to do."""
+        with pytest.raises(ConfigurationError, match=f"mine.py: .*({message})"):
+            read(tmp_path, raw)
+
+    @pytest.mark.parametrize(("raw", "message"), BROKEN.values(), ids=BROKEN)
+    def test_of_a_submission_is_kept_with_it(self, tmp_path, raw, message):
+        """The session goes on; this one fails with the same words."""
+        path = tmp_path / "mine.py"
+        path.write_bytes(raw)
+        with pytest.raises(ConfigurationError) as caught:
+            manifest.read_file(path)
+        (found,) = manifest.read_submission(path)
+        assert found.error == str(caught.value)
+        assert (found.name, found.trusted) == ("mine", False)
+
+    def test_a_missing_file_is_named(self, tmp_path):
+        """Both ways."""
+        path = tmp_path / "gone.py"
+        with pytest.raises(ConfigurationError, match=r"gone.py: there is no such file"):
+            manifest.read_file(path)
+        (found,) = manifest.read_submission(path)
+        assert "no such file" in found.error
+
+    @pytest.mark.parametrize("name", ["x" * 300 + ".py", "a\0b.py"])
+    def test_an_impossible_name_is_an_error_like_another(self, name):
+        """The file system's own exception does not come through."""
+        (found,) = manifest.read_submission(name)
+        assert found.error
+
+    def test_a_pipe_is_not_opened(self, tmp_path):
+        """Reading it would never end."""
+        import os
+
+        os.mkfifo(tmp_path / "pipe.py")
+        (found,) = manifest.read_submission(tmp_path / "pipe.py")
+        assert "is not a regular file" in found.error
+
+    def test_a_long_chain_of_elif_is_no_crash(self, tmp_path):
+        """Our own walk over the tree may run out of stack, and says so."""
+        text = "if x: 1\n" + "elif x: 1\n" * 900 + CLASS
+        (found,) = [read(tmp_path, text, trusted=False)]
+        assert found.class_name == "Index" or "nested too deeply" in found.error
+
+
+class TestSubmission:
+    @pytest.mark.parametrize(
+        ("files", "chosen", "name"),
+        [
+            (["index.py"], "index.py", "alice"),
+            (["submission.py", "student.py", "x.py"], "submission.py", "alice"),
+            (["student.py", "x.py"], "student.py", "alice"),
+            (["algorithm.py", "x.py"], "algorithm.py", "alice"),
+            (["alice.py", "x.py"], "alice.py", "alice"),
+            (["__init__.py", "x.py"], "__init__.py", "alice"),
+            (["index.py", "_private.py", "conftest.py", "test_index.py"], "index.py", "alice"),
+            (["_only.py"], "_only.py", "alice"),
+        ],
+    )
+    def test_in_a_folder_is_found_by_name(self, tmp_path, files, chosen, name):
+        """In the order that the docstring gives."""
+        for file in files:
+            read(tmp_path, CLASS, f"alice/{file}")
+        (found,) = manifest.read_submission(tmp_path / "alice")
+        assert (found.path, found.name) == (str(tmp_path / "alice" / chosen), name)
+        assert found.error is None
+        assert not found.trusted
+
+    def test_in_a_folder_is_the_only_file_with_a_class(self, tmp_path):
+        """The others are its modules, even broken ones."""
+        read(tmp_path, CLASS, "bob/graph.py")
+        (tmp_path / "bob" / "numbers.py").write_text("x = 1\n")
+        (tmp_path / "bob" / "broken.py").write_text("def (\n")
+        (found,) = manifest.read_submission(tmp_path / "bob")
+        assert found.path.endswith("graph.py")
+
+    def test_in_a_folder_may_be_unclear(self, tmp_path):
+        """The message says how to make it clear."""
+        read(tmp_path, CLASS, "bob/a.py")
+        read(tmp_path, CLASS, "bob/b.py")
+        (found,) = manifest.read_submission(tmp_path / "bob")
+        assert "several files that could be the submission: a.py, b.py; call" in found.error
+        assert found.name == "bob"
+
+    def test_in_a_folder_may_be_missing(self, tmp_path):
+        """An empty folder is an empty submission."""
+        (found,) = manifest.read_submission(tmp_path)
+        assert "has no .py file" in found.error
+
+    @pytest.mark.parametrize(
+        ("path", "name"),
+        [
+            ("alice/submission.py", "alice"),
+            ("alice/algorithm.py", "alice"),
+            ("alice/student.py", "student"),
+            ("a b;\n<c>.py", "a-b-c"),
+            ("Zoë.py", "Zo"),
+            ("--x.py", "x"),
+            ("???.py", "unnamed"),
+            ("y" * 100 + ".py", "y" * 64),
+        ],
+    )
+    def test_is_named_after_its_path(self, tmp_path, path, name):
+        """Letters that are safe everywhere; the folder's name where the file's says nothing."""
+        read(tmp_path, CLASS, path)
+        (found,) = manifest.read_submission(tmp_path / path)
+        assert found.name == name
+
+    def test_does_not_choose_its_name(self, tmp_path):
+        """Else it could take another's."""
+        text = annmodal('name = "bruteforce"')
+        assert read(tmp_path, text, trusted=False).name == "mine"
+        assert read(tmp_path, text).name == "bruteforce"
+        assert manifest.read_file(tmp_path / "mine.py", name="given").name == "given"
+
+
+class TestDirectory:
+    def test_gives_its_public_implementations(self, tmp_path):
+        """Helpers and private files are left out."""
+        read(tmp_path, CLASS, "b.py")
+        read(tmp_path, annmodal('class = "Index"'), "a.py")
+        read(tmp_path, CLASS, "_private.py")
+        read(tmp_path, CLASS, "test_a.py")
+        (tmp_path / "helper.py").write_text("x = 1\n")
+        (tmp_path / "notes.txt").write_text("x = 1\n")
+        found = manifest.read_directory(tmp_path)
+        assert [(item.name, item.trusted) for item in found] == [("a", True), ("b", True)]
+
+    @pytest.mark.parametrize(
+        ("name", "text", "message"),
+        [
+            ("gone", None, "there is no such directory"),
+            ("empty", None, "no implementations here"),
+            ("broken", "def (", "syntax error in line 1"),
+        ],
+    )
+    def test_that_cannot_be_used_is_an_error(self, tmp_path, name, text, message):
+        """The user's own files are the user's to mend."""
+        folder = tmp_path / name
+        if name != "gone":
+            folder.mkdir()
+        if text:
+            (folder / "x.py").write_text(text)
+        with pytest.raises(ConfigurationError, match=message):
+            manifest.read_directory(folder)
+
+
+class TestRequirements:
+    @pytest.mark.parametrize(
+        ("requirement", "missing"),
+        [
+            ("numpy", False),
+            ("numpy>=1.26", False),
+            ("NumPy[extra]>=1", False),
+            ("numpy>=999", True),
+            ("no-such-distribution", True),
+            ('no-such-distribution; sys_platform == "nowhere"', False),
+            ('no-such-distribution; python_version >= "3.11"', True),
+            ("not a requirement", True),
+        ],
+    )
+    def test_are_looked_up_among_the_installed(self, requirement, missing):
+        """Versions, extras and markers as pip reads them."""
+        found = Implementation(name="x", path="x", class_name="X", requirements=(requirement,))
+        assert manifest.missing_requirements(found) == ([requirement] if missing else [])
+
+    @pytest.mark.parametrize("installed", ["faiss", "faiss-gpu", "faiss-gpu-cu12"])
+    def test_builds_for_other_hardware_satisfy(self, monkeypatch, installed):
+        """conda's ``faiss`` is as good as the ``faiss-cpu`` in a header."""
+        from importlib import metadata
+
+        def version(name: str) -> str:
+            if name != installed:
+                raise metadata.PackageNotFoundError(name)
+            return "1.8.0"
+
+        monkeypatch.setattr(metadata, "version", version)
+        for text, missing in [("faiss-cpu>=1.8", False), ("faiss-cpu>=1.9", True)]:
+            found = Implementation(name="x", path="x", class_name="X", requirements=(text,))
+            assert bool(manifest.missing_requirements(found)) == missing
+
+    def test_of_a_bare_file_are_modules(self, monkeypatch):
+        """The word is what pip installs, which is not always the module's name."""
+        monkeypatch.setitem(sys.modules, "faiss", None)
+        found = Implementation(
+            name="x", path="x", class_name="X", modules=("numpy", "no_such_module", "faiss")
+        )
+        assert manifest.missing_requirements(found) == ["no_such_module", "faiss-cpu"]
+
+
+def test_the_built_in_implementations_are_well_formed():
+    """Each has a header with a class and requirements, and is named with dashes."""
+    found = {item.name: item for item in manifest.builtin()}
+    assert set(found) == {
+        "annoy", "bruteforce", "faiss-hnsw", "faiss-ivf", "hnswlib", "pynndescent",
+        "scikit-learn", "usearch",
+    }  # fmt: skip
+    assert all(item.requirements and item.trusted and not item.modules for item in found.values())
+    assert found["annoy"].class_name == "Annoy"
+
+
+def test_the_template_for_students_is_well_formed():
+    """It is what every student starts from."""
+    (found,) = manifest.read_submission(Path(__file__).parents[2] / "benchmarks" / "student.py")
+    assert (found.name, found.error, found.class_name) == ("student", None, "StudentIndex")
+    assert found.metrics == METRICS
+    assert len(found.variants) == 3
+
+
+def test_reading_headers_imports_nothing_heavy():
+    """An installed plugin is paid for by every pytest run."""
+    code = (
+        "import sys; from pytest_annmodal import manifest; manifest.builtin();"
+        "print([m for m in ('numpy', 'yaml', 'annoy', 'faiss') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,129 @@
+"""Recall by three rules, percentiles and notes, on numbers that one can check by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from pytest_annmodal import metrics
+
+
+def recall(ids, found, kth, neighbors, stored=None):
+    return metrics.recall(
+        ids=np.array(ids),
+        found=np.array(found, float),
+        kth=np.array(kth, float),
+        neighbors=np.array(neighbors),
+        stored_kth=np.array(kth if stored is None else stored, float),
+    )
+
+
+class TestRecall:
+    def test_the_true_neighbours_are_all_found(self):
+        """By every rule, in any order."""
+        got = recall([[3, 1], [0, 2]], [[2, 1], [5, 6]], [2, 6], [[1, 3], [0, 2]])
+        assert got == metrics.Recall(by_distance=1, by_ids=1, ann_benchmarks=1)
+
+    def test_is_the_mean_over_queries_of_what_was_found(self):
+        """Two of two, one of two, none of two."""
+        got = recall(
+            [[1, 2], [1, 9], [8, 9]],
+            [[1, 2], [1, 7], [6, 7]],
+            [2, 2, 2],
+            [[1, 2], [1, 2], [1, 2]],
+        )
+        assert got == metrics.Recall(by_distance=0.5, by_ids=0.5, ann_benchmarks=0.5)
+
+    def test_a_tie_with_the_kth_counts_by_distance_and_not_by_ids(self):
+        """Row 9 is as near as row 2."""
+        got = recall([[1, 9]], [[1, 2]], [2], [[1, 2]])
+        assert (got.by_distance, got.by_ids, got.ann_benchmarks) == (1, 0.5, 1)
+
+    def test_the_tie_is_relative(self):
+        """Within 1e-6 of the k-th, whatever its size; ann-benchmarks' 1e-3 is absolute."""
+        for scale in (1e-4, 1.0, 1e6):
+            near, far = scale * (1 + 0.9e-6), scale * (1 + 1.1e-6)
+            assert recall([[9]], [[near]], [scale], [[1]]).by_distance == 1
+            assert recall([[9]], [[far]], [scale], [[1]]).by_distance == 0
+        assert recall([[9]], [[1e-3]], [1e-4], [[1]]).ann_benchmarks == 1
+        assert recall([[9]], [[1e6 + 1]], [1e6], [[1]]).ann_benchmarks == 0
+
+    def test_a_negative_distance_has_its_tie_on_the_far_side(self):
+        """Inner products are negated: -100 is nearer than -99."""
+        assert recall([[9]], [[-100 + 0.9e-4]], [-100], [[1]]).by_distance == 1
+        assert recall([[9]], [[-100 + 1.1e-4]], [-100], [[1]]).by_distance == 0
+        assert recall([[9]], [[-101]], [-100], [[1]]).by_distance == 1
+
+    def test_padding_is_never_found(self):
+        """Whatever distance was computed for it."""
+        got = recall([[1, -1], [-1, -1]], [[1, 0], [0, 0]], [2, 2], [[1, 2], [0, 2]])
+        assert (got.by_distance, got.by_ids, got.ann_benchmarks) == (0.25, 0.25, 0.25)
+
+    def test_padding_is_not_taken_for_another_querys_neighbour(self):
+        """Ids are made unique by query: -1 of one is not the last row of the one before."""
+        assert recall([[9], [-1]], [[9], [0]], [1, 1], [[5], [9]]).by_ids == 0
+
+    def test_a_right_id_for_another_query_is_wrong(self):
+        """Queries are compared one by one."""
+        assert recall([[1], [2]], [[9], [9]], [1, 1], [[2], [1]]).by_ids == 0
+
+    def test_a_distance_that_is_not_a_number_is_not_found(self):
+        """NaN is never near."""
+        assert recall([[1]], [[math.nan]], [1], [[2]]).by_distance == 0
+
+    def test_a_distance_of_zero_has_a_tiny_tie(self):
+        """A duplicate of the query is found; what is merely near is not."""
+        assert recall([[9]], [[1e-13]], [0], [[1]]).by_distance == 1
+        assert recall([[9]], [[1e-6]], [0], [[1]]).by_distance == 0
+
+    def test_ann_benchmarks_rule_uses_the_stored_distance(self):
+        """The float32 in the file, not the one computed here."""
+        got = recall([[9]], [[1.0015]], [1.0], [[1]], stored=[1.001])
+        assert (got.by_distance, got.ann_benchmarks) == (0, 1)
+
+
+class TestLatency:
+    def test_figures_of_known_times(self):
+        """1 to 100 µs: percentiles are interpolated, QPS is the count over the sum."""
+        figures = metrics.latency_figures(np.arange(1, 101) * 1000)
+        assert figures.mean_s == pytest.approx(50.5e-6)
+        assert figures.qps == pytest.approx(1 / 50.5e-6)
+        assert figures.p50_s == pytest.approx(50.5e-6)
+        assert figures.p95_s == pytest.approx(95.05e-6)
+        assert figures.p99_s == pytest.approx(99.01e-6)
+
+    def test_all_rounds_count_together(self):
+        """A two-dimensional array is taken whole."""
+        times = np.array([[1, 2], [3, 4]]) * 10**9
+        assert metrics.latency_figures(times).mean_s == 2.5
+        assert metrics.latency_figures(times).p50_s == 2.5
+
+    def test_one_sample_is_every_percentile(self):
+        """Nothing to interpolate."""
+        figures = metrics.latency_figures(np.array([7_000]))
+        assert figures.p50_s == figures.p95_s == figures.p99_s == pytest.approx(7e-6)
+
+    def test_no_time_at_all_is_infinitely_fast(self):
+        """Rather than a division by zero."""
+        assert metrics.latency_figures(np.zeros(3, np.int64)).qps == math.inf
+
+
+class TestNoise:
+    def test_a_quiet_machine_gets_no_note(self):
+        """A few switches are no noise."""
+        quiet = {"timed_s": 1.0, "load_1min": 0.5, "cores": 2}
+        assert metrics.noise_notes(involuntary_switches=5, **quiet) == []
+
+    def test_switches_are_judged_by_the_time(self):
+        """More than twenty a second."""
+        busy = {"involuntary_switches": 50, "load_1min": 0.0, "cores": 2}
+        (note,) = metrics.noise_notes(timed_s=0.1, **busy)
+        assert "noisy: 50 involuntary context switches in 0.1 s" in note
+        assert metrics.noise_notes(timed_s=10, **busy) == []
+
+    def test_a_loaded_machine_is_named(self):
+        """More running than there are cores."""
+        (note,) = metrics.noise_notes(
+            involuntary_switches=0, timed_s=1, load_1min=3.2, cores=2
+        )
+        assert note == "noisy: load average 3.2 on 2 cores before the job"

@@ -1,0 +1,212 @@
+"""The summary table, by its exact text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_annmodal.report import duration, rate, share, size, summary
+
+
+def measured(label: str, **change: Any) -> dict[str, Any]:
+    environment = {"threads": 1, "cores": 2, "load_1min": 0.4, "involuntary_switches": 0}
+    environment.update(change.pop("environment", {}))
+    outcome: dict[str, Any] = {
+        "rounds": 3,
+        "metric": "euclidean",
+        "dim": 64,
+        "n_train": 1597,
+        "n_queries": 200,
+        "recall": 1.0,
+        "qps": 13087.3,
+        "p50_s": 33.5e-6,
+        "p95_s": 43.7e-6,
+        "p99_s": 135e-6,
+        "batch_qps": None,
+        "batch_recall": None,
+        "build_s": 142e-6,
+        "index_bytes": 400_000,
+        "clock": "worker",
+        "n_short_answers": 0,
+        "environment": environment,
+        "notes": [],
+    }
+    where = change.pop("where", "local")
+    outcome.update(change)
+    return {"label": label, "dataset": "digits", "k": 10, "where": where, "outcome": outcome}
+
+
+def failed(label: str, message: str = "build raised ValueError: no (line 7)") -> dict[str, Any]:
+    outcome = {"kind": "raised", "message": message}
+    return {"label": label, "dataset": "digits", "k": 10, "where": "local", "outcome": outcome}
+
+
+ROWS = [
+    failed("mine", "build raised ValueError: no (line 7)\nand more"),
+    measured("slow[n=10]", qps=960.4, recall=0.98764, p50_s=1.2e-3, build_s=75.25),
+    measured(
+        "bruteforce",
+        batch_qps=21231.0,
+        notes=["noisy: 6 involuntary context switches in 0.046 s of timed queries"],
+        environment={"involuntary_switches": 6, "load_1min": 3.21},
+    ),
+]
+
+
+def test_table() -> None:
+    """The fastest row is first, failures are last, columns are aligned, noise is told once."""
+    assert (
+        summary(ROWS, width=None, color=False)
+        == """\
+digits · 1,597 × 64 · euclidean · k=10 · 200 queries × 3 · 1 thread · local · clock: worker
+  implementation  recall     QPS      p50      p95     p99  batch QPS   build   index
+─────────────────────────────────────────────────────────────────────────────────────
+~ bruteforce      1.0000  13,087  33.5 µs  43.7 µs  135 µs     21,231  142 µs  400 kB
+  slow[n=10]      0.9876     960   1.2 ms  43.7 µs  135 µs          –  75.2 s  400 kB
+  mine            failed (raised): build raised ValueError: no (line 7)
+  ~ noisy: up to 6 involuntary context switches while queries were timed, load average up\
+ to 3.2 on 2 cores; latencies may be too high"""
+    )
+
+
+def test_narrow_terminal() -> None:
+    """On 80 columns no line is longer: a label that does not fit has a line of its own."""
+    text = summary(ROWS, width=80, color=False)
+    assert (
+        text
+        == """\
+digits · 1,597 × 64 · euclidean · k=10 · 200 queries × 3 · 1 thread · local ·
+    clock: worker
+  implementation
+      recall     QPS      p50      p95     p99  batch QPS   build   index
+─────────────────────────────────────────────────────────────────────────
+~ bruteforce
+      1.0000  13,087  33.5 µs  43.7 µs  135 µs     21,231  142 µs  400 kB
+  slow[n=10]
+      0.9876     960   1.2 ms  43.7 µs  135 µs          –  75.2 s  400 kB
+  mine  failed (raised): build raised ValueError: no (line 7)
+  ~ noisy: up to 6 involuntary context switches while queries were timed, load
+  average up to 3.2 on 2 cores; latencies may be too high"""
+    )
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_long_labels() -> None:
+    """A label of 60 characters stays beside its figures; a longer one stands above them."""
+    sixty = f"ivf[{'n' * 55}]"
+    lines = summary([measured(sixty), measured(sixty + "x")], width=None, color=False).splitlines()
+    assert lines[3].startswith(f"  {sixty}  1.0000  13,087")
+    assert lines[4] == f"  {sixty}x"
+    assert lines[5] == " " * 62 + lines[3][62:]
+
+
+def test_missing_figures() -> None:
+    """None, NaN and infinity are a dash, and a row of them is after those that have figures."""
+    nothing = dict.fromkeys(("recall", "qps", "p50_s", "index_bytes"), float("nan"))
+    rows = [measured("b", **nothing, p95_s=None, build_s=float("inf")), measured("a")]
+    lines = summary(rows, width=None, color=False).splitlines()
+    assert lines[3].startswith("  a ")
+    assert lines[4].split() == ["b", "–", "–", "–", "–", "135", "µs", "–", "–", "–"]
+
+
+def test_only_failures() -> None:
+    """Without any figures there is no header; a long message is cut at the terminal's edge."""
+    rows = [failed("mine", "query returned " + "many words " * 20), failed("empty", "")]
+    assert (
+        summary(rows, width=60, color=False)
+        == """\
+digits · k=10
+  mine
+    failed (raised): query returned many words many words…
+  empty  failed (raised)"""
+    )
+
+
+def test_notes() -> None:
+    """Each kind of note has one line, with the labels it is for unless it is for all."""
+    zero = "zero vectors: 3 in train, 0 in test"
+    short = "7 answers had fewer ids than asked for; what is missing counts as missed"
+    rows = [
+        measured("a[n=1]", notes=[zero], batch_qps=5.0, batch_recall=0.9),
+        measured("b[n=1]", qps=9.0, notes=[zero, short, "odd"], n_short_answers=7, clock="parent"),
+        measured("b[n=2]", qps=8.0, notes=[zero], n_short_answers=2, clock="parent", where="modal"),
+    ]
+    lines = summary(rows, width=200, color=False).splitlines()
+    assert lines[0].endswith("1 thread · local/modal · clock: parent/worker")
+    assert lines[6:] == [
+        "  clock: the parent's for b (its figures include the mailbox), else the worker's",
+        (
+            "  short answers: up to 7 of 600 had fewer than k ids, and recall counts what is missing"
+            " as missed (b[n=1], b[n=2])"
+        ),
+        "  a[n=1]: the batch's answers have recall 0.9000",
+        "  zero vectors: 3 in train, 0 in test",
+        "  b[n=1]: odd",
+    ]
+
+
+def test_many_labels_in_a_note() -> None:
+    """A note for many rows, but not all, names three of them."""
+    rows = [measured(f"i{n}", notes=["odd"] if n < 6 else []) for n in range(7)]
+    assert summary(rows, width=None, color=False).endswith("  i0, i1, i2 and 3 more: odd")
+
+
+def test_groups_and_repetition() -> None:
+    """Each dataset and k has its own table; a case that two tests measured is one row."""
+    other = {**measured("a"), "k": 5}
+    text = summary([measured("a"), measured("a"), other], width=None, color=False)
+    assert [table.splitlines()[0].split(" · ")[3] for table in text.split("\n\n")] == [
+        "k=10",
+        "k=5",
+    ]
+    assert text.count("\n  a ") == 2
+
+
+def test_varying_rounds() -> None:
+    """Rows that were stopped early make the title say from how many rounds to how many."""
+    text = summary([measured("a", rounds=1), measured("b")], width=None, color=False)
+    assert "200 queries × 1–3" in text
+
+
+def test_color() -> None:
+    """Colours are used when asked for, and leave the text as it is."""
+    text = summary(ROWS, width=None, color=True)
+    assert "\x1b[31m  mine" in text
+    assert text.startswith("\x1b[1mdigits")
+    for code in ("\x1b[31m", "\x1b[1m", "\x1b[2m", "\x1b[0m"):
+        text = text.replace(code, "")
+    assert text == summary(ROWS, width=None, color=False)
+
+
+def test_control_characters() -> None:
+    """What a submission is called or says cannot move the cursor or start a new line."""
+    rows = [failed("a\x1b[2J", "x\x1b]0;title\x07"), measured("b\nc", notes=["d\re"])]
+    text = summary(rows, width=None, color=False)
+    assert "a?[2J" in text
+    assert "b?c" in text
+    assert text.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (duration(999.4e-9), "999 ns"),
+        (duration(999.6e-9), "1 µs"),
+        (duration(0.0), "0 ns"),
+        (duration(1.234), "1.23 s"),
+        (duration(75_000), "75,000 s"),
+        (size(0), "0 kB"),
+        (size(36_400), "36 kB"),
+        (size(1_250_000), "1.2 MB"),
+        (size(3_840_000_000), "3.8 GB"),
+        (rate(0.123), "0.12"),
+        (rate(12_345.6), "12,346"),
+        (share(0.99999), "0.9999"),
+        (share(0.9985), "0.9985"),
+        (share(1.0), "1.0000"),
+    ],
+)
+def test_units(shown: str, expected: str) -> None:
+    """Figures have three digits and a unit; recall is never rounded up to a perfect one."""
+    assert shown == expected

@@ -1,0 +1,74 @@
+"""Answers are scored against what the dataset's own vectors say."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from pytest_annmodal import hdf5, scoring
+from pytest_annmodal.errors import InvalidResultError
+
+K = 4
+
+
+@pytest.fixture
+def dataset(small_dataset):
+    return hdf5.load(small_dataset(n_train=60, n_queries=6))
+
+
+def rounds_of(*rounds):
+    ids = np.stack(rounds)
+    return ids, np.full(ids.shape[:2], ids.shape[2])
+
+
+def test_the_stored_truth_is_perfect(dataset):
+    """All rounds, by every rule."""
+    truth = dataset.neighbors[:, :K].copy()
+    n_short, recall = scoring.score_rounds(
+        dataset, *rounds_of(truth, truth), k=K, short_answers=False
+    )
+    assert n_short == 0
+    assert dataclasses.astuple(recall) == (1, 1, 1)
+
+
+def test_every_round_is_checked(dataset):
+    """One bad answer in the last of them is found."""
+    truth = dataset.neighbors[:, :K]
+    bad = truth.copy()
+    bad[5, 0] = bad[5, 1]
+    with pytest.raises(InvalidResultError, match="twice for query 5"):
+        scoring.score_rounds(dataset, *rounds_of(truth, bad), k=K, short_answers=False)
+
+
+def test_a_round_with_the_same_ids_but_another_count_is_checked(dataset):
+    """An answer of k + 1 ids is cut to the same k."""
+    truth = dataset.neighbors[:, :K]
+    ids, counts = rounds_of(truth, truth)
+    counts[1, 2] = K + 1
+    with pytest.raises(InvalidResultError, match=f"returned {K + 1} ids for query 2"):
+        scoring.score_rounds(dataset, ids, counts, k=K, short_answers=False)
+
+
+def test_short_answers_are_counted_over_all_rounds(dataset):
+    """And what is missing is missed."""
+    ids, counts = rounds_of(dataset.neighbors[:, :K], dataset.neighbors[:, :K])
+    ids[:, 0, -1] = -1
+    counts[:, 0] = K - 1
+    n_short, recall = scoring.score_rounds(dataset, ids, counts, k=K, short_answers=True)
+    assert n_short == 2
+    assert recall.by_ids == pytest.approx(1 - 1 / (6 * K))
+
+
+def test_distances_come_from_train_and_not_from_the_file(dataset):
+    """Rows that the file calls near are not, if they are far."""
+    lying = dataclasses.replace(
+        dataset, neighbors=dataset.neighbors.copy(), distances=dataset.distances * 0
+    )
+    recall = scoring.recall_of(lying, dataset.neighbors[:, :K], K)
+    assert (recall.by_distance, recall.by_ids, recall.ann_benchmarks) == (1, 1, 0)
+
+
+def test_ids_that_are_all_padding_find_nothing(dataset):
+    """Nor do they break the arithmetic."""
+    recall = scoring.recall_of(dataset, np.full((6, K), -1), K)
+    assert dataclasses.astuple(recall) == (0, 0, 0)
