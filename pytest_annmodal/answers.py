@@ -78,7 +78,9 @@ def _flat(answer: Any, where: str) -> NDArray[np.int64]:
 
 def check_batch(answer: Any, n_queries: int) -> None:
     """Refuse what is not one answer per query. Raises InvalidResultError."""
-    if not isinstance(answer, (list, tuple, np.ndarray)) or not np.shape(answer[:1]):
+    numbers = isinstance(answer, np.ndarray) and answer.ndim < 2 and answer.dtype != object
+    rows = isinstance(answer, (list, tuple, np.ndarray)) and not numbers
+    if not rows or (len(answer) and isinstance(answer[0], (int, np.number))):
         raise InvalidResultError(
             f"batch_query returned {describe(answer)}; expected one list of ids per query, or "
             "an integer array of shape (queries, k)"

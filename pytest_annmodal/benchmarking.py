@@ -6,11 +6,17 @@ from typing import Any
 
 import pytest
 
-from pytest_annmodal.errors import ConfigurationError, ExecutorError
+from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.model import Case, to_plain
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
 from pytest_annmodal.replay import ReplayClock, extra_info, properties, replay, replay_failure
-from pytest_annmodal.session import BenchSession, failure_text, missed_thresholds, override
+from pytest_annmodal.session import (
+    BenchSession,
+    failure_text,
+    infrastructure_text,
+    missed_thresholds,
+    override,
+)
 
 
 class Benchmarker:
@@ -21,31 +27,31 @@ class Benchmarker:
     ) -> None:
         self._item, self._benchmark, self._session, self._marker = item, benchmark, session, marker
         self._fetched: dict[str, Outcome] = {}
+        self._used = False
 
-    def refuse_workers(self, *, is_worker: bool) -> None:
-        """Several workers on one machine would measure against one another."""
-        if is_worker and not self._session.settings.modal:
-            pytest.fail(
-                "ANN benchmarks measure time, so they do not run side by side under -n; "
-                "run them without -n (or with -n 0), or with --modal",
-                pytrace=False,
-            )
-
-    def fetch(self, case: Case) -> Outcome:
-        """The case's outcome; skips what cannot be measured here.
-
-        Raises:
-            ExecutorError: nobody measured it, and no submission is to blame.
-        """
-        reason = self._session.why_skip(case)
-        if reason:
-            pytest.skip(reason)
+    def fetch_early(self, case: Case) -> None:
+        """Measure while the fixture is set up: an infrastructure fault is then a test error."""
         outcome = self._session.outcome(case)
         if isinstance(outcome, Failure) and outcome.blame == "infrastructure":
             replay_failure(self._benchmark, outcome)
-            raise ExecutorError(f"{case.id}: {outcome.message}")
+            pytest.fail(infrastructure_text(outcome), pytrace=False)
         self._fetched[case.id] = outcome
+
+    def _fetch(self, case: Case) -> Outcome:
+        """The outcome of a case that was not known before; skips what cannot be measured here."""
+        reason = self._session.why_skip(case)
+        if reason:
+            self._benchmark_is_used()
+            pytest.skip(reason)
+        outcome = self._session.outcome(case)
+        if isinstance(outcome, Failure) and outcome.blame == "infrastructure":
+            self._benchmark_is_used()
+            pytest.fail(infrastructure_text(outcome), pytrace=False)
         return outcome
+
+    def _benchmark_is_used(self) -> None:
+        """Else pytest-benchmark warns that the fixture was not used."""
+        replay_failure(self._benchmark, Failure(case_id="", kind="", message=""))
 
     def __call__(
         self,
@@ -68,23 +74,30 @@ class Benchmarker:
         Raises:
             ConfigurationError: names or parameters that do not make a case.
         """
-        wanted = case if case is not None else self._named(implementation, dataset)
-        if k is not None or build or search:
-            wanted = override(wanted, k=k, build=build or {}, search=search or {})
-        outcome = self._fetched.get(wanted.id) or self.fetch(wanted)
+        __tracebackhide__ = True
+        if self._used:
+            raise ConfigurationError("ann_benchmark can be called once in a test")
+        self._used = True
+        try:
+            wanted = case if case is not None else self._named(implementation, dataset)
+            if k is not None or build or search:
+                wanted = override(wanted, k=k, build=build or {}, search=search or {})
+        except ConfigurationError:
+            self._benchmark_is_used()
+            raise
+        outcome = self._fetched.get(wanted.id) or self._fetch(wanted)
         self._record(wanted, outcome)
         if isinstance(outcome, Failure):
             replay_failure(self._benchmark, outcome)
-            pytest.fail(failure_text(outcome), pytrace=False)
+            pytest.fail(failure_text(outcome, wanted), pytrace=False)
         self._replay(wanted, outcome)
         missed = missed_thresholds(outcome, self._marker)
         if missed:
-            pytest.fail(
-                "\n".join([f"{wanted.id}:", *("  " + line for line in missed)]), pytrace=False
-            )
+            pytest.fail("\n".join(missed), pytrace=False)
         return outcome
 
     def _named(self, implementation: str | None, dataset: str | None) -> Case:
+        __tracebackhide__ = True
         if implementation is None or dataset is None:
             raise ConfigurationError(
                 "ann_benchmark needs a case, or implementation= and dataset= "
@@ -92,7 +105,8 @@ class Benchmarker:
             )
         case = self._session.named(implementation, dataset, self._marker)
         if case is None:
-            raise ConfigurationError(f"{implementation} does not serve the metric of {dataset}")
+            self._benchmark_is_used()
+            pytest.skip(f"{implementation} on {dataset}: not selected, or its metric is not served")
         return case
 
     def _replay(self, case: Case, measurement: Measurement) -> None:

@@ -57,12 +57,15 @@ class Settings:
         ini: Callable[[str], str],
         environ: Mapping[str, str],
         rootdir: Path = Path(),
+        cwd: Path = Path(),
     ) -> Settings:
         """Settings from the command line, the environment and the ini file.
 
         Args:
             cli: option name → value, or None if it was not given.
             ini: ini key → text, empty if it was not given.
+            rootdir: what relative paths in the ini file start from.
+            cwd: what relative paths on the command line and in the environment start from.
 
         Raises:
             ConfigurationError: a value that cannot be used, or a bad combination.
@@ -71,36 +74,34 @@ class Settings:
         known = {field.name for field in fields(cls)}
         for option in OPTIONS:
             assert option.name in known, option.name
-            value = option.from_cli(cli(option.name))
-            for source, text in (
-                (option.env, environ.get(option.env, "")),
-                (option.ini, ini(option.ini)),
-            ):
-                if not value and text:
-                    value = option.parse(text, source)
-            if not value:
-                value = option.default
+            value = option.default
+            if given := option.from_cli(cli(option.name)):
+                value = option.located(given, cwd)
+            elif text := environ.get(option.env, ""):
+                value = option.located(option.parse(text, option.env), cwd)
+            elif text := ini(option.ini):
+                value = option.located(option.parse(text, option.ini), rootdir)
             values[option.name] = tuple(value or ()) if option.many else value
         values["modal"] = values["modal"] or values["modal_plan"]
         settings = cls(**values)
-        settings._refuse_bad_combinations()
+        settings._refuse_bad_combinations(cli)
         return settings
 
-    def _refuse_bad_combinations(self) -> None:
-        local_only = {"--ann-volume-dir": self.volume_dir, "--download": self.download}
-        for flag, value in local_only.items():
-            if self.modal and value:
+    def _refuse_bad_combinations(self, cli: Callable[[str], Any]) -> None:
+        """What contradicts itself; a default in the ini file or environment just does not hold."""
+        for flag, name in (("--ann-volume-dir", "volume_dir"), ("--download", "download")):
+            if self.modal and cli(name):
                 raise ConfigurationError(
                     f"{flag} is for local runs and --modal was given too. Leave out one of them; "
                     "with --modal, datasets are downloaded into the cloud volume by themselves."
                 )
-        if self.download and self.download_only:
+        if self.download_only and cli("download"):
             raise ConfigurationError("--download and --download-only: choose one of them")
 
 
 def nearest_names(name: str, names: Iterable[str]) -> str:
-    """``; did you mean 'x' or 'y'?`` or an empty string."""
+    """``; did you mean 'x' or 'y'?``, or a full stop: the end of a sentence."""
     import difflib
 
     close = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+    return f"; did you mean {' or '.join(map(repr, close))}?" if close else "."

@@ -28,6 +28,7 @@ from pytest_annmodal.model import METRICS
 BLOCK_QUERIES = 512
 GROUP_QUERIES = 8192  # bounds the candidates held at once
 CHUNK_BYTES = 16 * 2**20
+PAIRS_BYTES = 2**19  # of float64 rows at once: what stays in a core's own cache
 
 
 def knn(train: Floats, queries: Floats, k: int, metric: str) -> tuple[Ids, Float32s]:
@@ -77,7 +78,7 @@ def pair_distances(
     """
     _require_metric(metric)
     out = np.empty(ids.shape, dtype=np.float64)
-    step = max(1, CHUNK_BYTES // max(1, ids.shape[1] * train.shape[1] * 8))
+    step = max(1, PAIRS_BYTES // max(1, ids.shape[1] * train.shape[1] * 8))
     for start in range(0, len(ids), step):
         part = slice(start, start + step)
         out[part] = _distances(

@@ -49,7 +49,6 @@ def recall(
     within an absolute 1e-3 of the stored k-th distance), for comparison with published
     figures; with distances near 0.001 or less it counts nearly everything.
     """
-    k = ids.shape[1]
     given = ids >= 0
     tolerance = np.maximum(RELATIVE_TIE * np.abs(kth), ABSOLUTE_TIE)
     near = given & (found <= (kth + tolerance)[:, None])
@@ -57,9 +56,9 @@ def recall(
         kept = found.astype(np.float32)
     lenient = given & (kept <= (stored_kth + ANN_BENCHMARKS_EPSILON)[:, None])
     return Recall(
-        by_distance=float(near.sum(axis=1).mean() / k),
-        by_ids=float(_count_same(ids, neighbors) / (len(ids) * k)),
-        ann_benchmarks=float(lenient.sum(axis=1).mean() / k),
+        by_distance=float(np.count_nonzero(near) / near.size),
+        by_ids=float(_count_same(ids, neighbors) / ids.size),
+        ann_benchmarks=float(np.count_nonzero(lenient) / lenient.size),
     )
 
 

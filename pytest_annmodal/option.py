@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pytest_annmodal.errors import ConfigurationError
+
+ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +26,7 @@ class Option:
     choices: Sequence[str] | None = None
     metavar: str | None = None
     group: str = "annmodal"
+    is_path: Callable[[str], bool] | None = None  # whether a value is a path and not a name
 
     @property
     def ini(self) -> str:
@@ -40,10 +45,27 @@ class Option:
     def parse(self, text: str, source: str) -> Any:
         """Turn the text of an ini key or environment variable into a value."""
         if self.kind is None:
-            return text.strip().lower() in {"1", "true", "yes", "on"}
+            return self._switch(text, source)
         if self.many:
-            return [self._one(part, source) for part in text.split()]
+            try:
+                parts = shlex.split(text)  # a name with spaces can be quoted
+            except ValueError as error:
+                raise ConfigurationError(f"{source} {text!r}: {error}") from error
+            return [self._one(part, source) for part in parts]
         return self._one(text.strip(), source)
+
+    def located(self, value: Any, base: Path) -> Any:
+        """Make relative paths start from where they were written."""
+        if isinstance(value, list):
+            return [self.located(part, base) for part in value]
+        is_path = self.is_path is not None and isinstance(value, str) and self.is_path(value)
+        return str(base / Path(value).expanduser()) if is_path else value
+
+    def _switch(self, text: str, source: str) -> bool:
+        word = text.strip().lower()
+        if word not in {*ON, *OFF}:
+            raise ConfigurationError(f"{source} {text!r}: expected {' or '.join((*ON, *OFF))}")
+        return word in ON
 
     def _one(self, text: str, source: str) -> Any:
         assert self.kind is not None
@@ -54,6 +76,15 @@ class Option:
         if self.choices is not None and value not in self.choices:
             raise ConfigurationError(f"{source} {text!r}: expected {', '.join(self.choices)}")
         return value
+
+
+def always(_text: str) -> bool:
+    return True
+
+
+def is_dataset_file(text: str) -> bool:
+    """Whether a dataset is a file and not a name or a URL."""
+    return "://" not in text and text.lower().endswith((".hdf5", ".h5"))
 
 
 def positive_int(text: str) -> int:

@@ -5,7 +5,7 @@ This module is imported by every pytest run on the machine, so it imports nothin
 
 from __future__ import annotations
 
-from pytest_annmodal.option import Option, positive_float, positive_int
+from pytest_annmodal.option import Option, always, is_dataset_file, positive_float, positive_int
 
 CLOCKS = ("auto", "worker", "parent")
 ISOLATION_LEVELS = ("auto", "strict", "process")
@@ -29,6 +29,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         name="dataset",
+        is_path=is_dataset_file,
         flag="--dataset",
         metavar="NAME",
         many=True,
@@ -37,6 +38,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         name="submission",
+        is_path=always,
         flag="--submission",
         metavar="PATH",
         many=True,
@@ -46,6 +48,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         name="implementations",
+        is_path=always,
         flag="--ann-implementations",
         metavar="DIR",
         many=True,
@@ -149,6 +152,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         name="volume_dir",
+        is_path=always,
         flag="--ann-volume-dir",
         metavar="DIR",
         group=DATA,

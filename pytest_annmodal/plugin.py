@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_annmodal import collecting
+from pytest_annmodal.collecting import CASE
 from pytest_annmodal.config import Settings
 from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorError
 from pytest_annmodal.options import OPTIONS
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from pytest_annmodal.session import BenchSession
 
 SESSION = pytest.StashKey["BenchSession"]()
-CASE = pytest.StashKey["Case"]()
 OUTCOME = pytest.StashKey[dict[str, Any]]()
 ROWS = pytest.StashKey[list[dict[str, Any]]]()
 
@@ -71,6 +72,7 @@ def _settings(config: pytest.Config) -> Settings:
         ini=config.getini,
         environ=os.environ,
         rootdir=config.rootpath,
+        cwd=config.invocation_params.dir,
     )
 
 
@@ -90,116 +92,36 @@ def _session(config: pytest.Config) -> BenchSession:
     return config.stash[SESSION]
 
 
-def _marker(node: pytest.Item) -> dict[str, Any]:
-    """The arguments of the ``ann`` markers on a test, the closest one winning."""
-    arguments: dict[str, Any] = {}
-    for mark in reversed(list(node.iter_markers("ann"))):
-        if mark.args:
-            raise pytest.UsageError("@pytest.mark.ann takes keyword arguments only")
-        arguments.update(mark.kwargs)
-    return arguments
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize ``case``, or whichever of ``implementation`` and ``dataset`` is left open."""
-    names = metafunc.fixturenames
-    if "ann_benchmark" not in names:
-        return
-    explicit = {
-        name.strip()
-        for mark in metafunc.definition.iter_markers("parametrize")
-        for name in _argnames(mark)
-    }
-    paired = {"implementation", "dataset"} & set(names)
-    try:
-        session = _session(metafunc.config)
-        if "case" in names and not paired and "case" not in explicit:
-            cases = session.generate(_marker(metafunc.definition))
-            metafunc.parametrize("case", [c.id for c in cases], indirect=True)
-        if "implementation" in paired - explicit:
-            labels = [v for i in session.implementations for v in _labels(i)]
-            metafunc.parametrize("implementation", labels)
-        if "dataset" in paired - explicit:
-            metafunc.parametrize("dataset", [d.name for d in session.datasets])
-    except ConfigurationError as error:
-        raise pytest.UsageError(str(error)) from error
-
-
-def _argnames(mark: pytest.Mark) -> list[str]:
-    names = mark.args[0] if mark.args else mark.kwargs.get("argnames", "")
-    return names.split(",") if isinstance(names, str) else list(names)
-
-
-def _labels(implementation: Any) -> list[str]:
-    from pytest_annmodal.selection import labels
-
-    return labels(implementation)
+    if "ann_benchmark" in metafunc.fixturenames:
+        collecting.parametrize(metafunc, _session(metafunc.config))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Find each item's case, drop pairs that do not fit, put cases of one build together."""
-    wanted = [item for item in items if "ann_benchmark" in getattr(item, "fixturenames", ())]
+    wanted = [item for item in items if collecting.uses_benchmark(item)]
     if not wanted:
         return
-    from pytest_annmodal.replay import ReplayClock
-
-    session, dropped = _session(config), []
-    for item in wanted:
-        try:
-            case = _case_of(item, session)
-        except ConfigurationError as error:
-            raise pytest.UsageError(f"{item.nodeid}: {error}") from error
-        if case is not None:
-            item.stash[CASE] = case
-        elif {"implementation", "dataset"} <= set(_parameters(item)):
-            dropped.append(item)
-        kwargs: dict[str, Any] = {}
-        for mark in reversed(list(item.iter_markers("benchmark"))):
-            kwargs.update(mark.kwargs)
-        kwargs["timer"] = ReplayClock()
-        item.add_marker(pytest.mark.benchmark(**kwargs), append=False)
-    if dropped:
-        config.hook.pytest_deselected(items=dropped)
-        items[:] = [item for item in items if item not in dropped]
-    _group_by_build(items)
-
-
-def _parameters(item: pytest.Item) -> dict[str, Any]:
-    callspec = getattr(item, "callspec", None)
-    return dict(callspec.params) if callspec is not None else {}
-
-
-def _case_of(item: pytest.Item, session: BenchSession) -> Case | None:
-    parameters = _parameters(item)
-    if "case" in parameters:
-        return session.cases[parameters["case"]]
-    if not {"implementation", "dataset"} <= set(parameters):
-        return None
-    return session.named(parameters["implementation"], parameters["dataset"], _marker(item))
-
-
-def _group_by_build(items: list[pytest.Item]) -> None:
-    """Keep the order, but put every case beside the first that its build serves."""
-    first: dict[Any, int] = {}
-    for position, item in enumerate(items):
-        if CASE in item.stash:
-            first.setdefault(item.stash[CASE].build_key, position)
-    positions = {
-        id(item): first[item.stash[CASE].build_key] if CASE in item.stash else position
-        for position, item in enumerate(items)
-    }
-    items.sort(key=lambda item: positions[id(item)])
+    try:
+        collecting.attach(config, items, wanted, _session(config))
+    except ConfigurationError as error:
+        if not hasattr(config, "workerinput"):
+            raise pytest.UsageError(str(error)) from error
+        config.stash[collecting.PROBLEM] = str(error)  # xdist would lose a worker that raises
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Plan jobs for what is still selected; on Modal, start all of them."""
     config = session.config
-    if SESSION not in config.stash or config.option.collectonly:
+    if SESSION not in config.stash or not collecting.will_run(session):
         return
     bench = config.stash[SESSION]
-    cases = [item.stash[CASE] for item in session.items if CASE in item.stash]
-    if not cases or bench.settings.download_only or bench.settings.modal_plan:
+    if bench.settings.download_only or bench.settings.modal_plan:
+        return
+    cases = collecting.runnable(session.items, bench)
+    if not cases or hasattr(config, "workerinput"):
         return
     jobs = bench.plan(cases)
     if bench.executor.concurrent:
@@ -260,11 +182,20 @@ def ann_benchmark(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..
     """
     from pytest_annmodal.benchmarking import Benchmarker
 
-    bench = Benchmarker(request.node, benchmark, _session(request.config), _marker(request.node))
-    bench.refuse_workers(is_worker=getattr(request.config, "workerinput", None) is not None)
-    if CASE in request.node.stash:
-        bench.fetch(request.node.stash[CASE])  # here, so that infrastructure faults are errors
+    node = request.node
+    bench = Benchmarker(node, benchmark, _session(request.config), collecting.marker_of(node))
+    if CASE in node.stash:
+        bench.fetch_early(node.stash[CASE])
     return bench
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Say why it cannot be measured here, before any fixture is made."""
+    if collecting.uses_benchmark(item):
+        reason = collecting.refusal(item)
+        if reason is not None:
+            pytest.fail(reason, pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -307,7 +238,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
-    if config.stash[ROWS] or SESSION in config.stash:
+    rows = config.stash.get(ROWS, [])
+    if rows or SESSION in config.stash:
         from pytest_annmodal.terminal import write_summary
 
-        write_summary(terminalreporter, config.stash[ROWS], config.stash.get(SESSION, None))
+        write_summary(terminalreporter, rows, config.stash.get(SESSION, None))

@@ -142,7 +142,7 @@ class _Table:
     def _failure(self, row: Row, labels: int) -> None:
         outcome = row["outcome"]
         first = next(iter(str(outcome.get("message", "")).splitlines()), "")
-        text = _printable(f"failed ({outcome['kind']}): {first}").removesuffix(": ")
+        text = printable(f"failed ({outcome['kind']}): {first}").removesuffix(": ")
         label = _label(row)
         if MARK_WIDTH + max(len(label), labels) + len(GAP) + len(text) <= self.width:
             self._line(f"{'':{MARK_WIDTH}}{label:{labels}}{GAP}{text}", style="31")
@@ -186,10 +186,10 @@ def _noisy(row: Row) -> bool:
 
 
 def _label(row: Row) -> str:
-    return _printable(str(row["label"]))
+    return printable(str(row["label"]))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """A submission's parameters and messages are somebody's words: no control characters."""
     return "".join(char if char.isprintable() else "?" for char in text)
 
@@ -229,7 +229,7 @@ def _notes(measured: Sequence[Row]) -> list[str]:
     for row in measured:
         for note in row["outcome"].get("notes", ()):
             if not any(words in note for words in TOLD_OTHERWISE):
-                holders.setdefault(_printable(note), []).append(_label(row))
+                holders.setdefault(printable(note), []).append(_label(row))
     plain = [
         note if len(labels) == len(measured) else f"{_some(labels)}: {note}"
         for note, labels in holders.items()

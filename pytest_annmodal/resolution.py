@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_annmodal import acquire, durable
+from pytest_annmodal import durable
 from pytest_annmodal.errors import DatasetError, DatasetFormatError, ReloadError, VolumeError
 from pytest_annmodal.fetch import OnProgress
 from pytest_annmodal.hdf5 import DatasetInfo
@@ -146,6 +146,8 @@ class Resolution:
         """Check a file that lies in the volume without a good stamp; None if there is none left."""
         if not self.path.exists():
             return None
+        from pytest_annmodal import acquire
+
         self.tell("verifying")
         try:
             stamp = self.stamp_for(self.check(self.path))
@@ -173,6 +175,8 @@ class Resolution:
 
     def bring(self) -> Resolved:
         """Download, copy or generate the file, check it, and put it under its final name."""
+        from pytest_annmodal import acquire  # not needed where the file is there
+
         self.tell("missing")
         try:
             for directory in (self.volume.path, self.temp_dir):

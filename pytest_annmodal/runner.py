@@ -95,6 +95,7 @@ def _drive(
             try:
                 yield search, trial.measure(search, on_phase)
             except SubmissionError as error:
+                error.evidence.setdefault("log_tail", trial.worker.log_tail())
                 yield search, _failure(search, error, trial.worker.phase)
                 if not trial.worker.in_step(error):
                     trial.worker.abandon()

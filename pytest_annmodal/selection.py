@@ -12,6 +12,7 @@ from pytest_annmodal import catalog, manifest
 from pytest_annmodal.config import Settings, nearest_names
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.model import Case, Clock, Dataset, Implementation, Job, Limits, Search, Variant
+from pytest_annmodal.option import is_dataset_file
 
 STUDENT = "student"
 STUDENT_FILES = ("benchmarks/student.py", "student.py")
@@ -122,14 +123,20 @@ def select_datasets(settings: Settings, known: Mapping[str, Dataset]) -> list[Da
 
 def find_datasets(text: str, known: Mapping[str, Dataset], rootdir: Path) -> list[Dataset]:
     """The datasets that one name, glob, file or URL stands for."""
-    if text.startswith(("http://", "https://")) or text.endswith((".hdf5", ".h5")):
-        is_url = "://" in text
-        return [catalog.dataset_from_argument(text if is_url else str(_under(rootdir, text)))]
+    if text.startswith(("http://", "https://")):
+        return [catalog.dataset_from_argument(text)]
+    if is_dataset_file(text):
+        path = _under(rootdir, text)
+        if not path.is_file():
+            raise ConfigurationError(f"--dataset {text}: there is no such file")
+        return [catalog.dataset_from_argument(str(path))]
     matched = [known[name] for name in known if fnmatch.fnmatchcase(name, text)]
     if not matched:
+        near = nearest_names(text, known)
+        every = f" Known: {', '.join(sorted(known))}." if near == "." else ""
         raise ConfigurationError(
-            f"--dataset {text}: no such dataset{nearest_names(text, known)} "
-            f"Known: {', '.join(sorted(known))}; a path ending in .hdf5 or a URL works too."
+            f"--dataset {text}: no such dataset{near}{every} "
+            "A path ending in .hdf5 or a URL works too."
         )
     return matched
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import cached_property
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal import selection
-from pytest_annmodal.config import Settings
+from pytest_annmodal.config import Settings, nearest_names
 from pytest_annmodal.errors import AnnModalError, ConfigurationError
 from pytest_annmodal.model import Case, Dataset, Job
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
@@ -32,6 +33,8 @@ THRESHOLDS: Mapping[str, tuple[str, float, str]] = {
     "max_index_mb": ("index_bytes", 1e-6, "at most"),
 }
 MARKER_ARGUMENTS = {"k", "rounds", *THRESHOLDS}
+AGAIN = "To try again what failed, on little data: --lf --ann-subset 1000 --ann-queries 20"
+LOG_LINES = 20  # of an implementation's output, under a failed test
 
 
 class BenchSession:
@@ -127,15 +130,18 @@ class BenchSession:
 
     def marked(self, marker: Mapping[str, Any]) -> tuple[int, int]:
         """K and rounds: a marker's own, unless the settings' defaults hold."""
-        unknown = set(marker) - MARKER_ARGUMENTS
-        if unknown:
-            raise ConfigurationError(
-                f"@pytest.mark.ann has no argument {min(unknown)!r}; "
-                f"it has {', '.join(sorted(MARKER_ARGUMENTS))}"
-            )
-        return int(marker.get("k", self.settings.k)), int(
-            marker.get("rounds", self.settings.rounds)
-        )
+        for name, value in marker.items():
+            if name not in MARKER_ARGUMENTS:
+                raise ConfigurationError(
+                    f"@pytest.mark.ann has no argument {name!r}"
+                    f"{nearest_names(name, MARKER_ARGUMENTS)} "
+                    f"Known: {', '.join(sorted(MARKER_ARGUMENTS))}."
+                )
+            whole = name in {"k", "rounds"}
+            if not _is_at_least(value, 1 if whole else 0, whole=whole):
+                kind = "a whole number of at least 1" if whole else "a number"
+                raise ConfigurationError(f"@pytest.mark.ann({name}={value!r}): expected {kind}")
+        return marker.get("k", self.settings.k), marker.get("rounds", self.settings.rounds)
 
     def plan(self, cases: Iterable[Case]) -> list[Job]:
         """Make jobs of the cases that will be asked for; submit all of them where that helps."""
@@ -189,7 +195,7 @@ class BenchSession:
         if case.implementation.error is None:
             missing = manifest.missing_requirements(case.implementation)
             if missing:
-                return f"{case.implementation.name} needs: pip install {' '.join(missing)}"
+                return f"{case.implementation.name} needs: pip install {shlex.join(missing)}"
         return None
 
     def container_log(self, case: Case) -> str:
@@ -203,13 +209,34 @@ class BenchSession:
             self.executor.shutdown(cancel=True)
 
 
+def _is_at_least(value: object, least: int, *, whole: bool) -> bool:
+    kinds = (int,) if whole else (int, float)
+    return isinstance(value, kinds) and not isinstance(value, bool) and value >= least
+
+
 def missing_dataset_hint(dataset: Dataset) -> str:
     """Why a dataset's tests are skipped, and the command that fetches it."""
-    size = f" ({dataset.size_bytes / 1e6:,.0f} MB)" if dataset.size_bytes else ""
+    size = f" ({_megabytes(dataset)})" if dataset.size_bytes else ""
     return (
         f"{dataset.name}{size} is not in the volume; fetch it with: "
         f"pytest -k {dataset.name} --download-only (or add --download)"
     )
+
+
+def missing_datasets(datasets: Iterable[Dataset]) -> list[str]:
+    """All datasets whose tests were skipped, and how to get them."""
+    rows = [(dataset.name, _megabytes(dataset)) for dataset in datasets]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "Not in the volume, so their tests were skipped. To get one, and to run with it:",
+        "  pytest -k NAME --download-only",
+        "  pytest -k NAME             (or at once: pytest -k NAME --download)",
+        *(f"    {name:{widths[0]}}  {size:>{widths[1]}}" for name, size in rows),
+    ]
+
+
+def _megabytes(dataset: Dataset) -> str:
+    return f"{dataset.size_bytes / 1e6:,.0f} MB" if dataset.size_bytes else "size unknown"
 
 
 def missed_thresholds(measurement: Measurement, marker: Mapping[str, Any]) -> list[str]:
@@ -219,11 +246,11 @@ def missed_thresholds(measurement: Measurement, marker: Mapping[str, Any]) -> li
         if name not in marker:
             continue
         wanted, value = float(marker[name]), getattr(measurement, field) * factor
-        if value < wanted if relation == "at least" else value > wanted:
+        if not (value >= wanted if relation == "at least" else value <= wanted):  # NaN misses
             shown = name.split("_", 1)[1]
             lines.append(
                 f"{shown} {value:.4g} should be {relation} {wanted:.4g} "
-                f"(missed by {abs(value - wanted):.3g}; {name})"
+                f"(missed by {abs(value - wanted):.3g}; {name} of @pytest.mark.ann)"
             )
     return lines
 
@@ -236,18 +263,27 @@ def override(
     return changed if k is None else dataclasses.replace(changed, k=k)
 
 
-def failure_text(failure: Failure) -> str:
-    """A failed case as a person reads it: what happened, then what was seen."""
-    parts = [f"{failure.case_id}: {failure.message}"]
+def infrastructure_text(failure: Failure) -> str:
+    """A case that nobody is to blame for: no submission did anything wrong."""
+    log = str(failure.evidence.get("log_tail", "")).rstrip()
+    return "\n".join([failure.message, *(["", log] if log else [])])
+
+
+def failure_text(failure: Failure, case: Case) -> str:
+    """A failed case as its author reads it: what happened, where, what was seen, what next."""
+    parts = [failure.message]
+    path = case.implementation.path
+    if path not in failure.message:
+        parts.append(f"  in {path}, class {case.implementation.class_name}")
     seen = failure.evidence
     trace = str(seen.get("traceback", "")).rstrip()
     if trace:
         parts += ["", trace]
-    log = str(seen.get("log_tail", "")).rstrip()
+    log = str(seen.get("log_tail", "")).rstrip().splitlines()
     if log:
-        parts += [
-            "",
-            "last output of the implementation:",
-            *("  " + s for s in log.splitlines()[-20:]),
-        ]
+        left_out = f" ({len(log) - LOG_LINES} lines before)" if len(log) > LOG_LINES else ""
+        parts += ["", f"Last output of the implementation{left_out}:"]
+        parts += ["  " + line for line in log[-LOG_LINES:]]
+    if case.implementation.error is None:
+        parts += ["", AGAIN]
     return "\n".join(parts)

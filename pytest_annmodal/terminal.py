@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,8 @@ from pytest_annmodal.errors import AnnModalError, DatasetError, VolumeError
 from pytest_annmodal.executors.plan import plan_of, refuse_too_large
 from pytest_annmodal.model import Case, Dataset, Job
 from pytest_annmodal.protocols import Executor
-from pytest_annmodal.report import summary
-from pytest_annmodal.session import BenchSession, missing_dataset_hint
+from pytest_annmodal.report import printable, summary
+from pytest_annmodal.session import BenchSession, missing_datasets
 
 if TYPE_CHECKING:
     import pytest
@@ -20,40 +21,43 @@ if TYPE_CHECKING:
     from pytest_annmodal.volume import OnProgress
 
 
+# Without wrapping, and with the cursor back where it was: what pytest prints next (a dot, a
+# line) takes the text's place as if it had never been there.
+SAVE, RESTORE, NO_WRAP, WRAP, ERASE = "\x1b7", "\x1b8", "\x1b[?7l", "\x1b[?7h", "\x1b[K"
+
+
 class Progress:
-    """One line on a terminal that says which job runs and what it is doing; else silent.
+    """What is being done, after pytest's dots on a terminal; else silent.
 
     It is written between phases only, never while queries are timed.
     """
 
     def __init__(self, config: pytest.Config) -> None:
-        reporter = config.pluginmanager.get_plugin("terminalreporter")
-        self._reporter: Any = reporter if reporter is not None and reporter.isatty else None
-        self._shown = False
+        reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+        self._shows = reporter is not None and reporter.isatty and reporter.hasmarkup
+        self._config = config
 
     def __call__(self, job: Job, text: str) -> None:
-        if self._reporter is None:
-            return
-        if not self._shown:
-            self._reporter.ensure_newline()
-        self._shown = True
-        self._reporter.rewrite(f"  {job.label}: {text}", erase=True)
+        self._write(f"{SAVE}{NO_WRAP}  {printable(job.label)}: {text}{ERASE}{WRAP}{RESTORE}")
 
     def clear(self) -> None:
-        if self._reporter is not None and self._shown:
-            self._reporter.rewrite("", erase=True)
-            self._reporter.rewrite("")
-            self._shown = False
+        self._write(ERASE)
+
+    def _write(self, text: str) -> None:
+        if self._shows:
+            with _uncaptured(self._config):
+                sys.stdout.write(text)
+                sys.stdout.flush()
 
 
 def make_local(session: BenchSession, config: pytest.Config) -> LocalExecutor:
     """The executor for this machine, talking through pytest's terminal."""
-    from pytest_annmodal.executors.local import LocalExecutor
+    from pytest_annmodal.executors.local import DONE, LocalExecutor
 
     progress = Progress(config)
 
     def on_phase(job: Job, text: str) -> None:
-        progress(job, text) if text != "done" else progress.clear()
+        progress(job, text) if text != DONE else progress.clear()
 
     return LocalExecutor(
         session.volume,
@@ -72,10 +76,14 @@ def make_modal(session: BenchSession, config: pytest.Config) -> Executor:
 
 
 def _speaker(config: pytest.Config, *, quiet: bool) -> Callable[[str], None]:
-    """Prints a log line on the terminal; into the test's captured output where ``quiet``."""
+    """Prints a log line on the terminal; where ``quiet`` only what is amiss, into the test's own.
+
+    What is captured is shown under a test that fails, whose author need not read that all is
+    well with the dataset.
+    """
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     if quiet or reporter is None:
-        return print  # into the captured output of the test that caused it
+        return lambda line: print(line) if line.startswith(("⚠️", "Note")) else None
 
     def say(line: str) -> None:
         with _uncaptured(config):
@@ -160,9 +168,10 @@ def write_summary(
     """The table of what was measured, and how to get what was skipped."""
     if rows:
         reporter.section("ANN benchmarks", sep="-", yellow=True)
-        reporter.write_line(summary(rows, width=reporter._tw.fullwidth, color=reporter.hasmarkup))
+        width = reporter._tw.fullwidth if reporter.isatty else None
+        reporter.write_line(summary(rows, width=width, color=reporter.hasmarkup))
     if bench is None or bench.settings.download_only or not bench.skipped_datasets:
         return
-    reporter.write_line("")
-    for dataset in bench.skipped_datasets.values():
-        reporter.write_line(f"skipped: {missing_dataset_hint(dataset)}")
+    reporter.section("datasets to download", sep="-", yellow=True)
+    for line in missing_datasets(bench.skipped_datasets.values()):
+        reporter.write_line(line)

@@ -128,7 +128,8 @@ class Session:
                 max_array_bytes=MAX_ARRAY_BYTES, max_json_bytes=MAX_JSON_BYTES
             )
             if message.kind == "finish":
-                self.adapter.done()
+                if self.adapter is not None:
+                    self.adapter.done()
                 self.channel.send("finished")
                 return
             try:
@@ -198,7 +199,9 @@ class Session:
             self.keep = answers.copied
         before = resource.getrusage(resource.RUSAGE_SELF)
         began = time.monotonic()
-        times, ids, counts = [], [], []
+        times: list[NDArray[np.int64]] = []
+        ids: list[NDArray[np.int64]] = []
+        counts: list[NDArray[np.int64]] = []
         while len(times) < fields["rounds"]:
             round_ns, raw = self._ask(queries.copy(), k)  # the user's code may write into them
             if self.keep is None and answers.reused(raw):

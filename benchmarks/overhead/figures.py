@@ -21,10 +21,9 @@ class Scale:
 
     n_train: int = 20_000
     n_queries: int = 500
-    rounds: int = 3
     implementations: tuple[str, ...] = ("bruteforce", "hnswlib", "annoy")
-    processes: int = 3  # builds of each index on either side
-    alternations: int = 7  # tight loop and product in turn, within one pair of processes
+    processes: int = 2  # builds of each index on either side
+    alternations: int = 20  # tight loop and product in turn, within one pair of processes
     slope_queries: int = 40_000
     slope_pairs: int = 5
     replayed: int = 30_000
@@ -33,7 +32,8 @@ class Scale:
     fresh_processes: int = 9
     load_bytes: int = 500_000_000
     load_pairs: int = 5
-    plugin_pairs: int = 15
+    plugin_groups: int = 5
+    plugin_pairs: int = 6  # of which the fastest on either side count, per group
     exact_train: int = 100_000
     exact_queries: int = 200
     exact_pairs: int = 5
@@ -41,13 +41,14 @@ class Scale:
 
 QUICK = Scale(
     processes=1,
-    alternations=5,
+    alternations=15,
     slope_queries=20_000,
     slope_pairs=3,
     replayed=10_000,
     fresh_processes=3,
     load_pairs=2,
-    plugin_pairs=5,
+    plugin_groups=2,
+    plugin_pairs=4,
     exact_pairs=2,
 )
 

@@ -15,13 +15,15 @@ from pytest_annmodal.sandbox import THREAD_VARIABLES
 
 CHECKOUT = Path(__file__).parents[2]
 TIMEOUT_S = 600.0
+# Without bytecode every import would compile: nobody's pytest starts so.
+LEFT_OUT = ("ANNMODAL_", "PYTEST_", "PYTHONDONTWRITEBYTECODE")
 
 
 def environment() -> dict[str, str]:
-    """The worker's thread variables, and this checkout's package first."""
+    """This process's, with the worker's thread variables and this checkout on the path."""
     path = os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH"))))
     return {
-        **{key: text for key, text in os.environ.items() if not key.startswith("ANNMODAL_")},
+        **{key: text for key, text in os.environ.items() if not key.startswith(LEFT_OUT)},
         **dict.fromkeys(THREAD_VARIABLES, "1"),
         "PYTHONHASHSEED": "0",
         "PYTHONPATH": path,

@@ -19,7 +19,7 @@ from pytest_annmodal.model import (
     Limits,
     Search,
 )
-from pytest_annmodal.outcome import Measurement
+from pytest_annmodal.outcome import Failure, Measurement
 from pytest_annmodal.runner import run_job
 
 from .figures import Row, Scale
@@ -48,7 +48,7 @@ class NoSearch:
 
     def query(self, v, k):
         self.turn = (self.turn + 1) & 4095
-        return self.answers[self.turn]
+        return self.answers[self.turn].copy()  # an array of its own, as libraries give
 """
 
 
@@ -59,10 +59,9 @@ class Floors:
     clock_ns: list[float]
     mailbox_us: list[float]
 
-    def note(self, measured: Measurement) -> Measurement:
+    def note(self, measured: Measurement) -> None:
         self.clock_ns.append(float(measured.clock_floor_ns))
         self.mailbox_us.append(measured.mailbox_floor_ns / 1e3)
-        return measured
 
 
 def rows(scale: Scale, directory: Path) -> Iterator[Row]:
@@ -111,7 +110,7 @@ def _alternate(
         path,
         build=variant.build,
         searches=tuple(
-            Search(case_id=str(number), arguments=variant.search, k=K, rounds=scale.rounds)
+            Search(case_id=str(number), arguments=variant.search, k=K, rounds=1)
             for number in range(scale.alternations + 1)
         ),
         limits=Limits(clock=clock),
@@ -124,7 +123,6 @@ def _alternate(
         build=dict(variant.build.kwargs),
         search=dict(variant.search.kwargs),
         k=K,
-        rounds=scale.rounds,
     ) as tight:
         tight_ns: list[float] = []
 
@@ -132,7 +130,8 @@ def _alternate(
             if text.startswith("queries, setting"):
                 tight_ns.append(tight.p50_ns())
 
-        measured = [floors.note(item) for item in _run(job, path, on_phase=on_phase)]
+        measured = _run(job, path, on_phase=on_phase)
+        floors.note(measured[0])
         tight_ns.append(tight.p50_ns())
     # Each product pass lies between two tight ones: drift of the machine's speed cancels.
     around = (np.array(tight_ns[:-1]) + np.array(tight_ns[1:])) / 2
@@ -209,7 +208,7 @@ def _job(
 def _run(job: Job, path: Path, **options: object) -> list[Measurement]:
     measured = []
     for outcome in run_job(job, path, **options):  # type: ignore[arg-type]
-        if not isinstance(outcome, Measurement):
-            raise RuntimeError(f"{job.label}: {outcome.message} {dict(outcome.evidence)}")
+        if isinstance(outcome, Failure):
+            raise RuntimeError(f"{job.label}: {outcome.message} {dict(outcome.evidence)}")  # noqa: TRY004
         measured.append(outcome)
     return measured

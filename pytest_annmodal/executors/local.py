@@ -12,6 +12,7 @@ from pytest_annmodal.model import Dataset, Job
 from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.volume import LocalVolume, OnProgress, resolve
 
+DONE = "done"  # the phase after a job's last
 Bar = Callable[[Dataset], AbstractContextManager[OnProgress | None]]
 
 
@@ -78,14 +79,16 @@ class LocalExecutor:
                 ]
             )
             return future
-        future.set_result(
-            run_job(
+        try:
+            outcomes = run_job(
                 job,
                 path,
                 cache=self.volume.path / ".truth",
                 on_phase=lambda text: self._on_phase(job, text),
             )
-        )
+        finally:
+            self._on_phase(job, DONE)
+        future.set_result(outcomes)
         return future
 
     def pump(self, future: Future[Sequence[Outcome]]) -> None:

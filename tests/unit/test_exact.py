@@ -112,7 +112,7 @@ def test_pair_distances_in_chunks_are_those_in_one_piece(monkeypatch):
     train, queries = rng.random((90, 7), dtype=np.float32), rng.random((40, 7), dtype=np.float32)
     ids = rng.integers(0, 90, (40, 3))
     whole = exact.pair_distances(train, queries, ids, "angular")
-    monkeypatch.setattr(exact, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(exact, "PAIRS_BYTES", 1)
     np.testing.assert_array_equal(exact.pair_distances(train, queries, ids, "angular"), whole)
 
 

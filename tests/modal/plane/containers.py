@@ -36,6 +36,7 @@ class Container:
         self.waiter: asyncio.Future[list[api_pb2.FunctionGetInputsItem]] | None = None
         self.retiring = False
         self.preempting = False
+        self.struck = False
         self.failure: api_pb2.GenericResult | None = None
         self.cancelled_inputs: list[str] = []
         """To be told at the next heartbeat."""
@@ -238,7 +239,7 @@ class Container:
 
     def _ended(self) -> None:
         assert self._listener is not None
-        self._listener.cut()
+        self.plane.scheduler.spawn(self._listener.cut())
         self.ended = time.monotonic()
         self.gone.set()
         self.plane.scheduler.container_ended(self)

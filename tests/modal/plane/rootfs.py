@@ -109,7 +109,7 @@ sys.meta_path.insert(0, Hidden())
 
 
 def hide_projects(root: Path, hidden: Iterable[str]) -> None:
-    """Where there are no namespaces: take projects out of the reach of import, save shipped ones."""
+    """Where there are no namespaces: take projects out of reach of import, save shipped ones."""
     names = tuple(name.replace("-", "_") for name in hidden)
     (root / "pkg").mkdir(exist_ok=True)
     source = _HIDE.format(names=names, root=str(root / "root"))

@@ -70,7 +70,7 @@ class _Endpoint:
             elif fault.action == "hang":
                 await asyncio.Event().wait()
             elif fault.action == "die":
-                self.plane.die()
+                self.plane.scheduler.spawn(self.plane.die())
                 await asyncio.Event().wait()
             else:
                 raise GRPCError(fault.status, fault.message)
@@ -93,17 +93,25 @@ class Listener(grpclib.server.Server):
         self._protocols.append(protocol)
         return protocol
 
-    def cut(self) -> None:
+    async def cut(self) -> None:
         """Stop listening and drop every connection without a goodbye."""
+        assert self._server is not None
+        if not self._server.is_serving():
+            return
+        loop = asyncio.get_running_loop()
+        for listening in self._server.sockets:
+            loop.remove_reader(listening.fileno())
+        # asyncio cannot finish accepting a connection of a server that is closed meanwhile.
+        await _turns(3)
         self.close()
         for protocol in self._protocols:
             # Both are gone once a connection has ended.
             transport = getattr(getattr(protocol, "connection", None), "_transport", None)
             if transport is not None:
                 transport.abort()
+        await _turns(3)
 
-    async def finish(self) -> None:
-        """Cut, and give transports, late ones too, the turns of the loop they need to close."""
-        for _ in range(10):
-            self.cut()
-            await asyncio.sleep(0)
+
+async def _turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)

@@ -1,6 +1,7 @@
 """Who runs what: inputs wait, containers start, results come back, containers are lost."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from .server import Plane
 
 MAX_FAILED_STARTS = 3
+
+FATAL = {signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS}
+"""After one of these an output that was already under way does not count."""
 
 CANCEL_GRACE_S = 5.0
 """How long a cancelled input may go on before its container is killed."""
@@ -162,13 +166,13 @@ class Scheduler:
 
     # The end of containers.
 
-    def moment(self, container: Container, when: When, line: str | None = None) -> bool:
-        """Let a scripted fault strike a container; tell whether one did."""
+    def moment(self, container: Container, when: When, line: str | None = None) -> None:
+        """Let a scripted fault strike a container."""
         fault = self.plane.faults.container_due(container.function.name, when, line)
         if fault is not None:
             container.preempting = fault.preempt
+            container.struck = fault.signal in FATAL
             container.signal(fault.signal)
-        return fault is not None
 
     def container_ended(self, container: Container) -> None:
         function = container.function
@@ -252,6 +256,11 @@ class Scheduler:
         task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._settled)
+
+    async def settle(self) -> None:
+        """Wait for what has been spawned to end."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def _settled(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

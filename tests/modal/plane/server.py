@@ -122,17 +122,20 @@ class Plane:
         await self._stop.wait()
         watch.cancel()
         await self._end_containers()
-        await self._listener.finish()
+        await self._listener.cut()
         await self.blobs.close()
 
     async def _end_containers(self) -> None:
         for app in self.registry.apps.values():
             app.stopping = True
+        # A start under way is let through: a process is easier to end than to prevent.
+        await self.scheduler.settle()
         for container in self.live_containers():
             container.kill()
         for container in self.containers:
             if container.started_process:
                 await container.gone.wait()
+        await self.scheduler.settle()
 
     async def _watch_heartbeats(self) -> None:
         while True:
@@ -199,7 +202,7 @@ class Plane:
                     work.commit()
 
     def kill(self, container: Container, number: int = signal.SIGKILL) -> None:
-        self._threadsafe(lambda: container.signal(number))
+        self.call(_send(container, number))
 
     def wait_for(self, condition: Callable[[], T], timeout: float = 20.0, what: str = "") -> T:
         """Poll until a condition of the plane's state holds."""
@@ -220,22 +223,21 @@ class Plane:
     # Faults of the server as a whole.
 
     def _refuse(self) -> None:
-        self._threadsafe(lambda: self._listener.cut() if self._listener else None)
+        assert self._listener is not None
+        self.call(self._listener.cut())
 
-    def die(self) -> None:
+    async def die(self) -> None:
         """As if the service had gone down: no connection is left, no container survives."""
-        if self._listener is not None:
-            self._listener.cut()
+        assert self._listener is not None
         for app in self.registry.apps.values():
             app.stopping = True
+        await self._listener.cut()
         for container in self.live_containers():
             container.kill()
 
-    def _threadsafe(self, action: Callable[[], None]) -> None:
-        async def run() -> None:
-            action()
 
-        self.call(run())
+async def _send(container: Container, number: int) -> None:
+    container.signal(number)
 
 
 def _handlers(*services: object) -> dict[str, Any]:

@@ -72,7 +72,8 @@ class ContainerServices:
         container = caller.require_container()
         # What was written before the output belongs to the input that is about to end.
         container.drain()
-        if self.plane.scheduler.moment(container, "output"):
+        self.plane.scheduler.moment(container, "output")
+        if container.struck:
             await container.gone.wait()
             return Empty()
         for item in request.outputs:

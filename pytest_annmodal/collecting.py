@@ -1,0 +1,182 @@
+"""From collected tests to their cases: parametrize, find each item's case, order by build.
+
+What is wrong with options or markers is found while a file is collected, where pytest would
+show it as that file's error, traceback and all; it is kept, and told once, by :func:`attach`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_annmodal.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pytest_annmodal.model import Case
+    from pytest_annmodal.session import BenchSession
+
+CASE = pytest.StashKey["Case"]()
+PROBLEM = pytest.StashKey[str]()
+PAIR = {"implementation", "dataset"}
+
+
+def uses_benchmark(item: pytest.Item) -> bool:
+    return "ann_benchmark" in getattr(item, "fixturenames", ())
+
+
+def marker_of(node: pytest.Item) -> dict[str, Any]:
+    """The arguments of the ``ann`` markers on a test, the closest one winning."""
+    arguments: dict[str, Any] = {}
+    for mark in reversed(list(node.iter_markers("ann"))):
+        if mark.args:
+            raise ConfigurationError("@pytest.mark.ann takes keyword arguments only, like k=10")
+        arguments.update(mark.kwargs)
+    return arguments
+
+
+def parametrize(metafunc: pytest.Metafunc, session: BenchSession) -> None:
+    """Parametrize ``case``, or whichever of ``implementation`` and ``dataset`` is left open."""
+    names = set(metafunc.fixturenames)
+    explicit = {
+        name.strip()
+        for mark in metafunc.definition.iter_markers("parametrize")
+        for name in _argnames(mark)
+    }
+    wanted = names & PAIR or names & {"case"}
+    for name in sorted(wanted - explicit):
+        values: list[str | None]
+        try:
+            values = list(_values(name, metafunc, session))
+        except ConfigurationError as error:
+            metafunc.config.stash.setdefault(PROBLEM, str(error))
+            values = [None]
+        metafunc.parametrize(name, values, indirect=[name] if name == "case" else False)
+
+
+def _argnames(mark: pytest.Mark) -> list[str]:
+    names = mark.args[0] if mark.args else mark.kwargs.get("argnames", "")
+    return names.split(",") if isinstance(names, str) else list(names)
+
+
+def _values(name: str, metafunc: pytest.Metafunc, session: BenchSession) -> list[str]:
+    if name == "case":
+        return [case.id for case in session.generate(marker_of(metafunc.definition))]
+    if name == "dataset":
+        return [dataset.name for dataset in session.datasets]
+    from pytest_annmodal.selection import labels
+
+    return [label for item in session.implementations for label in labels(item)]
+
+
+def attach(
+    config: pytest.Config,
+    items: list[pytest.Item],
+    wanted: list[pytest.Item],
+    session: BenchSession,
+) -> None:
+    """Find each item's case, drop pairs that do not fit, put cases of one build together.
+
+    Raises:
+        ConfigurationError: an option, a marker or a name that cannot be used.
+    """
+    if PROBLEM in config.stash:
+        raise ConfigurationError(config.stash[PROBLEM])
+    dropped = []
+    for item in wanted:
+        try:
+            session.marked(marker_of(item))
+            case = _case_of(item, session)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{item.nodeid}: {error}") from error
+        if case is not None:
+            item.stash[CASE] = case
+        elif set(_parameters(item)) >= PAIR:
+            dropped.append(item)
+        if _has_pytest_benchmark(config):
+            _give_clock(item)
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in dropped]
+    _group_by_build(items)
+
+
+def _has_pytest_benchmark(config: pytest.Config) -> bool:
+    return hasattr(config.option, "benchmark_skip")  # under whatever name it was loaded
+
+
+def _give_clock(item: pytest.Item) -> None:
+    """Add the replay clock to what the test's own ``benchmark`` markers say."""
+    from pytest_annmodal.replay import ReplayClock
+
+    kwargs: dict[str, Any] = {}
+    for mark in reversed(list(item.iter_markers("benchmark"))):
+        kwargs.update(mark.kwargs)
+    kwargs["timer"] = ReplayClock()
+    item.add_marker(pytest.mark.benchmark(**kwargs), append=False)
+
+
+def _parameters(item: pytest.Item) -> dict[str, Any]:
+    callspec = getattr(item, "callspec", None)
+    return dict(callspec.params) if callspec is not None else {}
+
+
+def _case_of(item: pytest.Item, session: BenchSession) -> Case | None:
+    parameters = _parameters(item)
+    if set(parameters) >= PAIR:
+        return session.named(parameters["implementation"], parameters["dataset"], marker_of(item))
+    case = parameters.get("case")  # a test may have a parameter of that name and its own values
+    return session.cases.get(case) if isinstance(case, str) else None
+
+
+def _group_by_build(items: list[pytest.Item]) -> None:
+    """Keep the order, but put every case beside the first that its build serves."""
+    first: dict[Any, int] = {}
+    for position, item in enumerate(items):
+        if CASE in item.stash:
+            first.setdefault(item.stash[CASE].build_key, position)
+    positions = {
+        id(item): first[item.stash[CASE].build_key] if CASE in item.stash else position
+        for position, item in enumerate(items)
+    }
+    items.sort(key=lambda item: positions[id(item)])
+
+
+def will_run(session: pytest.Session) -> bool:
+    """Whether the selected tests are about to be run, and not only listed or planned."""
+    option = session.config.option
+    listing = ("collectonly", "setupplan", "showfixtures", "show_fixtures_per_test")
+    if any(getattr(option, name, False) for name in listing):
+        return False
+    return not session.testsfailed or bool(option.continue_on_collection_errors)
+
+
+def runnable(items: list[pytest.Item], session: BenchSession) -> list[Case]:
+    """The cases of the items to run; the others are marked to be skipped, with the reason."""
+    cases = []
+    for item in items:
+        if CASE not in item.stash:
+            continue
+        reason = session.why_skip(item.stash[CASE])
+        if getattr(item.config.option, "benchmark_skip", False):
+            reason = "Skipping benchmark (--benchmark-skip active)."
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+        else:
+            cases.append(item.stash[CASE])
+    return cases
+
+
+def refusal(item: pytest.Item) -> str | None:
+    """Why an ANN benchmark cannot be run in this session at all."""
+    if hasattr(item.config, "workerinput"):
+        return (
+            "ANN benchmarks measure time, so they do not run side by side: run them without -n, "
+            "or with -n 0. (With --modal, all of them run at once anyway.)"
+        )
+    if not _has_pytest_benchmark(item.config):
+        return (
+            "ANN benchmarks need the plugin pytest-benchmark, which is switched off: run them "
+            "without -p no:benchmark."
+        )
+    return item.config.stash.get(PROBLEM, None)

@@ -1,0 +1,100 @@
+r"""What a submission says is data: made harmless for each place where it is shown.
+
+Names, exception texts, log lines and file names come from strangers. Every character that
+does not print is shown as its escape (``\x1b``, ``\u202e``), so that nothing moves a cursor,
+reorders a line or breaks XML; then each format's own characters are escaped.
+"""
+
+from __future__ import annotations
+
+import html as html_module
+import re
+from collections.abc import Iterable
+
+MAX_LINE = 500
+MAX_BLOCK_LINES = 200
+MAX_FILE_NAME = 80
+CUT = "…"
+# A spreadsheet runs a cell that begins so; the wide forms are folded to these by some.
+FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#!|~&:@$^])")
+_UNSAFE_IN_FILES = re.compile(r"[^A-Za-z0-9._-]+")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def visible(text: str, *, keep: str = "") -> str:
+    """Show what does not print as its escape, but for the characters in ``keep``."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in keep else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def line(text: object, limit: int = MAX_LINE) -> str:
+    """One line of at most ``limit`` characters, its newlines turned into spaces."""
+    words = visible(" ".join(str(text)[: 8 * limit].split()))
+    return words if len(words) <= limit else words[: limit - 1] + CUT
+
+
+def block(text: object, *, max_lines: int = MAX_BLOCK_LINES, last: bool = False) -> str:
+    """Several lines, each bounded; only ``max_lines`` of them, the last ones where ``last``."""
+    lines = str(text).replace("\r\n", "\n").split("\n")
+    if len(lines) > max_lines:
+        lines = [CUT, *lines[-max_lines:]] if last else [*lines[:max_lines], CUT]
+    return "\n".join(_bounded(visible(item.expandtabs(4))) for item in lines)
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= MAX_LINE else text[: MAX_LINE - 1] + CUT
+
+
+def terminal(text: object, *, max_lines: int = MAX_BLOCK_LINES, last: bool = False) -> str:
+    """For a terminal or a CI log: no control characters, no commands to the CI runner.
+
+    GitHub Actions runs what a log line begins with after ``::``, or holds after ``##[``.
+    """
+    safe = block(text, max_lines=max_lines, last=last)
+    safe = re.sub(r"(?m)^(\s*):(?=:)", r"\1: ", safe)
+    return safe.replace("##[", "## [")
+
+
+def html(text: object) -> str:
+    """For HTML text and quoted attributes; newlines stay."""
+    return html_module.escape(visible(str(text), keep="\n"), quote=True)
+
+
+def markdown(text: object, limit: int = MAX_LINE) -> str:
+    """For a paragraph or a table cell: one line in which nothing is markup or a link."""
+    safe = _MARKDOWN.sub(r"\\\1", line(text, limit))
+    safe = re.sub(r"(?i)\bwww\.", lambda match: match[0][:-1] + "\\.", safe)
+    return re.sub(r"^(\s*\d*)([-+.=])", r"\1\\\2", safe)  # a list, a rule, a heading underlined
+
+
+def csv_cell(text: object) -> str:
+    """For a CSV cell that a spreadsheet will open: one line, never a formula."""
+    safe = line(text)
+    return f"'{safe}" if safe.startswith(FORMULA_STARTS) else safe
+
+
+def file_name(text: str) -> str:
+    """A file name without a suffix: ``A-Z a-z 0-9 . _ -``, never hidden, never a device."""
+    safe = _UNSAFE_IN_FILES.sub("-", text)[:MAX_FILE_NAME].strip("-.")
+    return f"_{safe}" if not safe or _RESERVED.fullmatch(safe) else safe
+
+
+def file_names(texts: Iterable[str]) -> dict[str, str]:
+    """A file name for each text, distinct also where upper and lower case are one."""
+    taken: set[str] = set()
+    names: dict[str, str] = {}
+    for text in dict.fromkeys(texts):
+        name = base = file_name(text)
+        number = 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{base}-{number}"
+        taken.add(name.casefold())
+        names[text] = name
+    return names

@@ -1,0 +1,88 @@
+"""What a grade is: plain, frozen data that every output is made from."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import Literal
+
+from pytest_annmodal.model import Case
+from pytest_annmodal.outcome import Failure, Measurement, Outcome
+
+# Of a part: all points, some, none; none because something went wrong; not known yet.
+Status = Literal["full", "partial", "missed", "failed", "incomplete"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """One case of a submission and what came of it.
+
+    Attributes:
+        outcome: None where there is none.
+        problem: why there is no outcome that says anything about the submission; it is no
+            fault of it, and the case is to be run (again).
+        counted: whether this setting is the one that the points come from.
+    """
+
+    case: Case
+    outcome: Outcome | None
+    problem: str | None = None
+    counted: bool = False
+
+    @property
+    def measurement(self) -> Measurement | None:
+        return self.outcome if isinstance(self.outcome, Measurement) else None
+
+    @property
+    def failure(self) -> Failure | None:
+        return self.outcome if isinstance(self.outcome, Failure) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartGrade:
+    """The points of one part on one dataset, and why."""
+
+    name: str
+    dataset: str
+    points: float
+    possible: float | None
+    status: Status
+    why: tuple[str, ...]
+    visibility: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grade:
+    """One submission's grade.
+
+    Attributes:
+        status: ``graded``, or ``incomplete`` where something must be run (again) that is no
+            fault of the submission.
+        max_score: None for a formula without an upper end.
+        recall, qps: of the counted settings: mean and geometric mean over the datasets.
+        reason: the most important thing that went wrong, one line, or empty.
+    """
+
+    name: str
+    path: str
+    digest: str
+    status: Literal["graded", "incomplete"]
+    score: float
+    max_score: float | None
+    parts: tuple[PartGrade, ...]
+    tried: tuple[Tried, ...]
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def counted(self) -> list[Measurement]:
+        return [t.measurement for t in self.tried if t.counted and t.measurement is not None]
+
+    def figure(self, field: str) -> float | None:
+        """One figure over the datasets: of rates the geometric mean, else the mean."""
+        values = [float(getattr(m, field)) for m in self.counted if getattr(m, field) is not None]
+        if not values:
+            return None
+        if field.endswith("qps"):
+            return statistics.geometric_mean(values) if min(values) > 0 else 0.0
+        return statistics.fmean(values)

@@ -1,0 +1,81 @@
+"""Whether a submission asks for more than the rules allow, in words for its author."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pytest_annmodal.model import Implementation
+from pytest_annmodal.requirements import DISTRIBUTIONS, missing_requirements
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+ALWAYS = ("numpy",)  # the harness itself hands over numpy arrays
+
+
+def refusal(implementation: Implementation, allow: Sequence[str] | None) -> str | None:
+    """Why this may not run, or None. Without an allow-list, what is installed is allowed."""
+    if implementation.error is not None:
+        return None  # it fails by itself, with better words
+    if allow is None:
+        missing = missing_requirements(implementation)
+        return (
+            f"needs {', '.join(missing)}, which is not installed where submissions are graded"
+            if missing
+            else None
+        )
+    for text in implementation.requirements:
+        reason = _against(text, allow)
+        if reason:
+            return reason
+    for module in implementation.modules:
+        if not _offered(module, allow):
+            return f"imports {module}; {_offer(allow)}"
+    return None
+
+
+def _offer(allow: Sequence[str]) -> str:
+    names = ", ".join(dict.fromkeys((*ALWAYS, *allow)))
+    return f"this grading allows {names} and what comes with Python"
+
+
+def _against(text: str, allow: Sequence[str]) -> str | None:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        return f"its header's requirement {text!r} cannot be read; {_offer(allow)}"
+    if requirement.url:
+        return f"its header asks for {text!r}; a requirement may not name an address"
+    for known in map(Requirement, (*ALWAYS, *allow)):
+        if _canonical(known) == _canonical(requirement):
+            extra = requirement.extras - known.extras
+            return (
+                f"its header asks for the extra {min(extra)!r}; {_offer(allow)}" if extra else None
+            )
+    return f"its header asks for {text!r}; {_offer(allow)}"
+
+
+def _canonical(requirement: Requirement) -> str:
+    from packaging.utils import canonicalize_name
+
+    return canonicalize_name(requirement.name)
+
+
+def _offered(module: str, allow: Sequence[str]) -> bool:
+    """Whether a module belongs to an allowed distribution, by its name or by what is installed."""
+    import importlib.metadata
+
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    names = {_canonical(Requirement(text)) for text in (*ALWAYS, *allow)}
+    if module in sys.stdlib_module_names:
+        return True
+    if canonicalize_name(DISTRIBUTIONS.get(module, module)) in names:
+        return True
+    owners = importlib.metadata.packages_distributions().get(module, [])
+    return any(canonicalize_name(owner) in names for owner in owners)

@@ -1,0 +1,112 @@
+"""One table of a TOML file, read key by key: wrong types and unknown keys are named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_annmodal.config import nearest_names
+from pytest_annmodal.errors import ConfigurationError
+
+KINDS: Mapping[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text in quotes",
+    list: "a list",
+    dict: "a table",
+}
+
+
+class Table:
+    """Takes keys out of a table; :meth:`finish` refuses what nobody took.
+
+    Args:
+        where: what errors call it, such as ``grading.toml: parts[2]``.
+    """
+
+    def __init__(self, values: Mapping[str, Any], where: str) -> None:
+        self.where = where
+        self._values = dict(values)
+        self._known: list[str] = []
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._values
+
+    def error(self, key: str, message: str) -> ConfigurationError:
+        return ConfigurationError(f"{self.where}: {key}: {message}")
+
+    def take(self, key: str, kind: type, default: Any = None) -> Any:
+        """The value of ``key``, of this kind; a whole number will do for a float."""
+        self._known.append(key)
+        if key not in self._values:
+            return default
+        value: Any = self._values.pop(key)
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            raise self.error(key, f"expected {KINDS[kind]}, not {value!r}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self.error(key, f"expected a finite number, not {value!r}")
+        return value
+
+    def number(
+        self, key: str, default: float | None = None, *, above: float | None = None
+    ) -> float | None:
+        """A finite number, above a bound if there is one."""
+        value: float | None = self.take(key, float, default)
+        if above is not None and value is not None and value <= above:
+            raise self.error(key, f"expected a number above {above:g}, not {value:g}")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...] | None:
+        """A list of texts, or None."""
+        values = self.take(key, list)
+        if values is None:
+            return None
+        for value in values:
+            if not isinstance(value, str) or not value:
+                raise self.error(key, f"expected a list of texts in quotes, not {value!r} in it")
+        return tuple(dict.fromkeys(values))
+
+    def choice(self, key: str, choices: Sequence[str], default: str) -> str:
+        """One of some words."""
+        value: str = self.take(key, str, default)
+        if value not in choices:
+            raise self.error(
+                key, f"expected {', '.join(choices)}, not {value!r}{nearest_names(value, choices)}"
+            )
+        return value
+
+    def anything(self, key: str) -> Any:
+        """The value as it is, or None."""
+        self._known.append(key)
+        return self._values.pop(key, None)
+
+    def table(self, key: str) -> Table:
+        """A table inside, empty where there is none."""
+        return Table(self.take(key, dict, {}), f"{self.where}: {key}")
+
+    def tables(self, key: str) -> list[Table]:
+        """An array of tables: ``[[key]]``."""
+        values = self.take(key, list, [])
+        for value in values:
+            if not isinstance(value, dict):
+                raise self.error(key, f"expected tables ([[{key}]]), not {value!r}")
+        return [
+            Table(value, f"{self.where}: {key}[{number}]") for number, value in enumerate(values, 1)
+        ]
+
+    def rest(self) -> dict[str, Any]:
+        """Everything that is left."""
+        values, self._values = self._values, {}
+        return values
+
+    def finish(self) -> None:
+        """Refuse keys that nobody took, with the nearest that somebody would have."""
+        for key in self._values:
+            known = ", ".join(sorted(self._known))
+            raise self.error(
+                key, f"there is no such key{nearest_names(key, self._known)} Known: {known}."
+            )

@@ -1,0 +1,121 @@
+"""How a submission's worker is shut in: levels, strongest first, probed by trying them.
+
+- ``bubblewrap``: own user, mount, pid, network and ipc namespaces; a read-only system; empty
+  ``/home``, ``/root``, ``/data``, private ``/tmp``; an allow-listed environment. Needs the
+  Debian package ``bubblewrap`` and no privileges.
+- ``uid``: another user id, where this process is root and bubblewrap is missing: it cannot
+  signal or trace the harness or read its memory and environment, but it has the network and
+  sees what everybody may read.
+- ``process``: a process of its own with limits, nothing more.
+
+A trusted implementation is not shut in.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import site
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pytest_annmodal.errors import ConfigurationError
+
+Level = Literal["none", "bubblewrap", "uid", "process"]
+NOBODY = 65534
+PROBE_TIMEOUT_S = 20
+TMP_BYTES = 2**30
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
+SETTINGS = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
+ALLOWED_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+PACKAGE = Path(__file__).parent
+
+
+def environment() -> dict[str, str]:
+    """The variables that a submission may see; no token, key or secret is among them."""
+    kept = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
+    return {**kept, "HOME": "/tmp", "TMPDIR": "/tmp", "NUMBA_CACHE_DIR": "/tmp/numba"}  # noqa: S108 -- the sandbox's own
+
+
+def python_paths() -> list[str]:
+    """Where the interpreter, its libraries and this package lie: what must stay readable."""
+    places = {sys.prefix, sys.base_prefix, sys.exec_prefix, *site.getsitepackages()}
+    places |= {sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    places |= {str(Path(sys.executable).parent), str(Path(sys.executable).resolve().parent.parent)}
+    if site.ENABLE_USER_SITE:
+        places.add(site.getusersitepackages())
+    places.add(str(PACKAGE))
+    return sorted(place for place in places if Path(place).exists() and place != "/")
+
+
+def bubblewrap(command: Sequence[str], readable: Sequence[str]) -> list[str]:
+    """The command inside bubblewrap; ``readable`` files and folders are shown read-only."""
+    words = ["bwrap", "--unshare-all", "--die-with-parent", "--uid", str(NOBODY), "--gid", str(NOBODY)]
+    words += ["--hostname", "worker", "--proc", "/proc", "--dev", "/dev"]
+    for path in SYSTEM:
+        if Path(path).is_symlink():
+            words += ["--symlink", os.readlink(path), path]
+        elif Path(path).exists():
+            words += ["--ro-bind", path, path]
+    for path in SETTINGS:
+        words += ["--ro-bind-try", path, path]
+    for path in ("/home", "/root", "/data", "/var"):
+        words += ["--dir", path]
+    words += ["--size", str(TMP_BYTES), "--tmpfs", "/tmp"]  # noqa: S108 -- the sandbox's own
+    inside = tuple(f"{path}/" for path in SYSTEM)
+    for path in (*python_paths(), *readable):
+        if not path.startswith(inside):
+            words += ["--ro-bind", path, path]
+    return [*words, "--chdir", "/tmp", "--", *command]
+
+
+@lru_cache(maxsize=1)
+def strongest() -> Level:
+    """The best level that works here, found by starting a worker's interpreter in each."""
+    test = [sys.executable, "-P", "-c", "import numpy, mmap, ctypes"]
+    if shutil.which("bwrap") and _works(bubblewrap(test, [])):
+        return "bubblewrap"
+    if os.name == "posix" and os.geteuid() == 0 and _works(test, user=NOBODY):
+        return "uid"
+    return "process"
+
+
+def _works(command: Sequence[str], *, user: int | None = None) -> bool:
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            timeout=PROBE_TIMEOUT_S,
+            check=False,
+            user=user,
+            env=environment(),
+            cwd="/",
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return done.returncode == 0
+
+
+def choose(wanted: str, *, trusted: bool) -> Level:
+    """The level for a worker.
+
+    Raises:
+        ConfigurationError: ``strict`` was asked for and bubblewrap does not work here.
+    """
+    if trusted:
+        return "none"
+    if wanted == "process":
+        return "process"
+    level = strongest()
+    if wanted == "strict" and level != "bubblewrap":
+        raise ConfigurationError(
+            "--ann-isolation=strict needs bubblewrap, and it does not work here (is the package "
+            "`bubblewrap` installed, and are user namespaces allowed?). "
+            f"The best level that works is '{level}'."
+        )
+    return level

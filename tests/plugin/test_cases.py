@@ -1,0 +1,183 @@
+"""How a benchmark is written: cases, names, parametrization, markers, fixtures and hooks."""
+
+from __future__ import annotations
+
+from plugin_project import HALF, Project, lines_with
+
+
+def test_case(project: Project) -> None:
+    """One test per variant; a metric that is not served makes no test; all is in one table."""
+    project.dataset("small-8-angular", metric="angular")
+    result = project.bench("--dataset", "small-8-angular.hdf5", "-v")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "test_it.py::test_search[[]exact[[]extra=0]-small-8-euclidean-k10] PASSED*",
+            "test_it.py::test_search[[]exact[[]extra=1]-small-8-euclidean-k10] PASSED*",
+            "*benchmark: 2 tests*",
+            "* ANN benchmarks *",
+            "small-8-euclidean · 300 × 8 · euclidean · k=10 · 20 queries × 2 · 1 thread · local*",
+            "  implementation  recall *",
+            "* exact[[]extra=?]  1.0000 *",
+            "* exact[[]extra=?]  1.0000 *",
+        ]
+    )
+
+
+def test_names_and_parameters(project: Project) -> None:
+    """``ann_benchmark(implementation=…, dataset=…, k=…, search=…)`` needs no case."""
+    project.write(
+        "test_it.py",
+        """
+        import pytest
+
+        def test_names(ann_benchmark):
+            measured = ann_benchmark(
+                implementation="exact", dataset="small-8-euclidean.hdf5", k=3, search={"extra": 7}
+            )
+            assert (measured.recall, measured.k, measured.rounds) == (1.0, 3, 2)
+            assert measured.case_id == "exact[extra=7]-small-8-euclidean-k3"
+
+        def test_label_and_marker(ann_benchmark):
+            measured = ann_benchmark(implementation="exact[extra=1]", dataset="small-8-euclidean.hdf5")
+            assert measured.case_id == "exact[extra=1]-small-8-euclidean-k10"
+
+        def test_override(ann_benchmark, case):
+            assert ann_benchmark(case, k=2).k == 2
+
+        def test_nothing(ann_benchmark):
+            ann_benchmark()
+
+        def test_unknown(ann_benchmark):
+            ann_benchmark(implementation="exakt", dataset="small-8-euclidean.hdf5")
+
+        def test_twice(ann_benchmark, case):
+            ann_benchmark(case)
+            ann_benchmark(case)
+
+        def test_without_rhyme_or_reason(ann_benchmark, case):
+            assert ann_benchmark(case).recall > 2
+        """,
+    )
+    result = project.bench()
+    result.assert_outcomes(passed=4, failed=6)
+    result.stdout.fnmatch_lines(
+        [
+            ">       ann_benchmark()",
+            "E       *ConfigurationError: ann_benchmark needs a case, or implementation= and *",
+            "E       *ConfigurationError: no implementation is called 'exakt'; did you mean 'exact'?",
+            "E       *ConfigurationError: ann_benchmark can be called once in a test",
+            "E       *assert 1.0 > 2",
+        ]
+    )
+    assert not lines_with(result, "benchmarking.py")  # tracebacks end in the user's own line
+
+
+def test_explicit_parametrization(project: Project) -> None:
+    """Names of ``parametrize`` are cases; what is left open is filled; misfits are deselected."""
+    project.dataset("small-8-angular", metric="angular")
+    project.write(
+        "test_it.py",
+        """
+        import pytest
+
+        @pytest.mark.parametrize("implementation", ["exact", "exact[extra=1]"])
+        @pytest.mark.parametrize("dataset", ["small-8-euclidean.hdf5", "small-8-angular.hdf5"])
+        def test_both(ann_benchmark, case, implementation, dataset):
+            assert ann_benchmark(case).recall == 1.0
+
+        @pytest.mark.parametrize(("dataset",), [("small-8-euclidean.hdf5",)])
+        def test_open_implementation(ann_benchmark, implementation, dataset, case):
+            assert ann_benchmark(case).case_id.startswith(implementation)
+
+        @pytest.mark.parametrize("case", [1, 2])
+        def test_own_case(ann_benchmark, case):
+            assert case in (1, 2)
+            ann_benchmark(implementation="exact", dataset="small-8-euclidean.hdf5")
+        """,
+    )
+    result = project.bench("--dataset", "small-8-angular.hdf5")
+    result.assert_outcomes(passed=6, deselected=2)
+
+
+def test_thresholds(project: Project) -> None:
+    """Each threshold that is missed has one line with both figures; the closest marker wins."""
+    project.write("mine/exact.py", HALF)
+    project.write(
+        "test_it.py",
+        """
+        import pytest
+        pytestmark = pytest.mark.ann(k=5, rounds=1, min_recall=0.1)
+
+        def test_passes(ann_benchmark, case):
+            measured = ann_benchmark(case)
+            assert (measured.k, measured.rounds) == (5, 1)
+
+        @pytest.mark.ann(min_recall=0.99, max_p50_ms=1e-6, min_qps=1e12, max_index_mb=1e9)
+        def test_misses(ann_benchmark, case):
+            ann_benchmark(case)
+
+        @pytest.mark.benchmark(group="mine")
+        def test_group(ann_benchmark, case):
+            ann_benchmark(case)
+        """,
+    )
+    result = project.bench("--ann-k=3", "--benchmark-json=out.json")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.re_match_lines(
+        [
+            r"recall 0\.5\d* should be at least 0\.99 \(missed by 0\.\d+; min_recall of @.*ann\)",
+            r"qps [\d.e+]+ should be at least 1e\+12 .*",
+            r"p50_ms [\d.]+ should be at most 1e-06 .*",
+            r"FAILED .*test_misses.* - Failed: recall 0.5.*",
+        ]
+    )
+    assert not lines_with(result, "index_mb")
+    assert {saved["group"] for saved in project.saved()} == {None, "mine"}
+
+
+def test_bad_markers(project: Project) -> None:
+    """A typo in a marker ends the session with one line that names it, with a case or without."""
+    header = "import pytest\n@pytest.mark.ann(min_recal=0.9)\n"
+    for arguments in ("ann_benchmark", "ann_benchmark, case"):
+        project.write("test_it.py", f"{header}def test_typo({arguments}): pass")
+        result = project.bench()
+        assert result.ret == 4
+        message = "has no argument 'min_recal'; did you mean 'min_recall' or "
+        assert message in result.stderr.str()
+        assert len(result.stderr.str().strip().splitlines()) == 1
+        assert "Traceback" not in result.stdout.str()
+
+
+def test_datasets_fixture_and_hook(project: Project) -> None:
+    """``ann_datasets`` gives a checked file; ``pytest_annmodal_datasets`` adds to the catalogue."""
+    own = project.dataset("of-my-own-euclidean")
+    project.write(
+        "conftest.py",
+        f"""
+        from pytest_annmodal.model import Dataset
+
+        def pytest_annmodal_datasets():
+            return [Dataset(name="of-my-own", source="file:{own}", metric="euclidean")]
+        """,
+    )
+    project.write(
+        "test_it.py",
+        """
+        import pytest
+
+        def test_paths(ann_datasets):
+            assert ann_datasets("of-my-own").name == "of-my-own-euclidean.hdf5"
+            assert ann_datasets("digits-64-euclidean").is_file()
+            with pytest.raises(Exception, match="no such dataset; did you mean 'of-my-own'"):
+                ann_datasets("of-my-one")
+
+        def test_search(ann_benchmark, case):
+            ann_benchmark(case)
+        """,
+    )
+    mine = ("--ann-implementations=mine", "--impl=exact")
+    project.run(*mine, "--dataset=of-my-own").assert_outcomes(passed=3)
+    listed = project.run(*mine, "--collect-only", "-q")
+    assert lines_with(listed, "exact[extra=0]-of-my-own-k10]")
+    assert lines_with(listed, "exact[extra=0]-digits-64-euclidean-k10]")

@@ -1,0 +1,105 @@
+"""What pytest-benchmark, JUnit and a terminal are told of measured times."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from typing import Any
+
+from plugin_project import Project, lines_with
+
+
+def check_saved(saved: dict[str, Any]) -> None:
+    """The figures of pytest-benchmark are those of the plugin, computed from the same times."""
+    info, stats = saved["extra_info"], saved["stats"]
+    assert stats["rounds"] == info["n_queries"] * info["rounds"] == 40
+    assert stats["iterations"] == 1
+    assert abs(stats["ops"] / info["qps"] - 1) < 1e-9
+    assert abs(stats["mean"] / info["mean_s"] - 1) < 1e-9
+    assert abs(stats["median"] / info["p50_s"] - 1) < 1e-9
+    in_ns = [seconds * 1e9 for seconds in stats["data"]]
+    assert all(abs(ns - round(ns)) < 1e-4 for ns in in_ns)  # no precision was lost
+    assert info["recall"] == info["recall_ids"] == 1.0
+    assert info["where"] == "local"
+    assert info["environment"]["threads"] == 1
+    assert "latencies_ns" not in info
+
+
+def test_json(project: Project) -> None:
+    """The saved JSON is strict, holds every latency exactly, and says which case it is."""
+    result = project.bench(
+        "--benchmark-json=out.json",
+        "--benchmark-save-data",
+        "--benchmark-only",
+        "--benchmark-group-by=param:case",
+        "--junitxml=out.xml",
+    )
+    result.assert_outcomes(passed=2)
+    groups = lines_with(result, "- benchmark 'case=")
+    assert len(groups) == 2
+    assert "exact[extra=0]-small-8-euclidean-k10" in "".join(groups)
+    saved = project.saved()
+    assert [one["param"] for one in saved] == [
+        f"exact[extra={n}]-small-8-euclidean-k10" for n in (0, 1)
+    ]
+    for one in saved:
+        assert one["params"] == {"case": one["param"]}
+        assert one["options"]["timer"] == "ReplayClock"
+        check_saved(one)
+    assert saved[0]["stats"]["data"] != saved[1]["stats"]["data"]
+
+    cases = list(ET.parse(project.path / "out.xml").iter("testcase"))  # noqa: S314 -- our own
+    for one, case in zip(saved, cases, strict=True):
+        properties = {item.get("name"): item.get("value") for item in case.iter("property")}
+        assert float(properties["recall"] or 0) == 1.0
+        assert float(properties["qps"] or 0) == one["extra_info"]["qps"]
+        assert float(properties["p50_ms"] or 0) == one["extra_info"]["p50_s"] * 1e3
+        assert float(properties["p99_ms"] or 0) == one["extra_info"]["p99_s"] * 1e3
+
+
+def test_save_and_compare(project: Project) -> None:
+    """Two runs are compared with each other as any other benchmarks are."""
+    project.bench("--benchmark-autosave").assert_outcomes(passed=2)
+    result = project.bench("--benchmark-compare", "--benchmark-compare-fail=mean:1000000%")
+    result.assert_outcomes(passed=2)
+    assert len(lines_with(result, "(0001_")) == 2
+    assert len(lines_with(result, "(NOW)")) == 2
+
+
+def test_disabled(project: Project) -> None:
+    """``--benchmark-disable`` still measures, checks and shows; only pytest-benchmark is silent."""
+    project.write(
+        "test_it.py",
+        """
+        import pytest
+
+        @pytest.mark.ann(max_p50_ms=1e-9)
+        def test_search(ann_benchmark, benchmark, case):
+            ann_benchmark(case)
+
+        def test_stats(ann_benchmark, benchmark, case):
+            assert len(ann_benchmark(case).latencies_ns) == 40
+            assert benchmark.stats is None
+        """,
+    )
+    result = project.bench("--benchmark-disable")
+    result.assert_outcomes(passed=2, failed=2)
+    assert len(lines_with(result, "  1.0000  ")) == 2
+    assert not lines_with(result, "Name (time in")
+
+
+def test_skipped(project: Project) -> None:
+    """``--benchmark-skip`` skips, and measures nothing on the way."""
+    project.write("mine/exact.py", (project.path / "mine/exact.py").read_text() + "\n1 / 0\n")
+    result = project.bench("--benchmark-skip", "-rs")
+    result.assert_outcomes(skipped=2)
+    assert lines_with(result, "Skipping benchmark (--benchmark-skip active).")
+    assert not lines_with(result, "ANN benchmarks")
+
+
+def test_failures_are_used(project: Project) -> None:
+    """A failed case is neither in pytest-benchmark's table nor "not used at all"."""
+    project.write("mine/exact.py", (project.path / "mine/exact.py").read_text() + "\n1 / 0\n")
+    result = project.bench("--benchmark-json=out.json", "--benchmark-only")
+    result.assert_outcomes(failed=2)
+    assert "not used" not in result.stdout.str()
+    assert not (project.path / "out.json").exists() or project.saved() == []

@@ -1,0 +1,158 @@
+"""How a worker ended, and what it said, become an error that a person can act on."""
+
+import os
+import signal
+
+import pytest
+
+from pytest_annmodal import postmortem
+from pytest_annmodal.errors import BuildError, InvalidResultError, LimitExceededError
+from pytest_annmodal.output import LOG_TAIL_BYTES, OutputTail, plain
+
+SEEN = {"log_tail": "hello", "peak_rss_bytes": 5}
+
+
+class TestEnded:
+    @pytest.mark.parametrize(
+        ("status", "message", "evidence"),
+        [
+            (0, "the process exited with status 0 during build", {"exit_status": 0}),
+            (3, "the process exited with status 3 during build", {"exit_status": 3}),
+            (
+                -signal.SIGSEGV,
+                "the process was ended by SIGSEGV during build",
+                {"exit_signal": "SIGSEGV"},
+            ),
+            (
+                -signal.SIGKILL,
+                "the process was ended by SIGKILL during build; "
+                "the system probably ran out of memory",
+                {"exit_signal": "SIGKILL"},
+            ),
+            (
+                -(signal.SIGRTMIN + 2),
+                f"the process was ended by signal {signal.SIGRTMIN + 2} during build",
+                {"exit_signal": f"signal {signal.SIGRTMIN + 2}"},
+            ),
+        ],
+    )
+    def test_names_the_status_or_the_signal(self, status, message, evidence):
+        """A signal without a name by its number."""
+        error = postmortem.ended(status, "build", SEEN)
+        assert (str(error), error.kind) == (message, "crashed")
+        assert error.evidence == {**SEEN, **evidence}
+
+
+class TestReported:
+    def test_an_exception_is_named_with_its_line_and_traceback(self):
+        """In the words of the phase."""
+        fields = {"type": "ValueError", "message": "mine", "line": 3, "traceback": "T"}
+        error = postmortem.reported({**fields, "kind": "raised"}, "build", SEEN)
+        assert isinstance(error, BuildError)
+        assert str(error) == "build raised ValueError: mine (line 3)"
+        assert error.evidence == {**SEEN, "traceback": "T"}
+
+    def test_an_invalid_result_is_told_in_its_own_words(self):
+        """They say what was returned."""
+        fields = {"kind": "invalid-result", "type": "InvalidResultError", "message": "5 ids"}
+        error = postmortem.reported(fields, "search", SEEN)
+        assert isinstance(error, InvalidResultError)
+        assert str(error) == "5 ids"
+
+    def test_memory_names_the_option(self):
+        """That sets the limit."""
+        fields = {"kind": "limit", "type": "MemoryError", "message": "", "line": 9}
+        error = postmortem.reported(fields, "build", SEEN)
+        assert isinstance(error, LimitExceededError)
+        assert str(error) == (
+            "ran out of memory during build (line 9): MemoryError (--ann-memory-mb sets the limit)"
+        )
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {},
+            {"kind": None, "type": None, "message": None, "line": "9", "traceback": None},
+            {"kind": [], "type": {}, "message": [1], "line": [], "traceback": 5},
+        ],
+    )
+    def test_any_fields_will_do(self, fields):
+        """They are a stranger's."""
+        error = postmortem.reported(fields, "search", SEEN)
+        assert isinstance(error, BuildError)
+        assert "(line" not in str(error)
+
+    def test_words_are_made_safe_to_print(self):
+        """Message, type and traceback."""
+        fields = {"type": "\x1b[1m", "message": "a\x00\ud800", "traceback": "\x07\n\tx"}
+        error = postmortem.reported(fields, "search", {})
+        assert str(error) == r"search raised \x1b[1m: a\x00\ud800"
+        assert error.evidence["traceback"] == "\\x07\n\tx"
+
+
+class TestPlain:
+    def test_keeps_what_can_be_printed(self):
+        """Of any script."""
+        assert plain("näïve 𝔘\n\t日本 ") == "näïve 𝔘\n\t日本 "
+
+    @pytest.mark.parametrize("char", ["\x00", "\x1b", "\r", "\x7f", "\x9b", "\u202e", "\ud800"])
+    def test_escapes_what_would_steer_a_terminal(self, char):
+        """Control characters, direction marks, half a surrogate pair."""
+        assert plain(char) == char.encode("unicode_escape").decode()
+
+
+class TestOutputTail:
+    @pytest.fixture
+    def pipe(self):
+        read_fd, write_fd = os.pipe()
+        return read_fd, os.fdopen(write_fd, "wb", buffering=0)
+
+    def test_keeps_the_last_of_it_and_counts_all(self, pipe):
+        """However much it was."""
+        read_fd, file = pipe
+        tail = OutputTail(read_fd, limit_bytes=10**9)
+        with file:
+            file.write(b"x" * 100_000 + b"the end")
+        tail.join()
+        assert tail.n_bytes == 100_007
+        assert tail.text().endswith("xthe end")
+        assert len(tail.text()) == LOG_TAIL_BYTES
+        assert not tail.flooded.is_set()
+
+    def test_notices_a_flood_and_goes_on_reading(self, pipe):
+        """The writer is not blocked."""
+        read_fd, file = pipe
+        tail = OutputTail(read_fd, limit_bytes=100)
+        with file:
+            file.write(b"x" * 1_000_000)
+        tail.join()
+        assert tail.flooded.is_set()
+        assert tail.n_bytes == 1_000_000
+
+    def test_gives_plain_text(self, pipe):
+        """Whatever bytes there were."""
+        read_fd, file = pipe
+        tail = OutputTail(read_fd, limit_bytes=10**9)
+        with file:
+            file.write(b"\xff\x1b[2J \xc3\xa9\r\n\r50%")
+        tail.join()
+        assert tail.text() == "\ufffd\\x1b[2J é\n\\r50%"
+
+    def test_closes_the_pipe_at_its_end(self, pipe):
+        """No descriptor is left."""
+        read_fd, file = pipe
+        tail = OutputTail(read_fd, limit_bytes=1)
+        file.close()
+        tail.join()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(read_fd)
+
+    def test_waits_for_a_stray_holder_of_the_pipe_only_so_long(self, pipe):
+        """A daemon that kept the descriptor does not keep the session."""
+        read_fd, file = pipe
+        tail = OutputTail(read_fd, limit_bytes=100)
+        file.write(b"so far")
+        tail.join()
+        assert tail.text() == "so far"
+        file.close()
+        tail.join()

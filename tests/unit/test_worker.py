@@ -1,0 +1,299 @@
+"""The far side: what it maps, what it tells of errors, and the frames it answers."""
+
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from jobs import EXACT, index, write
+
+from pytest_annmodal import mailbox, worker
+from pytest_annmodal.errors import InvalidResultError
+from pytest_annmodal.model import Arguments, Implementation, to_plain
+from pytest_annmodal.wire import Channel, ChannelClosedError
+
+TRAIN = np.arange(80, dtype=np.float32).reshape(20, 4)
+QUERIES = TRAIN[:3] + np.float32(0.1)
+LAYOUT = {"capacity": 8, "n_slots": 5, "dim": 4}
+
+
+class TestMapTrain:
+    @pytest.mark.parametrize("offset", [0, 2048, 4096, 5000, 10_001])
+    def test_finds_the_vectors_wherever_they_lie(self, tmp_path, offset):
+        """Also where no page begins."""
+        file = tmp_path / "data"
+        file.write_bytes(b"#" * offset + TRAIN.tobytes() + b"#" * 7)
+        with file.open("rb") as opened:
+            got = worker.map_train(opened.fileno(), offset=offset, shape=(20, 4), dtype="<f4")
+        assert np.array_equal(got, TRAIN)
+
+    def test_may_be_written_to_without_changing_the_file(self, tmp_path):
+        """Even a file that was opened for reading only."""
+        file = tmp_path / "data"
+        file.write_bytes(TRAIN.tobytes())
+        with file.open("rb") as opened:
+            got = worker.map_train(opened.fileno(), offset=0, shape=(20, 4), dtype="<f4")
+        got *= 0
+        assert file.read_bytes() == TRAIN.tobytes()
+
+
+class TestDescribeError:
+    @staticmethod
+    def caught(code, path="mine.py"):
+        try:
+            exec(compile(code, path, "exec"), {"np": np, "InvalidResultError": InvalidResultError})
+        except BaseException as error:
+            return worker.describe_error(error, path)
+        raise AssertionError
+
+    def test_is_plain_data(self):
+        """Type, words, line in the user's file, traceback."""
+        described = self.caught("def f():\n  raise ValueError('mine')\nf()\n")
+        assert json.loads(json.dumps(described)) == described
+        assert (described["type"], described["message"]) == ("ValueError", "mine")
+        assert (described["line"], described["kind"]) == (2, "raised")
+        assert described["traceback"].rstrip().endswith("ValueError: mine")
+
+    def test_has_no_line_if_the_users_file_was_not_in_it(self):
+        """An error in a library that we called."""
+        assert worker.describe_error(ValueError("x"), "mine.py")["line"] is None
+
+    @pytest.mark.parametrize(
+        ("code", "kind"),
+        [
+            ("raise MemoryError", "limit"),
+            ("np.ones(2**50)", "limit"),
+            ("raise RuntimeError('std::bad_alloc')", "limit"),
+            ("raise InvalidResultError('x')", "invalid-result"),
+            ("raise SystemExit(3)", "raised"),
+        ],
+    )
+    def test_knows_three_kinds(self, code, kind):
+        """Memory by Python's name and by C++'s."""
+        assert self.caught(code)["kind"] == kind
+
+    def test_survives_an_error_that_cannot_tell_itself(self):
+        """Its ``__str__`` is the user's code."""
+        described = self.caught("class E(Exception):\n  __str__ = None\nraise E")
+        assert (described["type"], described["kind"]) == ("E", "raised")
+        assert "cannot be had" in described["message"]
+
+
+class TestVersions:
+    def test_are_those_of_the_requirements(self):
+        """By whatever specifier; what is not installed is left out."""
+        found = worker.versions(
+            ["psutil>=5", "no-such-thing==1", "pyyaml[x]; python_version>'3'", ""]
+        )
+        assert {"python", "numpy", "psutil", "pyyaml"} == set(found)
+
+
+class Far:
+    """A worker process and our end of its channel, without the sandbox around it."""
+
+    def __init__(self, tmp_path, text):
+        source = write(tmp_path / "mine.py", text)
+        self.fd = mailbox.new_shared_file(mailbox.Mailbox.size_bytes(**LAYOUT), label="test")
+        self.box = mailbox.Mailbox(self.fd, **LAYOUT)
+        (tmp_path / "train").write_bytes(TRAIN.tobytes())
+        ours, theirs = socket.socketpair()
+        train = os.open(tmp_path / "train", os.O_RDONLY)
+        fds = {"socket": theirs.fileno(), "mailbox": self.fd, "train": train, "parent": os.getpid()}
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "pytest_annmodal.worker",
+                *(f"--{k}={v}" for k, v in fds.items()),
+            ],
+            pass_fds=(theirs.fileno(), self.fd, train),
+        )
+        theirs.close()
+        os.close(train)
+        self.channel = Channel(ours)
+        implementation = Implementation(name="mine", path=str(source), class_name="Index")
+        self.start = {
+            "mailbox": LAYOUT,
+            "implementation": to_plain(implementation),
+            "train": {"offset": 0, "shape": [20, 4], "dtype": "<f4"},
+            "metric": "euclidean",
+            "build": to_plain(Arguments()),
+            "memory_bytes": None,
+        }
+
+    def ask(self, kind, fields=None, arrays=()):
+        self.channel.send(kind, fields, arrays)
+        return self.channel.receive(timeout_s=60, max_array_bytes=10**6)
+
+    def built(self):
+        for kind, expected in (("start", "started"), ("load", "loaded"), ("build", "built")):
+            message = self.ask(kind, self.start if kind == "start" else {})
+            assert message.kind == expected, message.fields
+        return self
+
+    def close(self):
+        self.channel.close()
+        status = self.process.wait(timeout=60)
+        os.close(self.fd)
+        return status
+
+
+@pytest.fixture
+def far(tmp_path):
+    made = []
+
+    def start(text=EXACT):
+        made.append(Far(tmp_path, text))
+        return made[-1]
+
+    yield start
+    for one in made:
+        assert one.close() == 0  # its parent's end is the worker's end
+
+
+class TestFrames:
+    def test_the_whole_way(self, far):
+        """Start, build, memory, search, its own clock, the parent's clock, finish."""
+        one = far().built()
+        memory = one.ask("memory").fields
+        assert memory["reported_index_bytes"] is None
+        assert memory["versions"]["numpy"] == np.__version__
+        search = {"arguments": to_plain(Arguments(kwargs={"setting": 1}))}
+        assert one.ask("search", search).kind == "set"
+
+        timing = {"k": 2, "rounds": 2, "max_search_s": 60}
+        assert one.ask("timed", timing, [QUERIES, QUERIES]).fields == {"rounds": 1}
+        assert one.channel.receive(timeout_s=60).fields == {"rounds": 2}
+        message = one.channel.receive(timeout_s=60, max_array_bytes=10**6)
+        times, ids, counts = message.arrays
+        assert (times.shape, ids.shape, counts.shape) == ((2, 3), (2, 3, 2), (2, 3))
+        assert ids[:, :, 0].tolist() == [[0, 1, 2]] * 2
+        assert set(message.fields) == {"first_query_ns", "involuntary_switches", "cpu_s"}
+
+        for _ in range(2):
+            one.channel.send("serve", {"k": 2})
+            _, ids, _ = mailbox.ask(one.box, QUERIES, 2, lambda: None)
+            mailbox.dismiss(one.box)
+            assert one.channel.receive(timeout_s=60).kind == "served"
+            assert ids[:, 0].tolist() == [0, 1, 2]
+        assert one.ask("finish").kind == "finished"
+
+    def test_rounds_end_when_their_time_is_over(self, far):
+        """At least one is asked."""
+        one = far().built()
+        timing = {"k": 2, "rounds": 50, "max_search_s": -1.0}
+        assert one.ask("timed", timing, [QUERIES, QUERIES]).kind == "progress"
+        message = one.channel.receive(timeout_s=60, max_array_bytes=10**6)
+        assert message.arrays[0].shape == (1, 3)
+
+    def test_the_warm_up_is_not_among_the_answers(self, far):
+        """Nor are its vectors those of the queries."""
+        one = far(
+            index("""
+            asked = 0
+            def query(self, v, k):
+                self.asked += 1
+                return [self.asked % 20] * k
+        """)
+        ).built()
+        one.ask("timed", {"k": 1, "rounds": 1, "max_search_s": 9}, [QUERIES[:2], QUERIES])
+        ids = one.channel.receive(timeout_s=60, max_array_bytes=10**6).arrays[1]
+        assert ids.ravel().tolist() == [3, 4, 5]
+
+    def test_an_error_is_a_frame_and_the_worker_goes_on(self, far):
+        """An unknown frame, a frame too early, a batch that is not there."""
+        one = far()
+        for kind in ("build", "nonsense", "__init__", "batch"):
+            assert one.ask(kind).kind == "error"
+        one.built()
+        message = one.ask("batch", {"k": 1})
+        assert "no batch_query" in message.fields["message"]
+
+    def test_finishing_before_anything_was_loaded(self, far):
+        """Is finishing all the same."""
+        assert far().ask("finish").kind == "finished"
+
+    def test_the_batch_is_the_workers_own_copy(self, far):
+        """Writable, and given anew with each load."""
+        one = far(
+            index("""
+            def batch_query(self, X, k):
+                found = [self.near(v, k) for v in X]
+                X[:] = 0
+                return found
+        """)
+        ).built()
+        for _ in range(2):
+            assert one.ask("batch-load", {}, [QUERIES]).kind == "batch-loaded"
+            assert one.ask("batch", {"k": 1}).fields["batch_ns"] > 0
+            ids, _ = one.ask("batch-result", {"k": 1}).arrays
+            assert ids.ravel().tolist() == [0, 1, 2]
+
+    def test_it_answers_a_question_that_came_before_it_served(self, far):
+        """Of the floor as well; this once hung."""
+        one = far()
+        one.ask("start", one.start)
+        result = []
+        asking = threading.Event()
+
+        def check():
+            asking.set()
+
+        parent = threading.Thread(
+            target=lambda: result.append(mailbox.floor_ns(one.box, 2, check, n=20)), daemon=True
+        )
+        parent.start()
+        assert asking.wait(60)
+        one.channel.send("floor", {"k": 2})
+        parent.join(timeout=60)
+        assert not parent.is_alive()
+        mailbox.dismiss(one.box)
+        assert one.channel.receive(timeout_s=60).fields["clock_floor_ns"] >= 0
+        assert result[0] > 0
+
+
+def test_it_ends_when_its_parent_is_gone(far):
+    """The channel's end is its end, with status 0 (checked when the fixture closes)."""
+    one = far().built()
+    one.channel.close()
+    assert one.process.wait(timeout=60) == 0
+
+
+def test_it_ends_at_once_if_its_parent_died_before_it_could_look():
+    """The parent's process id is not the one that it was told."""
+    if sys.platform != "linux":
+        pytest.skip("prctl is Linux's")
+    code = "from pytest_annmodal.worker import die_with_parent; die_with_parent(1); print('alive')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
+    assert done.stdout == b""
+
+
+def test_no_core_is_dumped_and_no_limit_is_set_unless_asked():
+    """The limits of this process are put back by running it in another."""
+    code = (
+        "import resource; from pytest_annmodal.worker import limit_memory; limit_memory({});"
+        "print(resource.getrlimit(resource.RLIMIT_CORE), resource.getrlimit(resource.RLIMIT_DATA)[0])"
+    )
+    data = resource.getrlimit(resource.RLIMIT_DATA)[0]
+    for limit, expected in ((None, True), (2**30, False)):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(limit)], capture_output=True, timeout=60, check=True
+        )
+        core, _, left = done.stdout.decode().rpartition(" ")
+        assert core == "(0, 0)"
+        assert (int(left) == data) is expected
+
+
+def test_a_closed_channel_is_no_error_of_the_implementation():
+    """It ends the session instead of being reported."""
+    ours, theirs = socket.socketpair()
+    ours.close()
+    session = worker.Session(Channel(theirs), mailbox_fd=-1, train_fd=-1)
+    with pytest.raises(ChannelClosedError):
+        session.run()
+    theirs.close()
