@@ -29,9 +29,13 @@ class Benchmarker:
         self._fetched: dict[str, Outcome] = {}
         self._used = False
 
+    def __repr__(self) -> str:
+        return "ann_benchmark"
+
     def fetch_early(self, case: Case) -> None:
         """Measure while the fixture is set up: an infrastructure fault is then a test error."""
-        outcome = self._session.outcome(case)
+        outcome = self._outcome(case)
+        self._show_log(case, "setup")
         if isinstance(outcome, Failure) and outcome.blame == "infrastructure":
             replay_failure(self._benchmark, outcome)
             pytest.fail(infrastructure_text(outcome), pytrace=False)
@@ -43,11 +47,24 @@ class Benchmarker:
         if reason:
             self._benchmark_is_used()
             pytest.skip(reason)
-        outcome = self._session.outcome(case)
+        outcome = self._outcome(case)
+        self._show_log(case, "call")
         if isinstance(outcome, Failure) and outcome.blame == "infrastructure":
             self._benchmark_is_used()
             pytest.fail(infrastructure_text(outcome), pytrace=False)
         return outcome
+
+    def _show_log(self, case: Case, when: str) -> None:
+        log = self._session.container_log(case)
+        if log:
+            self._item.add_report_section(when, "container's log", log)
+
+    def _outcome(self, case: Case) -> Outcome:
+        try:
+            return self._session.outcome(case)
+        except BaseException:  # Ctrl-C, or a fault of the harness: one message is enough
+            self._benchmark_is_used()
+            raise
 
     def _benchmark_is_used(self) -> None:
         """Else pytest-benchmark warns that the fixture was not used."""
@@ -82,9 +99,9 @@ class Benchmarker:
             wanted = case if case is not None else self._named(implementation, dataset)
             if k is not None or build or search:
                 wanted = override(wanted, k=k, build=build or {}, search=search or {})
-        except ConfigurationError:
+        except ConfigurationError as error:
             self._benchmark_is_used()
-            raise
+            raise ConfigurationError(str(error)) from None  # the user's line is what matters
         outcome = self._fetched.get(wanted.id) or self._fetch(wanted)
         self._record(wanted, outcome)
         if isinstance(outcome, Failure):
@@ -116,9 +133,6 @@ class Benchmarker:
         self._item.user_properties.extend(properties(measurement))
         if measurement.log_tail.strip():
             self._item.add_report_section("call", "implementation's output", measurement.log_tail)
-        log = self._session.container_log(case)
-        if log:
-            self._item.add_report_section("call", "container's log", log)
 
     def _record(self, case: Case, outcome: Outcome) -> None:
         """What the summary table will show."""

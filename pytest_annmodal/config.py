@@ -31,6 +31,9 @@ class Settings:
     threads: int = 1
     clock: str = "auto"
     timeout_s: float = 3600.0
+    isolation: str = "auto"
+    fresh_queries: bool = False
+    fresh_seed: int | None = None
     memory_mb: int | None = None
     subset: int | None = None
     download: bool = False
@@ -47,6 +50,9 @@ class Settings:
     modal_volume: str = "ann-datasets"
     modal_usd_core_hour: float = 0.0473
     modal_usd_gib_hour: float = 0.008
+    grade: str | None = None
+    grade_dir: str = "grades"
+    resume: bool = False
     rootdir: Path = Path()
 
     @classmethod
@@ -58,6 +64,7 @@ class Settings:
         environ: Mapping[str, str],
         rootdir: Path = Path(),
         cwd: Path = Path(),
+        rules: Mapping[str, Any] | None = None,
     ) -> Settings:
         """Settings from the command line, the environment and the ini file.
 
@@ -66,6 +73,7 @@ class Settings:
             ini: ini key → text, empty if it was not given.
             rootdir: what relative paths in the ini file start from.
             cwd: what relative paths on the command line and in the environment start from.
+            rules: option name → value that a file named on the command line sets.
 
         Raises:
             ConfigurationError: a value that cannot be used, or a bad combination.
@@ -77,11 +85,17 @@ class Settings:
             value = option.default
             if given := option.from_cli(cli(option.name)):
                 value = option.located(given, cwd)
+            elif rules is not None and option.name in rules:
+                value = rules[option.name]
             elif text := environ.get(option.env, ""):
                 value = option.located(option.parse(text, option.env), cwd)
             elif text := ini(option.ini):
                 value = option.located(option.parse(text, option.ini), rootdir)
             values[option.name] = tuple(value or ()) if option.many else value
+        if values["fresh_queries"] and not values["fresh_seed"] and not values["grade"]:
+            import secrets
+
+            values["fresh_seed"] = secrets.randbelow(2**31) + 1
         values["modal"] = values["modal"] or values["modal_plan"]
         settings = cls(**values)
         settings._refuse_bad_combinations(cli)

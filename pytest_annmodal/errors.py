@@ -21,6 +21,7 @@
         ├── TimeoutExceededError
         ├── LimitExceededError      memory, output
         ├── ProtocolViolationError  a frame that the harness did not ask for
+        ├── SmugglingError          work outside the timed windows
         └── InvalidResultError      an answer that is not k neighbour ids
 
 A message says what happened, to what, what was expected and what to do next.
@@ -141,6 +142,12 @@ class ProtocolViolationError(SubmissionError):
     """The worker sent something that the harness did not ask for."""
 
     kind = "protocol"
+
+
+class SmugglingError(SubmissionError):
+    """Work was done outside the timed windows, by other threads or processes."""
+
+    kind = "smuggling"
 
 
 class InvalidResultError(SubmissionError):

@@ -23,6 +23,7 @@ from pytest_annmodal.errors import DatasetError
 NOISE = 0.5  # of the distance to the k-th neighbour: the query stays in its neighbourhood
 NOISE_NEIGHBOUR = 10
 LARGEST_SHARE = 0.2  # of train that may be held out
+MOST_QUERIES = 2000
 
 
 def freshen(data: hdf5.LoadedDataset, *, n_queries: int, seed: int) -> hdf5.LoadedDataset:
@@ -74,9 +75,11 @@ def moved(
     return np.ascontiguousarray(rows + NOISE * distances[:, -1:] * direction, np.float32)
 
 
-def parts(data: hdf5.LoadedDataset, n_parts: int) -> Iterator[hdf5.LoadedDataset]:
+def parts(
+    data: hdf5.LoadedDataset, n_parts: int, size: int | None = None
+) -> Iterator[hdf5.LoadedDataset]:
     """Cut the queries into equal parts, so that no process is shown one twice."""
-    size = len(data.test) // n_parts
+    size = size or len(data.test) // n_parts
     for start in range(0, size * n_parts, size):
         rows = slice(start, start + size)
         yield dataclasses.replace(
@@ -87,10 +90,32 @@ def parts(data: hdf5.LoadedDataset, n_parts: int) -> Iterator[hdf5.LoadedDataset
         )
 
 
+def first_queries(
+    data: hdf5.LoadedDataset, n_parts: int, n_queries: int | None
+) -> hdf5.LoadedDataset:
+    """Keep as many queries as ``n_parts`` parts of at most ``n_queries`` have use for.
+
+    Raises:
+        DatasetError: there are fewer queries than parts.
+    """
+    each = min(len(data.test) // n_parts, n_queries or len(data.test))
+    if each < 1:
+        raise DatasetError(
+            f"{len(data.test)} fresh queries cannot serve {n_parts} parts that share none; "
+            "select fewer settings"
+        )
+    (kept,) = parts(data, 1, each * n_parts)
+    return kept
+
+
 @lru_cache(maxsize=1)
 def load_fresh(
-    path: Path, *, subset: int | None, n_queries: int, seed: int, cache: Path | None
+    path: Path, *, subset: int | None, seed: int, cache: Path | None
 ) -> hdf5.LoadedDataset:
-    """Load and freshen a file; the last one is kept, for the next submission asks for it too."""
+    """Load and freshen a file; the last one is kept, for the next submission asks for it too.
+
+    The number drawn does not depend on who asks, so that all get the same index.
+    """
     data = hdf5.load(path, subset=subset, truth_cache=cache)
+    n_queries = min(MOST_QUERIES, int(LARGEST_SHARE * len(data.train)))
     return freshen(data, n_queries=n_queries, seed=seed)

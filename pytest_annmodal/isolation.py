@@ -31,7 +31,13 @@ NOBODY = 65534
 PROBE_TIMEOUT_S = 20
 TMP_BYTES = 2**30
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
-SETTINGS = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
+SETTINGS = (
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/alternatives",
+    "/etc/localtime",
+)
 ALLOWED_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 PACKAGE = Path(__file__).parent
 
@@ -39,13 +45,16 @@ PACKAGE = Path(__file__).parent
 def environment() -> dict[str, str]:
     """The variables that a submission may see; no token, key or secret is among them."""
     kept = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
-    return {**kept, "HOME": "/tmp", "TMPDIR": "/tmp", "NUMBA_CACHE_DIR": "/tmp/numba"}  # noqa: S108 -- the sandbox's own
+    own = dict.fromkeys(("HOME", "TMPDIR", "NUMBA_CACHE_DIR"), "/tmp")  # noqa: S108
+    return {**kept, **own}
 
 
 def python_paths() -> list[str]:
     """Where the interpreter, its libraries and this package lie: what must stay readable."""
     places = {sys.prefix, sys.base_prefix, sys.exec_prefix, *site.getsitepackages()}
-    places |= {sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    places |= {
+        sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")
+    }
     places |= {str(Path(sys.executable).parent), str(Path(sys.executable).resolve().parent.parent)}
     if site.ENABLE_USER_SITE:
         places.add(site.getusersitepackages())
@@ -55,23 +64,33 @@ def python_paths() -> list[str]:
 
 def bubblewrap(command: Sequence[str], readable: Sequence[str]) -> list[str]:
     """The command inside bubblewrap; ``readable`` files and folders are shown read-only."""
-    words = ["bwrap", "--unshare-all", "--die-with-parent", "--uid", str(NOBODY), "--gid", str(NOBODY)]
+    words = [
+        "bwrap",
+        "--unshare-all",
+        "--die-with-parent",
+        "--uid",
+        str(NOBODY),
+        "--gid",
+        str(NOBODY),
+    ]
     words += ["--hostname", "worker", "--proc", "/proc", "--dev", "/dev"]
     for path in SYSTEM:
         if Path(path).is_symlink():
-            words += ["--symlink", os.readlink(path), path]
+            words += ["--symlink", str(Path(path).readlink()), path]
         elif Path(path).exists():
             words += ["--ro-bind", path, path]
     for path in SETTINGS:
         words += ["--ro-bind-try", path, path]
     for path in ("/home", "/root", "/data", "/var"):
         words += ["--dir", path]
-    words += ["--size", str(TMP_BYTES), "--tmpfs", "/tmp"]  # noqa: S108 -- the sandbox's own
+    for path in ("/tmp", "/dev/shm"):  # noqa: S108 -- the sandbox's own
+        words += ["--size", str(TMP_BYTES), "--tmpfs", path]
     inside = tuple(f"{path}/" for path in SYSTEM)
     for path in (*python_paths(), *readable):
         if not path.startswith(inside):
             words += ["--ro-bind", path, path]
-    return [*words, "--chdir", "/tmp", "--", *command]
+    words += ["--remount-ro", "/dev", "--remount-ro", "/"]
+    return [*words, "--chdir", "/tmp", "--", *command]  # noqa: S108
 
 
 @lru_cache(maxsize=1)

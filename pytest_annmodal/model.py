@@ -171,6 +171,9 @@ class Case:
     k: int = 10
     rounds: int = 3
 
+    def __repr__(self) -> str:
+        return f"<Case {self.id}>"  # what pytest shows of it under a failed assertion
+
     @property
     def label(self) -> str:
         """``annoy[n_trees=10,search_k=1000]``."""
@@ -219,6 +222,8 @@ class Limits:
         n_queries: use only this many of the dataset's queries, or None for all.
         phase_timeout_s: longest any one phase may take (start, build, one search setting).
         memory_bytes: most private memory the worker may have beyond ``train``, or None.
+        isolation: ``auto``, ``strict`` or ``process``: how a submission is shut in.
+        fresh_seed: draw queries that nobody has seen, by this seed, for a submission.
         max_search_s: no further round is begun once a search setting has taken this long.
     """
 
@@ -230,6 +235,8 @@ class Limits:
     memory_bytes: int | None = None
     output_bytes: int = 16 * 2**20
     max_search_s: float = 60.0
+    isolation: str = "auto"
+    fresh_seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,12 @@ CLOCKS = ("auto", "worker", "parent")
 ISOLATION_LEVELS = ("auto", "strict", "process")
 
 
-SELECT, MEASURE, DATA, MODAL = (
+SELECT, MEASURE, DATA, MODAL, GRADE = (
     "ANN benchmarks: what to run",
     "ANN benchmarks: how to measure",
     "ANN benchmarks: datasets",
     "ANN benchmarks: on Modal",
+    "ANN benchmarks: grading",
 )
 
 OPTIONS: tuple[Option, ...] = (
@@ -117,6 +118,32 @@ OPTIONS: tuple[Option, ...] = (
         default=3600.0,
         group=MEASURE,
         help="Longest that importing, building or one search setting may take (default: 3600).",
+    ),
+    Option(
+        name="isolation",
+        flag="--ann-isolation",
+        choices=("auto", "strict", "process"),
+        default="auto",
+        group=MEASURE,
+        help="How a submission is shut in: the best that works here (auto, default), nothing less "
+        "than bubblewrap (strict), or only a process with limits.",
+    ),
+    Option(
+        name="fresh_queries",
+        flag="--ann-fresh-queries",
+        kind=None,
+        default=False,
+        group=MEASURE,
+        help="Ask submissions queries that nobody has seen, drawn for this session; no query is "
+        "asked twice.",
+    ),
+    Option(
+        name="fresh_seed",
+        flag="--ann-fresh-seed",
+        metavar="N",
+        kind=positive_int,
+        group=MEASURE,
+        help="Seed of the fresh queries, to repeat a session (default: drawn).",
     ),
     Option(
         name="memory_mb",
@@ -249,5 +276,30 @@ OPTIONS: tuple[Option, ...] = (
         default=0.008,
         group=MODAL,
         help="Price of one GiB of memory for an hour, for the plan (default: 0.008).",
+    ),
+    Option(
+        name="grade",
+        is_path=always,
+        flag="--ann-grade",
+        metavar="FILE",
+        group=GRADE,
+        help="Grade the submissions by the rules in this TOML file (docs/grading.md).",
+    ),
+    Option(
+        name="grade_dir",
+        is_path=always,
+        flag="--ann-grade-dir",
+        metavar="DIR",
+        default="grades",
+        group=GRADE,
+        help="Folder for the grades and the journal (default: grades).",
+    ),
+    Option(
+        name="resume",
+        flag="--ann-resume",
+        kind=None,
+        default=False,
+        group=GRADE,
+        help="Go on with an interrupted grading: finished cases are not run again.",
     ),
 )

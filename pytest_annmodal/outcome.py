@@ -41,7 +41,7 @@ class Measurement:
     recall: float
     recall_ids: float
     recall_ann_benchmarks: float
-    latencies_ns: tuple[int, ...]
+    latencies_ns: tuple[int, ...] = field(repr=False)
     qps: float
     mean_s: float
     p50_s: float
@@ -58,9 +58,9 @@ class Measurement:
     clock_floor_ns: int
     mailbox_floor_ns: int
     n_short_answers: int = 0
-    environment: Mapping[str, Plain] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    log_tail: str = ""
+    environment: Mapping[str, Plain] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = field(default=(), repr=False)
+    log_tail: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

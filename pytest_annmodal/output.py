@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 
 LOG_TAIL_BYTES = 16 * 1024
+CHUNK_BYTES = 64 * 1024
+MOST_CHUNKS = 32  # what a pipe can hold, so that an endless writer holds up nobody
 
 
 def plain(text: object) -> str:
@@ -23,21 +26,37 @@ class OutputTail:
         self._fd = fd
         self._limit_bytes = limit_bytes
         self._tail = b""
+        self._ended = False
+        self._lock = threading.Lock()
         self.n_bytes = 0
         self.flooded = threading.Event()
         self._thread = threading.Thread(target=self._drain, name="annmodal-output", daemon=True)
         self._thread.start()
 
     def _drain(self) -> None:
-        while chunk := os.read(self._fd, 65536):
+        while not self._ended:
+            select.select([self._fd], [], [])
+            self._take()
+        os.close(self._fd)
+
+    def _take(self) -> bool:
+        """Read what is in the pipe by now; false if there was nothing."""
+        with self._lock:
+            if self._ended or not select.select([self._fd], [], [], 0)[0]:
+                return False
+            chunk = os.read(self._fd, CHUNK_BYTES)
+            self._ended = not chunk
             self.n_bytes += len(chunk)
             self._tail = (self._tail + chunk)[-LOG_TAIL_BYTES:]
             if self.n_bytes > self._limit_bytes:
                 self.flooded.set()
-        os.close(self._fd)
+            return bool(chunk)
 
     def text(self) -> str:
         """The last of it; what is no UTF-8 is replaced, control characters are escaped."""
+        for _ in range(MOST_CHUNKS):  # what was printed before a frame belongs to it
+            if not self._take():
+                break
         return plain(self._tail.decode("utf-8", "replace").replace("\r\n", "\n"))
 
     def join(self) -> None:

@@ -7,7 +7,8 @@ It is loaded by every pytest run on the machine where it is installed, so nothin
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorEr
 from pytest_annmodal.options import OPTIONS
 
 if TYPE_CHECKING:
+    from pytest_annmodal.grading.rules import Rules
     from pytest_annmodal.model import Case, Dataset
     from pytest_annmodal.outcome import Measurement
     from pytest_annmodal.session import BenchSession
@@ -34,6 +36,17 @@ class Hooks:
     @pytest.hookspec
     def pytest_annmodal_datasets(self) -> Iterable[Dataset]:  # type: ignore[empty-body]
         """Return more ``pytest_annmodal.model.Dataset`` rows for the catalogue."""
+
+    @pytest.hookspec(firstresult=True)
+    def pytest_annmodal_score(
+        self, measurements: Mapping[str, Sequence[Measurement]], rules: Rules
+    ) -> float | None:
+        """Return one submission's score instead of the rules' formula, or None to keep it.
+
+        Args:
+            measurements: all that succeeded, by dataset name; see docs/grading.md.
+            rules: what the file of ``--ann-grade`` says.
+        """
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -67,13 +80,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _settings(config: pytest.Config) -> Settings:
-    return Settings.resolve(
-        cli=lambda name: config.getoption(f"annmodal_{name}"),
-        ini=config.getini,
-        environ=os.environ,
-        rootdir=config.rootpath,
-        cwd=config.invocation_params.dir,
-    )
+    def resolve(rules: Mapping[str, Any]) -> Settings:
+        return Settings.resolve(
+            cli=lambda name: config.getoption(f"annmodal_{name}"),
+            ini=config.getini,
+            environ=os.environ,
+            rootdir=config.rootpath,
+            cwd=config.invocation_params.dir,
+            rules=rules,
+        )
+
+    settings = resolve({})
+    if settings.grade is None:
+        return settings
+    from pytest_annmodal.grading.rules import read_rules
+
+    return resolve(read_rules(Path(settings.grade)).option_values())
 
 
 def _session(config: pytest.Config) -> BenchSession:
@@ -120,6 +142,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     bench = config.stash[SESSION]
     if bench.settings.download_only or bench.settings.modal_plan:
         return
+    if bench.settings.grade is not None:
+        from pytest_annmodal.grading import session_hooks
+
+        try:
+            session_hooks.begin(session, bench, lambda item: item.stash.get(CASE, None))
+        except ConfigurationError as error:
+            raise pytest.UsageError(str(error)) from error
     cases = collecting.runnable(session.items, bench)
     if not cases or hasattr(config, "workerinput"):
         return
@@ -182,10 +211,13 @@ def ann_benchmark(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..
     """
     from pytest_annmodal.benchmarking import Benchmarker
 
-    node = request.node
-    bench = Benchmarker(node, benchmark, _session(request.config), collecting.marker_of(node))
+    node, session = request.node, _session(request.config)
+    bench = Benchmarker(node, benchmark, session, collecting.marker_of(node))
     if CASE in node.stash:
         bench.fetch_early(node.stash[CASE])
+        if session.grading is not None:
+            session.grading.suite_property = request.getfixturevalue("record_testsuite_property")
+            node.user_properties.extend(session.grading.grader.properties(node.stash[CASE]))
     return bench
 
 
@@ -214,6 +246,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     row = getattr(report, "annmodal", None)
     if row is not None and _CONFIG:
         _CONFIG[-1].stash[ROWS].append(row)
+    bench = _CONFIG[-1].stash.get(SESSION, None) if _CONFIG else None
+    if bench is not None and bench.grading is not None:
+        bench.grading.hear_report(report)
 
 
 _CONFIG: list[pytest.Config] = []  # logreport is not told its config; nested runs stack up
@@ -234,6 +269,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             session.config.stash[SESSION].close()
         except AnnModalError as error:
             session.config.issue_config_time_warning(pytest.PytestWarning(str(error)), stacklevel=1)
+        if session.config.stash[SESSION].grading is not None:
+            from pytest_annmodal.grading import session_hooks
+
+            session_hooks.finish(session, session.config.stash[SESSION].grading)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -243,3 +282,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         from pytest_annmodal.terminal import write_summary
 
         write_summary(terminalreporter, rows, config.stash.get(SESSION, None))
+    if SESSION in config.stash and config.stash[SESSION].grading is not None:
+        from pytest_annmodal.grading import session_hooks
+
+        session_hooks.write_summary(terminalreporter, config.stash[SESSION].grading)

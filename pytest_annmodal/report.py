@@ -7,6 +7,7 @@ the figures follow below, in the same columns. Nothing is cut off on a narrow te
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ MAX_LABEL = 60
 UNBOUNDED = 160  # columns where nobody says how many there are: a file, a pipe, a CI log
 MAX_NAMES = 3  # of rows that a note is for
 BATCH_RECALL_DIFFERS = 0.005
+LEADING_DIRECTORY = re.compile(r"^/[^:]*/(?=[^/:]+: )")
 # Notes of a measurement that the table tells in its own way.
 TOLD_OTHERWISE = ("noisy:", "answers had fewer ids")
 
@@ -142,6 +144,7 @@ class _Table:
     def _failure(self, row: Row, labels: int) -> None:
         outcome = row["outcome"]
         first = next(iter(str(outcome.get("message", "")).splitlines()), "")
+        first = LEADING_DIRECTORY.sub("", first)
         text = printable(f"failed ({outcome['kind']}): {first}").removesuffix(": ")
         label = _label(row)
         if MARK_WIDTH + max(len(label), labels) + len(GAP) + len(text) <= self.width:
@@ -250,14 +253,10 @@ def _noise(measured: Sequence[Row]) -> list[str]:
     if not noisy:
         return []
     switches = max(int(seen.get("involuntary_switches", 0)) for seen in noisy)
-    load = max(float(seen.get("load_1min", 0.0)) for seen in noisy)
-    cores = noisy[0].get("cores", "?")
-    return [
-        (
-            f"~ noisy: up to {switches:,} involuntary context switches while queries were timed, "
-            f"load average up to {load:.1f} on {cores} cores; latencies may be too high"
-        )
-    ]
+    highest = max(float(seen.get("load_1min", 0.0)) for seen in noisy)
+    load = f"load average up to {highest:.1f} on {noisy[0].get('cores', '?')} cores"
+    timed = f"up to {switches:,} involuntary context switches while queries were timed, "
+    return [f"~ noisy: {timed if switches else ''}{load}; latencies may be too high"]
 
 
 def _clocks(measured: Sequence[Row]) -> list[str]:

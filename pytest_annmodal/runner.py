@@ -5,11 +5,12 @@ It does not know where it runs; the executors call it here or in a container.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from pytest_annmodal import hdf5
+from pytest_annmodal import hdf5, materials
 from pytest_annmodal.errors import AnnModalError, DatasetError, SubmissionError
 from pytest_annmodal.model import Job, Search, to_plain
 from pytest_annmodal.outcome import Failure, Outcome
@@ -34,11 +35,12 @@ def run_job(
     ``Failure`` with blame ``infrastructure``.
     """
     outcomes: dict[str, Outcome] = {}
+    if job.limits.fresh_seed is not None:  # no query is shown twice
+        once = tuple(dataclasses.replace(search, rounds=1) for search in job.searches)
+        job = dataclasses.replace(job, searches=once)
     try:
         on_phase("loading")
-        data = hdf5.load(
-            path, subset=job.limits.subset, n_queries=job.limits.n_queries, truth_cache=cache
-        )
+        data = materials.load(job, path, cache)
         _check_job(job, data)
     except AnnModalError as error:
         return [

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pytest_annmodal import postmortem, strays
+from pytest_annmodal import isolation, postmortem, strays
 from pytest_annmodal.errors import (
     BuildError,
     CrashedError,
@@ -42,6 +42,8 @@ THREAD_VARIABLES = (
     "RAYON_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+LOOK_EVERY_S = 0.2
+MAX_PROCESSES = 64  # of a submission
 GRACE_S = 5.0  # for a worker that was asked to finish
 # The package is put last on the path (a checkout is not installed): PYTHONPATH would put it,
 # and whatever lies beside it, before the standard library.
@@ -59,6 +61,8 @@ class Worker:
             a core of its own and the calling thread keeps to the others.
         phase_timeout_s: longest any request may take.
         inherit: descriptors the worker is given, by the name of its argument.
+        level: how it is shut in; ``none`` for a trusted implementation.
+        readable: files and folders that it may read although it is shut in.
     """
 
     def __init__(
@@ -68,7 +72,11 @@ class Worker:
         threads: int,
         phase_timeout_s: float,
         output_bytes: int,
+        level: isolation.Level = "none",
+        readable: Sequence[str] = (),
     ) -> None:
+        self.level, self._readable = level, readable
+        self._looked_at = 0.0
         self._phase_timeout_s = phase_timeout_s
         self._output_bytes = output_bytes
         self._inherit = inherit
@@ -85,7 +93,10 @@ class Worker:
         descriptors = {**self._inherit, "socket": theirs.fileno()}
         command = [sys.executable, "-P", "-u", "-c", START]
         command += [f"--{name}={fd}" for name, fd in descriptors.items()]
-        command.append(f"--parent={os.getpid()}")
+        shut_in = self.level == "bubblewrap"  # which ends it with us, in a pid namespace
+        command.append(f"--parent={0 if shut_in else os.getpid()}")
+        if shut_in:
+            command = isolation.bubblewrap(command, self._readable)
         self._affinity = _affinity()
         cores = sorted(self._affinity)
         self.core = cores[-1] if self._threads == 1 and cores else None
@@ -101,6 +112,8 @@ class Worker:
                 pass_fds=list(descriptors.values()),
                 env=self._environment(),
                 start_new_session=True,
+                user=isolation.NOBODY if self.level == "uid" else None,
+                cwd="/" if self.level == "uid" else None,
             )
         except BaseException:
             ours.close()
@@ -118,7 +131,10 @@ class Worker:
 
     def _environment(self) -> dict[str, str]:
         variables = dict.fromkeys(THREAD_VARIABLES, str(self._threads))
-        inherited = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}
+        if self.level == "none":
+            inherited = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}
+        else:
+            inherited = isolation.environment()
         return {**inherited, **variables, "PYTHONHASHSEED": "0", strays.MARK: self._mark}
 
     def __exit__(
@@ -170,14 +186,25 @@ class Worker:
 
     def check(self) -> None:
         """Raise if waiting for the worker is pointless: it died, flooded or is out of time."""
-        self.note_memory()
         if self._process.poll() is not None:
             raise self._died()
+        now = time.monotonic()
+        if now - self._looked_at > LOOK_EVERY_S:  # not at every spin of a mailbox
+            self._looked_at = now
+            self.note_memory()
+            self._check_processes()
         self._check_output()
         if time.monotonic() > self._deadline:
             raise TimeoutExceededError(
                 f"{self.phase} took longer than {self._phase_timeout_s:g} s "
                 "(--ann-timeout sets the limit)",
+                **self._evidence(),
+            )
+
+    def _check_processes(self) -> None:
+        if self.level != "none" and len(strays.descendants(self.pid)) > MAX_PROCESSES:
+            raise LimitExceededError(
+                f"started more than {MAX_PROCESSES} processes during {self.phase}",
                 **self._evidence(),
             )
 
@@ -254,10 +281,24 @@ class Worker:
 
     def note_memory(self) -> None:
         """Keep the largest resident size seen (the kernel's own high-water mark on Linux)."""
-        with contextlib.suppress(OSError, ValueError):
-            lines = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii").splitlines()
-            peak = next((line for line in lines if line.startswith("VmHWM")), "VmHWM: 0 kB")
-            self.peak_rss_bytes = max(self.peak_rss_bytes, int(peak.split()[1]) * 1024)
+        # Under bubblewrap the process that was started is not the worker but its guard.
+        family = strays.descendants(self.pid) if self.level == "bubblewrap" else []
+        for pid in (self.pid, *family):
+            with contextlib.suppress(OSError, ValueError):
+                lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+                peak = next((line for line in lines if line.startswith("VmHWM")), "VmHWM: 0 kB")
+                self.peak_rss_bytes = max(self.peak_rss_bytes, int(peak.split()[1]) * 1024)
+
+    def cpu_s(self) -> float:
+        """CPU seconds that the worker and its living children have used."""
+        import psutil
+
+        total = 0.0
+        for pid in (self.pid, *strays.descendants(self.pid)):
+            with contextlib.suppress(psutil.Error):
+                times = psutil.Process(pid).cpu_times()
+                total += times.user + times.system
+        return total
 
     def unique_bytes(self) -> int:
         """Memory that ending the worker and its children would free (USS)."""
@@ -283,6 +324,8 @@ class Worker:
                 f"the worker closed its connection during {self.phase}", **self._evidence()
             )
         self._output.join()
+        if self.level == "bubblewrap" and status > 128:
+            status = 128 - status  # its guard reports a signal the way a shell does
         return postmortem.ended(status, self.phase, self._evidence())
 
 

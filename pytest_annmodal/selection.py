@@ -46,13 +46,18 @@ def offered_implementations(settings: Settings) -> list[Implementation]:
 
 def submissions(settings: Settings) -> list[Implementation]:
     """The files and folders that ``--submission`` names; equal names are told apart."""
-    found: list[Implementation] = []
+    paths = submission_paths(settings)
+    return _with_distinct_names([item for p in paths for item in manifest.read_submission(p)])
+
+
+def submission_paths(settings: Settings) -> list[Path]:
+    """What ``--submission`` names; a pattern that matches nothing stands for itself."""
+    found: list[Path] = []
     for text in settings.submission:
         path = _under(settings.rootdir, text)
         paths = [path] if path.exists() else sorted(map(Path, glob.glob(str(path))))  # noqa: PTH207 -- absolute patterns
-        for match in paths or [path]:
-            found += manifest.read_submission(match)
-    return _with_distinct_names(found)
+        found += paths or [path]
+    return found
 
 
 def _under(rootdir: Path, text: str) -> Path:
@@ -213,6 +218,8 @@ def limits(settings: Settings, implementation: Implementation) -> Limits:
         phase_timeout_s=settings.timeout_s,
         memory_bytes=settings.memory_mb * 2**20 if settings.memory_mb else None,
         max_search_s=settings.max_search_s,
+        isolation=settings.isolation,
+        fresh_seed=None if implementation.trusted else settings.fresh_seed,
     )
 
 

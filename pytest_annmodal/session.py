@@ -19,6 +19,7 @@ from pytest_annmodal.outcome import Failure, Measurement, Outcome
 from pytest_annmodal.protocols import Executor
 
 if TYPE_CHECKING:
+    from pytest_annmodal.grading.session_hooks import Grading
     from pytest_annmodal.executors.local import LocalExecutor
     from pytest_annmodal.volume import LocalVolume
 
@@ -61,6 +62,8 @@ class BenchSession:
         self._jobs: dict[str, Job] = {}
         self._futures: dict[int, Future[Sequence[Outcome]]] = {}
         self._outcomes: dict[str, Outcome] = {}
+        self.grading: Grading | None = None
+        self.on_outcome: Callable[[Outcome], None] = lambda _outcome: None
 
     @property
     def where(self) -> str:
@@ -141,11 +144,14 @@ class BenchSession:
             if not _is_at_least(value, 1 if whole else 0, whole=whole):
                 kind = "a whole number of at least 1" if whole else "a number"
                 raise ConfigurationError(f"@pytest.mark.ann({name}={value!r}): expected {kind}")
+        if self.settings.grade is not None:  # the same for all, whatever a test file says
+            return self.settings.k, self.settings.rounds
         return marker.get("k", self.settings.k), marker.get("rounds", self.settings.rounds)
 
     def plan(self, cases: Iterable[Case]) -> list[Job]:
         """Make jobs of the cases that will be asked for; submit all of them where that helps."""
-        jobs = selection.jobs((c for c in cases if not self.why_skip(c)), self.settings)
+        open_cases = (c for c in cases if c.id not in self._outcomes and not self.why_skip(c))
+        jobs = selection.jobs(open_cases, self.settings)
         for job in jobs:
             self._jobs.update((search.case_id, job) for search in job.searches)
         return jobs
@@ -154,7 +160,22 @@ class BenchSession:
         """Start every job now; only for an executor that runs them side by side."""
         for job in jobs:
             if job.searches[0].case_id not in self._outcomes:
-                self._futures[id(job)] = self.executor.submit(job)
+                self._futures[id(job)] = self._submit(job)
+
+    def _submit(self, job: Job) -> Future[Sequence[Outcome]]:
+        future = self.executor.submit(job)
+        future.add_done_callback(self._hear)
+        return future
+
+    def _hear(self, future: Future[Sequence[Outcome]]) -> None:
+        """Tell of a finished job's outcomes at once, also of those no test has asked for yet."""
+        if not future.cancelled() and future.exception() is None:
+            for outcome in future.result():
+                self.on_outcome(outcome)
+
+    def know(self, outcomes: Iterable[Outcome]) -> None:
+        """Take outcomes from elsewhere; their cases are not run."""
+        self._outcomes.update((outcome.case_id, outcome) for outcome in outcomes)
 
     def give_up(self, dataset: Dataset, error: AnnModalError) -> None:
         """Fail every case on a dataset that cannot be had; the others go on."""
@@ -175,7 +196,7 @@ class BenchSession:
             if job is None:
                 (job,) = selection.jobs([case], self.settings)
                 self._jobs[case.id] = job
-            future = self._futures.get(id(job)) or self.executor.submit(job)
+            future = self._futures.get(id(job)) or self._submit(job)
             self.executor.pump(future)
             self._outcomes.update((outcome.case_id, outcome) for outcome in future.result())
         return self._outcomes[case.id]
@@ -185,7 +206,7 @@ class BenchSession:
         from pytest_annmodal import manifest, volume
 
         settings = self.settings
-        if settings.modal:
+        if settings.modal or case.id in self._outcomes:
             return None
         dataset = case.dataset
         named = dataset.is_remote and not settings.download and dataset.name in self.known

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from pytest_annmodal.errors import AnnModalError, DatasetError, VolumeError
+from pytest_annmodal.errors import AnnModalError, DatasetError, ExecutorError, VolumeError
 from pytest_annmodal.executors.plan import plan_of, refuse_too_large
 from pytest_annmodal.model import Case, Dataset, Job
 from pytest_annmodal.protocols import Executor
@@ -126,7 +126,7 @@ def submit_all(bench: BenchSession, jobs: Sequence[Job], config: pytest.Config) 
     for dataset in {job.dataset.name: job.dataset for job in jobs}.values():
         try:
             bench.executor.prepare(dataset)
-        except (DatasetError, VolumeError) as error:
+        except (DatasetError, VolumeError, ExecutorError) as error:
             bench.give_up(dataset, error)
     bench.submit_all(jobs)
 
@@ -151,6 +151,7 @@ def download_only(bench: BenchSession, cases: Sequence[Case], config: pytest.Con
         reporter.write_line("No dataset is selected: choose with -k NAME or --dataset NAME.")
         return 1
     failures = 0
+    bench.executor.expect([])
     for dataset in datasets.values():
         reporter.write_line("")
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,17 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_annmodal import answers, hdf5, mailbox, measure, metrics, scoring
+from pytest_annmodal import answers, hdf5, isolation, mailbox, materials, measure, metrics, scoring
 from pytest_annmodal.environment import describe_machine
-from pytest_annmodal.errors import ProtocolViolationError
+from pytest_annmodal.errors import ProtocolViolationError, SmugglingError
 from pytest_annmodal.model import Job, Search, to_plain
 from pytest_annmodal.outcome import Measurement
 from pytest_annmodal.sandbox import Worker
 from pytest_annmodal.wire import Message
 
 OnPhase = Callable[[str], None]
-N_WARMUP = 50
-WARMUP_SEED = 20_240_229
+# The worker's one thread spins between queries, so its CPU time is the loop's wall time.
+SMUGGLING_SHARE = 1.3
+SMUGGLING_GRACE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,35 +37,13 @@ class _Timed:
     usage: Mapping[str, Any]
 
 
-@contextlib.contextmanager
-def _train_descriptor(job: Job, data: hdf5.LoadedDataset) -> Iterator[tuple[int, dict[str, Any]]]:
-    """A descriptor that the worker may map, and where ``train`` lies in it.
-
-    A trusted implementation maps the dataset file itself. A submission gets a copy that
-    holds ``train`` and nothing else: the file has the truth in it.
-    """
-    shape = list(data.train.shape)
-    if data.train_map is not None and job.implementation.trusted:
-        fd = os.open(data.train_map.path, os.O_RDONLY)
-        offset = data.train_map.offset
-    else:
-        fd = mailbox.new_shared_file(data.train.nbytes, label="annmodal-train")
-        with open(fd, "wb", closefd=False) as file:
-            data.train.tofile(file)
-        offset = 0
-    try:
-        yield fd, {"offset": offset, "shape": shape, "dtype": "<f4"}
-    finally:
-        os.close(fd)
-
-
 class Trial:
     """A worker with its mailbox, and the figures that belong to the build."""
 
     def __init__(self, job: Job, data: hdf5.LoadedDataset, stack: ExitStack) -> None:
         self.job, self.data = job, data
         self.k_max = max(search.k for search in job.searches)
-        self.warmup = warmup_vectors(data)
+        self.warmup = materials.warmup_vectors(data)
         self.layout = {
             "capacity": 2 * self.k_max + 16,
             "n_slots": max(len(data.test), len(self.warmup)),
@@ -76,15 +54,20 @@ class Trial:
         )
         stack.callback(os.close, fd)
         self.box = mailbox.Mailbox(fd, **self.layout)
-        train_fd, self.train_fields = stack.enter_context(_train_descriptor(job, data))
+        train_fd, self.train_fields = stack.enter_context(materials.train_descriptor(job, data))
         self.machine = describe_machine()
-        self.kth: dict[int, NDArray[np.float64]] = {}
+        self.kth: dict[tuple[int, int], NDArray[np.float64]] = {}
+        self.views = materials.views(job, data)
+        implementation = job.implementation
+        level = isolation.choose(job.limits.isolation, trusted=implementation.trusted)
         self.worker = stack.enter_context(
             Worker(
                 inherit={"mailbox": fd, "train": train_fd},
                 threads=job.limits.threads,
                 phase_timeout_s=job.limits.phase_timeout_s,
                 output_bytes=job.limits.output_bytes,
+                level=level,
+                readable=[implementation.folder or implementation.path],
             )
         )
 
@@ -131,17 +114,20 @@ class Trial:
         worker, job = self.worker, self.job
         worker.begin("search")
         worker.request("search", {"arguments": to_plain(search.arguments)}, expect="set")
+        asked, batched = self.views[search.case_id]
         ask = self._by_parent if job.limits.clock == "parent" else self._by_worker
-        timed = ask(search, on_phase)
+        timed = ask(search, asked, on_phase)
         n_short, recall = scoring.score_rounds(
-            self.data,
+            asked,
             timed.ids,
             timed.counts,
             k=search.k,
             short_answers=job.implementation.short_answers,
-            kth=self._kth(search.k),
+            kth=self._kth(asked, search.k),
         )
-        batch_qps, batch_recall = self._batch(search, on_phase) if self.has_batch else (None, None)
+        batch_qps, batch_recall = (
+            self._batch(search, batched, on_phase) if self.has_batch else (None, None)
+        )
         worker.note_memory()
         figures = metrics.latency_figures(timed.times_ns)
         timed_s = float(timed.times_ns.sum()) / 1e9
@@ -152,7 +138,7 @@ class Trial:
             metric=self.data.info.metric,
             dim=self.data.train.shape[1],
             n_train=len(self.data.train),
-            n_queries=len(self.data.test),
+            n_queries=len(asked.test),
             recall=recall.by_distance,
             recall_ids=recall.by_ids,
             recall_ann_benchmarks=recall.ann_benchmarks,
@@ -174,19 +160,21 @@ class Trial:
                 "versions": self.versions,
                 "threads": job.limits.threads,
                 "worker_core": worker.core,
+                "isolation": worker.level,
+                "fresh_queries": job.limits.fresh_seed is not None,
                 **{key: timed.usage[key] for key in ("involuntary_switches", "cpu_s")},
             },
             notes=tuple(self._notes(timed, timed_s, n_short)),
             log_tail=worker.log_tail(),
         )
 
-    def _by_worker(self, search: Search, on_phase: OnPhase) -> _Timed:
+    def _by_worker(self, search: Search, data: hdf5.LoadedDataset, on_phase: OnPhase) -> _Timed:
         """The worker's own clock: it gets all queries and returns all times."""
-        n, limits = len(self.data.test), self.job.limits
+        n, limits = len(data.test), self.job.limits
         message = self.worker.request(
             "timed",
             {"k": search.k, "rounds": search.rounds, "max_search_s": limits.max_search_s},
-            [self.warmup, self.data.test],
+            [self.warmup, data.test],
             expect="answers",
             max_array_bytes=search.rounds * n * (search.k + 2) * 8,
             on_progress=lambda fields: on_phase(
@@ -203,29 +191,43 @@ class Trial:
             usage=message.fields,
         )
 
-    def _by_parent(self, search: Search, on_phase: OnPhase) -> _Timed:
+    def _by_parent(self, search: Search, data: hdf5.LoadedDataset, on_phase: OnPhase) -> _Timed:
         """The parent's clock: every query goes through the mailbox when its turn comes."""
         worker, box, k = self.worker, self.box, search.k
         worker.send("serve", {"k": k})
         with measure.quiet_gc():
             first_ns, _, _ = self._ask(self.warmup, k)
             rounds = []
+            cpu_before_s = worker.cpu_s()
             began = time.monotonic()
             for number in range(search.rounds):
-                rounds.append(self._ask(self.data.test, k))
+                rounds.append(self._ask(data.test, k))
                 on_phase(f"queries, round {number + 1} of {search.rounds}")
                 if time.monotonic() - began > self.job.limits.max_search_s:
                     break
+            wall_s = time.monotonic() - began
+            cpu_s = worker.cpu_s() - cpu_before_s
         mailbox.dismiss(box)
         served = worker.receive("served")
+        self._refuse_smuggling(cpu_s, wall_s)
         times, ids, counts = (np.stack(column) for column in zip(*rounds, strict=True))
         return _Timed(
             times_ns=times,
             ids=ids,
             counts=counts,
             first_query_ns=int(first_ns[0]),
-            usage=served.fields,
+            usage={**served.fields, "cpu_s": cpu_s},
         )
+
+    def _refuse_smuggling(self, cpu_s: float, wall_s: float) -> None:
+        """Refuse work beside the timed queries: more CPU than the worker's own thread can use."""
+        allowed = self.job.limits.threads * wall_s * SMUGGLING_SHARE + SMUGGLING_GRACE_S
+        if not self.job.implementation.trusted and cpu_s > allowed:
+            raise SmugglingError(
+                f"used {cpu_s:.2f} s of CPU in {wall_s:.2f} s of queries on "
+                f"{self.job.limits.threads} thread(s): other threads or processes were at work "
+                "between the queries"
+            )
 
     def _ask(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], ...]:
         result = mailbox.ask(self.box, queries, k, self.worker.check)
@@ -234,12 +236,14 @@ class Trial:
             raise ProtocolViolationError("the worker reported an answer that raised, and no error")
         return result
 
-    def _batch(self, search: Search, on_phase: OnPhase) -> tuple[float, float]:
+    def _batch(
+        self, search: Search, data: hdf5.LoadedDataset, on_phase: OnPhase
+    ) -> tuple[float, float]:
         """Queries per second of the whole batch, and the recall of its answers."""
         on_phase("batch")
-        worker, n, k = self.worker, len(self.data.test), search.k
+        worker, n, k = self.worker, len(data.test), search.k
         worker.begin("batch")
-        worker.request("batch-load", {}, [self.data.test], expect="batch-loaded")
+        worker.request("batch-load", {}, [data.test], expect="batch-loaded")
         start = time.perf_counter()
         batched = worker.request("batch", {"k": k}, expect="batched")
         parent_s = time.perf_counter() - start
@@ -251,18 +255,19 @@ class Trial:
             ids,
             counts,
             k=k,
-            n_train=len(self.data.train),
+            n_train=len(data.train),
             short_answers=self.job.implementation.short_answers,
             where="batch_query",
         )
         by_worker = self.job.limits.clock == "worker"
         batch_s = batched.fields["batch_ns"] / 1e9 if by_worker else parent_s
-        return n / batch_s, scoring.recall_of(self.data, ids, k, self._kth(k)).by_distance
+        return n / batch_s, scoring.recall_of(data, ids, k, self._kth(data, k)).by_distance
 
-    def _kth(self, k: int) -> NDArray[np.float64]:
-        if k not in self.kth:
-            self.kth[k] = scoring.kth_distances(self.data, k)
-        return self.kth[k]
+    def _kth(self, data: hdf5.LoadedDataset, k: int) -> NDArray[np.float64]:
+        key = (id(data), k)
+        if key not in self.kth:
+            self.kth[key] = scoring.kth_distances(data, k)
+        return self.kth[key]
 
     def _notes(self, timed: _Timed, timed_s: float, n_short: int) -> Iterator[str]:
         data = self.data
@@ -272,6 +277,11 @@ class Trial:
             yield f"zero vectors: {data.n_zero_train} in train, {data.n_zero_test} in test"
         if data.n_duplicates:
             yield f"duplicate rows in train: {data.n_duplicates}"
+        if self.worker.level in {"uid", "process"}:
+            yield (
+                f"isolation: only '{self.worker.level}', so a submission could read files or use "
+                "the network; install bubblewrap to shut it in"
+            )
         yield from metrics.noise_notes(
             involuntary_switches=int(timed.usage["involuntary_switches"]),
             timed_s=timed_s,
@@ -286,10 +296,3 @@ def _shaped(message: Message, *shapes: tuple[int, ...]) -> tuple[NDArray[np.int6
     if found != [("<i8", shape) for shape in shapes]:
         raise ProtocolViolationError(f"the worker sent arrays {found}, not int64 {list(shapes)}")
     return message.arrays
-
-
-def warmup_vectors(data: hdf5.LoadedDataset, n: int = N_WARMUP) -> NDArray[np.float32]:
-    """Vectors like the queries that are none of them: midpoints of random training pairs."""
-    rng = np.random.default_rng(WARMUP_SEED)
-    pairs = rng.integers(0, len(data.train), size=(n, 2))
-    return np.ascontiguousarray((data.train[pairs[:, 0]] + data.train[pairs[:, 1]]) / 2, np.float32)

@@ -128,7 +128,7 @@ class Session:
                 max_array_bytes=MAX_ARRAY_BYTES, max_json_bytes=MAX_JSON_BYTES
             )
             if message.kind == "finish":
-                if self.adapter is not None:
+                if hasattr(self, "adapter"):
                     self.adapter.done()
                 self.channel.send("finished")
                 return
@@ -275,7 +275,7 @@ def main() -> None:
 
 def die_with_parent(parent_pid: int) -> None:
     """Have the kernel end this process when its parent dies, however it dies (Linux)."""
-    if sys.platform != "linux":
+    if sys.platform != "linux" or parent_pid == 0:  # bubblewrap sees to it
         return
     import ctypes
     import signal

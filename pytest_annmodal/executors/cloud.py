@@ -15,16 +15,22 @@ from pytest_annmodal.model import Implementation
 APP_NAME = "pytest-annmodal"
 MOUNT = "/data"
 DOWNLOAD_TIMEOUT_S = 4 * 3600
+Runner = tuple[Requirements, bool]  # what is installed, and whether the code is trusted
+
+
+def runner_of(implementation: Implementation) -> Runner:
+    """What tells the function that an implementation needs from the others."""
+    return requirements_of(implementation), implementation.trusted
 
 
 class Cloud:
-    """The app, its volume and its functions: ``download_dataset`` and one runner per image.
+    """The app, its volume and its functions: ``download_dataset`` and one per kind of runner.
 
     With ``universal``, the first image serves every implementation.
     """
 
     def __init__(
-        self, settings: Settings, images: Sequence[Requirements], *, universal: bool = False
+        self, settings: Settings, runners: Sequence[Runner], *, universal: bool = False
     ) -> None:
         self.settings, self._universal = settings, universal
         self.app = modal.App(APP_NAME)
@@ -38,24 +44,28 @@ class Cloud:
             **shared,
         )(container.download_dataset)
         self.runners = {
-            requirements: self.app.function(
-                image=image_for(requirements),
+            runner: self.app.function(
+                image=image_for(runner[0]),
                 name="run_benchmark" if number == 0 else f"run_benchmark_{number}",
                 volumes={MOUNT: self.volume.with_mount_options(read_only=True)},
                 cpu=(settings.modal_cpu, settings.modal_cpu),
                 memory=(settings.modal_memory_mb, settings.modal_memory_mb),
                 timeout=settings.modal_timeout_s,
                 single_use_containers=True,  # nothing of one job is left for the next
+                block_network=True,
+                # A submission must not reach the volume through Modal's own interface either.
+                restrict_modal_access=not runner[1],
                 **shared,
             )(container.run_benchmark)
-            for number, requirements in enumerate(dict.fromkeys(images))
+            for number, runner in enumerate(dict.fromkeys(runners))
         }
 
     def runner_for(self, implementation: Implementation) -> Any:
         """The function in whose image the implementation finds its packages, or None."""
         if self._universal:
-            return next(iter(self.runners.values()))
-        return self.runners.get(requirements_of(implementation))
+            trusted = implementation.trusted
+            return next(f for runner, f in self.runners.items() if runner[1] == trusted)
+        return self.runners.get(runner_of(implementation))
 
     @property
     def where(self) -> dict[str, Any]:

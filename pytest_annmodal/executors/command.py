@@ -41,7 +41,8 @@ class Command:
             if item.name not in NOT_IN_THE_IMAGE and item.error is None
             for requirement in requirements_of(item)
         }
-        self.cloud = Cloud(settings, [tuple(sorted(wanted))], universal=True)
+        image = tuple(sorted(wanted))
+        self.cloud = Cloud(settings, [(image, True), (image, False)], universal=True)
         self.app = self.cloud.app
 
     @classmethod

@@ -57,10 +57,18 @@ def translated() -> Iterator[None]:
 def explain(error: Exception) -> str:
     """What happened on Modal, and what to do about it."""
     text = str(error).strip() or type(error).__name__
-    if isinstance(error, modal.exception.AuthError):
+    known = modal.exception
+    if isinstance(error, known.AuthError):
         return f"Modal refused the token: {text}. Run `modal setup` to make a new one."
-    if isinstance(error, modal.exception.ConnectionError):
+    if isinstance(error, known.ConnectionError):
         return f"The connection to Modal was lost: {text}. Try again; finished results are kept."
-    if "image" in text.lower() and "build" in text.lower():
-        return f"An image could not be built: {text}. Check the header's dependencies."
+    if isinstance(error, known.FunctionTimeoutError):
+        return f"It took longer than a container may: {text}."
+    if isinstance(error, (known.InternalFailure, known.RemoteError)):
+        return (
+            f"The container was lost or could not do its work: {text}. It may have been killed, "
+            "preempted or out of memory (--modal-memory-mb gives more); try again."
+        )
+    if isinstance(error, ExecutorError):
+        return text
     return f"{type(error).__name__}: {text}"

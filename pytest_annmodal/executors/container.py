@@ -14,16 +14,18 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pytest_annmodal.errors import AnnModalError, CommitError, ReloadError
+from pytest_annmodal.errors import AnnModalError, CommitError, DatasetError, ReloadError
 from pytest_annmodal.model import Dataset, Implementation, Job, to_plain
+from pytest_annmodal.outcome import Failure, Outcome
 
 PHASE = "[annmodal] "  # log lines that begin so are progress, for the client to show
 PACKAGE = Path(__file__).parents[1]
 BUILTIN = "builtin:"  # a path inside this package, wherever that lies
+RESULT_LIMIT_BYTES = 100 * 10**6
 SCRATCH = Path(tempfile.gettempdir()) / "annmodal"  # the container's own disk
 
 
@@ -94,6 +96,8 @@ def download_dataset(
 
     volume = MountedVolume(where["volume"], where["mount"])
     try:
+        if str(dataset["source"]).startswith("file:"):
+            _reload(volume)  # uploaded after this container started
         resolved = resolve(
             Dataset.from_plain(dataset),
             volume,
@@ -128,21 +132,52 @@ def run_benchmark(
     job = Job.from_plain(json.loads(job_json))
     volume = MountedVolume(where["volume"], where["mount"])
     _say(f"Volume '{volume.name}' is mounted at {volume.path}")
-    with tempfile.TemporaryDirectory(prefix="annmodal-") as scratch:
-        path = _own_copy(job.dataset, volume, Path(scratch), where, download)
+    with tempfile.TemporaryDirectory(prefix="annmodal-") as folder:
+        scratch = Path(folder)
+        scratch.chmod(0o711)  # a submission runs as another user, who must reach its own file
+        try:
+            path = _own_copy(job.dataset, volume, scratch, where, download)
+        except AnnModalError as error:
+            return json.dumps([to_plain(failure) for failure in _without_data(job, error)])
         job = dataclasses.replace(
             job,
-            implementation=_unpack(job.implementation, files, Path(scratch) / "submission"),
+            implementation=_unpack(job.implementation, files, scratch / "submission"),
             limits=dataclasses.replace(job.limits, memory_bytes=_memory(job, path, where)),
         )
-        outcomes = run_job(
-            job,
-            path,
-            cache=SCRATCH,
-            on_phase=lambda text: _tell(job, text),
-        )
+        outcomes = run_job(job, path, cache=SCRATCH, on_phase=lambda text: _tell(job, text))
         _tell(job, "done")
-    return json.dumps([to_plain(outcome) for outcome in outcomes])
+    return _result(job, outcomes)
+
+
+def _result(job: Job, outcomes: Sequence[Outcome]) -> str:
+    text = json.dumps([to_plain(outcome) for outcome in outcomes])
+    if len(text) > RESULT_LIMIT_BYTES:
+        raise RuntimeError(
+            f"the result of {job.label} has {len(text) / 1e6:.0f} MB, more than "
+            f"{RESULT_LIMIT_BYTES / 1e6:.0f} MB: ask fewer queries (--ann-queries) or rounds "
+            "(--ann-rounds)"
+        )
+    return text
+
+
+def _without_data(job: Job, error: AnnModalError) -> list[Failure]:
+    return [
+        Failure(
+            case_id=search.case_id,
+            kind="dataset",
+            message=str(error),
+            phase="prepare",
+            blame="infrastructure",
+        )
+        for search in job.searches
+    ]
+
+
+def _reload(volume: MountedVolume) -> None:
+    try:
+        volume.reload()
+    except ReloadError as error:
+        _say(f"Note: Volume reload skipped ({error})")
 
 
 def _own_copy(
@@ -152,19 +187,30 @@ def _own_copy(
     where: Mapping[str, Any],
     download: Any,
 ) -> Path:
-    """Copy the dataset to the container's own disk: a network file system must not be timed."""
-    try:
-        volume.reload()
-    except ReloadError as error:
-        _say(f"Note: Volume reload skipped ({error})")
-    stored = volume.path / f"{dataset.name}.hdf5"
+    """Copy the dataset to the container's own disk: a network file system must not be timed.
+
+    Raises:
+        DatasetError: it is not in the volume and cannot be brought there.
+    """
+    _reload(volume)
+    source = dataset.source
+    own = source.startswith("file:")
+    stored = Path(source.removeprefix("file:")) if own else volume.path / f"{dataset.name}.hdf5"
     if not stored.exists() and download is not None:
         result = download.remote(to_plain(dataset), dict(where), [])
         if not result["ok"]:
-            raise RuntimeError(result["error"])
-        volume.reload()
-    copy = scratch / stored.name
-    shutil.copyfile(stored, copy)
+            raise DatasetError(result["error"])
+        _reload(volume)
+    copy = scratch / f"{dataset.name}.hdf5"
+    try:
+        shutil.copyfile(stored, copy)
+    except OSError as error:
+        raise DatasetError(
+            f"Dataset '{dataset.name}' cannot be read from volume '{volume.name}' at {stored} "
+            f"({error.strerror}). Try again; if it stays so, remove it with "
+            f"`modal volume rm {volume.name} {dataset.name}.hdf5` and it is downloaded anew."
+        ) from error
+    copy.chmod(0o600)
     return copy
 
 

@@ -41,7 +41,8 @@ def image_for(requirements: Requirements) -> modal.Image:
     packages = sorted({*map(pinned, HARNESS), *requirements})
     return (
         modal.Image.debian_slim(python_version=python_version())
-        .apt_install("build-essential")  # annoy and hnswlib are compiled on installation
+        # To compile annoy and hnswlib; to shut a submission in.
+        .apt_install("build-essential", "bubblewrap")
         .pip_install(*packages)
         .add_local_dir(
             Path(PACKAGE), REMOTE_PACKAGE, ignore=["**/__pycache__", "**/*.pyc", "**/.*"]

@@ -6,31 +6,32 @@ import contextlib
 import json
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
 import modal
 
+from pytest_annmodal import errors
 from pytest_annmodal.config import Settings
-from pytest_annmodal.errors import (
-    DatasetError,
-    DownloadError,
-    ExecutorError,
-    VolumeError,
-)
+from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorError
 from pytest_annmodal.executors import container
-from pytest_annmodal.executors.cloud import MOUNT, Cloud
+from pytest_annmodal.executors.building import unbuildable, why_unbuildable
+from pytest_annmodal.executors.calls import Calls, failures, log_lines, outcomes_of
+from pytest_annmodal.executors.cloud import Cloud, Runner, runner_of
 from pytest_annmodal.executors.connection import check_reachable, explain, translated
-from pytest_annmodal.executors.images import requirements_of
+from pytest_annmodal.executors.images import Requirements
+from pytest_annmodal.executors.plan import plan_of, refuse_too_large
+from pytest_annmodal.executors.uploads import uploaded
 from pytest_annmodal.model import Dataset, Job, to_plain
-from pytest_annmodal.outcome import Failure, Outcome, outcome_from_plain
+from pytest_annmodal.outcome import Outcome
 
 SUBMISSION_LIMIT_BYTES = 5 * 10**6
 TRUSTED_LIMIT_BYTES = 200 * 10**6
 MAX_LOG_LINES = 400
+LAST_WORDS_S = 5.0  # for threads to notice that the session ends
 
 
 class ModalExecutor:
@@ -53,151 +54,183 @@ class ModalExecutor:
         echo: bool = True,
     ) -> None:
         self._settings, self._say, self._echo = settings, say, echo
-        self._cloud = cloud
-        self._opened = cloud is not None
+        self._clouds = [] if cloud is None else [cloud]
         self._context = contextlib.ExitStack()
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._calls: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._calls = Calls()
+        self._threads: list[threading.Thread] = []
+        self._closing = self._lost = False
+        self._unbuildable: dict[Requirements, str] = {}
+        self._datasets: dict[str, Dataset] = {}  # prepared ones, as containers find them
+        self._submitted: list[Job] = []
         self.logs: dict[str, deque[str]] = {}
-        self._closing = False
-        self._prepared: set[str] = set()
 
     def expect(self, jobs: Sequence[Job]) -> None:
-        """Define the functions that the jobs need; images are built when the app opens."""
-        if self._cloud is None:
-            wanted = [requirements_of(job.implementation) for job in jobs]
-            self._cloud = Cloud(self._settings, wanted or [()])
+        """Open the app with a function for each kind of job; this builds the images.
 
-    def _open(self) -> Cloud:
-        """Enter ``app.run()`` once.
+        Raises:
+            ConfigurationError, ExecutorError: Modal cannot be used.
+        """
+        if not self._clouds:
+            self._open([runner_of(job.implementation) for job in jobs])
+
+    def _open(self, runners: Sequence[Runner]) -> Cloud:
+        """Enter an ``app.run()``, leaving out images that cannot be built.
 
         The context is not held by a ``with`` block: that would swallow Ctrl-C.
         """
-        if self._cloud is None:
-            self.expect([])
-        assert self._cloud is not None
-        if not self._opened:
-            check_reachable()
-            with translated():
-                self._context.enter_context(self._cloud.app.run())
-            self._opened = True
-        return self._cloud
+        check_reachable()
+        cloud = Cloud(self._settings, runners)
+        with translated():
+            try:
+                self._context.enter_context(cloud.app.run())
+            except modal.exception.RemoteError as error:
+                failed = unbuildable([(), *(runner[0] for runner in runners)])
+                if () in failed:
+                    raise ExecutorError(
+                        "The harness's own image could not be built on Modal; no implementation "
+                        f"is to blame. The end of the build log:\n{failed[()]}"
+                    ) from error
+                if not failed:
+                    raise
+                self._unbuildable.update(failed)
+                return self._open([runner for runner in runners if runner[0] not in failed])
+        self._clouds.append(cloud)
+        return cloud
 
     def prepare(self, dataset: Dataset) -> None:
         """Fill the cloud volume, once per dataset.
 
         Raises:
             DatasetError, VolumeError: as ``resolve`` in the container had it.
-            ExecutorError: Modal cannot be used.
+            ConfigurationError, ExecutorError: Modal cannot be used.
         """
-        if dataset.name in self._prepared:
+        if dataset.name in self._datasets:
             return
-        cloud = self._open()
-        dataset = self._uploaded(dataset, cloud)
+        self.expect([])
+        cloud = self._clouds[0]
+        with translated():
+            there = uploaded(dataset, cloud, self._say)
+        try:
+            result = self._resolve(there, cloud)
+        except ExecutorError as error:
+            check_reachable()
+            self._say(f"{dataset.name}: {error} (trying once more)")
+            result = self._resolve(there, cloud)
+        if not result["ok"]:
+            raise _error_of(result)
+        self._datasets[dataset.name] = there
+
+    def _resolve(self, dataset: Dataset, cloud: Cloud) -> dict[str, Any]:
         with translated():
             call = cloud.download.spawn(
                 to_plain(dataset), cloud.where, list(self._settings.base_url)
             )
-            with self._watched(call):
+            with self._calls.watched(call):
                 for line in log_lines(call):
                     if self._echo:
                         self._say(line)
-                result = call.get()
-        if not result["ok"]:
-            kinds: dict[str, type[Exception]] = {
-                "CommitError": VolumeError,
-                "DownloadError": DownloadError,
-            }
-            raise kinds.get(result["kind"], DatasetError)(result["error"])
-        self._prepared.add(dataset.name)
-
-    def _uploaded(self, dataset: Dataset, cloud: Cloud) -> Dataset:
-        """Put a file of the user's own into the volume, if it is not there already."""
-        if not dataset.source.startswith("file:"):
-            return dataset
-        path = Path(dataset.source.removeprefix("file:"))
-        name = f"{dataset.name}.hdf5"
-        with translated():
-            present = {entry.path.lstrip("/"): entry.size for entry in cloud.volume.listdir("/")}
-            if present.get(name) != path.stat().st_size:
-                self._say(f"📤 Uploading {path} to volume '{self._settings.modal_volume}'")
-                with cloud.volume.batch_upload(force=True) as batch:
-                    batch.put_file(str(path), f"/{name}")
-        return Dataset.from_plain({**to_plain(dataset), "source": f"file:{MOUNT}/{name}"})
+                result: dict[str, Any] = call.get()
+        return result
 
     def submit(self, job: Job) -> Future[Sequence[Outcome]]:
         """Start the job in a container of its own, now."""
-        cloud = self._open()
-        runner = cloud.runner_for(job.implementation)
-        if runner is None:
-            raise ExecutorError(
-                f"{job.label} was not expected when the session began, and its image was not "
-                "built; give the test its case by parametrization"
-            )
         future: Future[Sequence[Outcome]] = Future()
         future.set_running_or_notify_cancel()
-        # A daemon thread: a call that never ends must not keep the interpreter from ending.
-        threading.Thread(
-            target=lambda: future.set_result(self._run(job, cloud, runner)),
-            name=f"annmodal {job.label}",
-            daemon=True,
-        ).start()
+        try:
+            cloud, runner = self._place_of(job)
+        except AnnModalError as error:
+            future.set_result(failures(job, "infrastructure", str(error), blame="infrastructure"))
+            return future
+        requirements = runner_of(job.implementation)[0]
+        if runner is None:
+            text = why_unbuildable(requirements, self._unbuildable[requirements])
+            future.set_result(failures(job, "unusable", text, blame="submission"))
+            return future
+
+        def fill() -> None:
+            try:
+                future.set_result(self._run(job, cloud, runner))
+            except BaseException as error:  # noqa: BLE001 -- whoever waits must not wait for ever
+                future.set_exception(error)
+
+        # A daemon: a call that never ends must not keep the interpreter from ending.
+        thread = threading.Thread(target=fill, name=f"annmodal {job.label}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
         return future
+
+    def _place_of(self, job: Job) -> tuple[Cloud, Any]:
+        """The function for a job; another app is opened for one that was not expected."""
+        self._submitted.append(job)
+        refuse_too_large(plan_of(self._submitted, self._settings), self._settings)
+        self.prepare(job.dataset)
+        for cloud in self._clouds:
+            runner = cloud.runner_for(job.implementation)
+            if runner is not None:
+                return cloud, runner
+        wanted = runner_of(job.implementation)
+        if wanted[0] not in self._unbuildable:
+            self._say(f"Not planned: {plan_of([job], self._settings).line()}")
+            cloud = self._open([wanted])
+        return self._clouds[-1], self._clouds[-1].runner_for(job.implementation)
 
     def _run(self, job: Job, cloud: Cloud, runner: Any) -> Sequence[Outcome]:
         """One job from spawn to outcomes; an infrastructure fault is tried once more."""
-        problem = "cancelled"
+        limit = TRUSTED_LIMIT_BYTES if job.implementation.trusted else SUBMISSION_LIMIT_BYTES
+        try:
+            shipped, files = container.ship(job.implementation, limit)
+        except (OSError, ValueError) as error:
+            return failures(job, "unusable", str(error), blame="submission")
+        plain = {**to_plain(job), "implementation": to_plain(shipped)}
+        plain["dataset"] = to_plain(self._datasets[job.dataset.name])
+        plain["limits"]["phase_timeout_s"] = min(
+            job.limits.phase_timeout_s, max(self._settings.modal_timeout_s - 30, 1)
+        )
+        problem = "the session ended before it ran"
         for attempt in (1, 2):
             if self._closing:
                 break
             try:
-                return self._attempt(job, cloud, runner)
+                call = runner.spawn(json.dumps(plain), files, cloud.where, cloud.download)
+                return self._outcomes(job, call)
             except modal.exception.FunctionTimeoutError:
                 text = (
-                    f"did not finish within {self._settings.modal_timeout_s} s "
+                    f"{job.label} did not finish within {self._settings.modal_timeout_s} s "
                     "(--modal-timeout sets the limit)"
                 )
                 return failures(job, "timeout", text, blame="submission")
-            except (OSError, ValueError) as error:
-                return failures(job, "unusable", str(error), blame="submission")
             except Exception as error:  # noqa: BLE001 -- the client raises many types
-                problem = explain(error)
-                if attempt == 1 and not self._closing:
-                    self._lines.put(f"{job.label}: {problem} (trying once more)")
+                problem, again = self._problem(error)
+                if attempt == 2 or not again:
+                    break
+                self._lines.put(f"{job.label}: {problem} (trying once more)")
         return failures(job, "infrastructure", problem, blame="infrastructure")
+
+    def _problem(self, error: Exception) -> tuple[str, bool]:
+        """What to say of an infrastructure fault, and whether trying again may help."""
+        if self._closing:
+            return "cancelled, since the session ended", False
+        try:
+            check_reachable()
+        except AnnModalError as unreachable:
+            self._lost = True
+            return f"Modal went away while this ran. {unreachable}", False
+        return explain(error), not isinstance(error, modal.exception.AuthError)
+
+    def _outcomes(self, job: Job, call: Any) -> Sequence[Outcome]:
+        with self._calls.watched(call):
+            log = self.logs[job.searches[0].case_id] = deque(maxlen=MAX_LOG_LINES)
+            for line in log_lines(call):
+                text = line.removeprefix(container.PHASE)
+                log.append(text)
+                if text != line:
+                    self._lines.put(text)
+            return outcomes_of(job, call.get())
 
     def log_of(self, case_id: str) -> str:
         """The last log lines of the container that ran a job, by its first case."""
         return "\n".join(self.logs.get(case_id, ()))
-
-    def _attempt(self, job: Job, cloud: Cloud, runner: Any) -> Sequence[Outcome]:
-        limit = TRUSTED_LIMIT_BYTES if job.implementation.trusted else SUBMISSION_LIMIT_BYTES
-        shipped, files = container.ship(job.implementation, limit)
-        plain = {**to_plain(job), "implementation": to_plain(shipped)}
-        plain["limits"]["phase_timeout_s"] = min(
-            job.limits.phase_timeout_s, max(self._settings.modal_timeout_s - 30, 1)
-        )
-        call = runner.spawn(json.dumps(plain), files, cloud.where, cloud.download)
-        with self._watched(call):
-            log = self.logs[job.searches[0].case_id] = deque(maxlen=MAX_LOG_LINES)
-            for line in log_lines(call):
-                if line.startswith(container.PHASE):
-                    self._lines.put(line.removeprefix(container.PHASE))
-                else:
-                    log.append(line)
-            return outcomes_of(job, call.get())
-
-    @contextlib.contextmanager
-    def _watched(self, call: Any) -> Any:
-        """Know the call while it runs, so that ``shutdown`` can cancel it."""
-        with self._lock:
-            self._calls[call.object_id] = call
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._calls.pop(call.object_id, None)
 
     def pump(self, future: Future[Any]) -> None:
         """Print progress lines until the future is done; called by whoever waits for it."""
@@ -216,49 +249,27 @@ class ModalExecutor:
     def shutdown(self, *, cancel: bool = False) -> None:
         """Cancel what runs, close the app; nothing is left running or billing."""
         self._closing = True
-        with self._lock:
-            running = list(self._calls.values()) if cancel else []
-        for call in running:
-            with contextlib.suppress(Exception):
-                call.cancel(terminate_containers=True)
-        if self._opened:
-            with contextlib.suppress(modal.exception.Error):
-                self._context.close()
-        self._opened = False
+        if self._lost:
+            return  # the service ends an app whose client is silent; the client would try long
+        if cancel:
+            self._calls.cancel()
+        with contextlib.suppress(Exception):
+            self._context.close()
+        deadline = time.monotonic() + LAST_WORDS_S
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def log_lines(call: Any) -> Any:
-    """The call's log, line by line, until it ends; losing the log loses no result."""
-    pending = ""
-    with contextlib.suppress(modal.exception.Error, OSError, AttributeError):
-        for entry in call.logs.stream():
-            text = pending + (entry if isinstance(entry, str) else entry.message)
-            *lines, pending = text.split("\n")
-            yield from lines
-    if pending:
-        yield pending
-
-
-def outcomes_of(job: Job, text: Any) -> list[Outcome]:
-    """Check what a container returned.
-
-    Raises:
-        ExecutorError: it is not one outcome per search.
-    """
-    try:
-        outcomes = [outcome_from_plain(item) for item in json.loads(text)]
-        ids = [outcome.case_id for outcome in outcomes]
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise ExecutorError(f"the container's result cannot be read: {error!r}") from error
-    if ids != [search.case_id for search in job.searches]:
-        raise ExecutorError(
-            f"the container returned results for {ids}, which is not what was asked"
+def _error_of(result: dict[str, Any]) -> AnnModalError:
+    """The error that a container reported, of its kind where that takes a message alone."""
+    kinds = {
+        kind.__name__: kind
+        for kind in (
+            ConfigurationError,
+            errors.VolumeError,
+            errors.CommitError,
+            errors.DownloadError,
+            errors.DatasetFormatError,
         )
-    return outcomes
-
-
-def failures(job: Job, kind: str, message: str, *, blame: Any) -> list[Outcome]:
-    return [
-        Failure(case_id=search.case_id, kind=kind, message=message, phase="modal", blame=blame)
-        for search in job.searches
-    ]
+    }
+    return kinds.get(result["kind"], errors.DatasetError)(result["error"])

@@ -102,7 +102,7 @@ class Rules:
 
     def option_values(self) -> dict[str, Any]:
         """What the file says about options, by option name."""
-        return {**self.settings, "dataset": self.datasets}
+        return {"fresh_queries": True, **self.settings, "dataset": self.datasets}
 
 
 def read_rules(path: Path) -> Rules:

@@ -1,0 +1,89 @@
+"""One remote call: its log, its result, and what can be said where there is none."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from pytest_annmodal.errors import ExecutorError
+from pytest_annmodal.model import Job
+from pytest_annmodal.outcome import Blame, Failure, Outcome, outcome_from_plain
+
+
+class Calls:
+    """The calls that are running, so that all of them can be cancelled."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def watched(self, call: Any) -> Iterator[None]:
+        """Know the call while it runs."""
+        with self._lock:
+            self._running[call.object_id] = call
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.pop(call.object_id, None)
+
+    def cancel(self) -> None:
+        """End every call and its container."""
+        with self._lock:
+            running = list(self._running.values())
+        for call in running:
+            with contextlib.suppress(Exception):
+                call.cancel(terminate_containers=True)
+
+
+def log_lines(call: Any) -> Iterator[str]:
+    """The call's log, line by line, until it ends; losing the log loses no result."""
+    pending = ""
+    with contextlib.suppress(Exception):
+        for entry in call.logs.stream():
+            text = pending + (entry if isinstance(entry, str) else entry.message)
+            *lines, pending = text.split("\n")
+            yield from lines
+    if pending:
+        yield pending
+
+
+def outcomes_of(job: Job, text: Any) -> list[Outcome]:
+    """Check what a container returned.
+
+    Raises:
+        ExecutorError: it is not one outcome per search.
+    """
+    try:
+        outcomes = [outcome_from_plain(item) for item in json.loads(text)]
+        ids = [outcome.case_id for outcome in outcomes]
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise ExecutorError(
+            f"{job.label}: the container's result cannot be read: {error!r}"
+        ) from error
+    if ids != [search.case_id for search in job.searches]:
+        raise ExecutorError(
+            f"{job.label}: the container returned results for {ids}, which is not what was asked"
+        )
+    return outcomes
+
+
+def failures(
+    job: Job, kind: str, message: str, *, blame: Blame, log_tail: str = ""
+) -> list[Outcome]:
+    """The same failure for every search of a job that gave no result."""
+    return [
+        Failure(
+            case_id=search.case_id,
+            kind=kind,
+            message=message,
+            phase="modal",
+            evidence={"log_tail": log_tail} if log_tail else {},
+            blame=blame,
+        )
+        for search in job.searches
+    ]

@@ -1,0 +1,39 @@
+"""Users' own dataset files: put into the volume by their content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import modal
+
+from pytest_annmodal.executors.cloud import MOUNT, Cloud
+from pytest_annmodal.model import Dataset, to_plain
+from pytest_annmodal.stamp import hash_file
+
+UPLOADS = "uploads"
+
+
+def uploaded(dataset: Dataset, cloud: Cloud, say: Callable[[str], None]) -> Dataset:
+    """The dataset as containers find it; a file of the user's own is uploaded if need be.
+
+    Its folder is named after its content: a file that was changed is another one, and none
+    stands in for a dataset of the catalogue.
+    """
+    if not dataset.source.startswith("file:"):
+        return dataset
+    path = Path(dataset.source.removeprefix("file:"))
+    folder = f"{UPLOADS}/{hash_file(path)[:16]}"
+    if not _holds(cloud.volume, folder, path.name):
+        say(f"📤 Uploading {path} to volume '{cloud.settings.modal_volume}'")
+        with cloud.volume.batch_upload(force=True) as batch:
+            batch.put_file(str(path), f"/{folder}/{path.name}")
+    source = f"file:{MOUNT}/{folder}/{path.name}"
+    return Dataset.from_plain({**to_plain(dataset), "source": source})
+
+
+def _holds(volume: modal.Volume, folder: str, name: str) -> bool:
+    try:
+        return any(Path(entry.path).name == name for entry in volume.listdir(f"/{folder}"))
+    except (modal.exception.NotFoundError, FileNotFoundError):
+        return False

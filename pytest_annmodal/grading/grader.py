@@ -1,0 +1,196 @@
+"""The grading of one session: hears of finished cases, keeps the journal, writes the grades."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_annmodal import escape, selection
+from pytest_annmodal.config import Settings, nearest_names
+from pytest_annmodal.errors import AnnModalError, ConfigurationError
+from pytest_annmodal.grading import outputs, score, submissions
+from pytest_annmodal.grading.grade import Grade
+from pytest_annmodal.grading.journal import Journal, key_of
+from pytest_annmodal.grading.outputs.book import Book, now, out_of, rank
+from pytest_annmodal.grading.rules import Rules, read_rules
+from pytest_annmodal.grading.score import Hook, Plan
+from pytest_annmodal.model import Case, Dataset
+from pytest_annmodal.outcome import Failure, Outcome
+from pytest_annmodal.session import BenchSession
+
+
+class Grader:
+    """Grades of all submissions of a session, kept up to date; safe to be told from threads."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        rules: Rules,
+        plans: Sequence[Plan],
+        datasets: Sequence[Dataset],
+        journal: Journal,
+        hook: Hook | None = None,
+    ) -> None:
+        self.settings, self.rules, self.plans, self.journal = settings, rules, plans, journal
+        self.datasets = tuple(dataset.name for dataset in datasets)
+        self.folder = journal.path.parent
+        self.trouble: list[str] = []  # that is the session's own
+        self.n_resumed = 0
+        self._hook = hook
+        self._lock = threading.RLock()
+        self._plan_of = {
+            case.id: plan for plan in plans for cases in plan.cases.values() for case in cases
+        }
+        self._case_of = {
+            case.id: case for plan in plans for cases in plan.cases.values() for case in cases
+        }
+        self._outcomes: dict[str, Outcome] = {}
+        self._problems: dict[str, str] = {}
+        self._grades: dict[str, Grade] = {}
+
+    def known(self) -> list[Outcome]:
+        """What need not be run: refused submissions, and the finished cases of the journal."""
+        for case_id, case in self._case_of.items():
+            submission = self._plan_of[case_id].submission
+            if submission.refused is not None:
+                kind, message = submission.refused
+                self._outcomes[case_id] = Failure(
+                    case_id=case_id, kind=kind, message=f"{submission.path.name}: {message}"
+                )
+                continue
+            found = self.journal.known.get(self._key(case))
+            if found is not None:
+                self._outcomes[case_id] = found
+                self.n_resumed += 1
+        return list(self._outcomes.values())
+
+    def _key(self, case: Case) -> str:
+        return key_of(case, self._plan_of[case.id].submission.digest, self.settings)
+
+    def heard(self, outcome: Outcome) -> None:
+        """A case has finished: journal it, grade its submission again, write the grades."""
+        case = self._case_of.get(outcome.case_id)
+        if case is None:
+            return  # a test's own, or a trusted implementation: not graded
+        with self._lock:
+            self._outcomes[case.id] = outcome
+            self._grades.pop(self._plan_of[case.id].submission.name, None)
+            try:
+                self.journal.add(self._key(case), outcome)
+                outputs.write_grades(self.folder, self.book(finished=False))
+            except (AnnModalError, OSError) as error:
+                self._remember_trouble(str(error))
+
+    def problem(self, case_id: str, text: str) -> None:
+        """A case gave no outcome: it was skipped, or the harness itself failed."""
+        with self._lock:
+            if case_id in self._plan_of and case_id not in self._outcomes:
+                self._problems[case_id] = escape.line(text)
+                self._grades.pop(self._plan_of[case_id].submission.name, None)
+
+    def _remember_trouble(self, text: str) -> None:
+        if text not in self.trouble:
+            self.trouble.append(text)
+
+    def grade(self, plan: Plan) -> Grade:
+        with self._lock:
+            name = plan.submission.name
+            if name not in self._grades:
+                self._grades[name] = score.grade(
+                    plan, self.rules, self._outcomes, self._problems, self._hook
+                )
+            return self._grades[name]
+
+    def properties(self, case: Case) -> list[tuple[str, str]]:
+        """For JUnit XML: whose case it is, and the grade so far."""
+        plan = self._plan_of.get(case.id)
+        if plan is None:
+            return []
+        return [("submission", plan.submission.name), ("grade", out_of(self.grade(plan)))]
+
+    def book(self, *, finished: bool) -> Book:
+        with self._lock:
+            return Book(
+                rules=self.rules,
+                entries=rank([(plan.submission, self.grade(plan)) for plan in self.plans]),
+                session=self.journal.session,
+                where="modal" if self.settings.modal else "local",
+                datasets=self.datasets,
+                k=self.settings.k,
+                rounds=self.settings.rounds,
+                finished=finished,
+                written=now(),
+            )
+
+    def finish(self, environ: Mapping[str, str], *, finished: bool) -> Book:
+        """Write every output; what could not be written is in ``trouble``."""
+        book = self.book(finished=finished)
+        for text in outputs.write_all(self.folder, book, environ):
+            self._remember_trouble(text)
+        self.journal.close()
+        return book
+
+
+def make_grader(bench: BenchSession, hook: Hook | None) -> Grader:
+    """Read the rules and the submissions, and open the journal.
+
+    Raises:
+        ConfigurationError: nothing to grade, or rules that do not fit the datasets.
+    """
+    settings = bench.settings
+    assert settings.grade is not None
+    rules = read_rules(Path(settings.grade))
+    paths = selection.submission_paths(settings)
+    untrusted = [item for item in bench.implementations if not item.trusted]
+    found = submissions.gather(paths, untrusted, rules)
+    if not found:
+        raise ConfigurationError(
+            "--ann-grade grades submissions: name them, as --submission 'submissions/*'"
+        )
+    datasets = bench.datasets
+    _check_names(rules, bench)
+    plans = [
+        Plan(submission=item, cases={d.name: _cases(item, d, settings) for d in datasets})
+        for item in found
+    ]
+    journal = Journal.open(Path(settings.grade_dir).absolute(), resume=settings.resume)
+    if settings.fresh_queries and not settings.fresh_seed:  # the same when it is resumed
+        settings = replace(settings, fresh_seed=int(journal.session[:7], 16) + 1)
+        bench.settings = settings
+    return Grader(
+        settings=settings,
+        rules=rules,
+        plans=plans,
+        datasets=datasets,
+        journal=journal,
+        hook=hook,
+    )
+
+
+def _cases(item: submissions.Submission, dataset: Dataset, settings: Settings) -> list[Case]:
+    return selection.expand(item.implementations, [dataset], k=settings.k, rounds=settings.rounds)
+
+
+def _check_names(rules: Rules, bench: BenchSession) -> None:
+    """Parts and weights may name what the rules' datasets are called, and nothing else."""
+    rootdir = bench.settings.rootdir
+    known = {d.name for d in bench.datasets}
+    for text in rules.datasets:
+        known |= {d.name for d in selection.find_datasets(text, bench.known, rootdir)}
+    named = {name: f"parts: {part.name}" for part in rules.parts for name in part.datasets or ()}
+    named |= dict.fromkeys(rules.weights, "weights")
+    for name, where in named.items():
+        if name not in known:
+            raise ConfigurationError(
+                f"{rules.path.name}: {where}: {name!r} is not among datasets"
+                f"{nearest_names(name, known)}"
+            )
+    session = tuple(d.name for d in bench.datasets)
+    for part in rules.parts or (None,):
+        names = (part.datasets if part is not None else None) or session
+        if not any(score.weight(rules, part, name, session) for name in names):
+            what = f"parts: {part.name}" if part is not None else "weights"
+            raise ConfigurationError(f"{rules.path.name}: {what}: all its datasets weigh 0")

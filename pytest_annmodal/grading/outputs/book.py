@@ -1,0 +1,72 @@
+"""All grades of a session, ranked: what every output is made from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_annmodal.grading.grade import Grade
+from pytest_annmodal.grading.rules import Rules
+from pytest_annmodal.grading.submissions import Submission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A grade with its place; equal scores share a rank."""
+
+    rank: int
+    grade: Grade
+    submission: Submission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """The session's grades.
+
+    Attributes:
+        session: the journal's word for the session, the same after ``--ann-resume``.
+        finished: whether pytest came to its end; grades may still be incomplete.
+    """
+
+    rules: Rules
+    entries: tuple[Entry, ...]
+    session: str
+    where: str
+    datasets: tuple[str, ...]
+    k: int
+    rounds: int
+    finished: bool
+    written: str
+
+    @property
+    def incomplete(self) -> list[Grade]:
+        return [entry.grade for entry in self.entries if entry.grade.status == "incomplete"]
+
+
+def rank(pairs: Sequence[tuple[Submission, Grade]]) -> tuple[Entry, ...]:
+    """Best first; who is equal has the same rank, and stays in the order given."""
+    ordered = sorted(pairs, key=lambda pair: -pair[1].score)
+    scores = [grade.score for _, grade in ordered]
+    return tuple(
+        Entry(rank=scores.index(grade.score) + 1, grade=grade, submission=submission)
+        for submission, grade in ordered
+    )
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def score_text(value: float | None) -> str:
+    """Points as people write them: ``40``, ``36.25``; never rounded up to more than there is."""
+    if value is None:
+        return "–"
+    text = f"{value:.2f}"
+    return text.rstrip("0").rstrip(".")
+
+
+def out_of(grade: Grade) -> str:
+    """``36.25/40``, or the bare score where there is no upper end."""
+    score = score_text(grade.score)
+    return score if grade.max_score is None else f"{score}/{score_text(grade.max_score)}"

@@ -1,0 +1,132 @@
+"""``grades.json``, version 1; its schema is in docs/grading.md."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from pytest_annmodal import escape
+from pytest_annmodal.grading import words
+from pytest_annmodal.grading.grade import Grade, Tried
+from pytest_annmodal.grading.outputs.book import Book, Entry
+from pytest_annmodal.grading.submissions import Submission
+from pytest_annmodal.outcome import Failure, Measurement
+
+SCHEMA = "pytest-annmodal/grades"
+VERSION = 1
+FIGURES = (
+    "recall", "qps", "mean_s", "p50_s", "p95_s", "p99_s", "batch_qps", "batch_recall", "build_s",
+    "index_bytes", "reported_index_bytes", "peak_rss_bytes", "rounds", "n_queries", "n_train",
+    "dim", "metric", "clock", "n_short_answers",
+)  # fmt: skip
+
+
+def text(book: Book) -> str:
+    """Strict ASCII JSON: what is not a number is null, what does not print is escaped."""
+    return json.dumps(_finite(document(book)), indent=1, allow_nan=False) + "\n"
+
+
+def document(book: Book) -> dict[str, Any]:
+    rules = book.rules
+    return {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "title": rules.title,
+        "session": book.session,
+        "written": book.written,
+        "finished": book.finished,
+        "complete": not book.incomplete,
+        "where": book.where,
+        "rules": {
+            "file": rules.path.name,
+            "sha256": rules.sha256,
+            "formula": rules.score.formula,
+            "max_score": rules.max_score,
+            "datasets": list(book.datasets),
+            "k": book.k,
+            "rounds": book.rounds,
+        },
+        "submissions": [_submission(entry) for entry in book.entries],
+    }
+
+
+def _submission(entry: Entry) -> dict[str, Any]:
+    grade: Grade = entry.grade
+    return {
+        "rank": entry.rank,
+        "name": grade.name,
+        "path": escape.line(grade.path),
+        "sha256": grade.digest,
+        "status": grade.status,
+        "score": grade.score,
+        "max_score": grade.max_score,
+        "reason": escape.line(grade.reason),
+        "notes": [escape.line(note) for note in grade.notes],
+        "parts": [
+            {
+                "name": part.name,
+                "dataset": part.dataset,
+                "points": part.points,
+                "possible": part.possible,
+                "status": part.status,
+                "why": [escape.line(why) for why in part.why],
+            }
+            for part in grade.parts
+        ],
+        "cases": [_case(tried, entry.submission) for tried in grade.tried],
+    }
+
+
+def _case(tried: Tried, submission: Submission) -> dict[str, Any]:
+    case = tried.case
+    status = "open" if tried.outcome is None else "failed" if tried.failure else "measured"
+    row: dict[str, Any] = {
+        "id": escape.line(case.id),
+        "dataset": case.dataset.name,
+        "k": case.k,
+        "setting": escape.line(case.variant.label),
+        "status": status,
+        "counted": tried.counted,
+    }
+    if tried.problem is not None:
+        row["problem"] = escape.line(tried.problem)
+    if tried.measurement is not None:
+        row["figures"] = _figures(tried.measurement)
+    if tried.failure is not None:
+        row["failure"] = _failure(tried.failure, submission)
+    return row
+
+
+def _figures(measurement: Measurement) -> dict[str, Any]:
+    figures = {name: getattr(measurement, name) for name in FIGURES}
+    notes = [escape.line(note) for note in measurement.notes]
+    return {**figures, "notes": notes, "environment": _harmless(measurement.environment)}
+
+
+def _failure(failure: Failure, submission: Submission) -> dict[str, Any]:
+    place = words.place(failure, submission)
+    return {
+        "kind": escape.line(failure.kind),
+        "phase": escape.line(failure.phase),
+        "message": escape.block(words.message(failure, submission), max_lines=20),
+        "file": escape.line(place.file) if place else None,
+        "line": place.line if place else None,
+    }
+
+
+def _harmless(value: Any) -> Any:
+    """Plain data in which every text is escaped."""
+    if isinstance(value, dict):
+        return {escape.line(key): _harmless(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_harmless(item) for item in value]
+    return escape.line(value) if isinstance(value, str) else value
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,91 @@
+"""Gradescope's ``results.json`` of one submission; every text in it is plain text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pytest_annmodal import escape
+from pytest_annmodal.grading.grade import Grade, PartGrade
+from pytest_annmodal.grading.outputs.book import Book, Entry, out_of
+from pytest_annmodal.grading.outputs.plain import details
+
+# Name on the leaderboard: field of Measurement, factor, whether less is better.
+FIGURES = {
+    "recall": ("recall", 1.0, False),
+    "qps": ("qps", 1.0, False),
+    "p50_ms": ("p50_s", 1e3, True),
+    "p99_ms": ("p99_s", 1e3, True),
+    "build_s": ("build_s", 1.0, True),
+    "index_mb": ("index_bytes", 1e-6, True),
+}
+
+
+def text(book: Book, entry: Entry) -> str:
+    return json.dumps(results(book, entry), indent=1, allow_nan=False) + "\n"
+
+
+def results(book: Book, entry: Entry) -> dict[str, Any]:
+    """What the student prints never reaches Gradescope's own log: it is hidden."""
+    grade, rules = entry.grade, book.rules
+    several = len(book.datasets) > 1
+    found: dict[str, Any] = {
+        "score": round(grade.score, 4),
+        "output": _overview(grade),
+        "output_format": "text",
+        "test_output_format": "text",
+        "test_name_format": "text",
+        "visibility": rules.visibility,
+        "stdout_visibility": "hidden",
+        "tests": [
+            *(_test(part, rules.visibility, several=several) for part in grade.parts),
+            _what_happened(entry, rules.feedback, rules.visibility),
+        ],
+    }
+    if rules.leaderboard:
+        found["leaderboard"] = [_standing(name, grade) for name in rules.leaderboard]
+    return found
+
+
+def _overview(grade: Grade) -> str:
+    lines = [f"Score: {out_of(grade)}"]
+    if grade.status == "incomplete":
+        lines.append(
+            "INCOMPLETE: something went wrong that is not your fault; you will be graded again."
+        )
+    if grade.reason:
+        lines.append(escape.line(grade.reason))
+    return "\n".join(lines)
+
+
+def _test(part: PartGrade, visibility: str, *, several: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": f"{part.name} ({part.dataset})" if several else part.name,
+        "score": round(part.points, 4),
+        "status": "passed" if part.status == "full" else "failed",
+        "output": "\n".join(escape.line(why) for why in part.why),
+        "visibility": part.visibility or visibility,
+    }
+    if part.possible is not None:
+        found["max_score"] = round(part.possible, 4)
+    return found
+
+
+def _what_happened(entry: Entry, feedback: str, visibility: str) -> dict[str, Any]:
+    """A test without points that shows what was tried and measured, and the errors."""
+    failed = any(tried.failure for tried in entry.grade.tried)
+    return {
+        "name": "What was measured",
+        "status": "failed" if failed else "passed",
+        "output": details(entry, feedback=feedback),
+        "visibility": visibility,
+    }
+
+
+def _standing(name: str, grade: Grade) -> dict[str, Any]:
+    if name == "score":
+        return {"name": name, "value": round(grade.score, 4)}
+    field, factor, ascending = FIGURES[name]
+    value = grade.figure(field)
+    order = {"order": "asc"} if ascending else {}
+    return {"name": name, "value": "–" if value is None else round(value * factor, 4), **order}

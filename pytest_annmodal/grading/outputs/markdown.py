@@ -1,0 +1,45 @@
+"""The class at a glance, as GitHub's Markdown: ``summary.md`` and the step summary."""
+
+from __future__ import annotations
+
+from pytest_annmodal import escape
+from pytest_annmodal.grading.outputs.book import Book, Entry, out_of
+from pytest_annmodal.report import rate, share
+
+
+def text(book: Book, *, max_rows: int | None = None) -> str:
+    rules = book.rules
+    datasets = ", ".join(escape.markdown(name) for name in book.datasets)
+    lines = [
+        f"## Grades: {escape.markdown(rules.title)}",
+        "",
+        f"{len(book.entries)} submissions on {datasets}, k = {book.k}, {book.where}.",
+        "",
+        "| rank | submission | score | recall | queries/s | what went wrong |",
+        "|---:|---|---:|---:|---:|---|",
+        *(_row(entry) for entry in book.entries[:max_rows]),
+    ]
+    left_out = len(book.entries) - len(book.entries[:max_rows])
+    if left_out:
+        lines += ["", f"{left_out} more are in grades.csv."]
+    if book.incomplete:
+        lines += [
+            "",
+            f"**{len(book.incomplete)} incomplete:** something was not measured, by no fault of "
+            "the submission. Run the same command with `--ann-resume`.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(entry: Entry) -> str:
+    grade = entry.grade
+    reason = "incomplete: " if grade.status == "incomplete" else ""
+    cells = (
+        str(entry.rank),
+        escape.markdown(grade.name),
+        out_of(grade),
+        share(grade.figure("recall")),
+        rate(grade.figure("qps")),
+        reason + escape.markdown(grade.reason, limit=200),
+    )
+    return f"| {' | '.join(cells)} |"

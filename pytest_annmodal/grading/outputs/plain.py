@@ -1,0 +1,61 @@
+"""What was tried and what happened, as plain text: for Gradescope."""
+
+from __future__ import annotations
+
+from pytest_annmodal import escape
+from pytest_annmodal.grading import words
+from pytest_annmodal.grading.grade import Tried
+from pytest_annmodal.grading.outputs.book import Entry
+from pytest_annmodal.grading.submissions import Submission
+from pytest_annmodal.outcome import Failure, Measurement
+from pytest_annmodal.report import duration, rate, share, size
+
+LOG_LINES = 20
+TRACEBACK_LINES = 60
+
+
+def details(entry: Entry, *, feedback: str) -> str:
+    """Every setting that was tried, one paragraph each."""
+    return "\n\n".join(
+        "\n".join(_tried(tried, entry.submission, feedback)) for tried in entry.grade.tried
+    )
+
+
+def _tried(tried: Tried, submission: Submission, feedback: str) -> list[str]:
+    setting = escape.line(tried.case.variant.label)
+    head = f"{tried.case.dataset.name}{f', {setting}' if setting else ''}"
+    if tried.measurement is not None:
+        return [
+            f"{head}{' (this one counts)' if tried.counted else ''}: {figures(tried.measurement)}"
+        ]
+    if tried.failure is None:
+        return [f"{head}: {escape.line(tried.problem or '')}"]
+    return [f"{head}:", *failure(tried.failure, submission, feedback)]
+
+
+def figures(measurement: Measurement) -> str:
+    m = measurement
+    return (
+        f"recall {share(m.recall)}, {rate(m.qps)} queries/s, median {duration(m.p50_s)}, "
+        f"99 % {duration(m.p99_s)}, built in {duration(m.build_s)}, index {size(m.index_bytes)}"
+    )
+
+
+def failure(failed: Failure, submission: Submission, feedback: str) -> list[str]:
+    """What happened, where, the traceback and the last output; only the kind where so ruled."""
+    lines = [words.kind_words(failed)]
+    hint = words.HINTS.get(failed.kind)
+    if feedback != "full":
+        return [*lines, *([hint] if hint else [])]
+    lines.append(escape.block(words.message(failed, submission), max_lines=20))
+    place = words.place(failed, submission)
+    if place is not None:
+        lines.append(f"at {escape.line(place.words())}")
+    lines += [hint] if hint else []
+    traceback = words.traceback(failed, submission)
+    if traceback:
+        lines += ["", escape.block(traceback, max_lines=TRACEBACK_LINES, last=True)]
+    log = words.log_tail(failed)
+    if log:
+        lines += ["", "last output:", escape.block(log, max_lines=LOG_LINES, last=True)]
+    return lines

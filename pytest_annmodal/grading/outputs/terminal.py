@@ -1,0 +1,44 @@
+"""The table at the end of a session."""
+
+from __future__ import annotations
+
+import textwrap
+
+from pytest_annmodal import escape
+from pytest_annmodal.grading.outputs.book import Book, Entry, out_of
+from pytest_annmodal.report import rate, share
+
+HEADER = ("rank", "submission", "score", "recall", "QPS", "what went wrong")
+MAX_NAME = 40
+UNBOUNDED = 160
+GAP = "  "
+
+
+def table(book: Book, *, width: int | None) -> list[str]:
+    """One line per submission, best first; long reasons are cut to the terminal's width."""
+    rows = [HEADER, *(_row(entry) for entry in book.entries)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
+    left = sum(widths) + len(GAP) * len(widths)
+    room = max((width or UNBOUNDED) - left - 1, 20)
+    lines = []
+    for cells in rows:
+        first = f"{cells[0]:>{widths[0]}}{GAP}{cells[1]:{widths[1]}}"
+        numbers = "".join(
+            f"{GAP}{cell:>{size}}" for cell, size in zip(cells[2:-1], widths[2:], strict=True)
+        )
+        reason = textwrap.shorten(cells[-1], room, placeholder="…")
+        lines.append(f"{first}{numbers}{GAP}{reason}".rstrip())
+    return lines
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    grade = entry.grade
+    mark = "incomplete: " if grade.status == "incomplete" else ""
+    return (
+        str(entry.rank),
+        escape.line(grade.name, MAX_NAME),
+        out_of(grade),
+        share(grade.figure("recall")),
+        rate(grade.figure("qps")),
+        mark + escape.terminal(escape.line(grade.reason)),
+    )

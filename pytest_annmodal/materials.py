@@ -1,0 +1,76 @@
+"""What a worker is given: the training vectors, warm-up vectors, and which queries when."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal import fresh, hdf5, mailbox
+from pytest_annmodal.model import Job
+
+N_WARMUP = 50
+WARMUP_SEED = 20_240_229
+
+
+def load(job: Job, path: Path, cache: Path | None) -> hdf5.LoadedDataset:
+    """The job's vectors, queries and truth; fresh ones where the job asks for that.
+
+    Raises:
+        DatasetError: the file cannot be used, or is too small for fresh queries.
+    """
+    limits = job.limits
+    if limits.fresh_seed is None:
+        return hdf5.load(path, subset=limits.subset, n_queries=limits.n_queries, truth_cache=cache)
+    data = fresh.load_fresh(path, subset=limits.subset, seed=limits.fresh_seed, cache=cache)
+    n_parts = 2 * len(job.searches)
+    return fresh.first_queries(data, n_parts, limits.n_queries)
+
+
+@contextlib.contextmanager
+def train_descriptor(job: Job, data: hdf5.LoadedDataset) -> Iterator[tuple[int, dict[str, Any]]]:
+    """A descriptor that the worker may map, and where ``train`` lies in it.
+
+    A trusted implementation maps the dataset file itself. A submission gets a copy that
+    holds ``train`` and nothing else: the file has the truth in it.
+    """
+    shape = list(data.train.shape)
+    if data.train_map is not None and job.implementation.trusted:
+        fd = os.open(data.train_map.path, os.O_RDONLY)
+        offset = data.train_map.offset
+    else:
+        fd = mailbox.new_shared_file(data.train.nbytes, label="annmodal-train")
+        with open(fd, "wb", closefd=False) as file:
+            data.train.tofile(file)
+        mailbox.seal(fd)
+        offset = 0
+    try:
+        yield fd, {"offset": offset, "shape": shape, "dtype": "<f4"}
+    finally:
+        os.close(fd)
+
+
+def views(
+    job: Job, data: hdf5.LoadedDataset
+) -> dict[str, tuple[hdf5.LoadedDataset, hdf5.LoadedDataset]]:
+    """For each search what is asked one by one, and what as a batch.
+
+    All queries both times, or, where queries are fresh, parts that no other part shares.
+    """
+    ids = [search.case_id for search in job.searches]
+    if job.limits.fresh_seed is None:
+        return dict.fromkeys(ids, (data, data))
+    parts = list(fresh.parts(data, 2 * len(ids)))
+    return dict(zip(ids, zip(parts[::2], parts[1::2], strict=True), strict=True))
+
+
+def warmup_vectors(data: hdf5.LoadedDataset, n: int = N_WARMUP) -> NDArray[np.float32]:
+    """Vectors like the queries that are none of them: midpoints of random training pairs."""
+    rng = np.random.default_rng(WARMUP_SEED)
+    pairs = rng.integers(0, len(data.train), size=(n, 2))
+    return np.ascontiguousarray((data.train[pairs[:, 0]] + data.train[pairs[:, 1]]) / 2, np.float32)
