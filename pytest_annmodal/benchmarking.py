@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pytest_annmodal import escape
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.model import Case, to_plain
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
@@ -57,7 +58,7 @@ class Benchmarker:
     def _show_log(self, case: Case, when: str) -> None:
         log = self._session.container_log(case)
         if log:
-            self._item.add_report_section(when, "container's log", log)
+            self._item.add_report_section(when, "container's log", escape.terminal(log))
 
     def _outcome(self, case: Case) -> Outcome:
         try:
@@ -132,7 +133,8 @@ class Benchmarker:
         replay(self._benchmark, clock, measurement, self._session.where)
         self._item.user_properties.extend(properties(measurement))
         if measurement.log_tail.strip():
-            self._item.add_report_section("call", "implementation's output", measurement.log_tail)
+            log = escape.terminal(measurement.log_tail, last=True)
+            self._item.add_report_section("call", "implementation's output", log)
 
     def _record(self, case: Case, outcome: Outcome) -> None:
         """What the summary table will show."""

@@ -17,7 +17,8 @@ MAX_FILE_NAME = 80
 CUT = "…"
 # A spreadsheet runs a cell that begins so; the wide forms are folded to these by some.
 FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#!|~&:@$^])")
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~&@$])")
+_LINKS = re.compile(r"(?i):(?=//|\w+:)|(?<=\bwww)\.")  # bare addresses and :emoji: too
 _UNSAFE_IN_FILES = re.compile(r"[^A-Za-z0-9._-]+")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
@@ -69,8 +70,8 @@ def html(text: object) -> str:
 def markdown(text: object, limit: int = MAX_LINE) -> str:
     """For a paragraph or a table cell: one line in which nothing is markup or a link."""
     safe = _MARKDOWN.sub(r"\\\1", line(text, limit))
-    safe = re.sub(r"(?i)\bwww\.", lambda match: match[0][:-1] + "\\.", safe)
-    return re.sub(r"^(\s*\d*)([-+.=])", r"\1\\\2", safe)  # a list, a rule, a heading underlined
+    safe = _LINKS.sub(r"\\\g<0>", safe)
+    return re.sub(r"^(\s*\d*)([-+.=)])", r"\1\\\2", safe)  # a list, a rule, a heading underlined
 
 
 def csv_cell(text: object) -> str:

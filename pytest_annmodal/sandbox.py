@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pytest_annmodal import isolation, postmortem, strays
+from pytest_annmodal import isolation, postmortem, strays, usage
 from pytest_annmodal.errors import (
     BuildError,
     CrashedError,
@@ -97,13 +97,13 @@ class Worker:
         command.append(f"--parent={0 if shut_in else os.getpid()}")
         if shut_in:
             command = isolation.bubblewrap(command, self._readable)
-        self._affinity = _affinity()
+        self._affinity = usage.affinity()
         cores = sorted(self._affinity)
         self.core = cores[-1] if self._threads == 1 and cores else None
         try:
             # A child inherits the affinity of the thread that starts it: no window in which
             # its libraries could see all cores and start too many threads.
-            _pin({self.core} if self.core is not None else self._affinity)
+            usage.pin({self.core} if self.core is not None else self._affinity)
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -123,7 +123,7 @@ class Worker:
         finally:
             theirs.close()
             os.close(write_fd)
-            _pin(self._affinity - {self.core} or self._affinity)
+            usage.pin(self._affinity - {self.core} or self._affinity)
         self.pid = self._process.pid
         self._channel = Channel(ours)
         self._output = OutputTail(read_fd, self._output_bytes)
@@ -152,7 +152,7 @@ class Worker:
         finally:
             self._kill()
             self._channel.close()
-            _pin(self._affinity)
+            usage.pin(self._affinity)
 
     def _kill(self) -> None:
         """End the group and what left it, as far as it can be found, and reap the worker."""
@@ -283,34 +283,16 @@ class Worker:
         """Keep the largest resident size seen (the kernel's own high-water mark on Linux)."""
         # Under bubblewrap the process that was started is not the worker but its guard.
         family = strays.descendants(self.pid) if self.level == "bubblewrap" else []
-        for pid in (self.pid, *family):
-            with contextlib.suppress(OSError, ValueError):
-                lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-                peak = next((line for line in lines if line.startswith("VmHWM")), "VmHWM: 0 kB")
-                self.peak_rss_bytes = max(self.peak_rss_bytes, int(peak.split()[1]) * 1024)
+        self.peak_rss_bytes = max(self.peak_rss_bytes, usage.peak_rss_bytes(self.pid, *family))
 
     def cpu_s(self) -> float:
         """CPU seconds that the worker and its living children have used."""
-        import psutil
-
-        total = 0.0
-        for pid in (self.pid, *strays.descendants(self.pid)):
-            with contextlib.suppress(psutil.Error):
-                times = psutil.Process(pid).cpu_times()
-                total += times.user + times.system
-        return total
+        return usage.cpu_s(self.pid, *strays.descendants(self.pid))
 
     def unique_bytes(self) -> int:
         """Memory that ending the worker and its children would free (USS)."""
-        import psutil
-
         self.note_memory()
-        total = 0
-        with contextlib.suppress(psutil.Error):
-            root = psutil.Process(self.pid)
-            for process in (root, *root.children(recursive=True)):
-                total += process.memory_full_info().uss
-        return total
+        return usage.unique_bytes(self.pid, *strays.descendants(self.pid))
 
     def _evidence(self) -> dict[str, Any]:
         return {"log_tail": self.log_tail(), "peak_rss_bytes": self.peak_rss_bytes}
@@ -327,12 +309,3 @@ class Worker:
         if self.level == "bubblewrap" and status > 128:
             status = 128 - status  # its guard reports a signal the way a shell does
         return postmortem.ended(status, self.phase, self._evidence())
-
-
-def _affinity() -> set[int]:
-    return set(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else set()
-
-
-def _pin(cores: set[int]) -> None:
-    if cores and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, cores)

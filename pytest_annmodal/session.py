@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_annmodal import selection
+from pytest_annmodal import escape, selection
 from pytest_annmodal.config import Settings, nearest_names
 from pytest_annmodal.errors import AnnModalError, ConfigurationError
 from pytest_annmodal.model import Case, Dataset, Job
@@ -19,7 +19,6 @@ from pytest_annmodal.outcome import Failure, Measurement, Outcome
 from pytest_annmodal.protocols import Executor
 
 if TYPE_CHECKING:
-    from pytest_annmodal.grading.session_hooks import Grading
     from pytest_annmodal.executors.local import LocalExecutor
     from pytest_annmodal.volume import LocalVolume
 
@@ -62,7 +61,7 @@ class BenchSession:
         self._jobs: dict[str, Job] = {}
         self._futures: dict[int, Future[Sequence[Outcome]]] = {}
         self._outcomes: dict[str, Outcome] = {}
-        self.grading: Grading | None = None
+        self.grading: Any = None  # a grading.session_hooks.Grading, with --ann-grade
         self.on_outcome: Callable[[Outcome], None] = lambda _outcome: None
 
     @property
@@ -287,7 +286,7 @@ def override(
 def infrastructure_text(failure: Failure) -> str:
     """A case that nobody is to blame for: no submission did anything wrong."""
     log = str(failure.evidence.get("log_tail", "")).rstrip()
-    return "\n".join([failure.message, *(["", log] if log else [])])
+    return escape.terminal("\n".join([failure.message, *(["", log] if log else [])]))
 
 
 def failure_text(failure: Failure, case: Case) -> str:
@@ -307,4 +306,4 @@ def failure_text(failure: Failure, case: Case) -> str:
         parts += ["  " + line for line in log[-LOG_LINES:]]
     if case.implementation.error is None:
         parts += ["", AGAIN]
-    return "\n".join(parts)
+    return escape.terminal("\n".join(parts))

@@ -22,7 +22,7 @@ from pytest_annmodal.environment import describe_machine
 from . import data, searching, sessions
 from .figures import QUICK, Noise, Row, Scale, describe_noise, show
 
-WIDTH = 130  # so that a table piped into a file is not cut
+WIDTH = 145  # so that a table piped into a file is not cut
 
 
 def measure(scale: Scale, progress: Console) -> tuple[list[Row], dict[str, Any]]:

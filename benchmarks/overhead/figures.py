@@ -91,8 +91,8 @@ def show(rows: list[Row], console: Console) -> None:
     for heading in ("figure", "unit"):
         table.add_column(heading, no_wrap=True)
     for heading in ("aim", "median", "min", "max", "repeats"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=True, min_width=6)
+    table.add_column("", no_wrap=True, min_width=4)
     for row in rows:
         aim = "" if row.aim is None else f"<= {row.aim:g}"
         spread = (row.median, min(row.values), max(row.values)) if row.values else ()
@@ -102,7 +102,9 @@ def show(rows: list[Row], console: Console) -> None:
 
 
 def _number(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
+    if abs(value) >= 1000:
+        return f"{value:.0f}"
+    return f"{value:#.3g}".rstrip(".") if abs(value) >= 0.01 else f"{value:.4f}"
 
 
 class Noise:

@@ -46,6 +46,22 @@ def plane(plane_options: dict[str, Any]) -> Iterator["Plane"]:
     assert not plane.live_containers()
 
 
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A user's folder and account at a plane that the tests of a module share."""
+    from plane import Plane
+    from product import Product
+
+    with Plane() as plane:
+        if not plane.namespaces:
+            pytest.skip("neither root nor user namespaces: there is no /data in containers")
+        product = Product(plane, tmp_path_factory.mktemp("product"))
+        yield product
+        product.close()
+    assert not plane.errors, plane.errors
+    assert not plane.live_containers()
+
+
 @pytest.fixture
 def isolated(plane: "Plane") -> "Plane":
     """The plane, where containers have a file system of their own."""

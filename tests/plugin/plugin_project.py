@@ -14,7 +14,7 @@ DEADLINE_S = 60
 # What other plugins of the machine cost is none of these tests' business.
 UNRELATED = ("hypothesispytest", "anyio", "platformdirs", "xdist", "cacheprovider")
 
-EXACT = '''
+EXACT = """
 # /// script
 # dependencies = ["numpy"]
 # [tool.annmodal]
@@ -32,7 +32,7 @@ class Exact:
         self.extra = extra
     def query(self, v, k):
         return np.argsort(((self.X - v) ** 2).sum(axis=1), kind="stable")[:k]
-'''
+"""
 # Answers are right for every second query only.
 HALF = EXACT.replace("# search.extra = [0, 1]\n", "").replace(
     "        return",

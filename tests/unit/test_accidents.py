@@ -413,8 +413,10 @@ class TestBuffers:
         [
             "self.buffer[:k] = self.near(v, k); return self.buffer[:k]",
             "self.list[:] = self.near(v, k).tolist(); return self.list",
-            "self.ring = self.ring[1:] + self.ring[:1]; self.ring[0][:] = self.near(v, k);"
-            " return self.ring[0]",
+            (
+                "self.ring = self.ring[1:] + self.ring[:1]; self.ring[0][:] = self.near(v, k);"
+                " return self.ring[0]"
+            ),
         ],
         ids=["one array", "one list", "sixty arrays in turn"],
     )
@@ -526,8 +528,10 @@ class TestBatch:
             "def batch_query(self, X, k): return [self.near(v, k) for v in X]",
             "def batch_query(self, X, k): return np.array([self.near(v, k) for v in X])",
             "def batch_query(self, X, k): return tuple(self.near(v, k).tolist() for v in X)",
-            "def batch_query(self, X, k): self.r = [self.near(v, k) for v in X]\n"
-            "def get_batch_results(self): return self.r",
+            (
+                "def batch_query(self, X, k): self.r = [self.near(v, k) for v in X]\n"
+                "def get_batch_results(self): return self.r"
+            ),
         ],
         ids=["list", "array", "tuple", "two steps"],
     )

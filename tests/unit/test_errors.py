@@ -45,6 +45,7 @@ def test_a_submissions_kinds_are_stable_and_its_evidence_is_kept():
         "TimeoutExceededError": "timeout",
         "LimitExceededError": "limit",
         "ProtocolViolationError": "protocol",
+        "SmugglingError": "smuggling",
         "InvalidResultError": "invalid-result",
     }
     error = errors.CrashedError("x", kind="other", exit_status=3)

@@ -64,9 +64,7 @@ def answer_with(value):
 
 
 class TestAsk:
-    @pytest.mark.parametrize(
-        "form", [list, tuple, lambda ids: np.array(ids), lambda ids: np.array(ids, np.int32)]
-    )
+    @pytest.mark.parametrize("form", [list, tuple, np.array, lambda ids: np.array(ids, np.int32)])
     def test_each_query_gets_its_own_answer(self, boxes, form):
         """In order, whatever integer sequence carries it."""
         ours, theirs = boxes
@@ -227,7 +225,7 @@ class TestAsk:
             "1" * 100,
             {i: i for i in range(100)},
         ],
-        ids=repr,
+        ids=lambda value: type(value).__name__,
     )
     def test_nonsense_is_an_answer_that_raised(self, boxes, nonsense):
         """With the same words as by the worker's own clock."""

@@ -123,7 +123,5 @@ class TestNoise:
 
     def test_a_loaded_machine_is_named(self):
         """More running than there are cores."""
-        (note,) = metrics.noise_notes(
-            involuntary_switches=0, timed_s=1, load_1min=3.2, cores=2
-        )
+        (note,) = metrics.noise_notes(involuntary_switches=0, timed_s=1, load_1min=3.2, cores=2)
         assert note == "noisy: load average 3.2 on 2 cores before the job"

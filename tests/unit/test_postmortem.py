@@ -25,8 +25,10 @@ class TestEnded:
             ),
             (
                 -signal.SIGKILL,
-                "the process was ended by SIGKILL during build; "
-                "the system probably ran out of memory",
+                (
+                    "the process was ended by SIGKILL during build; "
+                    "the system probably ran out of memory"
+                ),
                 {"exit_signal": "SIGKILL"},
             ),
             (
@@ -137,6 +139,16 @@ class TestOutputTail:
             file.write(b"\xff\x1b[2J \xc3\xa9\r\n\r50%")
         tail.join()
         assert tail.text() == "\ufffd\\x1b[2J é\n\\r50%"
+
+    def test_has_all_that_was_written_before_it_is_asked(self, pipe):
+        """Whether or not its thread has come to it."""
+        read_fd, file = pipe
+        tail = OutputTail(read_fd, limit_bytes=10**9)
+        with file:
+            for number in range(500):
+                file.write(b"%d\n" % number)
+                assert tail.text().endswith(f"{number}\n")
+        tail.join()
 
     def test_closes_the_pipe_at_its_end(self, pipe):
         """No descriptor is left."""

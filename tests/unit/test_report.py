@@ -111,15 +111,20 @@ def test_missing_figures() -> None:
 
 
 def test_only_failures() -> None:
-    """Without any figures there is no header; a long message is cut at the terminal's edge."""
-    rows = [failed("mine", "query returned " + "many words " * 20), failed("empty", "")]
+    """Without any figures there is no header; a message is cut at the edge, its path to a name."""
+    rows = [
+        failed("mine", "query returned " + "many words " * 20),
+        failed("empty", ""),
+        failed("gone", "/a/long way/gone.py: no such file"),
+    ]
     assert (
         summary(rows, width=60, color=False)
         == """\
 digits · k=10
   mine
     failed (raised): query returned many words many words…
-  empty  failed (raised)"""
+  empty  failed (raised)
+  gone  failed (raised): gone.py: no such file"""
     )
 
 

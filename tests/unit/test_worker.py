@@ -124,6 +124,7 @@ class Far:
             "metric": "euclidean",
             "build": to_plain(Arguments()),
             "memory_bytes": None,
+            "k": 2,
         }
 
     def ask(self, kind, fields=None, arrays=()):

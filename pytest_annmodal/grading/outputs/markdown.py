@@ -25,7 +25,7 @@ def text(book: Book, *, max_rows: int | None = None) -> str:
     if book.incomplete:
         lines += [
             "",
-            f"**{len(book.incomplete)} incomplete:** something was not measured, by no fault of "
+            f"**{len(book.incomplete)} incomplete:** something was not measured, by no fault of",
             "the submission. Run the same command with `--ann-resume`.",
         ]
     return "\n".join(lines) + "\n"

@@ -17,7 +17,8 @@ from pytest_annmodal.report import COLUMNS
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; margin: 1rem 0 } caption { text-align: left; font-weight: 600 }
-th, td { border-bottom: 1px solid #ccc; padding: .3rem .6rem; text-align: left; vertical-align: top }
+th, td { border-bottom: 1px solid #ccc; padding: .3rem .6rem; text-align: left }
+th, td { vertical-align: top }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 pre { background: #f4f4f4; padding: .6rem; overflow-x: auto } ul { margin: 0; padding-left: 1.2rem }
 .full { color: #116329 } .failed, .missed { color: #a40e26 } .incomplete { color: #7d4e00 }
@@ -38,7 +39,7 @@ def text(book: Book, entry: Entry) -> str:
     name = escape.html(grade.name)
     body = [
         f"<h1>{name}: {out_of(grade)}</h1>",
-        f"<p>{escape.html(book.rules.title)} · rank {entry.rank} of {len(book.entries)} · "
+        f"<p>{escape.html(book.rules.title)} · rank {entry.rank} of {len(book.entries)} ·",
         f"k = {book.k} · {escape.html(book.written)}</p>",
         *_incomplete(entry),
         *(f"<p>{escape.html(escape.line(note))}</p>" for note in grade.notes),
@@ -60,8 +61,8 @@ def _incomplete(entry: Entry) -> list[str]:
     if entry.grade.status != "incomplete":
         return []
     return [
-        '<p class="incomplete"><strong>This grade is not finished.</strong> Something was not '
-        "measured, by no fault of yours; it will be measured again.</p>"
+        '<p class="incomplete"><strong>This grade is not finished.</strong> Something was not',
+        "measured, by no fault of yours; it will be measured again.</p>",
     ]
 
 

@@ -1,0 +1,99 @@
+"""The executor contract, run on every member that needs no account.
+
+Another member is one more subclass with three fixtures; ``MEMBERS`` and the test below see to
+it that no module in ``executors/`` is forgotten.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from executor_contract import ExecutorContract
+from jobs import EXACT, make_job, measured, write
+
+import pytest_annmodal
+from pytest_annmodal.executors.local import LocalExecutor
+from pytest_annmodal.model import Dataset
+from pytest_annmodal.volume import LocalVolume
+
+MEMBERS = {
+    "LocalExecutor": "TestLocalExecutor",
+    "ModalExecutor": "the loopback control plane in tests/modal",
+}
+
+
+def executor_classes() -> set[str]:
+    """Classes in ``executors/`` that have the protocol's methods, found in their text."""
+    found = set()
+    for path in (Path(pytest_annmodal.__file__).parent / "executors").glob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
+                if {"submit", "prepare", "shutdown"} <= methods:
+                    found.add(node.name)
+    return found
+
+
+def test_every_executor_is_tested():
+    """A new module in ``executors/`` needs a member here."""
+    assert executor_classes() == set(MEMBERS)
+
+
+class TestLocalExecutor(ExecutorContract):
+    @pytest.fixture
+    def executor(self, tmp_path):
+        return LocalExecutor(LocalVolume(tmp_path / "volume"))
+
+    @pytest.fixture
+    def dataset(self, small_dataset):
+        path = small_dataset()
+        return Dataset(name=path.stem, source=f"file:{path}")
+
+    @pytest.fixture
+    def bad_dataset(self, tmp_path):
+        return Dataset(
+            name="nowhere-8-euclidean", source=f"file:{tmp_path}/nowhere-8-euclidean.hdf5"
+        )
+
+    def test_a_broken_file_is_a_datasets_failure(self, executor, tmp_path):
+        """Its content is checked before a job sees it."""
+        (tmp_path / "broken.hdf5").write_bytes(b"no HDF5")
+        dataset = Dataset(name="broken", source=f"file:{tmp_path}/broken.hdf5")
+        source = write(tmp_path / "mine.py", EXACT)
+        ((outcome,),) = self.outcomes(executor, make_job(dataset, source))
+        assert (outcome.kind, outcome.phase, outcome.blame) == (
+            "dataset",
+            "prepare",
+            "infrastructure",
+        )
+
+    def test_lines_and_phases_are_told(self, dataset, tmp_path):
+        """While a job runs and at its end."""
+        lines, phases = [], []
+        executor = LocalExecutor(
+            LocalVolume(tmp_path / "volume"),
+            say=lines.append,
+            on_phase=lambda job, text: phases.append((job.label, text)),
+        )
+        job = make_job(dataset, write(tmp_path / "mine.py", EXACT))
+        ((outcome,),) = self.outcomes(executor, job)
+        assert measured(outcome).recall == 1
+        assert any(dataset.name in line for line in lines)
+        assert {label for label, _ in phases} == {job.label}
+        assert [text for _, text in phases][:3] == ["loading", "starting", "building"]
+        assert phases[-1][1] == "done"
+
+    def test_an_interrupt_goes_through_and_leaves_nothing(self, dataset, tmp_path):
+        """Ctrl-C in mid-job is the session's matter."""
+
+        def interrupt(_job, text):
+            if text == "building":
+                raise KeyboardInterrupt
+
+        executor = LocalExecutor(LocalVolume(tmp_path / "volume"), on_phase=interrupt)
+        job = make_job(dataset, write(tmp_path / "mine.py", EXACT))
+        with pytest.raises(KeyboardInterrupt):
+            executor.submit(job)
+        executor.shutdown(cancel=True)

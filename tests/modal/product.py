@@ -1,0 +1,172 @@
+"""The product's two faces, `pytest --modal` and `modal run`, as users start them, on a plane."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytest_annmodal import exact, hdf5
+
+if TYPE_CHECKING:
+    from plane import Plane
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 100
+BENCHMARK = """
+def test_search(ann_benchmark, case):
+    assert ann_benchmark(case).recall > 0.9
+"""
+INDEX = '''# /// script
+# dependencies = [{dependencies}]
+# ///
+import numpy as np
+
+class Index:
+    """Exact, and small."""
+    def __init__(self, metric):
+        pass
+    def fit(self, X):
+        self.X = np.array(X)
+{fit}
+    def query(self, v, k):
+{query}
+        return np.argsort(((self.X - v) ** 2).sum(axis=1), kind="stable")[:k]
+'''
+
+
+def index(*dependencies: str, fit: str = "", query: str = "") -> str:
+    """The text of an implementation that does something more in `fit` or `query`."""
+    return INDEX.format(
+        dependencies=", ".join(f'"{item}"' for item in dependencies or ("numpy",)),
+        fit=textwrap.indent(textwrap.dedent(fit), " " * 8),
+        query=textwrap.indent(textwrap.dedent(query), " " * 8),
+    )
+
+
+class Done:
+    """How a client process ended."""
+
+    def __init__(self, code: int, text: str) -> None:
+        self.code, self.text = code, text
+        self.lines = text.splitlines()
+
+    def words(self) -> str:
+        """All that it said, with single spaces for line breaks and frames."""
+        return re.sub(r"[\s│╭╮╰╯─]+", " ", self.text)
+
+    def counts(self) -> dict[str, int]:
+        """Pytest's own: passed, failed, error…"""
+        found = re.findall(r"(\d+) (passed|failed|skipped|errors?|deselected)", self.lines[-1])
+        return {word.removesuffix("s"): int(number) for number, word in found}
+
+
+class Product:
+    """A user's folder with a benchmark, a data set and an account at a plane."""
+
+    def __init__(self, plane: Plane, folder: Path) -> None:
+        self.plane, self.folder = plane, folder
+        home = folder / "home"
+        home.mkdir()
+        self.env = plane.environment(home)
+        self.env["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
+        self.env["PYTHONUNBUFFERED"] = "1"
+        self.mark = 0
+        self._running: list[subprocess.Popen[str]] = []
+        self.write("pytest.ini", "[pytest]\n")
+        self.write("test_it.py", BENCHMARK)
+        self.tiny = write_dataset(folder / "tiny-8-euclidean.hdf5")
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def submission(self, name: str, text: str) -> str:
+        return f"--submission={self.write(name, text)}"
+
+    def start(self, *arguments: object, **env: str) -> subprocess.Popen[str]:
+        """Start `python ARGUMENTS` here, output and errors in one stream."""
+        process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            cwd=self.folder,
+            env={**self.env, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._running.append(process)
+        return process
+
+    def start_pytest(self, *arguments: object, **env: str) -> subprocess.Popen[str]:
+        self.mark = len(self.plane.containers)
+        command = ("-m", "pytest", "-W", "error", "--modal")
+        return self.start(*command, *arguments, **env)
+
+    def finish(self, process: subprocess.Popen[str], timeout: float = TIMEOUT_S) -> Done:
+        out, _ = process.communicate(timeout=timeout)
+        return Done(process.returncode, out)
+
+    def pytest(self, *arguments: object, **env: str) -> Done:
+        return self.finish(self.start_pytest(*arguments, **env))
+
+    def modal(self, *arguments: object, **env: str) -> Done:
+        return self.finish(self.start("-m", "modal", *arguments, **env))
+
+    def modal_run(self, *arguments: object, **env: str) -> Done:
+        self.mark = len(self.plane.containers)
+        return self.modal("run", ROOT / "modal_app.py", *arguments, **env)
+
+    def containers(self, prefix: str = "") -> list[Any]:
+        """The containers that the last run started, of functions whose name begins so."""
+        found = self.plane.containers[self.mark :]
+        return [container for container in found if container.function_name.startswith(prefix)]
+
+    def interrupt(self, process: subprocess.Popen[str]) -> None:
+        process.send_signal(signal.SIGINT)
+
+    def close(self) -> None:
+        for process in self._running:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+
+
+def write_dataset(path: Path, *, seed: int = 0, n_train: int = 200) -> Path:
+    """A small file with exact truth."""
+    rng = np.random.default_rng(seed)
+    train = rng.standard_normal((n_train, 8)).astype(np.float32)
+    test = rng.standard_normal((10, 8)).astype(np.float32)
+    ids, distances = exact.knn(train, test, 20, "euclidean")
+    hdf5.write(
+        path,
+        train=train,
+        test=test,
+        metric="euclidean",
+        neighbors=ids.astype(np.int32),
+        distances=distances,
+    )
+    return path
+
+
+def stored(product: Product, name: str) -> list[str]:
+    """Names in a committed volume, the folders' too."""
+    root = product.plane.volume(name).path
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+
+
+def benchmark_json(path: Path) -> list[dict[str, Any]]:
+    """The benchmarks in a file that `--benchmark-json` wrote."""
+    found: list[dict[str, Any]] = json.loads(path.read_text())["benchmarks"]
+    return found

@@ -1,0 +1,148 @@
+"""`modal run modal_app.py` and `modal volume`: the same jobs and files without pytest."""
+
+import json
+import shutil
+
+import pytest
+from http_server import FaultyServer
+from product import ROOT, index, stored, write_dataset
+
+DIGITS = "digits-64-euclidean"
+BROUGHT = f"""\
+📦 Checking for dataset in volume 'ann-datasets'...
+   ✓ Reloaded volume to check for latest changes
+⚠️  Dataset '{DIGITS}' not found in volume 'ann-datasets'
+   Copying it from the installed package (this is a ONE-TIME operation)...
+   Saving to volume: 'ann-datasets' at path: /data/{DIGITS}.hdf5
+✅ Written and verified:
+   Train: (1597, 64)
+   Test: (200, 64)
+💾 Committing dataset to volume 'ann-datasets'...
+✅ Dataset '{DIGITS}' persisted to volume!
+   Future runs will use the cached version (no download needed)
+"""
+FOUND = f"""\
+✅ Dataset '{DIGITS}' found in volume 'ann-datasets'!
+   Using cached dataset (no download needed)
+   Path: /data/{DIGITS}.hdf5
+"""
+
+
+@pytest.fixture(scope="module")
+def downloaded(product):
+    return product.modal_run("--download-only", "--dataset", DIGITS)
+
+
+@pytest.fixture(scope="module")
+def compared(product, downloaded):
+    shutil.copy(ROOT / "benchmarks" / "student.py", product.folder)
+    return product.modal_run(
+        *("--impl", "student", "--compare", "bruteforce", "--dataset", DIGITS),
+        *("--k", 5, "--subset-size", 400),
+        ANNMODAL_ROUNDS="1",
+    )
+
+
+def test_download_only_fills_the_volume_and_says_so_line_by_line(downloaded, product):
+    assert downloaded.code == 0, downloaded.text
+    assert BROUGHT in downloaded.text
+    assert stored(product, "ann-datasets") == [f"{DIGITS}.hdf5", f"{DIGITS}.json"]
+    assert [c.function_name for c in product.containers()] == ["download_dataset"]
+
+
+def test_volume_ls_and_get_show_and_fetch_what_was_stored(downloaded, product):
+    listed = product.modal("volume", "ls", "ann-datasets")
+    assert listed.code == 0
+    assert f"{DIGITS}.hdf5" in listed.text
+    got = product.modal("volume", "get", "ann-datasets", f"{DIGITS}.hdf5", "local.hdf5")
+    assert got.code == 0, got.text
+    packaged = ROOT / "pytest_annmodal" / "data" / f"{DIGITS}.hdf5"
+    assert (product.folder / "local.hdf5").read_bytes() == packaged.read_bytes()
+
+
+def test_run_measures_both_on_the_cached_dataset(compared):
+    assert compared.code == 0, compared.text
+    assert FOUND in compared.text
+    assert "Volume 'ann-datasets' is mounted at /data" in compared.lines
+    assert f"{DIGITS} · 400 × 64 · euclidean · k=5 · 200 queries × 1 · 1 thread · modal" in (
+        compared.text
+    )
+    for name in ("student[", "bruteforce "):
+        assert name in compared.text[compared.text.index("recall") :]
+
+
+def test_results_are_written_locally_as_json(compared, product):
+    (line,) = [line for line in compared.lines if line.startswith("Results: ")]
+    outcomes = json.loads((product.folder / line.removeprefix("Results: ")).read_text())
+    assert len(outcomes) == 4
+    assert {outcome["k"] for outcome in outcomes} == {5}
+    assert {outcome["n_train"] for outcome in outcomes} == {400}
+    assert all(outcome["latencies_ns"] for outcome in outcomes)
+
+
+def test_a_broken_student_file_fails_with_the_reason(downloaded, product):
+    product.write("student.py", index(fit="raise ValueError('the tree fell over')"))
+    done = product.modal_run("--impl", "student", "--dataset", DIGITS)
+    assert done.code == 1
+    assert "❌ student" in done.text
+    assert "the tree fell over" in done.text
+    assert list((product.folder / "annmodal-results").glob(f"*student-{DIGITS}.json"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--impl", "brutforce", "--dataset", DIGITS), "did you mean 'bruteforce'?"),
+        (("--download-only", "--dataset", "digit-64-euclidean"), f"did you mean '{DIGITS}'"),
+    ],
+)
+def test_an_unknown_name_fails_with_the_nearest_one(product, arguments, said):
+    product.write("student.py", index())
+    done = product.modal_run(*arguments)
+    assert done.code == 1
+    assert said in done.words()
+    assert not product.containers()
+
+
+def test_without_an_account_the_reason_is_given(product):
+    done = product.modal_run("--dataset", DIGITS, MODAL_TOKEN_ID="", MODAL_TOKEN_SECRET="")
+    assert done.code == 1
+    assert "Token missing" in done.text
+
+
+def test_a_file_that_was_put_into_the_volume_is_verified_and_used(product):
+    write_dataset(product.folder / "put.hdf5", seed=5)
+    name = "web-8-euclidean.hdf5"
+    assert product.modal("volume", "put", "ann-datasets", "put.hdf5", f"/{name}").code == 0
+    with FaultyServer() as server:
+        done = product.pytest("--download-only", f"--dataset={server.base_url}/{name}")
+        assert not server.requests
+    assert done.code == 0, done.text
+    assert "Verifying a file that has no stamp yet: /data/web-8-euclidean.hdf5" in done.text
+    assert "✅ Dataset 'web-8-euclidean' found in volume 'ann-datasets'!" in done.lines
+    assert "web-8-euclidean.json" in stored(product, "ann-datasets")
+
+
+def test_a_damaged_file_is_set_aside_and_fetched_again(product):
+    folder = product.plane.volume("ann-datasets").path
+    good = write_dataset(product.folder / "served.hdf5", seed=6).read_bytes()
+    (folder / "bad-8-euclidean.hdf5").write_bytes(good[:-500])
+    with FaultyServer() as server:
+        url = server.serve("bad-8-euclidean.hdf5", good)
+        done = product.pytest("--download-only", f"--dataset={url}")
+    assert done.code == 0, done.text
+    assert "is damaged and was set aside as bad-8-euclidean.hdf5.corrupt" in done.text
+    assert f"📥 Downloading bad-8-euclidean from {url}" in done.lines
+    assert (folder / "bad-8-euclidean.hdf5").read_bytes() == good
+    assert (folder / "bad-8-euclidean.hdf5.corrupt").read_bytes() == good[:-500]
+
+
+def test_the_k_option_and_download_only_choose_what_is_fetched(product):
+    shutil.rmtree(product.plane.volume("ann-datasets").path)
+    product.plane.volume("ann-datasets").path.mkdir()
+    done = product.pytest("-k", "digits", "--download-only")
+    assert done.code == 0, done.text
+    assert BROUGHT in done.text
+    assert stored(product, "ann-datasets") == [f"{DIGITS}.hdf5", f"{DIGITS}.json"]
+
+

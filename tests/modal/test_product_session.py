@@ -1,0 +1,184 @@
+"""One `pytest --modal` session and all that can be seen of it, from both of its ends."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from product import benchmark_json, index, stored
+
+LOOK_AROUND = """
+import importlib.util, os, sys
+absent = [m for m in ("sklearn", "pytest", "product", "test_it") if importlib.util.find_spec(m)]
+assert not absent, absent
+assert "sortedcontainers" not in sys.modules and importlib.util.find_spec("sortedcontainers")
+assert not [name for name in os.environ if "TOKEN" in name or name == "SECRET_OF_THE_USER"]
+print("looked around")
+"""
+
+
+@pytest.fixture(scope="module")
+def ran(product):
+    """Two trusted implementations of one image, a third of another, two submissions."""
+    product.write("mine/alone.py", index("numpy>=1.26"))
+    product.write("mine/clean.py", index("numpy", "sortedcontainers", fit=LOOK_AROUND))
+    product.write("mine/twin.py", index("numpy"))
+    product.write("folder/near.py", "import numpy as np\ndef name():\n    return 'near'\n")
+    product.write(
+        "folder/index.py",
+        index("numpy", fit="import near\nassert near.name() == 'near'"),
+    )
+    raising = index("numpy", query="raise RuntimeError('no answer for you')")
+    return product.pytest(
+        "--ann-implementations=mine",
+        "--impl=alone",
+        "--impl=clean",
+        "--impl=twin",
+        "--submission=folder",
+        product.submission("raising.py", raising),
+        f"--dataset={product.tiny}",
+        "--ann-rounds=2",
+        "-v",
+        "--benchmark-json=out.json",
+        "--junitxml=out.xml",
+        SECRET_OF_THE_USER="x",
+    )
+
+
+def test_every_outcome_reaches_its_test_in_order(ran):
+    assert ran.counts() == {"passed": 4, "failed": 1}, ran.text
+    assert ran.code == 1
+    names = re.findall(r"test_search\[(\w+)-tiny", ran.text[: ran.text.index("= FAILURES")])
+    assert list(dict.fromkeys(names)) == ["alone", "clean", "twin", "folder", "raising"]
+
+
+def test_the_plan_heads_the_run(ran):
+    assert "Modal: 5 containers of 2 cores and 16 GiB, at most 60 min each" in ran.text
+    assert ran.text.index("Modal: 5 containers") < ran.text.index("Uploading")
+
+
+def test_a_session_is_one_app_and_each_job_one_container(ran, product):
+    plane = product.plane
+    assert len(plane.calls_of("AppCreate")) == 1
+    assert len(product.containers("download_dataset")) == 1
+    assert len(product.containers("run_benchmark")) == 5
+    assert not plane.live_containers()
+    assert len(plane.calls_of("AppClientDisconnect")) == 1
+
+
+def test_all_jobs_are_started_before_the_first_has_an_answer(ran, product):
+    plane = product.plane
+    runners = {f.id for f in plane.registry.functions.values() if f.name.startswith("run_")}
+    calls = [c for c in plane.registry.calls.values() if c.function.id in runners]
+    answers = [
+        record.at
+        for record in plane.calls_of("FunctionPutOutputs")
+        if record.container in {c.task_id for c in product.containers("run_benchmark")}
+    ]
+    started = [r.at for r in plane.calls_of("FunctionMap") if r.request.function_id in runners]
+    assert len(calls) == len(started) == 5
+    assert max(started) < min(answers)
+
+
+def test_jobs_see_the_volume_read_only_and_the_download_may_write(ran, product):
+    def mount(name):
+        return product.plane.function(name).definition.volume_mounts[0]
+
+    assert mount("run_benchmark").read_only
+    assert mount("run_benchmark").mount_path == "/data"
+    assert not mount("download_dataset").read_only
+    assert product.plane.function("download_dataset").max_containers == 1
+
+
+def test_containers_have_what_the_settings_say_and_no_network(ran, product):
+    for name in ("run_benchmark", "run_benchmark_1", "run_benchmark_2"):
+        definition = product.plane.function(name).definition
+        assert definition.resources.milli_cpu == definition.resources.milli_cpu_max == 2000
+        assert definition.resources.memory_mb == definition.resources.memory_mb_max == 16384
+        assert definition.timeout_secs == 3600
+        assert definition.single_use_containers
+        assert definition.block_network
+    assert not product.plane.function("download_dataset").definition.block_network
+
+
+def test_only_a_submission_is_cut_off_from_modal_itself(ran, product):
+    functions = product.plane.registry.functions.values()
+    cut_off = {
+        function.name: function.definition.untrusted
+        for function in functions
+        if function.name.startswith("run_benchmark")
+    }
+    assert sorted(cut_off.values()) == [False, False, True]
+
+
+def test_equal_dependencies_share_one_image_with_pinned_versions(ran, product):
+    plane = product.plane
+    runners = [f for f in plane.registry.functions.values() if f.name.startswith("run_")]
+    images = {f.definition.image_id for f in runners}
+    assert len(runners) == 3
+    assert len(images) == 2
+    packages = [set(plane.images.packages(image)) for image in images]
+    assert all(f"numpy=={np.__version__}" in found for found in packages)
+    assert sum(any(p.startswith("sortedcontainers==") for p in f) for f in packages) == 1
+    assert {image.builds for image in plane.images.all()} == {1}
+
+
+def test_nothing_of_a_submission_is_shipped_but_by_its_call(ran, product):
+    mounts = product.plane.registry.mounts.values()
+    names = [Path(file.filename) for files in mounts for file in files]
+    assert names
+    assert {path.parts[:3] for path in names} == {("/", "root", "pytest_annmodal")}
+
+
+def test_the_container_imports_what_it_was_shipped_and_nothing_else(ran, product):
+    (clean,) = [b for b in benchmark_json(product.folder / "out.json") if "clean" in b["name"]]
+    assert clean["extra_info"]["recall"] == 1.0, "LOOK_AROUND found nothing amiss"
+
+
+def test_the_containers_own_versions_are_in_the_result(ran, product):
+    (first, *_others) = benchmark_json(product.folder / "out.json")
+    told = first["extra_info"]
+    assert told["where"] == "modal"
+    versions = told["environment"]["versions"]
+    assert versions["python"]
+    assert versions["numpy"]
+
+
+def test_progress_is_one_plain_line_per_phase(ran):
+    for phase in ("building", "queries, setting 1 of 1", "done"):
+        assert f"alone on tiny-8-euclidean: {phase}" in ran.lines
+    assert "\x1b" not in ran.text
+
+
+def test_the_report_of_a_failed_test_has_the_jobs_log(ran, product):
+    report = ran.text[ran.text.index("= FAILURES") :]
+    assert "no answer for you" in report
+    assert "container's log" in report
+    assert "Volume 'ann-datasets' is mounted at /data" in report
+    assert "container's log" not in ran.text[: ran.text.index("= FAILURES")]
+
+
+def test_the_summary_says_where_it_was_measured(ran):
+    assert "· modal · clock: " in ran.text
+
+
+def test_a_users_own_file_goes_into_the_volume_by_its_content(ran, product):
+    kept = [name for name in stored(product, "ann-datasets") if name.endswith(".hdf5")]
+    assert len(kept) == 1
+    assert re.fullmatch(r"uploads/[0-9a-f]{16}/tiny-8-euclidean\.hdf5", kept[0])
+
+
+def test_what_failed_is_run_again_alone_from_cached_images_and_files(ran, product):
+    builds = len(product.plane.calls_of("ImageJoinStreaming"))
+    done = product.pytest(
+        "--ann-implementations=mine",
+        "--impl=alone",
+        f"--submission={product.folder / 'raising.py'}",
+        f"--dataset={product.tiny}",
+        "--ann-rounds=1",
+        "--lf",
+    )
+    assert done.counts()["failed"] == 1, done.text
+    assert len(product.containers("run_benchmark")) == 1
+    assert len(product.plane.calls_of("ImageJoinStreaming")) == builds
+    assert "Uploading" not in done.text

@@ -1,0 +1,66 @@
+"""Each wrong option is one line and exit code 4; each unusable file is one clear error."""
+
+from __future__ import annotations
+
+import pytest
+from plugin_project import Project, lines_with
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--impl brut", "--impl brut: no such implementation; did you mean 'bruteforce'? Known: "),
+        (
+            "--dataset gist-960-euclidian",
+            "--dataset gist-960-euclidian: no such dataset; did you mean 'gist-960-euclidean' or ",
+        ),
+        ("--dataset zzzz", "--dataset zzzz: no such dataset. Known: agnews-"),
+        ("--dataset gone.hdf5", "gone.hdf5: there is no such file"),
+        ("--ann-implementations gone", "gone: there is no such directory of implementations"),
+        ("--ann-implementations broken", "broken.py: syntax error in line 1"),
+        ("--ann-k 0", "--ann-k '0': expected a whole number of at least 1"),
+        ("--modal --download", "--download is for local runs and --modal was given too."),
+        ("--modal --ann-volume-dir v", "--ann-volume-dir is for local runs and --modal was given"),
+        ("--download --download-only", "--download and --download-only: choose one of them"),
+    ],
+)
+def test_usage_errors(
+    project: Project, options: str, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong option ends the session before anything runs, with one line that names it."""
+    project.write("broken/broken.py", "class Index\n")
+    result = project.pytester.runpytest_inprocess("-pno:cacheprovider", *options.split())
+    assert result.ret == 4
+    lines = result.stderr.str().strip().splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert "Error" not in result.stdout.str()
+
+
+def test_bad_environment(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong variable is named in the message, as the option would be."""
+    monkeypatch.setenv("ANNMODAL_ROUNDS", "many")
+    result = project.pytester.runpytest_inprocess("-pno:cacheprovider")
+    assert result.ret == 4
+    assert "ANNMODAL_ROUNDS 'many': expected a whole number" in result.stderr.str()
+
+
+def test_unusable_files(project: Project) -> None:
+    """A file that is no dataset, or has too few neighbours for k, is an error, not a failure."""
+    (project.path / "text-8-euclidean.hdf5").write_text("not a dataset at all")
+    project.dataset("five-8-euclidean", n_train=5, k=5)
+    project.write("mine/exact.py", (project.path / "mine/exact.py").read_text().replace("0, 1", "0"))
+    result = project.bench(
+        "--dataset=text-8-euclidean.hdf5", "--dataset=five-8-euclidean.hdf5", "--junitxml=out.xml"
+    )
+    result.assert_outcomes(passed=1, errors=2)
+    told = lines_with(result, "text-8-euclidean.hdf5: it is not an HDF5 file")
+    assert told[0].startswith("/")  # the message itself, without a traceback
+    assert "k=10 is more than the 5 training vectors of five-8-euclidean; use a smaller k" in told[
+        0
+    ] or lines_with(result, "k=10 is more than the 5 training vectors of five-8-euclidean")
+    assert not lines_with(result, "pytest_annmodal/")
+    assert 'errors="2" failures="0"' in (project.path / "out.xml").read_text()
+    deep = project.bench("--ann-k=11")
+    deep.assert_outcomes(errors=1)
+    assert lines_with(deep, "k=11 is more than the 10 true neighbours that small-8-euclidean holds")

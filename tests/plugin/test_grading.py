@@ -1,0 +1,313 @@
+"""Grading from the command line: the whole flow, interruption, and what strangers may say."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugin_project import DEADLINE_S, UNRELATED, Project, lines_with
+
+RULES = """
+title = "Exercise"
+datasets = ["small-8-euclidean.hdf5"]
+k = 5
+rounds = 1
+queries = 4
+timeout_s = 30
+fresh_queries = false
+isolation = "process"
+
+[[parts]]
+name = "Finds"
+points = 30
+min_recall = {{ none_at = 0.4, full_at = 1.0 }}
+
+[[parts]]
+name = "Answers"
+points = 10
+min_recall = 0.1
+max_p50_ms = 10000
+{more}
+"""
+INDEX = """
+import numpy as np
+
+class Index:
+    def __init__(self, metric):
+        pass
+    def fit(self, X):
+        self.X = X
+{fit}
+    def query(self, v, k):
+        return np.argsort(((self.X - v) ** 2).sum(axis=1))[:k]
+"""
+# Real for the test's own default file: its k must give way to the rules'.
+SEARCH = Path(__file__).parents[2] / "benchmarks" / "test_search.py"
+
+
+def index(fit: str = "pass") -> str:
+    return INDEX.format(fit="\n".join(f"        {line}" for line in fit.splitlines()))
+
+
+class Class:
+    """A course: rules, submissions, and pytest with --ann-grade."""
+
+    def __init__(self, project: Project, more: str = "") -> None:
+        self.project, self.path = project, project.path
+        project.write("grading.toml", RULES.format(more=more))
+        (self.path / "test_it.py").write_bytes(SEARCH.read_bytes())
+
+    def hand_in(self, name: str, text: str) -> Path:
+        return self.project.write(f"submissions/{name}", text)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return ("--submission", "submissions/*", "--ann-grade", "grading.toml")
+
+    def grade(self, *more: str, **options: Any) -> Any:
+        return self.project.run(*self.arguments, *more, **options)
+
+    def grades(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.path / "grades/grades.json").read_text())
+        return found
+
+    def by_name(self) -> dict[str, dict[str, Any]]:
+        return {item["name"]: item for item in self.grades()["submissions"]}
+
+
+@pytest.fixture
+def course(project: Project) -> Class:
+    return Class(project)
+
+
+def test_a_class(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One good, one half right, one that raises, one that cannot be read: four grades, exit 0."""
+    summary = course.path / "step.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    course.hand_in("good.py", index())
+    half = index().replace(")[:k]", ")[:k] + (np.arange(k) % 2) * 0")
+    far = half.replace("[:k] +", "[[0, 1, 2, -1, -2]] +")
+    course.hand_in("half.py", far)
+    course.hand_in("raises.py", index("raise ValueError('no such luck')"))
+    course.hand_in("typo.py", "class Index:\n    def fit(self X): pass\n")
+    result = course.grade("--junitxml=out.xml")
+    assert result.ret == 0, result.stdout.str()
+    result.assert_outcomes(passed=2, failed=2)
+    assert lines_with(result, "All 4 submissions are graded.")
+
+    grades = course.grades()
+    assert (grades["schema"], grades["version"]) == ("pytest-annmodal/grades", 1)
+    assert (grades["complete"], grades["finished"]) == (True, True)
+    assert (grades["rules"]["k"], grades["rules"]["rounds"]) == (5, 1)  # not the test file's 10
+    scores = {name: item["score"] for name, item in course.by_name().items()}
+    assert scores == pytest.approx({"good": 40, "half": 20, "raises": 0, "typo": 0})
+    assert [item["rank"] for item in grades["submissions"]] == [1, 2, 3, 3]
+    half_parts = course.by_name()["half"]["parts"]
+    assert half_parts[0]["status"] == "partial"
+    assert half_parts[0]["why"] == [
+        "recall 0.6, wanted at least 1: missed by 0.4, worth 33% (nothing is given up to 0.4)"
+    ]
+    failure = course.by_name()["raises"]["cases"][0]["failure"]
+    line = index("raise").splitlines().index("        raise")
+    assert (failure["kind"], failure["file"], failure["line"]) == ("raised", "raises.py", line)
+
+    rows = list(csv.DictReader((course.path / "grades/grades.csv").open()))
+    assert [(row["submission"], float(row["score"])) for row in rows][:2] == [("good", 40), ("half", 20)]
+    page = (course.path / "grades/pages/raises.html").read_text()
+    assert "raise ValueError(&#x27;no such luck&#x27;)" in page
+    assert str(course.path) not in page
+    gradescope = json.loads((course.path / "grades/gradescope/half.json").read_text())
+    assert gradescope["score"] == pytest.approx(20)
+    assert [test.get("max_score") for test in gradescope["tests"]] == [30, 10, None]
+    assert gradescope["stdout_visibility"] == "hidden"
+    assert summary.read_text().count("\n| ") == 5
+    suite = ET.parse(course.path / "out.xml").getroot()  # noqa: S314 -- our own
+    properties = {item.get("name"): item.get("value") for item in suite.iter("property")}
+    assert properties["grade:good"] == "40 graded"
+
+
+def test_many_and_interrupted(course: Class) -> None:
+    """Of a hundred, one crashes; Ctrl-C in the middle; resumed: nothing lost or run twice."""
+    log, gate, bell = (course.path / name for name in ("log", "gate", "bell"))
+    os.mkfifo(bell)
+    count = f"print(__file__, file=open({str(log)!r}, 'a'))"
+    for number in range(100):
+        course.hand_in(f"s{number:03}.py", index(count))
+    course.hand_in("s030.py", index(f"{count}\nimport os\nos._exit(3)"))
+    wait = (
+        "import os, time\n"
+        f"if not os.path.exists({str(gate)!r}):\n"
+        f"    open({str(bell)!r}, 'w').close()\n"
+        "    while True: time.sleep(60)\n"
+    )
+    course.hand_in("s060.py", index(wait + count))
+    listener = os.open(bell, os.O_RDONLY | os.O_NONBLOCK)
+    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", *course.arguments]
+    command += [f"-pno:{name}" for name in UNRELATED]
+    with subprocess.Popen(
+        command, cwd=course.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        poll = select.poll()
+        poll.register(listener, select.POLLIN | select.POLLHUP)
+        rung = poll.poll(DEADLINE_S * 1000)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=DEADLINE_S)
+    os.close(listener)
+    assert rung, output
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert "with --ann-resume" in output
+    before = course.by_name()
+    done = [name for name, item in before.items() if item["status"] == "graded"]
+    assert sorted(done) == [f"s{number:03}" for number in range(60)]
+    assert not course.grades()["finished"]
+
+    gate.touch()
+    course.hand_in("s000.py", index(count) + "\n# changed\n")
+    result = course.grade("--ann-resume")
+    assert result.ret == 0, result.stdout.str()
+    result.assert_outcomes(passed=99, failed=1)
+    assert lines_with(result, "59 finished cases were taken from the journal.")
+    after = course.by_name()
+    assert course.grades()["complete"]
+    assert sorted(after) == [f"s{number:03}" for number in range(100)]
+    assert {name for name, item in after.items() if item["score"] != 40} == {"s030"}
+    for name in set(done) - {"s000"}:
+        assert after[name]["cases"] == before[name]["cases"]
+    runs = Counter(Path(line).stem for line in log.read_text().splitlines())
+    assert runs == {f"s{number:03}": 1 + (number == 0) for number in range(100)}
+
+
+HOSTILE = "<script>=1+1|`::error::\\x1b[2J\\u202e'\\\"\\n::set-env name=a::b\\n=cmd()\\udc80\\x00]]>"
+
+
+def test_hostile_words(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names and texts of a stranger reach no terminal, page, sheet, log or path as they are."""
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(course.path / "step.md"))
+    raising = index(f"print('{HOSTILE}'.encode(errors='replace').decode())\nraise ValueError('{HOSTILE}')")
+    name = "=<img src=x onerror=alert(1)>\n\x1b[31m|`..;.py"
+    course.hand_in(name, raising)
+    course.hand_in("=<IMG src=x onerror=alert(1)>\n\x1b[31m|`..;.py", raising)
+    course.hand_in("good.py", index())
+    result = course.grade("-v", "-ra", "--junitxml=out.xml", "--color=no")
+    assert result.ret == 0, result.stdout.str()
+    assert len(course.by_name()) == 3
+    out = result.stdout.str() + result.stderr.str()
+    assert "\x1b" not in out
+    assert not [line for line in out.splitlines() if line.lstrip().startswith("::")]
+    ET.parse(course.path / "out.xml")  # noqa: S314 -- our own
+    folder = course.path / "grades"
+    pages = sorted(file.name for file in (folder / "pages").iterdir())
+    assert len({page.casefold() for page in pages}) == 3
+    for file in (*folder.rglob("*.*"), course.path / "step.md"):
+        if file.is_dir() or file.name == "journal.jsonl":
+            continue
+        text = file.read_text(encoding="utf-8")
+        assert all(char.isprintable() or char == "\n" for char in text), file
+        if file.suffix in (".html", ".md"):
+            assert "<script" not in text.replace("\\<script", "")
+            assert "<img" not in text.lower().replace("\\<img", "")
+    with (folder / "grades.csv").open() as stream:
+        for row in csv.reader(stream):
+            assert not [cell for cell in row if cell.startswith(("=", "+", "-", "@"))]
+
+
+def test_not_the_students_fault(course: Class) -> None:
+    """A dataset that cannot be used: grades are incomplete, exit 1, and are made by a resume."""
+    course.hand_in("good.py", index())
+    data = course.path / "small-8-euclidean.hdf5"
+    good = data.read_bytes()
+    data.write_bytes(b"not HDF5")
+    result = course.grade()
+    assert result.ret == 1
+    (grade,) = course.grades()["submissions"]
+    assert (grade["status"], grade["score"]) == ("incomplete", 0)
+    assert lines_with(result, "1 of 1 grades are incomplete")
+    data.write_bytes(good)
+    assert course.grade("--ann-resume").ret == 0
+    assert course.by_name()["good"]["score"] == 40
+    assert course.grade().ret == 0  # without it, the journal begins anew and the old one stays
+    assert len(list((course.path / "grades").glob("journal*.jsonl"))) == 2
+
+
+def test_refused_and_other_failures(project: Project) -> None:
+    """What is not allowed is not run; a failing test that grades nobody makes the session fail."""
+    course = Class(project, 'allow = ["scipy"]\nmax_submission_mb = 0.01\nmax_variants = 2'.join(["", ""]))
+    text = (course.path / "grading.toml").read_text()
+    text = 'allow = ["scipy"]\nmax_submission_mb = 0.01\nmax_variants = 2\n' + text
+    (course.path / "grading.toml").write_text(text)
+    ran = course.path / "ran"
+    run = index(f"open({str(ran)!r}, 'a').close()")
+    course.hand_in("torch.py", "import torch\n" + run)
+    course.hand_in("header.py", '# /// script\n# dependencies = ["requests"]\n# ///\n' + run)
+    course.hand_in("large.py", run + "#" * 20_000)
+    grid = "# /// script\n# [tool.annmodal]\n# search.a = [1, 2, 3]\n# ///\n"
+    course.hand_in("grid.py", grid + run)
+    result = course.grade()
+    assert result.ret == 0, result.stdout.str()
+    assert not ran.exists()
+    kinds = {name: item["cases"][0]["failure"] for name, item in course.by_name().items()}
+    assert {name: failure["kind"] for name, failure in kinds.items()} == {
+        "torch": "requirements",
+        "header": "requirements",
+        "large": "too-large",
+        "grid": "too-many-settings",
+    }
+    assert "numpy, scipy and what comes with Python" in kinds["header"]["message"]
+    project.write("test_more.py", "def test_other(): assert False")
+    assert course.grade().ret == 1
+
+
+def test_hook(course: Class) -> None:
+    """An organiser's own formula; where it raises, the grade is incomplete and says so."""
+    course.hand_in("good.py", index())
+    course.hand_in("raises.py", index("1 / 0"))
+    hook = """
+    def pytest_annmodal_score(measurements, rules):
+        assert rules.title == "Exercise"
+        best = [m.recall for found in measurements.values() for m in found]
+        return 7 + best[0]
+    """
+    course.project.write("conftest.py", hook)
+    result = course.grade()
+    assert result.ret == 1
+    good, raises = (course.by_name()[name] for name in ("good", "raises"))
+    assert (good["score"], good["status"]) == (8.0, "graded")
+    assert (raises["score"], raises["status"]) == (0, "incomplete")
+    assert raises["notes"] == ["pytest_annmodal_score: IndexError: list index out of range"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--ann-grade", "no.toml"), "cannot be read"),
+        (("--ann-grade", "grading.toml"), "--ann-grade grades submissions: name them"),
+        (("--ann-grade", "grading.toml", "--submission", "nothing/*"), "there is no such file"),
+    ],
+)
+def test_usage(course: Class, arguments: tuple[str, ...], words: str) -> None:
+    result = course.project.run(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert words in result.stderr.str() + result.stdout.str()
+
+
+def test_command_line_wins(course: Class) -> None:
+    """``--ann-k`` and ``--dataset`` replace the rules'; fresh queries are the default."""
+    course.project.dataset("other-8-euclidean", n_train=200)
+    text = (course.path / "grading.toml").read_text().replace("fresh_queries = false\n", "")
+    (course.path / "grading.toml").write_text(text)
+    course.hand_in("good.py", index())
+    result = course.grade("--dataset", "other-8-euclidean.hdf5", "--ann-k", "3")
+    assert result.ret == 0, result.stdout.str()
+    (case,) = course.by_name()["good"]["cases"]
+    assert case["id"] == "good-other-8-euclidean-k3"
+    assert case["figures"]["n_train"] < 200

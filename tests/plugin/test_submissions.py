@@ -1,0 +1,128 @@
+"""What a student sees: their file measured, or what is wrong with it, where, and what next."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from plugin_project import EXACT, Project, lines_with
+
+import pytest_annmodal
+
+DATA = ("--dataset=small-8-euclidean.hdf5", "--ann-rounds=1")
+METHODS = {
+    "__init__": "def __init__(self, metric): pass",
+    "fit": "def fit(self, X): print('fitting', len(X))",
+    "query": "def query(self, v, k): return list(range(k))",
+}
+
+
+def index(**change: str) -> str:
+    methods = {**METHODS, **change}
+    return "class Index:\n" + "".join(f"    {text}\n" for text in methods.values() if text)
+
+
+def sections(result: pytest.RunResult) -> dict[str, list[str]]:
+    """The lines under each failed test, by its implementation."""
+    found: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in result.outlines:
+        if line.startswith("___"):
+            name = line.split("[", 1)[1].split("-small")[0]
+            lines = found[name] = []
+        elif line.startswith(("---", "===")):
+            lines = []
+        else:
+            lines.append(line)
+    return found
+
+
+def test_broken_submissions(project: Project) -> None:
+    """Each broken file is one failed test that says what, where and what next; others go on."""
+    project.write("subs/syntax.py", "class Index\n    pass\n")
+    project.write("subs/empty.py", "\n")
+    project.write("subs/no_class.py", "def query(v, k):\n    return []\n")
+    project.write("subs/raises.py", index(fit="def fit(self, X):\n        raise ValueError('no')"))
+    project.write("subs/wrong.py", index(query="def query(self, v, k): return [0] * k"))
+    project.write("subs/quits.py", index(query="def query(self, v, k): import os; os._exit(3)"))
+    project.write("subs/right.py", EXACT)
+    result = project.run(*DATA, "--submission=subs/*.py", "--submission=subs/gone.py")
+    result.assert_outcomes(passed=2, failed=7)
+    told = sections(result)
+    at = project.path / "subs"
+    assert told["syntax"] == [f"{at}/syntax.py: syntax error in line 1: expected ':': class Index"]
+    assert told["empty"] == [f"{at}/empty.py: is empty; write a class with fit(X) and query(v, k) in it"]
+    assert told["gone"] == [f"{at}/gone.py: there is no such file"]
+    assert told["no_class"][0].startswith(f"{at}/no_class.py: has no class with both fit(X) and ")
+    again = "To try again what failed, on little data: --lf --ann-subset 1000 --ann-queries 20"
+    text = "\n".join(told["raises"])
+    assert told["raises"][0].startswith("build raised ValueError: no")
+    assert f"  in {at}/raises.py, class Index" in told["raises"]
+    assert f'File "{at}/raises.py", line 4, in fit' in text
+    assert told["raises"][-1] == again
+    assert told["wrong"][0] == (
+        "query returned id 0 twice for query 0; 10 different ids are expected"
+    )
+    assert told["wrong"][1] == f"  in {at}/wrong.py, class Index"
+    assert "  fitting 300" in told["wrong"]
+    assert told["quits"][0].startswith("the process exited with status 3 during ")
+    for lines in told.values():
+        assert not any("pytest_annmodal" in line for line in lines)
+    result.stdout.fnmatch_lines(
+        [
+            "* right[[]extra=?]  1.0000 *",
+            "  syntax *failed (unusable): syntax.py: syntax error in line 1*",
+            "FAILED *raises* - Failed: build raised ValueError: no*",
+        ]
+    )
+
+
+def test_names(project: Project) -> None:
+    """Files of one name are told apart; a folder and a file are both submissions."""
+    project.write("a/index.py", index())
+    project.write("b/index.py", index())
+    project.write("team/submission.py", index())
+    result = project.run(
+        *DATA, "--submission=a/index.py", "--submission=b/index.py", "--submission=team", "-v"
+    )
+    result.assert_outcomes(passed=3)
+    for name in ("index", "index~2", "team"):
+        assert lines_with(result, f"test_search[{name}-small-8-euclidean-k10] PASSED")
+
+
+def test_from_another_directory(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths on the command line start from where one is; those in the ini file from the ini."""
+    project.write("sub/mine.py", index())
+    project.write("sub/test_sub.py", "def test_sub(ann_benchmark, case): ann_benchmark(case)")
+    project.pytester.makeini(
+        "[pytest]\nfilterwarnings = error\nannmodal_dataset = small-8-euclidean.hdf5\n"
+    )
+    monkeypatch.chdir(project.path / "sub")
+    result = project.run("--submission=mine.py", "--ann-rounds=1")
+    result.assert_outcomes(passed=1)
+
+
+def test_student(project: Project) -> None:
+    """``--impl student`` is the template, and with ``--submission`` the file it names."""
+    template = Path(pytest_annmodal.__file__).parents[1] / "benchmarks" / "student.py"
+    (project.path / "benchmarks").mkdir()
+    shutil.copy(template, project.path / "benchmarks" / "student.py")
+    result = project.run(*DATA, "--impl=student")
+    result.assert_outcomes(passed=3)
+    assert lines_with(result, "student[n_cells=128,n_probe=2]  ")
+    project.write("my_index.py", index())
+    other = project.run(*DATA, "--impl=student", "--submission=my_index.py")
+    other.assert_outcomes(passed=1)
+    assert lines_with(other, " my_index ")
+
+
+def test_beside_a_built_in(project: Project) -> None:
+    """A submission beside ``--impl NAME`` is timed by the parent's clock, and the table says so."""
+    project.write("mine/x.py", index())
+    options = ("--submission=mine/x.py", "--impl=bruteforce", "--benchmark-json=out.json")
+    result = project.run(*DATA, *options)
+    result.assert_outcomes(passed=2)
+    clocks = {one["param"].split("-")[0]: one["extra_info"]["clock"] for one in project.saved()}
+    assert clocks == {"x": "parent", "bruteforce": "worker"}
+    assert lines_with(result, "  clock: the parent's for x (its figures include the mailbox)")

@@ -1,0 +1,107 @@
+"""Which datasets run, which are skipped, and how they come into the volume."""
+
+from __future__ import annotations
+
+from http_server import FaultyServer
+from plugin_project import EXACT, Project, lines_with
+
+MINE = ("--ann-implementations=mine", "--impl=exact")
+
+
+def test_skips(project: Project) -> None:
+    """What is missing is skipped with the reason and the command, and told once at the end."""
+    project.write("mine/exact.py", EXACT.replace('"numpy"', '"numpy", "no-such-library>=2"'))
+    options = ("--dataset=gist*", "--dataset=arxiv*", "--dataset=small-8-euclidean.hdf5")
+    result = project.run(*MINE, *options, "--impl=bruteforce", "-rs")
+    result.assert_outcomes(passed=1, skipped=6)
+    result.stdout.fnmatch_lines(
+        [
+            "* datasets to download *",
+            "Not in the volume, so their tests were skipped. To get one, and to run with it:",
+            "  pytest -k NAME --download-only",
+            "    gist-960-euclidean             3,845 MB",
+            "    arxiv-nomic-768-normalized  size unknown",
+        ]
+    )
+    summary = "\n".join(lines_with(result, "SKIPPED "))
+    assert "gist-960-euclidean (3,845 MB) is not in the volume; fetch it with: pytest -k" in summary
+    assert "exact needs: pip install 'no-such-library>=2'" in summary
+
+
+def test_download_only(project: Project, http_server: FaultyServer) -> None:
+    """Each distinct dataset is resolved with the agreed lines, no benchmark runs, and it exits 0."""
+    project.write("mine/exact.py", EXACT + "\n1 / 0\n")
+    content = project.dataset("mine-8-euclidean").read_bytes()
+    url = http_server.serve("mine-8-euclidean.hdf5", content)
+    options = (*MINE, f"--dataset={url}", "--dataset=digits*", "--download-only")
+    result = project.run(*options)
+    assert result.ret == 0
+    path = project.path / "volume" / "mine-8-euclidean.hdf5"
+    result.stdout.fnmatch_lines(
+        [
+            "📦 Checking for dataset in volume 'ann-datasets'...",
+            "   ✓ Reloaded volume to check for latest changes",
+            "⚠️  Dataset 'mine-8-euclidean' not found in volume 'ann-datasets'",
+            "   Downloading now (this is a ONE-TIME operation)...",
+            f"📥 Downloading mine-8-euclidean from {url}",
+            f"   Saving to volume: 'ann-datasets' at path: {path}",
+            "✅ Downloaded and verified:",
+            "   Train: (300, 8)",
+            "   Test: (20, 8)",
+            "💾 Committing dataset to volume 'ann-datasets'...",
+            "✅ Dataset 'mine-8-euclidean' persisted to volume!",
+            "   Future runs will use the cached version (no download needed)",
+            "📦 Checking for dataset in volume 'ann-datasets'...",
+            "   Copying it from the installed package (this is a ONE-TIME operation)...",
+            "✅ Dataset 'digits-64-euclidean' persisted to volume!",
+        ]
+    )
+    assert path.read_bytes() == content
+    again = project.run(*options, "-q")
+    assert again.ret == 0
+    assert lines_with(again, "✅ Dataset 'mine-8-euclidean' found in volume 'ann-datasets'!")
+    assert len(http_server.asked("mine-8-euclidean.hdf5")) == 1
+
+
+def test_download_only_fails(project: Project, http_server: FaultyServer) -> None:
+    """One dataset that cannot be had is named with the reason, the others come, and it exits 1."""
+    url = http_server.serve("good-8-euclidean.hdf5", project.dataset("good").read_bytes())
+    missing = f"{http_server.base_url}/missing-8-euclidean.hdf5"
+    options = (f"--dataset={missing}", f"--dataset={url}")
+    result = project.run(*MINE, *options, "--download-only")
+    assert result.ret == 1
+    (line,) = lines_with(result, "❌")
+    assert line.startswith("❌ missing-8-euclidean: ")
+    assert "404" in result.stdout.str()
+    assert lines_with(result, "✅ Dataset 'good-8-euclidean' persisted to volume!")
+    nothing = project.run(*MINE, "-k", "no_such_thing", "--download-only")
+    assert nothing.ret == 1
+    assert lines_with(nothing, "No dataset is selected: choose with -k NAME or --dataset NAME.")
+
+
+def test_download_by_name(project: Project, http_server: FaultyServer) -> None:
+    """``-k NAME`` chooses from the whole catalogue, a mirror serves it, nothing else is touched."""
+    content = project.dataset("any", metric="angular").read_bytes()
+    http_server.serve("lastfm-64-dot.hdf5", content)
+    mirror = f"--ann-base-url={http_server.base_url}"
+    result = project.run("-k", "lastfm", "--download-only", mirror)
+    assert result.ret == 0
+    assert {request.path for request in http_server.requests} == {"lastfm-64-dot.hdf5"}
+    files = {path.name for path in (project.path / "volume").iterdir() if path.is_file()}
+    assert files == {"lastfm-64-dot.hdf5", "lastfm-64-dot.json"}
+
+
+def test_download(project: Project, http_server: FaultyServer) -> None:
+    """``--download`` gets what is missing and measures it; a failed download is an error."""
+    content = project.dataset("any", metric="angular").read_bytes()
+    http_server.serve("lastfm-64-dot.hdf5", content)
+    options = ("--impl=bruteforce", "--dataset=lastfm-64-dot", "--ann-rounds=1", "--download")
+    project.pytester.makeini(
+        f"[pytest]\nfilterwarnings = error\nannmodal_base_url = {http_server.base_url}\n"
+    )
+    project.run(*options).assert_outcomes(passed=1)
+    missing = f"--dataset={http_server.base_url}/missing-8-euclidean.hdf5"
+    result = project.run(*options[:1], missing)
+    result.assert_outcomes(errors=1)
+    assert "404" in result.stdout.str()
+    assert not lines_with(result, "pytest_annmodal/")

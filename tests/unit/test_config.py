@@ -1,0 +1,129 @@
+"""Settings: where a value comes from, what is refused, and what paths mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_annmodal.config import Settings, nearest_names
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.options import OPTIONS
+
+ROOT, HERE = Path("/root/of/it"), Path("/where/one/is")
+
+
+def settings(
+    *,
+    cli: Mapping[str, Any] | None = None,
+    env: Mapping[str, str] | None = None,
+    ini: Mapping[str, str] | None = None,
+) -> Settings:
+    return Settings.resolve(
+        cli=lambda name: (cli or {}).get(name),
+        ini=lambda key: (ini or {}).get(key, ""),
+        environ=env or {},
+        rootdir=ROOT,
+        cwd=HERE,
+    )
+
+
+def test_defaults() -> None:
+    """Nothing given gives the defaults, and the table of options says the same as Settings."""
+    assert settings() == Settings(rootdir=ROOT)
+    of_class = {field.name: field for field in fields(Settings)}
+    assert set(of_class) == {option.name for option in OPTIONS} | {"rootdir"}
+    for option in OPTIONS:
+        default = of_class[option.name].default
+        assert default is not MISSING
+        assert default == (() if option.many else option.default), option.name
+
+
+def test_precedence() -> None:
+    """The command line wins over the environment, that over the ini file, that over the default."""
+    cli, env, ini = {"k": "1"}, {"ANNMODAL_K": "2"}, {"annmodal_k": "3"}
+    assert settings(cli=cli, env=env, ini=ini).k == 1
+    assert settings(env=env, ini=ini).k == 2
+    assert settings(ini=ini).k == 3
+    assert settings().k == 10
+
+
+def test_switches() -> None:
+    """A switch can be turned off in the environment though the ini file turns it on."""
+    assert settings(ini={"annmodal_download": "true"}).download
+    assert settings(env={"ANNMODAL_DOWNLOAD": "1"}).download
+    assert not settings(ini={"annmodal_download": "yes"}, env={"ANNMODAL_DOWNLOAD": "0"}).download
+    assert settings(ini={"annmodal_download": "no"}, cli={"download": True}).download
+
+
+def test_lists() -> None:
+    """A list on the command line replaces the others; in text, spaces part and quotes keep."""
+    text = {"annmodal_impl": "annoy 'faiss-*'\n hnswlib"}
+    assert settings(ini=text).impl == ("annoy", "faiss-*", "hnswlib")
+    assert settings(ini=text, cli={"impl": ["usearch"]}).impl == ("usearch",)
+
+
+@pytest.mark.parametrize(("source", "base"), [("cli", HERE), ("env", HERE), ("ini", ROOT)])
+def test_paths(source: str, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative paths start where one is, or in the ini file's directory; names are left alone."""
+    monkeypatch.setenv("HOME", "/home/me")
+    texts = {
+        "submission": "sub/a.py 'with space.py'",
+        "implementations": "~/mine",
+        "volume_dir": "vol",
+        "dataset": "gist* own.hdf5 https://host/x.hdf5 /abs/y.H5",
+    }
+    if source == "ini":
+        got = settings(ini={f"annmodal_{name}": text for name, text in texts.items()})
+    elif source == "env":
+        got = settings(env={f"ANNMODAL_{name.upper()}": text for name, text in texts.items()})
+    else:
+        got = settings(
+            cli={
+                "submission": ["sub/a.py", "with space.py"],
+                "implementations": ["~/mine"],
+                "volume_dir": "vol",
+                "dataset": texts["dataset"].split(),
+            }
+        )
+    assert got.submission == (f"{base}/sub/a.py", f"{base}/with space.py")
+    assert got.implementations == ("/home/me/mine",)
+    assert got.volume_dir == f"{base}/vol"
+    assert got.dataset == ("gist*", f"{base}/own.hdf5", "https://host/x.hdf5", "/abs/y.H5")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"cli": {"k": "0"}}, "--ann-k '0': expected a whole number of at least 1"),
+        ({"cli": {"max_search_s": "nan"}}, "--ann-max-time 'nan': expected a number above 0"),
+        ({"cli": {"clock": "mine"}}, "--ann-clock 'mine': expected auto, worker, parent"),
+        ({"env": {"ANNMODAL_K": "x"}}, "ANNMODAL_K 'x': expected a whole number"),
+        ({"ini": {"annmodal_download": "maybe"}}, "annmodal_download 'maybe': expected 1 or true"),
+        ({"ini": {"annmodal_impl": "it's"}}, 'annmodal_impl "it\'s": No closing quotation'),
+        ({"cli": {"modal": True, "download": True}}, "--download is for local runs"),
+        ({"cli": {"modal": True, "volume_dir": "v"}}, "--ann-volume-dir is for local runs"),
+        ({"cli": {"download": True, "download_only": True}}, "choose one of them"),
+    ],
+)
+def test_refusals(given: dict[str, Any], message: str) -> None:
+    """What cannot be used is refused, naming where it was said."""
+    with pytest.raises(ConfigurationError) as caught:
+        settings(**given)
+    assert message in str(caught.value)
+
+
+def test_local_defaults_do_not_forbid_modal() -> None:
+    """A local default in the ini file or the environment is no contradiction to ``--modal``."""
+    local = {"annmodal_volume_dir": "v", "annmodal_download": "yes"}
+    assert settings(cli={"modal": True}, ini=local).modal
+    assert settings(cli={"download_only": True}, ini=local).download_only
+
+
+def test_nearest_names() -> None:
+    """Near names are offered, nearest first; with none the sentence just ends."""
+    assert nearest_names("anoy", ["annoy", "hnswlib"]) == "; did you mean 'annoy'?"
+    assert nearest_names("zzz", ["annoy", "hnswlib"]) == "."

@@ -1,0 +1,167 @@
+"""Jobs and outcomes cross processes as plain data, and cases have names."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_annmodal.model import (
+    Arguments,
+    Case,
+    Dataset,
+    Implementation,
+    Job,
+    Limits,
+    Search,
+    Variant,
+    to_plain,
+)
+from pytest_annmodal.outcome import Failure, Measurement, outcome_from_plain
+
+BUILD = Arguments(args=("@metric", 16, {"M": 4}), kwargs={"ef": [1, 2], "fast": True})
+VARIANT = Variant(build=Arguments(kwargs={"n_trees": 10}), search=Arguments(args=(100,)))
+DATASET = Dataset(name="d-8-euclidean", source="file:/d.hdf5", size_bytes=5, dim=8)
+IMPLEMENTATION = Implementation(
+    name="mine",
+    path="/mine.py",
+    class_name="Index",
+    metrics=("dot",),
+    requirements=("numpy>1",),
+    modules=("faiss",),
+    variants=(VARIANT,),
+    trusted=False,
+)
+JOB = Job(
+    dataset=DATASET,
+    implementation=IMPLEMENTATION,
+    build=BUILD,
+    searches=(Search(case_id="c", arguments=VARIANT.search, k=5, rounds=2),),
+    limits=Limits(clock="parent", memory_bytes=5),
+)
+MEASUREMENT = Measurement(
+    case_id="c",
+    k=5,
+    rounds=1,
+    metric="dot",
+    dim=8,
+    n_train=10,
+    n_queries=2,
+    recall=1.0,
+    recall_ids=1.0,
+    recall_ann_benchmarks=1.0,
+    latencies_ns=(1, 2),
+    qps=1.0,
+    mean_s=1.0,
+    p50_s=1.0,
+    p95_s=1.0,
+    p99_s=1.0,
+    batch_qps=None,
+    batch_recall=None,
+    build_s=1.0,
+    first_query_ns=1,
+    index_bytes=1,
+    reported_index_bytes=None,
+    peak_rss_bytes=1,
+    clock="worker",
+    clock_floor_ns=1,
+    mailbox_floor_ns=1,
+    environment={"cpu": "x"},
+    notes=("noisy",),
+)
+
+
+@pytest.mark.parametrize("value", [DATASET, BUILD, VARIANT, IMPLEMENTATION, JOB], ids=repr)
+def test_everything_comes_back_from_json_as_it_was(value):
+    """Tuples too."""
+    assert type(value).from_plain(json.loads(json.dumps(to_plain(value)))) == value
+
+
+@pytest.mark.parametrize(
+    "outcome", [MEASUREMENT, Failure(case_id="c", kind="raised", message="m")], ids=["m", "f"]
+)
+def test_an_outcome_comes_back_from_json_as_it_was(outcome):
+    """Which of the two it is, is seen from its fields."""
+    assert outcome_from_plain(json.loads(json.dumps(to_plain(outcome)))) == outcome
+
+
+def test_plain_data_is_what_json_can_hold():
+    """Paths are text, tuples are lists, keys are strings, a class is left alone."""
+    assert to_plain({1: (Path("/x"), None), "a": {"b": (1.5,)}}) == {
+        "1": ["/x", None],
+        "a": {"b": [1.5]},
+    }
+    assert to_plain(Limits) is Limits
+
+
+@pytest.mark.parametrize(
+    ("arguments", "label"),
+    [
+        (Arguments(), ""),
+        (Arguments(kwargs={"n_trees": 10, "fast": True}), "n_trees=10,fast=true"),
+        (Arguments(args=("@metric", 16, "cos")), "16,cos"),
+        (Arguments(args=({"M": 4, "x": "y"}, [1, 2])), "M=4,x=y,[1,2]"),
+        (Arguments(args=(None,), kwargs={"b": 0.5}), "null,b=0.5"),
+    ],
+)
+def test_arguments_are_labelled_shortly(arguments, label):
+    """As ids and tables show them; what the dataset fills in is left out."""
+    assert arguments.label == label
+
+
+def test_equal_arguments_have_equal_keys():
+    """Whatever the order of their names."""
+    one, other = Arguments(kwargs={"a": 1, "b": 2}), Arguments(kwargs={"b": 2, "a": 1})
+    assert one.key == other.key
+    assert one.key != Arguments(kwargs={"a": 1}).key
+    assert Arguments(args=(1,)).key != Arguments(args=("1",)).key
+
+
+def test_a_case_is_called_by_what_it_is():
+    """The id of the design, with and without parameters."""
+    case = Case(implementation=IMPLEMENTATION, variant=VARIANT, dataset=DATASET)
+    assert case.label == "mine[n_trees=10,100]"
+    assert case.id == "mine[n_trees=10,100]-d-8-euclidean-k10"
+    bare = Variant(build=Arguments(), search=Arguments())
+    plain = Case(implementation=IMPLEMENTATION, variant=bare, dataset=DATASET, k=3)
+    assert plain.id == "mine-d-8-euclidean-k3"
+
+
+def test_cases_of_one_build_have_one_key():
+    """Search parameters and k do not matter; file, build and dataset do."""
+    case = Case(implementation=IMPLEMENTATION, variant=VARIANT, dataset=DATASET)
+    other = Variant(build=VARIANT.build, search=Arguments(args=(200,)))
+    same = Case(implementation=IMPLEMENTATION, variant=other, dataset=DATASET, k=3)
+    assert case.build_key == same.build_key
+    rebuilt = Variant(build=BUILD, search=VARIANT.search)
+    different = Case(implementation=IMPLEMENTATION, variant=rebuilt, dataset=DATASET)
+    assert case.build_key != different.build_key
+
+
+def test_a_job_is_called_by_its_build():
+    """For progress lines."""
+    assert JOB.label == "mine[16,M=4,ef=[1,2],fast=true] on d-8-euclidean"
+    bare = Job(dataset=DATASET, implementation=IMPLEMENTATION, build=Arguments(), searches=())
+    assert bare.label == "mine on d-8-euclidean"
+
+
+@pytest.mark.parametrize(
+    ("source", "remote"),
+    [
+        ("https://x/y.hdf5", True),
+        ("http://x/y.hdf5", True),
+        ("file:/x", False),
+        ("package:x", False),
+        ("generate:euclidean", False),
+    ],
+)
+def test_only_a_url_needs_the_network(source, remote):
+    """The source's first word tells."""
+    assert Dataset(name="x", source=source).is_remote is remote
+
+
+def test_values_cannot_be_changed_or_given_other_fields():
+    """They are frozen and slotted."""
+    with pytest.raises(AttributeError):
+        DATASET.name = "y"
+    with pytest.raises((AttributeError, TypeError)):
+        object.__setattr__(DATASET, "other", 1)

@@ -1,0 +1,102 @@
+"""Measured times through a pytest-benchmark fixture."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pytest_annmodal.outcome import Failure, Measurement
+from pytest_annmodal.replay import ReplayClock, extra_info, properties, replay, replay_failure
+
+
+def measurement(latencies_ns: tuple[int, ...] = (3, 2_000, 10**10)) -> Measurement:
+    return Measurement(
+        case_id="c",
+        k=2,
+        rounds=1,
+        metric="euclidean",
+        dim=4,
+        n_train=5,
+        n_queries=3,
+        recall=0.5,
+        recall_ids=0.4,
+        recall_ann_benchmarks=0.6,
+        latencies_ns=latencies_ns,
+        qps=100.0,
+        mean_s=0.01,
+        p50_s=0.02,
+        p95_s=0.03,
+        p99_s=0.04,
+        batch_qps=None,
+        batch_recall=None,
+        build_s=1.5,
+        first_query_ns=7,
+        index_bytes=1000,
+        reported_index_bytes=None,
+        peak_rss_bytes=2000,
+        clock="worker",
+        clock_floor_ns=30,
+        mailbox_floor_ns=2000,
+        log_tail="printed",
+    )
+
+
+class FakeBenchmark:
+    """What ``pedantic`` does with its timer, and that it may be used once."""
+
+    def __init__(self, clock: ReplayClock) -> None:
+        self.extra_info: dict[str, Any] = {}
+        self.seconds: list[float] = []
+        self._clock = clock
+        self.used = 0
+
+    def pedantic(self, target: Any, *, rounds: int, iterations: int) -> None:
+        self.used += 1
+        for _ in range(rounds):
+            start = self._clock()
+            target()
+            self.seconds.append(self._clock() - start)
+
+
+def test_replay_is_exact() -> None:
+    """Every latency comes out as the same number of nanoseconds, in order."""
+    clock = ReplayClock()
+    clock()  # pytest-benchmark may have looked at its timer before
+    benchmark = FakeBenchmark(clock)
+    replay(benchmark, clock, measurement(), "here")
+    assert benchmark.seconds == [3e-9, 2e-6, 10.0]
+    assert benchmark.extra_info["where"] == "here"
+
+
+def test_failure_uses_the_fixture() -> None:
+    """A failure is used up without a result, and does not escape."""
+    benchmark = FakeBenchmark(ReplayClock())
+    replay_failure(benchmark, Failure(case_id="c", kind="raised", message="no"))
+    assert benchmark.used == 1
+    assert benchmark.seconds == []
+
+
+def test_extra_info() -> None:
+    """All figures are there as plain JSON; latencies and output are not repeated."""
+    info = extra_info(measurement(), "local")
+    assert json.loads(json.dumps(info, allow_nan=False)) == info
+    assert {"recall", "recall_ids", "qps", "build_s", "where", "environment"} <= set(info)
+    assert not {"latencies_ns", "log_tail"} & set(info)
+
+
+def test_properties() -> None:
+    """JUnit's properties carry the unit in their name."""
+    found = dict(properties(measurement()))
+    assert found["recall"] == 0.5
+    assert (found["p50_ms"], found["p99_ms"]) == pytest.approx((20.0, 40.0))
+    assert set(found) == {
+        "recall",
+        "qps",
+        "p50_ms",
+        "p95_ms",
+        "p99_ms",
+        "build_s",
+        "index_bytes",
+    }

@@ -1,0 +1,161 @@
+"""A job gives one outcome per search, in order, whatever happens."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from jobs import EXACT, failed, index, make_job, measured, nothing_left_behind, run, write
+
+from pytest_annmodal.runner import run_job
+
+
+@pytest.fixture(autouse=True)
+def _clean_up():
+    with nothing_left_behind():
+        yield
+
+
+@pytest.fixture
+def source(tmp_path):
+    return write(tmp_path / "mine.py", EXACT)
+
+
+def only_infrastructure(outcomes, words, n=2):
+    assert [outcome.case_id for outcome in outcomes] == [f"case-{i}" for i in range(n)]
+    for outcome in outcomes:
+        assert (failed(outcome).kind, outcome.phase) == ("dataset", "load")
+        assert outcome.blame == "infrastructure"
+        assert words in outcome.message
+
+
+class TestDatasets:
+    def test_that_are_not_there_are_nobodys_fault(self, tmp_path, source):
+        """One failure per search, blamed on the infrastructure."""
+        only_infrastructure(run(tmp_path / "none.hdf5", source, settings=[1, 2]), "none.hdf5")
+
+    def test_that_are_broken_are_nobodys_fault(self, tmp_path, source):
+        """Bytes that are no HDF5."""
+        path = tmp_path / "broken.hdf5"
+        path.write_bytes(b"<html>" * 100)
+        only_infrastructure(run(path, source, settings=[1, 2]), "broken.hdf5")
+
+    @pytest.mark.parametrize(
+        ("k", "words"),
+        [
+            (11, "k=11 is more than the 10 true neighbours that small-8-euclidean holds"),
+            (301, "k=301 is more than the 300 training vectors of small-8-euclidean"),
+        ],
+    )
+    def test_that_cannot_answer_for_k_say_so(self, small_dataset, source, k, words):
+        """More than the truth's depth, more than there are."""
+        only_infrastructure(run(small_dataset(), source, settings=[1, 2], k=k), words)
+
+    def test_cannot_be_cut_to_more_than_they_have(self, small_dataset, source):
+        """The subset is refused."""
+        outcomes = run(small_dataset(), source, settings=[1, 2], subset=301)
+        only_infrastructure(outcomes, "cannot be cut to 301")
+
+    def test_that_are_cut_get_a_truth_of_their_own(self, small_dataset, source, tmp_path):
+        """Which is kept for the next run."""
+        path = small_dataset()
+        job = make_job(path, source, subset=100, n_queries=7)
+        for _ in range(2):
+            (outcome,) = run_job(job, path, cache=tmp_path / "cache")
+            measurement = measured(outcome)
+            assert (measurement.n_train, measurement.n_queries) == (100, 7)
+            assert measurement.recall == measurement.recall_ids == 1
+        assert [*(tmp_path / "cache").iterdir()]
+
+
+def test_an_implementation_that_cannot_be_read_is_not_started(small_dataset, source):
+    """What was found in its text is the failure of each search."""
+    outcomes = run(
+        small_dataset(), source, settings=[1, 2], implementation={"error": "syntax error in line 3"}
+    )
+    for outcome in outcomes:
+        assert (failed(outcome).kind, outcome.phase) == ("unusable", "read")
+        assert (outcome.message, outcome.blame) == ("syntax error in line 3", "submission")
+
+
+@pytest.mark.parametrize("problem", ["missing", "directory", "empty"])
+def test_a_file_that_is_gone_by_then_is_a_failure(small_dataset, tmp_path, problem):
+    """It was there when it was read."""
+    path = tmp_path / "mine.py"
+    if problem == "directory":
+        path.mkdir()
+    if problem == "empty":
+        path.write_text("")
+    (outcome,) = run(small_dataset(), path)
+    assert (failed(outcome).kind, outcome.phase) == ("raised", "start")
+    assert outcome.message.startswith("start raised ")
+
+
+def test_every_search_gets_its_own_outcome(small_dataset, tmp_path):
+    """In order, with its own parameters and k, of one build."""
+    text = index("""
+        def fit(self, X):
+            super().fit(X)
+            print("built")
+        def query(self, v, k):
+            return self.near(v, 300)[self.setting:self.setting + k]
+    """)
+    job = make_job(small_dataset(), write(tmp_path / "mine.py", text), settings=[0, 2, 5, 0], k=10)
+    searches = [
+        dataclasses.replace(s, k=k) for s, k in zip(job.searches, (10, 4, 5, 1), strict=True)
+    ]
+    outcomes = run_job(dataclasses.replace(job, searches=tuple(searches)), small_dataset())
+    got = [(measured(o).case_id, o.k, o.recall_ids) for o in outcomes]
+    assert got == [("case-0", 10, 1), ("case-1", 4, 0.5), ("case-2", 5, 0), ("case-3", 1, 1)]
+    assert {o.log_tail for o in outcomes} == {"built\n"}
+    assert len({(o.build_s, o.index_bytes) for o in outcomes}) == 1
+
+
+def test_phases_are_told_in_order(small_dataset, source):
+    """For the progress line."""
+    path, told = small_dataset(), []
+    for clock in ("worker", "parent"):
+        told.clear()
+        job = make_job(path, source, settings=[1, 2], rounds=2, clock=clock)
+        run_job(job, path, on_phase=told.append)
+        rounds = [f"queries, round {n} of 2" for n in (1, 2)]
+        settings = [f"queries, setting {n} of 2" for n in (1, 2)]
+        assert told == [
+            "loading",
+            "starting",
+            "building",
+            settings[0],
+            *rounds,
+            settings[1],
+            *rounds,
+        ]
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
+@pytest.mark.parametrize("clock", ["worker", "parent"])
+def test_an_exact_search_is_perfect(small_dataset, tmp_path, metric, clock):
+    """In every metric, by both clocks, whether it is trusted or not."""
+    path = small_dataset(f"small-8-{metric}", metric=metric)
+    text = index("""
+        def near(self, v, k):
+            if self.metric == "euclidean":
+                return super().near(v, k)
+            scores = self.X @ v
+            if self.metric == "angular":
+                scores /= np.linalg.norm(self.X, axis=1)
+            return np.argsort(-scores)[:k]
+    """)
+    trusted = clock == "worker"
+    (outcome,) = run(
+        path,
+        write(tmp_path / "mine.py", text),
+        clock=clock,
+        rounds=2,
+        implementation={"trusted": trusted},
+    )
+    measurement = measured(outcome)
+    assert (measurement.recall, measurement.recall_ids) == (1, 1)
+    assert (measurement.metric, measurement.clock, measurement.rounds) == (metric, clock, 2)
+    assert len(measurement.latencies_ns) == 2 * measurement.n_queries
+    assert min(measurement.latencies_ns) > 0
+    assert np.isclose(measurement.qps, 1 / measurement.mean_s)
+    assert measurement.p50_s <= measurement.p95_s <= measurement.p99_s

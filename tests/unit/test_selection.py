@@ -1,0 +1,181 @@
+"""From settings to cases and jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from pytest_annmodal import selection
+from pytest_annmodal.config import Settings
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.model import Arguments, Case, Dataset, Implementation, Variant
+
+INDEX = "class Index:\n    def fit(self, X): ...\n    def query(self, v, k): ...\n"
+
+
+def implementation(
+    name: str = "a", n_builds: int = 1, n_searches: int = 1, **more
+) -> Implementation:
+    variants = tuple(
+        Variant(build=Arguments(kwargs={"b": b}), search=Arguments(kwargs={"s": s}))
+        for b in range(n_builds)
+        for s in range(n_searches)
+    )
+    return Implementation(
+        name=name, path=f"/{name}.py", class_name="Index", variants=variants, **more
+    )
+
+
+def dataset(name: str = "d", metric: str | None = "euclidean") -> Dataset:
+    return Dataset(name=name, source=f"file:/{name}.hdf5", metric=metric)
+
+
+def names(found: list[Implementation]) -> list[str]:
+    return [item.name for item in found]
+
+
+def test_expand() -> None:
+    """Pairs whose metric fits, datasets outermost; an unknown metric or a broken file always."""
+    items = [
+        implementation("a", metrics=("euclidean",)),
+        implementation("b", metrics=("angular",)),
+        implementation("broken", metrics=("dot",), error="no class"),
+    ]
+    datasets = [dataset("e"), dataset("a", "angular"), dataset("unknown", None)]
+    cases = selection.expand(items, datasets, k=3, rounds=2)
+    assert [(c.dataset.name, c.implementation.name) for c in cases] == [
+        ("e", "a"),
+        ("e", "broken"),
+        ("a", "b"),
+        ("a", "broken"),
+        ("unknown", "a"),
+        ("unknown", "b"),
+        ("unknown", "broken"),
+    ]
+    assert {(c.k, c.rounds) for c in cases} == {(3, 2)}
+    assert cases[0].id == "a[b=0,s=0]-e-k3"
+
+
+def test_jobs() -> None:
+    """One job per build, in the order of the first case that wants it; a case counts once."""
+    cases = selection.expand([implementation("a", 2, 2)], [dataset()], k=10, rounds=3)
+    mixed = [cases[0], cases[2], cases[1], cases[0]]
+    jobs = selection.jobs(mixed, Settings())
+    assert [[search.case_id for search in job.searches] for job in jobs] == [
+        ["a[b=0,s=0]-d-k10", "a[b=0,s=1]-d-k10"],
+        ["a[b=1,s=0]-d-k10"],
+    ]
+    assert jobs[0].implementation.variants == ()
+
+
+@pytest.mark.parametrize(
+    ("trusted", "asked", "clock"),
+    [
+        (True, "auto", "worker"),
+        (False, "auto", "parent"),
+        (True, "parent", "parent"),
+    ],
+)
+def test_clock(*, trusted: bool, asked: str, clock: str) -> None:
+    """A submission is timed by the parent unless the user says otherwise."""
+    item = implementation(trusted=trusted)
+    settings = Settings(clock=asked, memory_mb=2, subset=5, queries=7, threads=3)
+    limits = selection.limits(settings, item)
+    assert limits.clock == clock
+    assert (limits.memory_bytes, limits.subset, limits.n_queries, limits.threads) == (
+        2 * 2**20,
+        5,
+        7,
+        3,
+    )
+
+
+def test_submissions(tmp_path: Path) -> None:
+    """Files, folders and globs; equal names are numbered; one that is missing stays one case."""
+    for place in ("x/index.py", "y/index.py", "z/one.py", "z/two.py"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text(INDEX)
+    settings = Settings(
+        rootdir=tmp_path, submission=("x/index.py", "y/index.py", "z/*.py", "gone.py", "none/*.py")
+    )
+    found = selection.submissions(settings)
+    assert names(found) == ["index", "index~2", "one", "two", "gone", "unnamed"]
+    assert not any(item.trusted for item in found)
+    assert [bool(item.error) for item in found] == [False] * 4 + [True] * 2
+
+
+def test_select_implementations(tmp_path: Path) -> None:
+    """A submission is alone unless ``--impl`` adds to it; globs match; typos name what is near."""
+    (tmp_path / "mine.py").write_text(INDEX)
+    (tmp_path / "student.py").write_text(INDEX)
+
+    def selected(**options) -> list[str]:
+        return names(selection.select_implementations(Settings(rootdir=tmp_path, **options)))
+
+    assert {"student", "annoy", "bruteforce", "faiss-hnsw", "faiss-ivf"} <= set(selected())
+    assert selected(impl=("faiss-*", "faiss-ivf")) == ["faiss-hnsw", "faiss-ivf"]
+    assert selected(impl=("student",)) == ["student"]
+    assert selected(submission=("mine.py",)) == ["mine"]
+    assert selected(submission=("mine.py",), impl=("student",)) == ["mine"]
+    assert selected(submission=("mine.py",), impl=("bruteforce",)) == ["bruteforce", "mine"]
+    with pytest.raises(ConfigurationError, match=r"no such implementation; did you mean 'annoy'"):
+        selected(impl=("anoy",))
+
+
+def test_select_datasets(tmp_path: Path) -> None:
+    """The default few, the whole catalogue for ``--download-only``, or what is named, once."""
+    (tmp_path / "own-8-dot.hdf5").touch()
+    known = selection.known_datasets([dataset("extra")])
+
+    def selected(**options) -> list[str]:
+        found = selection.select_datasets(Settings(rootdir=tmp_path, **options), known)
+        return [item.name for item in found]
+
+    assert selected() == [*selection.DEFAULT_DATASETS, "extra"]
+    assert set(selected(download_only=True)) == set(known)
+    assert selected(dataset=("glove-2?-angular", "glove-25*", "extra")) == [
+        "glove-25-angular",
+        "extra",
+    ]
+    assert selected(dataset=("own-8-dot.hdf5", "http://h/x.hdf5")) == ["own-8-dot", "x"]
+    with pytest.raises(ConfigurationError, match=r"gone.hdf5: there is no such file"):
+        selected(dataset=("gone.hdf5",))
+    with pytest.raises(ConfigurationError, match=r"no such dataset\. Known: .*extra.*\. A path"):
+        selected(dataset=("zzzz",))
+    with pytest.raises(ConfigurationError, match=r"did you mean 'gist-960-euclidean'") as caught:
+        selected(dataset=("gist-960-euclid",))
+    assert "Known" not in str(caught.value)
+
+
+def test_find_case() -> None:
+    """A name is its first variant, a label the one it says; what is not there is named."""
+    known = {"d": dataset(), "ang": dataset("ang", "angular")}
+    offered = [implementation("a", 1, 2, metrics=("euclidean",))]
+
+    def found(label: str, name: str = "d") -> Case | None:
+        return selection.find_case(
+            label, name, settings=Settings(), offered=offered, known=known, k=10, rounds=3
+        )
+
+    first, second = found("a"), found("a[b=0,s=1]")
+    assert first is not None
+    assert second is not None
+    assert (first.label, second.label) == ("a[b=0,s=0]", "a[b=0,s=1]")
+    assert found("a", "ang") is None
+    with pytest.raises(ConfigurationError, match=r"no implementation is called 'b'"):
+        found("b")
+    with pytest.raises(ConfigurationError, match=r"a has no variant 'a\[s=9\]'; it has a\[b=0,s"):
+        found("a[s=9]")
+
+
+def test_with_parameters() -> None:
+    """Named parameters are replaced, the others kept."""
+    case = Case(
+        implementation=implementation(), variant=implementation().variants[0], dataset=dataset()
+    )
+    changed = selection.with_parameters(case, {"b": 5}, {"new": 6})
+    assert changed.label == "a[b=5,s=0,new=6]"
+    assert dataclasses.replace(changed, variant=case.variant) == case
+    assert selection.labels(implementation("a", 1, 2)) == ["a[b=0,s=0]", "a[b=0,s=1]"]

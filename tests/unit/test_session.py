@@ -1,0 +1,215 @@
+"""The state of a session: what is generated, planned, skipped, remembered and said."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_replay import measurement
+from test_selection import INDEX, dataset
+
+from pytest_annmodal.config import Settings
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.model import Case, Job
+from pytest_annmodal.outcome import Failure, Outcome
+from pytest_annmodal.session import (
+    BenchSession,
+    failure_text,
+    infrastructure_text,
+    missed_thresholds,
+    missing_dataset_hint,
+    missing_datasets,
+    override,
+)
+
+
+class FakeExecutor:
+    """Answers every job at once and remembers it."""
+
+    concurrent = False
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.cancelled: list[bool] = []
+
+    def submit(self, job: Job) -> Future[Sequence[Outcome]]:
+        self.jobs.append(job)
+        future: Future[Sequence[Outcome]] = Future()
+        future.set_result(
+            [dataclasses.replace(measurement(), case_id=s.case_id, k=s.k) for s in job.searches]
+        )
+        return future
+
+    def pump(self, future: Future[Sequence[Outcome]]) -> None:
+        """The future is done."""
+
+    def shutdown(self, *, cancel: bool = False) -> None:
+        self.cancelled.append(cancel)
+
+
+def make(tmp_path: Path, executor: Any = None, **options: Any) -> BenchSession:
+    header = "# /// script\n# dependencies = {}\n# [tool.annmodal]\n# search.s = [0, 1]\n# ///\n"
+    (tmp_path / "mine").mkdir(exist_ok=True)
+    needs = {"a": "[]", "b": '["no-such-library>=2"]'}
+    for name, dependencies in needs.items():
+        (tmp_path / "mine" / f"{name}.py").write_text(header.format(dependencies) + INDEX)
+    settings = Settings(
+        rootdir=tmp_path,
+        implementations=("mine",),
+        impl=("a", "b"),
+        dataset=("own", "gist-960-euclidean"),
+        volume_dir=str(tmp_path / "volume"),
+    )
+
+    def no_executor(_session: BenchSession) -> Any:
+        raise AssertionError("not needed")
+
+    return BenchSession(
+        dataclasses.replace(settings, **options),
+        extra_datasets=[dataset("own")],
+        make_local=(lambda _: executor) if executor else no_executor,
+        make_modal=no_executor,
+    )
+
+
+def test_generate_and_marker(tmp_path: Path) -> None:
+    """Everything selected is generated; a marker's k and rounds win over the settings'."""
+    session = make(tmp_path)
+    cases = session.generate({"k": 4, "rounds": 1})
+    assert len(cases) == 2 * 2 * 2
+    assert {(case.k, case.rounds) for case in cases} == {(4, 1)}
+    assert set(session.cases) == {case.id for case in cases}
+    assert session.marked({"min_recall": 0.5}) == (10, 3)
+
+
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [
+        ({"min_recal": 1}, "has no argument 'min_recal'; did you mean 'min_recall'"),
+        ({"zzz": 1}, "has no argument 'zzz'. Known: k, max_build_s"),
+        ({"k": 0}, "ann(k=0): expected a whole number of at least 1"),
+        ({"rounds": 2.0}, "ann(rounds=2.0): expected a whole number"),
+        ({"k": True}, "ann(k=True): expected a whole number"),
+        ({"min_recall": "0.9"}, "ann(min_recall='0.9'): expected a number"),
+        ({"max_p50_ms": float("nan")}, "ann(max_p50_ms=nan): expected a number"),
+    ],
+)
+def test_bad_markers(tmp_path: Path, marker: dict[str, Any], message: str) -> None:
+    """A marker that cannot be meant is refused, saying what is expected."""
+    with pytest.raises(ConfigurationError) as caught:
+        make(tmp_path).marked(marker)
+    assert message in str(caught.value)
+
+
+def test_named(tmp_path: Path) -> None:
+    """Two names are a case, unless the options leave one of them out."""
+    session = make(tmp_path)
+    case = session.named("a[s=1]", "own", {"k": 2})
+    assert case is not None
+    assert case.id == "a[s=1]-own-k2"
+    assert session.named("bruteforce", "own", {}) is None
+    assert session.named("a", "glove-25-angular", {}) is None
+
+
+def test_why_skip(tmp_path: Path) -> None:
+    """Missing datasets and libraries are skipped with the command that changes it."""
+    session = make(tmp_path)
+    cases = {case.id: case for case in session.generate({})}
+    reason = session.why_skip(cases["a[s=0]-gist-960-euclidean-k10"])
+    assert reason == missing_dataset_hint(session.known["gist-960-euclidean"])
+    assert "pytest -k gist-960-euclidean --download-only" in str(reason)
+    assert list(session.skipped_datasets) == ["gist-960-euclidean"]
+    assert session.why_skip(cases["a[s=0]-own-k10"]) is None
+    assert session.why_skip(cases["b[s=0]-own-k10"]) == (
+        "b needs: pip install 'no-such-library>=2'"
+    )
+    assert make(tmp_path, download=True).why_skip(cases["a[s=0]-gist-960-euclidean-k10"]) is None
+
+
+def test_one_build_serves_its_cases(tmp_path: Path) -> None:
+    """Planned cases of one build are one job, run at the first need; others are run alone."""
+    executor = FakeExecutor()
+    session = make(tmp_path, executor)
+    first, second = [c for c in session.generate({}) if c.id.startswith("a") and "own" in c.id]
+    session.plan([first, second])
+    assert executor.jobs == []
+    assert session.outcome(second).case_id == second.id
+    assert session.outcome(first).case_id == first.id
+    assert len(executor.jobs) == 1
+    other = override(first, k=5, build={}, search={"s": 9})
+    assert session.outcome(other).case_id == "a[s=9]-own-k5"
+    assert len(executor.jobs) == 2
+    session.close()
+    assert executor.cancelled == [True]
+
+
+def test_close_makes_nothing(tmp_path: Path) -> None:
+    """Ending a session in which nothing ran makes no executor."""
+    make(tmp_path).close()
+
+
+def test_missed_thresholds() -> None:
+    """One line per miss, in the marker's unit, with both figures; NaN misses, equal does not."""
+    marker = {"min_recall": 0.5, "max_p50_ms": 19.5, "min_qps": 100, "k": 3, "max_build_s": 2}
+    assert missed_thresholds(measurement(), marker) == [
+        "p50_ms 20 should be at most 19.5 (missed by 0.5; max_p50_ms of @pytest.mark.ann)"
+    ]
+    nan = dataclasses.replace(measurement(), recall=float("nan"))
+    assert len(missed_thresholds(nan, {"min_recall": 0.0})) == 1
+
+
+def case_of(tmp_path: Path) -> Case:
+    return make(tmp_path).generate({})[0]
+
+
+def test_failure_text(tmp_path: Path) -> None:
+    """What happened, in which file, the traceback, the last output, and what to do next."""
+    case = case_of(tmp_path)
+    log = "\n".join(f"line {number}" for number in range(25))
+    evidence = {"traceback": "File x, line 3\n", "log_tail": log + "\n"}
+    failure = Failure(case_id="c", kind="raised", message="build raised", evidence=evidence)
+    text = failure_text(failure, case).splitlines()
+    assert text[:5] == [
+        "build raised",
+        f"  in {tmp_path}/mine/a.py, class Index",
+        "",
+        "File x, line 3",
+        "",
+    ]
+    assert text[5:7] == ["Last output of the implementation (5 lines before):", "  line 5"]
+    assert text[-2:] == [
+        "",
+        "To try again what failed, on little data: --lf --ann-subset 1000 --ann-queries 20",
+    ]
+
+
+def test_failure_text_of_an_unreadable_file(tmp_path: Path) -> None:
+    """A message that names the file already says it once, and less data would not help."""
+    case = case_of(tmp_path)
+    message = f"{case.implementation.path}: is empty"
+    broken = dataclasses.replace(
+        case, implementation=dataclasses.replace(case.implementation, error=message)
+    )
+    failure = Failure(case_id="c", kind="unusable", message=message)
+    assert failure_text(failure, broken) == message
+
+
+def test_infrastructure_text() -> None:
+    """A fault of nobody's submission is its message, and the log if there is one."""
+    failure = Failure(case_id="c", kind="dataset", message="gone", blame="infrastructure")
+    assert infrastructure_text(failure) == "gone"
+    logged = dataclasses.replace(failure, evidence={"log_tail": "x\n"})
+    assert infrastructure_text(logged) == "gone\n\nx"
+
+
+def test_missing_datasets() -> None:
+    """All that were skipped are listed, aligned, with their sizes."""
+    big = dataclasses.replace(dataset("big"), size_bytes=3_844_648_288)
+    assert missing_datasets([big, dataset("unknown")])[-2:] == [
+        "    big          3,845 MB",
+        "    unknown  size unknown",
+    ]

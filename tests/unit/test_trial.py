@@ -1,0 +1,196 @@
+"""What is asked of a worker, in which order, and what becomes of its figures."""
+
+import os
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+from jobs import EXACT, index, make_job, measured, nothing_left_behind, run, write
+
+from pytest_annmodal import hdf5, materials, trial
+from pytest_annmodal.errors import ProtocolViolationError
+from pytest_annmodal.materials import warmup_vectors
+from pytest_annmodal.trial import Trial
+from pytest_annmodal.wire import Message
+
+
+@pytest.fixture(autouse=True)
+def _clean_up():
+    with nothing_left_behind():
+        yield
+
+
+@pytest.fixture
+def outcome_of(small_dataset, tmp_path):
+    def outcome_of(body="pass", **options):
+        source = write(tmp_path / "mine.py", index(body))
+        return measured(run(small_dataset(), source, **options)[0])
+
+    return outcome_of
+
+
+class TestWarmUp:
+    def test_vectors_are_like_the_queries_and_none_of_them(self, small_dataset):
+        """Midpoints of training rows, the same in every run."""
+        data = hdf5.load(small_dataset())
+        vectors = warmup_vectors(data)
+        assert (vectors.shape, vectors.dtype) == ((50, 8), np.float32)
+        assert np.array_equal(vectors, warmup_vectors(data))
+        everything = {row.tobytes() for row in data.test}
+        assert not everything & {row.tobytes() for row in vectors}
+
+    def test_one_training_row_is_enough(self, small_dataset):
+        """It is its own midpoint."""
+        data = hdf5.load(small_dataset(n_train=1, k=1))
+        assert np.array_equal(warmup_vectors(data, 3), np.repeat(data.train, 3, axis=0))
+
+    @pytest.mark.parametrize("clock", ["worker", "parent"])
+    def test_comes_before_the_queries_and_is_not_among_them(self, outcome_of, clock):
+        """Fifty and then the rounds; the first of all is told apart."""
+        body = """
+            asked = 0
+            def query(self, v, k):
+                self.asked += 1
+                print(self.asked)
+                return self.near(v, k)
+        """
+        measurement = outcome_of(body, clock=clock, rounds=2)
+        assert measurement.log_tail.split()[-1] == str(50 + 2 * 20)
+        assert len(measurement.latencies_ns) == 40
+        assert measurement.first_query_ns > 0
+
+
+class TestFigures:
+    def test_time_ends_the_rounds(self, outcome_of):
+        """At least one is kept; no further one is begun."""
+        for clock in ("worker", "parent"):
+            measurement = outcome_of(rounds=50, max_search_s=-1.0, clock=clock)
+            assert measurement.rounds == 1
+            assert len(measurement.latencies_ns) == 20
+
+    @pytest.mark.parametrize("clock", ["worker", "parent"])
+    def test_the_clocks_measure_what_a_query_takes(self, outcome_of, clock):
+        """A query that waits 2 ms takes at least that, and its build 20 ms."""
+        body = """
+            def fit(self, X):
+                super().fit(X)
+                time.sleep(0.02)
+            def query(self, v, k):
+                time.sleep(0.002)
+                return self.near(v, k)
+        """
+        measurement = outcome_of(body, clock=clock)
+        assert min(measurement.latencies_ns) >= 2_000_000
+        assert measurement.build_s >= 0.02
+        assert measurement.qps <= 500
+        assert measurement.first_query_ns >= 2_000_000
+
+    def test_floors_and_environment_are_recorded(self, outcome_of):
+        """For a reader who compares."""
+        measurement = outcome_of()
+        assert measurement.clock_floor_ns >= 0
+        assert measurement.mailbox_floor_ns > 0
+        wanted = {"cpu", "cores", "load_1min", "versions", "threads", "worker_core", "cpu_s"}
+        assert wanted <= set(measurement.environment)
+        assert measurement.environment["versions"]["numpy"] == np.__version__
+
+    @pytest.mark.parametrize(
+        ("report", "expected"), [("10**9", 10**9), ("None", None), ("'much'", None), ("-5", None)]
+    )
+    def test_the_larger_of_growth_and_self_report_is_the_index(self, outcome_of, report, expected):
+        """A self-report that is no size is none."""
+        measurement = outcome_of(f"def get_memory_usage(self): return {report}")
+        assert measurement.reported_index_bytes == expected
+        assert measurement.index_bytes >= (expected or 0)
+
+    def test_an_index_that_says_too_little_is_measured(self, outcome_of):
+        """Eighty million bytes do not hide."""
+        body = """
+            def fit(self, X):
+                super().fit(X)
+                self.big = np.ones(10**7)
+            def get_memory_usage(self): return 1
+        """
+        measurement = outcome_of(body)
+        assert measurement.reported_index_bytes == 1
+        assert measurement.index_bytes > 70_000_000
+        assert measurement.peak_rss_bytes > measurement.index_bytes
+
+    def test_search_arguments_are_set_before_the_warm_up(self, outcome_of):
+        """And the batch is asked last."""
+        body = """
+            def set_query_arguments(self, setting): print("set", setting)
+            seen = False
+            def query(self, v, k):
+                if not self.seen:
+                    print("query")
+                    self.seen = True
+                return self.near(v, k)
+            def batch_query(self, X, k):
+                print("batch", X.shape, X.dtype, X.flags.writeable)
+                return [self.near(v, k) for v in X]
+            def done(self): print("done")
+        """
+        for clock in ("worker", "parent"):
+            measurement = outcome_of(body, settings=[7], clock=clock)
+            assert measurement.log_tail == "set 7\nquery\nbatch (20, 8) float32 True\n"
+            assert measurement.batch_recall == 1
+
+    @pytest.mark.parametrize("clock", ["worker", "parent"])
+    @pytest.mark.parametrize("k", [1, 10])
+    def test_few_queries_and_small_k_are_fine(self, small_dataset, tmp_path, clock, k):
+        """One query of one dimension."""
+        path = small_dataset(n_train=10, n_queries=1, dim=1)
+        (outcome,) = run(path, write(tmp_path / "mine.py", EXACT), k=k, clock=clock)
+        assert measured(outcome).recall == 1
+
+
+class TestShapes:
+    @pytest.mark.parametrize(
+        "arrays",
+        [
+            (),
+            (np.zeros((2, 3), np.int64),),
+            (np.zeros((2, 3)), np.zeros(2, np.int64)),
+            (np.zeros((3, 2), np.int64), np.zeros(2, np.int64)),
+            (np.zeros((2, 3), np.int64), np.zeros((), np.int64)),
+        ],
+    )
+    def test_arrays_that_were_not_asked_for_are_a_violation(self, arrays):
+        """Whoever sent them."""
+        with pytest.raises(ProtocolViolationError, match="the worker sent arrays"):
+            trial._shaped(Message(kind="x", fields={}, arrays=arrays), (2, 3), (2,))
+
+    def test_those_that_were_are_given_back(self):
+        """In order."""
+        arrays = (np.zeros((2, 3), np.int64), np.zeros(2, np.int64))
+        assert trial._shaped(Message(kind="x", fields={}, arrays=arrays), (2, 3), (2,)) == arrays
+
+
+class TestTrain:
+    @pytest.mark.parametrize("trusted", [True, False])
+    def test_the_worker_gets_the_vectors_wherever_they_come_from(
+        self, small_dataset, tmp_path, trusted
+    ):
+        """The file itself or a copy of ``train`` alone."""
+        path = small_dataset()
+        job = make_job(
+            path, write(tmp_path / "mine.py", EXACT), implementation={"trusted": trusted}
+        )
+        data = hdf5.load(path)
+        with materials.train_descriptor(job, data) as (fd, fields):
+            size = os.fstat(fd).st_size
+            raw = os.pread(fd, data.train.nbytes, fields["offset"])
+            assert (size == data.train.nbytes) is not trusted
+            assert raw == data.train.tobytes()
+            assert fields["shape"] == [300, 8]
+
+    def test_descriptors_are_closed_when_no_worker_starts(
+        self, small_dataset, tmp_path, monkeypatch
+    ):
+        """As when there is no memory for a process (checked by the fixture)."""
+        monkeypatch.setattr("sys.executable", str(tmp_path / "none"))
+        path = small_dataset()
+        job = make_job(path, tmp_path / "mine.py")
+        with pytest.raises(FileNotFoundError), ExitStack() as stack:
+            Trial(job, hdf5.load(path), stack)
