@@ -24,6 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from pytest_annmodal import strays
 from pytest_annmodal.errors import ConfigurationError
 
 Level = Literal["none", "bubblewrap", "uid", "process"]
@@ -38,15 +39,33 @@ SETTINGS = (
     "/etc/alternatives",
     "/etc/localtime",
 )
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
 ALLOWED_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 PACKAGE = Path(__file__).parent
 
 
-def environment() -> dict[str, str]:
-    """The variables that a submission may see; no token, key or secret is among them."""
-    kept = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
-    own = dict.fromkeys(("HOME", "TMPDIR", "NUMBA_CACHE_DIR"), "/tmp")  # noqa: S108
-    return {**kept, **own}
+def environment(level: Level, threads: int, mark: str) -> dict[str, str]:
+    """A worker's variables; a submission sees none of ours but those on the list.
+
+    Args:
+        threads: what the libraries' own variables say.
+        mark: by which what the worker starts is found again.
+    """
+    if level == "none":
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    else:
+        kept = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
+        kept |= dict.fromkeys(("HOME", "TMPDIR", "NUMBA_CACHE_DIR"), "/tmp")  # noqa: S108
+    many = dict.fromkeys(THREAD_VARIABLES, str(threads))
+    return {**kept, **many, "PYTHONHASHSEED": "0", strays.MARK: mark}
 
 
 def python_paths() -> list[str]:
@@ -112,7 +131,7 @@ def _works(command: Sequence[str], *, user: int | None = None) -> bool:
             timeout=PROBE_TIMEOUT_S,
             check=False,
             user=user,
-            env=environment(),
+            env=environment("process", 1, "probe"),
             cwd="/",
         )
     except (OSError, subprocess.SubprocessError):

@@ -33,15 +33,6 @@ from pytest_annmodal.errors import (
 from pytest_annmodal.output import OutputTail
 from pytest_annmodal.wire import Array, Channel, ChannelClosedError, DeadlineError, Message
 
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "RAYON_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 LOOK_EVERY_S = 0.2
 MAX_PROCESSES = 64  # of a submission
 GRACE_S = 5.0  # for a worker that was asked to finish
@@ -110,7 +101,7 @@ class Worker:
                 stdout=write_fd,
                 stderr=write_fd,
                 pass_fds=list(descriptors.values()),
-                env=self._environment(),
+                env=isolation.environment(self.level, self._threads, self._mark),
                 start_new_session=True,
                 user=isolation.NOBODY if self.level == "uid" else None,
                 cwd="/" if self.level == "uid" else None,
@@ -128,14 +119,6 @@ class Worker:
         self._channel = Channel(ours)
         self._output = OutputTail(read_fd, self._output_bytes)
         return self
-
-    def _environment(self) -> dict[str, str]:
-        variables = dict.fromkeys(THREAD_VARIABLES, str(self._threads))
-        if self.level == "none":
-            inherited = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}
-        else:
-            inherited = isolation.environment()
-        return {**inherited, **variables, "PYTHONHASHSEED": "0", strays.MARK: self._mark}
 
     def __exit__(
         self,

@@ -56,7 +56,8 @@ def submission_paths(settings: Settings) -> list[Path]:
     for text in settings.submission:
         path = _under(settings.rootdir, text)
         paths = [path] if path.exists() else sorted(map(Path, glob.glob(str(path))))  # noqa: PTH207 -- absolute patterns
-        found += paths or [path]
+        # Python's own folder appears beside what was run, where nothing prevents that.
+        found += [match for match in paths if match.name != "__pycache__"] or [path]
     return found
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import textwrap
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from pytest_annmodal.model import Arguments, Dataset, Implementation, Job, Limits, Search
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
@@ -34,6 +33,7 @@ class Exact:
         return self.near(v, k)
 
 '''
+NONE = Arguments()
 EXACT = PRELUDE + "class Index(Exact): pass\n"
 
 
@@ -59,7 +59,7 @@ def make_job(
     settings: Sequence[int | None] = (None,),
     k: int = 10,
     rounds: int = 1,
-    build: Arguments = Arguments(),
+    build: Arguments = NONE,
     implementation: dict[str, Any] | None = None,
     **limits: Any,
 ) -> Job:
@@ -100,21 +100,19 @@ def failed(outcome: Outcome) -> Failure:
     return outcome
 
 
-def _marked(mark: str) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            living = process.status() != psutil.STATUS_ZOMBIE
-            if living and process.environ().get("TEST_MARK") == mark:
-                found.append(process)
-        except psutil.Error:
-            continue
+def _marked(mark: str) -> list[int]:
+    """Living processes (a zombie has no environment left) that inherited the mark."""
+    wanted, found = f"TEST_MARK={mark}".encode(), []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if wanted in environment.read_bytes().split(b"\0"):
+                found.append(int(environment.parent.name))
     return found
 
 
 def _descriptors() -> set[str]:
     folder = Path("/proc/self/fd")
-    return set(os.listdir(folder)) if folder.exists() else set()
+    return {item.name for item in folder.iterdir()} if folder.exists() else set()
 
 
 @contextmanager
@@ -132,9 +130,8 @@ def nothing_left_behind() -> Iterator[None]:
         left = _marked(mark)
     finally:
         del os.environ["TEST_MARK"]
-        strays = _marked(mark)
-        for stray in strays:
-            stray.kill()
-    assert not left, f"left behind: {left}"
+        for stray in _marked(mark):
+            os.kill(stray, signal.SIGKILL)
+    assert not left, f"left behind: processes {left}"
     assert _descriptors() <= before, "descriptors are left open"
     assert os.sched_getaffinity(0) == cores

@@ -26,6 +26,7 @@ queries = 4
 timeout_s = 30
 fresh_queries = false
 isolation = "process"
+{more}
 
 [[parts]]
 name = "Finds"
@@ -37,7 +38,6 @@ name = "Answers"
 points = 10
 min_recall = 0.1
 max_p50_ms = 10000
-{more}
 """
 INDEX = """
 import numpy as np
@@ -121,7 +121,8 @@ def test_a_class(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:
     line = index("raise").splitlines().index("        raise")
     assert (failure["kind"], failure["file"], failure["line"]) == ("raised", "raises.py", line)
 
-    rows = list(csv.DictReader((course.path / "grades/grades.csv").open()))
+    with (course.path / "grades/grades.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
     assert [(row["submission"], float(row["score"])) for row in rows][:2] == [("good", 40), ("half", 20)]
     page = (course.path / "grades/pages/raises.html").read_text()
     assert "raise ValueError(&#x27;no such luck&#x27;)" in page
@@ -141,8 +142,8 @@ def test_many_and_interrupted(course: Class) -> None:
     log, gate, bell = (course.path / name for name in ("log", "gate", "bell"))
     os.mkfifo(bell)
     count = f"print(__file__, file=open({str(log)!r}, 'a'))"
-    for number in range(100):
-        course.hand_in(f"s{number:03}.py", index(count))
+    for number in range(100):  # two of three do not even start
+        course.hand_in(f"s{number:03}.py", "oh no" if number % 3 else index(count))
     course.hand_in("s030.py", index(f"{count}\nimport os\nos._exit(3)"))
     wait = (
         "import os, time\n"
@@ -175,16 +176,17 @@ def test_many_and_interrupted(course: Class) -> None:
     course.hand_in("s000.py", index(count) + "\n# changed\n")
     result = course.grade("--ann-resume")
     assert result.ret == 0, result.stdout.str()
-    result.assert_outcomes(passed=99, failed=1)
+    result.assert_outcomes(passed=33, failed=67)
     assert lines_with(result, "59 finished cases were taken from the journal.")
     after = course.by_name()
     assert course.grades()["complete"]
     assert sorted(after) == [f"s{number:03}" for number in range(100)]
-    assert {name for name, item in after.items() if item["score"] != 40} == {"s030"}
+    good = {f"s{number:03}" for number in range(0, 100, 3)} - {"s030"}
+    assert {name for name, item in after.items() if item["score"] == 40} == good
     for name in set(done) - {"s000"}:
         assert after[name]["cases"] == before[name]["cases"]
     runs = Counter(Path(line).stem for line in log.read_text().splitlines())
-    assert runs == {f"s{number:03}": 1 + (number == 0) for number in range(100)}
+    assert runs == {f"s{number:03}": 1 + (number == 0) for number in range(0, 100, 3)}
 
 
 HOSTILE = "<script>=1+1|`::error::\\x1b[2J\\u202e'\\\"\\n::set-env name=a::b\\n=cmd()\\udc80\\x00]]>"
@@ -241,10 +243,7 @@ def test_not_the_students_fault(course: Class) -> None:
 
 def test_refused_and_other_failures(project: Project) -> None:
     """What is not allowed is not run; a failing test that grades nobody makes the session fail."""
-    course = Class(project, 'allow = ["scipy"]\nmax_submission_mb = 0.01\nmax_variants = 2'.join(["", ""]))
-    text = (course.path / "grading.toml").read_text()
-    text = 'allow = ["scipy"]\nmax_submission_mb = 0.01\nmax_variants = 2\n' + text
-    (course.path / "grading.toml").write_text(text)
+    course = Class(project, 'allow = ["scipy"]\nmax_submission_mb = 0.01\nmax_variants = 2')
     ran = course.path / "ran"
     run = index(f"open({str(ran)!r}, 'a').close()")
     course.hand_in("torch.py", "import torch\n" + run)

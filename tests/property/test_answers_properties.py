@@ -78,7 +78,6 @@ def test_nonsense_is_refused_in_one_way(rows):
     try:
         ids, counts = answers.stack(rows, K)
         answers.check(ids, counts, k=K, n_train=N_TRAIN)
-    except InvalidResultError as error:
-        assert "query returned" in str(error)
+    except InvalidResultError:
         return
     assert ((ids >= 0) & (ids < N_TRAIN)).all()

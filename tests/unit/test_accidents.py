@@ -565,8 +565,10 @@ class TestSurroundings:
         measurement = measured(outcome_of(body, clock=clock, rounds=2))
         assert (measurement.recall, measurement.clock) == (1, clock)
 
-    @pytest.mark.parametrize("end", ["", "os._exit(3)", "threading.Event().wait()"])
-    @pytest.mark.parametrize("session", [False, True])
+    @pytest.mark.parametrize(
+        ("session", "end"),
+        [(False, ""), (True, ""), (True, "os._exit(3)"), (True, "threading.Event().wait()")],
+    )
     def test_a_child_process_is_not_left_behind(self, outcome_of, end, session):
         """In the worker's group or in a session of its own, however the worker ends."""
         body = f"""

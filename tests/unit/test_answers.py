@@ -83,7 +83,7 @@ class TestStack:
 
     def test_the_message_names_the_method(self):
         """``query`` or ``batch_query``."""
-        with pytest.raises(InvalidResultError, match="^batch_query returned a NoneType"):
+        with pytest.raises(InvalidResultError, match=r"^batch_query returned a NoneType"):
             answers.stack([None], K, "batch_query")
 
 

@@ -371,7 +371,7 @@ class TestMemory:
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
         fd = mailbox.new_shared_file(Mailbox.size_bytes(**LAYOUT), label="test")
         ours, theirs = Mailbox(fd, **LAYOUT), Mailbox(fd, **LAYOUT)
-        assert os.listdir(tmp_path) == []
+        assert not [*tmp_path.iterdir()]
         with serving(theirs, answer_with([1, 2, 3])):
             assert mailbox.ask(ours, QUERIES, K, patient())[1].tolist() == [[1, 2, 3]] * SLOTS
         os.close(fd)

@@ -21,7 +21,9 @@ from pytest_annmodal.errors import (
     TimeoutExceededError,
 )
 from pytest_annmodal.runner import run_job
-from pytest_annmodal.sandbox import THREAD_VARIABLES, Worker
+from pytest_annmodal.sandbox import Worker
+
+THREAD_VARIABLES = [f"{name}_NUM_THREADS" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA", "RAYON")]
 
 
 @pytest.fixture(autouse=True)

@@ -278,7 +278,8 @@ def test_no_core_is_dumped_and_no_limit_is_set_unless_asked():
     """The limits of this process are put back by running it in another."""
     code = (
         "import resource; from pytest_annmodal.worker import limit_memory; limit_memory({});"
-        "print(resource.getrlimit(resource.RLIMIT_CORE), resource.getrlimit(resource.RLIMIT_DATA)[0])"
+        "limits = [resource.getrlimit(n) for n in (resource.RLIMIT_CORE, resource.RLIMIT_DATA)];"
+        "print(limits[0], limits[1][0])"
     )
     data = resource.getrlimit(resource.RLIMIT_DATA)[0]
     for limit, expected in ((None, True), (2**30, False)):
