@@ -8,13 +8,12 @@ import pytest
 
 from pytest_annmodal import escape
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.failure_text import failure_text, infrastructure_text
 from pytest_annmodal.model import Case, to_plain
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
 from pytest_annmodal.replay import ReplayClock, extra_info, properties, replay, replay_failure
 from pytest_annmodal.session import (
     BenchSession,
-    failure_text,
-    infrastructure_text,
     missed_thresholds,
     override,
 )
@@ -108,7 +107,7 @@ class Benchmarker:
         if isinstance(outcome, Failure):
             replay_failure(self._benchmark, outcome)
             pytest.fail(failure_text(outcome, wanted), pytrace=False)
-        self._replay(wanted, outcome)
+        self._replay(outcome)
         missed = missed_thresholds(outcome, self._marker)
         if missed:
             pytest.fail("\n".join(missed), pytrace=False)
@@ -127,7 +126,7 @@ class Benchmarker:
             pytest.skip(f"{implementation} on {dataset}: not selected, or its metric is not served")
         return case
 
-    def _replay(self, case: Case, measurement: Measurement) -> None:
+    def _replay(self, measurement: Measurement) -> None:
         clock = self._item.get_closest_marker("benchmark").kwargs["timer"]  # type: ignore[union-attr]
         assert isinstance(clock, ReplayClock)
         replay(self._benchmark, clock, measurement, self._session.where)

@@ -111,6 +111,8 @@ class Settings:
                 )
         if self.download_only and cli("download"):
             raise ConfigurationError("--download and --download-only: choose one of them")
+        if cli("resume") and self.grade is None:
+            raise ConfigurationError("--ann-resume goes on with a grading: name it (--ann-grade)")
 
 
 def nearest_names(name: str, names: Iterable[str]) -> str:

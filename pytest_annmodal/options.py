@@ -5,18 +5,18 @@ This module is imported by every pytest run on the machine, so it imports nothin
 
 from __future__ import annotations
 
+from pytest_annmodal.grading_options import GRADING
 from pytest_annmodal.option import Option, always, is_dataset_file, positive_float, positive_int
 
 CLOCKS = ("auto", "worker", "parent")
 ISOLATION_LEVELS = ("auto", "strict", "process")
 
 
-SELECT, MEASURE, DATA, MODAL, GRADE = (
+SELECT, MEASURE, DATA, MODAL = (
     "ANN benchmarks: what to run",
     "ANN benchmarks: how to measure",
     "ANN benchmarks: datasets",
     "ANN benchmarks: on Modal",
-    "ANN benchmarks: grading",
 )
 
 OPTIONS: tuple[Option, ...] = (
@@ -277,29 +277,5 @@ OPTIONS: tuple[Option, ...] = (
         group=MODAL,
         help="Price of one GiB of memory for an hour, for the plan (default: 0.008).",
     ),
-    Option(
-        name="grade",
-        is_path=always,
-        flag="--ann-grade",
-        metavar="FILE",
-        group=GRADE,
-        help="Grade the submissions by the rules in this TOML file (docs/grading.md).",
-    ),
-    Option(
-        name="grade_dir",
-        is_path=always,
-        flag="--ann-grade-dir",
-        metavar="DIR",
-        default="grades",
-        group=GRADE,
-        help="Folder for the grades and the journal (default: grades).",
-    ),
-    Option(
-        name="resume",
-        flag="--ann-resume",
-        kind=None,
-        default=False,
-        group=GRADE,
-        help="Go on with an interrupted grading: finished cases are not run again.",
-    ),
+    *GRADING,
 )

@@ -19,6 +19,13 @@ def plain(text: object) -> str:
     )
 
 
+def readable(fd: int, timeout_s: float | None) -> bool:
+    """Whether there is something to read, or the end; unlike select() for any descriptor."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(None if timeout_s is None else timeout_s * 1000))
+
+
 class OutputTail:
     """Reads a pipe to its end, keeps the last bytes and counts all of them."""
 
@@ -35,14 +42,14 @@ class OutputTail:
 
     def _drain(self) -> None:
         while not self._ended:
-            select.select([self._fd], [], [])
+            readable(self._fd, None)
             self._take()
         os.close(self._fd)
 
     def _take(self) -> bool:
         """Read what is in the pipe by now; false if there was nothing."""
         with self._lock:
-            if self._ended or not select.select([self._fd], [], [], 0)[0]:
+            if self._ended or not readable(self._fd, 0.0):
                 return False
             chunk = os.read(self._fd, CHUNK_BYTES)
             self._ended = not chunk

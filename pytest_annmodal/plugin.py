@@ -153,7 +153,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not cases or hasattr(config, "workerinput"):
         return
     jobs = bench.plan(cases)
-    if bench.executor.concurrent:
+    if jobs and bench.executor.concurrent:
         from pytest_annmodal.terminal import submit_all
 
         try:

@@ -43,16 +43,7 @@ def run_job(
         data = materials.load(job, path, cache)
         _check_job(job, data)
     except AnnModalError as error:
-        return [
-            Failure(
-                case_id=s.case_id,
-                kind="dataset",
-                message=str(error),
-                phase="load",
-                blame="infrastructure",
-            )
-            for s in job.searches
-        ]
+        return [_not_to_blame(s, "dataset", str(error)) for s in job.searches]
     if job.implementation.error:
         return [
             _failure(s, SubmissionError(job.implementation.error, kind="unusable"), "read")
@@ -60,8 +51,13 @@ def run_job(
         ]
     while todo := [s for s in job.searches if s.case_id not in outcomes]:
         # A search that ends the worker costs only itself: the others get a fresh build.
-        for search, outcome in _drive(job, data, todo, on_phase):
-            outcomes[search.case_id] = outcome
+        try:
+            for search, outcome in _drive(job, data, todo, on_phase):
+                outcomes[search.case_id] = outcome
+        except OSError as error:  # no memory, no descriptors, no process: nobody's code is to blame
+            text = f"the worker could not be run here: {error}"
+            lost = [s for s in todo if s.case_id not in outcomes]
+            outcomes.update((s.case_id, _not_to_blame(s, "infrastructure", text)) for s in lost)
     return [outcomes[s.case_id] for s in job.searches]
 
 
@@ -102,6 +98,16 @@ def _drive(
                 if not trial.worker.in_step(error):
                     trial.worker.abandon()
                     return
+
+
+def _not_to_blame(search: Search, kind: str, message: str) -> Failure:
+    return Failure(
+        case_id=search.case_id,
+        kind=kind,
+        message=message,
+        phase="load" if kind == "dataset" else "start",
+        blame="infrastructure",
+    )
 
 
 def _failure(search: Search, error: SubmissionError, phase: str) -> Failure:

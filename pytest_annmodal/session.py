@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_annmodal import escape, selection
+from pytest_annmodal import selection
 from pytest_annmodal.config import Settings, nearest_names
 from pytest_annmodal.errors import AnnModalError, ConfigurationError
 from pytest_annmodal.model import Case, Dataset, Job
@@ -33,8 +33,6 @@ THRESHOLDS: Mapping[str, tuple[str, float, str]] = {
     "max_index_mb": ("index_bytes", 1e-6, "at most"),
 }
 MARKER_ARGUMENTS = {"k", "rounds", *THRESHOLDS}
-AGAIN = "To try again what failed, on little data: --lf --ann-subset 1000 --ann-queries 20"
-LOG_LINES = 20  # of an implementation's output, under a failed test
 
 
 class BenchSession:
@@ -220,7 +218,8 @@ class BenchSession:
 
     def container_log(self, case: Case) -> str:
         """What the container that ran the case's job printed, on Modal."""
-        job, log_of = self._jobs.get(case.id), getattr(self.executor, "log_of", None)
+        job = self._jobs.get(case.id)
+        log_of = getattr(self.executor, "log_of", None) if job else None
         return log_of(job.searches[0].case_id) if job and log_of else ""
 
     def close(self) -> None:
@@ -281,29 +280,3 @@ def override(
     """A case with another k or other parameters, as ``ann_benchmark(...)`` takes them."""
     changed = selection.with_parameters(case, build, search)
     return changed if k is None else dataclasses.replace(changed, k=k)
-
-
-def infrastructure_text(failure: Failure) -> str:
-    """A case that nobody is to blame for: no submission did anything wrong."""
-    log = str(failure.evidence.get("log_tail", "")).rstrip()
-    return escape.terminal("\n".join([failure.message, *(["", log] if log else [])]))
-
-
-def failure_text(failure: Failure, case: Case) -> str:
-    """A failed case as its author reads it: what happened, where, what was seen, what next."""
-    parts = [failure.message]
-    path = case.implementation.path
-    if path not in failure.message:
-        parts.append(f"  in {path}, class {case.implementation.class_name}")
-    seen = failure.evidence
-    trace = str(seen.get("traceback", "")).rstrip()
-    if trace:
-        parts += ["", trace]
-    log = str(seen.get("log_tail", "")).rstrip().splitlines()
-    if log:
-        left_out = f" ({len(log) - LOG_LINES} lines before)" if len(log) > LOG_LINES else ""
-        parts += ["", f"Last output of the implementation{left_out}:"]
-        parts += ["  " + line for line in log[-LOG_LINES:]]
-    if case.implementation.error is None:
-        parts += ["", AGAIN]
-    return escape.terminal("\n".join(parts))

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ OnPhase = Callable[[str], None]
 # The worker's one thread spins between queries, so its CPU time is the loop's wall time.
 SMUGGLING_SHARE = 1.3
 SMUGGLING_GRACE_S = 0.1
+USAGE = ("involuntary_switches", "cpu_s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class _Timed:
     ids: NDArray[np.int64]  # (rounds, n_queries, k)
     counts: NDArray[np.int64]  # (rounds, n_queries)
     first_query_ns: int
-    usage: Mapping[str, Any]
+    usage: Mapping[str, float]
 
 
 class Trial:
@@ -92,7 +92,7 @@ class Trial:
         worker.send("floor", {"k": self.k_max})
         self.mailbox_floor_ns = mailbox.floor_ns(self.box, self.k_max, worker.check)
         mailbox.dismiss(self.box)
-        self.clock_floor_ns = int(worker.receive("floored").fields["clock_floor_ns"])
+        self.clock_floor_ns = int(worker.receive("floored").number("clock_floor_ns"))
         loaded = worker.request("load", expect="loaded")
         self.has_batch = bool(loaded.fields["has_batch"])
         on_phase("building")
@@ -101,13 +101,13 @@ class Trial:
         start = time.perf_counter()
         built = worker.request("build", expect="built")
         parent_s = time.perf_counter() - start
-        self.build_s = parent_s if job.limits.clock == "parent" else built.fields["build_ns"] / 1e9
+        by_worker = job.limits.clock == "worker"
+        self.build_s = built.number("build_ns") / 1e9 if by_worker else parent_s
         grown = max(worker.unique_bytes() - before, 0)
-        memory = worker.request("memory", expect="memory").fields
-        reported = memory["reported_index_bytes"]
-        self.reported_index_bytes = int(reported) if isinstance(reported, (int, float)) else None
+        memory = worker.request("memory", expect="memory")
+        self.reported_index_bytes = memory.size("reported_index_bytes")
         self.index_bytes = max(grown, self.reported_index_bytes or 0)
-        self.versions = {str(key): str(value) for key, value in dict(memory["versions"]).items()}
+        self.versions = memory.texts("versions")
 
     def measure(self, search: Search, on_phase: OnPhase) -> Measurement:
         """Set the search parameters, warm up, time, score."""
@@ -162,7 +162,7 @@ class Trial:
                 "worker_core": worker.core,
                 "isolation": worker.level,
                 "fresh_queries": job.limits.fresh_seed is not None,
-                **{key: timed.usage[key] for key in ("involuntary_switches", "cpu_s")},
+                **{name: timed.usage[name] for name in USAGE},
             },
             notes=tuple(self._notes(timed, timed_s, n_short)),
             log_tail=worker.log_tail(),
@@ -187,8 +187,8 @@ class Trial:
             times_ns=times,
             ids=ids,
             counts=counts,
-            first_query_ns=int(message.fields["first_query_ns"]),
-            usage=message.fields,
+            first_query_ns=int(message.number("first_query_ns")),
+            usage={name: message.number(name) for name in USAGE},
         )
 
     def _by_parent(self, search: Search, data: hdf5.LoadedDataset, on_phase: OnPhase) -> _Timed:
@@ -216,7 +216,7 @@ class Trial:
             ids=ids,
             counts=counts,
             first_query_ns=int(first_ns[0]),
-            usage={**served.fields, "cpu_s": cpu_s},
+            usage={**{name: served.number(name) for name in USAGE}, "cpu_s": cpu_s},
         )
 
     def _refuse_smuggling(self, cpu_s: float, wall_s: float) -> None:
@@ -260,8 +260,10 @@ class Trial:
             where="batch_query",
         )
         by_worker = self.job.limits.clock == "worker"
-        batch_s = batched.fields["batch_ns"] / 1e9 if by_worker else parent_s
-        return n / batch_s, scoring.recall_of(data, ids, k, self._kth(data, k)).by_distance
+        batch_s = batched.number("batch_ns") / 1e9 if by_worker else parent_s
+        return n / max(batch_s, 1e-9), scoring.recall_of(
+            data, ids, k, self._kth(data, k)
+        ).by_distance
 
     def _kth(self, data: hdf5.LoadedDataset, k: int) -> NDArray[np.float64]:
         key = (id(data), k)

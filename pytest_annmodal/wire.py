@@ -42,6 +42,10 @@ class DeadlineError(Exception):
     """Nothing whole arrived before the deadline."""
 
 
+LARGEST_SIZE_BYTES = 2**50
+MAX_TEXT_CHARS = 80
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One frame: its kind, its JSON fields and its arrays."""
@@ -49,6 +53,30 @@ class Message:
     kind: str
     fields: Mapping[str, Any]
     arrays: tuple[Array, ...] = ()
+
+    def number(self, name: str) -> float:
+        """A field that must be a finite number of at least 0.
+
+        Raises:
+            ProtocolViolationError: it is something else, or is not there.
+        """
+        value: Any = self.fields.get(name)
+        if type(value) not in (int, float) or not 0 <= value < float("inf"):
+            raise ProtocolViolationError(f"a frame {self.kind!r} has no number {name!r}")
+        return float(value)
+
+    def size(self, name: str) -> int | None:
+        """A field that may be a size in bytes; None if it is not, for nobody depends on it."""
+        value: Any = self.fields.get(name)
+        if type(value) not in (int, float) or not 0 <= value < LARGEST_SIZE_BYTES:
+            return None
+        return int(value)
+
+    def texts(self, name: str) -> dict[str, str]:
+        """A field that may be a table of short texts."""
+        value = self.fields.get(name)
+        items = value.items() if isinstance(value, dict) else ()
+        return {str(key)[:MAX_TEXT_CHARS]: str(item)[:MAX_TEXT_CHARS] for key, item in items}
 
 
 def encode(kind: str, fields: Mapping[str, Any], arrays: Sequence[Array] = ()) -> list[bytes]:
@@ -176,7 +204,9 @@ class Channel:
 
     def readable(self, timeout_s: float) -> bool:
         """Whether a frame, or the end, has begun to arrive within ``timeout_s``."""
-        return bool(select.select([self._sock], [], [], timeout_s)[0])
+        poll = select.poll()  # select() cannot watch descriptors above 1023
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(timeout_s * 1000))
 
     def close(self) -> None:
         self._sock.close()

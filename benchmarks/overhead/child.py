@@ -70,6 +70,20 @@ def resolve(spec: dict[str, Any]) -> None:
     tell({"import_ms": import_ms, "first_ms": times_ms[0], "again_ms": times_ms[1:]})
 
 
+def plugin(_spec: dict[str, Any]) -> None:
+    """What the plugin does in every session, after pytest itself has been imported."""
+    import pytest
+    from _pytest.config import get_config
+
+    parser = get_config([])._parser
+    assert pytest.__version__
+    start = time.process_time()
+    from pytest_annmodal import plugin
+
+    plugin.pytest_addoption(parser)
+    tell({"plugin_ms": (time.process_time() - start) * 1e3})
+
+
 def load(spec: dict[str, Any]) -> None:
     """From nothing to the first row of ``train``: our way, and the usual one."""
     import h5py
@@ -143,7 +157,7 @@ def tell(fields: dict[str, Any]) -> None:
     print(json.dumps(fields), flush=True)  # the answer to the parent
 
 
-TASKS = {"tight": tight, "resolve": resolve, "load": load, "exact": exact}
+TASKS = {"tight": tight, "plugin": plugin, "resolve": resolve, "load": load, "exact": exact}
 
 
 def main() -> None:

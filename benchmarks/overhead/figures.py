@@ -72,7 +72,22 @@ class Row:
             return "skipped"
         if self.aim is None:
             return "-"
-        return "pass" if self.median <= self.aim else "MISS"
+        mark = "pass" if self.median <= self.aim else "MISS"
+        return mark + ("" if self.resolved else "?")
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the repeats agree on which side of the aim they are.
+
+        A cost cannot be negative: one far below zero shows that noise was measured.
+        """
+        if self.aim is None or not self.values:
+            return True
+        if self.aim and min(self.values) < -self.aim:
+            return False
+        ordered, quarter = sorted(self.values), len(self.values) // 4
+        low, high = ordered[quarter], ordered[-1 - quarter]
+        return low > self.aim or high <= self.aim
 
     def to_plain(self) -> dict[str, Any]:
         return {
@@ -92,7 +107,7 @@ def show(rows: list[Row], console: Console) -> None:
         table.add_column(heading, no_wrap=True)
     for heading in ("aim", "median", "min", "max", "repeats"):
         table.add_column(heading, justify="right", no_wrap=True, min_width=6)
-    table.add_column("", no_wrap=True, min_width=4)
+    table.add_column("", no_wrap=True, min_width=5)
     for row in rows:
         aim = "" if row.aim is None else f"<= {row.aim:g}"
         spread = (row.median, min(row.values), max(row.values)) if row.values else ()
@@ -142,7 +157,8 @@ def describe_noise(noise: dict[str, Any]) -> str:
     return (
         f"{state}. While this ran ({noise['seconds']:.0f} s, {noise['cores']} cores), other "
         f"processes used {noise['others_cores']:.2f} cores and the host took "
-        f"{noise['stolen_cores']:.2f}; load before: {noise['load_before']:.2f}."
+        f"{noise['stolen_cores']:.2f}; load before: {noise['load_before']:.2f}. "
+        "A question mark: the repeats do not agree, so the machine hides the answer."
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .figures import Row, Scale
-from .processes import TIMEOUT_S, environment
+from .processes import TIMEOUT_S, ask, environment
 
 PLUGIN_AIM_MS = 10.0
 REPLAY_TEST = """\
@@ -52,6 +52,14 @@ def pytest_unconfigure():
 def rows(scale: Scale, directory: Path) -> Iterator[Row]:
     """Plugin load, replay per query, Modal's modules after a local session."""
     yield _plugin_load(scale, _project(directory / "empty", "def test_nothing(): pass\n"))
+    yield Row(
+        name="plugin's import and options, timed inside (CPU time)",
+        unit="ms",
+        values=tuple(
+            ask("plugin")[0]["plugin_ms"] for _process in range(3 * scale.fresh_processes)
+        ),
+        aim=PLUGIN_AIM_MS,
+    )
     yield _replay(scale, _project(directory / "replay", REPLAY_TEST))
     yield _modal_unused(_project(directory / "local", LOCAL_TEST))
 

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
 import modal
 
@@ -31,6 +31,7 @@ from pytest_annmodal.outcome import Outcome
 SUBMISSION_LIMIT_BYTES = 5 * 10**6
 TRUSTED_LIMIT_BYTES = 200 * 10**6
 MAX_LOG_LINES = 400
+T = TypeVar("T")
 LAST_WORDS_S = 5.0  # for threads to notice that the session ends
 
 
@@ -59,7 +60,7 @@ class ModalExecutor:
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._calls = Calls()
         self._threads: list[threading.Thread] = []
-        self._closing = self._lost = False
+        self._closing = False
         self._unbuildable: dict[Requirements, str] = {}
         self._datasets: dict[str, Dataset] = {}  # prepared ones, as containers find them
         self._submitted: list[Job] = []
@@ -111,54 +112,64 @@ class ModalExecutor:
         cloud = self._clouds[0]
         with translated():
             there = uploaded(dataset, cloud, self._say)
-        try:
-            result = self._resolve(there, cloud)
-        except ExecutorError as error:
-            check_reachable()
-            self._say(f"{dataset.name}: {error} (trying once more)")
-            result = self._resolve(there, cloud)
+        future = self._start(lambda: self._resolve(there, cloud), f"download {dataset.name}")
+        self.pump(future)
+        result = future.result()
         if not result["ok"]:
             raise _error_of(result)
         self._datasets[dataset.name] = there
 
+    def _start(self, work: Callable[[], T], name: str) -> Future[T]:
+        """Do it in a thread of its own: Ctrl-C does not end a wait inside the client."""
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
+
+        def fill() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001 -- whoever waits must not wait for ever
+                future.set_exception(error)
+
+        # A daemon: a call that never ends must not keep the interpreter from ending.
+        thread = threading.Thread(target=fill, name=f"annmodal {name}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return future
+
     def _resolve(self, dataset: Dataset, cloud: Cloud) -> dict[str, Any]:
+        try:
+            return self._resolve_once(dataset, cloud)
+        except ExecutorError as error:
+            if self._closing:
+                raise
+            check_reachable()
+            self._lines.put(f"{dataset.name}: {error} (trying once more)")
+            return self._resolve_once(dataset, cloud)
+
+    def _resolve_once(self, dataset: Dataset, cloud: Cloud) -> dict[str, Any]:
         with translated():
             call = cloud.download.spawn(
                 to_plain(dataset), cloud.where, list(self._settings.base_url)
             )
             with self._calls.watched(call):
                 for line in log_lines(call):
-                    if self._echo:
-                        self._say(line)
+                    self._lines.put(line)
                 result: dict[str, Any] = call.get()
         return result
 
     def submit(self, job: Job) -> Future[Sequence[Outcome]]:
         """Start the job in a container of its own, now."""
-        future: Future[Sequence[Outcome]] = Future()
-        future.set_running_or_notify_cancel()
         try:
             cloud, runner = self._place_of(job)
         except AnnModalError as error:
-            future.set_result(failures(job, "infrastructure", str(error), blame="infrastructure"))
-            return future
-        requirements = runner_of(job.implementation)[0]
+            about_data = isinstance(error, (errors.DatasetError, errors.VolumeError))
+            kind = "dataset" if about_data else "infrastructure"
+            return _known(failures(job, kind, str(error), blame="infrastructure"))
         if runner is None:
+            requirements = runner_of(job.implementation)[0]
             text = why_unbuildable(requirements, self._unbuildable[requirements])
-            future.set_result(failures(job, "unusable", text, blame="submission"))
-            return future
-
-        def fill() -> None:
-            try:
-                future.set_result(self._run(job, cloud, runner))
-            except BaseException as error:  # noqa: BLE001 -- whoever waits must not wait for ever
-                future.set_exception(error)
-
-        # A daemon: a call that never ends must not keep the interpreter from ending.
-        thread = threading.Thread(target=fill, name=f"annmodal {job.label}", daemon=True)
-        self._threads.append(thread)
-        thread.start()
-        return future
+            return _known(failures(job, "unusable", text, blame="submission"))
+        return self._start(lambda: self._run(job, cloud, runner), job.label)
 
     def _place_of(self, job: Job) -> tuple[Cloud, Any]:
         """The function for a job; another app is opened for one that was not expected."""
@@ -214,7 +225,6 @@ class ModalExecutor:
         try:
             check_reachable()
         except AnnModalError as unreachable:
-            self._lost = True
             return f"Modal went away while this ran. {unreachable}", False
         return explain(error), not isinstance(error, modal.exception.AuthError)
 
@@ -249,8 +259,6 @@ class ModalExecutor:
     def shutdown(self, *, cancel: bool = False) -> None:
         """Cancel what runs, close the app; nothing is left running or billing."""
         self._closing = True
-        if self._lost:
-            return  # the service ends an app whose client is silent; the client would try long
         if cancel:
             self._calls.cancel()
         with contextlib.suppress(Exception):
@@ -258,6 +266,12 @@ class ModalExecutor:
         deadline = time.monotonic() + LAST_WORDS_S
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _known(outcomes: Sequence[Outcome]) -> Future[Sequence[Outcome]]:
+    future: Future[Sequence[Outcome]] = Future()
+    future.set_result(outcomes)
+    return future
 
 
 def _error_of(result: dict[str, Any]) -> AnnModalError:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import modal
 
+from pytest_annmodal.errors import DatasetError
 from pytest_annmodal.executors.cloud import MOUNT, Cloud
 from pytest_annmodal.model import Dataset, to_plain
 from pytest_annmodal.stamp import hash_file
@@ -19,11 +20,19 @@ def uploaded(dataset: Dataset, cloud: Cloud, say: Callable[[str], None]) -> Data
 
     Its folder is named after its content: a file that was changed is another one, and none
     stands in for a dataset of the catalogue.
+
+    Raises:
+        DatasetError: the file cannot be read.
     """
     if not dataset.source.startswith("file:"):
         return dataset
     path = Path(dataset.source.removeprefix("file:"))
-    folder = f"{UPLOADS}/{hash_file(path)[:16]}"
+    try:
+        folder = f"{UPLOADS}/{hash_file(path)[:16]}"
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: it cannot be read ({error.strerror}; dataset '{dataset.name}')."
+        ) from error
     if not _holds(cloud.volume, folder, path.name):
         say(f"📤 Uploading {path} to volume '{cloud.settings.modal_volume}'")
         with cloud.volume.batch_upload(force=True) as batch:

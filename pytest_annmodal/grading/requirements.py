@@ -50,13 +50,15 @@ def _against(text: str, allow: Sequence[str]) -> str | None:
         return f"its header's requirement {text!r} cannot be read; {_offer(allow)}"
     if requirement.url:
         return f"its header asks for {text!r}; a requirement may not name an address"
-    for known in map(Requirement, (*ALWAYS, *allow)):
-        if _canonical(known) == _canonical(requirement):
-            extra = requirement.extras - known.extras
-            return (
-                f"its header asks for the extra {min(extra)!r}; {_offer(allow)}" if extra else None
-            )
-    return f"its header asks for {text!r}; {_offer(allow)}"
+    offered = [
+        known
+        for known in map(Requirement, (*ALWAYS, *allow))
+        if _canonical(known) == _canonical(requirement)
+    ]
+    if not offered:
+        return f"its header asks for {text!r}; {_offer(allow)}"
+    extra = requirement.extras.difference(*(known.extras for known in offered))
+    return f"its header asks for the extra {min(extra)!r}; {_offer(allow)}" if extra else None
 
 
 def _canonical(requirement: Requirement) -> str:

@@ -249,7 +249,8 @@ def _reason(grade: Grade) -> str:
     for status in ("incomplete", "failed"):
         for part in grade.parts:
             if part.status == status and part.why:
-                return part.why[0]
+                several = len({item.dataset for item in grade.parts}) > 1
+                return f"{part.dataset}: {part.why[0]}" if several else part.why[0]
     if grade.notes:
         return grade.notes[0]
     lost = [part for part in grade.parts if part.status in ("missed", "partial")]

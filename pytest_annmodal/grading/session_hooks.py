@@ -107,4 +107,9 @@ def write_summary(reporter: Any, grading: Grading) -> None:
         )
     else:
         reporter.write_line(f"All {len(book.entries)} submissions are graded.")
+    if not (n_open or grading.other_failures) and reporter.stats.get("failed"):
+        reporter.write_line(
+            "The tests that failed are submissions' own failures; they are in the grades, and "
+            "pytest's exit status does not count them."
+        )
     reporter.write_line(f"Written to {grader.folder}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -59,7 +60,7 @@ class Threshold:
     def share(self, measurement: Measurement) -> float:
         """0 to 1; a figure that was not measured is worth nothing."""
         value = self.figure.of(measurement)
-        if value is None:
+        if value is None or math.isnan(value):
             return 0.0
         if value >= self.full_at if self.at_least else value <= self.full_at:
             return 1.0

@@ -123,7 +123,10 @@ def test_a_class(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:
 
     with (course.path / "grades/grades.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert [(row["submission"], float(row["score"])) for row in rows][:2] == [("good", 40), ("half", 20)]
+    assert [(row["submission"], float(row["score"])) for row in rows][:2] == [
+        ("good", 40),
+        ("half", 20),
+    ]
     page = (course.path / "grades/pages/raises.html").read_text()
     assert "raise ValueError(&#x27;no such luck&#x27;)" in page
     assert str(course.path) not in page
@@ -132,7 +135,7 @@ def test_a_class(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [test.get("max_score") for test in gradescope["tests"]] == [30, 10, None]
     assert gradescope["stdout_visibility"] == "hidden"
     assert summary.read_text().count("\n| ") == 5
-    suite = ET.parse(course.path / "out.xml").getroot()  # noqa: S314 -- our own
+    suite = ET.parse(course.path / "out.xml").getroot()
     properties = {item.get("name"): item.get("value") for item in suite.iter("property")}
     assert properties["grade:good"] == "40 graded"
 
@@ -189,13 +192,17 @@ def test_many_and_interrupted(course: Class) -> None:
     assert runs == {f"s{number:03}": 1 + (number == 0) for number in range(0, 100, 3)}
 
 
-HOSTILE = "<script>=1+1|`::error::\\x1b[2J\\u202e'\\\"\\n::set-env name=a::b\\n=cmd()\\udc80\\x00]]>"
+HOSTILE = (
+    "<script>=1+1|`::error::\\x1b[2J\\u202e'\\\"\\n::set-env name=a::b\\n=cmd()\\udc80\\x00]]>"
+)
 
 
 def test_hostile_words(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names and texts of a stranger reach no terminal, page, sheet, log or path as they are."""
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(course.path / "step.md"))
-    raising = index(f"print('{HOSTILE}'.encode(errors='replace').decode())\nraise ValueError('{HOSTILE}')")
+    raising = index(
+        f"print('{HOSTILE}'.encode(errors='replace').decode())\nraise ValueError('{HOSTILE}')"
+    )
     name = "=<img src=x onerror=alert(1)>\n\x1b[31m|`..;.py"
     course.hand_in(name, raising)
     course.hand_in("=<IMG src=x onerror=alert(1)>\n\x1b[31m|`..;.py", raising)
@@ -206,7 +213,7 @@ def test_hostile_words(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:
     out = result.stdout.str() + result.stderr.str()
     assert "\x1b" not in out
     assert not [line for line in out.splitlines() if line.lstrip().startswith("::")]
-    ET.parse(course.path / "out.xml")  # noqa: S314 -- our own
+    ET.parse(course.path / "out.xml")
     folder = course.path / "grades"
     pages = sorted(file.name for file in (folder / "pages").iterdir())
     assert len({page.casefold() for page in pages}) == 3

@@ -35,7 +35,7 @@ def sections(result: pytest.RunResult) -> dict[str, list[str]]:
             lines = []
         else:
             lines.append(line)
-    return found
+    return {name: "\n".join(lines).strip().split("\n") for name, lines in found.items()}
 
 
 def test_broken_submissions(project: Project) -> None:

@@ -19,7 +19,7 @@ def test_skips(project: Project) -> None:
             "* datasets to download *",
             "Not in the volume, so their tests were skipped. To get one, and to run with it:",
             "  pytest -k NAME --download-only",
-            "    gist-960-euclidean             3,845 MB",
+            "    gist-960-euclidean              3,845 MB",
             "    arxiv-nomic-768-normalized  size unknown",
         ]
     )

@@ -14,12 +14,11 @@ from test_selection import INDEX, dataset
 
 from pytest_annmodal.config import Settings
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.failure_text import failure_text, infrastructure_text
 from pytest_annmodal.model import Case, Job
 from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.session import (
     BenchSession,
-    failure_text,
-    infrastructure_text,
     missed_thresholds,
     missing_dataset_hint,
     missing_datasets,

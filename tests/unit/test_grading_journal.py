@@ -1,0 +1,173 @@
+"""The journal outlives the session: torn lines, foreign lines, changed submissions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import pytest
+from grading_data import failed, measured, plan, rules
+
+from pytest_annmodal.config import Settings
+from pytest_annmodal.errors import ConfigurationError, VolumeError
+from pytest_annmodal.grading.journal import FILE, Journal, key_of
+from pytest_annmodal.grading.submissions import TooLargeError, gather, hash_files
+from pytest_annmodal.manifest import read_submission
+
+
+def case_of(number: int = 0) -> object:
+    return plan(number).cases["tiny-8-euclidean"][0]
+
+
+def test_resume(tmp_path: Path) -> None:
+    first = Journal.open(tmp_path, resume=False)
+    one, two, three = (case_of(number) for number in range(3))
+    first.add("one", measured(one))
+    first.add("two", failed(two, evidence={"log_tail": "\udc80\x00\u2028"}))
+    first.add("three", failed(three, blame="infrastructure"))
+    first.close()
+    again = Journal.open(tmp_path, resume=True)
+    again.close()
+    assert again.known == {
+        "one": measured(one),
+        "two": failed(two, evidence={"log_tail": "\udc80\x00\u2028"}),
+    }
+    assert again.session == first.session
+    fresh = Journal.open(tmp_path, resume=False)
+    fresh.close()
+    assert fresh.known == {}
+    assert fresh.session != first.session
+    assert len(list(tmp_path.glob("journal-*.jsonl"))) == 1
+    Journal.open(tmp_path, resume=False).close()
+    assert len(list(tmp_path.glob("journal-*.jsonl"))) == 2
+
+
+def test_torn(tmp_path: Path) -> None:
+    """A session killed at any byte of the last line: everything before it is there."""
+    journal = Journal.open(tmp_path, resume=False)
+    journal.add("one", measured(case_of(0)))
+    size = journal.path.stat().st_size
+    journal.add("two", measured(case_of(1)))
+    journal.close()
+    whole = journal.path.read_bytes()
+    for end in (*range(size, len(whole), 97), len(whole) - 1):
+        journal.path.write_bytes(whole[:end])
+        torn = Journal.open(tmp_path, resume=True)
+        assert (set(torn.known), torn.n_ignored) == ({"one"}, int(end > size))
+        torn.add("two", measured(case_of(1)))
+        torn.close()
+        mended = Journal.open(tmp_path, resume=True)
+        mended.close()
+        assert (set(mended.known), mended.n_ignored) == ({"one", "two"}, 0)
+
+
+@pytest.mark.parametrize(
+    "line", ["[]", "3", "{}", '{"key": 1, "outcome": {}}', "\x00\x00", "[" * 9999]
+)
+def test_foreign_lines(tmp_path: Path, line: str) -> None:
+    journal = Journal.open(tmp_path, resume=False)
+    journal.close()
+    with journal.path.open("a") as file:
+        file.write(line + "\n")
+    again = Journal.open(tmp_path, resume=True)
+    again.close()
+    assert (again.known, again.n_ignored, again.session) == ({}, 1, journal.session)
+
+
+def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be written whole leaves no half line behind."""
+    journal = Journal.open(tmp_path, resume=False)
+    before = journal.path.read_bytes()
+    write = os.write
+    calls: list[int] = []
+
+    def fill(fd: int, data: bytes) -> int:
+        calls.append(1)
+        if len(calls) > 1:
+            raise OSError(28, "No space left on device")
+        return write(fd, bytes(data)[:10])
+
+    monkeypatch.setattr(os, "write", fill)
+    with pytest.raises(VolumeError, match="No space left"):
+        journal.add("one", measured(case_of()))
+    monkeypatch.undo()
+    assert journal.path.read_bytes() == before
+    journal.add("one", measured(case_of()))
+    journal.close()
+    assert [json.loads(line).get("key") for line in journal.path.read_text().splitlines()] == [
+        None,
+        "one",
+    ]
+
+
+def test_key() -> None:
+    """Content, setting, dataset and what changes a measurement matter; what selects does not."""
+    case, settings = case_of(), Settings()
+    key = key_of(case, "a", settings)
+    assert key == key_of(
+        case, "a", dataclasses.replace(settings, submission=("b",), resume=True, grade_dir="x")
+    )
+    others = {
+        key_of(case, "b", settings),
+        key_of(case_of(1), "a", settings),
+        key_of(dataclasses.replace(case, k=3), "a", settings),
+        key_of(dataclasses.replace(case, rounds=1), "a", settings),
+        *(key_of(case, "a", dataclasses.replace(settings, **{name: value})) for name, value in (
+            ("queries", 7), ("threads", 2), ("modal", True), ("isolation", "strict"),
+            ("timeout_s", 1.0), ("fresh_seed", 3), ("memory_mb", 9), ("subset", 8),
+        )),
+    }  # fmt: skip
+    assert len(others) == 12
+    assert key not in others
+
+
+def test_unwritable(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=r"--ann-grade-dir .* cannot be written"):
+        Journal.open(tmp_path / "file", resume=False)
+    assert FILE == "journal.jsonl"
+
+
+def test_hash(tmp_path: Path) -> None:
+    """Names and bytes of regular files; nothing else is opened, no more than allowed is read."""
+    folder = tmp_path / "a"
+    (folder / "b").mkdir(parents=True)
+    (folder / "b" / "c.py").write_text("x")
+    seen = {hash_files(folder, max_bytes=99)}
+    changes = [
+        lambda: (folder / "b" / "c.py").write_text("y"),
+        lambda: (folder / "b" / "c.py").rename(folder / "c.py"),
+        lambda: (folder / "l").symlink_to("/etc/passwd"),
+        lambda: os.mkfifo(folder / "pipe"),
+        lambda: (folder / "loop").symlink_to("."),
+    ]
+    for number, change in enumerate(changes, 2):
+        change()
+        seen.add(hash_files(folder, max_bytes=99))
+        assert len(seen) == number
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "c.pyc").write_text("compiled")
+    assert hash_files(folder, max_bytes=99) in seen
+    with pytest.raises(TooLargeError, match=r"larger than the 5e-06 MB"):
+        hash_files(folder, max_bytes=5)
+    with pytest.raises(TooLargeError):
+        hash_files(folder / "__pycache__" / "c.pyc", max_bytes=7)
+
+
+def test_equal_names(tmp_path: Path) -> None:
+    """Two folders of one name: a grade for each hand-in."""
+    text = "class A:\n    def fit(self, X): pass\n    def query(self, v, k): pass\n"
+    paths = []
+    for name in ("x", "y"):
+        (tmp_path / name / "index").mkdir(parents=True)
+        (tmp_path / name / "index" / "submission.py").write_text(text)
+        paths.append(tmp_path / name / "index")
+    found = [item for path in paths for item in read_submission(path)]
+    named = [dataclasses.replace(item, name=f"index~{n}") for n, item in enumerate(found, 1)]
+    ours = rules(tmp_path)
+    assert [item.name for item in gather(paths, named, ours)] == ["index~1", "index~2"]
+    assert len(gather([*paths, *paths], named, ours)) == 2
+    with pytest.raises(ConfigurationError, match="there is no such file or folder"):
+        gather([tmp_path / "nothing*"], named, ours)
