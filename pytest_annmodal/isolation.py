@@ -3,17 +3,18 @@
 - ``bubblewrap``: own user, mount, pid, network and ipc namespaces; a read-only system; empty
   ``/home``, ``/root``, ``/data``, private ``/tmp``; an allow-listed environment. Needs the
   Debian package ``bubblewrap`` and no privileges.
-- ``uid``: another user id, where this process is root and bubblewrap is missing: it cannot
-  signal or trace the harness or read its memory and environment, but it has the network and
-  sees what everybody may read.
+- ``uid``: a user id of its own, where this process is root and bubblewrap is missing: it cannot
+  signal or trace the harness or read its memory and environment, but it sees what everybody
+  may read.
 - ``process``: a process of its own with limits, nothing more.
 
-A trusted implementation is not shut in.
+All of them filter system calls (``confinement.py``). A trusted implementation is not shut in.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import site
 import subprocess
@@ -29,8 +30,9 @@ from pytest_annmodal.errors import ConfigurationError
 
 Level = Literal["none", "bubblewrap", "uid", "process"]
 NOBODY = 65534
+USERS = range(61184, 65520)  # systemd's for services that have no user of their own
 PROBE_TIMEOUT_S = 20
-TMP_BYTES = 2**30
+TMP_BYTES = 2**29  # of each of /tmp and /dev/shm: it is memory
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
 SETTINGS = (
     "/etc/ld.so.cache",
@@ -50,6 +52,7 @@ THREAD_VARIABLES = (
 )
 ALLOWED_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 PACKAGE = Path(__file__).parent
+HIDDEN = str(PACKAGE / "data")  # the packaged datasets hold their truth
 
 
 def environment(level: Level, threads: int, mark: str) -> dict[str, str]:
@@ -83,21 +86,15 @@ def python_paths() -> list[str]:
 
 def bubblewrap(command: Sequence[str], readable: Sequence[str]) -> list[str]:
     """The command inside bubblewrap; ``readable`` files and folders are shown read-only."""
-    words = [
-        "bwrap",
-        "--unshare-all",
-        "--die-with-parent",
-        "--uid",
-        str(NOBODY),
-        "--gid",
-        str(NOBODY),
-    ]
+    words = ["bwrap", "--unshare-all", "--die-with-parent", "--cap-drop", "ALL"]
+    words += [*_no_more_namespaces(), "--uid", str(NOBODY), "--gid", str(NOBODY)]
     words += ["--hostname", "worker", "--proc", "/proc", "--dev", "/dev"]
+    words += [word for path in _kernel_files() for word in ("--ro-bind-try", path, path)]
     for path in SYSTEM:
         if Path(path).is_symlink():
             words += ["--symlink", str(Path(path).readlink()), path]
-        elif Path(path).exists():
-            words += ["--ro-bind", path, path]
+        else:
+            words += ["--ro-bind-try", path, path]
     for path in SETTINGS:
         words += ["--ro-bind-try", path, path]
     for path in ("/home", "/root", "/data", "/var"):
@@ -108,8 +105,33 @@ def bubblewrap(command: Sequence[str], readable: Sequence[str]) -> list[str]:
     for path in (*python_paths(), *readable):
         if not path.startswith(inside):
             words += ["--ro-bind", path, path]
+    words += ["--size", "4096", "--tmpfs", HIDDEN, "--remount-ro", HIDDEN]
     words += ["--remount-ro", "/dev", "--remount-ro", "/"]
     return [*words, "--chdir", "/tmp", "--", *command]  # noqa: S108
+
+
+@lru_cache(maxsize=1)
+def _no_more_namespaces() -> tuple[str, ...]:
+    """Where bubblewrap knows how, the worker may make no user namespaces of its own."""
+    said = subprocess.run(["bwrap", "--help"], capture_output=True, text=True, check=False)
+    known = "--disable-userns" in said.stdout + said.stderr
+    return ("--unshare-user", "--disable-userns") if known else ()
+
+
+def _kernel_files() -> list[str]:
+    """What is in ``/proc`` beside the processes: root may write there without any capability.
+
+    bubblewrap covers some of it, but not ``/proc/sys`` when root starts it: to its check the
+    folder looks read-only, and the files in it are not.
+    """
+    with os.scandir("/proc") as entries:
+        return sorted(
+            entry.path
+            for entry in entries
+            if not entry.name.isdecimal()
+            and not entry.is_symlink()
+            and (entry.is_dir() or entry.stat().st_mode & 0o222)
+        )
 
 
 @lru_cache(maxsize=1)
@@ -118,9 +140,15 @@ def strongest() -> Level:
     test = [sys.executable, "-P", "-c", "import numpy, mmap, ctypes"]
     if shutil.which("bwrap") and _works(bubblewrap(test, [])):
         return "bubblewrap"
-    if os.name == "posix" and os.geteuid() == 0 and _works(test, user=NOBODY):
+    if os.name == "posix" and os.geteuid() == 0 and _works(test, user=unused_user()):
         return "uid"
     return "process"
+
+
+def unused_user() -> int:
+    """A user id that no process has: what it owns can be ended in one call."""
+    taken = {item.stat().st_uid for item in Path("/proc").glob("[0-9]*") if item.exists()}
+    return secrets.choice([uid for uid in USERS if uid not in taken])
 
 
 def _works(command: Sequence[str], *, user: int | None = None) -> bool:
@@ -131,6 +159,8 @@ def _works(command: Sequence[str], *, user: int | None = None) -> bool:
             timeout=PROBE_TIMEOUT_S,
             check=False,
             user=user,
+            group=user,
+            extra_groups=None if user is None else [],
             env=environment("process", 1, "probe"),
             cwd="/",
         )

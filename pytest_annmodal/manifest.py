@@ -53,9 +53,17 @@ def read_file(path: str | Path, *, name: str | None = None, trusted: bool = True
     file = Path(path).absolute()
     called = name or _name_of(file)
     try:
+        if not trusted:
+            refuse_link(file)
         return _read_text(file, read_text(file), called, trusted=trusted, named=name is not None)
     except ConfigurationError as error:
         return _reject(file, called, error, trusted=trusted)
+
+
+def refuse_link(path: Path) -> None:
+    """A submission's link could lead to another's work, or to anything on this machine."""
+    if path.is_symlink():
+        raise ConfigurationError("is a link, which is not followed; hand in the file itself")
 
 
 def read_text(file: Path) -> str:
@@ -133,6 +141,7 @@ def read_submission(path: str | Path) -> list[Implementation]:
         return [read_file(place, trusted=False)]
     called = sanitise(place.name)
     try:
+        refuse_link(place)
         if ann_benchmarks.is_folder(place):
             return _read_ann_benchmarks(place, trusted=False)
         entry = read_file(_entry(place), name=called, trusted=False)
@@ -227,6 +236,9 @@ def _read_if_implementation(file: Path) -> list[Implementation]:
 
 def _read_ann_benchmarks(folder: Path, *, trusted: bool) -> list[Implementation]:
     try:
+        if not trusted:
+            refuse_link(folder / "module.py")
+            refuse_link(folder / "config.yml")
         modules = _modules_of(folder / "module.py")
         config = read_text(folder / "config.yml")
         found = ann_benchmarks.read_config(config, folder, modules=modules, trusted=trusted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_annmodal import fresh, hdf5, mailbox
+from pytest_annmodal.errors import ProtocolViolationError
 from pytest_annmodal.model import Job
 
 N_WARMUP = 50
@@ -32,25 +34,47 @@ def load(job: Job, path: Path, cache: Path | None) -> hdf5.LoadedDataset:
     return fresh.first_queries(data, n_parts, limits.n_queries)
 
 
-@contextlib.contextmanager
-def train_descriptor(job: Job, data: hdf5.LoadedDataset) -> Iterator[tuple[int, dict[str, Any]]]:
-    """A descriptor that the worker may map, and where ``train`` lies in it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainFile:
+    """A file that the worker maps, and where ``train`` lies in it: ``fields``."""
 
-    A trusted implementation maps the dataset file itself. A submission gets a copy that
-    holds ``train`` and nothing else: the file has the truth in it.
+    fd: int
+    fields: dict[str, Any]
+    missing: NDArray[np.float32] | None
+
+    def fill(self) -> None:
+        """Write what is still missing, and let nobody write any more.
+
+        Raises:
+            ProtocolViolationError: the worker holds it open for writing.
+        """
+        if self.missing is None:
+            return
+        with open(self.fd, "wb", closefd=False) as file:
+            self.missing.tofile(file)
+        try:
+            mailbox.seal(self.fd)
+        except OSError as error:
+            raise ProtocolViolationError("the worker writes into the training vectors") from error
+
+
+@contextlib.contextmanager
+def train_file(job: Job, data: hdf5.LoadedDataset) -> Iterator[TrainFile]:
+    """What the worker may map. A trusted implementation maps the dataset file itself.
+
+    A submission gets memory that will hold ``train`` and nothing else, since the file has the
+    truth in it; and it is filled when the submission is loaded, so that a constructor cannot
+    build before the clock of the build runs.
     """
-    shape = list(data.train.shape)
+    fields = {"offset": 0, "shape": list(data.train.shape), "dtype": "<f4"}
     if data.train_map is not None and job.implementation.trusted:
         fd = os.open(data.train_map.path, os.O_RDONLY)
-        offset = data.train_map.offset
+        file = TrainFile(fd=fd, fields={**fields, "offset": data.train_map.offset}, missing=None)
     else:
         fd = mailbox.new_shared_file(data.train.nbytes, label="annmodal-train")
-        with open(fd, "wb", closefd=False) as file:
-            data.train.tofile(file)
-        mailbox.seal(fd)
-        offset = 0
+        file = TrainFile(fd=fd, fields=fields, missing=data.train)
     try:
-        yield fd, {"offset": offset, "shape": shape, "dtype": "<f4"}
+        yield file
     finally:
         os.close(fd)
 

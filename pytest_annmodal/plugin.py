@@ -152,14 +152,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     cases = collecting.runnable(session.items, bench)
     if not cases or hasattr(config, "workerinput"):
         return
-    jobs = bench.plan(cases)
-    if jobs and bench.executor.concurrent:
-        from pytest_annmodal.terminal import submit_all
+    try:
+        jobs = bench.plan(cases)
+        if jobs and bench.executor.concurrent:
+            from pytest_annmodal.terminal import submit_all
 
-        try:
             submit_all(bench, jobs, config)
-        except (ConfigurationError, ExecutorError) as error:
-            raise pytest.UsageError(str(error)) from error
+    except (ConfigurationError, ExecutorError) as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -11,10 +11,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from pytest_annmodal import hdf5, materials
+from pytest_annmodal.asking import OnPhase
 from pytest_annmodal.errors import AnnModalError, DatasetError, SubmissionError
 from pytest_annmodal.model import Job, Search, to_plain
 from pytest_annmodal.outcome import Failure, Outcome
-from pytest_annmodal.trial import OnPhase, Trial
+from pytest_annmodal.trial import Trial
 
 
 def run_job(

@@ -31,10 +31,10 @@ from pytest_annmodal.errors import (
     TimeoutExceededError,
 )
 from pytest_annmodal.output import OutputTail
+from pytest_annmodal.watch import Watch
 from pytest_annmodal.wire import Array, Channel, ChannelClosedError, DeadlineError, Message
 
 LOOK_EVERY_S = 0.2
-MAX_PROCESSES = 64  # of a submission
 GRACE_S = 5.0  # for a worker that was asked to finish
 # The package is put last on the path (a checkout is not installed): PYTHONPATH would put it,
 # and whatever lies beside it, before the standard library.
@@ -54,6 +54,7 @@ class Worker:
         inherit: descriptors the worker is given, by the name of its argument.
         level: how it is shut in; ``none`` for a trusted implementation.
         readable: files and folders that it may read although it is shut in.
+        watch: the limits on it and all that it starts, together.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class Worker:
         output_bytes: int,
         level: isolation.Level = "none",
         readable: Sequence[str] = (),
+        watch: Watch | None = None,
     ) -> None:
-        self.level, self._readable = level, readable
+        self.level, self._readable, self._watch = level, readable, watch
+        self._user = isolation.unused_user() if level == "uid" else None
         self._looked_at = 0.0
         self._phase_timeout_s = phase_timeout_s
         self._output_bytes = output_bytes
@@ -103,7 +106,9 @@ class Worker:
                 pass_fds=list(descriptors.values()),
                 env=isolation.environment(self.level, self._threads, self._mark),
                 start_new_session=True,
-                user=isolation.NOBODY if self.level == "uid" else None,
+                user=self._user,
+                group=self._user,
+                extra_groups=None if self._user is None else [],
                 cwd="/" if self.level == "uid" else None,
             )
         except BaseException:
@@ -139,11 +144,13 @@ class Worker:
 
     def _kill(self) -> None:
         """End the group and what left it, as far as it can be found, and reap the worker."""
-        family = strays.descendants(self.pid)
+        if self.level != "bubblewrap":  # whose pid namespace ends with its first process
+            strays.end_family(self.pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        strays.end(family)
         self._process.wait()
+        if self._user is not None:
+            strays.end_user(self._user)
         strays.end_marked(self._mark)
         self._output.join()
 
@@ -174,8 +181,7 @@ class Worker:
         now = time.monotonic()
         if now - self._looked_at > LOOK_EVERY_S:  # not at every spin of a mailbox
             self._looked_at = now
-            self.note_memory()
-            self._check_processes()
+            self._look()
         self._check_output()
         if time.monotonic() > self._deadline:
             raise TimeoutExceededError(
@@ -184,12 +190,11 @@ class Worker:
                 **self._evidence(),
             )
 
-    def _check_processes(self) -> None:
-        if self.level != "none" and len(strays.descendants(self.pid)) > MAX_PROCESSES:
-            raise LimitExceededError(
-                f"started more than {MAX_PROCESSES} processes during {self.phase}",
-                **self._evidence(),
-            )
+    def _look(self) -> None:
+        """Note the memory; refuse what its processes use too much of together."""
+        objection = self._watch and self._watch.objection(self.note_memory(), self.phase)
+        if objection:
+            raise LimitExceededError(objection, **self._evidence())
 
     def _check_output(self) -> None:
         if self._output.flooded.is_set():
@@ -214,7 +219,7 @@ class Worker:
         expect: str,
         *,
         max_array_bytes: int = 0,
-        on_progress: Callable[[Mapping[str, Any]], None] | None = None,
+        on_progress: Callable[[Message], None] | None = None,
         timeout_s: float | None = None,
     ) -> Message:
         """Wait for the frame ``expect``.
@@ -236,7 +241,8 @@ class Worker:
             except DeadlineError as error:
                 raise TimeoutExceededError(f"half a frame arrived during {self.phase}") from error
             if message.kind == "progress" and on_progress is not None:
-                on_progress(message.fields)
+                self.check()  # progress without end is none
+                on_progress(message)
                 continue
             self._check_output()  # it may have printed faster than anyone waited
             if message.kind == "error":
@@ -262,20 +268,20 @@ class Worker:
         self.send(kind, fields, arrays)
         return self.receive(expect, **options)
 
-    def note_memory(self) -> None:
-        """Keep the largest resident size seen (the kernel's own high-water mark on Linux)."""
-        # Under bubblewrap the process that was started is not the worker but its guard.
-        family = strays.descendants(self.pid) if self.level == "bubblewrap" else []
-        self.peak_rss_bytes = max(self.peak_rss_bytes, usage.peak_rss_bytes(self.pid, *family))
+    def note_memory(self) -> list[int]:
+        """Keep the largest resident size that one of its processes had; say which there are."""
+        family = [self.pid, *strays.descendants(self.pid)]
+        self.peak_rss_bytes = max(self.peak_rss_bytes, usage.peak_rss_bytes(*family))
+        return family
 
     def cpu_s(self) -> float:
-        """CPU seconds that the worker and its living children have used."""
+        """CPU seconds that the worker and its children have used."""
         return usage.cpu_s(self.pid, *strays.descendants(self.pid))
 
     def unique_bytes(self) -> int:
-        """Memory that ending the worker and its children would free (USS)."""
-        self.note_memory()
-        return usage.unique_bytes(self.pid, *strays.descendants(self.pid))
+        """Memory that ending the worker and its children would free."""
+        family = self.note_memory()
+        return (usage.unique_bytes if self.level == "none" else usage.held_bytes)(*family)
 
     def _evidence(self) -> dict[str, Any]:
         return {"log_tail": self.log_tail(), "peak_rss_bytes": self.peak_rss_bytes}

@@ -146,11 +146,17 @@ class BenchSession:
         return marker.get("k", self.settings.k), marker.get("rounds", self.settings.rounds)
 
     def plan(self, cases: Iterable[Case]) -> list[Job]:
-        """Make jobs of the cases that will be asked for; submit all of them where that helps."""
+        """Make jobs of the cases that will be asked for.
+
+        Raises:
+            ConfigurationError: the isolation that is demanded cannot be had here.
+        """
         open_cases = (c for c in cases if c.id not in self._outcomes and not self.why_skip(c))
         jobs = selection.jobs(open_cases, self.settings)
         for job in jobs:
             self._jobs.update((search.case_id, job) for search in job.searches)
+        if not (self.settings.modal or all(job.implementation.trusted for job in jobs)):
+            isolation.choose(self.settings.isolation, trusted=False)  # before anything runs
         return jobs
 
     def submit_all(self, jobs: Iterable[Job]) -> None:

@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_annmodal import answers, hdf5, isolation, mailbox, materials, measure, metrics, scoring
+from pytest_annmodal import answers, hdf5, isolation, mailbox, materials, metrics, scoring
+from pytest_annmodal.asking import USAGE, Asker, OnPhase, Timed
 from pytest_annmodal.environment import describe_machine
-from pytest_annmodal.errors import ProtocolViolationError, SmugglingError
 from pytest_annmodal.model import Job, Search, to_plain
 from pytest_annmodal.outcome import Measurement
 from pytest_annmodal.sandbox import Worker
-from pytest_annmodal.wire import Message
-
-OnPhase = Callable[[str], None]
-# The worker's one thread spins between queries, so its CPU time is the loop's wall time.
-SMUGGLING_SHARE = 1.3
-SMUGGLING_GRACE_S = 0.1
-USAGE = ("involuntary_switches", "cpu_s")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Timed:
-    """What the timed loops of one search gave, whoever's clock it was."""
-
-    times_ns: NDArray[np.int64]  # (rounds, n_queries)
-    ids: NDArray[np.int64]  # (rounds, n_queries, k)
-    counts: NDArray[np.int64]  # (rounds, n_queries)
-    first_query_ns: int
-    usage: Mapping[str, float]
+from pytest_annmodal.watch import Watch
 
 
 class Trial:
@@ -54,21 +37,30 @@ class Trial:
         )
         stack.callback(os.close, fd)
         self.box = mailbox.Mailbox(fd, **self.layout)
-        train_fd, self.train_fields = stack.enter_context(materials.train_descriptor(job, data))
+        self.train_file = stack.enter_context(materials.train_file(job, data))
         self.machine = describe_machine()
         self.kth: dict[tuple[int, int], NDArray[np.float64]] = {}
         self.views = materials.views(job, data)
         implementation = job.implementation
+        watch = Watch(memory_bytes=job.limits.memory_bytes, train_bytes=data.train.nbytes)
         level = isolation.choose(job.limits.isolation, trusted=implementation.trusted)
         self.worker = stack.enter_context(
             Worker(
-                inherit={"mailbox": fd, "train": train_fd},
+                inherit={"mailbox": fd, "train": self.train_file.fd},
                 threads=job.limits.threads,
                 phase_timeout_s=job.limits.phase_timeout_s,
                 output_bytes=job.limits.output_bytes,
                 level=level,
                 readable=[implementation.folder or implementation.path],
+                watch=None if implementation.trusted else watch,
             )
+        )
+        self.asker = Asker(
+            worker=self.worker,
+            box=self.box,
+            limits=job.limits,
+            warmup=self.warmup,
+            trusted=implementation.trusted,
         )
 
     def build(self, on_phase: OnPhase) -> None:
@@ -81,7 +73,7 @@ class Trial:
             {
                 "mailbox": self.layout,
                 "implementation": to_plain(job.implementation),
-                "train": self.train_fields,
+                "train": self.train_file.fields,
                 "metric": self.data.info.metric,
                 "build": to_plain(job.build),
                 "k": self.k_max,
@@ -93,18 +85,27 @@ class Trial:
         self.mailbox_floor_ns = mailbox.floor_ns(self.box, self.k_max, worker.check)
         mailbox.dismiss(self.box)
         self.clock_floor_ns = int(worker.receive("floored").number("clock_floor_ns"))
+        confine = {"level": worker.level, "threads": job.limits.threads}
+        confined = worker.request("confine", confine, expect="confined")
+        self.calls_filtered = bool(confined.fields["calls_filtered"])
+        self.bytes_before = worker.unique_bytes()
         loaded = worker.request("load", expect="loaded")
-        self.has_batch = bool(loaded.fields["has_batch"])
+        self.has_batch = bool(loaded.fields.get("has_batch"))
+        if job.implementation.trusted:  # a submission could set memory aside while it is loaded
+            self.bytes_before = worker.unique_bytes()
         on_phase("building")
         worker.begin("build")
-        before = worker.unique_bytes()
+        self.train_file.fill()
         start = time.perf_counter()
         built = worker.request("build", expect="built")
         parent_s = time.perf_counter() - start
         by_worker = job.limits.clock == "worker"
         self.build_s = built.number("build_ns") / 1e9 if by_worker else parent_s
-        grown = max(worker.unique_bytes() - before, 0)
+        grown = max(worker.unique_bytes() - self.bytes_before, 0)
+        start = time.perf_counter()
         memory = worker.request("memory", expect="memory")
+        if not job.implementation.trusted:  # it might build when it is asked for its size
+            self.build_s += time.perf_counter() - start
         self.reported_index_bytes = memory.size("reported_index_bytes")
         self.index_bytes = max(grown, self.reported_index_bytes or 0)
         self.versions = memory.texts("versions")
@@ -113,10 +114,11 @@ class Trial:
         """Set the search parameters, warm up, time, score."""
         worker, job = self.worker, self.job
         worker.begin("search")
+        start = time.perf_counter()
         worker.request("search", {"arguments": to_plain(search.arguments)}, expect="set")
+        set_s = time.perf_counter() - start
         asked, batched = self.views[search.case_id]
-        ask = self._by_parent if job.limits.clock == "parent" else self._by_worker
-        timed = ask(search, asked, on_phase)
+        timed = self.asker.one_by_one(search, asked, on_phase)
         n_short, recall = scoring.score_rounds(
             asked,
             timed.ids,
@@ -125,11 +127,10 @@ class Trial:
             short_answers=job.implementation.short_answers,
             kth=self._kth(asked, search.k),
         )
-        batch_qps, batch_recall = (
-            self._batch(search, batched, on_phase) if self.has_batch else (None, None)
-        )
-        worker.note_memory()
         figures = metrics.latency_figures(timed.times_ns)
+        build_s, index_bytes = self._with_what_came_later(set_s, timed, figures)
+        batch_qps, batch_recall = self._batch(search, batched, on_phase)
+        worker.note_memory()
         timed_s = float(timed.times_ns.sum()) / 1e9
         return Measurement(
             case_id=search.case_id,
@@ -146,124 +147,65 @@ class Trial:
             **to_plain(figures),
             batch_qps=batch_qps,
             batch_recall=batch_recall,
-            build_s=self.build_s,
+            build_s=build_s,
             first_query_ns=timed.first_query_ns,
-            index_bytes=self.index_bytes,
+            index_bytes=index_bytes,
             reported_index_bytes=self.reported_index_bytes,
             peak_rss_bytes=worker.peak_rss_bytes,
             clock=job.limits.clock,
             clock_floor_ns=self.clock_floor_ns,
             mailbox_floor_ns=self.mailbox_floor_ns,
             n_short_answers=n_short,
-            environment={
-                **self.machine,
-                "versions": self.versions,
-                "threads": job.limits.threads,
-                "worker_core": worker.core,
-                "isolation": worker.level,
-                "fresh_queries": job.limits.fresh_seed is not None,
-                **{name: timed.usage[name] for name in USAGE},
-            },
+            environment=self._environment(timed),
             notes=tuple(self._notes(timed, timed_s, n_short)),
             log_tail=worker.log_tail(),
         )
 
-    def _by_worker(self, search: Search, data: hdf5.LoadedDataset, on_phase: OnPhase) -> _Timed:
-        """The worker's own clock: it gets all queries and returns all times."""
-        n, limits = len(data.test), self.job.limits
-        message = self.worker.request(
-            "timed",
-            {"k": search.k, "rounds": search.rounds, "max_search_s": limits.max_search_s},
-            [self.warmup, data.test],
-            expect="answers",
-            max_array_bytes=search.rounds * n * (search.k + 2) * 8,
-            on_progress=lambda fields: on_phase(
-                f"queries, round {fields['rounds']} of {search.rounds}"
-            ),
-        )
-        rounds = next((len(array) for array in message.arrays if array.size), 1)
-        times, ids, counts = _shaped(message, (rounds, n), (rounds, n, search.k), (rounds, n))
-        return _Timed(
-            times_ns=times,
-            ids=ids,
-            counts=counts,
-            first_query_ns=int(message.number("first_query_ns")),
-            usage={name: message.number(name) for name in USAGE},
-        )
+    def _environment(self, timed: Timed) -> dict[str, Any]:
+        limits = self.job.limits
+        return {
+            **self.machine,
+            "versions": self.versions,
+            "threads": limits.threads,
+            "worker_core": self.worker.core,
+            "isolation": self.worker.level,
+            "calls_filtered": self.calls_filtered,
+            "fresh_queries": limits.fresh_seed is not None,
+            **{name: timed.usage[name] for name in USAGE},
+        }
 
-    def _by_parent(self, search: Search, data: hdf5.LoadedDataset, on_phase: OnPhase) -> _Timed:
-        """The parent's clock: every query goes through the mailbox when its turn comes."""
-        worker, box, k = self.worker, self.box, search.k
-        worker.send("serve", {"k": k})
-        with measure.quiet_gc():
-            first_ns, _, _ = self._ask(self.warmup, k)
-            rounds = []
-            cpu_before_s = worker.cpu_s()
-            began = time.monotonic()
-            for number in range(search.rounds):
-                rounds.append(self._ask(data.test, k))
-                on_phase(f"queries, round {number + 1} of {search.rounds}")
-                if time.monotonic() - began > self.job.limits.max_search_s:
-                    break
-            wall_s = time.monotonic() - began
-            cpu_s = worker.cpu_s() - cpu_before_s
-        mailbox.dismiss(box)
-        served = worker.receive("served")
-        self._refuse_smuggling(cpu_s, wall_s)
-        times, ids, counts = (np.stack(column) for column in zip(*rounds, strict=True))
-        return _Timed(
-            times_ns=times,
-            ids=ids,
-            counts=counts,
-            first_query_ns=int(first_ns[0]),
-            usage={**{name: served.number(name) for name in USAGE}, "cpu_s": cpu_s},
-        )
+    def _with_what_came_later(
+        self, set_s: float, timed: Timed, figures: metrics.LatencyFigures
+    ) -> tuple[float, int]:
+        """Seconds and bytes of a submission's index, also of what it put off until after ``fit``.
 
-    def _refuse_smuggling(self, cpu_s: float, wall_s: float) -> None:
-        """Refuse work beside the timed queries: more CPU than the worker's own thread can use."""
-        allowed = self.job.limits.threads * wall_s * SMUGGLING_SHARE + SMUGGLING_GRACE_S
-        if not self.job.implementation.trusted and cpu_s > allowed:
-            raise SmugglingError(
-                f"used {cpu_s:.2f} s of CPU in {wall_s:.2f} s of queries on "
-                f"{self.job.limits.threads} thread(s): other threads or processes were at work "
-                "between the queries"
-            )
-
-    def _ask(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], ...]:
-        result = mailbox.ask(self.box, queries, k, self.worker.check)
-        if (result[2] < 0).any():
-            self.worker.receive("served")  # raises what the worker reported instead
-            raise ProtocolViolationError("the worker reported an answer that raised, and no error")
-        return result
+        That is the setting's own time, and what the warm-up took longer than as many queries.
+        """
+        if self.job.implementation.trusted:
+            return self.build_s, self.index_bytes
+        late_s = timed.warmup_s - len(self.warmup) * max(figures.mean_s, figures.p50_s)
+        grown = self.worker.unique_bytes() - self.bytes_before
+        return self.build_s + set_s + max(late_s, 0.0), max(self.index_bytes, grown)
 
     def _batch(
         self, search: Search, data: hdf5.LoadedDataset, on_phase: OnPhase
-    ) -> tuple[float, float]:
+    ) -> tuple[float, float] | tuple[None, None]:
         """Queries per second of the whole batch, and the recall of its answers."""
+        if not self.has_batch:
+            return None, None
         on_phase("batch")
-        worker, n, k = self.worker, len(data.test), search.k
-        worker.begin("batch")
-        worker.request("batch-load", {}, [data.test], expect="batch-loaded")
-        start = time.perf_counter()
-        batched = worker.request("batch", {"k": k}, expect="batched")
-        parent_s = time.perf_counter() - start
-        message = worker.request(
-            "batch-result", {"k": k}, expect="batch-answers", max_array_bytes=n * (k + 1) * 8
-        )
-        ids, counts = _shaped(message, (n, k), (n,))
+        self.worker.begin("batch")
+        batch_s, ids, counts = self.asker.batch(search.k, data.test)
         answers.check(
             ids,
             counts,
-            k=k,
+            k=search.k,
             n_train=len(data.train),
             short_answers=self.job.implementation.short_answers,
             where="batch_query",
         )
-        by_worker = self.job.limits.clock == "worker"
-        batch_s = batched.number("batch_ns") / 1e9 if by_worker else parent_s
-        return n / max(batch_s, 1e-9), scoring.recall_of(
-            data, ids, k, self._kth(data, k)
-        ).by_distance
+        recall = scoring.recall_of(data, ids, search.k, self._kth(data, search.k))
+        return len(data.test) / max(batch_s, 1e-9), recall.by_distance
 
     def _kth(self, data: hdf5.LoadedDataset, k: int) -> NDArray[np.float64]:
         key = (id(data), k)
@@ -271,7 +213,7 @@ class Trial:
             self.kth[key] = scoring.kth_distances(data, k)
         return self.kth[key]
 
-    def _notes(self, timed: _Timed, timed_s: float, n_short: int) -> Iterator[str]:
+    def _notes(self, timed: Timed, timed_s: float, n_short: int) -> Iterator[str]:
         data = self.data
         if n_short:
             yield f"{n_short} answers had fewer ids than asked for; the missing ones are misses"
@@ -281,20 +223,14 @@ class Trial:
             yield f"duplicate rows in train: {data.n_duplicates}"
         if self.worker.level in {"uid", "process"}:
             yield (
-                f"isolation: only '{self.worker.level}', so a submission could read files or use "
-                "the network; install bubblewrap to shut it in"
+                f"isolation: only '{self.worker.level}', so a submission could read files; "
+                "install bubblewrap to shut it in"
             )
+        if self.worker.level != "none" and not self.calls_filtered:
+            yield "isolation: this system cannot filter system calls, so a submission has them all"
         yield from metrics.noise_notes(
             involuntary_switches=int(timed.usage["involuntary_switches"]),
             timed_s=timed_s,
             load_1min=float(self.machine["load_1min"]),
             cores=int(self.machine["cores"]),
         )
-
-
-def _shaped(message: Message, *shapes: tuple[int, ...]) -> tuple[NDArray[np.int64], ...]:
-    """The message's arrays, if they are int64 of just these shapes."""
-    found = [(array.dtype.str, array.shape) for array in message.arrays]
-    if found != [("<i8", shape) for shape in shapes]:
-        raise ProtocolViolationError(f"the worker sent arrays {found}, not int64 {list(shapes)}")
-    return message.arrays

@@ -29,8 +29,60 @@ def unique_bytes(*pids: int) -> int:
     return total
 
 
+def resident_bytes(*pids: int) -> int:
+    """What they have in memory that is no file's, each for itself; quick, and never too little."""
+    total = 0
+    for pid in pids:
+        total += _kilobytes(f"/proc/{pid}/status", ("RssAnon", "RssShmem"))
+    return total * 1024 + scratch_bytes(*pids[1:2])
+
+
+def held_bytes(*pids: int) -> int:
+    """What they hold together that is no file's: private, shared with each other, on a tmpfs.
+
+    What several share is counted once, so that an index does not vanish in a second process.
+    """
+    kilobytes = sum(
+        _kilobytes(f"/proc/{pid}/smaps_rollup", ("Pss_Anon", "Pss_Shmem")) for pid in pids
+    )
+    return kilobytes * 1024 + scratch_bytes(*pids[1:2]) if kilobytes else unique_bytes(*pids)
+
+
+def scratch_bytes(*pids: int) -> int:
+    """What lies on the file systems in memory that a sandbox has to itself (Linux).
+
+    Args:
+        pids: the sandbox's first process, which the guard outside of it has started.
+    """
+    total = 0
+    for pid in pids:
+        for name in ("tmp", "dev/shm"):
+            with contextlib.suppress(OSError):
+                inside = Path(f"/proc/{pid}/root/{name}")
+                if inside.stat().st_dev != Path(f"/{name}").stat().st_dev:
+                    found = os.statvfs(inside)
+                    total += (found.f_blocks - found.f_bfree) * found.f_frsize
+    return total
+
+
+def _kilobytes(path: str, names: tuple[str, ...]) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        lines = Path(path).read_text(encoding="ascii").splitlines()
+        words = [line.split() for line in lines]
+        return sum(int(item[1]) for item in words if item and item[0].rstrip(":") in names)
+    return 0
+
+
+def machine_bytes() -> tuple[int, int]:
+    """Memory of this machine, and what of it is available."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return memory.total, memory.available
+
+
 def cpu_s(*pids: int) -> float:
-    """CPU seconds that they have used, in user and in system mode."""
+    """CPU seconds that they, and children they have waited for, have used."""
     import psutil
 
     total = 0.0
@@ -38,6 +90,7 @@ def cpu_s(*pids: int) -> float:
         with contextlib.suppress(psutil.Error):
             times = psutil.Process(pid).cpu_times()
             total += times.user + times.system
+            total += getattr(times, "children_user", 0) + getattr(times, "children_system", 0)
     return total
 
 

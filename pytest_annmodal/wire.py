@@ -43,6 +43,8 @@ class DeadlineError(Exception):
 
 
 LARGEST_SIZE_BYTES = 2**50
+LARGEST_NUMBER = 2**63
+MAX_TEXTS = 100
 MAX_TEXT_CHARS = 80
 
 
@@ -61,7 +63,7 @@ class Message:
             ProtocolViolationError: it is something else, or is not there.
         """
         value: Any = self.fields.get(name)
-        if type(value) not in (int, float) or not 0 <= value < float("inf"):
+        if type(value) not in (int, float) or not 0 <= value < LARGEST_NUMBER:
             raise ProtocolViolationError(f"a frame {self.kind!r} has no number {name!r}")
         return float(value)
 
@@ -75,7 +77,7 @@ class Message:
     def texts(self, name: str) -> dict[str, str]:
         """A field that may be a table of short texts."""
         value = self.fields.get(name)
-        items = value.items() if isinstance(value, dict) else ()
+        items = list(value.items())[:MAX_TEXTS] if isinstance(value, dict) else ()
         return {str(key)[:MAX_TEXT_CHARS]: str(item)[:MAX_TEXT_CHARS] for key, item in items}
 
 

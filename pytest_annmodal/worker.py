@@ -1,9 +1,9 @@
 """``python -m pytest_annmodal.worker``: the process that holds one implementation.
 
 It answers the frames of its parent (see ``sandbox.py``) one by one: ``start``, ``floor``,
-``build``, ``search``, then ``timed`` (its own clock) or ``serve`` (the parent's clock),
-``batch-load``, ``batch``, ``batch-result``, ``memory``, ``finish``. What the implementation
-raises is reported as an ``error`` frame and the worker goes on; a crash shows as its end.
+``confine``, ``load``, ``build``, ``memory``, ``search``, then ``timed`` (its own clock) or
+``serve`` (the parent's clock), ``batch-load``, ``batch``, ``batch-result``, ``finish``. What the
+implementation raises is an ``error`` frame and the worker goes on; a crash shows as its end.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_annmodal import adapters, answers, measure
+from pytest_annmodal.confinement import confine
 from pytest_annmodal.errors import ConfigurationError, InvalidResultError
 from pytest_annmodal.mailbox import Mailbox, serve
 from pytest_annmodal.wire import Channel, ChannelClosedError, Message
@@ -160,6 +161,10 @@ class Session:
         serve(self.box, lambda _vector, _k: nothing, message.fields["k"])
         self.channel.send("floored", {"clock_floor_ns": measure.clock_floor_ns()})
 
+    def on_confine(self, message: Message) -> None:
+        filtered = confine(message.fields["level"], message.fields["threads"])
+        self.channel.send("confined", {"calls_filtered": filtered})
+
     def on_load(self, _message: Message) -> None:
         limit_memory(self.fields["memory_bytes"])
         n_train, dim = self.train.shape
@@ -182,6 +187,7 @@ class Session:
     def on_memory(self, _message: Message) -> None:
         reported = self.adapter.memory_bytes()
         found = versions(list(self.spec["requirements"]))
+        gc.freeze()  # the index: collecting before a timed window is quick
         self.channel.send("memory", {"reported_index_bytes": reported, "versions": found})
 
     def on_search(self, message: Message) -> None:

@@ -1,4 +1,4 @@
-"""One remote call: its log, its result, and what can be said where there is none."""
+"""One remote call: its log, its result, its end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_annmodal.errors import ExecutorError
 from pytest_annmodal.model import Job
-from pytest_annmodal.outcome import Blame, Failure, Outcome, outcome_from_plain
+from pytest_annmodal.outcome import Outcome, outcome_from_plain
 
 
 class Calls:
@@ -70,20 +70,3 @@ def outcomes_of(job: Job, text: Any) -> list[Outcome]:
             f"{job.label}: the container returned results for {ids}, which is not what was asked"
         )
     return outcomes
-
-
-def failures(
-    job: Job, kind: str, message: str, *, blame: Blame, log_tail: str = ""
-) -> list[Outcome]:
-    """The same failure for every search of a job that gave no result."""
-    return [
-        Failure(
-            case_id=search.case_id,
-            kind=kind,
-            message=message,
-            phase="modal",
-            evidence={"log_tail": log_tail} if log_tail else {},
-            blame=blame,
-        )
-        for search in job.searches
-    ]

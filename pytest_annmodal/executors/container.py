@@ -20,7 +20,7 @@ from typing import Any
 
 from pytest_annmodal.errors import AnnModalError, CommitError, DatasetError, ReloadError
 from pytest_annmodal.model import Dataset, Implementation, Job, to_plain
-from pytest_annmodal.outcome import Failure, Outcome
+from pytest_annmodal.outcome import Blame, Failure, Outcome
 
 PHASE = "[annmodal] "  # log lines that begin so are progress, for the client to show
 PACKAGE = Path(__file__).parents[1]
@@ -47,7 +47,8 @@ class MountedVolume:
     def lock_dir(self) -> Path:
         """Outside the mount: an open lock file would prevent the commit.
 
-        Nobody needs the lock: Modal runs at most one container of ``download_dataset``.
+        Within a session at most one container downloads; of two sessions the last commit wins,
+        with the same content.
         """
         return SCRATCH
 
@@ -138,7 +139,7 @@ def run_benchmark(
         try:
             path = _own_copy(job.dataset, volume, scratch, where, download)
         except AnnModalError as error:
-            return json.dumps([to_plain(failure) for failure in _without_data(job, error)])
+            return json.dumps([to_plain(f) for f in failures(job, "dataset", str(error))])
         job = dataclasses.replace(
             job,
             implementation=_unpack(job.implementation, files, scratch / "submission"),
@@ -151,26 +152,14 @@ def run_benchmark(
 
 def _result(job: Job, outcomes: Sequence[Outcome]) -> str:
     text = json.dumps([to_plain(outcome) for outcome in outcomes])
-    if len(text) > RESULT_LIMIT_BYTES:
-        raise RuntimeError(
-            f"the result of {job.label} has {len(text) / 1e6:.0f} MB, more than "
-            f"{RESULT_LIMIT_BYTES / 1e6:.0f} MB: ask fewer queries (--ann-queries) or rounds "
-            "(--ann-rounds)"
-        )
-    return text
-
-
-def _without_data(job: Job, error: AnnModalError) -> list[Failure]:
-    return [
-        Failure(
-            case_id=search.case_id,
-            kind="dataset",
-            message=str(error),
-            phase="prepare",
-            blame="infrastructure",
-        )
-        for search in job.searches
-    ]
+    if len(text) <= RESULT_LIMIT_BYTES:
+        return text
+    problem = (
+        f"the result of {job.label} has {len(text) / 1e6:.0f} MB, more than "
+        f"{RESULT_LIMIT_BYTES / 1e6:.0f} MB: ask fewer queries (--ann-queries) or rounds "
+        "(--ann-rounds)"
+    )
+    return json.dumps([to_plain(f) for f in failures(job, "result", problem)])
 
 
 def _reload(volume: MountedVolume) -> None:
@@ -274,6 +263,16 @@ def _regular_files(root: Path) -> list[Path]:
         paths = (Path(folder) / leaf for leaf in sorted(leaves))
         found += [p for p in paths if p.is_file() and not p.is_symlink()]
     return found
+
+
+def failures(
+    job: Job, kind: str, message: str, *, blame: Blame = "infrastructure"
+) -> list[Outcome]:
+    """The same failure for every search of a job that gave no result."""
+    return [
+        Failure(case_id=search.case_id, kind=kind, message=message, phase="modal", blame=blame)
+        for search in job.searches
+    ]
 
 
 def python_version() -> str:

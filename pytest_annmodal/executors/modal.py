@@ -19,9 +19,10 @@ from pytest_annmodal.config import Settings
 from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorError
 from pytest_annmodal.executors import container
 from pytest_annmodal.executors.building import unbuildable, why_unbuildable
-from pytest_annmodal.executors.calls import Calls, failures, log_lines, outcomes_of
+from pytest_annmodal.executors.calls import Calls, log_lines, outcomes_of
 from pytest_annmodal.executors.cloud import Cloud, Runner, runner_of
 from pytest_annmodal.executors.connection import check_reachable, explain, translated
+from pytest_annmodal.executors.container import failures
 from pytest_annmodal.executors.images import Requirements
 from pytest_annmodal.executors.plan import plan_of, refuse_too_large
 from pytest_annmodal.executors.uploads import uploaded
@@ -32,7 +33,7 @@ SUBMISSION_LIMIT_BYTES = 5 * 10**6
 TRUSTED_LIMIT_BYTES = 200 * 10**6
 MAX_LOG_LINES = 400
 T = TypeVar("T")
-LAST_WORDS_S = 5.0  # for threads to notice that the session ends
+LAST_WORDS_S = 2.0  # for threads to notice that their calls were cancelled
 
 
 class ModalExecutor:
@@ -164,7 +165,7 @@ class ModalExecutor:
         except AnnModalError as error:
             about_data = isinstance(error, (errors.DatasetError, errors.VolumeError))
             kind = "dataset" if about_data else "infrastructure"
-            return _known(failures(job, kind, str(error), blame="infrastructure"))
+            return _known(failures(job, kind, str(error)))
         if runner is None:
             requirements = runner_of(job.implementation)[0]
             text = why_unbuildable(requirements, self._unbuildable[requirements])
@@ -216,7 +217,7 @@ class ModalExecutor:
                 if attempt == 2 or not again:
                     break
                 self._lines.put(f"{job.label}: {problem} (trying once more)")
-        return failures(job, "infrastructure", problem, blame="infrastructure")
+        return failures(job, "infrastructure", problem)
 
     def _problem(self, error: Exception) -> tuple[str, bool]:
         """What to say of an infrastructure fault, and whether trying again may help."""
@@ -261,11 +262,11 @@ class ModalExecutor:
         self._closing = True
         if cancel:
             self._calls.cancel()
+            deadline = time.monotonic() + LAST_WORDS_S
+            for thread in self._threads:
+                thread.join(max(0.0, deadline - time.monotonic()))
         with contextlib.suppress(Exception):
             self._context.close()
-        deadline = time.monotonic() + LAST_WORDS_S
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _known(outcomes: Sequence[Outcome]) -> Future[Sequence[Outcome]]:

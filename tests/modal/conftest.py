@@ -27,6 +27,16 @@ def show(value):
 """
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs an account and costs money, unless it is asked for by its mark."""
+    if "modal" in config.option.markexpr:
+        return
+    paid = [item for item in items if item.get_closest_marker("modal") is not None]
+    if paid:
+        config.hook.pytest_deselected(items=paid)
+        items[:] = [item for item in items if item not in paid]
+
+
 @pytest.fixture
 def plane_options() -> dict[str, Any]:
     """What the plane is made with; override it in a test module or by parametrizing it."""

@@ -1,4 +1,4 @@
-"""The Executor contract on ModalExecutor; test_product_contracts.py runs this in a client process."""
+"""The Executor contract on ModalExecutor; test_product_contracts.py runs it as a client."""
 
 import sys
 from pathlib import Path

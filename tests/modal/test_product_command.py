@@ -144,5 +144,3 @@ def test_the_k_option_and_download_only_choose_what_is_fetched(product):
     assert done.code == 0, done.text
     assert BROUGHT in done.text
     assert stored(product, "ann-datasets") == [f"{DIGITS}.hdf5", f"{DIGITS}.json"]
-
-

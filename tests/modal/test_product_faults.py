@@ -1,6 +1,7 @@
 """What goes wrong in a session, and the one message that says what to do."""
 
 import re
+import shutil
 
 import pytest
 from grpclib.const import Status
@@ -146,25 +147,28 @@ def test_a_function_that_runs_out_of_time_names_the_option(product):
     assert "did not finish within 2 s (--modal-timeout sets the limit)" in done.text
 
 
-def test_a_result_that_is_not_what_was_asked_is_an_error(product, tmp_path):
+@pytest.mark.parametrize(
+    ("old", "new", "said", "tries"),
+    [
+        ("return _result(job, outcomes)", 'return "[]"', "which is not what was asked", 2),
+        ("RESULT_LIMIT_BYTES = 100", "RESULT_LIMIT_BYTES = 0", "ask fewer queries", 1),
+    ],
+    ids=["not-what-was-asked", "too-large"],
+)
+def test_a_result_that_cannot_be_used_is_an_error(product, tmp_path, old, new, said, tries):
+    """Through a copy of the package whose far side does otherwise."""
     copy = tmp_path / "pytest_annmodal"
-    _copy_package(copy)
+    shutil.copytree(ROOT / copy.name, copy, ignore=shutil.ignore_patterns("__pycache__"))
     far_side = copy / "executors" / "container.py"
     text = far_side.read_text()
-    far_side.write_text(text.replace("return _result(job, outcomes)", 'return "[]"'))
+    assert old in text
+    far_side.write_text(text.replace(old, new))
     done = product.pytest(
         "--impl=bruteforce", f"--dataset={product.tiny}", PYTHONPATH=str(tmp_path)
     )
     assert done.counts() == {"error": 1}, done.text
-    assert "returned results for [], which is not what was asked" in done.text
-    assert "trying once more" in done.text
-
-
-def _copy_package(target):
-    import shutil
-
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "pytest_annmodal", target, ignore=ignore)
+    assert said in done.text
+    assert len(product.containers("run_benchmark")) == tries
 
 
 def test_a_service_that_goes_away_in_mid_session_ends_it_with_the_reason(tmp_path):

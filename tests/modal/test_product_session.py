@@ -16,6 +16,12 @@ assert not [name for name in os.environ if "TOKEN" in name or name == "SECRET_OF
 print("looked around")
 """
 
+WEIGHTS_BYTES = 3 * 2**20
+WEIGHTS = f"""
+from pathlib import Path
+assert Path(near.__file__).with_name("weights.bin").stat().st_size == {WEIGHTS_BYTES}
+"""
+
 
 @pytest.fixture(scope="module")
 def ran(product):
@@ -26,8 +32,10 @@ def ran(product):
     product.write("folder/near.py", "import numpy as np\ndef name():\n    return 'near'\n")
     product.write(
         "folder/index.py",
-        index("numpy", fit="import near\nassert near.name() == 'near'"),
+        index("numpy", fit="import near\nassert near.name() == 'near'" + WEIGHTS),
     )
+    # Above 2 MiB the arguments of a call travel as a file.
+    (product.folder / "folder" / "weights.bin").write_bytes(b"w" * WEIGHTS_BYTES)
     raising = index("numpy", query="raise RuntimeError('no answer for you')")
     return product.pytest(
         "--ann-implementations=mine",

@@ -49,7 +49,9 @@ def test_unusable_files(project: Project) -> None:
     """A file that is no dataset, or has too few neighbours for k, is an error, not a failure."""
     (project.path / "text-8-euclidean.hdf5").write_text("not a dataset at all")
     project.dataset("five-8-euclidean", n_train=5, k=5)
-    project.write("mine/exact.py", (project.path / "mine/exact.py").read_text().replace("0, 1", "0"))
+    project.write(
+        "mine/exact.py", (project.path / "mine/exact.py").read_text().replace("0, 1", "0")
+    )
     result = project.bench(
         "--dataset=text-8-euclidean.hdf5", "--dataset=five-8-euclidean.hdf5", "--junitxml=out.xml"
     )

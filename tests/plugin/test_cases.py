@@ -39,7 +39,8 @@ def test_names_and_parameters(project: Project) -> None:
             assert measured.case_id == "exact[extra=7]-small-8-euclidean-k3"
 
         def test_label_and_marker(ann_benchmark):
-            measured = ann_benchmark(implementation="exact[extra=1]", dataset="small-8-euclidean.hdf5")
+            label = "exact[extra=1]"
+            measured = ann_benchmark(implementation=label, dataset="small-8-euclidean.hdf5")
             assert measured.case_id == "exact[extra=1]-small-8-euclidean-k10"
 
         def test_override(ann_benchmark, case):
@@ -65,11 +66,11 @@ def test_names_and_parameters(project: Project) -> None:
         [
             "E       *ConfigurationError: ann_benchmark can be called once in a test",
             "E       *assert 1.0 > 2",
-            "E        +  where 1.0 = Measurement(case_id='exact[[]extra=0]-small-8-euclidean-k10', k=10*",
+            "E        +  where 1.0 = Measurement(case_id='exact[[]extra=0]-small-8-*', k=10*",
             "E        +    where Measurement(*) = ann_benchmark(<Case exact[[]extra=0]-small-8-*>)",
             ">       ann_benchmark()",
             "E       *ConfigurationError: ann_benchmark needs a case, or implementation= and *",
-            "E       *ConfigurationError: no implementation is called 'exakt'; did you mean 'exact'?",
+            "E       *ConfigurationError: no implementation is called 'exakt'; did you mean 'exact'*",
         ]
     )
     assert not lines_with(result, "pytest_annmodal/")  # tracebacks end in the user's own line

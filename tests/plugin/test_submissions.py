@@ -52,7 +52,9 @@ def test_broken_submissions(project: Project) -> None:
     told = sections(result)
     at = project.path / "subs"
     assert told["syntax"] == [f"{at}/syntax.py: syntax error in line 1: expected ':': class Index"]
-    assert told["empty"] == [f"{at}/empty.py: is empty; write a class with fit(X) and query(v, k) in it"]
+    assert told["empty"] == [
+        f"{at}/empty.py: is empty; write a class with fit(X) and query(v, k) in it"
+    ]
     assert told["gone"] == [f"{at}/gone.py: there is no such file"]
     assert told["no_class"][0].startswith(f"{at}/no_class.py: has no class with both fit(X) and ")
     again = "To try again what failed, on little data: --lf --ann-subset 1000 --ann-queries 20"

@@ -56,21 +56,20 @@ def test_interrupt(project: Project, phase: str, line: str, clock: str) -> None:
     text = EXACT.replace("        " + line, STOP.format(fifo=str(fifo)) + "        " + line)
     assert text != EXACT
     project.write("mine/exact_z.py", text)
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command("--ann-rounds=1", f"--ann-clock={clock}"),
         cwd=project.path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
-    try:
-        worker = int(read_line(fifo, DEADLINE_S))
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=DEADLINE_S)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 2
+    ) as process:
+        try:
+            worker = int(read_line(fifo, DEADLINE_S))
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=DEADLINE_S)
+        finally:
+            process.kill()
+    assert process.returncode == 2, output
     assert not psutil.pid_exists(worker)
     assert "KeyboardInterrupt" in output
     assert re.search(r"^[~ ] exact\[extra=0\]  1\.0000 ", output, re.MULTILINE)
@@ -82,13 +81,14 @@ def test_interrupt(project: Project, phase: str, line: str, clock: str) -> None:
 def run_in_terminal(project: Project, *arguments: str, columns: int = 100) -> str:
     """What a terminal is sent; with the carriage returns of the terminal's own line ends taken out."""
     ours, theirs = pty.openpty()
+    coloured = {name: value for name, value in os.environ.items() if name != "PY_COLORS"}
     process = subprocess.Popen(
         command(*arguments),
         cwd=project.path,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": str(columns)},
+        env={**coloured, "TERM": "xterm", "COLUMNS": str(columns)},
     )
     os.close(theirs)
     sent = b""

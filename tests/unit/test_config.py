@@ -23,7 +23,7 @@ def settings(
     ini: Mapping[str, str] | None = None,
 ) -> Settings:
     return Settings.resolve(
-        cli=lambda name: (cli or {}).get(name),
+        cli=(cli or {}).get,
         ini=lambda key: (ini or {}).get(key, ""),
         environ=env or {},
         rootdir=ROOT,

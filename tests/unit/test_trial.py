@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jobs import EXACT, index, make_job, measured, nothing_left_behind, run, write
 
-from pytest_annmodal import hdf5, materials, trial
+from pytest_annmodal import asking, hdf5, materials
 from pytest_annmodal.errors import ProtocolViolationError
 from pytest_annmodal.materials import warmup_vectors
 from pytest_annmodal.trial import Trial
@@ -159,12 +159,12 @@ class TestShapes:
     def test_arrays_that_were_not_asked_for_are_a_violation(self, arrays):
         """Whoever sent them."""
         with pytest.raises(ProtocolViolationError, match="the worker sent arrays"):
-            trial._shaped(Message(kind="x", fields={}, arrays=arrays), (2, 3), (2,))
+            asking.shaped(Message(kind="x", fields={}, arrays=arrays), (2, 3), (2,))
 
     def test_those_that_were_are_given_back(self):
         """In order."""
         arrays = (np.zeros((2, 3), np.int64), np.zeros(2, np.int64))
-        assert trial._shaped(Message(kind="x", fields={}, arrays=arrays), (2, 3), (2,)) == arrays
+        assert asking.shaped(Message(kind="x", fields={}, arrays=arrays), (2, 3), (2,)) == arrays
 
 
 class TestTrain:
@@ -178,12 +178,15 @@ class TestTrain:
             path, write(tmp_path / "mine.py", EXACT), implementation={"trusted": trusted}
         )
         data = hdf5.load(path)
-        with materials.train_descriptor(job, data) as (fd, fields):
-            size = os.fstat(fd).st_size
-            raw = os.pread(fd, data.train.nbytes, fields["offset"])
+        with materials.train_file(job, data) as file:
+            size = os.fstat(file.fd).st_size
+            before = os.pread(file.fd, data.train.nbytes, file.fields["offset"])
+            assert any(before) is trusted
+            file.fill()
+            raw = os.pread(file.fd, data.train.nbytes, file.fields["offset"])
             assert (size == data.train.nbytes) is not trusted
             assert raw == data.train.tobytes()
-            assert fields["shape"] == [300, 8]
+            assert file.fields["shape"] == [300, 8]
 
     def test_descriptors_are_closed_when_no_worker_starts(
         self, small_dataset, tmp_path, monkeypatch

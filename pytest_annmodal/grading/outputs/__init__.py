@@ -17,8 +17,13 @@ MAX_STEP_SUMMARY_BYTES = 900_000  # GitHub refuses more than 1 MiB
 
 
 def write_grades(folder: Path, book: Book) -> None:
-    """``grades.json`` alone: after each case."""
-    write_text(folder / "grades.json", document.text(book))
+    """``grades.json`` alone, in one step: after each case.
+
+    It is not flushed to the disk each time: what must survive a power cut is in the journal.
+    """
+    near = folder / f".grades.json.{os.getpid()}.incoming"
+    near.write_text(document.text(book), encoding="utf-8")
+    near.replace(folder / "grades.json")
 
 
 def write_all(folder: Path, book: Book, environ: Mapping[str, str]) -> list[str]:

@@ -47,7 +47,7 @@ def test_json(project: Project) -> None:
         check_saved(one)
     assert saved[0]["stats"]["data"] != saved[1]["stats"]["data"]
 
-    cases = list(ET.parse(project.path / "out.xml").iter("testcase"))  # noqa: S314 -- our own
+    cases = list(ET.parse(project.path / "out.xml").iter("testcase"))
     for one, case in zip(saved, cases, strict=True):
         properties = {item.get("name"): item.get("value") for item in case.iter("property")}
         assert float(properties["recall"] or 0) == 1.0

@@ -1,0 +1,150 @@
+"""What a worker gives up before it loads a submission, at every level of isolation.
+
+Worker side; standard library only. Limits on files and processes, and a filter of system
+calls (seccomp, Linux on x86-64 and arm64) that the kernel keeps for the process and all that
+it starts. The filter closes what namespaces leave open: moving to another core, tracing,
+memory that no limit counts, kernel interfaces that an index has no use for, and, where there
+is no network namespace, sockets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import platform
+import resource
+import struct
+import sys
+from pathlib import Path
+
+MOST_TASKS = 512  # processes and threads, where the kernel can count this worker's alone
+FILE_BYTES = 2**29
+NO_NEW_PRIVILEGES, SET_FILTER, ALL_THREADS = 38, 1, 1  # prctl's and seccomp's own numbers
+SANDBOX_FAMILIES = (1, 2, 10, 16)  # unix, IPv4, IPv6, netlink: a net namespace of its own
+
+# name: (number on x86-64, number on arm64)
+REFUSED = {
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "process_madvise": (440, 440),
+    "pidfd_getfd": (438, 438),
+    "kcmp": (312, 272),
+    "memfd_create": (319, 279),  # memory that is in no process's size and under no limit
+    "memfd_secret": (447, 447),
+    "shmget": (29, 194),
+    "keyctl": (250, 219),  # keys are not in any namespace
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsmount": (432, 432),
+    "mount_setattr": (442, 442),
+    "open_by_handle_at": (304, 265),
+    "bpf": (321, 280),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+    "io_uring_setup": (425, 425),  # it opens sockets past this filter
+    "sched_setscheduler": (144, 119),
+    "sched_setattr": (314, 274),
+}
+SET_AFFINITY, SOCKET = (203, 122), (41, 198)
+ARCHITECTURES = {"x86_64": (0, 0xC000003E, 317), "aarch64": (1, 0xC00000B7, 277)}
+X32 = 0x40000000
+LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
+ALLOW, FAIL = 0x7FFF0000, 0x00050000
+REFUSE = FAIL | errno.EPERM
+NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT = 0, 4, 16
+
+
+def confine(level: str, threads: int) -> bool:
+    """Give up what a submission has no use for; whether the filter of system calls is in place.
+
+    Args:
+        level: of the isolation; ``none`` gives up nothing.
+        threads: with one, the worker and all that it starts stay on its core.
+    """
+    if level == "none":
+        return False
+    _lower(resource.RLIMIT_FSIZE, FILE_BYTES)
+    if sys.platform != "linux":
+        return False
+    tasks = MOST_TASKS if level != "process" else MOST_TASKS + _tasks_of_user()
+    if level != "bubblewrap" or _kernel() >= (5, 14):  # older ones count the user's everywhere
+        _lower(resource.RLIMIT_NPROC, tasks)
+    return filter_calls(
+        keep_core=threads == 1, families=SANDBOX_FAMILIES if level == "bubblewrap" else ()
+    )
+
+
+def _lower(kind: int, most: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    value = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (value, value))
+
+
+def _kernel() -> tuple[int, ...]:
+    words = platform.release().split(".")[:2]
+    return tuple(int(word) for word in words if word.isdecimal())
+
+
+def _tasks_of_user() -> int:
+    """Threads that this user has now, all processes together."""
+    total = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if folder.stat().st_uid == os.getuid():
+                total += sum(1 for _ in (folder / "task").iterdir())
+    return total
+
+
+def filter_calls(*, keep_core: bool, families: tuple[int, ...]) -> bool:
+    """Have the kernel refuse system calls from now on; false where that cannot be had.
+
+    Args:
+        keep_core: setting the affinity does nothing (and says that it did).
+        families: the address families of which sockets may be made.
+    """
+    found = ARCHITECTURES.get(platform.machine())
+    if found is None or struct.calcsize("P") != 8:  # a 64-bit interpreter
+        return False
+    column, architecture, seccomp = found
+    program = program_of(column, architecture, keep_core=keep_core, families=families)
+    code = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
+        return False
+    done: int = libc.syscall(seccomp, SET_FILTER, ALL_THREADS, header)
+    return done == 0
+
+
+def program_of(
+    column: int, architecture: int, *, keep_core: bool, families: tuple[int, ...]
+) -> bytes:
+    """The filter, in the kernel's classic BPF: each rule is one comparison and one return."""
+    steps = [
+        (LOAD, 0, 0, ARCHITECTURE_AT),
+        (EQUAL, 1, 0, architecture),
+        (RETURN, 0, 0, REFUSE),  # calls of another architecture have other numbers
+        (LOAD, 0, 0, NUMBER_AT),
+    ]
+    if column == 0:
+        steps += [(AT_LEAST, 0, 1, X32), (RETURN, 0, 0, REFUSE)]
+    for numbers in REFUSED.values():
+        steps += [(EQUAL, 0, 1, numbers[column]), (RETURN, 0, 0, REFUSE)]
+    if keep_core:
+        steps += [(EQUAL, 0, 1, SET_AFFINITY[column]), (RETURN, 0, 0, FAIL)]
+    allowed = [step for n in families for step in ((EQUAL, 0, 1, n), (RETURN, 0, 0, ALLOW))]
+    steps += [(EQUAL, 0, 2 + len(allowed), SOCKET[column]), (LOAD, 0, 0, FIRST_ARGUMENT_AT)]
+    steps += [*allowed, (RETURN, 0, 0, REFUSE), (RETURN, 0, 0, ALLOW)]
+    return b"".join(struct.pack("=HBBI", *step) for step in steps)

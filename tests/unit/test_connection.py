@@ -1,0 +1,68 @@
+"""Whether Modal can be used, and its exceptions in words that say what to do."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from modal import exception
+
+from pytest_annmodal.errors import ConfigurationError, ExecutorError
+from pytest_annmodal.executors.connection import check_reachable, explain, translated
+
+
+@pytest.fixture
+def account(monkeypatch, tmp_path):
+    monkeypatch.setenv("MODAL_TOKEN_ID", "ak-x")
+    monkeypatch.setenv("MODAL_TOKEN_SECRET", "as-x")
+    return monkeypatch
+
+
+@pytest.mark.parametrize("missing", ["MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"])
+def test_half_a_token_is_told_before_anything_is_tried(account, missing):
+    account.setenv(missing, "")
+    with pytest.raises(ConfigurationError, match="Run `modal setup` once"):
+        check_reachable()
+
+
+def test_a_server_that_answers_is_enough(account):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        account.setenv("MODAL_SERVER_URL", f"http://127.0.0.1:1,http://127.0.0.1:{port}")
+        check_reachable()
+
+
+def test_a_server_that_does_not_listen_is_named(account):
+    account.setenv("MODAL_SERVER_URL", "http://127.0.0.1:1")
+    with pytest.raises(ExecutorError, match=r"cannot be reached \(127\.0\.0\.1:1: .*proxy"):
+        check_reachable()
+
+
+def test_a_local_socket_is_not_probed(account):
+    account.setenv("MODAL_SERVER_URL", "unix:///nowhere")
+    check_reachable()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (exception.AuthError("bad"), "Modal refused the token: bad"),
+        (exception.ConnectionError("gone"), "connection to Modal was lost: gone"),
+        (exception.FunctionTimeoutError("late"), "longer than a container may: late"),
+        (exception.InternalFailure("signal -9"), "--modal-memory-mb gives more"),
+        (exception.RemoteError("boom"), "could not do its work: boom"),
+        (ExecutorError("as it is"), "as it is"),
+        (KeyError("x"), "KeyError: 'x'"),
+        (exception.NotFoundError(""), "NotFoundError"),
+    ],
+)
+def test_an_exception_is_explained(error, said):
+    assert said in explain(error)
+
+
+def test_an_exception_is_translated_once_and_chained():
+    with pytest.raises(ConfigurationError) as caught, translated():
+        raise exception.AuthError("bad")
+    assert isinstance(caught.value.__cause__, exception.AuthError)
+    with pytest.raises(ExecutorError, match="lost"), translated():
+        raise exception.ConnectionError("gone")

@@ -1,0 +1,120 @@
+"""What is shipped to a container, and what it does with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from jobs import EXACT, make_job, write
+
+from pytest_annmodal.errors import DatasetError, ExecutorError
+from pytest_annmodal.executors import container
+from pytest_annmodal.executors.calls import log_lines, outcomes_of
+from pytest_annmodal.executors.container import failures
+from pytest_annmodal.model import Implementation, to_plain
+from pytest_annmodal.outcome import Failure
+
+
+def implementation(path, folder=None):
+    return Implementation(name="x", path=str(path), class_name="X", folder=folder and str(folder))
+
+
+def test_a_file_is_shipped_alone(tmp_path):
+    write(tmp_path / "secret.txt", "x")
+    shipped, files = container.ship(implementation(write(tmp_path / "a.py", "A")), 100)
+    assert files == {"a.py": b"A"}
+    assert shipped.path == "a.py"
+
+
+def test_a_folder_is_shipped_without_links_and_caches(tmp_path):
+    root = tmp_path / "mine"
+    for name in ("sub", "__pycache__", ".git"):
+        (root / name).mkdir(parents=True)
+        write(root / name / "x.py", "x")
+    (root / "link.py").symlink_to(write(tmp_path / "outside.py", "secret"))
+    _, files = container.ship(implementation(write(root / "a.py", "A"), root), 100)
+    assert sorted(files) == ["a.py", "sub/x.py"]
+
+
+def test_a_folder_that_is_too_large_is_refused(tmp_path):
+    path = write(tmp_path / "a.py", "A" * 101)
+    with pytest.raises(ValueError, match="holds more than"):
+        container.ship(implementation(path, tmp_path), 100)
+
+
+def test_a_builtin_is_named_and_not_shipped():
+    path = container.PACKAGE / "implementations" / "bruteforce.py"
+    shipped, files = container.ship(implementation(path), 100)
+    assert (shipped.path, files) == ("builtin:implementations/bruteforce.py", {})
+    assert container._unpack(shipped, {}, path.parent).path == str(path)
+
+
+@pytest.mark.parametrize("name", ["../evil.py", "/etc/evil.py", "a/../../evil.py"])
+def test_a_shipped_file_cannot_leave_its_folder(tmp_path, name):
+    with pytest.raises(ValueError, match="a shipped file is called"):
+        container._unpack(implementation("a.py"), {name: b""}, tmp_path / "inside")
+    assert not list(tmp_path.rglob("evil.py"))
+
+
+@pytest.fixture
+def job(tmp_path, small_dataset):
+    return make_job(small_dataset(), write(tmp_path / "mine.py", EXACT), settings=[1, 2])
+
+
+def test_memory_is_left_for_the_harness_so_that_the_worker_is_ended_and_not_the_container(job):
+    path = container.Path(job.dataset.source.removeprefix("file:"))
+    assert container._memory(job, path, {"memory_bytes": 0}) is None
+    allowed = container._memory(job, path, {"memory_bytes": 2**30})
+    assert 2**28 <= allowed < 2**29
+    own = dataclasses.replace(job, limits=dataclasses.replace(job.limits, memory_bytes=5))
+    assert container._memory(own, path, {"memory_bytes": 2**30}) == 5
+
+
+def test_a_result_that_is_too_large_says_what_to_ask_less_of(job, monkeypatch):
+    monkeypatch.setattr(container, "RESULT_LIMIT_BYTES", 50)
+    text = container._result(job, failures(job, "x", "y", blame="submission"))
+    for outcome in outcomes_of(job, text):
+        assert "--ann-queries" in outcome.message
+        assert outcome.blame == "infrastructure"
+
+
+def test_a_dataset_that_is_missing_in_the_container_says_how_to_mend_it(job, tmp_path, capsys):
+    volume = container.MountedVolume("no-such-volume", str(tmp_path / "data"))
+    volume.reload = lambda: None
+    dataset = dataclasses.replace(job.dataset, source="generate:euclidean")
+    with pytest.raises(DatasetError, match="modal volume rm no-such-volume"):
+        container._own_copy(dataset, volume, tmp_path, {}, None)
+
+
+class Log:
+    def __init__(self, *texts, error=None):
+        self.logs, self.texts, self.error = self, texts, error
+
+    def stream(self):
+        yield from self.texts
+        if self.error is not None:
+            raise self.error
+
+
+def test_log_lines_are_put_together_and_a_lost_log_ends_them():
+    assert list(log_lines(Log("a\nb", "c\n", "d"))) == ["a", "bc", "d"]
+    assert list(log_lines(Log("a\nb", error=ConnectionResetError()))) == ["a", "b"]
+
+
+def test_outcomes_come_back_as_they_were(job):
+    sent = failures(job, "timeout", "late", blame="submission")
+    assert [failure.case_id for failure in sent] == ["case-0", "case-1"]
+    assert outcomes_of(job, json.dumps(to_plain(sent))) == sent
+
+
+@pytest.mark.parametrize("text", ["", "5", "[5]", '[{"kind": 1}]', "null", None, b"\xff"])
+def test_a_result_that_cannot_be_read_is_an_error(job, text):
+    with pytest.raises(ExecutorError, match="cannot be read"):
+        outcomes_of(job, text)
+
+
+def test_results_for_other_cases_are_an_error(job):
+    other = [Failure(case_id="case-1", kind="x", message="")] * 2
+    with pytest.raises(ExecutorError, match="not what was asked"):
+        outcomes_of(job, json.dumps(to_plain(other)))
