@@ -15,13 +15,16 @@ from pytest_annmodal.errors import (
 )
 from pytest_annmodal.output import plain
 
+LARGEST_LINE = 10**7
+
 
 def reported(fields: Mapping[str, Any], phase: str, evidence: Mapping[str, Any]) -> SubmissionError:
     """The error that a worker's ``error`` frame tells of; its fields are somebody's words."""
-    message = plain(fields.get("message", ""))
-    what = f"{plain(fields.get('type', 'Error'))}: {message}".strip(": ")
-    where = f" (line {fields['line']})" if isinstance(fields.get("line"), int) else ""
-    seen = {"traceback": plain(fields.get("traceback", "")), **evidence}
+    message = _text(fields, "message", 2500)
+    what = f"{_text(fields, 'type', 200) or 'Error'}: {message}".strip(": ")
+    line = fields.get("line")
+    where = f" (line {line})" if type(line) is int and 0 < line < LARGEST_LINE else ""
+    seen = {"traceback": _text(fields, "traceback", 10_000), **evidence}
     if fields.get("kind") == "invalid-result":
         return InvalidResultError(message, **evidence)
     if fields.get("kind") == "limit":
@@ -30,6 +33,11 @@ def reported(fields: Mapping[str, Any], phase: str, evidence: Mapping[str, Any])
             **seen,
         )
     return BuildError(f"{phase} raised {what}{where}", **seen)
+
+
+def _text(fields: Mapping[str, Any], name: str, most: int) -> str:
+    """A field's words, plain and bounded: a submission can write this frame itself."""
+    return plain(str(fields.get(name, ""))[:most])[: 4 * most]
 
 
 def ended(status: int, phase: str, evidence: Mapping[str, Any]) -> CrashedError:

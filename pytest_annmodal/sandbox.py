@@ -71,10 +71,8 @@ class Worker:
         self.level, self._readable, self._watch = level, readable, watch
         self._user = isolation.unused_user() if level == "uid" else None
         self._looked_at = 0.0
-        self._phase_timeout_s = phase_timeout_s
-        self._output_bytes = output_bytes
-        self._inherit = inherit
-        self._threads = threads
+        self._phase_timeout_s, self._output_bytes = phase_timeout_s, output_bytes
+        self._inherit, self._threads = inherit, threads
         self._mark = secrets.token_hex(8)
         self.peak_rss_bytes = 0
         self.phase = "start"
@@ -144,11 +142,14 @@ class Worker:
 
     def _kill(self) -> None:
         """End the group and what left it, as far as it can be found, and reap the worker."""
-        if self.level != "bubblewrap":  # whose pid namespace ends with its first process
+        if self.level != "bubblewrap":
             strays.end_family(self.pid)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
+        # Of a pid namespace the first process is the last to end.
+        first = strays.descendants(self.pid)[:1] if self.level == "bubblewrap" else []
+        with strays.awaited(first):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._process.wait()
         if self._user is not None:
             strays.end_user(self._user)
         strays.end_marked(self._mark)

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_annmodal import selection
+from pytest_annmodal import isolation, selection
 from pytest_annmodal.config import Settings, nearest_names
 from pytest_annmodal.errors import AnnModalError, ConfigurationError
 from pytest_annmodal.model import Case, Dataset, Job

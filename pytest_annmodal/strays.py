@@ -13,6 +13,8 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from pytest_annmodal.output import readable
+
 MARK = "ANNMODAL_WORKER"
 KILL_S = 20
 MOST_LOOKS = 20  # each may find what was started during the one before
@@ -60,6 +62,22 @@ def _signal(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
+
+
+@contextlib.contextmanager
+def awaited(pids: Iterable[int]) -> Iterator[None]:
+    """Leave the block when these processes, which it ends, are gone (Linux only)."""
+    watched = []
+    if hasattr(os, "pidfd_open"):
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                watched.append(os.pidfd_open(pid))
+    try:
+        yield
+    finally:
+        for fd in watched:
+            readable(fd, KILL_S)
+            os.close(fd)
 
 
 def end_user(uid: int) -> None:

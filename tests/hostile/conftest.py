@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import shutil
 
-import numpy as np
 import psutil
 import pytest
-from jobs import EXACT, failed, index, measured, nothing_left_behind, run, write
+from jobs import EXACT, index, measured, nothing_left_behind, run, write
+from witnesses import SECRET
 
-from pytest_annmodal import isolation
+from pytest_annmodal import isolation, sandbox, strays
 
-SECRET = "the-secret-of-the-organiser"
 TIMEOUT_S = 8.0
 SEED = 20_240_601
 
@@ -34,12 +33,18 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left(monkeypatch):
-    """No process, no descriptor, the grader alive, and a secret to be found in its environment."""
+    """No process or descriptor is left, and a secret was to be found in the grader's environment.
+
+    Processes are found by their worker's mark, and as children.
+    """
+    marks = []
+    make = sandbox.secrets.token_hex
+    monkeypatch.setattr(sandbox.secrets, "token_hex", lambda n: marks.append(make(n)) or marks[-1])
     monkeypatch.setenv("GRADER_TOKEN", SECRET)
     with nothing_left_behind():
         yield
-    children = psutil.Process().children(recursive=True)
-    assert [child.name() for child in children if child.status() != psutil.STATUS_ZOMBIE] == []
+    assert [pid for mark in marks for pid in strays.marked(mark)] == []
+    assert psutil.Process().children(recursive=True) == []
 
 
 @pytest.fixture(scope="session")
@@ -85,13 +90,3 @@ def attack(dataset, tmp_path):
 def honest(attack):
     """What an honest, exact index gets here: nobody may get more by an attack."""
     return measured(attack(EXACT)[0])
-
-
-def survived(attack, **options):
-    """The grader still measures an honest submission as it should."""
-    outcome = measured(attack(EXACT, **options)[0])
-    assert outcome.recall == 1
-    return outcome
-
-
-__all__ = ["EXACT", "SECRET", "failed", "index", "measured", "np", "os", "survived", "write"]

@@ -79,7 +79,7 @@ def test_interrupt(project: Project, phase: str, line: str, clock: str) -> None:
 
 
 def run_in_terminal(project: Project, *arguments: str, columns: int = 100) -> str:
-    """What a terminal is sent; with the carriage returns of the terminal's own line ends taken out."""
+    """What a terminal is sent, without the carriage returns of its own line ends."""
     ours, theirs = pty.openpty()
     coloured = {name: value for name, value in os.environ.items() if name != "PY_COLORS"}
     process = subprocess.Popen(

@@ -29,7 +29,7 @@ def test_skips(project: Project) -> None:
 
 
 def test_download_only(project: Project, http_server: FaultyServer) -> None:
-    """Each distinct dataset is resolved with the agreed lines, no benchmark runs, and it exits 0."""
+    """Each dataset is resolved once with the agreed lines, no benchmark runs, and it exits 0."""
     project.write("mine/exact.py", EXACT + "\n1 / 0\n")
     content = project.dataset("mine-8-euclidean").read_bytes()
     url = http_server.serve("mine-8-euclidean.hdf5", content)

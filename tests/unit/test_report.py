@@ -93,12 +93,12 @@ digits · 1,597 × 64 · euclidean · k=10 · 200 queries × 3 · 1 thread · lo
 
 
 def test_long_labels() -> None:
-    """A label of 60 characters stays beside its figures; a longer one stands above them."""
-    sixty = f"ivf[{'n' * 55}]"
-    lines = summary([measured(sixty), measured(sixty + "x")], width=None, color=False).splitlines()
-    assert lines[3].startswith(f"  {sixty}  1.0000  13,087")
-    assert lines[4] == f"  {sixty}x"
-    assert lines[5] == " " * 62 + lines[3][62:]
+    """A label of 72 characters stays beside its figures; a longer one stands above them."""
+    long = f"ivf[{'n' * 67}]"
+    lines = summary([measured(long), measured(long + "x")], width=None, color=False).splitlines()
+    assert lines[3].startswith(f"  {long}  1.0000  13,087")
+    assert lines[4] == f"  {long}x"
+    assert lines[5] == " " * 74 + lines[3][74:]
 
 
 def test_missing_figures() -> None:
@@ -142,8 +142,8 @@ def test_notes() -> None:
     assert lines[6:] == [
         "  clock: the parent's for b (its figures include the mailbox), else the worker's",
         (
-            "  short answers: up to 7 of 600 had fewer than k ids, and recall counts what is missing"
-            " as missed (b[n=1], b[n=2])"
+            "  short answers: up to 7 of 600 had fewer than k ids, and recall counts what is"
+            " missing as missed (b[n=1], b[n=2])"
         ),
         "  a[n=1]: the batch's answers have recall 0.9000",
         "  zero vectors: 3 in train, 0 in test",

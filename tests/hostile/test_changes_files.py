@@ -1,0 +1,36 @@
+"""Rewrites its own file, the package, numpy, or leaves bytecode for the next worker."""
+
+import pathlib
+
+import numpy as np
+from witnesses import measured, said, survived
+
+import pytest_annmodal
+
+
+def test_finds_all_of_them_read_only(attack, strict, tmp_path):
+    """What the grader and the next submission run is as it was."""
+    package = pathlib.Path(pytest_annmodal.__file__).parent
+    targets = [str(package / "worker.py"), str(package / "planted.py"), np.__file__,
+               str(pathlib.Path(np.__file__).parent.parent / "planted.pth"), "/usr/bin/planted"]
+    before = (package / "worker.py").read_bytes()
+    body = f"""
+        def fit(self, X):
+            import json
+            super().fit(X)
+            done = []
+            for path in [__file__, *{targets!r}]:
+                for how in (lambda: open(path, "ab"), lambda: os.chmod(path, 0o777),
+                            lambda: os.unlink(path), lambda: os.rename(path, path + "x"),
+                            lambda: os.symlink("/tmp", path + ".planted")):
+                    try:
+                        how()
+                        done.append(path)
+                    except OSError: pass
+            print(json.dumps(done))
+    """
+    assert said(measured(attack(body)[0])) == []
+    assert (package / "worker.py").read_bytes() == before
+    assert list(package.glob("planted*")) == []
+    assert sorted(item.name for item in (tmp_path / "handed-in").iterdir()) == ["mine.py"]
+    survived(attack)

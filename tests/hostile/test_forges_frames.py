@@ -1,0 +1,73 @@
+"""Writes frames of its own into the socket, instead of the worker or before it."""
+
+import pytest
+from witnesses import failed, survived
+
+CHANNEL = """
+import sys
+def channel():
+    frame = sys._getframe()
+    while not hasattr(frame.f_locals.get("self"), "channel"):
+        frame = frame.f_back
+    return frame.f_locals["self"].channel
+def raw(data):
+    channel()._sock.sendall(data)
+def frame(text, body=b""):
+    from pytest_annmodal.wire import PREFIX
+    raw(PREFIX.pack(b"ANNM", len(text), len(body)) + text + body)
+"""
+FORGED = {
+    "built before it is": "channel().send('built', {'build_ns': 1})",
+    "answers": "channel().send('answers', {}, [np.zeros((1, 9), np.int64)])",
+    "no frame": "raw(b'x' * 1000)",
+    "a frame without end": "raw(b'ANNM' + b'\\xff' * 12)",
+    "deep JSON": "frame(b'[' * 100000)",
+    "a long number": "frame(b'{\"kind\": \"built\", \"fields\": {\"build_ns\": 1' + b'0' * 5000 + b'}, \"arrays\": []}')",
+    "not a number": "frame(b'{\"kind\": \"built\", \"fields\": {\"build_ns\": NaN}, \"arrays\": []}')",
+    "arrays nobody asked for": "frame(b'{\"kind\": \"built\", \"fields\": {}, \"arrays\": [[\"<i8\", [1]]]}', bytes(8))",
+    "a kind that is none": "channel().send('finished')",
+}
+
+
+@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED.keys())
+def test_is_a_violation(attack, forged):
+    """Whatever it says, it is checked, and the real frame that follows is one too many."""
+    body = f"def fit(self, X):\n    super().fit(X)\n    {forged}"
+    failure = failed(attack(body, before=CHANNEL)[0])
+    assert failure.kind == "protocol"
+    assert len(failure.message) < 2000
+    survived(attack)
+
+
+def test_an_error_of_its_own_making(attack):
+    """Its words are bounded and plain, and it is still a failure."""
+    forged = """{"type": "T" * 10**5, "message": "\\x1b[2J" * 10**4, "line": 10**400, "kind": {},
+                "traceback": [1] * 10**5}"""
+    failure = failed(attack(f"def fit(self, X): channel().send('error', {forged})", before=CHANNEL)[0])
+    assert "\x1b" not in failure.message
+    assert len(failure.message) < 12_000
+    assert len(failure.evidence["traceback"]) < 50_000
+    survived(attack)
+
+
+@pytest.mark.parametrize("fields", ["{}", "{'reported_index_bytes': 10**400, 'versions': 5}",
+    "{'reported_index_bytes': [1], 'versions': {'x' * 9999: '\\x1b' * 9999}}"])
+def test_a_memory_frame_with_nonsense(attack, fields):
+    """Sizes and versions are a courtesy: nonsense is none, or a violation."""
+    body = f"""
+        def get_memory_usage(self):
+            channel().send('memory', {fields})
+    """
+    failure = failed(attack(body, before=CHANNEL)[0])  # the real frame is one too many
+    assert failure.kind == "protocol"
+    survived(attack)
+
+
+def test_progress_without_end(attack):
+    """Not even where progress is expected does it keep the grader busy past the limit."""
+    body = """
+        def query(self, v, k):
+            while True: channel().send("progress", {"rounds": 1})
+    """
+    failure = failed(attack(body, before=CHANNEL, clock="worker", phase_timeout_s=3.0)[0])
+    assert failure.kind == "timeout"

@@ -1,0 +1,99 @@
+"""Writes answers and tokens into the mailbox itself: early, late, guessed, or more than asked."""
+
+import pytest
+from witnesses import measured, survived
+
+BOX = """
+import sys
+def mailbox():
+    frame = sys._getframe()
+    while "box" not in frame.f_locals:
+        frame = frame.f_back
+    return frame.f_locals["box"]
+"""
+LATE = """
+    def query(self, v, k):
+        box = mailbox()
+        box.count[0] = k
+        box.response[0] = box.request[0]  # answered, it says, and only then searches
+        time.sleep(0.002)
+        box.ids[:k] = self.near(v, k)
+        return box.ids[:k]
+"""
+
+
+def test_answering_before_the_search(attack, strict):
+    """The ids are read when the answer is there: they are not, and nothing is found."""
+    outcome = attack(LATE, before=BOX)[0]
+    assert getattr(outcome, "recall", 0) < 0.5
+    survived(attack)
+
+
+def test_changing_the_ids_afterwards(attack, strict):
+    """A thread that writes better ids later writes them for nobody."""
+    body = """
+        def query(self, v, k):
+            box, right = mailbox(), self.near(v, k)
+            def later():
+                for _ in range(20):
+                    time.sleep(0.0005)
+                    box.ids[:k] = right
+            threading.Thread(target=later).start()
+            return list(range(k))
+    """
+    assert measured(attack(body, before=BOX)[0]).recall < 0.9
+    survived(attack)
+
+
+def test_guessing_tokens(attack, strict):
+    """One chance in 2**63 for each guess; the question stays unanswered until it is answered."""
+    body = """
+        started = False
+        def query(self, v, k):
+            box = mailbox()
+            if not self.started:
+                self.started = True
+                def guess():
+                    import random
+                    while True: box.response[0] = random.getrandbits(64) | 1 << 63
+                threading.Thread(target=guess, daemon=True).start()
+            time.sleep(0.001)
+            return self.near(v, k)
+    """
+    outcome = attack(body, before=BOX, phase_timeout_s=3.0)[0]
+    # A guess that lands on top of the true token is a question for ever: a timeout.
+    assert getattr(outcome, "kind", "measured") in {"timeout", "measured"}
+    if hasattr(outcome, "latencies_ns"):
+        assert min(outcome.latencies_ns) >= 1_000_000
+    survived(attack)
+
+
+@pytest.mark.parametrize("count", ["2**62", "-5", "k + 1", "0", "-2**63"])
+def test_a_count_that_is_not_true(attack, strict, count):
+    """Nothing is read that is not there."""
+    body = f"""
+        def query(self, v, k):
+            box = mailbox()
+            box.count[0] = {count}
+            box.response[0] = box.request[0]
+            return self.near(v, k)
+    """
+    outcome = attack(body, before=BOX, phase_timeout_s=2.0)[0]
+    kinds = {"invalid-result", "protocol", "timeout", "measured"}
+    assert getattr(outcome, "kind", "measured") in kinds
+    if hasattr(outcome, "recall"):  # the true count was written in time, as its clock shows
+        assert outcome.recall <= 1
+    survived(attack)
+
+
+def test_dismissing_and_asking_itself(attack, strict):
+    """Words of the grader's that it overwrites keep it waiting, until its own time is over."""
+    for value in (0, 1 << 63):
+        body = f"""
+            def query(self, v, k):
+                mailbox().request[0] = {value}
+                return self.near(v, k)
+        """
+        outcome = attack(body, before=BOX, phase_timeout_s=2.0)[0]
+        assert getattr(outcome, "kind", "measured") in {"timeout", "protocol", "measured"}
+    survived(attack)

@@ -1,0 +1,56 @@
+"""Reaches for the kernel: its settings, new namespaces, keys, system calls nobody needs."""
+
+from witnesses import measured, said, survived
+
+
+def test_no_setting_can_be_opened_for_writing(attack, strict):
+    """Not even when root is the grader, to whom they belong (``O_WRONLY`` only: nothing is written)."""
+    body = """
+        def fit(self, X):
+            import json
+            super().fit(X)
+            writable = []
+            for top in [name for name in os.listdir("/proc") if not name.isdecimal()]:
+                if os.path.islink("/proc/" + top): continue
+                files = [top] if os.path.isfile("/proc/" + top) else [
+                    os.path.relpath(os.path.join(folder, name), "/proc")
+                    for folder, _, names in os.walk("/proc/" + top) for name in names]
+                for name in files:
+                    if os.access("/proc/" + name, os.W_OK): writable.append(name)
+            print(json.dumps(writable[:20]))
+    """
+    assert said(measured(attack(body)[0])) == []
+    survived(attack)
+
+
+def test_calls_that_an_index_has_no_use_for(attack, level):
+    """Refused, by the filter that stays for all that it starts."""
+    body = """
+        def fit(self, X):
+            import json
+            super().fit(X)
+            libc = ctypes.CDLL(None, use_errno=True)
+            x86 = os.uname().machine == "x86_64"
+            calls = {"unshare": 272 if x86 else 97, "keyctl": 250 if x86 else 219,
+                "bpf": 321 if x86 else 280, "io_uring_setup": 425, "userfaultfd": 323 if x86 else 282,
+                "perf_event_open": 298 if x86 else 241, "mount": 165 if x86 else 40, "setns": 308 if x86 else 268}
+            done = [name for name, number in calls.items() if libc.syscall(number, 0x10000000, 0, 0, 0, 0) != -1]
+            done += [name for name, number in calls.items() if ctypes.get_errno() != 1]
+            child = subprocess.run(["/bin/grep", "Seccomp:", "/proc/self/status"], capture_output=True, text=True)
+            print(json.dumps([done, child.stdout.split()[-1]]))
+    """
+    assert said(measured(attack(body, level=level)[0])) == [[], "2"]
+    survived(attack)
+
+
+def test_it_has_no_rights(attack, strict):
+    """No capability, not even one that it could get again, and nobody's user id."""
+    body = """
+        def fit(self, X):
+            import json
+            super().fit(X)
+            status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+            rights = {int(status["Cap" + name], 16) for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")}
+            print(json.dumps([sorted(rights), int(status["NoNewPrivs"]), os.getuid()]))
+    """
+    assert said(measured(attack(body)[0])) == [[0], 1, 65534]

@@ -1,0 +1,54 @@
+"""Leaves a process behind: forked twice, a session of its own, all descriptors closed."""
+
+import os
+import signal
+
+import psutil
+from witnesses import measured, survived
+
+DAEMON = """
+    def fit(self, X):
+        super().fit(X)
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                os.closerange(0, 64)
+                os.execve("/bin/sleep", [{name!r}, "600"], {environment})
+            os._exit(0)
+        os.wait()
+"""
+
+
+def daemons(name):
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if name in (process.info["cmdline"] or ())
+    ]
+
+
+def test_ends_with_its_worker(attack, level, tmp_path):
+    """It keeps the worker's mark, or is in its pid namespace."""
+    name = f"daemon-of-{tmp_path.name}-{os.getpid()}"
+    measured(attack(DAEMON.format(name=name, environment="os.environ"), level=level)[0])
+    assert daemons(name) == []
+    survived(attack)
+
+
+def test_without_its_mark_it_ends_in_a_namespace(attack, strict, tmp_path):
+    """An empty environment helps nobody in a pid namespace of its own."""
+    name = f"daemon-of-{tmp_path.name}-{os.getpid()}"
+    measured(attack(DAEMON.format(name=name, environment="{}"))[0])
+    assert daemons(name) == []
+
+
+def test_without_its_mark_it_stays_at_process_level(attack, tmp_path):
+    """What that level leaves open, and why the result carries a note."""
+    name = f"daemon-of-{tmp_path.name}-{os.getpid()}"
+    try:
+        outcome = measured(attack(DAEMON.format(name=name, environment="{}"), level="process")[0])
+        assert "isolation: only 'process'" in outcome.notes[0]
+    finally:
+        for pid in daemons(name):
+            os.kill(pid, signal.SIGKILL)
+    psutil.wait_procs([p for p in psutil.Process().children() if p.pid != os.getpid()], 5)

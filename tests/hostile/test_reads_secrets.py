@@ -1,0 +1,24 @@
+"""Reads the environment's secrets."""
+
+import re
+
+from witnesses import SECRET, measured, said
+
+from pytest_annmodal import isolation
+
+
+def test_are_not_among_its_variables(attack, level):
+    """Only what is on the list; the home directory is its own ``/tmp``."""
+    body = """
+        def fit(self, X):
+            import json
+            super().fit(X)
+            print(json.dumps(dict(os.environ)))
+    """
+    variables = said(measured(attack(body, level=level)[0]))
+    assert SECRET not in str(variables)
+    known = {*isolation.ALLOWED_ENVIRONMENT, *isolation.THREAD_VARIABLES, "HOME", "TMPDIR"}
+    known |= {"NUMBA_CACHE_DIR", "PYTHONHASHSEED", "ANNMODAL_WORKER", "LC_CTYPE", "PWD"}
+    assert set(variables) <= known
+    assert variables["HOME"] == "/tmp"
+    assert re.fullmatch("[0-9a-f]+", variables["ANNMODAL_WORKER"])

@@ -1,0 +1,54 @@
+"""Raises what is huge, raises again when it is shown, or names files that are not its own."""
+
+import pytest
+from witnesses import failed, survived
+
+RAISED = {
+    "huge": "raise ValueError('x' * 10**8)",
+    "no text": "raise type('E', (Exception,), {'__str__': lambda self: 1 / 0, '__repr__': lambda self: 1 / 0})()",
+    "a text that exits": "raise type('E', (Exception,), {'__str__': lambda self: os._exit(0)})()",
+    "a text that is none": "raise type('E', (Exception,), {'__str__': lambda self: 5})()",
+    "a long chain": "chain()",
+    "a group": "raise ExceptionGroup('g' * 10**6, [ValueError('x' * 10**5)] * 1000)",
+    "a name that raises": "raise Meta('E', (Exception,), {})()",
+    "deep": "deep = lambda: deep(); deep()",
+    "terminal": "raise ValueError('\\x1b]0;owned\\x07 ::error::x ##[command]y <script>')",
+    "interrupt": "raise KeyboardInterrupt",
+}
+BEFORE = """
+class Meta(type):
+    @property
+    def __name__(cls): raise RuntimeError("no name")
+def chain():
+    error = None
+    for n in range(2000):
+        new = ValueError("x" * 1000)
+        new.__cause__ = error
+        error = new
+    raise error
+"""
+
+
+@pytest.mark.parametrize("how", RAISED)
+def test_is_told_in_few_plain_words(attack, strict, how):
+    """Or as the end of its worker; a grader's log is not for it to write."""
+    failure = failed(attack(f"def fit(self, X):\n    {RAISED[how]}", before=BEFORE)[0])
+    assert failure.kind in {"raised", "crashed", "protocol"}
+    assert failure.blame == "submission"
+    everything = failure.message + "".join(map(str, failure.evidence.values()))
+    assert len(everything) < 60_000
+    assert not set(everything) & {"\x1b", "\x07", "\x00"}
+    survived(attack)
+
+
+def test_a_traceback_does_not_show_other_files(attack, strict, tmp_path):
+    """Code that says it comes from another file: the line is not read from there."""
+    secret = tmp_path / "secret.txt"
+    secret.write_text("the secret line\n" * 3)
+    body = f"""
+        def fit(self, X):
+            exec(compile("raise ValueError('x')", {str(secret)!r}, "exec"))
+    """
+    failure = failed(attack(body)[0])
+    assert "secret line" not in failure.evidence["traceback"]
+    survived(attack)

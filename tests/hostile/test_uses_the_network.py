@@ -1,0 +1,32 @@
+"""Calls home, or a neighbour: a server on this machine is the witness."""
+
+import select
+import socket
+
+from witnesses import measured, said, survived
+
+
+def test_reaches_nobody(attack, level):
+    """No network in the sandbox; at the weaker levels no sockets."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        body = f"""
+            def fit(self, X):
+                import json, socket
+                super().fit(X)
+                made = []
+                ways = [(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", {server.getsockname()[1]})),
+                        (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 53)), (40, 1, (2, 1024))]
+                for family, kind, address in ways:
+                    try:
+                        one = socket.socket(family, kind)
+                        one.settimeout(1)
+                        one.connect(address)
+                        made.append(family)
+                    except OSError: pass
+                print(json.dumps(made))
+        """
+        reached = said(measured(attack(body, level=level)[0]))
+        assert not select.select([server], [], [], 0)[0]
+    # In an empty network namespace a datagram socket may be "connected" to nobody.
+    assert set(reached) <= ({2} if level == "strict" else set())
+    survived(attack)

@@ -1,0 +1,25 @@
+"""What the attacks in this folder share beside their fixtures."""
+
+from __future__ import annotations
+
+import json
+
+from jobs import EXACT, failed, index, measured
+
+SECRET = "the-secret-of-the-organiser"
+MEGABYTE = 2**20
+
+
+def said(outcome):
+    """What a submission printed as its last line, read as JSON."""
+    return json.loads(outcome.log_tail.strip().splitlines()[-1])
+
+
+def survived(attack):
+    """The grader still measures an honest submission as it should."""
+    outcome = measured(attack(EXACT)[0])
+    assert outcome.recall == 1
+    return outcome
+
+
+__all__ = ["EXACT", "MEGABYTE", "SECRET", "failed", "index", "measured", "said", "survived"]
