@@ -14,6 +14,10 @@ from http_server import FaultyServer
 
 from pytest_annmodal import exact, hdf5
 
+# The tests may run on several processes; what they start may not believe so of itself.
+for _name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
+    del os.environ[_name]
+
 
 @pytest.fixture
 def http_server() -> Iterator[FaultyServer]:
