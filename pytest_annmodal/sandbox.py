@@ -93,8 +93,7 @@ class Worker:
         cores = sorted(self._affinity)
         self.core = cores[-1] if self._threads == 1 and cores else None
         try:
-            # A child inherits the affinity of the thread that starts it: no window in which
-            # its libraries could see all cores and start too many threads.
+            # A child inherits this thread's affinity: its libraries never see all cores.
             usage.pin({self.core} if self.core is not None else self._affinity)
             self._process = subprocess.Popen(
                 command,

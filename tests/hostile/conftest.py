@@ -7,7 +7,6 @@ nothing.
 
 from __future__ import annotations
 
-import os
 import shutil
 
 import psutil

@@ -11,8 +11,13 @@ import pytest_annmodal
 def test_finds_all_of_them_read_only(attack, strict, tmp_path):
     """What the grader and the next submission run is as it was."""
     package = pathlib.Path(pytest_annmodal.__file__).parent
-    targets = [str(package / "worker.py"), str(package / "planted.py"), np.__file__,
-               str(pathlib.Path(np.__file__).parent.parent / "planted.pth"), "/usr/bin/planted"]
+    targets = [
+        str(package / "worker.py"),
+        str(package / "planted.py"),
+        np.__file__,
+        str(pathlib.Path(np.__file__).parent.parent / "planted.pth"),
+        "/usr/bin/planted",
+    ]
     before = (package / "worker.py").read_bytes()
     body = f"""
         def fit(self, X):

@@ -28,7 +28,9 @@ def test_its_whole_group_and_all_that_it_may_signal(attack, strict):
     """``kill(-1)`` and ``kill(0)`` reach its own sandbox only."""
     for target in ("-1", "0"):
         failure = failed(
-            attack(f"def fit(self, X): os.kill({target}, signal.SIGKILL); threading.Event().wait()")[0]
+            attack(
+                f"def fit(self, X): os.kill({target}, signal.SIGKILL); threading.Event().wait()"
+            )[0]
         )
         assert failure.kind in {"crashed", "timeout", "raised"}
     survived(attack)

@@ -22,9 +22,9 @@ FORGED = {
     "no frame": "raw(b'x' * 1000)",
     "a frame without end": "raw(b'ANNM' + b'\\xff' * 12)",
     "deep JSON": "frame(b'[' * 100000)",
-    "a long number": "frame(b'{\"kind\": \"built\", \"fields\": {\"build_ns\": 1' + b'0' * 5000 + b'}, \"arrays\": []}')",
-    "not a number": "frame(b'{\"kind\": \"built\", \"fields\": {\"build_ns\": NaN}, \"arrays\": []}')",
-    "arrays nobody asked for": "frame(b'{\"kind\": \"built\", \"fields\": {}, \"arrays\": [[\"<i8\", [1]]]}', bytes(8))",
+    "a long number": 'frame(b\'{"kind": "built", "fields": {"build_ns": 1\' + b\'0\' * 5000 + b\'}, "arrays": []}\')',
+    "not a number": 'frame(b\'{"kind": "built", "fields": {"build_ns": NaN}, "arrays": []}\')',
+    "arrays nobody asked for": 'frame(b\'{"kind": "built", "fields": {}, "arrays": [["<i8", [1]]]}\', bytes(8))',
     "a kind that is none": "channel().send('finished')",
 }
 
@@ -43,15 +43,23 @@ def test_an_error_of_its_own_making(attack):
     """Its words are bounded and plain, and it is still a failure."""
     forged = """{"type": "T" * 10**5, "message": "\\x1b[2J" * 10**4, "line": 10**400, "kind": {},
                 "traceback": [1] * 10**5}"""
-    failure = failed(attack(f"def fit(self, X): channel().send('error', {forged})", before=CHANNEL)[0])
+    failure = failed(
+        attack(f"def fit(self, X): channel().send('error', {forged})", before=CHANNEL)[0]
+    )
     assert "\x1b" not in failure.message
     assert len(failure.message) < 12_000
     assert len(failure.evidence["traceback"]) < 50_000
     survived(attack)
 
 
-@pytest.mark.parametrize("fields", ["{}", "{'reported_index_bytes': 10**400, 'versions': 5}",
-    "{'reported_index_bytes': [1], 'versions': {'x' * 9999: '\\x1b' * 9999}}"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "{}",
+        "{'reported_index_bytes': 10**400, 'versions': 5}",
+        "{'reported_index_bytes': [1], 'versions': {'x' * 9999: '\\x1b' * 9999}}",
+    ],
+)
 def test_a_memory_frame_with_nonsense(attack, fields):
     """Sizes and versions are a courtesy: nonsense is none, or a violation."""
     body = f"""

@@ -11,7 +11,10 @@ HANGS = {
     "fit(self, X)": ("os.kill(os.getpid(), signal.SIGSTOP)", "build"),
     "get_memory_usage(self)": ("threading.Event().wait()", "build"),
     "set_query_arguments(self, setting)": ("threading.Event().wait()", "search"),
-    "query(self, v, k)": ("[signal.signal(n, signal.SIG_IGN) for n in (1, 2, 15)]; time.sleep(600)", "search"),
+    "query(self, v, k)": (
+        "[signal.signal(n, signal.SIG_IGN) for n in (1, 2, 15)]; time.sleep(600)",
+        "search",
+    ),
     "batch_query(self, X, k)": ("os.execv('/bin/sleep', ['sleep', '600'])", "batch"),
     "done(self)": ("threading.Event().wait()", None),
 }
@@ -27,7 +30,12 @@ def test_is_ended_in_time(dataset, tmp_path, strict, monkeypatch, attack):
         text = index(f"def {method}:\n    {HANGS[method][0]}")
         source = write(tmp_path / f"mine{list(HANGS).index(method)}.py", text)
         job = make_job(
-            dataset, source, settings=[1], clock="parent", phase_timeout_s=4.0, isolation="strict",
+            dataset,
+            source,
+            settings=[1],
+            clock="parent",
+            phase_timeout_s=4.0,
+            isolation="strict",
             implementation={"trusted": False},
         )
         return run_job(job, dataset)[0]

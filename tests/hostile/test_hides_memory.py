@@ -44,8 +44,21 @@ def test_an_honest_index_is_not_charged_for_others(honest, strict):
     assert honest.index_bytes < 2 * MEGABYTE
 
 
-@pytest.mark.parametrize("claim", ["float('nan')", "float('inf')", "-1", "10**400", "10**30", "'9' * 5000",
-                                   "type('S', (str,), {'__float__': lambda s: 1 / 0})('5')", "[1]", "True", "1e-300"])
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "float('nan')",
+        "float('inf')",
+        "-1",
+        "10**400",
+        "10**30",
+        "'9' * 5000",
+        "type('S', (str,), {'__float__': lambda s: 1 / 0})('5')",
+        "[1]",
+        "True",
+        "1e-300",
+    ],
+)
 def test_claims_that_are_no_size(attack, strict, claim):
     """Are none; every figure can be shown and added up."""
     outcome = measured(attack(f"def get_memory_usage(self): return {claim}")[0])

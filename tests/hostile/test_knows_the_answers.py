@@ -8,7 +8,9 @@ from pytest_annmodal import hdf5
 
 def memorised(dataset):
     data = hdf5.load(dataset)
-    table = {row.tobytes(): ids.tolist() for row, ids in zip(data.test, data.neighbors, strict=True)}
+    table = {
+        row.tobytes(): ids.tolist() for row, ids in zip(data.test, data.neighbors, strict=True)
+    }
     return f"TABLE = {table!r}\n" + index("""
         def fit(self, X): pass
         def query(self, v, k):
@@ -30,9 +32,7 @@ def test_row_numbers_of_the_public_file_are_worth_nothing(attack, strict, datase
     """Searching the public vectors instead of the given ones finds other rows' numbers."""
     rows = hdf5.load(dataset).train.tolist()
     body = "def fit(self, X): self.X = np.array(ROWS, np.float32)"
-    outcome = attack(body, before="", fresh=True) and attack(
-        f"ROWS = {rows!r}\n" + index(body)
-    )
+    outcome = attack(body, before="", fresh=True) and attack(f"ROWS = {rows!r}\n" + index(body))
     assert getattr(outcome[0], "recall", 0) < 0.2
 
 
@@ -52,7 +52,8 @@ def test_no_query_comes_twice(attack, strict):
     for outcome in outcomes:
         assert measured(outcome).rounds == 1
         assert {line.split()[0] for line in outcome.log_tail.splitlines()} == {"0"} or (
-            outcome.log_tail.split()[0::2] and set(outcome.log_tail.split()[0::2]) <= {"0", "50", "100"}
+            outcome.log_tail.split()[0::2]
+            and set(outcome.log_tail.split()[0::2]) <= {"0", "50", "100"}
         )
 
 

@@ -17,6 +17,11 @@ LATE = """
 
 def test_changes_nothing(attack, strict):
     """The measurement stands, and the worker is gone at once."""
-    for done in ("os._exit(9)", "os.kill(os.getpid(), 11)", "raise SystemExit", "print('x' * 10**7)"):
+    for done in (
+        "os._exit(9)",
+        "os.kill(os.getpid(), 11)",
+        "raise SystemExit",
+        "print('x' * 10**7)",
+    ):
         assert measured(attack(LATE.format(done=done))[0]).recall == 1
     survived(attack)

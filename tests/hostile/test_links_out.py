@@ -73,8 +73,12 @@ def test_a_file_that_is_swapped_for_a_link_later(attack, tmp_path, strict):
     source = tmp_path / "later.py"
     source.symlink_to(secret)
     outcome = run(
-        tmp_path / "small-8-euclidean.hdf5" if False else _data(tmp_path), source, clock="parent",
-        isolation="strict", implementation={"trusted": False}, phase_timeout_s=8.0,
+        tmp_path / "small-8-euclidean.hdf5" if False else _data(tmp_path),
+        source,
+        clock="parent",
+        isolation="strict",
+        implementation={"trusted": False},
+        phase_timeout_s=8.0,
     )[0]
     assert "the truth" not in str(failed(outcome).evidence)
 

@@ -6,8 +6,19 @@ from witnesses import measured
 
 from pytest_annmodal import manifest
 
-NAMES = ["new\nline.py", "\x1b[2Jclear.py", "-rf.py", "--bind.py", "a b;$(touch x)`y`.py", "\udcff.py",
-         "\u202egpj.py", "=cmd|x.py", "." * 60 + ".py", "日本.py", "%s{0}.py"]
+NAMES = [
+    "new\nline.py",
+    "\x1b[2Jclear.py",
+    "-rf.py",
+    "--bind.py",
+    "a b;$(touch x)`y`.py",
+    "\udcff.py",
+    "\u202egpj.py",
+    "=cmd|x.py",
+    "." * 60 + ".py",
+    "日本.py",
+    "%s{0}.py",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -18,7 +29,11 @@ def test_is_only_a_name(dataset, tmp_path, strict, name):
     assert found.error is None
     assert manifest.sanitise(found.name) == found.name
     outcome = run(
-        dataset, source, clock="parent", isolation="strict", phase_timeout_s=8.0,
+        dataset,
+        source,
+        clock="parent",
+        isolation="strict",
+        phase_timeout_s=8.0,
         implementation={"name": found.name, "trusted": False},
     )[0]
     assert measured(outcome).recall == 1

@@ -57,7 +57,10 @@ REFUSED = {
 def test_work_done_while_it_is_read_is_on_the_clock(attack, strict, answer):
     """What is late is timed, and right answers are right."""
     outcome = measured(
-        attack(f"def query(self, v, k): return {answer}", before="import os\nimport numpy as np\n" + ODD)[0]
+        attack(
+            f"def query(self, v, k): return {answer}",
+            before="import os\nimport numpy as np\n" + ODD,
+        )[0]
     )
     assert min(outcome.latencies_ns) >= 3_000_000
     assert outcome.recall == 1

@@ -34,8 +34,19 @@ def places(dataset, tmp_path):
 
 def test_finds_none_of_them(attack, strict, dataset, tmp_path):
     """They are not there; not even the data that the package brings along."""
-    system = ["/etc/shadow", "/etc/passwd", "/root/.ssh", "/home", "/data", "/var/log", "/mnt",
-              "/run/docker.sock", "/sys", "/proc/kcore", str(Path.home() / ".ssh")]
+    system = [
+        "/etc/shadow",
+        "/etc/passwd",
+        "/root/.ssh",
+        "/home",
+        "/data",
+        "/var/log",
+        "/mnt",
+        "/run/docker.sock",
+        "/sys",
+        "/proc/kcore",
+        str(Path.home() / ".ssh"),
+    ]
     body = LOOK.format(places=places(dataset, tmp_path) + system)
     assert said(measured(attack(body)[0])) == []
     survived(attack)

@@ -113,7 +113,8 @@ def test_without_an_account_the_reason_is_given(product):
 def test_a_file_that_was_put_into_the_volume_is_verified_and_used(product):
     write_dataset(product.folder / "put.hdf5", seed=5)
     name = "web-8-euclidean.hdf5"
-    assert product.modal("volume", "put", "ann-datasets", "put.hdf5", f"/{name}").code == 0
+    put = product.modal("volume", "put", "ann-datasets", "put.hdf5", f"/{name}")
+    assert put.code == 0, put.text
     with FaultyServer() as server:
         done = product.pytest("--download-only", f"--dataset={server.base_url}/{name}")
         assert not server.requests
