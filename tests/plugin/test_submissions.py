@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from plugin_project import EXACT, Project, lines_with
 
-import pytest_annmodal
-
 DATA = ("--dataset=small-8-euclidean.hdf5", "--ann-rounds=1")
 METHODS = {
     "__init__": "def __init__(self, metric): pass",
@@ -107,7 +105,7 @@ def test_from_another_directory(project: Project, monkeypatch: pytest.MonkeyPatc
 
 def test_student(project: Project) -> None:
     """``--impl student`` is the template, and with ``--submission`` the file it names."""
-    template = Path(pytest_annmodal.__file__).parents[1] / "benchmarks" / "student.py"
+    template = Path(__file__).parents[2] / "benchmarks" / "student.py"
     (project.path / "benchmarks").mkdir()
     shutil.copy(template, project.path / "benchmarks" / "student.py")
     result = project.run(*DATA, "--impl=student")
