@@ -13,6 +13,7 @@ All of them filter system calls (``confinement.py``). A trusted implementation i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -85,7 +86,10 @@ def python_paths() -> list[str]:
 
 
 def bubblewrap(command: Sequence[str], readable: Sequence[str]) -> list[str]:
-    """The command inside bubblewrap; ``readable`` files and folders are shown read-only."""
+    """The command inside bubblewrap; ``readable`` files and folders are shown read-only.
+
+    One that has become a link is not shown: bubblewrap would show what it leads to.
+    """
     words = ["bwrap", "--unshare-all", "--die-with-parent", "--cap-drop", "ALL"]
     words += [*_no_more_namespaces(), "--uid", str(NOBODY), "--gid", str(NOBODY)]
     words += ["--hostname", "worker", "--proc", "/proc", "--dev", "/dev"]
@@ -102,7 +106,7 @@ def bubblewrap(command: Sequence[str], readable: Sequence[str]) -> list[str]:
     for path in ("/tmp", "/dev/shm"):  # noqa: S108 -- the sandbox's own
         words += ["--size", str(TMP_BYTES), "--tmpfs", path]
     inside = tuple(f"{path}/" for path in SYSTEM)
-    for path in (*python_paths(), *readable):
+    for path in (*python_paths(), *(path for path in readable if not Path(path).is_symlink())):
         if not path.startswith(inside):
             words += ["--ro-bind", path, path]
     words += ["--size", "4096", "--tmpfs", HIDDEN, "--remount-ro", HIDDEN]
@@ -147,7 +151,10 @@ def strongest() -> Level:
 
 def unused_user() -> int:
     """A user id that no process has: what it owns can be ended in one call."""
-    taken = {item.stat().st_uid for item in Path("/proc").glob("[0-9]*") if item.exists()}
+    taken = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            taken.add(process.stat().st_uid)
     return secrets.choice([uid for uid in USERS if uid not in taken])
 
 

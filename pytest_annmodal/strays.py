@@ -82,7 +82,7 @@ def awaited(pids: Iterable[int]) -> Iterator[None]:
 
 def end_user(uid: int) -> None:
     """End every process of a user that is one worker's alone, in one call that none escapes."""
-    everything = ["/bin/sh", "-c", "kill -s KILL -1"]
+    everything = ["/bin/sh", "-c", "kill -s KILL -- -1"]
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         subprocess.run(
             everything, user=uid, group=uid, extra_groups=[], timeout=KILL_S, check=False

@@ -42,7 +42,7 @@ class Trial:
         self.kth: dict[tuple[int, int], NDArray[np.float64]] = {}
         self.views = materials.views(job, data)
         implementation = job.implementation
-        watch = Watch(memory_bytes=job.limits.memory_bytes, train_bytes=data.train.nbytes)
+        self.watch = Watch(memory_bytes=job.limits.memory_bytes)
         level = isolation.choose(job.limits.isolation, trusted=implementation.trusted)
         self.worker = stack.enter_context(
             Worker(
@@ -52,7 +52,7 @@ class Trial:
                 output_bytes=job.limits.output_bytes,
                 level=level,
                 readable=[implementation.folder or implementation.path],
-                watch=None if implementation.trusted else watch,
+                watch=None if implementation.trusted else self.watch,
             )
         )
         self.asker = Asker(
@@ -88,7 +88,7 @@ class Trial:
         confine = {"level": worker.level, "threads": job.limits.threads}
         confined = worker.request("confine", confine, expect="confined")
         self.calls_filtered = bool(confined.fields["calls_filtered"])
-        self.bytes_before = worker.unique_bytes()
+        self.watch.before_bytes = self.bytes_before = worker.unique_bytes()
         loaded = worker.request("load", expect="loaded")
         self.has_batch = bool(loaded.fields.get("has_batch"))
         if job.implementation.trusted:  # a submission could set memory aside while it is loaded

@@ -15,29 +15,30 @@ SCARCE = 0.05  # of the machine's memory left
 LARGE = 0.1  # of the machine's memory held by one submission
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Watch:
     """The limits on one worker and all that it started.
 
     Args:
-        memory_bytes: most that they may hold together beyond ``train``, or None.
-        train_bytes: size of the training vectors.
+        memory_bytes: most that they may hold together beyond what they held before the
+            submission was loaded (the interpreter, ``train``), or None.
+        before_bytes: that much; set when it is known.
     """
 
     memory_bytes: int | None
-    train_bytes: int
+    before_bytes: int = 0
 
     def objection(self, pids: Sequence[int], phase: str) -> str | None:
         """What is too much about these processes, or None."""
         if len(pids) > MAX_PROCESSES:
             return f"started more than {MAX_PROCESSES} processes during {phase}"
-        if usage.resident_bytes(*pids) < (self.memory_bytes or 0) + self.train_bytes:
+        if usage.resident_bytes(*pids) < (self.memory_bytes or 0) + self.before_bytes:
             return None
         total, left = usage.machine_bytes()
         scarce = left < SCARCE * total
         if self.memory_bytes is None and not scarce:
             return None
-        held = usage.held_bytes(*pids) - self.train_bytes  # slower, so only in doubt
+        held = usage.held_bytes(*pids) - self.before_bytes  # slower, so only in doubt
         if self.memory_bytes is not None and held > self.memory_bytes:
             return (
                 f"ran out of memory during {phase}: its processes hold {held:,} bytes together "

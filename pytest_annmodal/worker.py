@@ -272,8 +272,9 @@ def main() -> None:
     options = parser.parse_args()
     die_with_parent(options.parent)
     channel = Channel(socket.socket(fileno=options.socket))
+    session = Session(channel, mailbox_fd=options.mailbox, train_fd=options.train)
     with contextlib.suppress(ChannelClosedError):
-        Session(channel, mailbox_fd=options.mailbox, train_fd=options.train).run()
+        session.run()  # kept until the end: freeing it would run destructors
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # not the libraries' atexit and destructors: they can hang or crash
