@@ -31,13 +31,12 @@ def test_a_public_datasets_answers_are_worth_nothing(attack, strict, dataset):
 def test_row_numbers_of_the_public_file_are_worth_nothing(attack, strict, dataset):
     """Searching the public vectors instead of the given ones finds other rows' numbers."""
     rows = hdf5.load(dataset).train.tolist()
-    body = "def fit(self, X): self.X = np.array(ROWS, np.float32)"
-    outcome = attack(body, before="", fresh=True) and attack(f"ROWS = {rows!r}\n" + index(body))
-    assert getattr(outcome[0], "recall", 0) < 0.2
+    text = f"ROWS = {rows!r}\n" + index("def fit(self, X): self.X = np.array(ROWS, np.float32)")
+    assert getattr(attack(text)[0], "recall", 0) < 0.2  # or a row number that is not there
 
 
 def test_no_query_comes_twice(attack, strict):
-    """Not in rounds, settings, the warm-up or the batch: a cache is never hit."""
+    """Not in rounds, settings or the batch: a cache is hit by the 50 warm-up vectors only."""
     body = """
         cache, hits = {}, 0
         def query(self, v, k):
@@ -45,16 +44,11 @@ def test_no_query_comes_twice(attack, strict):
             self.cache[v.tobytes()] = found = self.near(v, k)
             return found
         def batch_query(self, X, k): return [self.query(v, k) for v in X]
-        def done(self): print(self.hits, len(self.cache))
-        def set_query_arguments(self, setting): print(self.hits, len(self.cache), flush=True)
+        def set_query_arguments(self, setting): print(self.hits, flush=True)
     """
     outcomes = attack(body, settings=[1, 2, 3], rounds=5)
-    for outcome in outcomes:
-        assert measured(outcome).rounds == 1
-        assert {line.split()[0] for line in outcome.log_tail.splitlines()} == {"0"} or (
-            outcome.log_tail.split()[0::2]
-            and set(outcome.log_tail.split()[0::2]) <= {"0", "50", "100"}
-        )
+    assert [measured(outcome).rounds for outcome in outcomes] == [1, 1, 1]
+    assert outcomes[-1].log_tail.split() == ["0", "0", "50"]
 
 
 def test_queries_are_not_in_what_it_was_given(attack, strict):
@@ -73,8 +67,6 @@ def test_queries_are_not_in_what_it_was_given(attack, strict):
             self.ahead = max(getattr(self, "ahead", 0), sum(
                 1 for row in ahead if row.any() and row.tobytes() not in self.seen))
             return self.near(v, k)
-        def done(self): pass
-        def get_memory_usage(self): return None
         def set_query_arguments(self, setting): print(getattr(self, "found", 0), getattr(self, "ahead", 0))
     """
     outcomes = attack(body, settings=[1, 2])

@@ -3,7 +3,8 @@
 import os
 
 import pytest
-from witnesses import EXACT, said, survived
+from jobs import run
+from witnesses import EXACT, failed, said, survived
 
 from pytest_annmodal import manifest
 
@@ -73,3 +74,21 @@ def _data(tmp_path):
     path = tmp_path / "tiny.hdf5"
     hdf5.write(path, train=rows, test=rows[:5], metric="euclidean")
     return path
+
+
+def test_a_file_that_is_swapped_for_a_link_later(dataset, tmp_path, strict):
+    """Between reading and running: what it leads to is not shown in the sandbox."""
+    secret = tmp_path / "secret"
+    secret.write_text("the truth")
+    source = tmp_path / "later.py"
+    source.symlink_to(secret)
+    (outcome,) = run(
+        dataset,
+        source,
+        clock="parent",
+        isolation="strict",
+        phase_timeout_s=8.0,
+        implementation={"trusted": False},
+    )
+    assert failed(outcome).kind in {"raised", "crashed"}
+    assert "the truth" not in str(outcome)

@@ -1,7 +1,7 @@
 """Searches ahead or keeps busy in threads and processes, on its own core and on others."""
 
 import pytest
-from witnesses import measured, said, survived
+from witnesses import failed, measured, said, survived
 
 BUSY = """
     def fit(self, X):
@@ -47,4 +47,17 @@ def test_other_cores_are_out_of_reach(attack, level):
     """
     before, after, of_child = said(measured(attack(body, level=level)[0]))
     assert before == after == of_child == 1
+    survived(attack)
+
+
+def test_where_cores_can_be_had_it_is_smuggling(attack, strict, monkeypatch):
+    """The CPU that the worker's tree used is held against the time of the queries.
+
+    The share is lowered: on a busy machine nobody gets all of two cores.
+    """
+    monkeypatch.setattr("pytest_annmodal.asking.SMUGGLING_SHARE", 0.05)
+    body = BUSY.format(start=STARTS["processes"], wait="ctypes.CDLL(None).usleep(20_000)")
+    failure = failed(attack(body, threads=2, n_queries=40)[0])
+    assert failure.kind == "smuggling"
+    assert "other threads or processes were at work" in failure.message
     survived(attack)

@@ -1,0 +1,133 @@
+"""Fresh queries: unseen, exact, the same for all, each shown once."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from jobs import EXACT, make_job, write
+
+from pytest_annmodal import exact, fresh, hdf5, materials
+from pytest_annmodal.errors import DatasetError
+
+
+@pytest.fixture
+def load(small_dataset):
+    def load(metric="euclidean", **options):
+        return hdf5.load(small_dataset(f"small-8-{metric}", metric=metric, **options))
+
+    return load
+
+
+def rows_of(array):
+    return {row.tobytes() for row in array}
+
+
+class TestFreshen:
+    @pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
+    def test_the_truth_is_exact(self, load, metric):
+        """Against brute force over the rows that are left, written here."""
+        data = fresh.freshen(load(metric), n_queries=30, seed=3)
+        train, test = data.train.astype(np.float64), data.test.astype(np.float64)
+        if metric == "euclidean":
+            far = ((test[:, None] - train[None]) ** 2).sum(axis=2)
+        else:
+            far = -(test @ train.T)
+        if metric == "angular":
+            far /= np.linalg.norm(train, axis=1)[None]
+        for row, ids in zip(far, data.neighbors, strict=True):
+            assert len(set(ids.tolist())) == 10
+            assert row[ids].max() <= np.sort(row)[9] + 1e-6
+
+    def test_held_out_rows_are_in_train_no_more(self, load):
+        """And the others are all there, in another order."""
+        data = load()
+        fresher = fresh.freshen(data, n_queries=30, seed=3)
+        assert fresher.train.shape == (270, 8)
+        assert rows_of(fresher.train) < rows_of(data.train)
+        assert not np.array_equal(fresher.train, data.train[:270])
+        assert not rows_of(fresher.test) & rows_of(data.train)
+        assert not rows_of(fresher.test) & rows_of(data.test)
+        assert fresher.info.n_train == 270
+        assert fresher.info.n_queries == 30
+        assert fresher.train_map is None
+
+    def test_a_query_is_moved_by_half_of_a_neighbours_distance(self, load):
+        """From the row that was held out: it stays in its neighbourhood."""
+        data = load()
+        fresher = fresh.freshen(data, n_queries=30, seed=3)
+        kept = rows_of(fresher.train)
+        held = np.array([row for row in data.train if row.tobytes() not in kept])
+        moved = np.sqrt(((fresher.test[:, None] - held[None]) ** 2).sum(axis=2)).min(axis=1)
+        _, tenth = exact.knn(fresher.train, held, 10, "euclidean")
+        assert (moved > 0).all()
+        assert (moved <= fresh.NOISE * tenth[:, -1].max() * 1.001).all()
+        order = np.random.default_rng(3).permutation(300)[:30]
+        _, distances = exact.knn(fresher.train, data.train[order].copy(), 10, "euclidean")
+        step = np.linalg.norm(fresher.test - data.train[order], axis=1)
+        assert step == pytest.approx(fresh.NOISE * distances[:, -1], rel=1e-4)
+
+    def test_the_seed_decides(self, load):
+        """The same for all submissions of a session, another in the next."""
+        data = load()
+        one, same, other = (fresh.freshen(data, n_queries=30, seed=seed) for seed in (3, 3, 4))
+        assert np.array_equal(one.test, same.test)
+        assert np.array_equal(one.train, same.train)
+        assert not rows_of(one.test) & rows_of(other.test)
+
+    def test_too_small_a_dataset_is_refused(self, load):
+        """With how many vectors it would need."""
+        with pytest.raises(DatasetError, match="61 fresh queries need at least 305 training"):
+            fresh.freshen(load(), n_queries=61, seed=3)
+
+    @pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
+    def test_duplicates_and_zero_vectors_do_no_harm(self, load, metric):
+        """All figures are finite; a query between duplicates may lie on them."""
+        rows = np.random.default_rng(0).standard_normal((40, 8)).astype(np.float32)
+        rows[:4] = 0
+        train = np.repeat(rows, 12, axis=0)
+        data = load(metric, train=train, neighbors=None, distances=None)
+        fresher = fresh.freshen(data, n_queries=90, seed=3)
+        assert np.isfinite(fresher.test).all()
+        assert np.isfinite(fresher.distances).all()
+        assert fresher.neighbors.max() < len(fresher.train)
+
+
+class TestParts:
+    def test_share_no_query(self, load):
+        """And each has its own truth."""
+        data = fresh.freshen(load(), n_queries=30, seed=3)
+        cut = list(fresh.parts(data, 4))
+        assert [len(part.test) for part in cut] == [7] * 4
+        assert len(set().union(*(rows_of(part.test) for part in cut))) == 28
+        for number, part in enumerate(cut):
+            assert np.array_equal(part.neighbors, data.neighbors[7 * number : 7 * number + 7])
+            assert np.array_equal(part.distances, data.distances[7 * number : 7 * number + 7])
+
+    def test_only_as_many_are_kept_as_are_used(self, load):
+        """So that none is computed with that nobody is asked."""
+        data = fresh.freshen(load(), n_queries=30, seed=3)
+        assert len(fresh.first_queries(data, 4, None).test) == 28
+        assert len(fresh.first_queries(data, 4, 5).test) == 20
+
+    def test_more_parts_than_queries_are_refused(self, load):
+        """No setting goes without queries."""
+        data = fresh.freshen(load(), n_queries=3, seed=3)
+        with pytest.raises(DatasetError, match="3 fresh queries cannot serve 4 parts"):
+            fresh.first_queries(data, 4, None)
+
+
+class TestInAJob:
+    def test_each_setting_and_batch_has_its_own(self, small_dataset, tmp_path):
+        """Of one index, whoever asks."""
+        path = small_dataset(n_train=600)
+        source = write(tmp_path / "mine.py", EXACT)
+        job = make_job(path, source, settings=[1, 2, 3], fresh_seed=5)
+        data = materials.load(job, path, None)
+        views = materials.views(job, data)
+        parts = [part for pair in views.values() for part in pair]
+        assert len(parts) == 6
+        seen = [rows_of(part.test) for part in parts]
+        assert len(set().union(*seen)) == sum(map(len, seen))
+        fewer = make_job(path, source, settings=[1], fresh_seed=5)
+        assert np.array_equal(materials.load(fewer, path, None).train, data.train)
+        assert dataclasses.asdict(data.info)["n_train"] == 480

@@ -1,0 +1,186 @@
+"""The levels: which one is chosen, what a worker sees in it, and how it is made."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_annmodal import confinement, isolation, strays
+from pytest_annmodal.errors import ConfigurationError
+
+
+@pytest.fixture
+def no_bubblewrap(monkeypatch):
+    """A machine without the package."""
+    monkeypatch.setattr(isolation.shutil, "which", lambda _name: None)
+    isolation.strongest.cache_clear()
+    yield
+    isolation.strongest.cache_clear()
+
+
+class TestChoose:
+    def test_a_trusted_implementation_is_never_shut_in(self, no_bubblewrap):
+        """Whatever is asked for."""
+        for wanted in ("auto", "strict", "process"):
+            assert isolation.choose(wanted, trusted=True) == "none"
+
+    def test_the_weakest_can_be_asked_for(self):
+        """Without trying anything."""
+        assert isolation.choose("process", trusted=False) == "process"
+
+    def test_strict_is_refused_where_it_cannot_be_had(self, no_bubblewrap):
+        """In words that say what is missing and what there is."""
+        with pytest.raises(ConfigurationError, match="needs bubblewrap") as caught:
+            isolation.choose("strict", trusted=False)
+        assert isolation.choose("auto", trusted=False) in {"uid", "process"}
+        assert isolation.choose("auto", trusted=False) in str(caught.value)
+
+    def test_what_is_installed_and_does_not_work_is_not_chosen(self, monkeypatch, tmp_path):
+        """As where user namespaces are forbidden."""
+        broken = tmp_path / "bwrap"
+        broken.write_text("#!/bin/sh\nexit 1\n")
+        broken.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        isolation.strongest.cache_clear()
+        try:
+            assert isolation.strongest() != "bubblewrap"
+        finally:
+            isolation.strongest.cache_clear()
+
+    def test_a_user_without_rights_cannot_change_its_id(self, no_bubblewrap, monkeypatch):
+        """What is left is a process."""
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        assert isolation.strongest() == "process"
+
+
+class TestEnvironment:
+    def test_a_submission_sees_what_is_on_the_list(self, monkeypatch):
+        """And its threads, a home of its own and its mark."""
+        monkeypatch.setenv("SECRET", "x")
+        monkeypatch.setenv("PYTHONPATH", "x")
+        for level in ("bubblewrap", "uid", "process"):
+            seen = isolation.environment(level, 3, "abc")
+            assert not {"SECRET", "PYTHONPATH"} & set(seen)
+            assert seen[strays.MARK] == "abc"
+            assert seen["HOME"] == "/tmp"
+            assert {seen[name] for name in isolation.THREAD_VARIABLES} == {"3"}
+
+    def test_a_trusted_implementation_sees_ours(self, monkeypatch):
+        """But for what would turn its warnings into errors."""
+        monkeypatch.setenv("MINE", "x")
+        monkeypatch.setenv("PYTHONWARNINGS", "error")
+        seen = isolation.environment("none", 1, "abc")
+        assert seen["MINE"] == "x"
+        assert "PYTHONWARNINGS" not in seen
+
+
+class TestBubblewrap:
+    @pytest.fixture(autouse=True)
+    def _installed(self):
+        if not shutil.which("bwrap"):
+            pytest.skip("bubblewrap is not installed")
+
+    def run(self, code, *readable):
+        command = isolation.bubblewrap([sys.executable, "-P", "-c", code], list(readable))
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+            env=isolation.environment("bubblewrap", 1, "test"),
+        )
+        return done.stdout.strip()
+
+    def test_what_is_readable_is_read_only(self, tmp_path):
+        """A file, and nothing beside it."""
+        (tmp_path / "mine.py").write_text("hello")
+        (tmp_path / "other.py").write_text("x")
+        path = str(tmp_path / "mine.py")
+        code = (
+            "import os; p = %r; print(open(p).read(), os.listdir(os.path.dirname(p)), "
+            "os.access(p, os.W_OK))"
+        )
+        assert self.run(code % path, path) == "hello ['mine.py'] False"
+
+    def test_a_link_is_not_shown(self, tmp_path):
+        """Nor what it leads to."""
+        (tmp_path / "secret").write_text("x")
+        (tmp_path / "mine.py").symlink_to(tmp_path / "secret")
+        path = str(tmp_path / "mine.py")
+        assert self.run(f"import os; print(os.path.lexists({path!r}))", path) == "False"
+
+    def test_the_packaged_datasets_are_hidden(self):
+        """They hold their truth."""
+        assert list(Path(isolation.HIDDEN).glob("*.hdf5"))
+        assert self.run(f"import os; print(os.listdir({isolation.HIDDEN!r}))") == "[]"
+
+    def test_the_system_is_there_to_compute_with(self):
+        """numpy, a temporary folder, a processor."""
+        code = "import numpy, tempfile; print(numpy.ones(3).sum(), tempfile.gettempdir())"
+        assert self.run(code) == "3.0 /tmp"
+
+
+class TestUnusedUser:
+    def test_nobody_has_it(self):
+        """Neither a process nor, by custom, a person."""
+        uid = isolation.unused_user()
+        assert uid in isolation.USERS
+        assert uid not in {os.getuid(), 0, isolation.NOBODY}
+
+
+class TestConfinement:
+    def run(self, code, level, threads=1):
+        text = f"from pytest_annmodal.confinement import confine\nprint(confine({level!r}, {threads}))\n"
+        done = subprocess.run(
+            [sys.executable, "-c", text + code],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    def test_who_is_trusted_gives_up_nothing(self):
+        """Not even what nobody needs."""
+        code = "import os; os.close(os.memfd_create('x')); print('kept')"
+        assert self.run(code, "none") == ["False", "kept"]
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
+    @pytest.mark.parametrize("level", ["bubblewrap", "process"])
+    def test_sockets_stay_where_there_is_nobody_to_call(self, level):
+        """And pairs of them everywhere: they are pipes."""
+        code = (
+            "import socket\nsocket.socketpair()\n"
+            "try: socket.socket(); print('made')\n"
+            "except PermissionError: print('refused')"
+        )
+        expected = "made" if level == "bubblewrap" else "refused"
+        assert self.run(code, level) == ["True", expected]
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
+    def test_several_threads_may_choose_their_cores(self):
+        """One may not: it stays where it was put, and is told that all is well."""
+        cores = sorted(os.sched_getaffinity(0))
+        code = f"import os\nos.sched_setaffinity(0, {{{cores[0]}}})\nprint(len(os.sched_getaffinity(0)))"
+        assert self.run(code, "bubblewrap", threads=2)[-1] == "1"
+        assert self.run(code, "bubblewrap", threads=1)[-1] == str(len(cores))
+
+    def test_a_machine_of_another_kind_has_no_filter(self, monkeypatch):
+        """Its calls have other numbers: none is better than a wrong one."""
+        monkeypatch.setattr(confinement.platform, "machine", lambda: "riscv64")
+        assert not confinement.filter_calls(keep_core=True, families=())
+
+    @pytest.mark.parametrize("column", [0, 1])
+    def test_the_program_is_whole(self, column):
+        """Eight bytes a step, each jump within it, a return at its end."""
+        program = confinement.program_of(column, 1, keep_core=True, families=(1, 2))
+        steps = list(confinement.struct.iter_unpack("=HBBI", program))
+        assert steps[-1][0] == confinement.RETURN
+        for at, (code, yes, no, _) in enumerate(steps):
+            if code in {confinement.EQUAL, confinement.AT_LEAST}:
+                assert at + 1 + max(yes, no) < len(steps)

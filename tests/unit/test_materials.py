@@ -1,0 +1,89 @@
+"""What a worker is given, and when."""
+
+import os
+
+import numpy as np
+import pytest
+from jobs import EXACT, make_job, write
+
+from pytest_annmodal import hdf5, materials, worker
+from pytest_annmodal.errors import ProtocolViolationError
+
+
+@pytest.fixture
+def job_of(small_dataset, tmp_path):
+    def job_of(trusted, **options):
+        path = small_dataset()
+        source = write(tmp_path / "mine.py", EXACT)
+        job = make_job(path, source, implementation={"trusted": trusted}, **options)
+        return job, materials.load(job, path, None)
+
+    return job_of
+
+
+class TestTrainFile:
+    def test_a_submission_sees_train_when_it_is_filled(self, job_of):
+        """Mapped before, as the worker does it; then nobody can write any more."""
+        job, data = job_of(False)
+        with materials.train_file(job, data) as file:
+            fields = file.fields
+            seen = worker.map_train(
+                file.fd, offset=0, shape=tuple(fields["shape"]), dtype=fields["dtype"]
+            )
+            assert not seen.any()
+            file.fill()
+            assert np.array_equal(seen, data.train)
+            with pytest.raises(PermissionError):
+                os.pwrite(file.fd, b"x", 0)
+            assert os.fstat(file.fd).st_size == data.train.nbytes
+            del seen
+
+    def test_who_writes_into_it_is_named(self, job_of):
+        """A shared, writable map keeps the seal off."""
+        import mmap
+
+        job, data = job_of(False)
+        with (
+            materials.train_file(job, data) as file,
+            mmap.mmap(file.fd, 4096),
+            pytest.raises(ProtocolViolationError, match="writes into the training vectors"),
+        ):
+            file.fill()
+
+    def test_a_trusted_one_maps_the_dataset_itself(self, job_of):
+        """Nothing is missing from it."""
+        job, data = job_of(True)
+        with materials.train_file(job, data) as file:
+            file.fill()
+            offset = file.fields["offset"]
+            assert os.pread(file.fd, data.train.nbytes, offset) == data.train.tobytes()
+
+    def test_is_closed_whatever_happens(self, job_of):
+        """Also when no worker starts."""
+        job, data = job_of(False)
+        with pytest.raises(KeyError), materials.train_file(job, data) as file:
+            raise KeyError
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(file.fd)
+
+
+class TestViews:
+    def test_without_fresh_queries_all_are_asked_both_times(self, job_of):
+        """By every setting."""
+        job, data = job_of(False, settings=[1, 2])
+        assert materials.views(job, data) == dict.fromkeys(["case-0", "case-1"], (data, data))
+
+    def test_a_subset_and_fewer_queries_hold_for_both_kinds(self, job_of):
+        """Fresh ones are drawn from the subset."""
+        _, data = job_of(False, subset=100, n_queries=7)
+        assert (len(data.train), len(data.test)) == (100, 7)
+        _, data = job_of(False, subset=100, n_queries=7, fresh_seed=1)
+        assert (len(data.train), len(data.test)) == (80, 14)
+
+    def test_the_dataset_is_what_the_file_holds(self, job_of):
+        """Where nothing else is asked for."""
+        job, data = job_of(True)
+        assert isinstance(data, hdf5.LoadedDataset)
+        assert len(data.test) == 20
+        assert materials.warmup_vectors(data).shape == (materials.N_WARMUP, 8)
+        assert job.limits.fresh_seed is None

@@ -1,0 +1,122 @@
+"""What processes use, seen from outside, and when it is too much."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pytest_annmodal import usage, watch
+from pytest_annmodal.watch import Watch
+
+MEGABYTE = 2**20
+GONE = 2**22 + 1  # above every process number
+
+
+@pytest.fixture
+def process():
+    """Run code that prints a line when it is ready, and waits."""
+    running = []
+
+    def process(code):
+        one = subprocess.Popen(
+            [sys.executable, "-c", f"import os, sys\n{code}\nprint(flush=True)\nsys.stdin.read()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        running.append(one)
+        assert one.stdout.readline() == b"\n"
+        return one.pid
+
+    yield process
+    for one in running:
+        one.communicate()
+
+
+class TestMemory:
+    def test_is_private_memory(self, process):
+        """What it holds and what it has held at most."""
+        pid = process("kept = bytearray(40 * 2**20)\nmore = bytearray(40 * 2**20)\ndel more")
+        for figure in (usage.held_bytes, usage.unique_bytes, usage.resident_bytes):
+            assert 40 * MEGABYTE < figure(pid) < 70 * MEGABYTE
+        assert usage.peak_rss_bytes(pid) > 80 * MEGABYTE
+
+    def test_what_two_share_counts_once(self, process):
+        """And does not vanish, as it does from what is unique to each."""
+        pid = process(
+            "import mmap\nkept = mmap.mmap(-1, 40 * 2**20)\n"
+            "for at in range(0, len(kept), 4096): kept[at] = 1\n"
+            "ours, theirs = os.pipe()\n"
+            "child = os.fork()\n"
+            "if not child:\n"
+            "    sum(kept[::4096]); os.write(theirs, b'x'); sys.stdin.read(); os._exit(0)\n"
+            "os.read(ours, 1)"
+        )
+        from pytest_annmodal.strays import descendants
+
+        family = [pid, *descendants(pid)]
+        assert len(family) == 2
+        assert usage.unique_bytes(*family) < 30 * MEGABYTE
+        assert 40 * MEGABYTE < usage.held_bytes(*family) < 70 * MEGABYTE
+        assert usage.resident_bytes(*family) > 80 * MEGABYTE
+
+    def test_who_is_gone_uses_nothing(self):
+        """Nothing is raised."""
+        for figure in (usage.held_bytes, usage.unique_bytes, usage.peak_rss_bytes, usage.cpu_s):
+            assert figure(GONE) == 0
+        assert usage.scratch_bytes(GONE, os.getpid()) == 0
+
+    def test_the_machine_has_some(self):
+        """Less is available than there is."""
+        total, left = usage.machine_bytes()
+        assert 0 < left <= total
+
+
+class TestCpu:
+    def test_of_children_that_have_ended_counts(self, process):
+        """Work does not vanish with who did it."""
+        pid = process(
+            "if not (child := os.fork()):\n"
+            "    import time\n"
+            "    while time.process_time() < 0.3: pass\n"
+            "    os._exit(0)\n"
+            "os.waitpid(child, 0)"
+        )
+        assert usage.cpu_s(pid) >= 0.25  # the kernel counts in ticks
+
+
+class TestCores:
+    def test_an_empty_set_is_ignored(self):
+        """As where the system cannot tell."""
+        before = usage.affinity()
+        usage.pin(set())
+        assert usage.affinity() == before
+
+
+class TestWatch:
+    def test_a_quiet_process_meets_with_no_objection(self):
+        """With a limit and without."""
+        for limit in (None, 2**40):
+            assert Watch(memory_bytes=limit).objection([os.getpid()], "build") is None
+
+    def test_many_processes_do(self):
+        """One more than is allowed."""
+        pids = [GONE + n for n in range(watch.MAX_PROCESSES + 1)]
+        words = "started more than 64 processes during build"
+        assert Watch(memory_bytes=None).objection(pids, "build") == words
+        assert Watch(memory_bytes=None).objection(pids[1:], "build") is None
+
+    def test_what_was_there_before_does_not_count(self, process):
+        """Only what came since."""
+        pid = process("kept = bytearray(40 * 2**20)")
+        limit = Watch(memory_bytes=20 * MEGABYTE)
+        assert limit.objection([pid], "build").startswith("ran out of memory during build")
+        limit.before_bytes = usage.held_bytes(pid) - 10 * MEGABYTE
+        assert limit.objection([pid], "build") is None
+
+    def test_without_a_limit_only_scarcity_counts(self, process, monkeypatch):
+        """And only against who holds much."""
+        large, small = process("kept = bytearray(60 * 2**20)"), process("")
+        monkeypatch.setattr(usage, "machine_bytes", lambda: (400 * MEGABYTE, 10 * MEGABYTE))
+        assert "this machine has" in Watch(memory_bytes=None).objection([large], "search")
+        assert Watch(memory_bytes=None).objection([small], "search") is None
