@@ -15,9 +15,9 @@ import pytest
 
 from pytest_annmodal import collecting
 from pytest_annmodal.collecting import CASE
-from pytest_annmodal.config import Settings
 from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorError
-from pytest_annmodal.options import OPTIONS
+from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.options import OPTIONS
 
 if TYPE_CHECKING:
     from pytest_annmodal.grading.rules import Rules
@@ -101,8 +101,8 @@ def _settings(config: pytest.Config) -> Settings:
 def _session(config: pytest.Config) -> BenchSession:
     """The session's state, made at the first need."""
     if SESSION not in config.stash:
+        from pytest_annmodal.reports.terminal import make_local, make_modal
         from pytest_annmodal.session import BenchSession
-        from pytest_annmodal.terminal import make_local, make_modal
 
         extra = [dataset for rows in config.hook.pytest_annmodal_datasets() for dataset in rows]
         config.stash[SESSION] = BenchSession(
@@ -155,7 +155,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     try:
         jobs = bench.plan(cases)
         if jobs and bench.executor.concurrent:
-            from pytest_annmodal.terminal import submit_all
+            from pytest_annmodal.reports.terminal import submit_all
 
             submit_all(bench, jobs, config)
     except (ConfigurationError, ExecutorError) as error:
@@ -169,7 +169,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     settings = _settings(config)
     if not (settings.download_only or settings.modal_plan) or config.option.collectonly:
         return None
-    from pytest_annmodal.terminal import download_only, show_plan
+    from pytest_annmodal.reports.terminal import download_only, show_plan
 
     cases = [item.stash[CASE] for item in session.items if CASE in item.stash]
     try:
@@ -279,7 +279,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
     rows = config.stash.get(ROWS, [])
     if rows or SESSION in config.stash:
-        from pytest_annmodal.terminal import write_summary
+        from pytest_annmodal.reports.terminal import write_summary
 
         write_summary(terminalreporter, rows, config.stash.get(SESSION, None))
     if SESSION in config.stash and config.stash[SESSION].grading is not None:

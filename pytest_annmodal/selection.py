@@ -8,11 +8,12 @@ import glob
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from pytest_annmodal import catalog, manifest
-from pytest_annmodal.config import Settings, nearest_names
+from pytest_annmodal import catalog
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.manifests import manifest
 from pytest_annmodal.model import Case, Clock, Dataset, Implementation, Job, Limits, Search, Variant
-from pytest_annmodal.option import is_dataset_file
+from pytest_annmodal.settings.config import Settings, nearest_names
+from pytest_annmodal.settings.option import is_dataset_file
 
 STUDENT = "student"
 STUDENT_FILES = ("benchmarks/student.py", "student.py")

@@ -11,16 +11,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_annmodal import isolation, selection
-from pytest_annmodal.config import Settings, nearest_names
+from pytest_annmodal import selection
 from pytest_annmodal.errors import AnnModalError, ConfigurationError
 from pytest_annmodal.model import Case, Dataset, Job
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
 from pytest_annmodal.protocols import Executor
+from pytest_annmodal.sandbox import isolation
+from pytest_annmodal.settings.config import Settings, nearest_names
 
 if TYPE_CHECKING:
     from pytest_annmodal.executors.local import LocalExecutor
-    from pytest_annmodal.volume import LocalVolume
+    from pytest_annmodal.volumes.volume import LocalVolume
 
 THRESHOLDS: Mapping[str, tuple[str, float, str]] = {
     # marker argument: (field of Measurement, factor to its unit, "at least" or "at most")
@@ -80,7 +81,7 @@ class BenchSession:
 
     @cached_property
     def volume(self) -> LocalVolume:
-        from pytest_annmodal.volume import LocalVolume, default_volume_dir
+        from pytest_annmodal.volumes.volume import LocalVolume, default_volume_dir
 
         chosen = self.settings.volume_dir
         path = Path(chosen).expanduser() if chosen else default_volume_dir(os.environ)
@@ -206,7 +207,8 @@ class BenchSession:
 
     def why_skip(self, case: Case) -> str | None:
         """Why a case cannot be measured here, with the command that would change it."""
-        from pytest_annmodal import manifest, volume
+        from pytest_annmodal.manifests import manifest
+        from pytest_annmodal.volumes import volume
 
         settings = self.settings
         if settings.modal or case.id in self._outcomes:

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pytest_annmodal import exact, hdf5
+from pytest_annmodal import hdf5
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.scoring import exact
 
 DIM = 64
 N_TRAIN = 20_000

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from http_server import FaultyServer
 
-from pytest_annmodal import exact, hdf5
+from pytest_annmodal import hdf5
+from pytest_annmodal.scoring import exact
 
 # The tests may run on several processes; what they start may not believe so of itself.
 for _name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:

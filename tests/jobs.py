@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pytest_annmodal.jobs.runner import run_job
 from pytest_annmodal.model import Arguments, Dataset, Implementation, Job, Limits, Search
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
-from pytest_annmodal.runner import run_job
 
 PRELUDE = '''
 import ctypes, os, signal, subprocess, sys, threading, time

@@ -56,7 +56,7 @@ def resolve(spec: dict[str, Any]) -> None:
     """The first resolve of a process and what it imports, then some more."""
     start = time.perf_counter()
     from pytest_annmodal.model import Dataset
-    from pytest_annmodal.volume import LocalVolume, resolve
+    from pytest_annmodal.volumes.volume import LocalVolume, resolve
 
     import_ms = (time.perf_counter() - start) * 1e3
     times_ms = []
@@ -115,7 +115,7 @@ def exact(spec: dict[str, Any]) -> None:
     """Ground truth: ours, and the whole distance matrix, block by block."""
     import numpy as np
 
-    from pytest_annmodal import exact
+    from pytest_annmodal.scoring import exact
 
     rng = np.random.default_rng(0)
     k = 100

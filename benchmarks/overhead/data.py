@@ -11,7 +11,7 @@ import numpy as np
 
 from pytest_annmodal import hdf5
 from pytest_annmodal.hdf5 import DatasetInfo
-from pytest_annmodal.stamp import Stamp
+from pytest_annmodal.volumes.stamp import Stamp
 
 from .figures import Row, Scale
 from .processes import ask

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pytest_annmodal.isolation import THREAD_VARIABLES
+from pytest_annmodal.sandbox.isolation import THREAD_VARIABLES
 
 CHECKOUT = Path(__file__).parents[2]
 TIMEOUT_S = 600.0

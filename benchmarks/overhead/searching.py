@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_annmodal import hdf5, manifest, synthetic
+from pytest_annmodal import hdf5, synthetic
+from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.manifests import manifest
 from pytest_annmodal.model import (
     Arguments,
     Clock,
@@ -20,7 +22,6 @@ from pytest_annmodal.model import (
     Search,
 )
 from pytest_annmodal.outcome import Failure, Measurement
-from pytest_annmodal.runner import run_job
 
 from .figures import Row, Scale
 from .processes import tight_loop

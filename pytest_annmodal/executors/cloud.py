@@ -7,10 +7,10 @@ from typing import Any
 
 import modal
 
-from pytest_annmodal.config import Settings
 from pytest_annmodal.executors import container
 from pytest_annmodal.executors.images import Requirements, image_for, requirements_of
 from pytest_annmodal.model import Implementation
+from pytest_annmodal.settings.config import Settings
 
 APP_NAME = "pytest-annmodal"
 MOUNT = "/data"

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from pytest_annmodal import selection
-from pytest_annmodal.config import Settings
 from pytest_annmodal.errors import AnnModalError
 from pytest_annmodal.executors.cloud import Cloud
 from pytest_annmodal.executors.images import requirements_of
@@ -19,7 +18,8 @@ from pytest_annmodal.executors.modal import ModalExecutor
 from pytest_annmodal.model import Case, Dataset, to_plain
 from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.replay import extra_info
-from pytest_annmodal.report import summary
+from pytest_annmodal.reports.report import summary
+from pytest_annmodal.settings.config import Settings
 
 RESULTS = Path("annmodal-results")
 # Half a minute of compilation in every process, for one library that is rarely asked for.

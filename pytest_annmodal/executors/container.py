@@ -2,7 +2,7 @@
 
 The functions here are registered by ``modal.py``; a container imports this module from the
 copy of the package that was shipped to it, and nothing of a submission: that is loaded by
-the worker process that :func:`run_job <pytest_annmodal.runner.run_job>` starts. Arguments and
+the worker process that :func:`run_job <pytest_annmodal.jobs.runner.run_job>` starts. Arguments and
 results are plain data.
 """
 
@@ -93,7 +93,7 @@ def download_dataset(
     Returns:
         ``ok``, and ``was_present``, ``size_bytes``, ``sha256``, ``seconds`` or ``error``.
     """
-    from pytest_annmodal.volume import resolve
+    from pytest_annmodal.volumes.volume import resolve
 
     volume = MountedVolume(where["volume"], where["mount"])
     try:
@@ -128,7 +128,7 @@ def run_benchmark(
         where: ``volume``, ``mount``, ``memory_bytes``.
         download: the ``download_dataset`` function, for a dataset that is not there (yet).
     """
-    from pytest_annmodal.runner import run_job
+    from pytest_annmodal.jobs.runner import run_job
 
     job = Job.from_plain(json.loads(job_json))
     volume = MountedVolume(where["volume"], where["mount"])

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import modal
 
 from pytest_annmodal import errors
-from pytest_annmodal.config import Settings
 from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorError
 from pytest_annmodal.executors import container
 from pytest_annmodal.executors.building import unbuildable, why_unbuildable
@@ -28,6 +27,7 @@ from pytest_annmodal.executors.plan import plan_of, refuse_too_large
 from pytest_annmodal.executors.uploads import uploaded
 from pytest_annmodal.model import Dataset, Job, to_plain
 from pytest_annmodal.outcome import Outcome
+from pytest_annmodal.settings.config import Settings
 
 SUBMISSION_LIMIT_BYTES = 5 * 10**6
 TRUSTED_LIMIT_BYTES = 200 * 10**6

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_annmodal.config import Settings
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.model import Job
+from pytest_annmodal.settings.config import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

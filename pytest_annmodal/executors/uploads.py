@@ -10,7 +10,7 @@ import modal
 from pytest_annmodal.errors import DatasetError
 from pytest_annmodal.executors.cloud import MOUNT, Cloud
 from pytest_annmodal.model import Dataset, to_plain
-from pytest_annmodal.stamp import hash_file
+from pytest_annmodal.volumes.stamp import hash_file
 
 UPLOADS = "uploads"
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_annmodal import escape, selection
-from pytest_annmodal.config import Settings, nearest_names
+from pytest_annmodal import selection
 from pytest_annmodal.errors import AnnModalError, ConfigurationError
 from pytest_annmodal.grading import outputs, score, submissions
 from pytest_annmodal.grading.grade import Grade
@@ -18,7 +17,9 @@ from pytest_annmodal.grading.rules import Rules, read_rules
 from pytest_annmodal.grading.score import Hook, Plan
 from pytest_annmodal.model import Case, Dataset
 from pytest_annmodal.outcome import Failure, Outcome
+from pytest_annmodal.reports import escape
 from pytest_annmodal.session import BenchSession
+from pytest_annmodal.settings.config import Settings, nearest_names
 
 
 class Grader:

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from pytest_annmodal.config import Settings
-from pytest_annmodal.durable import sync_directory
 from pytest_annmodal.errors import ConfigurationError, VolumeError
 from pytest_annmodal.model import Case, Dataset, to_plain
 from pytest_annmodal.outcome import Failure, Outcome, outcome_from_plain
+from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.volumes.durable import sync_directory
 
 FILE = "journal.jsonl"
 VERSION = 1

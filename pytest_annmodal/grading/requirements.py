@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pytest_annmodal.manifests.requirements import DISTRIBUTIONS, missing_requirements
 from pytest_annmodal.model import Implementation
-from pytest_annmodal.requirements import DISTRIBUTIONS, missing_requirements
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_annmodal.config import nearest_names
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.grading.table import Table
 from pytest_annmodal.grading.threshold import THRESHOLDS, Threshold, read_threshold
-from pytest_annmodal.option import Option
-from pytest_annmodal.options import OPTIONS
+from pytest_annmodal.settings.config import nearest_names
+from pytest_annmodal.settings.option import Option
+from pytest_annmodal.settings.options import OPTIONS
 
 FORMULAS = ("thresholds", "recall-qps-memory")
 COUNTED = ("best", "each-part", "first")

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pytest_annmodal import escape
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.grading.grader import Grader, make_grader
 from pytest_annmodal.grading.outputs.terminal import table
+from pytest_annmodal.reports import escape
 from pytest_annmodal.session import BenchSession
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from pathlib import Path
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.grading import requirements
 from pytest_annmodal.grading.rules import Rules
-from pytest_annmodal.manifest import sanitise
+from pytest_annmodal.manifests.manifest import sanitise
 from pytest_annmodal.model import Implementation
 
 MAX_FILES = 10_000

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_annmodal.config import nearest_names
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.settings.config import nearest_names
 
 KINDS: Mapping[type, str] = {
     bool: "true or false",

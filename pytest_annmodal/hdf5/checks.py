@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_annmodal import exact
 from pytest_annmodal.errors import DatasetFormatError
 from pytest_annmodal.hdf5.file import Arrays, opened
 from pytest_annmodal.hdf5.info import DatasetInfo
+from pytest_annmodal.scoring import exact
 
 CHUNK_BYTES = 32 * 2**20
 SAMPLE_QUERIES = 50

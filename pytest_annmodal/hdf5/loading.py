@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_annmodal import exact
 from pytest_annmodal.errors import DatasetError
 from pytest_annmodal.hdf5.file import Arrays, opened
 from pytest_annmodal.hdf5.info import LoadedDataset, TrainMap
+from pytest_annmodal.scoring import exact
 
 TRUTH_K = 100
 TRUTH_VERSION = 1  # part of every cache key: raise it when what is cached changes

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from pytest_annmodal import adapters, manifest
+from pytest_annmodal.manifests import manifest
 from pytest_annmodal.model import Implementation, to_plain
+from pytest_annmodal.worker import adapters
 
 N, DIM, N_QUERIES, K = 1500, 16, 40, 10
 

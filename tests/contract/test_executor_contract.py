@@ -16,7 +16,7 @@ from jobs import EXACT, make_job, measured, write
 import pytest_annmodal
 from pytest_annmodal.executors.local import LocalExecutor
 from pytest_annmodal.model import Dataset
-from pytest_annmodal.volume import LocalVolume
+from pytest_annmodal.volumes.volume import LocalVolume
 
 MEMBERS = {
     "LocalExecutor": "TestLocalExecutor",

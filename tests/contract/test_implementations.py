@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from implementation_probe import N_QUERIES, K, N, members
 
-from pytest_annmodal import manifest
+from pytest_annmodal.manifests import manifest
 
 MEMBERS = members()
 CASES = [(name, metric) for name, item in MEMBERS.items() for metric in item.metrics]

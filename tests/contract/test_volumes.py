@@ -6,7 +6,7 @@ import pytest
 from volume_contract import VolumeContract
 
 from pytest_annmodal.errors import CommitError, ReloadError
-from pytest_annmodal.volume import LocalVolume
+from pytest_annmodal.volumes.volume import LocalVolume
 
 
 class TestLocalVolume(VolumeContract):

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_annmodal.catalog import CATALOG
 from pytest_annmodal.protocols import Volume
-from pytest_annmodal.volume import is_present, resolve
+from pytest_annmodal.volumes.volume import is_present, resolve
 
 DIGITS = CATALOG["digits-64-euclidean"]
 

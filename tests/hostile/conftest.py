@@ -15,7 +15,7 @@ import pytest
 from jobs import EXACT, index, measured, nothing_left_behind, run, write
 from witnesses import SECRET
 
-from pytest_annmodal import isolation, sandbox, strays
+from pytest_annmodal.sandbox import isolation, sandbox, strays
 
 HERE = Path(__file__).parent
 TIMEOUT_S = 8.0

@@ -3,7 +3,7 @@
 import pytest
 from witnesses import MEGABYTE, failed, measured, survived
 
-from pytest_annmodal import isolation
+from pytest_annmodal.sandbox import isolation
 
 EATEN = {
     "private": "self.kept = [bytearray(2**20) for _ in range(400)]",
@@ -63,7 +63,9 @@ def test_files_without_a_name(attack, level):
 
 def test_without_a_limit_the_machine_is_watched(attack, strict, monkeypatch):
     """Where memory is scarce and one submission holds much of it, that one is ended."""
-    monkeypatch.setattr("pytest_annmodal.usage.machine_bytes", lambda: (500 * MEGABYTE, MEGABYTE))
+    monkeypatch.setattr(
+        "pytest_annmodal.sandbox.usage.machine_bytes", lambda: (500 * MEGABYTE, MEGABYTE)
+    )
     body = "def fit(self, X): self.kept = np.ones(20 * 2**20); threading.Event().wait()"
     failure = failed(attack(body)[0])
     assert failure.kind == "limit"

@@ -12,13 +12,13 @@ def test_finds_all_of_them_read_only(attack, strict, tmp_path):
     """What the grader and the next submission run is as it was."""
     package = pathlib.Path(pytest_annmodal.__file__).parent
     targets = [
-        str(package / "worker.py"),
+        str(package / "worker" / "worker.py"),
         str(package / "planted.py"),
         np.__file__,
         str(pathlib.Path(np.__file__).parent.parent / "planted.pth"),
         "/usr/bin/planted",
     ]
-    before = (package / "worker.py").read_bytes()
+    before = (package / "worker" / "worker.py").read_bytes()
     body = f"""
         def fit(self, X):
             import json
@@ -41,7 +41,7 @@ def test_finds_all_of_them_read_only(attack, strict, tmp_path):
             print(json.dumps(done))
     """
     assert said(measured(attack(body)[0])) == []
-    assert (package / "worker.py").read_bytes() == before
+    assert (package / "worker" / "worker.py").read_bytes() == before
     assert list(package.glob("planted*")) == []
     assert sorted(item.name for item in (tmp_path / "handed-in").iterdir()) == ["mine.py"]
     survived(attack)

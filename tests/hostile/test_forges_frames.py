@@ -13,7 +13,7 @@ def channel():
 def raw(data):
     channel()._sock.sendall(data)
 def frame(text, body=b""):
-    from pytest_annmodal.wire import PREFIX
+    from pytest_annmodal.worker.wire import PREFIX
     raw(PREFIX.pack(b"ANNM", len(text), len(body)) + text + body)
 """
 FORGED = {

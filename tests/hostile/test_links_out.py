@@ -6,7 +6,7 @@ import pytest
 from jobs import run
 from witnesses import EXACT, failed, said, survived
 
-from pytest_annmodal import manifest
+from pytest_annmodal.manifests import manifest
 
 
 def test_a_link_is_no_submission(tmp_path, strict):

@@ -4,7 +4,7 @@ import pytest
 from jobs import EXACT, run, write
 from witnesses import measured
 
-from pytest_annmodal import manifest
+from pytest_annmodal.manifests import manifest
 
 NAMES = [
     "new\nline.py",

@@ -4,7 +4,7 @@ import re
 
 from witnesses import SECRET, measured, said
 
-from pytest_annmodal import isolation
+from pytest_annmodal.sandbox import isolation
 
 
 def test_are_not_among_its_variables(attack, level):

@@ -11,7 +11,7 @@ import pytest
 from jobs import index, run, write
 from witnesses import SECRET, failed, measured, said
 
-from pytest_annmodal import isolation
+from pytest_annmodal.sandbox import isolation
 
 
 @pytest.fixture

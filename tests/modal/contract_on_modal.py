@@ -9,9 +9,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
 
 from executor_contract import ExecutorContract
 
-from pytest_annmodal.config import Settings
 from pytest_annmodal.executors.modal import ModalExecutor
 from pytest_annmodal.model import Dataset
+from pytest_annmodal.settings.config import Settings
 
 
 class TestModalExecutor(ExecutorContract):

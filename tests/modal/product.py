@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_annmodal import exact, hdf5
+from pytest_annmodal import hdf5
+from pytest_annmodal.scoring import exact
 
 if TYPE_CHECKING:
     from plane import Plane

@@ -12,7 +12,7 @@ import yaml
 from plugin_project import DEADLINE_S
 
 from pytest_annmodal.grading.rules import read_rules
-from pytest_annmodal.manifest import read_submission
+from pytest_annmodal.manifests.manifest import read_submission
 
 TOP = Path(__file__).parents[2]
 EXAMPLES = TOP / "examples"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from plugin_project import EXACT, Project
 
-from pytest_annmodal import isolation
+from pytest_annmodal.sandbox import isolation
 
 DATA = ("--dataset=small-8-euclidean.hdf5", "--ann-rounds=1")
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_annmodal import answers
 from pytest_annmodal.errors import InvalidResultError
+from pytest_annmodal.worker import answers
 
 K, N_TRAIN = 4, 6
 IDS = st.integers(-2, N_TRAIN + 1)

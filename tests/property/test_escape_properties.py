@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pytest_annmodal import escape
+from pytest_annmodal.reports import escape
 
 PIECES = st.sampled_from(
     ["<script>", "</pre>", "`", "```", "|", "\n", "\r", "\t", "=1+1", "@me", "-", "+", "::error::",

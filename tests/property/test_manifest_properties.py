@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_annmodal import ann_benchmarks, header, manifest, source
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.manifests import ann_benchmarks, header, manifest, source
 from pytest_annmodal.model import METRICS, Implementation, to_plain
 
 CLASS = "class Index:\n    def fit(self, X): ...\n    def query(self, v, k): ...\n"

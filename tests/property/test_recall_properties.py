@@ -7,9 +7,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pytest_annmodal import exact, hdf5, scoring
+from pytest_annmodal import hdf5
 from pytest_annmodal.hdf5 import DatasetInfo
 from pytest_annmodal.model import METRICS
+from pytest_annmodal.scoring import exact, scoring
 
 
 @st.composite

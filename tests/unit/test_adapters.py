@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_annmodal import adapters
 from pytest_annmodal.errors import BuildError
 from pytest_annmodal.model import Arguments, Implementation, to_plain
+from pytest_annmodal.worker import adapters
 
 NOTHING = Arguments()
 VECTORS = np.eye(6, dtype=np.float32)

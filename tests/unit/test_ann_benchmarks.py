@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_annmodal import adapters, ann_benchmarks, manifest
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.manifests import ann_benchmarks, manifest
 from pytest_annmodal.model import Implementation, to_plain
+from pytest_annmodal.worker import adapters
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pytest_annmodal import answers
 from pytest_annmodal.errors import InvalidResultError
+from pytest_annmodal.worker import answers
 
 K = 3
 

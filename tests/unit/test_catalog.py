@@ -96,7 +96,9 @@ def test_anything_else_is_refused(text):
         dataset_from_argument(text)
 
 
-@pytest.mark.parametrize("module", ["catalog", "volume", "fetch", "hdf5", "progress"])
+@pytest.mark.parametrize(
+    "module", ["catalog", "volumes.volume", "volumes.fetch", "hdf5", "volumes.progress"]
+)
 def test_modules_loaded_with_the_plugin_import_nothing_heavy(module):
     code = (
         f"import sys, pytest_annmodal.{module}\n"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pytest_annmodal.config import Settings, nearest_names
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.options import OPTIONS
+from pytest_annmodal.settings.config import Settings, nearest_names
+from pytest_annmodal.settings.options import OPTIONS
 
 ROOT, HERE = Path("/root/of/it"), Path("/where/one/is")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_annmodal import environment
+from pytest_annmodal.jobs import environment
 
 
 def test_the_description_is_plain_and_complete():

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from pytest_annmodal.errors import DownloadError
-from pytest_annmodal.fetch_errors import LocalDiskError, disk_errors, http_errors
+from pytest_annmodal.volumes.fetch_errors import LocalDiskError, disk_errors, http_errors
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from jobs import EXACT, make_job, write
 
-from pytest_annmodal import exact, fresh, hdf5, materials
+from pytest_annmodal import hdf5
 from pytest_annmodal.errors import DatasetError
+from pytest_annmodal.jobs import fresh, materials
+from pytest_annmodal.scoring import exact
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from grading_data import failed, measured, plan, rules
 
-from pytest_annmodal.config import Settings
 from pytest_annmodal.errors import ConfigurationError, VolumeError
 from pytest_annmodal.grading.journal import FILE, Journal, key_of
 from pytest_annmodal.grading.submissions import TooLargeError, gather, hash_files
-from pytest_annmodal.manifest import read_submission
+from pytest_annmodal.manifests.manifest import read_submission
+from pytest_annmodal.settings.config import Settings
 
 
 def case_of(number: int = 0) -> object:

@@ -8,9 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
-from pytest_annmodal import exact, hdf5
+from pytest_annmodal import hdf5
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
 from pytest_annmodal.hdf5 import checks, loading
+from pytest_annmodal.scoring import exact
 
 
 def arrays(path):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_annmodal import confinement, isolation, strays
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.sandbox import isolation, strays
+from pytest_annmodal.worker import confinement
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ class TestUnusedUser:
 
 class TestConfinement:
     def run(self, code, level, threads=1):
-        text = f"from pytest_annmodal.confinement import confine\nprint(confine({level!r}, {threads}))\n"
+        text = f"from pytest_annmodal.worker.confinement import confine\nprint(confine({level!r}, {threads}))\n"
         done = subprocess.run(
             [sys.executable, "-c", text + code],
             capture_output=True,

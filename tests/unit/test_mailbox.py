@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from pytest_annmodal import mailbox
 from pytest_annmodal.errors import InvalidResultError
-from pytest_annmodal.mailbox import IDS, NOTHING, RAISED, STOP, Mailbox
+from pytest_annmodal.worker import mailbox
+from pytest_annmodal.worker.mailbox import IDS, NOTHING, RAISED, STOP, Mailbox
 
 K, CAPACITY, SLOTS, DIM = 3, 8, 5, 2
 LAYOUT = {"capacity": CAPACITY, "n_slots": SLOTS, "dim": DIM}

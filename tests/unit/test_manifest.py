@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_annmodal import manifest
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.manifests import manifest
 from pytest_annmodal.model import METRICS, Arguments, Implementation
 
 CLASS = "class Index:\n    def fit(self, X): ...\n    def query(self, v, k): ...\n"
@@ -454,7 +454,7 @@ def test_the_template_for_students_is_well_formed():
 def test_reading_headers_imports_nothing_heavy():
     """An installed plugin is paid for by every pytest run."""
     code = (
-        "import sys; from pytest_annmodal import manifest; manifest.builtin();"
+        "import sys; from pytest_annmodal.manifests import manifest; manifest.builtin();"
         "print([m for m in ('numpy', 'yaml', 'annoy', 'faiss') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from jobs import EXACT, make_job, write
 
-from pytest_annmodal import hdf5, materials, worker
+from pytest_annmodal import hdf5
 from pytest_annmodal.errors import ProtocolViolationError
+from pytest_annmodal.jobs import materials
+from pytest_annmodal.worker import worker
 
 
 @pytest.fixture

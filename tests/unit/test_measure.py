@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from pytest_annmodal import answers, measure
+from pytest_annmodal.worker import answers, measure
 
 QUERIES = np.arange(6, dtype=np.float32).reshape(3, 2)
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pytest_annmodal import metrics
+from pytest_annmodal.scoring import metrics
 
 
 def recall(ids, found, kth, neighbors, stored=None):

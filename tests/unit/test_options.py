@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from pytest_annmodal.option import is_dataset_file, positive_float, positive_int
-from pytest_annmodal.options import OPTIONS
+from pytest_annmodal.settings.option import is_dataset_file, positive_float, positive_int
+from pytest_annmodal.settings.options import OPTIONS
 
 
 def test_names_are_distinct() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from jobs import EXACT, make_job, write
 
-from pytest_annmodal.config import Settings
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.executors.plan import plan_of, refuse_too_large
 from pytest_annmodal.model import Dataset
+from pytest_annmodal.settings.config import Settings
 
 SETTINGS = Settings(
     modal_cpu=4.0,

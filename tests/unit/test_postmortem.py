@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
-from pytest_annmodal import postmortem
 from pytest_annmodal.errors import BuildError, InvalidResultError, LimitExceededError
-from pytest_annmodal.output import LOG_TAIL_BYTES, OutputTail, plain
+from pytest_annmodal.sandbox import postmortem
+from pytest_annmodal.sandbox.output import LOG_TAIL_BYTES, OutputTail, plain
 
 SEEN = {"log_tail": "hello", "peak_rss_bytes": 5}
 

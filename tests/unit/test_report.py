@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_annmodal.report import duration, rate, share, size, summary
+from pytest_annmodal.reports.report import duration, rate, share, size, summary
 
 
 def measured(label: str, **change: Any) -> dict[str, Any]:

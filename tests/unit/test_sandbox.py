@@ -11,7 +11,7 @@ import threading
 import pytest
 from jobs import EXACT, index, make_job, measured, nothing_left_behind, run, write
 
-from pytest_annmodal import hdf5, mailbox, strays
+from pytest_annmodal import hdf5
 from pytest_annmodal.errors import (
     BuildError,
     CrashedError,
@@ -20,8 +20,10 @@ from pytest_annmodal.errors import (
     ProtocolViolationError,
     TimeoutExceededError,
 )
-from pytest_annmodal.runner import run_job
-from pytest_annmodal.sandbox import Worker
+from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.sandbox import strays
+from pytest_annmodal.sandbox.sandbox import Worker
+from pytest_annmodal.worker import mailbox
 
 THREAD_VARIABLES = [f"{name}_NUM_THREADS" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA", "RAYON")]
 

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pytest_annmodal import hdf5, scoring
+from pytest_annmodal import hdf5
 from pytest_annmodal.errors import InvalidResultError
+from pytest_annmodal.scoring import scoring
 
 K = 4
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pytest_annmodal import selection
-from pytest_annmodal.config import Settings
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.model import Arguments, Case, Dataset, Implementation, Variant
+from pytest_annmodal.settings.config import Settings
 
 INDEX = "class Index:\n    def fit(self, X): ...\n    def query(self, v, k): ...\n"
 

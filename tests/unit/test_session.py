@@ -12,11 +12,10 @@ import pytest
 from test_replay import measurement
 from test_selection import INDEX, dataset
 
-from pytest_annmodal.config import Settings
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.failure_text import failure_text, infrastructure_text
 from pytest_annmodal.model import Case, Job
 from pytest_annmodal.outcome import Failure, Outcome
+from pytest_annmodal.reports.failure_text import failure_text, infrastructure_text
 from pytest_annmodal.session import (
     BenchSession,
     missed_thresholds,
@@ -24,6 +23,7 @@ from pytest_annmodal.session import (
     missing_datasets,
     override,
 )
+from pytest_annmodal.settings.config import Settings
 
 
 class FakeExecutor:

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from jobs import EXACT, index, make_job, measured, nothing_left_behind, run, write
 
-from pytest_annmodal import asking, hdf5, materials
+from pytest_annmodal import hdf5
 from pytest_annmodal.errors import ProtocolViolationError
-from pytest_annmodal.materials import warmup_vectors
-from pytest_annmodal.trial import Trial
-from pytest_annmodal.wire import Message
+from pytest_annmodal.jobs import asking, materials
+from pytest_annmodal.jobs.materials import warmup_vectors
+from pytest_annmodal.jobs.trial import Trial
+from pytest_annmodal.worker.wire import Message
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from pytest_annmodal import usage, watch
-from pytest_annmodal.watch import Watch
+from pytest_annmodal.sandbox import usage, watch
+from pytest_annmodal.sandbox.watch import Watch
 
 MEGABYTE = 2**20
 GONE = 2**22 + 1  # above every process number
@@ -52,7 +52,7 @@ class TestMemory:
             "    sum(kept[::4096]); os.write(theirs, b'x'); sys.stdin.read(); os._exit(0)\n"
             "os.read(ours, 1)"
         )
-        from pytest_annmodal.strays import descendants
+        from pytest_annmodal.sandbox.strays import descendants
 
         family = [pid, *descendants(pid)]
         assert len(family) == 2

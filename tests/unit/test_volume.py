@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from http_server import Fault
 
-from pytest_annmodal import hdf5, resolution, transfer
+from pytest_annmodal import hdf5
 from pytest_annmodal.catalog import CATALOG, dataset_from_argument
 from pytest_annmodal.errors import (
     ChecksumError,
@@ -27,7 +27,8 @@ from pytest_annmodal.errors import (
     VolumeError,
 )
 from pytest_annmodal.model import Dataset
-from pytest_annmodal.volume import LocalVolume, default_volume_dir, is_present, resolve
+from pytest_annmodal.volumes import resolution, transfer
+from pytest_annmodal.volumes.volume import LocalVolume, default_volume_dir, is_present, resolve
 
 ROOT = Path(__file__).parents[2]
 DIGITS = CATALOG["digits-64-euclidean"]
@@ -122,7 +123,7 @@ def test_a_cached_dataset_is_found_without_reading_it_or_importing_anything(remo
 import sys
 from pathlib import Path
 from pytest_annmodal.model import Dataset
-from pytest_annmodal.volume import LocalVolume, resolve
+from pytest_annmodal.volumes.volume import LocalVolume, resolve
 path = Path(sys.argv[1])
 (path / "small.hdf5").chmod(0)
 resolve(Dataset(name="small", source=sys.argv[2]), LocalVolume(path), say=lambda line: None)
@@ -298,7 +299,7 @@ def test_a_download_that_was_cut_is_resumed_by_the_next_run(
     monkeypatch.setattr(transfer, "CHUNK_BYTES", 1000)
     url = http_server.serve("cut.hdf5", content, Fault(close_at=10_000), *[Fault(status=403)])
     with pytest.raises(DownloadError):
-        monkeypatch.setattr("pytest_annmodal.fetch.time.sleep", lambda _s: None)
+        monkeypatch.setattr("pytest_annmodal.volumes.fetch.time.sleep", lambda _s: None)
         run(dataset_from_argument(url), volume)
     assert not is_present(dataset_from_argument(url), volume)
     run(dataset_from_argument(url), volume)
@@ -395,7 +396,7 @@ RESOLVE = """
 import sys
 from pathlib import Path
 from pytest_annmodal.model import Dataset
-from pytest_annmodal.volume import LocalVolume, resolve
+from pytest_annmodal.volumes.volume import LocalVolume, resolve
 resolved = resolve(
     Dataset(name="small", source=sys.argv[2]),
     LocalVolume(Path(sys.argv[1])),

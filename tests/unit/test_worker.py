@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from jobs import EXACT, index, write
 
-from pytest_annmodal import mailbox, worker
 from pytest_annmodal.errors import InvalidResultError
 from pytest_annmodal.model import Arguments, Implementation, to_plain
-from pytest_annmodal.wire import Channel, ChannelClosedError
+from pytest_annmodal.worker import mailbox, worker
+from pytest_annmodal.worker.wire import Channel, ChannelClosedError
 
 TRAIN = np.arange(80, dtype=np.float32).reshape(20, 4)
 QUERIES = TRAIN[:3] + np.float32(0.1)
@@ -269,7 +269,7 @@ def test_it_ends_at_once_if_its_parent_died_before_it_could_look():
     """The parent's process id is not the one that it was told."""
     if sys.platform != "linux":
         pytest.skip("prctl is Linux's")
-    code = "from pytest_annmodal.worker import die_with_parent; die_with_parent(1); print('alive')"
+    code = "from pytest_annmodal.worker.worker import die_with_parent; die_with_parent(1); print('alive')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
     assert done.stdout == b""
 
@@ -277,7 +277,7 @@ def test_it_ends_at_once_if_its_parent_died_before_it_could_look():
 def test_no_core_is_dumped_and_no_limit_is_set_unless_asked():
     """The limits of this process are put back by running it in another."""
     code = (
-        "import resource; from pytest_annmodal.worker import limit_memory; limit_memory({});"
+        "import resource; from pytest_annmodal.worker.worker import limit_memory; limit_memory({});"
         "limits = [resource.getrlimit(n) for n in (resource.RLIMIT_CORE, resource.RLIMIT_DATA)];"
         "print(limits[0], limits[1][0])"
     )

@@ -6,12 +6,12 @@ import json
 import math
 from typing import Any
 
-from pytest_annmodal import escape
 from pytest_annmodal.grading import words
 from pytest_annmodal.grading.grade import Grade, Tried
 from pytest_annmodal.grading.outputs.book import Book, Entry
 from pytest_annmodal.grading.submissions import Submission
 from pytest_annmodal.outcome import Failure, Measurement
+from pytest_annmodal.reports import escape
 
 SCHEMA = "pytest-annmodal/grades"
 VERSION = 1

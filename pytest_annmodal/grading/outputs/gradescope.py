@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pytest_annmodal import escape
 from pytest_annmodal.grading.grade import Grade, PartGrade
 from pytest_annmodal.grading.outputs.book import Book, Entry, out_of
 from pytest_annmodal.grading.outputs.plain import details
+from pytest_annmodal.reports import escape
 
 # Name on the leaderboard: field of Measurement, factor, whether less is better.
 FIGURES = {

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pytest_annmodal import escape
 from pytest_annmodal.grading.outputs.book import Book, Entry, out_of
-from pytest_annmodal.report import rate, share
+from pytest_annmodal.reports import escape
+from pytest_annmodal.reports.report import rate, share
 
 
 def text(book: Book, *, max_rows: int | None = None) -> str:

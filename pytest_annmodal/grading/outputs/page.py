@@ -5,14 +5,14 @@ HTML without scripts or links; everything that the submission said is escaped.
 
 from __future__ import annotations
 
-from pytest_annmodal import escape
 from pytest_annmodal.grading import words
 from pytest_annmodal.grading.grade import PartGrade, Tried
 from pytest_annmodal.grading.outputs.book import Book, Entry, out_of, score_text
 from pytest_annmodal.grading.outputs.plain import LOG_LINES, TRACEBACK_LINES
 from pytest_annmodal.grading.submissions import Submission
 from pytest_annmodal.outcome import Failure
-from pytest_annmodal.report import COLUMNS
+from pytest_annmodal.reports import escape
+from pytest_annmodal.reports.report import COLUMNS
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pytest_annmodal import escape
 from pytest_annmodal.grading import words
 from pytest_annmodal.grading.grade import Tried
 from pytest_annmodal.grading.outputs.book import Entry
 from pytest_annmodal.grading.submissions import Submission
 from pytest_annmodal.outcome import Failure, Measurement
-from pytest_annmodal.report import duration, rate, share, size
+from pytest_annmodal.reports import escape
+from pytest_annmodal.reports.report import duration, rate, share, size
 
 LOG_LINES = 20
 TRACEBACK_LINES = 60

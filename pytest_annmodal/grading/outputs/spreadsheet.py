@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Callable
 
-from pytest_annmodal import escape
 from pytest_annmodal.grading.outputs.book import Book, Entry
+from pytest_annmodal.reports import escape
 
 Value = float | int | str | None
 COLUMNS: dict[str, Callable[[Entry], Value]] = {

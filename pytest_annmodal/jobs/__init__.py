@@ -1,0 +1,1 @@
+"""One job: load the dataset, ask a worker, score its answers."""

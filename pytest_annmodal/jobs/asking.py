@@ -1,0 +1,148 @@
+"""How a worker is asked: one query at a time or as a batch, by its own clock or the parent's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal import hdf5
+from pytest_annmodal.errors import ProtocolViolationError, SmugglingError
+from pytest_annmodal.model import Limits, Search
+from pytest_annmodal.sandbox.sandbox import Worker
+from pytest_annmodal.worker import mailbox, measure
+from pytest_annmodal.worker.wire import Message
+
+OnPhase = Callable[[str], None]
+# The worker's one thread spins between queries, so its CPU time is the loop's wall time.
+SMUGGLING_SHARE = 1.3
+SMUGGLING_GRACE_S = 0.1
+USAGE = ("involuntary_switches", "cpu_s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """What the timed loops of one search gave, whoever's clock it was."""
+
+    times_ns: NDArray[np.int64]  # (rounds, n_queries)
+    ids: NDArray[np.int64]  # (rounds, n_queries, k)
+    counts: NDArray[np.int64]  # (rounds, n_queries)
+    first_query_ns: int
+    usage: Mapping[str, float]
+    warmup_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Asks one worker; ``warmup`` are vectors like the queries and none of them."""
+
+    worker: Worker
+    box: mailbox.Mailbox
+    limits: Limits
+    warmup: NDArray[np.float32]
+    trusted: bool
+
+    def one_by_one(self, search: Search, data: hdf5.LoadedDataset, on_phase: OnPhase) -> Timed:
+        ask = self._by_parent if self.limits.clock == "parent" else self._by_worker
+        return ask(search, data, on_phase)
+
+    def _by_worker(self, search: Search, data: hdf5.LoadedDataset, on_phase: OnPhase) -> Timed:
+        """The worker's own clock: it gets all queries and returns all times."""
+        n = len(data.test)
+        message = self.worker.request(
+            "timed",
+            {"k": search.k, "rounds": search.rounds, "max_search_s": self.limits.max_search_s},
+            [self.warmup, data.test],
+            expect="answers",
+            max_array_bytes=search.rounds * n * (search.k + 2) * 8,
+            on_progress=lambda progress: on_phase(
+                f"queries, round {progress.number('rounds'):.0f} of {search.rounds}"
+            ),
+        )
+        rounds = next((len(array) for array in message.arrays if array.size), 1)
+        times, ids, counts = shaped(message, (rounds, n), (rounds, n, search.k), (rounds, n))
+        return Timed(
+            times_ns=times,
+            ids=ids,
+            counts=counts,
+            first_query_ns=int(message.number("first_query_ns")),
+            usage={name: message.number(name) for name in USAGE},
+        )
+
+    def _by_parent(self, search: Search, data: hdf5.LoadedDataset, on_phase: OnPhase) -> Timed:
+        """The parent's clock: every query goes through the mailbox when its turn comes."""
+        worker, k = self.worker, search.k
+        worker.send("serve", {"k": k})
+        with measure.quiet_gc():
+            started = time.monotonic()
+            first_ns, _, _ = self._ask(self.warmup, k)
+            rounds = []
+            cpu_before_s = worker.cpu_s()
+            began = time.monotonic()
+            for number in range(search.rounds):
+                rounds.append(self._ask(data.test, k))
+                on_phase(f"queries, round {number + 1} of {search.rounds}")
+                if time.monotonic() - began > self.limits.max_search_s:
+                    break
+            wall_s = time.monotonic() - began
+            cpu_s = worker.cpu_s() - cpu_before_s
+        mailbox.dismiss(self.box)
+        served = worker.receive("served")
+        self._refuse_smuggling(cpu_s, wall_s)
+        times, ids, counts = (np.stack(column) for column in zip(*rounds, strict=True))
+        return Timed(
+            times_ns=times,
+            ids=ids,
+            counts=counts,
+            first_query_ns=int(first_ns[0]),
+            usage={**{name: served.number(name) for name in USAGE}, "cpu_s": cpu_s},
+            warmup_s=began - started,
+        )
+
+    def _refuse_smuggling(self, cpu_s: float, wall_s: float) -> None:
+        """Refuse work beside the timed queries: more CPU than the worker's own thread can use."""
+        threads = self.limits.threads
+        allowed = threads * wall_s * SMUGGLING_SHARE + SMUGGLING_GRACE_S
+        if not self.trusted and cpu_s > allowed:
+            raise SmugglingError(
+                f"used {cpu_s:.2f} s of CPU in {wall_s:.2f} s of queries on {threads} thread(s): "
+                "other threads or processes were at work between the queries"
+            )
+
+    def _ask(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], ...]:
+        result = mailbox.ask(self.box, queries, k, self.worker.check)
+        if (result[2] < 0).any():
+            self.worker.receive("served")  # raises what the worker reported instead
+            raise ProtocolViolationError("the worker reported an answer that raised, and no error")
+        return result
+
+    def batch(
+        self, k: int, queries: NDArray[np.float32]
+    ) -> tuple[float, NDArray[np.int64], NDArray[np.int64]]:
+        """Seconds that the whole batch took, its ids and their counts.
+
+        By the parent's clock the queries are handed over, and the ids given, inside of it:
+        what a worker does before or after is its own to choose.
+        """
+        worker, n = self.worker, len(queries)
+        start = time.perf_counter()
+        worker.request("batch-load", {}, [queries], expect="batch-loaded")
+        batched = worker.request("batch", {"k": k}, expect="batched")
+        message = worker.request(
+            "batch-result", {"k": k}, expect="batch-answers", max_array_bytes=n * (k + 1) * 8
+        )
+        parent_s = time.perf_counter() - start
+        ids, counts = shaped(message, (n, k), (n,))
+        by_worker = self.limits.clock == "worker"
+        return (batched.number("batch_ns") / 1e9 if by_worker else parent_s), ids, counts
+
+
+def shaped(message: Message, *shapes: tuple[int, ...]) -> tuple[NDArray[np.int64], ...]:
+    """The message's arrays, if they are int64 of just these shapes."""
+    found = [(array.dtype.str, array.shape) for array in message.arrays]
+    if found != [("<i8", shape) for shape in shapes]:
+        raise ProtocolViolationError(f"the worker sent arrays {found}, not int64 {list(shapes)}")
+    return message.arrays

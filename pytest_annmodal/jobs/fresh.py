@@ -1,0 +1,122 @@
+"""Queries that nobody can have seen: held-out training rows, moved a little, exact truth.
+
+A public dataset's queries and answers can be carried along in a submission. So for grading,
+rows are drawn from ``train`` by a seed of the session, removed from the index, moved by
+noise of the size of a neighbour's distance, and their true neighbours among the rows that
+are left are computed. The rows that are left are shuffled: a memorised row number is worth
+nothing either. All submissions of a session get the same queries.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal import hdf5
+from pytest_annmodal.errors import DatasetError
+from pytest_annmodal.scoring import exact
+
+NOISE = 0.5  # of the distance to the k-th neighbour: the query stays in its neighbourhood
+NOISE_NEIGHBOUR = 10
+LARGEST_SHARE = 0.2  # of train that may be held out
+MOST_QUERIES = 2000
+
+
+def freshen(data: hdf5.LoadedDataset, *, n_queries: int, seed: int) -> hdf5.LoadedDataset:
+    """A dataset of the same vectors with other queries, another row order and exact truth.
+
+    Args:
+        n_queries: how many to draw; at most a fifth of ``train``.
+        seed: of the session; the same seed gives the same queries.
+
+    Raises:
+        DatasetError: ``train`` is too small to spare that many rows.
+    """
+    n_train = len(data.train)
+    if n_queries > LARGEST_SHARE * n_train:
+        raise DatasetError(
+            f"{n_queries} fresh queries need at least {int(n_queries / LARGEST_SHARE)} training "
+            f"vectors, and there are {n_train}; ask fewer (--ann-queries) or select fewer settings"
+        )
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(n_train)
+    held, kept = order[:n_queries], order[n_queries:]
+    train = np.ascontiguousarray(data.train[kept])
+    test = moved(data.train[held], train, rng)
+    depth = min(data.neighbors.shape[1], len(train))
+    neighbors, distances = exact.knn(train, test, depth, data.info.metric)
+    info = dataclasses.replace(
+        data.info, n_train=len(train), n_queries=n_queries, k_truth=depth, contiguous=False
+    )
+    return dataclasses.replace(
+        data,
+        info=info,
+        train=train,
+        test=test,
+        neighbors=neighbors,
+        distances=distances,
+        train_map=None,
+        truth_computed=True,
+    )
+
+
+def moved(
+    rows: NDArray[np.float32], train: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Each row plus noise in a random direction, half as long as its neighbour is far (L2)."""
+    k = min(NOISE_NEIGHBOUR, len(train))
+    _, distances = exact.knn(train, np.ascontiguousarray(rows), k, "euclidean")
+    direction = rng.standard_normal(rows.shape)
+    direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-12)
+    return np.ascontiguousarray(rows + NOISE * distances[:, -1:] * direction, np.float32)
+
+
+def parts(
+    data: hdf5.LoadedDataset, n_parts: int, size: int | None = None
+) -> Iterator[hdf5.LoadedDataset]:
+    """Cut the queries into equal parts, so that no process is shown one twice."""
+    size = size or len(data.test) // n_parts
+    for start in range(0, size * n_parts, size):
+        rows = slice(start, start + size)
+        yield dataclasses.replace(
+            data,
+            test=data.test[rows],
+            neighbors=data.neighbors[rows],
+            distances=data.distances[rows],
+        )
+
+
+def first_queries(
+    data: hdf5.LoadedDataset, n_parts: int, n_queries: int | None
+) -> hdf5.LoadedDataset:
+    """Keep as many queries as ``n_parts`` parts of at most ``n_queries`` have use for.
+
+    Raises:
+        DatasetError: there are fewer queries than parts.
+    """
+    each = min(len(data.test) // n_parts, n_queries or len(data.test))
+    if each < 1:
+        raise DatasetError(
+            f"{len(data.test)} fresh queries cannot serve {n_parts} parts that share none; "
+            "select fewer settings"
+        )
+    (kept,) = parts(data, 1, each * n_parts)
+    return kept
+
+
+@lru_cache(maxsize=1)
+def load_fresh(
+    path: Path, *, subset: int | None, seed: int, cache: Path | None
+) -> hdf5.LoadedDataset:
+    """Load and freshen a file; the last one is kept, for the next submission asks for it too.
+
+    The number drawn does not depend on who asks, so that all get the same index.
+    """
+    data = hdf5.load(path, subset=subset, truth_cache=cache)
+    n_queries = min(MOST_QUERIES, int(LARGEST_SHARE * len(data.train)))
+    return freshen(data, n_queries=n_queries, seed=seed)

@@ -1,0 +1,102 @@
+"""What a worker is given: the training vectors, warm-up vectors, and which queries when."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal import hdf5
+from pytest_annmodal.errors import ProtocolViolationError
+from pytest_annmodal.jobs import fresh
+from pytest_annmodal.model import Job
+from pytest_annmodal.worker import mailbox
+
+N_WARMUP = 50
+WARMUP_SEED = 20_240_229
+
+
+def load(job: Job, path: Path, cache: Path | None) -> hdf5.LoadedDataset:
+    """The job's vectors, queries and truth; fresh ones where the job asks for that.
+
+    Raises:
+        DatasetError: the file cannot be used, or is too small for fresh queries.
+    """
+    limits = job.limits
+    if limits.fresh_seed is None:
+        return hdf5.load(path, subset=limits.subset, n_queries=limits.n_queries, truth_cache=cache)
+    data = fresh.load_fresh(path, subset=limits.subset, seed=limits.fresh_seed, cache=cache)
+    n_parts = 2 * len(job.searches)
+    return fresh.first_queries(data, n_parts, limits.n_queries)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainFile:
+    """A file that the worker maps, and where ``train`` lies in it: ``fields``."""
+
+    fd: int
+    fields: dict[str, Any]
+    missing: NDArray[np.float32] | None
+
+    def fill(self) -> None:
+        """Write what is still missing, and let nobody write any more.
+
+        Raises:
+            ProtocolViolationError: the worker holds it open for writing.
+        """
+        if self.missing is None:
+            return
+        with open(self.fd, "wb", closefd=False) as file:
+            self.missing.tofile(file)
+        try:
+            mailbox.seal(self.fd)
+        except OSError as error:
+            raise ProtocolViolationError("the worker writes into the training vectors") from error
+
+
+@contextlib.contextmanager
+def train_file(job: Job, data: hdf5.LoadedDataset) -> Iterator[TrainFile]:
+    """What the worker may map. A trusted implementation maps the dataset file itself.
+
+    A submission gets memory that will hold ``train`` and nothing else, since the file has the
+    truth in it; and it is filled when the submission is loaded, so that a constructor cannot
+    build before the clock of the build runs.
+    """
+    fields = {"offset": 0, "shape": list(data.train.shape), "dtype": "<f4"}
+    if data.train_map is not None and job.implementation.trusted:
+        fd = os.open(data.train_map.path, os.O_RDONLY)
+        file = TrainFile(fd=fd, fields={**fields, "offset": data.train_map.offset}, missing=None)
+    else:
+        fd = mailbox.new_shared_file(data.train.nbytes, label="annmodal-train")
+        file = TrainFile(fd=fd, fields=fields, missing=data.train)
+    try:
+        yield file
+    finally:
+        os.close(fd)
+
+
+def views(
+    job: Job, data: hdf5.LoadedDataset
+) -> dict[str, tuple[hdf5.LoadedDataset, hdf5.LoadedDataset]]:
+    """For each search what is asked one by one, and what as a batch.
+
+    All queries both times, or, where queries are fresh, parts that no other part shares.
+    """
+    ids = [search.case_id for search in job.searches]
+    if job.limits.fresh_seed is None:
+        return dict.fromkeys(ids, (data, data))
+    parts = list(fresh.parts(data, 2 * len(ids)))
+    return dict(zip(ids, zip(parts[::2], parts[1::2], strict=True), strict=True))
+
+
+def warmup_vectors(data: hdf5.LoadedDataset, n: int = N_WARMUP) -> NDArray[np.float32]:
+    """Vectors like the queries that are none of them: midpoints of random training pairs."""
+    rng = np.random.default_rng(WARMUP_SEED)
+    pairs = rng.integers(0, len(data.train), size=(n, 2))
+    return np.ascontiguousarray((data.train[pairs[:, 0]] + data.train[pairs[:, 1]]) / 2, np.float32)

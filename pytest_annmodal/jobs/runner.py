@@ -1,0 +1,123 @@
+"""``run_job``: load the dataset, drive workers through a job, return an outcome per search.
+
+It does not know where it runs; the executors call it here or in a container.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from pytest_annmodal import hdf5
+from pytest_annmodal.errors import AnnModalError, DatasetError, SubmissionError
+from pytest_annmodal.jobs import materials
+from pytest_annmodal.jobs.asking import OnPhase
+from pytest_annmodal.jobs.trial import Trial
+from pytest_annmodal.model import Job, Search, to_plain
+from pytest_annmodal.outcome import Failure, Outcome
+
+
+def run_job(
+    job: Job,
+    path: Path,
+    *,
+    cache: Path | None = None,
+    on_phase: OnPhase = lambda _text: None,
+) -> list[Outcome]:
+    """Run one job and return one outcome per search, in the order of ``job.searches``.
+
+    Args:
+        path: the dataset's HDF5 file, already resolved.
+        cache: directory for computed ground truth.
+        on_phase: told in a few words what is being done.
+
+    Never raises for what an implementation does; a dataset that cannot be used is a
+    ``Failure`` with blame ``infrastructure``.
+    """
+    outcomes: dict[str, Outcome] = {}
+    if job.limits.fresh_seed is not None:  # no query is shown twice
+        once = tuple(dataclasses.replace(search, rounds=1) for search in job.searches)
+        job = dataclasses.replace(job, searches=once)
+    try:
+        on_phase("loading")
+        data = materials.load(job, path, cache)
+        _check_job(job, data)
+    except AnnModalError as error:
+        return [_not_to_blame(s, "dataset", str(error)) for s in job.searches]
+    if job.implementation.error:
+        return [
+            _failure(s, SubmissionError(job.implementation.error, kind="unusable"), "read")
+            for s in job.searches
+        ]
+    while todo := [s for s in job.searches if s.case_id not in outcomes]:
+        # A search that ends the worker costs only itself: the others get a fresh build.
+        try:
+            for search, outcome in _drive(job, data, todo, on_phase):
+                outcomes[search.case_id] = outcome
+        except OSError as error:  # no memory, no descriptors, no process: nobody's code is to blame
+            text = f"the worker could not be run here: {error}"
+            lost = [s for s in todo if s.case_id not in outcomes]
+            outcomes.update((s.case_id, _not_to_blame(s, "infrastructure", text)) for s in lost)
+    return [outcomes[s.case_id] for s in job.searches]
+
+
+def _check_job(job: Job, data: hdf5.LoadedDataset) -> None:
+    k = max(search.k for search in job.searches)
+    n_train, depth = len(data.train), data.neighbors.shape[1]
+    if k > n_train:
+        raise DatasetError(
+            f"k={k} is more than the {n_train} training vectors of {job.dataset.name}; "
+            "use a smaller k"
+        )
+    if k > depth:
+        raise DatasetError(
+            f"k={k} is more than the {depth} true neighbours that {job.dataset.name} holds per "
+            f"query; use k up to {depth}"
+        )
+
+
+def _drive(
+    job: Job, data: hdf5.LoadedDataset, searches: Sequence[Search], on_phase: OnPhase
+) -> Iterator[tuple[Search, Outcome]]:
+    """One worker, one build, as many searches as it survives."""
+    with ExitStack() as stack:
+        trial = Trial(job, data, stack)
+        try:
+            trial.build(on_phase)
+        except SubmissionError as error:
+            yield from ((s, _failure(s, error, trial.worker.phase)) for s in searches)
+            trial.worker.abandon()
+            return
+        for number, search in enumerate(searches, 1):
+            on_phase(f"queries, setting {number} of {len(searches)}")
+            try:
+                yield search, trial.measure(search, on_phase)
+            except SubmissionError as error:
+                error.evidence.setdefault("log_tail", trial.worker.log_tail())
+                yield search, _failure(search, error, trial.worker.phase)
+                if not trial.worker.in_step(error):
+                    trial.worker.abandon()
+                    return
+
+
+def _not_to_blame(search: Search, kind: str, message: str) -> Failure:
+    return Failure(
+        case_id=search.case_id,
+        kind=kind,
+        message=message,
+        phase="load" if kind == "dataset" else "start",
+        blame="infrastructure",
+    )
+
+
+def _failure(search: Search, error: SubmissionError, phase: str) -> Failure:
+    evidence = {key: value for key, value in error.evidence.items() if value not in (None, "")}
+    return Failure(
+        case_id=search.case_id,
+        kind=error.kind,
+        message=str(error),
+        phase=phase,
+        evidence=to_plain(evidence),
+    )

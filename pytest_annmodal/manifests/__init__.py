@@ -1,0 +1,1 @@
+"""Implementations known from their text: headers, classes, ann-benchmarks folders."""

@@ -1,0 +1,216 @@
+"""Read an ann-benchmarks algorithm folder: ``module.py`` with its ``config.yml``.
+
+The grids are expanded as ann-benchmarks' own ``definitions.py`` does it, so that the same
+file gives the same points: https://github.com/erikbern/ann-benchmarks.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.manifests import header
+from pytest_annmodal.model import Arguments, Implementation, Variant
+
+POINT_TYPES = ("float", "any")
+# Keys of config.yml, and the metrics they stand for here. hamming and jaccard are not ours.
+METRIC_KEYS = {
+    "any": ("euclidean", "angular"),
+    "euclidean": ("euclidean",),
+    "angular": ("angular",),
+    "ip": ("dot",),
+    "dot": ("dot",),
+}
+MAX_VALUES = 20_000  # YAML aliases can make a small file mean a huge one
+
+
+def is_folder(path: Path) -> bool:
+    """Whether ``path`` is an ann-benchmarks algorithm folder."""
+    return (path / "module.py").is_file() and (path / "config.yml").is_file()
+
+
+def read_config(
+    text: str, folder: Path, *, modules: tuple[str, ...], trusted: bool
+) -> list[Implementation]:
+    """Every enabled definition for float vectors, one per metric key that it stands under.
+
+    Raises:
+        ConfigurationError: the file is not what ann-benchmarks would read.
+    """
+    return [
+        _implementation(definition, key, folder, modules=modules, trusted=trusted)
+        for key, definition in _definitions(_load(text))
+        if not definition.get("disabled")
+    ]
+
+
+def rename(
+    found: list[Implementation], sanitise: Callable[[str], str], base: str | None
+) -> list[Implementation]:
+    """Give each a name of its own: the definition's, with its metric where two share one.
+
+    Args:
+        base: for a submission, its folder's name, which then comes first.
+    """
+    names = [sanitise(item.name) for item in found]
+    if base is not None:
+        alone = len(set(names)) == 1
+        names = [base if alone or name == base else f"{base}-{name}" for name in names]
+    counts = Counter(names)
+    names = [
+        f"{name}-{'-'.join(item.metrics)}" if counts[name] > 1 else name
+        for name, item in zip(names, found, strict=True)
+    ]
+    return [replace(item, name=name) for name, item in zip(names, found, strict=True)]
+
+
+def _load(text: str) -> Mapping[str, Any]:
+    import yaml
+
+    try:
+        loaded = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        shown = " ".join(str(error).split())
+        raise ConfigurationError(f"config.yml is not valid YAML: {shown}") from error
+    return _mapping(loaded, "config.yml")
+
+
+def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{where} must be a mapping, not {type(value).__name__}")
+    return value
+
+
+def _definitions(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each metric key with each of its definitions, keys written with underscores."""
+    for point_type in POINT_TYPES:
+        for key, entries in _mapping(config.get(point_type, {}), point_type).items():
+            if key not in METRIC_KEYS:
+                continue
+            where = f"{point_type}.{key}"
+            if isinstance(entries, Mapping):  # the older layout: name to definition
+                listed = [{"name": n, **_mapping(d, where)} for n, d in entries.items()]
+            elif isinstance(entries, list):
+                listed = entries
+            else:
+                raise ConfigurationError(f"{where} must be a list of definitions")
+            for entry in listed:
+                yield key, _underscored(_mapping(entry, where))
+
+
+def _underscored(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Older files spell ``run-groups``, newer ones ``run_groups``."""
+    return {str(key).replace("-", "_"): value for key, value in table.items()}
+
+
+def _implementation(
+    definition: Mapping[str, Any],
+    key: str,
+    folder: Path,
+    *,
+    modules: tuple[str, ...],
+    trusted: bool,
+) -> Implementation:
+    name = str(definition.get("name", folder.name))
+    constructor = definition.get("constructor")
+    if not isinstance(constructor, str):
+        raise ConfigurationError(f"config.yml: {name} has no constructor")
+    metrics = METRIC_KEYS[key]
+    return Implementation(
+        name=name,
+        path=str(_module_file(definition, folder)),
+        class_name=constructor,
+        style="ann-benchmarks",
+        metrics=metrics,
+        modules=modules,
+        trusted=trusted,
+        short_answers=True,
+        variants=_variants(definition, f"config.yml: {name}", key),
+    )
+
+
+def _module_file(definition: Mapping[str, Any], folder: Path) -> Path:
+    """``module: ann_benchmarks.algorithms.faiss`` may name a neighbour folder."""
+    last = str(definition.get("module", "")).split(".")[-1]
+    neighbour = folder.parent / last / "module.py"
+    return neighbour if last and neighbour.is_file() else folder / "module.py"
+
+
+def _variants(definition: Mapping[str, Any], where: str, key: str) -> tuple[Variant, ...]:
+    base = definition.get("base_args") or []
+    if not isinstance(base, list):
+        raise ConfigurationError(f"{where}: base_args must be a list")
+    found: list[Variant] = []
+    for group_name, raw in _mapping(definition.get("run_groups"), f"{where}: run_groups").items():
+        here = f"{where}: run_groups.{group_name}"
+        group = _underscored(_mapping(raw, here))
+        builds = [_arguments([*base, *args], key, here) for args in _expand_group(group, "", here)]
+        searches = [_arguments(args, key, here) for args in _expand_group(group, "query_", here)]
+        found += header.product(builds, searches)
+        if len(found) > header.MAX_VARIANTS:
+            raise ConfigurationError(f"{where}: more than {header.MAX_VARIANTS} variants")
+    unique = {(item.build.key, item.search.key): item for item in found}
+    return tuple(unique.values())
+
+
+def _expand_group(group: Mapping[str, Any], prefix: str, where: str) -> list[list[Any]]:
+    """The argument lists of ``args`` or ``arg_groups`` (the latter wins, as it does there)."""
+    if (groups := group.get(f"{prefix}arg_groups")) is not None:
+        if not isinstance(groups, list):
+            raise ConfigurationError(f"{where}.{prefix}arg_groups must be a list")
+        kept = [item for item in groups if not (prefix and item in ([], {}))]
+        expanded = [
+            _combinations(item, where) if isinstance(item, Mapping) else item for item in kept
+        ]
+        combinations = _combinations(expanded, where)
+    elif (args := group.get(f"{prefix}args")) is not None:
+        combinations = _combinations(args, where)
+    else:
+        return [[]]
+    # A combination of a mapping is one argument: that dict.
+    return [item if isinstance(item, list) else [item] for item in combinations]
+
+
+def _combinations(value: Any, where: str) -> list[Any]:
+    """Expand one level: a list's lists, or a mapping's lists, are the axes of a product."""
+    if isinstance(value, Mapping):
+        axes = [item if isinstance(item, list) else [item] for item in value.values()]
+        _check_size(axes, where)
+        return [dict(zip(value, items, strict=True)) for items in itertools.product(*axes)]
+    if isinstance(value, list):
+        axes = [item if isinstance(item, list) else [item] for item in value]
+        _check_size(axes, where)
+        return [list(items) for items in itertools.product(*axes)]
+    raise ConfigurationError(f"{where}: arguments must be a list or a mapping, not {value!r}")
+
+
+def _check_size(axes: list[list[Any]], where: str) -> None:
+    if math.prod(map(len, axes)) > header.MAX_VARIANTS:
+        raise ConfigurationError(f"{where}: more than {header.MAX_VARIANTS} combinations")
+
+
+def _arguments(values: list[Any], key: str, where: str) -> Arguments:
+    budget = itertools.count()
+    return Arguments(args=tuple(_plain(value, key, where, budget) for value in values))
+
+
+def _plain(value: Any, key: str, where: str, budget: Iterator[int], depth: int = 0) -> Any:
+    """A copy that JSON can carry; a file that means too much of it is refused."""
+    if next(budget) > MAX_VALUES or depth > 50:
+        raise ConfigurationError(f"{where}: the arguments are too large or refer to themselves")
+    if isinstance(value, Mapping):
+        return {
+            str(name): _plain(item, key, where, budget, depth + 1) for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_plain(item, key, where, budget, depth + 1) for item in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        # Our name is "dot"; who wrote his definitions under "ip" expects that word.
+        return "ip" if value == "@metric" and key == "ip" else value
+    raise ConfigurationError(f"{where}: {value!r} is not a number, text, boolean, list or mapping")

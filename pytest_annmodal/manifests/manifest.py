@@ -1,0 +1,271 @@
+"""Know implementations from their text: headers, classes, folders. Nothing is ever imported.
+
+What is wrong with a *submission's* text is kept in ``Implementation.error``, so that only it
+fails; what is wrong with a built-in or with the user's own file is a ConfigurationError.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.manifests import ann_benchmarks, header, source
+from pytest_annmodal.manifests.requirements import missing_requirements
+from pytest_annmodal.model import Implementation
+
+__all__ = [
+    "builtin",
+    "missing_requirements",
+    "read_directory",
+    "read_file",
+    "read_submission",
+    "sanitise",
+]
+
+BUILTINS = Path(__file__).parents[1] / "implementations"
+MAX_SOURCE_BYTES = 5 * 2**20
+MAX_NAME_CHARS = 64
+# In a folder with several files, the first of these is the submission.
+ENTRY_FILES = ("submission.py", "student.py", "algorithm.py", "__init__.py")
+# A file called so says nothing of its author: it is named after its folder.
+NAMELESS = ("submission", "algorithm", "module", "__init__")
+NOT_IMPLEMENTATIONS = re.compile(r"_.*|\..*|conftest|setup|test_.*|.*_test")
+
+
+def sanitise(name: str) -> str:
+    """Keep what is safe in ids, tables and file names: ``A-Z a-z 0-9 . _ -``."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:MAX_NAME_CHARS].strip("-.")
+    return safe or "unnamed"
+
+
+def read_file(path: str | Path, *, name: str | None = None, trusted: bool = True) -> Implementation:
+    """Read one ``.py`` file: its header, or else its one class with ``fit`` and ``query``.
+
+    Args:
+        name: what to call it; by default the header's ``name`` (if trusted) or the file's.
+
+    Raises:
+        ConfigurationError: a trusted file cannot be used.
+    """
+    file = Path(path).absolute()
+    called = name or _name_of(file)
+    try:
+        if not trusted:
+            refuse_link(file)
+        return _read_text(file, read_text(file), called, trusted=trusted, named=name is not None)
+    except ConfigurationError as error:
+        return _reject(file, called, error, trusted=trusted)
+
+
+def refuse_link(path: Path) -> None:
+    """A submission's link could lead to another's work, or to anything on this machine."""
+    try:
+        is_link = path.is_symlink()
+    except (OSError, ValueError):  # an impossible name: whoever reads it has the words for it
+        return
+    if is_link:
+        raise ConfigurationError("is a link, which is not followed; hand in the file itself")
+
+
+def read_text(file: Path) -> str:
+    """The text of a regular file, at most 5 MB, UTF-8, with every newline a line feed."""
+    try:
+        if not file.exists():
+            raise ConfigurationError("there is no such file")
+        if not file.is_file():
+            raise ConfigurationError("is not a regular file")
+        if (size := file.stat().st_size) > MAX_SOURCE_BYTES:
+            raise ConfigurationError(f"has {size} bytes; at most {MAX_SOURCE_BYTES} are read")
+        raw = file.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"cannot be read: {error.strerror or error}") from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(
+            f"line {line} is not UTF-8 text (byte 0x{raw[error.start]:02x}); save it as UTF-8"
+        ) from error
+    if not text.strip():
+        raise ConfigurationError("is empty; write a class with fit(X) and query(v, k) in it")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _read_text(file: Path, text: str, called: str, *, trusted: bool, named: bool) -> Implementation:
+    tree = source.parse(text)
+    head = header.parse(text)
+    try:
+        class_name = (head and head.class_name) or source.find_class(tree)
+        modules = source.imported_modules(tree, file)
+    except RecursionError as error:
+        raise ConfigurationError("is nested too deeply to be read") from error
+    head = head or header.Header()
+    if trusted and head.name and not named:  # a submission does not choose what it is called
+        called = sanitise(head.name)
+    return Implementation(
+        name=called,
+        path=str(file),
+        class_name=class_name,
+        metrics=head.metrics,
+        requirements=head.dependencies or (),
+        modules=modules if head.dependencies is None else (),
+        trusted=trusted,
+        short_answers=head.short_answers,
+        variants=head.variants,
+    )
+
+
+def _name_of(path: Path) -> str:
+    stem = path.stem if path.suffix == ".py" else path.name
+    return sanitise(path.parent.name if stem in NAMELESS else stem)
+
+
+def _reject(path: Path, called: str, error: ConfigurationError, *, trusted: bool) -> Implementation:
+    """Raise for a trusted file; keep the words for a submission."""
+    message = f"{path}: {error}"
+    if trusted:
+        raise ConfigurationError(message) from error
+    return Implementation(name=called, path=str(path), class_name="", trusted=False, error=message)
+
+
+def read_submission(path: str | Path) -> list[Implementation]:
+    """Read what a student hands in; never raises, since one submission costs no other its run.
+
+    It is a ``.py`` file, an ann-benchmarks folder (``module.py`` and ``config.yml``), or a
+    folder with the file to run and whatever that needs. The file to run is ``submission.py``,
+    ``student.py``, ``algorithm.py``, one named like the folder, or ``__init__.py``; without
+    any of these the only public ``.py`` file, or the only one with an index class. Names come
+    from paths: a folder's own, also for a file whose name says nothing (``submission.py``).
+    """
+    place = Path(path).absolute()
+    if not _is_directory(place):
+        return [read_file(place, trusted=False)]
+    called = sanitise(place.name)
+    try:
+        refuse_link(place)
+        if ann_benchmarks.is_folder(place):
+            return _read_ann_benchmarks(place, trusted=False)
+        entry = read_file(_entry(place), name=called, trusted=False)
+        return [dataclasses.replace(entry, folder=str(place))]
+    except (ConfigurationError, OSError) as error:
+        reason = error if isinstance(error, ConfigurationError) else _unreadable(error)
+        return [_reject(place, called, reason, trusted=False)]
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name too long, or with a null byte: no directory either
+        return False
+
+
+def _unreadable(error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"cannot be read: {error.strerror or error}")
+
+
+def _entry(folder: Path) -> Path:
+    """The file to run among those in a submission's folder."""
+    files = sorted(file for file in folder.iterdir() if file.suffix == ".py" and file.is_file())
+    if not files:
+        raise ConfigurationError("has no .py file; hand in one with a class with fit and query")
+    names = [file.name for file in files]
+    for wanted in (*ENTRY_FILES[:-1], f"{folder.name}.py", ENTRY_FILES[-1]):
+        if wanted in names:
+            return folder / wanted
+    public = [file for file in files if not NOT_IMPLEMENTATIONS.fullmatch(file.stem)] or files
+    if len(public) > 1:
+        public = [file for file in public if _offers_class(file)] or public
+    if len(public) == 1:
+        return public[0]
+    raise ConfigurationError(
+        f"has several files that could be the submission: "
+        f"{', '.join(file.name for file in public)}; call the one to run submission.py"
+    )
+
+
+def _offers_class(file: Path) -> bool:
+    try:
+        text = read_text(file)
+        return header.extract(text) is not None or bool(source.candidates(source.parse(text)))
+    except (ConfigurationError, RecursionError):
+        return False
+
+
+def read_directory(path: str | Path) -> list[Implementation]:
+    """Read a folder of implementations of one's own, all trusted.
+
+    Its public ``.py`` files (one without a header and a class is a helper, and left out), its
+    ann-benchmarks folders, a clone of ann-benchmarks, or one ann-benchmarks folder itself.
+
+    Raises:
+        ConfigurationError: no such folder, nothing in it, or a file that cannot be used.
+    """
+    folder = Path(path).absolute()
+    if not folder.is_dir():
+        raise ConfigurationError(f"{folder}: there is no such directory of implementations")
+    if ann_benchmarks.is_folder(folder):
+        return _read_ann_benchmarks(folder, trusted=True)
+    clone = folder / "ann_benchmarks" / "algorithms"
+    folder = clone if clone.is_dir() else folder
+    found: list[Implementation] = []
+    for item in sorted(folder.iterdir()):
+        if ann_benchmarks.is_folder(item):
+            found += _read_ann_benchmarks(item, trusted=True)
+        elif item.suffix == ".py" and not NOT_IMPLEMENTATIONS.fullmatch(item.stem):
+            found += _read_if_implementation(item)
+    if not found:
+        raise ConfigurationError(
+            f"{folder}: no implementations here; expected .py files with a class with fit and "
+            "query, or ann-benchmarks folders (module.py and config.yml)"
+        )
+    return found
+
+
+def _read_if_implementation(file: Path) -> list[Implementation]:
+    def offers(check: Callable[[str], object]) -> bool:
+        try:
+            return bool(check(read_text(file)))
+        except (ConfigurationError, RecursionError):
+            return True  # read_file has the words for it
+
+    has_header = offers(header.extract)
+    has_class = offers(lambda text: source.candidates(source.parse(text)))
+    if not (has_header or has_class):
+        return []
+    return [dataclasses.replace(read_file(file), folder=str(file.parent))]
+
+
+def _read_ann_benchmarks(folder: Path, *, trusted: bool) -> list[Implementation]:
+    try:
+        if not trusted:
+            refuse_link(folder / "module.py")
+            refuse_link(folder / "config.yml")
+        modules = _modules_of(folder / "module.py")
+        config = read_text(folder / "config.yml")
+        found = ann_benchmarks.read_config(config, folder, modules=modules, trusted=trusted)
+        if not found and not trusted:
+            raise ConfigurationError("config.yml defines nothing for float vectors that is enabled")
+    except ConfigurationError as error:
+        return [_reject(folder, sanitise(folder.name), error, trusted=trusted)]
+    base = sanitise(folder.name)
+    named = ann_benchmarks.rename(found, sanitise, None if trusted else base)
+    return [dataclasses.replace(item, folder=str(folder)) for item in named]
+
+
+def _modules_of(file: Path) -> tuple[str, ...]:
+    try:
+        return source.imported_modules(source.parse(read_text(file)), file)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{file.name}: {error}") from error
+
+
+def builtin() -> list[Implementation]:
+    """The implementations that this package ships; ``faiss_hnsw.py`` is ``faiss-hnsw``."""
+    return [
+        read_file(file, name=file.stem.replace("_", "-"))
+        for file in sorted(BUILTINS.glob("*.py"))
+        if not file.name.startswith("_")
+    ]

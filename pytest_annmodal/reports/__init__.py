@@ -1,0 +1,1 @@
+"""What a session prints: tables, progress, failures in words."""

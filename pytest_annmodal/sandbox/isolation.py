@@ -1,0 +1,196 @@
+"""How a submission's worker is shut in: levels, strongest first, probed by trying them.
+
+- ``bubblewrap``: own user, mount, pid, network and ipc namespaces; a read-only system; empty
+  ``/home``, ``/root``, ``/data``, private ``/tmp``; an allow-listed environment. Needs the
+  Debian package ``bubblewrap`` and no privileges.
+- ``uid``: a user id of its own, where this process is root and bubblewrap is missing: it cannot
+  signal or trace the harness or read its memory and environment, but it sees what everybody
+  may read.
+- ``process``: a process of its own with limits, nothing more.
+
+All of them filter system calls (``confinement.py``). A trusted implementation is not shut in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import site
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.sandbox import strays
+
+Level = Literal["none", "bubblewrap", "uid", "process"]
+NOBODY = 65534
+USERS = range(61184, 65520)  # systemd's for services that have no user of their own
+PROBE_TIMEOUT_S = 20
+TMP_BYTES = 2**29  # of each of /tmp and /dev/shm: it is memory
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
+SETTINGS = (
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/alternatives",
+    "/etc/localtime",
+)
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+ALLOWED_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+PACKAGE = Path(__file__).parents[1]
+HIDDEN = str(PACKAGE / "data")  # the packaged datasets hold their truth
+
+
+def environment(level: Level, threads: int, mark: str) -> dict[str, str]:
+    """A worker's variables; a submission sees none of ours but those on the list.
+
+    Args:
+        threads: what the libraries' own variables say.
+        mark: by which what the worker starts is found again.
+    """
+    if level == "none":
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    else:
+        kept = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
+        kept |= dict.fromkeys(("HOME", "TMPDIR", "NUMBA_CACHE_DIR"), "/tmp")  # noqa: S108
+    many = dict.fromkeys(THREAD_VARIABLES, str(threads))
+    return {**kept, **many, "PYTHONHASHSEED": "0", strays.MARK: mark}
+
+
+def python_paths() -> list[str]:
+    """Where the interpreter, its libraries and this package lie: what must stay readable."""
+    places = {sys.prefix, sys.base_prefix, sys.exec_prefix, *site.getsitepackages()}
+    places |= {
+        sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")
+    }
+    places |= {str(Path(sys.executable).parent), str(Path(sys.executable).resolve().parent.parent)}
+    if site.ENABLE_USER_SITE:
+        places.add(site.getusersitepackages())
+    places.add(str(PACKAGE))
+    return sorted(place for place in places if Path(place).exists() and place != "/")
+
+
+def bubblewrap(command: Sequence[str], readable: Sequence[str]) -> list[str]:
+    """The command inside bubblewrap; ``readable`` files and folders are shown read-only.
+
+    One that has become a link is not shown: bubblewrap would show what it leads to.
+    """
+    words = ["bwrap", "--unshare-all", "--die-with-parent", "--cap-drop", "ALL"]
+    words += [*_no_more_namespaces(), "--uid", str(NOBODY), "--gid", str(NOBODY)]
+    words += ["--hostname", "worker", "--proc", "/proc", "--dev", "/dev"]
+    words += [word for path in _kernel_files() for word in ("--ro-bind-try", path, path)]
+    for path in SYSTEM:
+        if Path(path).is_symlink():
+            words += ["--symlink", str(Path(path).readlink()), path]
+        else:
+            words += ["--ro-bind-try", path, path]
+    for path in SETTINGS:
+        words += ["--ro-bind-try", path, path]
+    for path in ("/home", "/root", "/data", "/var"):
+        words += ["--dir", path]
+    for path in ("/tmp", "/dev/shm"):  # noqa: S108 -- the sandbox's own
+        words += ["--size", str(TMP_BYTES), "--tmpfs", path]
+    inside = tuple(f"{path}/" for path in SYSTEM)
+    for path in (*python_paths(), *(path for path in readable if not Path(path).is_symlink())):
+        if not path.startswith(inside):
+            words += ["--ro-bind", path, path]
+    words += ["--size", "4096", "--tmpfs", HIDDEN, "--remount-ro", HIDDEN]
+    words += ["--remount-ro", "/dev", "--remount-ro", "/"]
+    return [*words, "--chdir", "/tmp", "--", *command]  # noqa: S108
+
+
+@lru_cache(maxsize=1)
+def _no_more_namespaces() -> tuple[str, ...]:
+    """Where bubblewrap knows how, the worker may make no user namespaces of its own."""
+    said = subprocess.run(["bwrap", "--help"], capture_output=True, text=True, check=False)
+    known = "--disable-userns" in said.stdout + said.stderr
+    return ("--unshare-user", "--disable-userns") if known else ()
+
+
+def _kernel_files() -> list[str]:
+    """What is in ``/proc`` beside the processes: root may write there without any capability.
+
+    bubblewrap covers some of it, but not ``/proc/sys`` when root starts it: to its check the
+    folder looks read-only, and the files in it are not.
+    """
+    with os.scandir("/proc") as entries:
+        return sorted(
+            entry.path
+            for entry in entries
+            if not entry.name.isdecimal()
+            and not entry.is_symlink()
+            and (entry.is_dir() or entry.stat().st_mode & 0o222)
+        )
+
+
+@lru_cache(maxsize=1)
+def strongest() -> Level:
+    """The best level that works here, found by starting a worker's interpreter in each."""
+    test = [sys.executable, "-P", "-c", "import numpy, mmap, ctypes"]
+    if shutil.which("bwrap") and _works(bubblewrap(test, [])):
+        return "bubblewrap"
+    if os.name == "posix" and os.geteuid() == 0 and _works(test, user=unused_user()):
+        return "uid"
+    return "process"
+
+
+def unused_user() -> int:
+    """A user id that no process has: what it owns can be ended in one call."""
+    taken = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            taken.add(process.stat().st_uid)
+    return secrets.choice([uid for uid in USERS if uid not in taken])
+
+
+def _works(command: Sequence[str], *, user: int | None = None) -> bool:
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            timeout=PROBE_TIMEOUT_S,
+            check=False,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
+            env=environment("process", 1, "probe"),
+            cwd="/",
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return done.returncode == 0
+
+
+def choose(wanted: str, *, trusted: bool) -> Level:
+    """The level for a worker.
+
+    Raises:
+        ConfigurationError: ``strict`` was asked for and bubblewrap does not work here.
+    """
+    if trusted:
+        return "none"
+    if wanted == "process":
+        return "process"
+    level = strongest()
+    if wanted == "strict" and level != "bubblewrap":
+        raise ConfigurationError(
+            "--ann-isolation=strict needs bubblewrap, and it does not work here (is the package "
+            "`bubblewrap` installed, and are user namespaces allowed?). "
+            f"The best level that works is '{level}'."
+        )
+    return level

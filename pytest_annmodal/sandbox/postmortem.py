@@ -1,0 +1,58 @@
+"""From how a worker ended, or what it reported, to an error that a person can act on."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_annmodal.errors import (
+    BuildError,
+    CrashedError,
+    InvalidResultError,
+    LimitExceededError,
+    SubmissionError,
+)
+from pytest_annmodal.sandbox.output import plain
+
+LARGEST_LINE = 10**7
+
+
+def reported(fields: Mapping[str, Any], phase: str, evidence: Mapping[str, Any]) -> SubmissionError:
+    """The error that a worker's ``error`` frame tells of; its fields are somebody's words."""
+    message = _text(fields, "message", 2500)
+    what = f"{_text(fields, 'type', 200) or 'Error'}: {message}".strip(": ")
+    line = fields.get("line")
+    where = f" (line {line})" if type(line) is int and 0 < line < LARGEST_LINE else ""
+    seen = {"traceback": _text(fields, "traceback", 10_000), **evidence}
+    if fields.get("kind") == "invalid-result":
+        return InvalidResultError(message, **evidence)
+    if fields.get("kind") == "limit":
+        return LimitExceededError(
+            f"ran out of memory during {phase}{where}: {what} (--ann-memory-mb sets the limit)",
+            **seen,
+        )
+    return BuildError(f"{phase} raised {what}{where}", **seen)
+
+
+def _text(fields: Mapping[str, Any], name: str, most: int) -> str:
+    """A field's words, plain and bounded: a submission can write this frame itself."""
+    return plain(str(fields.get(name, ""))[:most])[: 4 * most]
+
+
+def ended(status: int, phase: str, evidence: Mapping[str, Any]) -> CrashedError:
+    """A process that ended before it answered; ``status`` as ``Popen.returncode`` has it."""
+    if status >= 0:
+        return CrashedError(
+            f"the process exited with status {status} during {phase}",
+            exit_status=status,
+            **evidence,
+        )
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:  # a real-time signal has no name of its own
+        name = f"signal {-status}"
+    hint = "; the system probably ran out of memory" if name == "SIGKILL" else ""
+    return CrashedError(
+        f"the process was ended by {name} during {phase}{hint}", exit_signal=name, **evidence
+    )

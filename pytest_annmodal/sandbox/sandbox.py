@@ -1,0 +1,300 @@
+"""The parent's side of a worker: start it with limits, talk to it, say how it died.
+
+A :class:`Worker` is a process group of its own with nothing inherited but three
+descriptors: the frame socket, the mailbox and the training vectors. Its output goes into a
+bounded tail. Whatever happens, leaving the ``with`` block ends the whole group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pytest_annmodal.errors import (
+    BuildError,
+    CrashedError,
+    InvalidResultError,
+    LimitExceededError,
+    ProtocolViolationError,
+    SubmissionError,
+    TimeoutExceededError,
+)
+from pytest_annmodal.sandbox import isolation, postmortem, strays, usage
+from pytest_annmodal.sandbox.output import OutputTail
+from pytest_annmodal.sandbox.watch import Watch
+from pytest_annmodal.worker.wire import Array, Channel, ChannelClosedError, DeadlineError, Message
+
+LOOK_EVERY_S = 0.2
+GRACE_S = 5.0  # for a worker that was asked to finish
+# The package is put last on the path (a checkout is not installed): PYTHONPATH would put it,
+# and whatever lies beside it, before the standard library.
+START = (
+    f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); "
+    "from pytest_annmodal.worker.worker import main; main()"
+)
+
+
+class Worker:
+    """One worker process; use as a context manager.
+
+    Args:
+        threads: value of the thread variables; with 1 and two cores or more, the worker gets
+            a core of its own and the calling thread keeps to the others.
+        phase_timeout_s: longest any request may take.
+        inherit: descriptors the worker is given, by the name of its argument.
+        level: how it is shut in; ``none`` for a trusted implementation.
+        readable: files and folders that it may read although it is shut in.
+        watch: the limits on it and all that it starts, together.
+    """
+
+    def __init__(
+        self,
+        *,
+        inherit: Mapping[str, int],
+        threads: int,
+        phase_timeout_s: float,
+        output_bytes: int,
+        level: isolation.Level = "none",
+        readable: Sequence[str] = (),
+        watch: Watch | None = None,
+    ) -> None:
+        self.level, self._readable, self._watch = level, readable, watch
+        self._user = isolation.unused_user() if level == "uid" else None
+        self._looked_at = 0.0
+        self._phase_timeout_s, self._output_bytes = phase_timeout_s, output_bytes
+        self._inherit, self._threads = inherit, threads
+        self._mark = secrets.token_hex(8)
+        self.peak_rss_bytes = 0
+        self.phase = "start"
+        self._deadline = 0.0
+        self._abandoned = False
+
+    def __enter__(self) -> Self:
+        ours, theirs = socket.socketpair()
+        read_fd, write_fd = os.pipe()
+        descriptors = {**self._inherit, "socket": theirs.fileno()}
+        command = [sys.executable, "-P", "-u", "-c", START]
+        command += [f"--{name}={fd}" for name, fd in descriptors.items()]
+        shut_in = self.level == "bubblewrap"  # which ends it with us, in a pid namespace
+        command.append(f"--parent={0 if shut_in else os.getpid()}")
+        if shut_in:
+            command = isolation.bubblewrap(command, self._readable)
+        self._affinity = usage.affinity()
+        cores = sorted(self._affinity)
+        self.core = cores[-1] if self._threads == 1 and cores else None
+        try:
+            # A child inherits this thread's affinity: its libraries never see all cores.
+            usage.pin({self.core} if self.core is not None else self._affinity)
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=write_fd,
+                stderr=write_fd,
+                pass_fds=list(descriptors.values()),
+                env=isolation.environment(self.level, self._threads, self._mark),
+                start_new_session=True,
+                user=self._user,
+                group=self._user,
+                extra_groups=None if self._user is None else [],
+                cwd="/" if self.level == "uid" else None,
+            )
+        except BaseException:
+            ours.close()
+            os.close(read_fd)
+            self.core = None  # the caller gets all its cores back
+            raise
+        finally:
+            theirs.close()
+            os.close(write_fd)
+            usage.pin(self._affinity - {self.core} or self._affinity)
+        self.pid = self._process.pid
+        self._channel = Channel(ours)
+        self._output = OutputTail(read_fd, self._output_bytes)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None and self.alive and not self._abandoned:
+                with contextlib.suppress(SubmissionError):
+                    self.request("finish", expect="finished", timeout_s=GRACE_S)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(timeout=GRACE_S)
+        finally:
+            self._kill()
+            self._channel.close()
+            usage.pin(self._affinity)
+
+    def _kill(self) -> None:
+        """End the group and what left it, as far as it can be found, and reap the worker."""
+        if self.level != "bubblewrap":
+            strays.end_family(self.pid)
+        # Of a pid namespace the first process is the last to end.
+        first = strays.descendants(self.pid)[:1] if self.level == "bubblewrap" else []
+        with strays.awaited(first):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._process.wait()
+        if self._user is not None:
+            strays.end_user(self._user)
+        strays.end_marked(self._mark)
+        self._output.join()
+
+    def log_tail(self) -> str:
+        return self._output.text()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def in_step(self, error: SubmissionError) -> bool:
+        """Whether the worker can take the next request after this error."""
+        return isinstance(error, (BuildError, InvalidResultError)) and self.alive
+
+    def abandon(self) -> None:
+        """Leave without the polite farewell: the worker is dead, stuck or out of step."""
+        self._abandoned = True
+
+    def begin(self, phase: str) -> None:
+        """Start a phase: its name for messages, and its time limit."""
+        self.phase = phase
+        self._deadline = time.monotonic() + self._phase_timeout_s
+
+    def check(self) -> None:
+        """Raise if waiting for the worker is pointless: it died, flooded or is out of time."""
+        if self._process.poll() is not None:
+            raise self._died()
+        now = time.monotonic()
+        if now - self._looked_at > LOOK_EVERY_S:  # not at every spin of a mailbox
+            self._looked_at = now
+            self._look()
+        self._check_output()
+        if time.monotonic() > self._deadline:
+            raise TimeoutExceededError(
+                f"{self.phase} took longer than {self._phase_timeout_s:g} s "
+                "(--ann-timeout sets the limit)",
+                **self._evidence(),
+            )
+
+    def _look(self) -> None:
+        """Note the memory; refuse what its processes use too much of together."""
+        objection = self._watch and self._watch.objection(self.note_memory(), self.phase)
+        if objection:
+            raise LimitExceededError(objection, **self._evidence())
+
+    def _check_output(self) -> None:
+        if self._output.flooded.is_set():
+            raise LimitExceededError(
+                f"printed more than {self._output_bytes:,} bytes during {self.phase}; "
+                "remove the prints",
+                **self._evidence(),
+            )
+
+    def send(
+        self, kind: str, fields: Mapping[str, Any] | None = None, arrays: Sequence[Array] = ()
+    ) -> None:
+        try:
+            self._channel.send(kind, fields, arrays, timeout_s=self._phase_timeout_s)
+        except ChannelClosedError as error:
+            raise self._died() from error
+        except DeadlineError as error:
+            raise TimeoutExceededError(f"the worker stopped reading during {self.phase}") from error
+
+    def receive(
+        self,
+        expect: str,
+        *,
+        max_array_bytes: int = 0,
+        on_progress: Callable[[Message], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> Message:
+        """Wait for the frame ``expect``.
+
+        Raises:
+            SubmissionError: what the implementation raised, how the worker died, or a frame
+                that nobody asked for.
+        """
+        if timeout_s is not None:
+            self._deadline = time.monotonic() + timeout_s
+        while True:
+            self._wait_readable()
+            try:
+                message = self._channel.receive(
+                    timeout_s=self._phase_timeout_s, max_array_bytes=max_array_bytes
+                )
+            except ChannelClosedError as error:
+                raise self._died() from error
+            except DeadlineError as error:
+                raise TimeoutExceededError(f"half a frame arrived during {self.phase}") from error
+            if message.kind == "progress" and on_progress is not None:
+                self.check()  # progress without end is none
+                on_progress(message)
+                continue
+            self._check_output()  # it may have printed faster than anyone waited
+            if message.kind == "error":
+                raise postmortem.reported(message.fields, self.phase, self._evidence())
+            if message.kind != expect:
+                raise ProtocolViolationError(f"the worker sent {message.kind!r}, not {expect!r}")
+            return message
+
+    def _wait_readable(self) -> None:
+        while not self._channel.readable(0.2):
+            self.check()
+
+    def request(
+        self,
+        kind: str,
+        fields: Mapping[str, Any] | None = None,
+        arrays: Sequence[Array] = (),
+        *,
+        expect: str,
+        **options: Any,
+    ) -> Message:
+        """Send one frame and wait for its answer."""
+        self.send(kind, fields, arrays)
+        return self.receive(expect, **options)
+
+    def note_memory(self) -> list[int]:
+        """Keep the largest resident size that one of its processes had; say which there are."""
+        family = [self.pid, *strays.descendants(self.pid)]
+        self.peak_rss_bytes = max(self.peak_rss_bytes, usage.peak_rss_bytes(*family))
+        return family
+
+    def cpu_s(self) -> float:
+        """CPU seconds that the worker and its children have used."""
+        return usage.cpu_s(self.pid, *strays.descendants(self.pid))
+
+    def unique_bytes(self) -> int:
+        """Memory that ending the worker and its children would free."""
+        family = self.note_memory()
+        return (usage.unique_bytes if self.level == "none" else usage.held_bytes)(*family)
+
+    def _evidence(self) -> dict[str, Any]:
+        return {"log_tail": self.log_tail(), "peak_rss_bytes": self.peak_rss_bytes}
+
+    def _died(self) -> SubmissionError:
+        """Say how the worker ended; it is gone or about to be."""
+        try:
+            status = self._process.wait(timeout=GRACE_S)
+        except subprocess.TimeoutExpired:
+            return CrashedError(
+                f"the worker closed its connection during {self.phase}", **self._evidence()
+            )
+        self._output.join()
+        if self.level == "bubblewrap" and status > 128:
+            status = 128 - status  # its guard reports a signal the way a shell does
+        return postmortem.ended(status, self.phase, self._evidence())

@@ -1,0 +1,113 @@
+"""The processes that a worker started, wherever they went, and their end.
+
+A child that begins a session of its own leaves the worker's process group, and loses its
+parent when the worker ends first. What it keeps is the environment that it was started with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pytest_annmodal.sandbox.output import readable
+
+MARK = "ANNMODAL_WORKER"
+KILL_S = 20
+MOST_LOOKS = 20  # each may find what was started during the one before
+
+
+def descendants(pid: int) -> list[int]:
+    """Children of a process that is still there, and theirs, parents first."""
+    children: dict[int, list[int]] = {}
+    for child, parent in _parents():
+        children.setdefault(parent, []).append(child)
+    found = list(children.get(pid, ()))
+    for one in found:  # which grows meanwhile
+        found += children.get(one, ())
+    return found
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    """Every process with its parent; psutil needs ten times as long, which a fork bomb uses."""
+    if not Path("/proc/self/stat").exists():
+        import psutil
+
+        yield from ((p.pid, p.info["ppid"]) for p in psutil.process_iter(["ppid"]))
+        return
+    for name in os.listdir("/proc"):  # noqa: PTH208 -- as quick as can be
+        if name.isdecimal():
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 -- half the time
+                    after = file.read().rpartition(b")")[2].split()
+                yield int(name), int(after[1])
+
+
+def end_family(pid: int) -> None:
+    """End all that descend from a process: stopped first, so that none can start another."""
+    seen: set[int] = set()
+    for _ in range(MOST_LOOKS):
+        new = set(descendants(pid)) - seen
+        if not new:
+            break
+        _signal(new, signal.SIGSTOP)
+        seen |= new
+    _signal(seen, signal.SIGKILL)
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+@contextlib.contextmanager
+def awaited(pids: Iterable[int]) -> Iterator[None]:
+    """Leave the block when these processes, which it ends, are gone (Linux only)."""
+    watched = []
+    if hasattr(os, "pidfd_open"):
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                watched.append(os.pidfd_open(pid))
+    try:
+        yield
+    finally:
+        for fd in watched:
+            readable(fd, KILL_S)
+            os.close(fd)
+
+
+def end_user(uid: int) -> None:
+    """End every process of a user that is one worker's alone, in one call that none escapes."""
+    everything = ["/bin/sh", "-c", "kill -s KILL -- -1"]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(
+            everything, user=uid, group=uid, extra_groups=[], timeout=KILL_S, check=False
+        )
+
+
+def marked(mark: str) -> list[int]:
+    """Living processes that were started with this mark in their environment (Linux only)."""
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it ended, or is somebody else's
+            if wanted in environment.read_bytes().split(b"\0"):
+                found.append(int(environment.parent.name))
+    return found
+
+
+def end(pids: Iterable[int]) -> None:
+    _signal(pids, signal.SIGKILL)
+
+
+def end_marked(mark: str) -> None:
+    """End all that carry the mark, until a look finds none."""
+    for _ in range(MOST_LOOKS):
+        found = marked(mark)
+        if not found:
+            return
+        end(found)

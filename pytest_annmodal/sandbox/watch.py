@@ -1,0 +1,52 @@
+"""What a submission's processes may use together, looked at from outside now and then.
+
+Limits of the kernel hold for one process each, and for root some do not hold at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_annmodal.sandbox import usage
+
+MAX_PROCESSES = 64
+SCARCE = 0.05  # of the machine's memory left
+LARGE = 0.1  # of the machine's memory held by one submission
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """The limits on one worker and all that it started.
+
+    Args:
+        memory_bytes: most that they may hold together beyond what they held before the
+            submission was loaded (the interpreter, ``train``), or None.
+        before_bytes: that much; set when it is known.
+    """
+
+    memory_bytes: int | None
+    before_bytes: int = 0
+
+    def objection(self, pids: Sequence[int], phase: str) -> str | None:
+        """What is too much about these processes, or None."""
+        if len(pids) > MAX_PROCESSES:
+            return f"started more than {MAX_PROCESSES} processes during {phase}"
+        if usage.resident_bytes(*pids) < (self.memory_bytes or 0) + self.before_bytes:
+            return None
+        total, left = usage.machine_bytes()
+        scarce = left < SCARCE * total
+        if self.memory_bytes is None and not scarce:
+            return None
+        held = usage.held_bytes(*pids) - self.before_bytes  # slower, so only in doubt
+        if self.memory_bytes is not None and held > self.memory_bytes:
+            return (
+                f"ran out of memory during {phase}: its processes hold {held:,} bytes together "
+                "(--ann-memory-mb sets the limit)"
+            )
+        if scarce and held > LARGE * total:
+            return (
+                f"ran out of memory during {phase}: its processes hold {held:,} bytes, and this "
+                f"machine has {left:,} left"
+            )
+        return None

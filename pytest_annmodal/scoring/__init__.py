@@ -1,0 +1,1 @@
+"""Exact neighbours, recall and the other figures computed from answers and times."""

@@ -1,0 +1,83 @@
+"""Recall of answers against a loaded dataset, from distances recomputed out of ``train``."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal import hdf5
+from pytest_annmodal.scoring import exact, metrics
+from pytest_annmodal.worker import answers
+
+Ids = NDArray[np.int64]
+Distances = NDArray[np.float64]
+
+
+def kth_distances(data: hdf5.LoadedDataset, k: int) -> Distances:
+    """Distance of each query's k-th true neighbour, float64 (n_queries,), out of ``train``.
+
+    The farthest of the k that the file lists: its float32 may have put near ties in the
+    wrong order.
+    """
+    metric = data.info.metric
+    true = exact.pair_distances(data.train, data.test, data.neighbors[:, :k], metric)
+    return np.asarray(true.max(axis=1))
+
+
+def recall_of(
+    data: hdf5.LoadedDataset, ids: Ids, k: int, kth: Distances | None = None
+) -> metrics.Recall:
+    """Recall of one round of checked answers, int64 (n_queries, k) padded with -1.
+
+    Args:
+        kth: :func:`kth_distances`, if somebody has computed them already.
+    """
+    metric = data.info.metric
+    return metrics.recall(
+        ids=ids,
+        found=exact.pair_distances(data.train, data.test, np.maximum(ids, 0), metric),
+        kth=kth_distances(data, k) if kth is None else kth,
+        neighbors=data.neighbors[:, :k],
+        stored_kth=data.distances[:, k - 1].astype(np.float64),
+    )
+
+
+def score_rounds(
+    data: hdf5.LoadedDataset,
+    ids: Ids,
+    counts: Ids,
+    *,
+    k: int,
+    short_answers: bool,
+    kth: Distances | None = None,
+) -> tuple[int, metrics.Recall]:
+    """Validate and score every timed answer; a round equal to the first is scored once.
+
+    Args:
+        ids: int64 (rounds, n_queries, k), padded with -1.
+        counts: int64 (rounds, n_queries), ids per answer.
+
+    Returns:
+        The number of short answers, and the mean recall over the rounds.
+
+    Raises:
+        InvalidResultError: an answer is not k distinct row numbers.
+    """
+    kth = kth_distances(data, k) if kth is None else kth
+    scores: list[tuple[int, metrics.Recall]] = []
+    for number in range(len(ids)):
+        same = np.array_equal(ids[number], ids[0]) and np.array_equal(counts[number], counts[0])
+        if number and same:
+            scores.append(scores[0])
+            continue
+        n_short = answers.check(
+            ids[number], counts[number], k=k, n_train=len(data.train), short_answers=short_answers
+        )
+        scores.append((n_short, recall_of(data, ids[number], k, kth)))
+    recalls = [score for _, score in scores]
+    mean = metrics.Recall(
+        by_distance=float(np.mean([r.by_distance for r in recalls])),
+        by_ids=float(np.mean([r.by_ids for r in recalls])),
+        ann_benchmarks=float(np.mean([r.ann_benchmarks for r in recalls])),
+    )
+    return sum(n for n, _ in scores), mean

@@ -1,0 +1,1 @@
+"""The options: one table of them, and the Settings that they make."""

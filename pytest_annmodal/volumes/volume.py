@@ -1,0 +1,125 @@
+"""A directory of checked dataset files, and how a dataset gets into it.
+
+:func:`resolve` works on anything that has the ``Volume`` protocol. In a volume lie
+``{name}.hdf5``, its stamp ``{name}.json``, what was set aside (``{name}.hdf5.corrupt``) and
+the directories ``.locks``, ``.incoming`` (unfinished downloads) and ``.stamps`` (of files
+that are used where they are).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from pytest_annmodal import hdf5
+from pytest_annmodal.errors import CommitError, ReloadError
+from pytest_annmodal.model import Dataset
+from pytest_annmodal.protocols import Volume
+from pytest_annmodal.volumes import durable
+from pytest_annmodal.volumes.fetch import OnProgress
+from pytest_annmodal.volumes.resolution import LINES, Resolution, Resolved, place_of
+
+__all__ = [
+    "LINES",
+    "LocalVolume",
+    "OnProgress",
+    "Resolved",
+    "default_volume_dir",
+    "is_present",
+    "resolve",
+]
+
+VOLUME_NAME = "ann-datasets"
+
+
+class LocalVolume:
+    """A directory with the meaning of a volume."""
+
+    def __init__(self, path: Path, name: str = VOLUME_NAME) -> None:
+        self._path = path
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def lock_dir(self) -> Path:
+        return self._path / ".locks"
+
+    def reload(self) -> None:
+        """Make sure that the directory is there and can be read. Raises ReloadError."""
+        try:
+            if not self._path.exists():
+                self._path.mkdir(parents=True, exist_ok=True)
+            with os.scandir(self._path):
+                pass
+        except OSError as error:
+            raise ReloadError(f"{self._path}: {error.strerror}") from error
+
+    def commit(self) -> None:
+        """Flush the directory's names to the disk. Raises CommitError."""
+        try:
+            durable.sync_directory(self._path)
+        except OSError as error:
+            raise CommitError(
+                f"volume '{self._name}' at {self._path} could not be flushed ({error.strerror}). "
+                "What was written is checked again by the next run."
+            ) from error
+
+
+def default_volume_dir(environ: Mapping[str, str]) -> Path:
+    """Where the local volume is unless told: below the user's cache directory."""
+    told = environ.get("XDG_CACHE_HOME", "")
+    home = environ.get("HOME")
+    cache = Path(told) if Path(told).is_absolute() else Path(home or Path.home()) / ".cache"
+    return cache / "annmodal" / "volumes" / VOLUME_NAME
+
+
+def is_present(dataset: Dataset, volume: Volume) -> bool:
+    """Whether the file is there, without looking into it."""
+    path = place_of(dataset, volume)
+    return path.is_file() and path.stat().st_size > 0
+
+
+def resolve(
+    dataset: Dataset,
+    volume: Volume,
+    *,
+    say: Callable[[str], None],
+    on_progress: OnProgress | None = None,
+    base_urls: Sequence[str] = (),
+    validate: bool = True,
+    temp_dir: Path | None = None,
+) -> Resolved:
+    """Have the dataset in the volume, checked, and say so line by line.
+
+    Args:
+        say: is given each log line.
+        on_progress: is given the bytes done and the total, or None where it is not known.
+        base_urls: mirrors that hold ``NAME.hdf5``, tried before the dataset's own URL.
+        validate: check the content of a file that has no stamp, not only its structure.
+        temp_dir: where an unfinished download lies; by default in the volume.
+
+    Raises:
+        DatasetError: it cannot be had, or is not usable.
+        VolumeError: the volume cannot be written, or not committed.
+    """
+    run = Resolution(
+        dataset=dataset,
+        volume=volume,
+        say=say,
+        on_progress=on_progress,
+        base_urls=tuple(base_urls),
+        check=hdf5.validate if validate else hdf5.inspect,
+        temp_dir=temp_dir or volume.path / ".incoming",
+        path=place_of(dataset, volume),
+        started=time.perf_counter(),
+    )
+    return run.in_place() if dataset.source.startswith("file:") else run.in_volume()

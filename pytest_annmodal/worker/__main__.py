@@ -1,0 +1,5 @@
+"""``python -m pytest_annmodal.worker``."""
+
+from pytest_annmodal.worker.worker import main
+
+main()

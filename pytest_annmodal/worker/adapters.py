@@ -1,0 +1,254 @@
+"""One face for every kind of implementation that the worker can hold.
+
+Worker side: stdlib and numpy only. Whatever the user's code raises goes through unchanged.
+An adapter hands out the object's own bound methods wherever it can, so that no wrapper of
+ours is inside a timed window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal.errors import BuildError
+from pytest_annmodal.worker.base_ann import BaseANN
+from pytest_annmodal.worker.construction import check_call, construct, substitute, words
+from pytest_annmodal.worker.loading import load_module
+
+Vectors = NDArray[np.float32]
+Query = Callable[[Vectors, int], Any]
+Prepared = tuple[Query, Callable[[], Any], Callable[[], Any]]
+
+PREPARED = ("prepare_query", "run_prepared_query", "get_prepared_query_results")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """An implementation's object, ready to be built and asked.
+
+    Attributes:
+        subject: the user's object.
+        fit: builds the index over ``train``, float32 (n, d).
+        query: gives the ids for one vector (d,) and k; the object's own method if it has one.
+        prepared: ``prepare(v, k)``, ``run()``, ``results()``, of which only ``run`` is timed;
+            None unless the class defines all three.
+        batch: answers a whole array (n, d) at once; None unless the class defines it.
+        batch_fetch: gives the batch's ids afterwards, outside the timed window; None if
+            ``batch`` returned them.
+    """
+
+    subject: Any
+    fit: Callable[[Vectors], Any]
+    query: Query
+    prepared: Prepared | None
+    batch: Query | None
+    batch_fetch: Callable[[], Any] | None
+    _memory: Callable[[], int | None]
+
+    def set_search(self, arguments: Mapping[str, Any]) -> None:
+        """Hand one search setting (plain ``Arguments``) to ``set_query_arguments``."""
+        args, kwargs = arguments["args"], arguments["kwargs"]
+        if not args and not kwargs:
+            return
+        setter = getattr(self.subject, "set_query_arguments", None)
+        if setter is None:
+            raise BuildError(
+                f"{type(self.subject).__name__} has no set_query_arguments, but the search "
+                f"parameters {words(args, kwargs)} are asked for: define it, or drop them "
+                "from the header"
+            )
+        check_call(setter, args, kwargs, "set_query_arguments")
+        setter(*args, **kwargs)
+
+    def memory_bytes(self) -> int | None:
+        """What the object says of its size, in bytes; None if it does not say. Never raises."""
+        return self._memory()
+
+    def done(self) -> None:
+        """Let the object free what it holds. Never raises."""
+        try:
+            done = getattr(self.subject, "done", None)
+            if done is not None:
+                done()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- the measurements are already taken
+            print(f"done() raised {type(error).__name__}: {error}")
+
+    def describe(self) -> str:
+        """The object's own ``str()`` if its class defines one, else the class's name."""
+        name = type(self.subject).__name__
+        if not any("__str__" in vars(cls) for cls in type(self.subject).__mro__[:-1]):
+            return name
+        try:
+            return str(self.subject)[:200]
+        except (Exception, SystemExit):  # noqa: BLE001 -- a broken __str__ must not cost the run
+            return name
+
+
+def load(
+    implementation: Mapping[str, Any],
+    *,
+    metric: str,
+    dim: int,
+    n_train: int,  # noqa: ARG001 -- part of the face: a C++ adapter sizes its index with it
+    build: Mapping[str, Any],
+    k: int = 10,
+) -> Adapter:
+    """Import an implementation and construct its object.
+
+    Args:
+        implementation: a plain :class:`~pytest_annmodal.model.Implementation`.
+        metric: ``euclidean``, ``angular`` or ``dot``.
+        build: plain :class:`~pytest_annmodal.model.Arguments` for the constructor.
+        k: what ann-benchmarks' ``@count`` stands for (the neighbours asked, not the rows).
+
+    Raises:
+        BuildError: the class is not there or does not take these arguments. Anything that
+            the user's own code raises is passed on as it is.
+    """
+    if implementation.get("error"):
+        raise BuildError(str(implementation["error"]))
+    module = load_module(implementation["path"])
+    factory = getattr(module, implementation["class_name"], None)
+    if not callable(factory):
+        raise BuildError(
+            f"{implementation['path']} defines no class {implementation['class_name']!r}"
+        )
+    foreign = implementation.get("style") == "ann-benchmarks"
+    args, kwargs = list(build["args"]), dict(build["kwargs"])
+    if foreign:
+        known = {"@metric": metric, "@dimension": dim, "@count": k}
+        args = [substitute(value, known) for value in args]
+        check_call(factory, args, kwargs, factory.__name__)
+        subject = factory(*args, **kwargs)
+    else:
+        subject = construct(factory, metric, args, kwargs)
+    return adapt(subject, kilobytes=foreign)
+
+
+def adapt(subject: Any, *, kilobytes: bool = False) -> Adapter:
+    """Find out which of the known interfaces ``subject`` follows.
+
+    Args:
+        kilobytes: ``get_memory_usage()`` is ann-benchmarks' kind: kilobytes, and only its
+            growth over ``fit`` is the index.
+    """
+    if not callable(getattr(subject, "fit", None)):
+        raise BuildError(f"{type(subject).__name__} has no fit(X) method")
+    memory = _Memory(subject, kilobytes=kilobytes)
+    prepared = _prepared(subject)
+    batch, fetch = _batch(subject)
+    return Adapter(
+        subject=subject,
+        fit=memory.fit if kilobytes else subject.fit,
+        query=_query(subject, prepared, batch, fetch),
+        prepared=prepared,
+        batch=batch,
+        batch_fetch=fetch,
+        _memory=memory.read,
+    )
+
+
+def _own(subject: Any, name: str) -> Any:
+    """The bound method, or None if the class only inherits BaseANN's default."""
+    method = getattr(subject, name, None)
+    inherited = getattr(BaseANN, name, None)
+    if not callable(method) or (inherited and getattr(method, "__func__", None) is inherited):
+        return None
+    return method
+
+
+def _prepared(subject: Any) -> Prepared | None:
+    prepare, run, results = (_own(subject, name) for name in PREPARED)
+    return (prepare, run, results) if prepare and run and results else None
+
+
+def _batch(subject: Any) -> tuple[Query | None, Callable[[], Any] | None]:
+    batch = _own(subject, "batch_query")
+    if batch is None:
+        batch = _prepared_batch(subject)
+    if batch is None:
+        return None, None
+    if fetch := _own(subject, "get_batch_results"):
+        return batch, fetch
+    if not isinstance(subject, BaseANN):
+        return batch, None
+    # A subclass of BaseANN may leave its ids in self.res or, like a plain class, return them.
+    returned: list[Any] = [None]
+
+    def remember(vectors: Vectors, k: int) -> None:
+        returned[0] = batch(vectors, k)
+
+    return remember, lambda: subject.res if returned[0] is None else returned[0]
+
+
+def _prepared_batch(subject: Any) -> Query | None:
+    prepare, run = _own(subject, "prepare_batch_query"), _own(subject, "run_batch_query")
+    if not (prepare and run):
+        return None
+
+    def both(vectors: Vectors, k: int) -> Any:
+        prepare(vectors, k)
+        return run()
+
+    return both
+
+
+def _query(
+    subject: Any,
+    prepared: Prepared | None,
+    batch: Query | None,
+    fetch: Callable[[], Any] | None,
+) -> Query:
+    """The object's own ``query``, or one made of what it has instead."""
+    if own := _own(subject, "query"):
+        return own  # type: ignore[no-any-return]
+    if prepared is not None:
+        prepare, run, results = prepared
+
+        def in_steps(vector: Vectors, k: int) -> Any:
+            prepare(vector, k)
+            run()
+            return results()
+
+        return in_steps
+    if batch is not None:
+
+        def batch_of_one(vector: Vectors, k: int) -> Any:
+            returned = batch(vector[None], k)
+            return (fetch() if fetch else returned)[0]
+
+        return batch_of_one
+    raise BuildError(
+        f"{type(subject).__name__} has no query(v, k) method, nor prepare_query with "
+        "run_prepared_query and get_prepared_query_results, nor batch_query"
+    )
+
+
+class _Memory:
+    """Reads ``get_memory_usage()`` and never raises; BaseANN's own default does not count."""
+
+    def __init__(self, subject: Any, *, kilobytes: bool) -> None:
+        self.subject = subject
+        self.unit = 1024 if kilobytes else 1
+        self.before = 0.0
+        self.report = _own(subject, "get_memory_usage")
+
+    def _raw(self) -> float | None:
+        try:
+            value = None if self.report is None else float(self.report())
+        except (Exception, SystemExit):  # noqa: BLE001 -- a self-report is a courtesy
+            return None
+        return value if value is not None and math.isfinite(value) and value >= 0 else None
+
+    def fit(self, train: Vectors) -> Any:
+        self.before = self._raw() or 0.0
+        return self.subject.fit(train)
+
+    def read(self) -> int | None:
+        value = self._raw()
+        return None if value is None else int(max(0.0, value - self.before) * self.unit)

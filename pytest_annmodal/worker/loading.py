@@ -1,0 +1,123 @@
+"""Import one implementation's file in the worker, whatever it is called and imports.
+
+Worker side; stdlib and numpy only. The file becomes ``ann_benchmarks.algorithms.NAME.FILE``,
+a module of a package made on the spot, so that ann-benchmarks' relative imports
+(``from ..base.module import BaseANN``), a folder's own modules (``from .helper import f``)
+and, through ``sys.path``, plain siblings (``import helper``) all work.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+
+from pytest_annmodal.worker import base_ann
+
+ROOT = "ann_benchmarks"
+BUILTINS = Path(__file__).parents[1] / "implementations"
+
+
+class NotItself(MetaPathFinder):
+    """Let ``hnswlib.py`` say ``import hnswlib`` and mean the library, not itself."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder.resolve()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != self.name or path is not None:
+            return None
+        # The empty entry is the current directory, which may be the folder too.
+        elsewhere = [entry for entry in sys.path if Path(entry or ".").resolve() != self.folder]
+        for finder in sys.meta_path:
+            if finder is self:
+                continue
+            # Python puts the class itself on sys.meta_path, so it is compared with the class.
+            spec = (
+                PathFinder.find_spec(fullname, elsewhere, target)
+                if finder is PathFinder
+                else finder.find_spec(fullname, path, target)
+            )
+            if spec is not None:
+                return spec
+        raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+
+def load_module(path: str) -> ModuleType:
+    """Import the file at ``path`` afresh; whatever its code raises goes through unchanged."""
+    file = Path(path).absolute()
+    folder = file.parent
+    _make_reachable(file)
+    package = f"{ROOT}.algorithms.{_module_name(folder.name)}"
+    for name in [name for name in sys.modules if f"{name}.".startswith(f"{package}.")]:
+        del sys.modules[name]
+    install_ann_benchmarks(folder.parent)
+    _package(package, folder)
+    name = f"{package}.{_module_name(file.stem)}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None, path
+    assert spec.loader is not None, path
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and typing look modules up while the file runs
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def _module_name(text: str) -> str:
+    """Make ``text`` one part of a dotted module name."""
+    return re.sub(r"\W", "_", text) or "_"
+
+
+def _make_reachable(file: Path) -> None:
+    """Let the file import its siblings, but never itself in a library's stead."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, NotItself)]
+    if file.parent.resolve() == BUILTINS.resolve():
+        return  # the built-ins have no siblings to import, only libraries they are named after
+    folder = str(file.parent)
+    if folder in sys.path:
+        sys.path.remove(folder)
+    sys.path.insert(0, folder)
+    sys.meta_path.insert(0, NotItself(file.stem, file.parent))
+
+
+def _package(name: str, *folders: Path) -> ModuleType:
+    """Make an empty package whose modules are searched in ``folders``."""
+    package = ModuleType(name)
+    package.__path__ = [str(folder) for folder in folders]
+    package.__spec__ = ModuleSpec(name, None, is_package=True)
+    sys.modules[name] = package
+    return package
+
+
+def install_ann_benchmarks(algorithms: Path) -> None:
+    """Put the stand-in for ann-benchmarks into ``sys.modules``.
+
+    Args:
+        algorithms: the folder whose subfolders are the other algorithms, since one may
+            say ``from ..faiss.module import Faiss``.
+    """
+    root = _package(ROOT)
+    _package(f"{ROOT}.algorithms", algorithms)
+    base = _package(f"{ROOT}.algorithms.base")
+    module = ModuleType(f"{ROOT}.algorithms.base.module")
+    distance = ModuleType(f"{ROOT}.distance")
+    # Its older layout had BaseANN in algorithms/base.py, hence in ``base`` as well.
+    vars(base).update(module=module, BaseANN=base_ann.BaseANN)
+    vars(module).update(BaseANN=base_ann.BaseANN)
+    for name in ("metrics", "compute_distance", "dataset_transform", "Metric"):
+        setattr(distance, name, getattr(base_ann, name))
+    vars(root).update(distance=distance)
+    for shim in (module, distance):
+        sys.modules[shim.__name__] = shim

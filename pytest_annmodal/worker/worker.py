@@ -1,0 +1,292 @@
+"""``python -m pytest_annmodal.worker``: the process that holds one implementation.
+
+It answers the frames of its parent (see ``sandbox.py``) one by one: ``start``, ``floor``,
+``confine``, ``load``, ``build``, ``memory``, ``search``, then ``timed`` (its own clock) or
+``serve`` (the parent's clock), ``batch-load``, ``batch``, ``batch-result``, ``finish``. What the
+implementation raises is an ``error`` frame and the worker goes on; a crash shows as its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import importlib.metadata
+import mmap
+import os
+import platform
+import re
+import resource
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal.errors import ConfigurationError, InvalidResultError
+from pytest_annmodal.worker import adapters, answers, measure
+from pytest_annmodal.worker.confinement import confine
+from pytest_annmodal.worker.mailbox import Mailbox, serve
+from pytest_annmodal.worker.wire import Channel, ChannelClosedError, Message
+
+MAX_ARRAY_BYTES = 2**40  # the parent is trusted
+MAX_JSON_BYTES = 2**28
+MAX_TRACEBACK_CHARS = 8000
+PACKAGE = str(Path(__file__).parents[1])
+
+
+def map_train(fd: int, *, offset: int, shape: tuple[int, int], dtype: str) -> NDArray[np.float32]:
+    """Map ``train`` copy-on-write, and touch its pages so that no build pays for them.
+
+    What the implementation writes stays its own: scoring reads another mapping.
+    """
+    start = offset // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+    count = shape[0] * shape[1]
+    memory = mmap.mmap(
+        fd,
+        offset - start + count * np.dtype(dtype).itemsize,
+        flags=mmap.MAP_PRIVATE,
+        prot=mmap.PROT_READ | mmap.PROT_WRITE,
+        offset=start,
+    )
+    np.frombuffer(memory, np.uint8)[:: mmap.PAGESIZE].sum()
+    return np.frombuffer(memory, dtype, count, offset - start).reshape(shape)
+
+
+def limit_memory(n_bytes: int | None) -> None:
+    """Allow ``n_bytes`` of private memory beyond what is mapped now (Linux only)."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    status = Path("/proc/self/status")
+    if n_bytes is None or not status.exists():
+        return
+    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    now = int(fields["VmData"].split()[0]) * 1024
+    resource.setrlimit(resource.RLIMIT_DATA, (now + n_bytes, now + n_bytes))
+
+
+def versions(requirements: list[str]) -> dict[str, str]:
+    """Installed versions of the distributions that the requirements name."""
+    found = {"python": platform.python_version(), "numpy": np.__version__}
+    for requirement in requirements:
+        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def describe_error(error: BaseException, path: str) -> dict[str, Any]:
+    """An exception as plain data: its type, its words, where in the user's file, the traceback."""
+    message = _words_of(error)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not _is_ours(f.filename)]
+    lines = traceback.format_list(frames) + traceback.format_exception_only(error)
+    own = [f.lineno for f in frames if f.filename == path]
+    out_of_memory = isinstance(error, MemoryError) or "bad_alloc" in message
+    return {
+        "type": type(error).__name__,
+        "message": message[:2000],
+        "line": own[-1] if own else None,
+        "traceback": "".join(lines)[-MAX_TRACEBACK_CHARS:],
+        "kind": (
+            "invalid-result"
+            if isinstance(error, InvalidResultError)
+            else "limit"
+            if out_of_memory
+            else "raised"
+        ),
+    }
+
+
+def _words_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as inner:  # noqa: BLE001 -- its __str__ is the user's code as well
+        return f"(its own text cannot be had: {type(inner).__name__})"
+
+
+def _is_ours(filename: str) -> bool:
+    inside = filename.startswith(PACKAGE) and "implementations" not in filename
+    return inside or filename.startswith("<frozen")
+
+
+class Session:
+    """The state between frames: the implementation, its training data, the last batch."""
+
+    def __init__(self, channel: Channel, *, mailbox_fd: int, train_fd: int) -> None:
+        self.channel = channel
+        self.mailbox_fd = mailbox_fd
+        self.train_fd = train_fd
+        self.path = ""
+
+    def run(self) -> None:
+        """Answer frames until the parent finishes or is gone."""
+        while True:
+            message = self.channel.receive(
+                max_array_bytes=MAX_ARRAY_BYTES, max_json_bytes=MAX_JSON_BYTES
+            )
+            if message.kind == "finish":
+                if hasattr(self, "adapter"):
+                    self.adapter.done()
+                self.channel.send("finished")
+                return
+            try:
+                handler = getattr(self, "on_" + message.kind.replace("-", "_"))
+                handler(message)
+            except ChannelClosedError:
+                raise
+            except BaseException as error:  # noqa: BLE001 -- whatever the user's code raised
+                self.channel.send("error", describe_error(error, self.path))
+
+    def on_start(self, message: Message) -> None:
+        fields = message.fields
+        self.box = Mailbox(self.mailbox_fd, **fields["mailbox"])
+        self.spec: Mapping[str, Any] = fields["implementation"]
+        self.path = self.spec["path"]
+        shape = tuple(fields["train"]["shape"])
+        self.train = map_train(
+            self.train_fd,
+            offset=fields["train"]["offset"],
+            shape=shape,
+            dtype=fields["train"]["dtype"],
+        )
+        self.fields = fields
+        self.channel.send("started")
+
+    def on_floor(self, message: Message) -> None:
+        nothing = list(range(message.fields["k"]))
+        serve(self.box, lambda _vector, _k: nothing, message.fields["k"])
+        self.channel.send("floored", {"clock_floor_ns": measure.clock_floor_ns()})
+
+    def on_confine(self, message: Message) -> None:
+        filtered = confine(message.fields["level"], message.fields["threads"])
+        self.channel.send("confined", {"calls_filtered": filtered})
+
+    def on_load(self, _message: Message) -> None:
+        limit_memory(self.fields["memory_bytes"])
+        n_train, dim = self.train.shape
+        self.adapter = adapters.load(
+            self.spec,
+            metric=self.fields["metric"],
+            dim=dim,
+            n_train=n_train,
+            build=self.fields["build"],
+            k=self.fields["k"],
+        )
+        gc.collect()
+        gc.freeze()  # what was imported is never garbage: later collections are quick
+        self.channel.send("loaded", {"has_batch": self.adapter.batch is not None})
+
+    def on_build(self, _message: Message) -> None:
+        build_ns, _ = measure.time_call(self.adapter.fit, self.train)
+        self.channel.send("built", {"build_ns": build_ns})
+
+    def on_memory(self, _message: Message) -> None:
+        reported = self.adapter.memory_bytes()
+        found = versions(list(self.spec["requirements"]))
+        gc.freeze()  # the index: collecting before a timed window is quick
+        self.channel.send("memory", {"reported_index_bytes": reported, "versions": found})
+
+    def on_search(self, message: Message) -> None:
+        self.adapter.set_search(message.fields["arguments"])
+        self.channel.send("set")
+
+    def on_timed(self, message: Message) -> None:
+        """Whole rounds by this process's own clock, as many as asked for and time allows."""
+        fields, (warmup, queries) = message.fields, message.arrays
+        k = fields["k"]
+        self.keep: measure.Keep | None = None
+        first_ns, _ = self._ask(warmup[:1], k)
+        _, raw = self._ask(warmup[1:], k)
+        if answers.reused(raw):
+            self.keep = answers.copied
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        began = time.monotonic()
+        times: list[NDArray[np.int64]] = []
+        ids: list[NDArray[np.int64]] = []
+        counts: list[NDArray[np.int64]] = []
+        while len(times) < fields["rounds"]:
+            round_ns, raw = self._ask(queries.copy(), k)  # the user's code may write into them
+            if self.keep is None and answers.reused(raw):
+                self.keep = answers.copied  # the round is lost; it is asked again
+                continue
+            round_ids, round_counts = answers.stack(raw, k)
+            times.append(round_ns)
+            ids.append(round_ids)
+            counts.append(round_counts)
+            self.channel.send("progress", {"rounds": len(times)})
+            if time.monotonic() - began > fields["max_search_s"]:
+                break
+        self.channel.send(
+            "answers",
+            {"first_query_ns": int(first_ns[0]), **_usage_since(before)},
+            [np.stack(times), np.stack(ids), np.stack(counts)],
+        )
+
+    def _ask(self, queries: measure.Vectors, k: int) -> tuple[NDArray[np.int64], list[Any]]:
+        if self.adapter.prepared is not None:
+            return measure.time_prepared(self.adapter.prepared, queries, k, self.keep)
+        return measure.time_queries(self.adapter.query, queries, k, self.keep)
+
+    def on_serve(self, message: Message) -> None:
+        """Answer over the mailbox, by the parent's clock, until dismissed."""
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        with measure.quiet_gc():
+            serve(self.box, self.adapter.query, message.fields["k"])
+        self.channel.send("served", _usage_since(before))
+
+    def on_batch_load(self, message: Message) -> None:
+        self.batch = message.arrays[0].astype(np.float32)  # writable and the worker's own
+        self.channel.send("batch-loaded")
+
+    def on_batch(self, message: Message) -> None:
+        if self.adapter.batch is None:
+            raise ConfigurationError("this implementation has no batch_query")
+        batch_ns, self.batch_answer = measure.time_call(
+            self.adapter.batch, self.batch, message.fields["k"]
+        )
+        self.channel.send("batched", {"batch_ns": batch_ns})
+
+    def on_batch_result(self, message: Message) -> None:
+        raw = self.adapter.batch_fetch() if self.adapter.batch_fetch else self.batch_answer
+        answers.check_batch(raw, len(self.batch))
+        ids, counts = answers.stack(list(raw), message.fields["k"], "batch_query")
+        self.channel.send("batch-answers", {}, [ids, counts])
+
+
+def _usage_since(before: resource.struct_rusage) -> dict[str, Any]:
+    now = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "involuntary_switches": now.ru_nivcsw - before.ru_nivcsw,
+        "cpu_s": now.ru_utime + now.ru_stime - before.ru_utime - before.ru_stime,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("--socket", "--mailbox", "--train", "--parent"):
+        parser.add_argument(name, type=int, required=True)
+    options = parser.parse_args()
+    die_with_parent(options.parent)
+    channel = Channel(socket.socket(fileno=options.socket))
+    session = Session(channel, mailbox_fd=options.mailbox, train_fd=options.train)
+    with contextlib.suppress(ChannelClosedError):
+        session.run()  # kept until the end: freeing it would run destructors
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # not the libraries' atexit and destructors: they can hang or crash
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Have the kernel end this process when its parent dies, however it dies (Linux)."""
+    if sys.platform != "linux" or parent_pid == 0:  # bubblewrap sees to it
+        return
+    import ctypes
+    import signal
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
+    if os.getppid() != parent_pid:  # it died before the call above
+        os._exit(0)
