@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,6 +15,10 @@ from http_server import FaultyServer
 
 from pytest_annmodal import hdf5
 from pytest_annmodal.scoring import exact
+
+# A shell starts what runs in its background with Ctrl-C ignored, and children would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The tests may run on several processes; what they start may not believe so of itself.
 for _name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:

@@ -3,7 +3,7 @@
 import pytest
 from witnesses import measured, survived
 
-WORK_S = 0.15
+WORK_S = 1.0  # far more than fifty queries take, also where others use the cores
 WHEN = {
     "when it is asked for its size": "def get_memory_usage(self): time.sleep({s})",
     "when its setting is set": "def set_query_arguments(self, setting): time.sleep({s})",
@@ -16,7 +16,7 @@ WHEN = {
 def test_is_part_of_the_build(attack, strict, when):
     """All that happens before the first timed query and is not a query's own time."""
     outcome = measured(attack(WHEN[when].format(s=WORK_S), settings=[1])[0])
-    assert outcome.build_s >= 0.9 * WORK_S
+    assert outcome.build_s >= 0.5 * WORK_S  # queries are slow on a busy machine, and taken off
     survived(attack)
 
 
