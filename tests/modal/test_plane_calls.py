@@ -279,7 +279,7 @@ def test_an_input_can_be_polled(run_app):
                     call.get(timeout=0)
                 except TimeoutError as error:
                     show(type(error).__name__)
-                show(call.get(timeout=30))
+                show(call.get(timeout=100))
     """)
     assert shown == ["TimeoutError", "awake"]
 

@@ -181,7 +181,7 @@ def test_interrupting_the_client_stops_its_containers(plane, start_client, write
     )
     plane.wait_for(lambda: [c for c in plane.live_containers() if c.current])
     client.send_signal(signal.SIGINT)
-    out, _ = client.communicate(timeout=20)
+    out, _ = client.communicate(timeout=100)
     assert "went on after the block" in out, "app.run() swallows the interrupt"
     assert not plane.live_containers()
 
@@ -206,7 +206,7 @@ def test_closing_the_plane_leaves_no_process_and_no_file(start_client, write_app
     assert len(pids) == 2
     plane.close()
     assert not plane.folder.exists()
-    plane.wait_for(lambda: not any(_exists(pid) for pid in pids), timeout=5)
+    plane.wait_for(lambda: not any(_exists(pid) for pid in pids), timeout=60)
 
 
 def _exists(pid):
@@ -242,7 +242,7 @@ def test_a_plane_that_is_killed_takes_its_containers_with_it(modal_env, run_clie
                     call.get()
     """)
     done = run_client(app, served.pid, env={**modal_env, "MODAL_SERVER_URL": url})
-    served.communicate(timeout=20)
+    served.communicate(timeout=100)
     shutil.rmtree(folder)
     assert done.returncode == 1
     assert "ConnectionError" in done.stderr
