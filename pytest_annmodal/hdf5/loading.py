@@ -103,9 +103,10 @@ def _narrow(values: Array) -> npt.NDArray[np.float32]:
 def _clean(stored: Mapping[str, Array]) -> dict[str, Array]:
     """The file's truth; NaN is how some files say that a zero vector has no cosine."""
     distances = _narrow(stored["distances"])
+    distances[np.isnan(distances)] = 1.0
     return {
         "neighbors": np.ascontiguousarray(stored["neighbors"], dtype=np.int64),
-        "distances": np.nan_to_num(distances, copy=False, nan=1.0),
+        "distances": distances,
     }
 
 
