@@ -36,9 +36,7 @@ class Benchmarker:
         """Measure while the fixture is set up: an infrastructure fault is then a test error."""
         outcome = self._outcome(case)
         self._show_log(case, "setup")
-        if isinstance(outcome, Failure) and outcome.blame == "infrastructure":
-            replay_failure(self._benchmark, outcome)
-            pytest.fail(infrastructure_text(outcome), pytrace=False)
+        self._end_without_result(outcome)
         self._fetched[case.id] = outcome
 
     def _fetch(self, case: Case) -> Outcome:
@@ -49,10 +47,17 @@ class Benchmarker:
             pytest.skip(reason)
         outcome = self._outcome(case)
         self._show_log(case, "call")
+        self._end_without_result(outcome)
+        return outcome
+
+    def _end_without_result(self, outcome: Outcome) -> None:
+        """Skip or fail the test at once where the implementation was never at work."""
+        if isinstance(outcome, Failure) and outcome.kind == "metric":
+            self._benchmark_is_used()
+            pytest.skip(outcome.message)
         if isinstance(outcome, Failure) and outcome.blame == "infrastructure":
             self._benchmark_is_used()
             pytest.fail(infrastructure_text(outcome), pytrace=False)
-        return outcome
 
     def _show_log(self, case: Case, when: str) -> None:
         log = self._session.container_log(case)

@@ -6,6 +6,7 @@ projects pin. ``size_bytes`` is given where it is known to the byte.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import re
@@ -187,15 +188,20 @@ def dataset_from_argument(text: str) -> Dataset:
         path = os.path.abspath(Path(text).expanduser())  # noqa: PTH100 - links stay as they are
         source, last = f"file:{path}", Path(path).name
     stem, suffix = os.path.splitext(last)  # noqa: PTH122 - of a URL's path too
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")
-    if suffix.lower() not in SUFFIXES or not name:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "dataset"
+    if suffix.lower() not in SUFFIXES:
         raise ConfigurationError(
             f"{text!r} is not a dataset: expected a name of the catalogue, PATH.hdf5 or "
             "https://…/NAME.hdf5."
         )
-    if name in CATALOG and CATALOG[name].source != source:
-        name += "-" + hashlib.sha256(source.encode()).hexdigest()[:8]
-    elif name in CATALOG:
+    if name in CATALOG and CATALOG[name].source == source:
         return CATALOG[name]
     metric = next((word for word in ("euclidean", "angular", "dot") if name.endswith(word)), None)
-    return Dataset(name=name, source=source, metric=metric, k_truth=None)
+    dataset = Dataset(name=name, source=source, metric=metric, k_truth=None)
+    return marked_with_source(dataset) if name in CATALOG else dataset
+
+
+def marked_with_source(dataset: Dataset) -> Dataset:
+    """The same under a name that no other source's dataset has."""
+    mark = hashlib.sha256(dataset.source.encode()).hexdigest()[:8]
+    return dataclasses.replace(dataset, name=f"{dataset.name}-{mark}")

@@ -69,7 +69,8 @@ class Failure:
 
     Attributes:
         kind: short and stable: ``raised``, ``crashed``, ``timeout``, ``limit``,
-            ``protocol``, ``invalid-result``, ``dataset``, ``missing``, ``infrastructure``.
+            ``protocol``, ``invalid-result``, ``dataset``, ``metric`` (not served, a skip),
+            ``missing``, ``infrastructure``.
         phase: ``start``, ``build``, ``search``… where it happened.
         evidence: traceback, log tail, exit signal, peak memory: whatever was seen.
         blame: a submission's fault fails its test; an infrastructure fault is a test error.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pytest_annmodal import catalog
-from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.errors import ConfigurationError, DatasetError
 from pytest_annmodal.manifests import manifest
 from pytest_annmodal.model import Case, Clock, Dataset, Implementation, Job, Limits, Search, Variant
 from pytest_annmodal.settings.config import Settings, nearest_names
@@ -124,7 +124,9 @@ def select_datasets(settings: Settings, known: Mapping[str, Dataset]) -> list[Da
     chosen: dict[str, Dataset] = {}
     for text in settings.dataset:
         for dataset in find_datasets(text, known, settings.rootdir):
-            chosen.setdefault(dataset.name, dataset)
+            if chosen.setdefault(dataset.name, dataset).source != dataset.source:
+                marked = catalog.marked_with_source(dataset)
+                chosen.setdefault(marked.name, marked)
     return list(chosen.values())
 
 
@@ -136,7 +138,7 @@ def find_datasets(text: str, known: Mapping[str, Dataset], rootdir: Path) -> lis
         path = _under(rootdir, text)
         if not path.is_file():
             raise ConfigurationError(f"--dataset {text}: there is no such file")
-        return [catalog.dataset_from_argument(str(path))]
+        return [_as_the_file_says(catalog.dataset_from_argument(str(path)), path)]
     matched = [known[name] for name in known if fnmatch.fnmatchcase(name, text)]
     if not matched:
         near = nearest_names(text, known)
@@ -146,6 +148,19 @@ def find_datasets(text: str, known: Mapping[str, Dataset], rootdir: Path) -> lis
             "A path ending in .hdf5 or a URL works too."
         )
     return matched
+
+
+def _as_the_file_says(dataset: Dataset, path: Path) -> Dataset:
+    """A file's name may not tell its metric, or tell a wrong one; it has the last word."""
+    if not dataset.source.startswith("file:"):
+        return dataset
+    from pytest_annmodal import hdf5
+
+    try:
+        info = hdf5.inspect(path)
+    except DatasetError:  # its tests will say so
+        return dataset
+    return dataclasses.replace(dataset, metric=info.metric)
 
 
 def expand(

@@ -115,7 +115,7 @@ class BenchSession:
             dataset,
             settings=self.settings,
             offered=self.offered,
-            known=self.known,
+            known={**self.known, **{own.name: own for own in self.datasets}},
             k=k,
             rounds=rounds,
         )

@@ -51,6 +51,8 @@ def run_job(
             _failure(s, SubmissionError(job.implementation.error, kind="unusable"), "read")
             for s in job.searches
         ]
+    if data.info.metric not in job.implementation.metrics:
+        return [_not_served(job, s, data.info.metric) for s in job.searches]
     while todo := [s for s in job.searches if s.case_id not in outcomes]:
         # A search that ends the worker costs only itself: the others get a fresh build.
         try:
@@ -100,6 +102,16 @@ def _drive(
                 if not trial.worker.in_step(error):
                     trial.worker.abandon()
                     return
+
+
+def _not_served(job: Job, search: Search, metric: str) -> Failure:
+    """Known only now that the file is here: neither its name nor the catalogue said so."""
+    served = ", ".join(job.implementation.metrics)
+    text = (
+        f"{job.implementation.name} does not serve {metric}, the metric of {job.dataset.name}; "
+        f"it serves {served}"
+    )
+    return Failure(case_id=search.case_id, kind="metric", message=text, phase="load")
 
 
 def _not_to_blame(search: Search, kind: str, message: str) -> Failure:

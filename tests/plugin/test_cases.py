@@ -103,6 +103,31 @@ def test_explicit_parametrization(project: Project) -> None:
     result.assert_outcomes(passed=6, deselected=2)
 
 
+def test_files_that_say_another_metric_than_their_names(project: Project) -> None:
+    """One's own file makes no test that does not fit; one that is fetched only now is a skip."""
+    place = project.dataset("liar-8-euclidean", metric="angular")
+    project.write(
+        "conftest.py",
+        f"""
+        from pytest_annmodal.model import Dataset
+
+        def pytest_annmodal_datasets():
+            return [Dataset(name="later", source="file:{place}")]
+        """,
+    )
+    project.write(
+        "test_it.py",
+        """
+        def test_open(ann_benchmark, case, implementation, dataset):
+            assert ann_benchmark(case).recall == 1.0
+        """,
+    )
+    result = project.bench("--dataset=liar-8-euclidean.hdf5", "--dataset=later", "-rs")
+    result.assert_outcomes(passed=2, skipped=2, deselected=2)
+    words = "exact does not serve angular, the metric of later; it serves euclidean"
+    assert lines_with(result, words)
+
+
 def test_thresholds(project: Project) -> None:
     """Each threshold that is missed has one line with both figures; the closest marker wins."""
     project.write("mine/exact.py", HALF)

@@ -50,6 +50,15 @@ class TestDatasets:
         """More than the truth's depth, more than there are."""
         only_infrastructure(run(small_dataset(), source, settings=[1, 2], k=k), words)
 
+    def test_of_a_metric_that_is_not_served_are_not_measured(self, small_dataset, source):
+        """Whatever their names say: the outcome names both metrics."""
+        path = small_dataset("liar-8-euclidean", metric="dot")
+        outcomes = run(path, source, implementation={"metrics": ("euclidean", "angular")})
+        assert failed(outcomes[0]).kind == "metric"
+        assert failed(outcomes[0]).message == (
+            "mine does not serve dot, the metric of liar-8-euclidean; it serves euclidean, angular"
+        )
+
     def test_cannot_be_cut_to_more_than_they_have(self, small_dataset, source):
         """The subset is refused."""
         outcomes = run(small_dataset(), source, settings=[1, 2], subset=301)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,20 @@ def test_select_datasets(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"did you mean 'gist-960-euclidean'") as caught:
         selected(dataset=("gist-960-euclid",))
     assert "Known" not in str(caught.value)
+
+
+def test_own_files(tmp_path: Path, small_dataset: Callable[..., Path]) -> None:
+    """A file says its metric whatever its name does; equal names of two files are told apart."""
+    small_dataset("x/own-8-euclidean", metric="dot")
+    small_dataset("y/own-8-euclidean", metric="angular")
+    (tmp_path / "z").mkdir()
+    (tmp_path / "z" / "日本.hdf5").write_text("no dataset")
+    paths = ("x/own-8-euclidean.hdf5", "y/own-8-euclidean.hdf5", "z/日本.hdf5")
+    found = selection.select_datasets(Settings(rootdir=tmp_path, dataset=paths * 2), {})
+    assert [item.metric for item in found] == ["dot", "angular", None]
+    assert len({item.name for item in found}) == 3
+    assert found[0].name == "own-8-euclidean"
+    assert found[1].name.startswith("own-8-euclidean-")
 
 
 def test_find_case() -> None:
