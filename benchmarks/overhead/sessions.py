@@ -14,6 +14,9 @@ from .figures import Row, Scale
 from .processes import TIMEOUT_S, ask, environment
 
 PLUGIN_AIM_MS = 10.0
+PYTEST = ("-m", "pytest")
+# One full collection costs more than a plugin, and falls into one session or the other by chance.
+NO_COLLECTOR = ("-c", "import gc, sys, pytest; gc.disable(); sys.exit(pytest.main())")
 REPLAY_TEST = """\
 import json
 import os
@@ -71,12 +74,14 @@ def _project(directory: Path, test: str) -> Path:
     return directory
 
 
-def _pytest_cpu_s(directory: Path, *arguments: str, **variables: str) -> float:
+def _pytest_cpu_s(
+    directory: Path, *arguments: str, start: tuple[str, ...] = PYTEST, **variables: str
+) -> float:
     """CPU seconds of a fresh pytest; its output is shown if it fails.
 
     Not wall seconds: on a shared machine those vary by more than a plugin costs.
     """
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    command = [sys.executable, *start, "-q", "-p", "no:cacheprovider", *arguments]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         command,
@@ -104,14 +109,14 @@ def _plugin_load(scale: Scale, directory: Path) -> Row:
     """The fastest of a few runs on either side: what else the machine does can only add."""
     with_it, without = ("--collect-only", *_with_plugin()), ("--collect-only", "-p", "no:annmodal")
     for arguments in (with_it, without):
-        _pytest_cpu_s(directory, *arguments)  # compiles
+        _pytest_cpu_s(directory, *arguments, start=NO_COLLECTOR)  # compiles
     differences_ms = []
     for _group in range(scale.plugin_groups):
         fastest = dict.fromkeys((with_it, without), float("inf"))
         for number in range(scale.plugin_pairs):
             # Whoever comes second may gain or lose by it: each side comes first in turn.
             for arguments in (with_it, without) if number % 2 else (without, with_it):
-                took_s = _pytest_cpu_s(directory, *arguments)
+                took_s = _pytest_cpu_s(directory, *arguments, start=NO_COLLECTOR)
                 fastest[arguments] = min(fastest[arguments], took_s)
         differences_ms.append((fastest[with_it] - fastest[without]) * 1e3)
     return Row(
