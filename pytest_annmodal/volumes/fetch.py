@@ -16,11 +16,12 @@ from pytest_annmodal.errors import ChecksumError, DatasetFormatError, DownloadEr
 from pytest_annmodal.volumes.fetch_errors import (
     InterruptedTransferError,
     LocalDiskError,
+    identity,
     without_secrets,
 )
 from pytest_annmodal.volumes.transfer import OnProgress, Transfer
 
-__all__ = ["Fetched", "OnProgress", "fetch", "without_secrets"]
+__all__ = ["Fetched", "OnProgress", "fetch", "identity", "without_secrets"]
 
 USER_AGENT = f"pytest-annmodal/{__version__}"  # the default of Python clients gets 403 from some
 LONGEST_WAIT_S = 60.0
@@ -144,7 +145,7 @@ def _silent(_text: str) -> None:
 
 def _verdict(target: Path, reasons: Sequence[tuple[str, Exception]]) -> Exception:
     if len(reasons) == 1:
-        return _with_advice(reasons[0][1])
+        return _with_advice(*reasons[0])
     listed = "".join(f"\n  {without_secrets(url)}: {error}" for url, error in reasons)
     retryable = any(isinstance(error, DownloadError) and error.retryable for _, error in reasons)
     return DownloadError(
@@ -153,7 +154,9 @@ def _verdict(target: Path, reasons: Sequence[tuple[str, Exception]]) -> Exceptio
     )
 
 
-def _with_advice(error: Exception) -> Exception:
+def _with_advice(url: str, error: Exception) -> Exception:
+    if isinstance(error, DatasetFormatError) and not isinstance(error, ChecksumError):
+        return DatasetFormatError(f"{without_secrets(url)} sent a file that is no use: {error}")
     if not isinstance(error, DownloadError):
         return error
     advice = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,13 @@ def without_secrets(url: str) -> str:
     except ValueError:
         return "the given URL"
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def identity(url: str) -> str:
+    """What tells one URL from another, to be shown and kept: its query only as a short digest."""
+    query = url.partition("?")[2].partition("#")[0]
+    mark = f"?[{hashlib.sha256(query.encode()).hexdigest()[:8]}]" if query else ""
+    return without_secrets(url) + mark
 
 
 @contextmanager

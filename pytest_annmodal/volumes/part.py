@@ -12,6 +12,7 @@ class Origin:
     """Where a part's bytes come from.
 
     Attributes:
+        url: as :func:`~pytest_annmodal.volumes.fetch_errors.identity` gives it.
         validator: a strong ETag or a Last-Modified date, for ``If-Range``.
         total: length of the whole file, if the server said it.
     """

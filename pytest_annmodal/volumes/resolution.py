@@ -14,7 +14,7 @@ from pytest_annmodal.hdf5 import DatasetInfo
 from pytest_annmodal.model import Dataset
 from pytest_annmodal.protocols import Volume
 from pytest_annmodal.volumes import durable
-from pytest_annmodal.volumes.fetch import OnProgress
+from pytest_annmodal.volumes.fetch import OnProgress, identity
 from pytest_annmodal.volumes.stamp import Stamp, hash_file
 
 # Every line that resolve() says, in the mission's words where it has them.
@@ -134,10 +134,11 @@ class Resolution:
         if pinned is not None:
             return stamp if stamp.sha256 == pinned else None
         came_from = stamp.source or ""
-        if came_from.startswith("http") and came_from != self.dataset.source:
+        wanted = identity(self.dataset.source)
+        if came_from.startswith("http") and identity(came_from) != wanted != came_from:
             raise DatasetError(
                 f"volume '{self.volume.name}' already holds {self.path.name} from "
-                f"{came_from}, which is not {self.dataset.source}. "
+                f"{identity(came_from)}, which is not {wanted}. "
                 "Rename one of them, or remove the file in the volume."
             )
         return stamp
@@ -192,7 +193,8 @@ class Resolution:
             self.tell("downloaded" if self.dataset.is_remote else "written")
             self.tell("train", "test", **brought.info.to_plain())
             durable.publish(brought.path, self.path)
-            stamp = self.stamp_for(brought.info, sha256=brought.sha256, source=self.dataset.source)
+            source = identity(self.dataset.source)
+            stamp = self.stamp_for(brought.info, sha256=brought.sha256, source=source)
             stamp.write(self.stamp_path)
         except OSError as error:
             raise VolumeError(

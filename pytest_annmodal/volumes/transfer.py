@@ -17,6 +17,7 @@ from pytest_annmodal.volumes.fetch_errors import (
     LocalDiskError,
     disk_errors,
     http_errors,
+    identity,
     without_secrets,
 )
 from pytest_annmodal.volumes.part import Origin, Part
@@ -83,7 +84,7 @@ class Transfer:
     def _resume_point(self) -> tuple[int, Origin | None]:
         """How many bytes of this very file are there already."""
         origin, size = self.part.origin(), self.part.size()
-        if origin is None or origin.url != self.url:
+        if origin is None or origin.url != identity(self.url):
             return 0, None
         if origin.total is not None and size > origin.total:
             return 0, None
@@ -152,7 +153,7 @@ class Transfer:
         encoded = response.headers.get("Content-Encoding", "identity") != "identity"
         total = self._require_length(None if encoded or not said.isdigit() else int(said))
         validator = None if encoded else _validator(response)
-        self.part.begin(Origin(url=self.url, validator=validator, total=total))
+        self.part.begin(Origin(url=identity(self.url), validator=validator, total=total))
         self.resumed = False
         return total
 

@@ -253,6 +253,20 @@ def test_a_file_that_is_not_what_is_pinned_now_is_replaced(
     assert resolved.path.read_bytes() == newer
 
 
+def test_secrets_in_a_url_are_neither_kept_nor_shown(http_server, remote, volume):
+    """Another query is another file; the same one is the same whoever asks."""
+    address = f"{http_server.base_url.removeprefix('http://')}/small.hdf5"
+    named = dataclasses.replace(remote, sha256=None)
+    run(dataclasses.replace(named, source=f"http://me:pass@{address}?key=1"), volume)
+    again, _ = run(dataclasses.replace(named, source=f"http://{address}?key=1#x"), volume)
+    assert again.was_present
+    with pytest.raises(DatasetError, match=r"already holds small\.hdf5 from") as caught:
+        run(dataclasses.replace(named, source=f"http://me:pass@{address}?key=2"), volume)
+    for text in (str(caught.value), (volume.path / "small.json").read_text()):
+        assert "pass" not in text
+        assert "key=" not in text
+
+
 def test_the_same_name_from_another_url_is_not_taken_for_it(http_server, remote, volume):
     run(dataclasses.replace(remote, sha256=None), volume)
     other = Dataset(name="small", source=f"{http_server.base_url}/other/small.hdf5")
