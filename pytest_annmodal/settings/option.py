@@ -69,6 +69,8 @@ class Option:
 
     def _one(self, text: str, source: str) -> Any:
         assert self.kind is not None
+        if not text:  # an unset variable of a script
+            raise ConfigurationError(f"{source} is empty: give it a value, or leave it out")
         try:
             value = self.kind(text)
         except ValueError as error:
