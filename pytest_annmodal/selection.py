@@ -136,10 +136,15 @@ def find_datasets(text: str, known: Mapping[str, Dataset], rootdir: Path) -> lis
         return [catalog.dataset_from_argument(text)]
     if is_dataset_file(text):
         path = _under(rootdir, text)
-        if not path.is_file():
+        paths = [path] if path.is_file() else sorted(map(Path, glob.glob(str(path))))  # noqa: PTH207 -- absolute patterns
+        if not paths:
             raise ConfigurationError(f"--dataset {text}: there is no such file")
-        return [_as_the_file_says(catalog.dataset_from_argument(str(path)), path)]
+        return [_as_the_file_says(catalog.dataset_from_argument(str(p)), p) for p in paths]
     matched = [known[name] for name in known if fnmatch.fnmatchcase(name, text)]
+    if not matched and _under(rootdir, text).is_file():
+        raise ConfigurationError(
+            f"--dataset {text}: the name of a dataset's file ends in .hdf5 or .h5; rename this one"
+        )
     if not matched:
         near = nearest_names(text, known)
         every = f" Known: {', '.join(sorted(known))}." if near == "." else ""

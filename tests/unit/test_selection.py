@@ -162,6 +162,11 @@ def test_own_files(tmp_path: Path, small_dataset: Callable[..., Path]) -> None:
     assert len({item.name for item in found}) == 3
     assert found[0].name == "own-8-euclidean"
     assert found[1].name.startswith("own-8-euclidean-")
+    every = selection.select_datasets(Settings(rootdir=tmp_path, dataset=("[xyz]/*.hdf5",)), {})
+    assert {item.source for item in every} == {item.source for item in found}
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=r"ends in \.hdf5 or \.h5; rename this one"):
+        selection.select_datasets(Settings(rootdir=tmp_path, dataset=("file",)), {})
 
 
 def test_find_case() -> None:
