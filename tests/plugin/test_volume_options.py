@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 from http_server import FaultyServer
-from plugin_project import EXACT, Project, lines_with
+from plugin_project import DEADLINE_S, EXACT, Project, lines_with
 
 MINE = ("--ann-implementations=mine", "--impl=exact")
 
@@ -105,3 +109,19 @@ def test_download(project: Project, http_server: FaultyServer) -> None:
     result.assert_outcomes(errors=1)
     assert "404" in result.stdout.str()
     assert not lines_with(result, "pytest_annmodal/")
+
+
+def test_the_command_that_the_hints_name_in_this_checkout() -> None:
+    """``pytest -k gist --download-only`` finds the benchmarks without being told where they are."""
+    ran = subprocess.run(
+        [sys.executable, *"-m pytest -k gist --download-only --collect-only -q -pno:xdist".split()],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEADLINE_S,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    tests = [line for line in ran.stdout.splitlines() if "::" in line]
+    assert tests
+    assert all(line.startswith("benchmarks/") and "gist-960-euclidean" in line for line in tests)
