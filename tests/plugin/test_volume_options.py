@@ -114,7 +114,7 @@ def test_download(project: Project, http_server: FaultyServer) -> None:
 def test_the_command_that_the_hints_name_in_this_checkout() -> None:
     """``pytest -k gist --download-only`` finds the benchmarks without being told where they are."""
     ran = subprocess.run(
-        [sys.executable, *"-m pytest -k gist --download-only --collect-only -q -pno:xdist".split()],
+        [sys.executable, "-m", "pytest", "-k", "gist", "--download-only", "--collect-only", "-q"],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
