@@ -11,12 +11,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_annmodal.hdf5.info import DatasetInfo, LoadedDataset, TrainMap
+from pytest_annmodal.hdf5.info import DatasetInfo, LoadedDataset, TrainMap, Vectors
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["DatasetInfo", "LoadedDataset", "TrainMap", "inspect", "load", "validate", "write"]
+__all__ = [
+    "DatasetInfo",
+    "LoadedDataset",
+    "TrainMap",
+    "Vectors",
+    "inspect",
+    "load",
+    "validate",
+    "write",
+]
 
 
 def inspect(path: Path) -> DatasetInfo:

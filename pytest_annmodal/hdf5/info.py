@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pytest_annmodal.model import Metric
 
@@ -68,28 +68,49 @@ class TrainMap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LoadedDataset:
-    """A dataset ready to be benchmarked.
+class Vectors:
+    """What asking an implementation takes: all of a dataset but its truth.
 
     Attributes:
         info: of what is here: ``n_train``, ``n_queries`` and ``k_truth`` count what was kept.
         train: float32 (n, d), C-contiguous; a private (copy-on-write) map of the file where
             that is possible.
         test: float32 (m, d), C-contiguous.
-        neighbors: int64 (m, K), rows of ``train``, nearest first.
-        distances: float32 (m, K), ascending.
-        n_duplicates: rows of ``train`` that equal an earlier row.
         train_map: None if ``train`` had to be read or converted.
-        truth_computed: the truth is ours rather than the file's.
     """
 
     info: DatasetInfo
     train: npt.NDArray[np.float32]
     test: npt.NDArray[np.float32]
+    train_map: TrainMap | None
+
+    def cut(self, rows: slice) -> Self:
+        """The same with these queries only."""
+        return dataclasses.replace(self, test=self.test[rows])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LoadedDataset(Vectors):
+    """A dataset ready to be benchmarked and scored.
+
+    Attributes:
+        neighbors: int64 (m, K), rows of ``train``, nearest first.
+        distances: float32 (m, K), ascending.
+        n_duplicates: rows of ``train`` that equal an earlier row.
+        truth_computed: the truth is ours rather than the file's.
+    """
+
     neighbors: npt.NDArray[np.int64]
     distances: npt.NDArray[np.float32]
     n_zero_train: int
     n_zero_test: int
     n_duplicates: int
-    train_map: TrainMap | None
     truth_computed: bool
+
+    def cut(self, rows: slice) -> Self:
+        return dataclasses.replace(
+            self,
+            test=self.test[rows],
+            neighbors=self.neighbors[rows],
+            distances=self.distances[rows],
+        )

@@ -45,11 +45,11 @@ class Asker:
     warmup: NDArray[np.float32]
     trusted: bool
 
-    def one_by_one(self, search: Search, data: hdf5.LoadedDataset, on_phase: OnPhase) -> Timed:
+    def one_by_one(self, search: Search, data: hdf5.Vectors, on_phase: OnPhase) -> Timed:
         ask = self._by_parent if self.limits.clock == "parent" else self._by_worker
         return ask(search, data, on_phase)
 
-    def _by_worker(self, search: Search, data: hdf5.LoadedDataset, on_phase: OnPhase) -> Timed:
+    def _by_worker(self, search: Search, data: hdf5.Vectors, on_phase: OnPhase) -> Timed:
         """The worker's own clock: it gets all queries and returns all times."""
         n = len(data.test)
         message = self.worker.request(
@@ -72,7 +72,7 @@ class Asker:
             usage={name: message.number(name) for name in USAGE},
         )
 
-    def _by_parent(self, search: Search, data: hdf5.LoadedDataset, on_phase: OnPhase) -> Timed:
+    def _by_parent(self, search: Search, data: hdf5.Vectors, on_phase: OnPhase) -> Timed:
         """The parent's clock: every query goes through the mailbox when its turn comes."""
         worker, k = self.worker, search.k
         worker.send("serve", {"k": k})

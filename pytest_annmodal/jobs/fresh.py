@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ NOISE = 0.5  # of the distance to the k-th neighbour: the query stays in its nei
 NOISE_NEIGHBOUR = 10
 LARGEST_SHARE = 0.2  # of train that may be held out
 MOST_QUERIES = 2000
+V = TypeVar("V", bound=hdf5.Vectors)
 
 
 def freshen(data: hdf5.LoadedDataset, *, n_queries: int, seed: int) -> hdf5.LoadedDataset:
@@ -76,37 +78,26 @@ def moved(
     return np.ascontiguousarray(rows + NOISE * distances[:, -1:] * direction, np.float32)
 
 
-def parts(
-    data: hdf5.LoadedDataset, n_parts: int, size: int | None = None
-) -> Iterator[hdf5.LoadedDataset]:
+def parts(data: V, n_parts: int, size: int | None = None) -> Iterator[V]:
     """Cut the queries into equal parts, so that no process is shown one twice."""
     size = size or len(data.test) // n_parts
     for start in range(0, size * n_parts, size):
-        rows = slice(start, start + size)
-        yield dataclasses.replace(
-            data,
-            test=data.test[rows],
-            neighbors=data.neighbors[rows],
-            distances=data.distances[rows],
-        )
+        yield data.cut(slice(start, start + size))
 
 
-def first_queries(
-    data: hdf5.LoadedDataset, n_parts: int, n_queries: int | None
-) -> hdf5.LoadedDataset:
-    """Keep as many queries as ``n_parts`` parts of at most ``n_queries`` have use for.
+def size_of_parts(n_there: int, n_parts: int, n_queries: int | None) -> int:
+    """How many queries each of ``n_parts`` parts has, at most ``n_queries``.
 
     Raises:
         DatasetError: there are fewer queries than parts.
     """
-    each = min(len(data.test) // n_parts, n_queries or len(data.test))
+    each = min(n_there // n_parts, n_queries or n_there)
     if each < 1:
         raise DatasetError(
-            f"{len(data.test)} fresh queries cannot serve {n_parts} parts that share none; "
+            f"{n_there} fresh queries cannot serve {n_parts} parts that share none; "
             "select fewer settings"
         )
-    (kept,) = parts(data, 1, each * n_parts)
-    return kept
+    return each
 
 
 @lru_cache(maxsize=1)

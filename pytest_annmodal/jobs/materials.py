@@ -32,8 +32,20 @@ def load(job: Job, path: Path, cache: Path | None) -> hdf5.LoadedDataset:
     if limits.fresh_seed is None:
         return hdf5.load(path, subset=limits.subset, n_queries=limits.n_queries, truth_cache=cache)
     data = fresh.load_fresh(path, subset=limits.subset, seed=limits.fresh_seed, cache=cache)
+    return data.cut(slice(0, n_asked(job, len(data.test))))
+
+
+def n_asked(job: Job, n_there: int) -> int:
+    """How many of a dataset's queries a job has use for: the first ones.
+
+    Raises:
+        DatasetError: there are fewer fresh queries than settings need.
+    """
+    limits = job.limits
+    if limits.fresh_seed is None:
+        return min(n_there, limits.n_queries or n_there)
     n_parts = 2 * len(job.searches)
-    return fresh.first_queries(data, n_parts, limits.n_queries)
+    return n_parts * fresh.size_of_parts(n_there, n_parts, limits.n_queries)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +73,7 @@ class TrainFile:
 
 
 @contextlib.contextmanager
-def train_file(job: Job, data: hdf5.LoadedDataset) -> Iterator[TrainFile]:
+def train_file(job: Job, data: hdf5.Vectors) -> Iterator[TrainFile]:
     """What the worker may map. A trusted implementation maps the dataset file itself.
 
     A submission gets memory that will hold ``train`` and nothing else, since the file has the
@@ -81,9 +93,7 @@ def train_file(job: Job, data: hdf5.LoadedDataset) -> Iterator[TrainFile]:
         os.close(fd)
 
 
-def views(
-    job: Job, data: hdf5.LoadedDataset
-) -> dict[str, tuple[hdf5.LoadedDataset, hdf5.LoadedDataset]]:
+def views(job: Job, data: fresh.V) -> dict[str, tuple[fresh.V, fresh.V]]:
     """For each search what is asked one by one, and what as a batch.
 
     All queries both times, or, where queries are fresh, parts that no other part shares.
@@ -95,7 +105,7 @@ def views(
     return dict(zip(ids, zip(parts[::2], parts[1::2], strict=True), strict=True))
 
 
-def warmup_vectors(data: hdf5.LoadedDataset, n: int = N_WARMUP) -> NDArray[np.float32]:
+def warmup_vectors(data: hdf5.Vectors, n: int = N_WARMUP) -> NDArray[np.float32]:
     """Vectors like the queries that are none of them: midpoints of random training pairs."""
     rng = np.random.default_rng(WARMUP_SEED)
     pairs = rng.integers(0, len(data.train), size=(n, 2))

@@ -6,17 +6,21 @@ It does not know where it runs; the executors call it here or in a container.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeVar
 
 from pytest_annmodal import hdf5
 from pytest_annmodal.errors import AnnModalError, DatasetError, SubmissionError
 from pytest_annmodal.jobs import materials
 from pytest_annmodal.jobs.asking import OnPhase
+from pytest_annmodal.jobs.scorer import Scorer, Unscored
 from pytest_annmodal.jobs.trial import Trial
 from pytest_annmodal.model import Job, Search, to_plain
 from pytest_annmodal.outcome import Failure, Outcome
+
+T = TypeVar("T")
 
 
 def run_job(
@@ -36,13 +40,27 @@ def run_job(
     Never raises for what an implementation does; a dataset that cannot be used is a
     ``Failure`` with blame ``infrastructure``.
     """
-    outcomes: dict[str, Outcome] = {}
+    try:
+        on_phase("loading")
+        data = materials.load(job, path, cache)
+    except AnnModalError as error:
+        return [_not_to_blame(s, "dataset", str(error)) for s in job.searches]
+    return ask_job(job, data, on_phase=on_phase, score=Scorer(job, data).measurement)
+
+
+def ask_job(
+    job: Job,
+    data: hdf5.Vectors,
+    *,
+    score: Callable[[Unscored], T],
+    on_phase: OnPhase = lambda _text: None,
+) -> list[T | Failure]:
+    """Drive workers through a job; what each search gave is scored before the next begins."""
+    outcomes: dict[str, T | Failure] = {}
     if job.limits.fresh_seed is not None:  # no query is shown twice
         once = tuple(dataclasses.replace(search, rounds=1) for search in job.searches)
         job = dataclasses.replace(job, searches=once)
     try:
-        on_phase("loading")
-        data = materials.load(job, path, cache)
         _check_job(job, data)
     except AnnModalError as error:
         return [_not_to_blame(s, "dataset", str(error)) for s in job.searches]
@@ -56,7 +74,7 @@ def run_job(
     while todo := [s for s in job.searches if s.case_id not in outcomes]:
         # A search that ends the worker costs only itself: the others get a fresh build.
         try:
-            for search, outcome in _drive(job, data, todo, on_phase):
+            for search, outcome in _drive(job, data, todo, on_phase, score):
                 outcomes[search.case_id] = outcome
         except OSError as error:  # no memory, no descriptors, no process: nobody's code is to blame
             text = f"the worker could not be run here: {error}"
@@ -65,9 +83,9 @@ def run_job(
     return [outcomes[s.case_id] for s in job.searches]
 
 
-def _check_job(job: Job, data: hdf5.LoadedDataset) -> None:
+def _check_job(job: Job, data: hdf5.Vectors) -> None:
     k = max(search.k for search in job.searches)
-    n_train, depth = len(data.train), data.neighbors.shape[1]
+    n_train, depth = len(data.train), data.info.k_truth
     if k > n_train:
         raise DatasetError(
             f"k={k} is more than the {n_train} training vectors of {job.dataset.name}; "
@@ -81,8 +99,12 @@ def _check_job(job: Job, data: hdf5.LoadedDataset) -> None:
 
 
 def _drive(
-    job: Job, data: hdf5.LoadedDataset, searches: Sequence[Search], on_phase: OnPhase
-) -> Iterator[tuple[Search, Outcome]]:
+    job: Job,
+    data: hdf5.Vectors,
+    searches: Sequence[Search],
+    on_phase: OnPhase,
+    score: Callable[[Unscored], T],
+) -> Iterator[tuple[Search, T | Failure]]:
     """One worker, one build, as many searches as it survives."""
     with ExitStack() as stack:
         trial = Trial(job, data, stack)
@@ -95,7 +117,7 @@ def _drive(
         for number, search in enumerate(searches, 1):
             on_phase(f"queries, setting {number} of {len(searches)}")
             try:
-                yield search, trial.measure(search, on_phase)
+                yield search, score(trial.ask(search, on_phase))
             except SubmissionError as error:
                 error.evidence.setdefault("log_tail", trial.worker.log_tail())
                 yield search, _failure(search, error, trial.worker.phase)

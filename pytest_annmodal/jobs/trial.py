@@ -15,19 +15,19 @@ from pytest_annmodal import hdf5
 from pytest_annmodal.jobs import materials
 from pytest_annmodal.jobs.asking import USAGE, Asker, OnPhase, Timed
 from pytest_annmodal.jobs.environment import describe_machine
+from pytest_annmodal.jobs.scorer import Batch, Unscored
 from pytest_annmodal.model import Job, Search, to_plain
-from pytest_annmodal.outcome import Measurement
 from pytest_annmodal.sandbox import isolation
 from pytest_annmodal.sandbox.sandbox import Worker
 from pytest_annmodal.sandbox.watch import Watch
-from pytest_annmodal.scoring import metrics, scoring
+from pytest_annmodal.scoring import metrics
 from pytest_annmodal.worker import answers, mailbox
 
 
 class Trial:
     """A worker with its mailbox, and the figures that belong to the build."""
 
-    def __init__(self, job: Job, data: hdf5.LoadedDataset, stack: ExitStack) -> None:
+    def __init__(self, job: Job, data: hdf5.Vectors, stack: ExitStack) -> None:
         self.job, self.data = job, data
         self.k_max = max(search.k for search in job.searches)
         self.warmup = materials.warmup_vectors(data)
@@ -43,7 +43,6 @@ class Trial:
         self.box = mailbox.Mailbox(fd, **self.layout)
         self.train_file = stack.enter_context(materials.train_file(job, data))
         self.machine = describe_machine()
-        self.kth: dict[tuple[int, int], NDArray[np.float64]] = {}
         self.views = materials.views(job, data)
         implementation = job.implementation
         self.watch = Watch(memory_bytes=job.limits.memory_bytes)
@@ -114,55 +113,54 @@ class Trial:
         self.index_bytes = max(grown, self.reported_index_bytes or 0)
         self.versions = memory.texts("versions")
 
-    def measure(self, search: Search, on_phase: OnPhase) -> Measurement:
-        """Set the search parameters, warm up, time, score."""
-        worker, job = self.worker, self.job
+    def ask(self, search: Search, on_phase: OnPhase) -> Unscored:
+        """Set the search parameters, warm up, time."""
+        worker = self.worker
         worker.begin("search")
         start = time.perf_counter()
         worker.request("search", {"arguments": to_plain(search.arguments)}, expect="set")
         set_s = time.perf_counter() - start
         asked, batched = self.views[search.case_id]
         timed = self.asker.one_by_one(search, asked, on_phase)
-        n_short, recall = scoring.score_rounds(
-            asked,
-            timed.ids,
-            timed.counts,
-            k=search.k,
-            short_answers=job.implementation.short_answers,
-            kth=self._kth(asked, search.k),
-        )
-        figures = metrics.latency_figures(timed.times_ns)
-        build_s, index_bytes = self._with_what_came_later(set_s, timed, figures)
-        batch_qps, batch_recall = self._batch(search, batched, on_phase)
+        for ids, counts in zip(timed.ids, timed.counts, strict=True):
+            self._check(ids, counts, search)  # a wrong one ends the search before its batch
+        build_s, index_bytes = self._with_what_came_later(set_s, timed)
+        batch = self._batch(search, batched, on_phase)
         worker.note_memory()
-        timed_s = float(timed.times_ns.sum()) / 1e9
-        return Measurement(
+        return Unscored(
             case_id=search.case_id,
+            times_ns=timed.times_ns,
+            ids=timed.ids,
+            counts=timed.counts,
+            batch=batch,
+            figures={
+                "build_s": build_s,
+                "first_query_ns": timed.first_query_ns,
+                "index_bytes": index_bytes,
+                "reported_index_bytes": self.reported_index_bytes,
+                "peak_rss_bytes": worker.peak_rss_bytes,
+                "clock_floor_ns": self.clock_floor_ns,
+                "mailbox_floor_ns": self.mailbox_floor_ns,
+                "environment": self._environment(timed),
+                "notes": tuple(self._notes(timed)),
+                "log_tail": worker.log_tail(),
+            },
+        )
+
+    def _check(
+        self,
+        ids: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        search: Search,
+        where: str = "query",
+    ) -> None:
+        answers.check(
+            ids,
+            counts,
             k=search.k,
-            rounds=len(timed.times_ns),
-            metric=self.data.info.metric,
-            dim=self.data.train.shape[1],
             n_train=len(self.data.train),
-            n_queries=len(asked.test),
-            recall=recall.by_distance,
-            recall_ids=recall.by_ids,
-            recall_ann_benchmarks=recall.ann_benchmarks,
-            latencies_ns=tuple(timed.times_ns.ravel().tolist()),
-            **to_plain(figures),
-            batch_qps=batch_qps,
-            batch_recall=batch_recall,
-            build_s=build_s,
-            first_query_ns=timed.first_query_ns,
-            index_bytes=index_bytes,
-            reported_index_bytes=self.reported_index_bytes,
-            peak_rss_bytes=worker.peak_rss_bytes,
-            clock=job.limits.clock,
-            clock_floor_ns=self.clock_floor_ns,
-            mailbox_floor_ns=self.mailbox_floor_ns,
-            n_short_answers=n_short,
-            environment=self._environment(timed),
-            notes=tuple(self._notes(timed, timed_s, n_short)),
-            log_tail=worker.log_tail(),
+            short_answers=self.job.implementation.short_answers,
+            where=where,
         )
 
     def _environment(self, timed: Timed) -> dict[str, Any]:
@@ -178,53 +176,28 @@ class Trial:
             **{name: timed.usage[name] for name in USAGE},
         }
 
-    def _with_what_came_later(
-        self, set_s: float, timed: Timed, figures: metrics.LatencyFigures
-    ) -> tuple[float, int]:
+    def _with_what_came_later(self, set_s: float, timed: Timed) -> tuple[float, int]:
         """Seconds and bytes of a submission's index, also of what it put off until after ``fit``.
 
         That is the setting's own time, and what the warm-up took longer than as many queries.
         """
         if self.job.implementation.trusted:
             return self.build_s, self.index_bytes
+        figures = metrics.latency_figures(timed.times_ns)
         late_s = timed.warmup_s - len(self.warmup) * max(figures.mean_s, figures.p50_s)
         grown = self.worker.unique_bytes() - self.bytes_before
         return self.build_s + set_s + max(late_s, 0.0), max(self.index_bytes, grown)
 
-    def _batch(
-        self, search: Search, data: hdf5.LoadedDataset, on_phase: OnPhase
-    ) -> tuple[float, float] | tuple[None, None]:
-        """Queries per second of the whole batch, and the recall of its answers."""
+    def _batch(self, search: Search, data: hdf5.Vectors, on_phase: OnPhase) -> Batch | None:
         if not self.has_batch:
-            return None, None
+            return None
         on_phase("batch")
         self.worker.begin("batch")
         batch_s, ids, counts = self.asker.batch(search.k, data.test)
-        answers.check(
-            ids,
-            counts,
-            k=search.k,
-            n_train=len(data.train),
-            short_answers=self.job.implementation.short_answers,
-            where="batch_query",
-        )
-        recall = scoring.recall_of(data, ids, search.k, self._kth(data, search.k))
-        return len(data.test) / max(batch_s, 1e-9), recall.by_distance
+        self._check(ids, counts, search, "batch_query")
+        return Batch(seconds=batch_s, ids=ids, counts=counts)
 
-    def _kth(self, data: hdf5.LoadedDataset, k: int) -> NDArray[np.float64]:
-        key = (id(data), k)
-        if key not in self.kth:
-            self.kth[key] = scoring.kth_distances(data, k)
-        return self.kth[key]
-
-    def _notes(self, timed: Timed, timed_s: float, n_short: int) -> Iterator[str]:
-        data = self.data
-        if n_short:
-            yield f"{n_short} answers had fewer ids than asked for; the missing ones are misses"
-        if data.n_zero_train or data.n_zero_test:
-            yield f"zero vectors: {data.n_zero_train} in train, {data.n_zero_test} in test"
-        if data.n_duplicates:
-            yield f"duplicate rows in train: {data.n_duplicates}"
+    def _notes(self, timed: Timed) -> Iterator[str]:
         if self.worker.level in {"uid", "process"}:
             yield (
                 f"isolation: only '{self.worker.level}', so a submission could read files; "
@@ -234,7 +207,7 @@ class Trial:
             yield "isolation: this system cannot filter system calls, so a submission has them all"
         yield from metrics.noise_notes(
             involuntary_switches=int(timed.usage["involuntary_switches"]),
-            timed_s=timed_s,
+            timed_s=float(timed.times_ns.sum()) / 1e9,
             load_1min=float(self.machine["load_1min"]),
             cores=int(self.machine["cores"]),
         )

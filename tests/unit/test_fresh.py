@@ -105,17 +105,15 @@ class TestParts:
             assert np.array_equal(part.neighbors, data.neighbors[7 * number : 7 * number + 7])
             assert np.array_equal(part.distances, data.distances[7 * number : 7 * number + 7])
 
-    def test_only_as_many_are_kept_as_are_used(self, load):
-        """So that none is computed with that nobody is asked."""
-        data = fresh.freshen(load(), n_queries=30, seed=3)
-        assert len(fresh.first_queries(data, 4, None).test) == 28
-        assert len(fresh.first_queries(data, 4, 5).test) == 20
+    def test_are_no_larger_than_asked_for(self):
+        """So that nothing is computed with queries that nobody is asked."""
+        assert fresh.size_of_parts(30, 4, None) == 7
+        assert fresh.size_of_parts(30, 4, 5) == 5
 
-    def test_more_parts_than_queries_are_refused(self, load):
+    def test_more_parts_than_queries_are_refused(self):
         """No setting goes without queries."""
-        data = fresh.freshen(load(), n_queries=3, seed=3)
         with pytest.raises(DatasetError, match="3 fresh queries cannot serve 4 parts"):
-            fresh.first_queries(data, 4, None)
+            fresh.size_of_parts(3, 4, None)
 
 
 class TestInAJob:

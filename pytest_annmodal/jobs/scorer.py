@@ -1,0 +1,126 @@
+"""From what an implementation answered to a measurement.
+
+Asking and scoring are apart: where a stranger's code runs on Modal, no truth is at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal import hdf5
+from pytest_annmodal.jobs import materials
+from pytest_annmodal.model import Job, Search, to_plain
+from pytest_annmodal.outcome import Measurement
+from pytest_annmodal.scoring import metrics, scoring
+from pytest_annmodal.worker import answers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """The answers to one batch: seconds for all of it, ids int64 (n, k), counts int64 (n,)."""
+
+    seconds: float
+    ids: scoring.Ids
+    counts: scoring.Ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unscored:
+    """What one search gave, before anybody has looked whether its answers are right.
+
+    Attributes:
+        times_ns, ids, counts: int64 (rounds, n), (rounds, n, k), (rounds, n).
+        figures: what a ``Measurement`` has besides and no truth is needed for, by its name.
+    """
+
+    case_id: str
+    times_ns: NDArray[np.int64]
+    ids: scoring.Ids
+    counts: scoring.Ids
+    batch: Batch | None
+    figures: Mapping[str, Any]
+
+
+class Scorer:
+    """Scores the searches of one job."""
+
+    def __init__(self, job: Job, data: hdf5.LoadedDataset) -> None:
+        self._job, self._data = job, data
+        self._views = materials.views(job, data)
+        self._searches = {search.case_id: search for search in job.searches}
+        self._kth: dict[tuple[int, int], scoring.Distances] = {}
+
+    def measurement(self, unscored: Unscored) -> Measurement:
+        """Check the answers and score them.
+
+        Raises:
+            InvalidResultError: an answer is not k distinct row numbers.
+        """
+        search = self._searches[unscored.case_id]
+        asked, batched = self._views[search.case_id]
+        n_short, recall = scoring.score_rounds(
+            asked,
+            unscored.ids,
+            unscored.counts,
+            k=search.k,
+            short_answers=self._job.implementation.short_answers,
+            kth=self._kth_of(asked, search.k),
+        )
+        batch_qps, batch_recall = self._batch(search, batched, unscored.batch)
+        notes = (*self._notes(n_short), *unscored.figures["notes"])
+        return Measurement(
+            case_id=search.case_id,
+            k=search.k,
+            rounds=len(unscored.times_ns),
+            metric=self._data.info.metric,
+            dim=self._data.train.shape[1],
+            n_train=len(self._data.train),
+            n_queries=len(asked.test),
+            recall=recall.by_distance,
+            recall_ids=recall.by_ids,
+            recall_ann_benchmarks=recall.ann_benchmarks,
+            latencies_ns=tuple(unscored.times_ns.ravel().tolist()),
+            **to_plain(metrics.latency_figures(unscored.times_ns)),
+            batch_qps=batch_qps,
+            batch_recall=batch_recall,
+            n_short_answers=n_short,
+            clock=self._job.limits.clock,
+            **{**unscored.figures, "notes": notes},
+        )
+
+    def _batch(
+        self, search: Search, data: hdf5.LoadedDataset, batch: Batch | None
+    ) -> tuple[float, float] | tuple[None, None]:
+        """Queries per second of the whole batch, and the recall of its answers."""
+        if batch is None:
+            return None, None
+        answers.check(
+            batch.ids,
+            batch.counts,
+            k=search.k,
+            n_train=len(data.train),
+            short_answers=self._job.implementation.short_answers,
+            where="batch_query",
+        )
+        recall = scoring.recall_of(data, batch.ids, search.k, self._kth_of(data, search.k))
+        return len(data.test) / max(batch.seconds, 1e-9), recall.by_distance
+
+    def _kth_of(self, data: hdf5.LoadedDataset, k: int) -> scoring.Distances:
+        key = (id(data), k)
+        if key not in self._kth:
+            self._kth[key] = scoring.kth_distances(data, k)
+        return self._kth[key]
+
+    def _notes(self, n_short: int) -> Iterator[str]:
+        data = self._data
+        if n_short:
+            yield f"{n_short} answers had fewer ids than asked for; the missing ones are misses"
+        if data.n_zero_train or data.n_zero_test:
+            yield f"zero vectors: {data.n_zero_train} in train, {data.n_zero_test} in test"
+        if data.n_duplicates:
+            yield f"duplicate rows in train: {data.n_duplicates}"
