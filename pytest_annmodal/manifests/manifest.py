@@ -95,6 +95,8 @@ def read_text(file: Path) -> str:
 
 
 def _read_text(file: Path, text: str, called: str, *, trusted: bool, named: bool) -> Implementation:
+    if file.suffix != ".py":
+        raise ConfigurationError("is no Python file by its name; rename it to end in .py")
     tree = source.parse(text)
     head = header.parse(text)
     try:

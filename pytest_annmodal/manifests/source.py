@@ -30,6 +30,8 @@ def parse(text: str) -> ast.Module:
             return ast.parse(text)
     except SyntaxError as error:
         shown = (error.text or "").strip()[:200]
+        if error.lineno is None:  # null bytes
+            raise ConfigurationError(f"cannot be parsed as Python: {error.msg}") from error
         raise ConfigurationError(
             f"syntax error in line {error.lineno}: {error.msg}" + (f": {shown}" if shown else "")
         ) from error

@@ -225,7 +225,7 @@ BROKEN = {
     "empty": (b"", "is empty; write a class with fit"),
     "blank": (b" \n\t\n", "is empty"),
     "latin-1": ("class Index: # é".encode("latin-1"), r"line 1 is not UTF-8 text \(byte 0xe9\)"),
-    "binary": (b"\x00\x01", "cannot be parsed as Python|syntax error"),
+    "binary": (b"\x00\x01", "cannot be parsed as Python: source code string cannot contain null"),
     "syntax": (b"x = 1\ndef f(:\n", r"syntax error in line 2: .*def f\(:"),
     "indentation": (b"class A:\npass\n", "syntax error in line 2: expected an indented block"),
     "deep": (b"(" * 5000 + b")" * 5000, "syntax error|cannot be parsed"),
@@ -265,6 +265,13 @@ class TestBadInput:
             manifest.read_file(path)
         (found,) = manifest.read_submission(path)
         assert "no such file" in found.error
+
+    def test_a_file_that_python_would_not_import_is_told_how_to_be_called(self, tmp_path):
+        """Before a worker fails to load it."""
+        path = tmp_path / "mine"
+        path.write_text(CLASS)
+        (found,) = manifest.read_submission(path)
+        assert found.error == f"{path}: is no Python file by its name; rename it to end in .py"
 
     @pytest.mark.parametrize("name", ["x" * 300 + ".py", "a\0b.py"])
     def test_an_impossible_name_is_an_error_like_another(self, name):
