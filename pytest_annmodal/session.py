@@ -56,6 +56,7 @@ class BenchSession:
         self.known = selection.known_datasets(extra_datasets)
         self.cases: dict[str, Case] = {}
         self.skipped_datasets: dict[str, Dataset] = {}
+        self.skipped_implementations: dict[str, str] = {}  # name: the command to install it
         self._make_local, self._make_modal = make_local, make_modal
         self._jobs: dict[str, Job] = {}
         self._futures: dict[int, Future[Sequence[Outcome]]] = {}
@@ -221,7 +222,9 @@ class BenchSession:
         if case.implementation.error is None:
             missing = manifest.missing_requirements(case.implementation)
             if missing:
-                return f"{case.implementation.name} needs: pip install {shlex.join(missing)}"
+                name, command = case.implementation.name, f"pip install {shlex.join(missing)}"
+                self.skipped_implementations[name] = command
+                return f"{name} needs: {command}"
         return None
 
     def container_log(self, case: Case) -> str:

@@ -171,8 +171,15 @@ def write_summary(
         reporter.section("ANN benchmarks", sep="-", yellow=True)
         width = reporter._tw.fullwidth if reporter.isatty else None
         reporter.write_line(summary(rows, width=width, color=reporter.hasmarkup))
-    if bench is None or bench.settings.download_only or not bench.skipped_datasets:
+    if bench is None or bench.settings.download_only:
         return
-    reporter.section("datasets to download", sep="-", yellow=True)
-    for line in missing_datasets(bench.skipped_datasets.values()):
-        reporter.write_line(line)
+    if bench.skipped_implementations:
+        reporter.section("libraries to install", sep="-", yellow=True)
+        reporter.write_line("Not installed, so the tests of what needs them were skipped:")
+        width = max(map(len, bench.skipped_implementations))
+        for name, command in bench.skipped_implementations.items():
+            reporter.write_line(f"    {name:{width}}  {printable(command)}")
+    if bench.skipped_datasets:
+        reporter.section("datasets to download", sep="-", yellow=True)
+        for line in missing_datasets(bench.skipped_datasets.values()):
+            reporter.write_line(line)

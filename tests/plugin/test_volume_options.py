@@ -20,6 +20,9 @@ def test_skips(project: Project) -> None:
     result.assert_outcomes(passed=1, skipped=6)
     result.stdout.fnmatch_lines(
         [
+            "* libraries to install *",
+            "Not installed, so the tests of what needs them were skipped:",
+            "    exact  pip install 'no-such-library>=2'",
             "* datasets to download *",
             "Not in the volume, so their tests were skipped. To get one, and to run with it:",
             "  pytest -k NAME --download-only",
