@@ -169,6 +169,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     settings = _settings(config)
     if not (settings.download_only or settings.modal_plan) or config.option.collectonly:
         return None
+    if getattr(config.option, "numprocesses", None):  # xdist: only its workers know the tests
+        raise pytest.UsageError("--download-only and --modal-plan run no tests: leave out -n")
     from pytest_annmodal.reports.terminal import download_only, show_plan
 
     cases = [item.stash[CASE] for item in session.items if CASE in item.stash]
