@@ -14,7 +14,8 @@
     ├── ExecutorError               blame: infrastructure
     │   ├── SubmitError
     │   ├── JobTimeoutError
-    │   └── JobLostError
+    │   ├── JobLostError
+    │   └── BaselineError           what a submission is compared with failed
     └── SubmissionError             blame: submission
         ├── BuildError              import, constructor, fit or query raised
         ├── CrashedError            exit, signal
@@ -95,6 +96,10 @@ class JobTimeoutError(ExecutorError):
 
 class JobLostError(ExecutorError):
     """A job's container or process vanished without an answer."""
+
+
+class BaselineError(ExecutorError):
+    """The baseline of a comparison failed; the submission is not to blame."""
 
 
 class SubmissionError(AnnModalError):

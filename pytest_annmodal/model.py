@@ -225,6 +225,7 @@ class Limits:
         isolation: ``auto``, ``strict`` or ``process``: how a submission is shut in.
         fresh_seed: draw queries that nobody has seen, by this seed, for a submission.
         max_search_s: no further round is begun once a search setting has taken this long.
+        at_recall: also give the queries per second at this recall, between search settings.
     """
 
     threads: int = 1
@@ -237,6 +238,41 @@ class Limits:
     max_search_s: float = 60.0
     isolation: str = "auto"
     fresh_seed: int | None = None
+    at_recall: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What a job's searches are compared with, side by side: one build and its searches.
+
+    Attributes:
+        max_sessions: fresh builds of everything, at most; 1 gives a ratio and no verdict.
+        difference: the smallest that matters, 0.05 for 5 %.
+    """
+
+    implementation: Implementation
+    build: Arguments
+    searches: tuple[Arguments, ...]
+    max_sessions: int
+    difference: float
+
+    @property
+    def label(self) -> str:
+        """``annoy[n_trees=10]``."""
+        parameters = self.build.label
+        return (
+            f"{self.implementation.name}[{parameters}]" if parameters else self.implementation.name
+        )
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Plain]) -> Baseline:
+        plain = {
+            **data,
+            "implementation": Implementation.from_plain(data["implementation"]),
+            "build": Arguments.from_plain(data["build"]),
+            "searches": tuple(Arguments.from_plain(item) for item in data["searches"]),
+        }
+        return cls(**plain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +284,7 @@ class Job:
     build: Arguments
     searches: tuple[Search, ...]
     limits: Limits = Limits()
+    baseline: Baseline | None = None
 
     @property
     def label(self) -> str:
@@ -267,4 +304,5 @@ class Job:
             build=Arguments.from_plain(data["build"]),
             searches=tuple(Search.from_plain(item) for item in data["searches"]),
             limits=Limits(**data["limits"]),
+            baseline=Baseline.from_plain(data["baseline"]) if data.get("baseline") else None,
         )

@@ -6,9 +6,64 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pytest_annmodal.model import Clock, Plain
+from pytest_annmodal.errors import SubmissionError
+from pytest_annmodal.model import Clock, Plain, to_plain
 
 Blame = Literal["submission", "infrastructure"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """How fast one case was beside the baseline; see docs/measurement.md.
+
+    Attributes:
+        baseline: its name and build; ``baseline_settings`` are the search settings it had.
+        sessions: with fresh builds of everything; ``ratios`` has one value for each.
+        ratio: queries per second over the baseline's: the geometric mean over sessions.
+        low, high: between what the true ratio lies (95 %, all looks together); None after
+            one session.
+        verdict: ``faster``, ``slower``, ``no difference``, ``cannot tell``; None after one session.
+        why: why one cannot tell, with the bound.
+        difference: the smallest that matters: ``no difference`` means none above it.
+        recall, baseline_recall: of the answers that were timed for the ratio.
+        equal_recall: whether they are equal, by interpolation between the baseline's settings
+            or by themselves; if not, the ratio is not one of speed alone.
+        control_ratio, control_low, control_high: the baseline's copy over the baseline.
+        control_ok: whether the control may be 1.
+    """
+
+    baseline: str
+    baseline_settings: tuple[str, ...]
+    sessions: int
+    ratio: float
+    low: float | None
+    high: float | None
+    verdict: str | None
+    why: str
+    difference: float
+    recall: float
+    baseline_recall: float
+    equal_recall: bool
+    qps: float
+    baseline_qps: float
+    ratios: tuple[float, ...]
+    control_ratio: float
+    control_low: float | None
+    control_high: float | None
+    control_ok: bool
+    control_ratios: tuple[float, ...]
+
+    @property
+    def supported_ratio(self) -> float | None:
+        """What the ratio is at least, if that can be told: the lower end of the interval."""
+        return self.low if self.control_ok else None
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Plain]) -> Comparison:
+        plain = dict(data)
+        for name in ("baseline_settings", "ratios", "control_ratios"):
+            plain[name] = tuple(plain[name])
+        return cls(**plain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +82,9 @@ class Measurement:
         reported_index_bytes: what ``get_memory_usage()`` said, or None.
         clock_floor_ns: median of two readings of the clock in a row.
         mailbox_floor_ns: median round trip of a do-nothing answer over the mailbox.
+        qps_at_recall: queries per second at the recall that was asked for, between the search
+            settings of this build that bracket it, or None.
+        comparison: with the baseline, where there is one.
         environment: machine, load, versions, threads: see ``docs/measurement.md``.
         notes: what a reader of the numbers should know (noise, zero vectors…).
     """
@@ -58,6 +116,8 @@ class Measurement:
     clock_floor_ns: int
     mailbox_floor_ns: int
     n_short_answers: int = 0
+    qps_at_recall: float | None = None
+    comparison: Comparison | None = None
     environment: Mapping[str, Plain] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False)
     log_tail: str = field(default="", repr=False)
@@ -87,6 +147,18 @@ class Failure:
 Outcome = Measurement | Failure
 
 
+def failure_of(case_id: str, error: SubmissionError, phase: str) -> Failure:
+    """What a submission did wrong, as a value."""
+    evidence = {key: value for key, value in error.evidence.items() if value not in (None, "")}
+    return Failure(
+        case_id=case_id,
+        kind=error.kind,
+        message=str(error),
+        phase=phase,
+        evidence=to_plain(evidence),
+    )
+
+
 def outcome_from_plain(data: Mapping[str, Plain]) -> Outcome:
     """Rebuild a :class:`Measurement` or :class:`Failure` from :func:`to_plain`'s result."""
     plain = dict(data)
@@ -94,4 +166,6 @@ def outcome_from_plain(data: Mapping[str, Plain]) -> Outcome:
         return Failure(**plain)
     for name in ("latencies_ns", "notes"):
         plain[name] = tuple(plain[name])
+    if plain.get("comparison"):
+        plain["comparison"] = Comparison.from_plain(plain["comparison"])
     return Measurement(**plain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -47,15 +48,28 @@ class Asker:
 
     def one_by_one(self, search: Search, data: hdf5.Vectors, on_phase: OnPhase) -> Timed:
         ask = self._by_parent if self.limits.clock == "parent" else self._by_worker
-        return ask(search, data, on_phase)
+        return ask(search, data.test, on_phase)
 
-    def _by_worker(self, search: Search, data: hdf5.Vectors, on_phase: OnPhase) -> Timed:
+    def block(self, search: Search, queries: NDArray[np.float32]) -> tuple[NDArray[np.int64], ...]:
+        """A few queries, once, after the warm-up: times_ns (n,), ids (n, k), counts (n,)."""
+        if self.limits.clock == "worker":
+            once = dataclasses.replace(search, rounds=1)
+            timed = self._by_worker(once, queries, lambda _text: None)
+            return timed.times_ns[0], timed.ids[0], timed.counts[0]
+        self.worker.send("serve", {"k": search.k})
+        self._ask(self.warmup, search.k)
+        result = self._ask(queries, search.k)
+        mailbox.dismiss(self.box)
+        self.worker.receive("served")
+        return result
+
+    def _by_worker(self, search: Search, queries: NDArray[np.float32], on_phase: OnPhase) -> Timed:
         """The worker's own clock: it gets all queries and returns all times."""
-        n = len(data.test)
+        n = len(queries)
         message = self.worker.request(
             "timed",
             {"k": search.k, "rounds": search.rounds, "max_search_s": self.limits.max_search_s},
-            [self.warmup, data.test],
+            [self.warmup, queries],
             expect="answers",
             max_array_bytes=search.rounds * n * (search.k + 2) * 8,
             on_progress=lambda progress: on_phase(
@@ -72,7 +86,7 @@ class Asker:
             usage={name: message.number(name) for name in USAGE},
         )
 
-    def _by_parent(self, search: Search, data: hdf5.Vectors, on_phase: OnPhase) -> Timed:
+    def _by_parent(self, search: Search, queries: NDArray[np.float32], on_phase: OnPhase) -> Timed:
         """The parent's clock: every query goes through the mailbox when its turn comes."""
         worker, k = self.worker, search.k
         worker.send("serve", {"k": k})
@@ -83,7 +97,7 @@ class Asker:
             cpu_before_s = worker.cpu_s()
             began = time.monotonic()
             for number in range(search.rounds):
-                rounds.append(self._ask(data.test, k))
+                rounds.append(self._ask(queries, k))
                 on_phase(f"queries, round {number + 1} of {search.rounds}")
                 if time.monotonic() - began > self.limits.max_search_s:
                     break

@@ -48,9 +48,13 @@ def n_asked(job: Job, n_there: int) -> int:
     return n_parts * fresh.size_of_parts(n_there, n_parts, limits.n_queries)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class TrainFile:
-    """A file that the worker maps, and where ``train`` lies in it: ``fields``."""
+    """A file that workers map, and where ``train`` lies in it: ``fields``.
+
+    Attributes:
+        missing: what has yet to be written into it, or None.
+    """
 
     fd: int
     fields: dict[str, Any]
@@ -66,6 +70,7 @@ class TrainFile:
             return
         with open(self.fd, "wb", closefd=False) as file:
             self.missing.tofile(file)
+        self.missing = None
         try:
             mailbox.seal(self.fd)
         except OSError as error:

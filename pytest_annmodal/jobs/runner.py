@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from pytest_annmodal import hdf5
+from pytest_annmodal.comparison import levels
+from pytest_annmodal.comparison.compare import compare
 from pytest_annmodal.errors import AnnModalError, DatasetError, SubmissionError
 from pytest_annmodal.jobs import materials
 from pytest_annmodal.jobs.asking import OnPhase
 from pytest_annmodal.jobs.scorer import Scorer, Unscored
 from pytest_annmodal.jobs.trial import Trial
-from pytest_annmodal.model import Job, Search, to_plain
-from pytest_annmodal.outcome import Failure, Outcome
+from pytest_annmodal.model import Job, Search
+from pytest_annmodal.outcome import Failure, Outcome, failure_of
 
 T = TypeVar("T")
 
@@ -45,7 +47,10 @@ def run_job(
         data = materials.load(job, path, cache)
     except AnnModalError as error:
         return [_not_to_blame(s, "dataset", str(error)) for s in job.searches]
-    return ask_job(job, data, on_phase=on_phase, score=Scorer(job, data).measurement)
+    found = ask_job(job, data, on_phase=on_phase, score=Scorer(job, data).measurement)
+    if job.limits.at_recall is not None:
+        found = levels.with_qps_at(found, job.limits.at_recall)
+    return found if job.baseline is None else compare(job, data, found, on_phase)
 
 
 def ask_job(
@@ -66,7 +71,9 @@ def ask_job(
         return [_not_to_blame(s, "dataset", str(error)) for s in job.searches]
     if job.implementation.error:
         return [
-            _failure(s, SubmissionError(job.implementation.error, kind="unusable"), "read")
+            failure_of(
+                s.case_id, SubmissionError(job.implementation.error, kind="unusable"), "read"
+            )
             for s in job.searches
         ]
     if data.info.metric not in job.implementation.metrics:
@@ -109,9 +116,10 @@ def _drive(
     with ExitStack() as stack:
         trial = Trial(job, data, stack)
         try:
+            trial.load(on_phase)
             trial.build(on_phase)
         except SubmissionError as error:
-            yield from ((s, _failure(s, error, trial.worker.phase)) for s in searches)
+            yield from ((s, failure_of(s.case_id, error, trial.worker.phase)) for s in searches)
             trial.worker.abandon()
             return
         for number, search in enumerate(searches, 1):
@@ -120,7 +128,7 @@ def _drive(
                 yield search, score(trial.ask(search, on_phase))
             except SubmissionError as error:
                 error.evidence.setdefault("log_tail", trial.worker.log_tail())
-                yield search, _failure(search, error, trial.worker.phase)
+                yield search, failure_of(search.case_id, error, trial.worker.phase)
                 if not trial.worker.in_step(error):
                     trial.worker.abandon()
                     return
@@ -143,15 +151,4 @@ def _not_to_blame(search: Search, kind: str, message: str) -> Failure:
         message=message,
         phase="load" if kind == "dataset" else "start",
         blame="infrastructure",
-    )
-
-
-def _failure(search: Search, error: SubmissionError, phase: str) -> Failure:
-    evidence = {key: value for key, value in error.evidence.items() if value not in (None, "")}
-    return Failure(
-        case_id=search.case_id,
-        kind=error.kind,
-        message=str(error),
-        phase=phase,
-        evidence=to_plain(evidence),
     )

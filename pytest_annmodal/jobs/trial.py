@@ -25,9 +25,21 @@ from pytest_annmodal.worker import answers, mailbox
 
 
 class Trial:
-    """A worker with its mailbox, and the figures that belong to the build."""
+    """A worker with its mailbox, and the figures that belong to the build.
 
-    def __init__(self, job: Job, data: hdf5.Vectors, stack: ExitStack) -> None:
+    Args:
+        stack: what is opened is closed when it is.
+        train_file: another trial's, to share its memory.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        data: hdf5.Vectors,
+        stack: ExitStack,
+        *,
+        train_file: materials.TrainFile | None = None,
+    ) -> None:
         self.job, self.data = job, data
         self.k_max = max(search.k for search in job.searches)
         self.warmup = materials.warmup_vectors(data)
@@ -41,7 +53,7 @@ class Trial:
         )
         stack.callback(os.close, fd)
         self.box = mailbox.Mailbox(fd, **self.layout)
-        self.train_file = stack.enter_context(materials.train_file(job, data))
+        self.train_file = train_file or stack.enter_context(materials.train_file(job, data))
         self.machine = describe_machine()
         self.views = materials.views(job, data)
         implementation = job.implementation
@@ -66,8 +78,8 @@ class Trial:
             trusted=implementation.trusted,
         )
 
-    def build(self, on_phase: OnPhase) -> None:
-        """Start, measure the floors, load, fit."""
+    def load(self, on_phase: OnPhase) -> None:
+        """Start, measure the floors, load; nothing of ``train`` is known to a submission yet."""
         job, worker = self.job, self.worker
         on_phase("starting")
         worker.begin("start")
@@ -96,6 +108,10 @@ class Trial:
         self.has_batch = bool(loaded.fields.get("has_batch"))
         if job.implementation.trusted:  # a submission could set memory aside while it is loaded
             self.bytes_before = worker.unique_bytes()
+
+    def build(self, on_phase: OnPhase) -> None:
+        """Fit, and see how large the index is."""
+        job, worker = self.job, self.worker
         on_phase("building")
         worker.begin("build")
         self.train_file.fill()

@@ -48,6 +48,20 @@ def _parents() -> Iterator[tuple[int, int]]:
 
 def end_family(pid: int) -> None:
     """End all that descend from a process: stopped first, so that none can start another."""
+    _signal(_stop_descendants(pid), signal.SIGKILL)
+
+
+def pause(pid: int) -> set[int]:
+    """Let a process and all that descend from it do nothing for a while; who was stopped."""
+    _signal([pid], signal.SIGSTOP)
+    return {pid, *_stop_descendants(pid)}
+
+
+def resume(pids: Iterable[int]) -> None:
+    _signal(pids, signal.SIGCONT)
+
+
+def _stop_descendants(pid: int) -> set[int]:
     seen: set[int] = set()
     for _ in range(MOST_LOOKS):
         new = set(descendants(pid)) - seen
@@ -55,7 +69,7 @@ def end_family(pid: int) -> None:
             break
         _signal(new, signal.SIGSTOP)
         seen |= new
-    _signal(seen, signal.SIGKILL)
+    return seen
 
 
 def _signal(pids: Iterable[int], number: signal.Signals) -> None:

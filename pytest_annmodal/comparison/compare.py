@@ -1,0 +1,183 @@
+"""Sessions until every search of a job is decided; the result goes into its Measurement."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from pytest_annmodal import hdf5
+from pytest_annmodal.comparison import levels, verdict
+from pytest_annmodal.comparison.levels import EQUAL_RECALL, Level
+from pytest_annmodal.comparison.session import PROBES, Bout, Session
+from pytest_annmodal.errors import BaselineError, SubmissionError
+from pytest_annmodal.jobs.asking import OnPhase
+from pytest_annmodal.model import Arguments, Baseline, Job, Search
+from pytest_annmodal.outcome import Comparison, Failure, Measurement, Outcome, failure_of
+
+PHASE = "comparison"
+
+
+@dataclass(slots=True, kw_only=True)
+class Contest:
+    """One search setting, whom it meets, and what came of it so far."""
+
+    search: Search
+    part: int
+    measurement: Measurement
+    opponents: tuple[Arguments, ...] = ()
+    bouts: list[Bout] = field(default_factory=list)
+    result: Outcome | None = None
+
+
+def compare(
+    job: Job, data: hdf5.LoadedDataset, outcomes: Sequence[Outcome], on_phase: OnPhase
+) -> list[Outcome]:
+    """The outcomes with a :class:`Comparison` in each measurement.
+
+    A submission that fails here has failed: its other builds are no better than this one. A
+    baseline that fails is the infrastructure's fault.
+    """
+    baseline = job.baseline
+    assert baseline is not None
+    if data.info.metric not in baseline.implementation.metrics:
+        note = f"not compared: {baseline.implementation.name} does not serve {data.info.metric}"
+        return [_noted(outcome, note) for outcome in outcomes]
+    contests = [
+        Contest(search=search, part=part, measurement=outcome)
+        for part, (search, outcome) in enumerate(zip(job.searches, outcomes, strict=True))
+        if isinstance(outcome, Measurement)
+    ]
+    try:
+        _run(job, baseline, data, contests, on_phase)
+    except (BaselineError, OSError) as error:
+        for contest in _undecided(contests):
+            contest.result = Failure(
+                case_id=contest.search.case_id,
+                kind="infrastructure",
+                message=str(error),
+                phase=PHASE,
+                blame="infrastructure",
+            )
+    found = {contest.search.case_id: contest.result for contest in contests}
+    return [found.get(outcome.case_id) or outcome for outcome in outcomes]
+
+
+def _noted(outcome: Outcome, note: str) -> Outcome:
+    if isinstance(outcome, Failure):
+        return outcome
+    return dataclasses.replace(outcome, notes=(*outcome.notes, note))
+
+
+def _undecided(contests: Sequence[Contest]) -> list[Contest]:
+    return [contest for contest in contests if contest.result is None]
+
+
+def _run(
+    job: Job,
+    baseline: Baseline,
+    data: hdf5.LoadedDataset,
+    contests: Sequence[Contest],
+    on_phase: OnPhase,
+) -> None:
+    looks = verdict.looks(baseline.max_sessions)
+    for number in range(looks[-1]):
+        # A search that ends the worker costs only itself: the others get fresh builds.
+        while todo := [c for c in _undecided(contests) if len(c.bouts) <= number]:
+            text = f"comparing with {baseline.label}, session {number + 1} of at most {looks[-1]}"
+            on_phase(text)
+            _session(job, baseline, data, todo, number)
+        if number + 1 in looks:
+            for contest in _undecided(contests):
+                _judge(contest, baseline, last=number + 1 == looks[-1])
+
+
+def _session(
+    job: Job,
+    baseline: Baseline,
+    data: hdf5.LoadedDataset,
+    contests: Sequence[Contest],
+    number: int,
+) -> None:
+    with ExitStack() as stack:
+        session = Session(job, baseline, data, stack, number=number)
+        try:
+            session.build(lambda _text: None)
+        except SubmissionError as error:
+            for contest in contests:
+                contest.result = failure_of(contest.search.case_id, error, PHASE)
+            session.candidate.trial.worker.abandon()
+            return
+        for contest in contests:
+            if not contest.opponents:
+                contest.opponents = _opponents(session, baseline, contest)
+            try:
+                bout = session.bout(contest.search, contest.part, contest.opponents)
+            except SubmissionError as error:
+                contest.result = failure_of(contest.search.case_id, error, PHASE)
+                session.candidate.trial.worker.abandon()
+                return
+            contest.bouts.append(bout)
+
+
+def _opponents(session: Session, baseline: Baseline, contest: Contest) -> tuple[Arguments, ...]:
+    """The baseline's settings around this one's recall; the only one, where there is one."""
+    if len(baseline.searches) == 1:
+        return baseline.searches
+    found: list[Level] = session.levels(contest.search, baseline.searches)
+    chosen = levels.opponents(
+        found, contest.measurement.recall, n_answers=PROBES * contest.search.k
+    )
+    return tuple(baseline.searches[level.index] for level in chosen)
+
+
+def _judge(contest: Contest, baseline: Baseline, *, last: bool) -> None:
+    """Decide, or leave it open for further sessions."""
+    bouts = contest.bouts
+    ratios = [bout.log_ratio for bout in bouts]
+    controls = [bout.control_log_ratio for bout in bouts]
+    found = None
+    if len(bouts) > 1:
+        found = verdict.judge(
+            ratios,
+            controls,
+            difference=baseline.difference,
+            max_sessions=baseline.max_sessions,
+        )
+        if found.word == "cannot tell" and not last:
+            return
+    comparison = _comparison(contest, baseline, found)
+    contest.result = dataclasses.replace(contest.measurement, comparison=comparison)
+
+
+def _comparison(contest: Contest, baseline: Baseline, found: verdict.Verdict | None) -> Comparison:
+    bouts = contest.bouts
+    ratios = [bout.log_ratio for bout in bouts]
+    controls = [bout.control_log_ratio for bout in bouts]
+    recall = statistics.fmean(bout.recall for bout in bouts)
+    baseline_recall = statistics.fmean(bout.baseline_recall for bout in bouts)
+    return Comparison(
+        baseline=baseline.label,
+        baseline_settings=tuple(arguments.label for arguments in contest.opponents),
+        sessions=len(bouts),
+        ratio=verdict.geometric_mean(ratios),
+        low=found.interval.low if found else None,
+        high=found.interval.high if found else None,
+        verdict=found.word if found else None,
+        why=found.why if found else "",
+        difference=baseline.difference,
+        recall=recall,
+        baseline_recall=baseline_recall,
+        equal_recall=abs(recall - baseline_recall) <= EQUAL_RECALL,
+        qps=statistics.geometric_mean(bout.qps for bout in bouts),
+        baseline_qps=statistics.geometric_mean(bout.baseline_qps for bout in bouts),
+        ratios=tuple(map(math.exp, ratios)),
+        control_ratio=verdict.geometric_mean(controls),
+        control_low=found.control.low if found else None,
+        control_high=found.control.high if found else None,
+        control_ok=found.control_ok if found else True,
+        control_ratios=tuple(map(math.exp, controls)),
+    )

@@ -1,0 +1,91 @@
+"""Who is asked which queries when, and one figure from many times; pure numpy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK = 20  # queries in a row to one entrant: short beside the swings of a shared machine
+REPEATS = 3
+MOST_BLOCKS = 20  # a repeat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Blocks of queries, asked of all entrants in turn, the order flipped each time.
+
+    Attributes:
+        n_blocks: different blocks.
+        repeats: times that each block is asked; 1 where no query may be asked twice.
+    """
+
+    n_blocks: int
+    repeats: int
+    block: int = BLOCK
+
+    @property
+    def n_queries(self) -> int:
+        return self.n_blocks * self.block
+
+    def turns(self, n_entrants: int) -> Iterator[tuple[int, slice, int]]:
+        """Repeat, rows and entrant in the order of asking: A B C, C B A, A B C and so on.
+
+        A block has the other order in the next repeat, so that no query is always asked first
+        of the same entrant.
+        """
+        for repeat in range(self.repeats):
+            for number in range(self.n_blocks):
+                entrants = range(n_entrants)
+                flipped = (repeat + number) % 2
+                for entrant in reversed(entrants) if flipped else entrants:
+                    start = number * self.block
+                    yield repeat, slice(start, start + self.block), entrant
+
+
+def plan(n_available: int, *, once: bool, block_s: float, budget_s: float) -> Schedule:
+    """As much as there are queries and time for; an even number of blocks where possible.
+
+    Args:
+        once: no query may be asked twice: what would be repeats are other queries.
+        block_s: seconds that one block takes of all entrants together.
+    """
+    block = min(BLOCK, max(n_available // 2, 1))
+    repeats = 1 if once else REPEATS
+    most = MOST_BLOCKS * REPEATS if once else MOST_BLOCKS
+    affordable = int(budget_s / max(block_s * repeats, 1e-9))
+    n_blocks = min(n_available // block, most, max(affordable, 2))
+    return Schedule(n_blocks=n_blocks - n_blocks % 2 or 1, repeats=repeats, block=block)
+
+
+def log_ratio(mine: NDArray[np.int64], theirs: NDArray[np.int64], schedule: Schedule) -> float:
+    """Logarithm of their time over mine: above 0, I am faster.
+
+    Args:
+        mine, theirs: ns, int64 (repeats, n_queries), of the same queries.
+
+    With repeats, the least of each query's times, summed. Without, since a query that is asked
+    again may be remembered, the median over the blocks' ratios.
+    """
+    if schedule.repeats > 1:
+        return math.log(_sum_of_least(theirs) / _sum_of_least(mine))
+    return float(np.median(np.log(_blocks(theirs, schedule) / _blocks(mine, schedule))))
+
+
+def qps(times: NDArray[np.int64], schedule: Schedule) -> float:
+    """Queries per second, of the least times or of the median block."""
+    if schedule.repeats > 1:
+        return schedule.n_queries / _sum_of_least(times) * 1e9
+    return schedule.block / float(np.median(_blocks(times, schedule))) * 1e9
+
+
+def _sum_of_least(times: NDArray[np.int64]) -> float:
+    return max(float(times.min(axis=0).sum()), 1.0)
+
+
+def _blocks(times: NDArray[np.int64], schedule: Schedule) -> NDArray[np.float64]:
+    sums = times.reshape(-1, schedule.block).sum(axis=1, dtype=np.float64)
+    return np.asarray(np.maximum(sums, 1.0), np.float64)

@@ -1,0 +1,281 @@
+"""One session: candidate, baseline and the baseline's copy, freshly built, asked in turn."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal import hdf5
+from pytest_annmodal.comparison import levels, schedule
+from pytest_annmodal.comparison.levels import Level
+from pytest_annmodal.comparison.schedule import Schedule
+from pytest_annmodal.errors import BaselineError, SubmissionError
+from pytest_annmodal.jobs import materials
+from pytest_annmodal.jobs.asking import OnPhase
+from pytest_annmodal.jobs.trial import Trial
+from pytest_annmodal.model import Arguments, Baseline, Clock, Job, Search, to_plain
+from pytest_annmodal.sandbox import strays, usage
+from pytest_annmodal.scoring import scoring
+from pytest_annmodal.worker import measure
+
+LEAD = 5  # queries before each block that are not timed: the one before has used the caches
+PROBES = 100  # queries that tell what recall each of the baseline's settings has
+BUDGET_S = 20.0  # for one search setting in one session
+SEED = 20_240_229
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bout:
+    """What one search setting gave in one session.
+
+    Attributes:
+        log_ratio: of queries per second, mine over the baseline's (at my recall, where two of its
+            settings bracket it).
+        control_log_ratio: the copy's over the baseline's.
+        baseline_recall: that the ratio stands for.
+    """
+
+    log_ratio: float
+    control_log_ratio: float
+    recall: float
+    baseline_recall: float
+    qps: float
+    baseline_qps: float
+
+
+class Entrant:
+    """One of the three, with its worker: stopped whenever another is asked."""
+
+    def __init__(self, trial: Trial, *, baseline: Baseline | None) -> None:
+        self.trial, self._baseline = trial, baseline
+        self._asker = dataclasses.replace(trial.asker, warmup=trial.warmup[:LEAD])
+        self._arguments: Arguments | None = None
+        self._paused: set[int] = set()
+        self.short_answers = trial.job.implementation.short_answers
+
+    @contextlib.contextmanager
+    def awake(self) -> Iterator[None]:
+        """Let it run. Raises BaselineError for what a baseline does wrong."""
+        worker = self.trial.worker
+        self.wake()
+        try:
+            yield
+        except SubmissionError as error:
+            error.evidence.setdefault("log_tail", worker.log_tail())
+            if self._baseline is None:
+                raise
+            raise BaselineError(
+                f"the baseline {self._baseline.label} failed, so nothing can be compared with "
+                f"it: {error}"
+            ) from error
+        finally:
+            if worker.alive:
+                self._paused = strays.pause(worker.pid)
+
+    def wake(self) -> None:
+        strays.resume(self._paused)
+        self._paused = set()
+
+    def ask(
+        self, search: Search, arguments: Arguments, queries: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], ...]:
+        """Times in ns (n,), ids (n, k) and counts (n,) of one block."""
+        with self.awake():
+            worker = self.trial.worker
+            worker.begin("comparison")
+            if arguments != self._arguments:
+                worker.request("search", {"arguments": to_plain(arguments)}, expect="set")
+                self._arguments = arguments
+            return self._asker.block(search, queries)
+
+
+class Session:
+    """Three workers with fresh builds over one map of the training vectors.
+
+    Args:
+        number: of the session; every other one builds in the other order.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        baseline: Baseline,
+        data: hdf5.LoadedDataset,
+        stack: ExitStack,
+        *,
+        number: int,
+    ) -> None:
+        self.data, self.number = data, number
+        self.once = not job.implementation.trusted  # a submission could remember a query
+        self.n_parts = len(job.searches) if self.once else 1
+        self.budget_s = min(BUDGET_S, job.limits.max_search_s)
+        clock: Clock = "parent" if self.once else job.limits.clock
+        mine = dataclasses.replace(job, limits=dataclasses.replace(job.limits, clock=clock))
+        theirs = baseline_job(mine, baseline)
+        cores = usage.affinity()
+        self.candidate = self._enter(mine, stack, None, cores, None)
+        shared = self.candidate.trial.train_file
+        self.baseline = self._enter(theirs, stack, shared, cores, baseline)
+        self.control = self._enter(theirs, stack, shared, cores, baseline)
+
+    def _enter(
+        self,
+        job: Job,
+        stack: ExitStack,
+        train_file: materials.TrainFile | None,
+        cores: set[int],
+        baseline: Baseline | None,
+    ) -> Entrant:
+        usage.pin(cores)  # each worker gets the same core: only one is awake at a time
+        trial = Trial(job, self.data, stack, train_file=train_file)
+        entrant = Entrant(trial, baseline=baseline)
+        stack.callback(entrant.wake)
+        return entrant
+
+    def build(self, on_phase: OnPhase) -> None:
+        """Load all, then build all: what is loaded late could not be kept from the vectors."""
+        entrants = (self.candidate, self.baseline, self.control)
+        for entrant in entrants:
+            with entrant.awake():
+                entrant.trial.load(on_phase)
+        for entrant in reversed(entrants) if self.number % 2 else entrants:
+            with entrant.awake():
+                entrant.trial.build(on_phase)
+
+    def levels(self, search: Search, settings: Sequence[Arguments]) -> list[Level]:
+        """Recall and speed of each of the baseline's settings, from a few queries."""
+        view = _rows(self.data, np.arange(min(PROBES, len(self.data.test))))
+        found = []
+        for index, arguments in enumerate(settings):
+            times, ids, counts = self.baseline.ask(search, arguments, view.test)
+            with self.baseline.awake():
+                recall = _recall(view, ids[None], counts[None], search.k, self.baseline)
+            rate = len(times) / max(float(times.sum()), 1.0) * 1e9
+            found.append(Level(recall=recall, qps=rate, index=index))
+        return found
+
+    def bout(self, search: Search, part: int, opponents: Sequence[Arguments]) -> Bout:
+        """Ask one search setting, its opponents among the baseline's, and the control, in turn.
+
+        Args:
+            part: which of the parts of the queries a setting of a submission gets.
+            opponents: one setting, or the two around the setting's recall.
+
+        Raises:
+            SubmissionError: what the candidate did wrong.
+            BaselineError: what the baseline did.
+        """
+        turns = [
+            (self.candidate, search.arguments),
+            *((self.baseline, arguments) for arguments in opponents),
+            (self.control, opponents[0]),
+        ]
+        warmup = self.candidate.trial.warmup
+        warm = [entrant.ask(search, arguments, warmup)[0] for entrant, arguments in turns]
+        query_s = sum(float(np.median(times)) for times in warm) / 1e9
+        rows = self._rows_of(part)
+        plan = schedule.plan(
+            len(rows),
+            once=self.once,
+            block_s=query_s * schedule.BLOCK,
+            budget_s=self.budget_s,
+        )
+        view = _rows(self.data, rows[: plan.n_queries])
+        times, recalls = self._race(search, turns, view, plan)
+        return _bout(times, recalls, plan, n_answers=plan.n_queries * search.k)
+
+    def _rows_of(self, part: int) -> NDArray[np.int64]:
+        """Which queries, in which order: another one each session."""
+        size = len(self.data.test) // self.n_parts
+        start = part * size if self.once else 0
+        order = np.random.default_rng((SEED, self.number, part)).permutation(size)
+        return np.asarray(start + order, np.int64)
+
+    def _race(
+        self,
+        search: Search,
+        turns: Sequence[tuple[Entrant, Arguments]],
+        view: hdf5.LoadedDataset,
+        plan: Schedule,
+    ) -> tuple[list[NDArray[np.int64]], list[float]]:
+        shape = (plan.repeats, plan.n_queries)
+        times = [np.zeros(shape, np.int64) for _ in turns]
+        counts = [np.zeros(shape, np.int64) for _ in turns]
+        ids = [np.zeros((*shape, search.k), np.int64) for _ in turns]
+        with measure.quiet_gc():
+            for repeat, rows, number in plan.turns(len(turns)):
+                entrant, arguments = turns[number]
+                answer = entrant.ask(search, arguments, view.test[rows])
+                times[number][repeat, rows], ids[number][repeat, rows] = answer[:2]
+                counts[number][repeat, rows] = answer[2]
+        recalls = []
+        for (entrant, _), own_ids, own_counts in zip(turns, ids, counts, strict=True):
+            with entrant.awake():  # whose fault a wrong answer is
+                recalls.append(_recall(view, own_ids, own_counts, search.k, entrant))
+        return times, recalls
+
+
+def baseline_job(job: Job, baseline: Baseline) -> Job:
+    """The baseline as a job of its own, with the same clock; its memory is not limited."""
+    k = max(search.k for search in job.searches)
+    return Job(
+        dataset=job.dataset,
+        implementation=baseline.implementation,
+        build=baseline.build,
+        searches=tuple(
+            Search(case_id=f"baseline-{number}", arguments=arguments, k=k, rounds=1)
+            for number, arguments in enumerate(baseline.searches)
+        ),
+        limits=dataclasses.replace(job.limits, fresh_seed=None, memory_bytes=None),
+    )
+
+
+def _rows(data: hdf5.LoadedDataset, rows: NDArray[np.int64]) -> hdf5.LoadedDataset:
+    return dataclasses.replace(
+        data,
+        test=np.ascontiguousarray(data.test[rows]),
+        neighbors=data.neighbors[rows],
+        distances=data.distances[rows],
+    )
+
+
+def _recall(
+    view: hdf5.LoadedDataset,
+    ids: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    k: int,
+    entrant: Entrant,
+) -> float:
+    _, recall = scoring.score_rounds(view, ids, counts, k=k, short_answers=entrant.short_answers)
+    return recall.by_distance
+
+
+def _bout(
+    times: Sequence[NDArray[np.int64]],
+    recalls: Sequence[float],
+    plan: Schedule,
+    *,
+    n_answers: int,
+) -> Bout:
+    """From the times of candidate, one or two of the baseline's settings, and control."""
+    mine, lower, *upper, control = times
+    recall, lower_recall, upper_recall = recalls[0], recalls[1], recalls[len(upper) + 1]
+    share = 0.0
+    if upper:
+        share = levels.share_of(recall, lower_recall, upper_recall, n_answers=n_answers)
+    ratios = [schedule.log_ratio(mine, other, plan) for other in (lower, *upper)]
+    rates = [schedule.qps(other, plan) for other in (lower, *upper)]
+    return Bout(
+        log_ratio=(1 - share) * ratios[0] + share * ratios[-1],
+        control_log_ratio=schedule.log_ratio(control, lower, plan),
+        recall=recall,
+        baseline_recall=min(max(recall, lower_recall), upper_recall),
+        qps=schedule.qps(mine, plan),
+        baseline_qps=levels.between(rates[0], rates[-1], share),
+    )

@@ -1,0 +1,96 @@
+"""What a few sessions' ratios allow one to say, and when enough has been seen."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pytest_annmodal.comparison.intervals import RatioInterval, ratio_interval
+
+Word = Literal["faster", "slower", "no difference", "cannot tell"]
+
+LOOKS = (5, 8, 11)  # sessions after which the question is put
+ERROR = 0.05  # of all looks together
+# The control compares a thing with itself: one pair of builds can be off by 1 % for good.
+CONTROL_ALLOWED = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A word, the interval that it rests on, the control's, and why it is no better."""
+
+    word: Word
+    interval: RatioInterval
+    control: RatioInterval
+    why: str = ""
+
+    @property
+    def control_ok(self) -> bool:
+        return control_ok(self.control)
+
+
+def looks(max_sessions: int) -> tuple[int, ...]:
+    """After how many sessions to look; a single session is looked at, and gives no verdict."""
+    return tuple(n for n in LOOKS if n <= max_sessions) or (1,)
+
+
+def confidence(max_sessions: int) -> float:
+    """Of each look's interval, so that all together miss the truth in 5 % at most (Bonferroni)."""
+    return 1 - ERROR / len(looks(max_sessions))
+
+
+def judge(
+    log_ratios: Sequence[float],
+    control_log_ratios: Sequence[float],
+    *,
+    difference: float,
+    max_sessions: int,
+) -> Verdict:
+    """The verdict after these sessions.
+
+    Args:
+        log_ratios: one per session: of queries per second, the candidate's over the baseline's.
+        control_log_ratios: the same of the baseline's copy over the baseline.
+        difference: the smallest that matters, 0.05 for 5 %.
+        max_sessions: how many there could be: it decides how often one looks.
+    """
+    level = confidence(max_sessions)
+    interval = ratio_interval(log_ratios, level)
+    control = ratio_interval(control_log_ratios, level)
+    if not control_ok(control):
+        why = (
+            "the control, the baseline against a copy of itself, shows a difference: "
+            f"{control.ratio:.3f} [{control.low:.3f}, {control.high:.3f}]"
+        )
+        return Verdict(word="cannot tell", interval=interval, control=control, why=why)
+    word = _word(interval, difference)
+    why = (
+        ""
+        if word != "cannot tell"
+        else f"after {len(log_ratios)} sessions it is {_bound(interval)}"
+    )
+    return Verdict(word=word, interval=interval, control=control, why=why)
+
+
+def control_ok(control: RatioInterval) -> bool:
+    """Whether a control may be 1, within what one pair of builds can be off."""
+    return control.low <= 1 + CONTROL_ALLOWED and control.high >= 1 / (1 + CONTROL_ALLOWED)
+
+
+def _word(interval: RatioInterval, difference: float) -> Word:
+    if interval.low >= 1 / (1 + difference) and interval.high <= 1 + difference:
+        return "no difference"
+    if interval.low > 1:
+        return "faster"
+    return "slower" if interval.high < 1 else "cannot tell"
+
+
+def _bound(interval: RatioInterval) -> str:
+    return f"at most {interval.high - 1:.1%} faster and at most {1 / interval.low - 1:.1%} slower"
+
+
+def geometric_mean(log_ratios: Sequence[float]) -> float:
+    return math.exp(statistics.fmean(log_ratios))
