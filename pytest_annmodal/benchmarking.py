@@ -7,16 +7,13 @@ from typing import Any
 import pytest
 
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.marker import missed_thresholds
 from pytest_annmodal.model import Case, to_plain
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
 from pytest_annmodal.replay import ReplayClock, extra_info, properties, replay, replay_failure
 from pytest_annmodal.reports import escape
 from pytest_annmodal.reports.failure_text import failure_text, infrastructure_text
-from pytest_annmodal.session import (
-    BenchSession,
-    missed_thresholds,
-    override,
-)
+from pytest_annmodal.session import BenchSession, override
 
 
 class Benchmarker:

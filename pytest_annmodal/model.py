@@ -92,6 +92,10 @@ class Arguments:
         return cls(args=tuple(data["args"]), kwargs=dict(data["kwargs"]))
 
 
+def _with_parameters(name: str, parameters: str) -> str:
+    return f"{name}[{parameters}]" if parameters else name
+
+
 def _label(value: Plain) -> list[str]:
     if isinstance(value, Mapping):
         return [f"{key}={_short(item)}" for key, item in value.items()]
@@ -177,10 +181,7 @@ class Case:
     @property
     def label(self) -> str:
         """``annoy[n_trees=10,search_k=1000]``."""
-        parameters = self.variant.label
-        return (
-            f"{self.implementation.name}[{parameters}]" if parameters else self.implementation.name
-        )
+        return _with_parameters(self.implementation.name, self.variant.label)
 
     @property
     def id(self) -> str:
@@ -259,19 +260,14 @@ class Baseline:
     @property
     def label(self) -> str:
         """``annoy[n_trees=10]``."""
-        parameters = self.build.label
-        return (
-            f"{self.implementation.name}[{parameters}]" if parameters else self.implementation.name
-        )
+        return _with_parameters(self.implementation.name, self.build.label)
 
     @classmethod
     def from_plain(cls, data: Mapping[str, Plain]) -> Baseline:
-        plain = {
-            **data,
-            "implementation": Implementation.from_plain(data["implementation"]),
-            "build": Arguments.from_plain(data["build"]),
-            "searches": tuple(Arguments.from_plain(item) for item in data["searches"]),
-        }
+        plain = dict(data)
+        plain["implementation"] = Implementation.from_plain(data["implementation"])
+        plain["build"] = Arguments.from_plain(data["build"])
+        plain["searches"] = tuple(Arguments.from_plain(item) for item in data["searches"])
         return cls(**plain)
 
 
@@ -288,13 +284,8 @@ class Job:
 
     @property
     def label(self) -> str:
-        parameters = self.build.label
-        name = self.implementation.name
-        return (
-            f"{name}[{parameters}] on {self.dataset.name}"
-            if parameters
-            else f"{name} on {self.dataset.name}"
-        )
+        name = _with_parameters(self.implementation.name, self.build.label)
+        return f"{name} on {self.dataset.name}"
 
     @classmethod
     def from_plain(cls, data: Mapping[str, Plain]) -> Job:

@@ -58,6 +58,25 @@ class Comparison:
         """What the ratio is at least, if that can be told: the lower end of the interval."""
         return self.low if self.control_ok else None
 
+    @property
+    def words(self) -> str:
+        """``× annoy 1.42 [1.36, 1.49] faster``."""
+        start = f"× {self.baseline} {self.ratio:.3g}"
+        if self.low is None or self.high is None:
+            return f"{start} (one session: no verdict)"
+        interval = f"{start} [{self.low:.3g}, {self.high:.3g}]"
+        if self.verdict == "no difference":
+            return f"{interval} no difference above {self.difference:.3g}"
+        return f"{interval} {self.verdict}{f': {self.why}' if self.why else ''}"
+
+    @property
+    def circumstances(self) -> str:
+        """Recalls, and whether the ratio is one of speed alone."""
+        recalls = f"recall {self.recall:.4f} and {self.baseline_recall:.4f}"
+        if self.equal_recall:
+            return recalls
+        return f"{recalls}: not equal, so this is not a verdict on speed alone"
+
     @classmethod
     def from_plain(cls, data: Mapping[str, Plain]) -> Comparison:
         plain = dict(data)
@@ -82,8 +101,8 @@ class Measurement:
         reported_index_bytes: what ``get_memory_usage()`` said, or None.
         clock_floor_ns: median of two readings of the clock in a row.
         mailbox_floor_ns: median round trip of a do-nothing answer over the mailbox.
-        qps_at_recall: queries per second at the recall that was asked for, between the search
-            settings of this build that bracket it, or None.
+        at_recall, qps_at_recall: the recall that was asked for, and the queries per second
+            there, between the search settings of this build that bracket it, or None.
         comparison: with the baseline, where there is one.
         environment: machine, load, versions, threads: see ``docs/measurement.md``.
         notes: what a reader of the numbers should know (noise, zero vectors…).
@@ -116,11 +135,17 @@ class Measurement:
     clock_floor_ns: int
     mailbox_floor_ns: int
     n_short_answers: int = 0
+    at_recall: float | None = None
     qps_at_recall: float | None = None
     comparison: Comparison | None = None
     environment: Mapping[str, Plain] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False)
     log_tail: str = field(default="", repr=False)
+
+    @property
+    def supported_ratio(self) -> float | None:
+        """At least how many times as fast as the baseline it is, if that can be told."""
+        return self.comparison.supported_ratio if self.comparison is not None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

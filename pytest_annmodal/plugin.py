@@ -70,7 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "ann(k, rounds, min_recall, min_qps, max_p50_ms, max_p95_ms, max_p99_ms, max_build_s, "
-        "max_index_mb): settings and thresholds of an ANN benchmark.",
+        "max_index_mb, min_ratio): settings and thresholds of an ANN benchmark.",
     )
     config.stash[ROWS] = []
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from pytest_annmodal.outcome import Failure, Measurement
+from pytest_annmodal.outcome import Comparison, Failure, Measurement
 
 
 class ReplayClock:
@@ -68,9 +68,9 @@ def extra_info(measurement: Measurement, where: str) -> dict[str, Any]:
     return {**plain, "where": where}
 
 
-def properties(measurement: Measurement) -> list[tuple[str, float]]:
+def properties(measurement: Measurement) -> list[tuple[str, float | str]]:
     """For JUnit XML: the figures that a CI dashboard would plot."""
-    return [
+    found: list[tuple[str, float | str]] = [
         ("recall", measurement.recall),
         ("qps", measurement.qps),
         ("p50_ms", measurement.p50_s * 1e3),
@@ -79,3 +79,19 @@ def properties(measurement: Measurement) -> list[tuple[str, float]]:
         ("build_s", measurement.build_s),
         ("index_bytes", measurement.index_bytes),
     ]
+    if measurement.qps_at_recall is not None:
+        found.append(("qps_at_recall", measurement.qps_at_recall))
+    return found + _of_comparison(measurement.comparison)
+
+
+def _of_comparison(comparison: Comparison | None) -> list[tuple[str, float | str]]:
+    if comparison is None:
+        return []
+    found: list[tuple[str, float | str]] = [
+        ("baseline", comparison.baseline),
+        ("ratio", comparison.ratio),
+    ]
+    if comparison.low is not None and comparison.high is not None:
+        found += [("ratio_low", comparison.low), ("ratio_high", comparison.high)]
+        found.append(("verdict", comparison.verdict or ""))
+    return found

@@ -1,4 +1,4 @@
-"""From settings to cases, and from cases to jobs: which implementation on which dataset."""
+"""From settings to cases: which implementation on which dataset."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from pathlib import Path
 from pytest_annmodal import catalog
 from pytest_annmodal.errors import ConfigurationError, DatasetError
 from pytest_annmodal.manifests import manifest
-from pytest_annmodal.model import Case, Clock, Dataset, Implementation, Job, Limits, Search, Variant
+from pytest_annmodal.model import (
+    Case,
+    Dataset,
+    Implementation,
+    Variant,
+)
 from pytest_annmodal.settings.config import Settings, nearest_names
 from pytest_annmodal.settings.option import is_dataset_file
 
@@ -226,44 +231,6 @@ def with_parameters(case: Case, build: Mapping[str, object], search: Mapping[str
         search=dataclasses.replace(old.search, kwargs={**old.search.kwargs, **search}),
     )
     return dataclasses.replace(case, variant=variant)
-
-
-def limits(settings: Settings, implementation: Implementation) -> Limits:
-    """How a job of this implementation runs."""
-    auto: Clock = "worker" if implementation.trusted else "parent"
-    clock: Clock = auto if settings.clock == "auto" else settings.clock  # type: ignore[assignment]
-    return Limits(
-        threads=settings.threads,
-        clock=clock,
-        subset=settings.subset,
-        n_queries=settings.queries,
-        phase_timeout_s=settings.timeout_s,
-        memory_bytes=settings.memory_mb * 2**20 if settings.memory_mb else None,
-        max_search_s=settings.max_search_s,
-        isolation=settings.isolation,
-        fresh_seed=None if implementation.trusted else settings.fresh_seed,
-    )
-
-
-def jobs(cases: Iterable[Case], settings: Settings) -> list[Job]:
-    """Group cases by build, in the order in which each build is first wanted."""
-    groups: dict[tuple[str, str, str], dict[str, Case]] = {}
-    for case in cases:
-        groups.setdefault(case.build_key, {}).setdefault(case.id, case)
-    return [
-        Job(
-            dataset=first.dataset,
-            implementation=dataclasses.replace(first.implementation, variants=()),
-            build=first.variant.build,
-            searches=tuple(
-                Search(case_id=c.id, arguments=c.variant.search, k=c.k, rounds=c.rounds)
-                for c in group.values()
-            ),
-            limits=limits(settings, first.implementation),
-        )
-        for group in groups.values()
-        for first in [next(iter(group.values()))]
-    ]
 
 
 def labels(implementation: Implementation) -> list[str]:

@@ -11,10 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_annmodal import selection
+from pytest_annmodal import planning, selection
 from pytest_annmodal.errors import AnnModalError, ConfigurationError
+from pytest_annmodal.marker import MARKER_ARGUMENTS
 from pytest_annmodal.model import Case, Dataset, Job
-from pytest_annmodal.outcome import Failure, Measurement, Outcome
+from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.protocols import Executor
 from pytest_annmodal.sandbox import isolation
 from pytest_annmodal.settings.config import Settings, nearest_names
@@ -22,18 +23,6 @@ from pytest_annmodal.settings.config import Settings, nearest_names
 if TYPE_CHECKING:
     from pytest_annmodal.executors.local import LocalExecutor
     from pytest_annmodal.volumes.volume import LocalVolume
-
-THRESHOLDS: Mapping[str, tuple[str, float, str]] = {
-    # marker argument: (field of Measurement, factor to its unit, "at least" or "at most")
-    "min_recall": ("recall", 1.0, "at least"),
-    "min_qps": ("qps", 1.0, "at least"),
-    "max_p50_ms": ("p50_s", 1e3, "at most"),
-    "max_p95_ms": ("p95_s", 1e3, "at most"),
-    "max_p99_ms": ("p99_s", 1e3, "at most"),
-    "max_build_s": ("build_s", 1.0, "at most"),
-    "max_index_mb": ("index_bytes", 1e-6, "at most"),
-}
-MARKER_ARGUMENTS = {"k", "rounds", *THRESHOLDS}
 
 
 class BenchSession:
@@ -154,7 +143,7 @@ class BenchSession:
             ConfigurationError: the isolation that is demanded cannot be had here.
         """
         open_cases = (c for c in cases if c.id not in self._outcomes and not self.why_skip(c))
-        jobs = selection.jobs(open_cases, self.settings)
+        jobs = planning.jobs(open_cases, self.settings)
         for job in jobs:
             self._jobs.update((search.case_id, job) for search in job.searches)
         if not (self.settings.modal or all(job.implementation.trusted for job in jobs)):
@@ -199,7 +188,7 @@ class BenchSession:
         if case.id not in self._outcomes:
             job = self._jobs.get(case.id)
             if job is None:
-                (job,) = selection.jobs([case], self.settings)
+                (job,) = planning.jobs([case], self.settings)
                 self._jobs[case.id] = job
             future = self._futures.get(id(job)) or self._submit(job)
             self.executor.pump(future)
@@ -267,22 +256,6 @@ def missing_datasets(datasets: Iterable[Dataset]) -> list[str]:
 
 def _megabytes(dataset: Dataset) -> str:
     return f"{dataset.size_bytes / 1e6:,.0f} MB" if dataset.size_bytes else "size unknown"
-
-
-def missed_thresholds(measurement: Measurement, marker: Mapping[str, Any]) -> list[str]:
-    """One line per threshold of the marker that the measurement misses."""
-    lines = []
-    for name, (field, factor, relation) in THRESHOLDS.items():
-        if name not in marker:
-            continue
-        wanted, value = float(marker[name]), getattr(measurement, field) * factor
-        if not (value >= wanted if relation == "at least" else value <= wanted):  # NaN misses
-            shown = name.split("_", 1)[1]
-            lines.append(
-                f"{shown} {value:.4g} should be {relation} {wanted:.4g} "
-                f"(missed by {abs(value - wanted):.3g}; {name} of @pytest.mark.ann)"
-            )
-    return lines
 
 
 def override(

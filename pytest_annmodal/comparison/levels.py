@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pytest_annmodal.outcome import Measurement, Outcome
+from pytest_annmodal.outcome import Failure, Measurement, Outcome
 
 EQUAL_RECALL = 0.005  # closer than this is the same recall
 
@@ -110,7 +110,10 @@ def with_qps_at(outcomes: Sequence[Outcome], recall: float) -> list[Outcome]:
         return list(outcomes)
     n_answers = min(item.k * item.n_queries for item in measured)
     found = qps_at(known, recall, n_answers=n_answers)
-    return [
-        replace(item, qps_at_recall=found) if isinstance(item, Measurement) else item
-        for item in outcomes
-    ]
+
+    def with_it(outcome: Outcome) -> Outcome:
+        if isinstance(outcome, Failure):
+            return outcome
+        return replace(outcome, at_recall=recall, qps_at_recall=found)
+
+    return [with_it(outcome) for outcome in outcomes]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pytest_annmodal import hdf5
 from pytest_annmodal.comparison import levels, schedule
+from pytest_annmodal.comparison.choosing import located
 from pytest_annmodal.comparison.levels import Level
 from pytest_annmodal.comparison.schedule import Schedule
 from pytest_annmodal.errors import BaselineError, SubmissionError
@@ -208,9 +209,13 @@ class Session:
         times = [np.zeros(shape, np.int64) for _ in turns]
         counts = [np.zeros(shape, np.int64) for _ in turns]
         ids = [np.zeros((*shape, search.k), np.int64) for _ in turns]
+        last = None
         with measure.quiet_gc():
             for repeat, rows, number in plan.turns(len(turns)):
                 entrant, arguments = turns[number]
+                if entrant is last:
+                    self._use_caches(search, turns, entrant)
+                last = entrant
                 answer = entrant.ask(search, arguments, view.test[rows])
                 times[number][repeat, rows], ids[number][repeat, rows] = answer[:2]
                 counts[number][repeat, rows] = answer[2]
@@ -220,13 +225,23 @@ class Session:
                 recalls.append(_recall(view, own_ids, own_counts, search.k, entrant))
         return times, recalls
 
+    def _use_caches(
+        self, search: Search, turns: Sequence[tuple[Entrant, Arguments]], entrant: Entrant
+    ) -> None:
+        """Ask another between two blocks of the same: its caches would be warm, others' are not.
+
+        The order A B C, C B A asks the outer two twice in a row, and never the one in the middle.
+        """
+        other, arguments = next(turn for turn in turns if turn[0] is not entrant)
+        other.ask(search, arguments, other.trial.warmup[: schedule.BLOCK])
+
 
 def baseline_job(job: Job, baseline: Baseline) -> Job:
     """The baseline as a job of its own, with the same clock; its memory is not limited."""
     k = max(search.k for search in job.searches)
     return Job(
         dataset=job.dataset,
-        implementation=baseline.implementation,
+        implementation=located(baseline.implementation),
         build=baseline.build,
         searches=tuple(
             Search(case_id=f"baseline-{number}", arguments=arguments, k=k, rounds=1)

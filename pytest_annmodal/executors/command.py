@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_annmodal import selection
+from pytest_annmodal import planning, selection
 from pytest_annmodal.errors import AnnModalError
 from pytest_annmodal.executors.cloud import Cloud
 from pytest_annmodal.executors.images import requirements_of
@@ -75,7 +75,7 @@ class Command:
                 return 1
             for item in datasets:
                 executor.prepare(item)
-            futures = [executor.submit(job) for job in selection.jobs(cases, settings)]
+            futures = [executor.submit(job) for job in planning.jobs(cases, settings)]
             for future in futures:
                 executor.pump(future)
             outcomes = [outcome for future in futures for outcome in future.result()]

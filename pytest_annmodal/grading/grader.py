@@ -153,6 +153,7 @@ def make_grader(bench: BenchSession, hook: Hook | None) -> Grader:
         )
     datasets = bench.datasets
     _check_names(rules, bench)
+    _check_needs(rules, settings)
     plans = [
         Plan(submission=item, cases={d.name: _cases(item, d, settings) for d in datasets})
         for item in found
@@ -169,6 +170,27 @@ def make_grader(bench: BenchSession, hook: Hook | None) -> Grader:
         journal=journal,
         hook=hook,
     )
+
+
+def _check_needs(rules: Rules, settings: Settings) -> None:
+    """A threshold on a figure that nobody asked for could never be reached."""
+    needs = {
+        "min_ratio": ("baseline", settings.baseline),
+        "min_qps_at_recall": ("at_recall", settings.at_recall),
+    }
+    for part in rules.parts:
+        for threshold in part.thresholds:
+            option, value = needs.get(threshold.name, ("", True))
+            if value is None:
+                raise ConfigurationError(
+                    f"{rules.path.name}: parts: {part.name}: {threshold.name} needs "
+                    f"{option} = … in the file, or --ann-{option.replace('_', '-')}"
+                )
+            if threshold.name == "min_ratio" and settings.sessions == 1:
+                raise ConfigurationError(
+                    f"{rules.path.name}: parts: {part.name}: min_ratio needs a verdict, and one "
+                    "session gives none; set sessions to 5, 8 or 11"
+                )
 
 
 def _cases(item: submissions.Submission, dataset: Dataset, settings: Settings) -> list[Case]:

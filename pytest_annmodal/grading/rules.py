@@ -24,7 +24,7 @@ LEADERBOARD = ("score", "recall", "qps", "p50_ms", "p99_ms", "build_s", "index_m
 # Options that the file may set; one that does not exist (yet) is no key of the file either.
 SETTINGS = (
     "k", "rounds", "queries", "threads", "clock", "timeout_s", "max_search_s", "memory_mb",
-    "subset", "isolation", "fresh_queries", "baseline",
+    "subset", "isolation", "fresh_queries", "baseline", "sessions", "difference", "at_recall",
 )  # fmt: skip
 DEFAULT_MAX_SUBMISSION_MB = 5.0
 DEFAULT_MAX_VARIANTS = 20

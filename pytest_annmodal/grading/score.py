@@ -169,9 +169,13 @@ class _Dataset:
             points=possible * got,
             possible=possible,
             status="incomplete" if self._open else status,
-            why=(*(t.words(best.measurement) for t in part.thresholds), *self._beside(best)),
+            why=(*self._words(part, best.measurement), *self._beside(best)),
             visibility=part.visibility,
         )
+
+    def _words(self, part: Part, measurement: Measurement) -> list[str]:
+        counted = _as_raced(part, measurement)
+        return [threshold.words(counted) for threshold in part.thresholds]
 
     def _best_for(self, part: Part) -> Tried | None:
         if self.best is None or self.rules.score.counts != "each-part":
@@ -241,7 +245,16 @@ class _Dataset:
 
 def share(part: Part, measurement: Measurement) -> float:
     """A part is worth what its worst threshold says."""
-    return min(threshold.share(measurement) for threshold in part.thresholds)
+    counted = _as_raced(part, measurement)
+    return min(threshold.share(counted) for threshold in part.thresholds)
+
+
+def _as_raced(part: Part, measurement: Measurement) -> Measurement:
+    """Beside ``min_ratio`` counts the lower recall: of the answers that were raced as well."""
+    raced = measurement.comparison
+    if raced is None or all(threshold.name != "min_ratio" for threshold in part.thresholds):
+        return measurement
+    return dataclasses.replace(measurement, recall=min(measurement.recall, raced.recall))
 
 
 def _reason(grade: Grade) -> str:

@@ -31,6 +31,10 @@ class Figure:
 THRESHOLDS: Mapping[str, Figure] = {
     "min_recall": Figure(words="recall", field="recall"),
     "min_qps": Figure(words="speed", field="qps", unit="queries/s"),
+    "min_qps_at_recall": Figure(
+        words="speed at the recall level", field="qps_at_recall", unit="queries/s"
+    ),
+    "min_ratio": Figure(words="speed over the baseline's", field="supported_ratio"),
     "min_batch_qps": Figure(words="batch speed", field="batch_qps", unit="queries/s"),
     "max_p50_ms": Figure(words="median latency", field="p50_s", factor=1e3, unit="ms"),
     "max_p95_ms": Figure(words="95 % latency", field="p95_s", factor=1e3, unit="ms"),
@@ -38,6 +42,13 @@ THRESHOLDS: Mapping[str, Figure] = {
     "max_build_s": Figure(words="build time", field="build_s", unit="s"),
     "max_index_mb": Figure(words="index size", field="index_bytes", factor=1e-6, unit="MB"),
     "max_peak_mb": Figure(words="peak memory", field="peak_rss_bytes", factor=1e-6, unit="MB"),
+}
+
+
+UNMEASURED = {
+    "min_batch_qps": " (there is no batch_query)",
+    "min_qps_at_recall": " (no two settings of one build bracket that recall)",
+    "min_ratio": " (the baseline does not serve this metric)",
 }
 
 
@@ -73,8 +84,11 @@ class Threshold:
         figure, value = self.figure, self.figure.of(measurement)
         wanted = f"{'at least' if self.at_least else 'at most'} {figure.show(self.full_at)}"
         if value is None:
-            return f"{figure.words}: not measured (there is no batch_query), wanted {wanted}"
+            return f"{figure.words}: {self._unknown(measurement)}, wanted {wanted}"
         text = f"{figure.words} {figure.show(value)}, wanted {wanted}"
+        if self.name == "min_ratio" and measurement.comparison is not None:
+            text = f"{figure.words} at least {figure.show(value)} ({measurement.comparison.words})"
+            text += f", wanted {wanted}"
         share = self.share(measurement)
         if share == 1:
             return f"{text}: reached"
@@ -85,6 +99,12 @@ class Threshold:
             f"nothing is given {'up to' if self.at_least else 'from'} {figure.show(self.none_at)}"
         )
         return f"{missed}, worth {share:.0%} ({none})"
+
+    def _unknown(self, measurement: Measurement) -> str:
+        """Why there is no such figure."""
+        if self.name == "min_ratio" and measurement.comparison is not None:
+            return f"cannot be told ({measurement.comparison.words})"
+        return f"not measured{UNMEASURED.get(self.name, '')}"
 
 
 def read_threshold(table: Table, key: str) -> Threshold:

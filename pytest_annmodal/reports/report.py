@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
+from pytest_annmodal.reports.comparisons import comparison_lines, level_lines
+
 Row = Mapping[str, Any]  # label, dataset, k, where, and outcome: a plain Measurement or Failure
 
 NO_VALUE = "–"
@@ -129,6 +131,9 @@ class _Table:
             else:
                 mark = NOISY if _noisy(row) else ""
                 self._row(_label(row), _joined(cells[id(row)], widths), labels, mark=mark)
+        named = [(_label(row), row["outcome"]) for row in measured]
+        for line in (*comparison_lines(named), *level_lines(named)):
+            self._wrapped(line.split(" "), " ", indent=" " * MARK_WIDTH)
         for note in _notes(measured):
             self._wrapped(note.split(" "), " ", indent=" " * MARK_WIDTH, style="2")
         return "\n".join(self.lines)
@@ -155,7 +160,7 @@ class _Table:
         self._line(indent + textwrap.shorten(text, self.width - len(indent), placeholder="…"), "31")
 
     def _wrapped(
-        self, parts: Iterable[str], separator: str, *, style: str, indent: str = ""
+        self, parts: Iterable[str], separator: str, *, style: str = "", indent: str = ""
     ) -> None:
         """Break only between parts; a continuation is indented."""
         line, more = "", indent or " " * 4

@@ -50,6 +50,10 @@ class Settings:
     modal_volume: str = "ann-datasets"
     modal_usd_core_hour: float = 0.0473
     modal_usd_gib_hour: float = 0.008
+    baseline: str | None = None
+    sessions: int = 11
+    difference: float = 5.0
+    at_recall: float | None = None
     grade: str | None = None
     grade_dir: str = "grades"
     resume: bool = False

@@ -105,3 +105,11 @@ def positive_float(text: str) -> float:
     if not 0 < value < float("inf"):
         raise ValueError("expected a number above 0")
     return value
+
+
+def proportion(text: str) -> float:
+    """A number above 0 and below 1."""
+    value = positive_float(text)
+    if value >= 1:
+        raise ValueError("expected a number above 0 and below 1")
+    return value

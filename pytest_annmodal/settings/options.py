@@ -5,6 +5,7 @@ This module is imported by every pytest run on the machine, so it imports nothin
 
 from __future__ import annotations
 
+from pytest_annmodal.settings.comparison_options import COMPARISON
 from pytest_annmodal.settings.grading_options import GRADING
 from pytest_annmodal.settings.option import (
     Option,
@@ -283,5 +284,6 @@ OPTIONS: tuple[Option, ...] = (
         group=MODAL,
         help="Price of one GiB of memory for an hour, for the plan (default: 0.008).",
     ),
+    *COMPARISON,
     *GRADING,
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_annmodal import selection
+from pytest_annmodal import planning, selection
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.model import Arguments, Case, Dataset, Implementation, Variant
 from pytest_annmodal.settings.config import Settings
@@ -63,7 +63,7 @@ def test_jobs() -> None:
     """One job per build, in the order of the first case that wants it; a case counts once."""
     cases = selection.expand([implementation("a", 2, 2)], [dataset()], k=10, rounds=3)
     mixed = [cases[0], cases[2], cases[1], cases[0]]
-    jobs = selection.jobs(mixed, Settings())
+    jobs = planning.jobs(mixed, Settings())
     assert [[search.case_id for search in job.searches] for job in jobs] == [
         ["a[b=0,s=0]-d-k10", "a[b=0,s=1]-d-k10"],
         ["a[b=1,s=0]-d-k10"],
@@ -83,7 +83,7 @@ def test_clock(*, trusted: bool, asked: str, clock: str) -> None:
     """A submission is timed by the parent unless the user says otherwise."""
     item = implementation(trusted=trusted)
     settings = Settings(clock=asked, memory_mb=2, subset=5, queries=7, threads=3)
-    limits = selection.limits(settings, item)
+    limits = planning.limits(settings, item)
     assert limits.clock == clock
     assert (limits.memory_bytes, limits.subset, limits.n_queries, limits.threads) == (
         2 * 2**20,

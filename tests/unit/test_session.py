@@ -13,12 +13,12 @@ from test_replay import measurement
 from test_selection import INDEX, dataset
 
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.marker import missed_thresholds
 from pytest_annmodal.model import Case, Job
 from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.reports.failure_text import failure_text, infrastructure_text
 from pytest_annmodal.session import (
     BenchSession,
-    missed_thresholds,
     missing_dataset_hint,
     missing_datasets,
     override,

@@ -10,6 +10,7 @@ from pytest_annmodal.grading import words
 from pytest_annmodal.grading.grade import Grade, Tried
 from pytest_annmodal.grading.outputs.book import Book, Entry
 from pytest_annmodal.grading.submissions import Submission
+from pytest_annmodal.model import to_plain
 from pytest_annmodal.outcome import Failure, Measurement
 from pytest_annmodal.reports import escape
 
@@ -18,7 +19,7 @@ VERSION = 1
 FIGURES = (
     "recall", "qps", "mean_s", "p50_s", "p95_s", "p99_s", "batch_qps", "batch_recall", "build_s",
     "index_bytes", "reported_index_bytes", "peak_rss_bytes", "rounds", "n_queries", "n_train",
-    "dim", "metric", "clock", "n_short_answers",
+    "dim", "metric", "clock", "n_short_answers", "at_recall", "qps_at_recall",
 )  # fmt: skip
 
 
@@ -101,6 +102,7 @@ def _case(tried: Tried, submission: Submission) -> dict[str, Any]:
 def _figures(measurement: Measurement) -> dict[str, Any]:
     figures = {name: getattr(measurement, name) for name in FIGURES}
     notes = [escape.line(note) for note in measurement.notes]
+    figures["comparison"] = _harmless(to_plain(measurement.comparison))
     return {**figures, "notes": notes, "environment": _harmless(measurement.environment)}
 
 

@@ -35,9 +35,11 @@ def _tried(tried: Tried, submission: Submission, feedback: str) -> list[str]:
 
 def figures(measurement: Measurement) -> str:
     m = measurement
+    compared = "" if m.comparison is None else f", {m.comparison.words}"
     return (
         f"recall {share(m.recall)}, {rate(m.qps)} queries/s, median {duration(m.p50_s)}, "
         f"99 % {duration(m.p99_s)}, built in {duration(m.build_s)}, index {size(m.index_bytes)}"
+        f"{compared}"
     )
 
 

@@ -1,0 +1,32 @@
+"""The lines under a table that compare its rows with the baseline, and with a recall level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_annmodal.outcome import Comparison
+
+
+def comparison_lines(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
+    """One line a case: ``annoy[…]: × hnswlib 0.42 [0.40, 0.44] slower``.
+
+    Args:
+        rows: labels and plain measurements.
+    """
+    for label, outcome in rows:
+        if outcome.get("comparison"):
+            found = Comparison.from_plain(outcome["comparison"])
+            yield f"{label}: {found.words} ({found.circumstances})"
+
+
+def level_lines(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
+    """One line a build: its queries per second at the recall that was asked for."""
+    told = set()
+    for label, outcome in rows:
+        recall, qps = outcome.get("at_recall"), outcome.get("qps_at_recall")
+        name = label.split("[")[0]
+        if recall is not None and (name, qps) not in told:
+            told.add((name, qps))
+            what = "not reached from both sides" if qps is None else f"{qps:,.0f} queries/s"
+            yield f"{name} at recall {recall:g}: {what} (between its settings)"
