@@ -9,15 +9,19 @@ from pytest_annmodal.outcome import Comparison
 
 
 def comparison_lines(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
-    """One line a case: ``annoy[…]: × hnswlib 0.42 [0.40, 0.44] slower``.
+    """One line a case: ``annoy[…]  × hnswlib 0.42 [0.40, 0.44] slower``.
 
     Args:
         rows: labels and plain measurements.
     """
-    for label, outcome in rows:
-        if outcome.get("comparison"):
-            found = Comparison.from_plain(outcome["comparison"])
-            yield f"{label}: {found.words} ({found.circumstances})"
+    found = [
+        (label, Comparison.from_plain(outcome["comparison"]))
+        for label, outcome in rows
+        if outcome.get("comparison")
+    ]
+    width = max((len(label) for label, _ in found), default=0)
+    for label, comparison in found:
+        yield f"{label:{width}}  {comparison.words} · {comparison.circumstances}"
 
 
 def level_lines(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:

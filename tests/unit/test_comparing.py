@@ -1,0 +1,139 @@
+"""A job with a baseline, run for real: three workers asked in turn."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from jobs import EXACT, failed, index, make_job, measured, nothing_left_behind, write
+
+from pytest_annmodal.comparison import choosing
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.manifests import manifest
+from pytest_annmodal.model import Arguments, Baseline, Implementation, Job, to_plain
+from pytest_annmodal.outcome import outcome_from_plain
+from pytest_annmodal.settings.config import Settings
+
+BRUTEFORCE = next(item for item in manifest.builtin() if item.name == "bruteforce")
+
+
+def baseline(implementation=BRUTEFORCE, *, sessions=1):
+    return Baseline(
+        implementation=dataclasses.replace(implementation, variants=()),
+        build=Arguments(),
+        searches=(Arguments(),),
+        max_sessions=sessions,
+        difference=0.05,
+    )
+
+
+@pytest.fixture
+def compared(small_dataset, tmp_path):
+    """The outcomes of a job with this text and baseline; nothing may be left of it."""
+
+    def compared(text, against=None, *, dataset=None, trusted=True, **options):
+        path = dataset or small_dataset(n_train=400, n_queries=60)
+        clock = "worker" if trusted else "parent"
+        job = make_job(
+            path,
+            write(tmp_path / "mine.py", text),
+            clock=clock,
+            isolation="process",
+            implementation={"trusted": trusted},
+            **options,
+        )
+        job = dataclasses.replace(job, baseline=against or baseline())
+        assert Job.from_plain(to_plain(job)) == job
+        with nothing_left_behind():
+            return run_job(job, path)
+
+    return compared
+
+
+def test_one_session_gives_a_ratio_and_no_verdict(compared):
+    """Both find everything, so the ratio is one of speed; it survives as plain data."""
+    (outcome,) = compared(EXACT)
+    found = measured(outcome).comparison
+    assert found.baseline == "bruteforce"
+    assert found.ratio > 0
+    assert (found.verdict, found.low, found.supported_ratio) == (None, None, None)
+    assert (found.recall, found.baseline_recall, found.equal_recall) == (1, 1, True)
+    assert len(found.ratios) == len(found.control_ratios) == 1
+    assert outcome_from_plain(to_plain(outcome)) == outcome
+
+
+def test_a_submission_that_waits_is_not_faster(compared):
+    """Five sessions, by the parent's clock, and fresh builds each time."""
+    slow = index("def query(self, v, k): time.sleep(0.002); return self.near(v, k)")
+    (outcome,) = compared(slow, baseline(sessions=5), trusted=False, fresh_seed=3, n_queries=40)
+    found = measured(outcome).comparison
+    assert found.sessions == 5
+    assert found.ratio < 1
+    assert found.verdict in {"slower", "cannot tell"}  # the latter where the control is off
+
+
+def test_what_a_submission_does_wrong_is_its_own_fault(compared, tmp_path):
+    """It measured well alone, and gives nonsense in its second process."""
+    text = index(f"""
+        def query(self, v, k):
+            import pathlib
+            mark = pathlib.Path({str(tmp_path / "mark")!r})
+            self.turn = getattr(self, "turn", 0) + 1
+            if self.turn == 1:
+                self.late = mark.exists()
+                mark.touch()
+            return [0] * k if self.late else self.near(v, k)
+    """)
+    failure = failed(compared(text)[0])
+    assert (failure.kind, failure.phase, failure.blame) == (
+        "invalid-result",
+        "comparison",
+        "submission",
+    )
+
+
+def test_a_baseline_that_fails_is_nobodys_fault(compared, tmp_path):
+    """The submission is not blamed, and the message names the baseline."""
+    path = write(tmp_path / "broken.py", index("def query(self, v, k): raise RuntimeError('no')"))
+    broken = Implementation(name="broken", path=str(path), class_name="Index")
+    failure = failed(compared(EXACT, baseline(broken))[0])
+    assert (failure.kind, failure.blame) == ("infrastructure", "infrastructure")
+    assert "the baseline broken failed" in failure.message
+
+
+def test_a_metric_that_the_baseline_does_not_serve_is_noted(compared, small_dataset):
+    euclidean_only = dataclasses.replace(BRUTEFORCE, metrics=("euclidean",))
+    dataset = small_dataset("small-8-angular", metric="angular")
+    text = index(
+        "def near(self, v, k): return np.argsort(-(self.X @ v) / np.linalg.norm(self.X, axis=1))[:k]"
+    )
+    (outcome,) = compared(text, baseline(euclidean_only), dataset=dataset)
+    assert measured(outcome).comparison is None
+    assert "not compared: bruteforce does not serve angular" in outcome.notes
+
+
+class TestChoosing:
+    """``--ann-baseline``"""
+
+    offered = manifest.builtin()
+
+    def test_a_name_is_its_first_build_with_all_searches(self):
+        found = choosing.choose(Settings(baseline="annoy"), self.offered)
+        assert found.label == "annoy[n_trees=20]"
+        assert len(found.searches) > 1
+        assert Baseline.from_plain(to_plain(found)) == found
+        assert choosing.located(found.implementation).path.endswith("implementations/annoy.py")
+
+    def test_a_label_is_one_setting(self):
+        found = choosing.choose(Settings(baseline="annoy[n_trees=20,search_k=400]"), self.offered)
+        assert [search.label for search in found.searches] == ["search_k=400"]
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [("anoy", "annoy"), ("annoy[n_trees=3]", "there is annoy"), ("untrusted", "submission")],
+    )
+    def test_what_cannot_be_one_is_refused(self, name, words):
+        own = Implementation(name="untrusted", path="x.py", class_name="X", trusted=False)
+        with pytest.raises(ConfigurationError, match=words):
+            choosing.choose(Settings(baseline=name), [*self.offered, own])
