@@ -191,6 +191,17 @@ def expand(
     ]
 
 
+def nothing_fits(implementations: Sequence[Implementation], datasets: Sequence[Dataset]) -> str:
+    """Why no pair of what is selected makes a case."""
+    served = sorted({metric for item in implementations for metric in item.metrics})
+    held = ", ".join(f"{dataset.name} ({dataset.metric})" for dataset in datasets[:5])
+    more = ", …" if len(datasets) > 5 else ""
+    return (
+        f"nothing to measure: what is selected serves {', '.join(served)}, and not the metric of "
+        f"{held}{more}. Choose another --dataset or --impl."
+    )
+
+
 def find_case(
     label: str,
     dataset: str,

@@ -95,6 +95,8 @@ class BenchSession:
             rounds=rounds,
             default_variant_only=self.settings.download_only,
         )
+        if not cases and self.settings.grade is None:  # a grade says it for each dataset
+            raise ConfigurationError(selection.nothing_fits(self.implementations, self.datasets))
         return self.remember(cases)
 
     def named(self, implementation: str, dataset: str, marker: Mapping[str, Any]) -> Case | None:

@@ -220,7 +220,7 @@ def _facts(dataset: str, k: int, measured: Sequence[Row]) -> list[str]:
         f"{first['n_train']:,} × {first['dim']}",
         first["metric"],
         f"k={k}",
-        f"{first['n_queries']:,} queries × {_span(rounds)}",
+        f"{first['n_queries']:,} quer{'y' if first['n_queries'] == 1 else 'ies'} × {_span(rounds)}",
         f"{_span(threads)} thread{'' if threads == [1] else 's'}",
         "/".join(sorted({row["where"] for row in measured})),
         "clock: " + "/".join(sorted({outcome["clock"] for outcome in outcomes})),

@@ -18,6 +18,10 @@ from plugin_project import Project, lines_with
         ("--dataset gone.hdf5", "gone.hdf5: there is no such file"),
         ("--ann-implementations gone", "gone: there is no such directory of implementations"),
         ("--ann-implementations broken", "broken.py: syntax error in line 1"),
+        (
+            "--dataset=*-jaccard --impl=annoy --impl=hnswlib",
+            "serves angular, dot, euclidean, and not the metric of kosarak-jaccard (jaccard), ",
+        ),
         ("--submission=", "--submission is empty: give it a value, or leave it out"),
         ("--ann-k 0", "--ann-k '0': expected a whole number of at least 1"),
         ("--modal --download", "--download is for local runs and --modal was given too."),
