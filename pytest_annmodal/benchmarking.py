@@ -98,6 +98,11 @@ class Benchmarker:
             raise ConfigurationError("ann_benchmark can be called once in a test")
         self._used = True
         try:
+            if case is not None and not isinstance(case, Case):
+                raise ConfigurationError(
+                    f"ann_benchmark({case!r}): expected a Case, or implementation= and dataset= "
+                    "by name"
+                )
             wanted = case if case is not None else self._named(implementation, dataset)
             if k is not None or build or search:
                 wanted = override(wanted, k=k, build=build or {}, search=search or {})

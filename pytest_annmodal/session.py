@@ -264,5 +264,7 @@ def override(
     case: Case, *, k: int | None, build: Mapping[str, Any], search: Mapping[str, Any]
 ) -> Case:
     """A case with another k or other parameters, as ``ann_benchmark(...)`` takes them."""
+    if k is not None and not _is_at_least(k, 1, whole=True):
+        raise ConfigurationError(f"k={k!r}: expected a whole number of at least 1")
     changed = selection.with_parameters(case, build, search)
     return changed if k is None else dataclasses.replace(changed, k=k)

@@ -52,6 +52,12 @@ def test_names_and_parameters(project: Project) -> None:
         def test_unknown(ann_benchmark):
             ann_benchmark(implementation="exakt", dataset="small-8-euclidean.hdf5")
 
+        def test_no_neighbours(ann_benchmark, case):
+            ann_benchmark(case, k=0)
+
+        def test_no_case(ann_benchmark):
+            ann_benchmark("exact")
+
         def test_twice(ann_benchmark, case):
             ann_benchmark(case)
             ann_benchmark(case)
@@ -61,7 +67,9 @@ def test_names_and_parameters(project: Project) -> None:
         """,
     )
     result = project.bench()
-    result.assert_outcomes(passed=4, failed=6)
+    result.assert_outcomes(passed=4, failed=9)
+    assert lines_with(result, "ConfigurationError: k=0: expected a whole number of at least 1")
+    assert lines_with(result, "ConfigurationError: ann_benchmark('exact'): expected a Case, or")
     result.stdout.fnmatch_lines(
         [
             "E       *ConfigurationError: ann_benchmark can be called once in a test",
