@@ -141,7 +141,8 @@ def find_datasets(text: str, known: Mapping[str, Dataset], rootdir: Path) -> lis
         return [catalog.dataset_from_argument(text)]
     if is_dataset_file(text):
         path = _under(rootdir, text)
-        paths = [path] if path.is_file() else sorted(map(Path, glob.glob(str(path))))  # noqa: PTH207 -- absolute patterns
+        named = [path] if path.is_file() else map(Path, sorted(glob.glob(str(path))))  # noqa: PTH207 -- absolute patterns
+        paths = [found for found in named if found.is_file()]
         if not paths:
             raise ConfigurationError(f"--dataset {text}: there is no such file")
         return [_as_the_file_says(catalog.dataset_from_argument(str(p)), p) for p in paths]

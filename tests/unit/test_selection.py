@@ -164,6 +164,9 @@ def test_own_files(tmp_path: Path, small_dataset: Callable[..., Path]) -> None:
     assert found[1].name.startswith("own-8-euclidean-")
     every = selection.select_datasets(Settings(rootdir=tmp_path, dataset=("[xyz]/*.hdf5",)), {})
     assert {item.source for item in every} == {item.source for item in found}
+    (tmp_path / "folder.hdf5").mkdir()
+    with pytest.raises(ConfigurationError, match=r"folder.hdf5: there is no such file"):
+        selection.select_datasets(Settings(rootdir=tmp_path, dataset=("folder.hdf5",)), {})
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match=r"ends in \.hdf5 or \.h5; rename this one"):
         selection.select_datasets(Settings(rootdir=tmp_path, dataset=("file",)), {})
