@@ -160,7 +160,7 @@ def make_grader(bench: BenchSession, hook: Hook | None) -> Grader:
     ]
     journal = Journal.open(Path(settings.grade_dir).absolute(), resume=settings.resume)
     if settings.fresh_queries and not settings.fresh_seed:  # the same when it is resumed
-        settings = replace(settings, fresh_seed=int(journal.session[:7], 16) + 1)
+        settings = replace(settings, fresh_seed=int(journal.secret, 16) + 1)
         bench.settings = settings
     return Grader(
         settings=settings,

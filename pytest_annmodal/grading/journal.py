@@ -23,7 +23,7 @@ from pytest_annmodal.settings.config import Settings
 from pytest_annmodal.volumes.durable import sync_directory
 
 FILE = "journal.jsonl"
-VERSION = 1
+VERSION = 2
 # Settings that choose what runs or what is shown, not how it is measured; all others matter.
 NOT_MEASURING = frozenset(
     {
@@ -90,12 +90,14 @@ class Journal:
 
     Attributes:
         session: a random word that stays the same when a session is continued.
+        secret: another one, that nothing but this file holds: it names the fresh queries.
         known: key → outcome, of finished cases.
         n_ignored: lines that were torn or are not ours.
     """
 
     path: Path
     session: str = ""
+    secret: str = ""
     known: dict[str, Outcome] = field(default_factory=dict)
     n_ignored: int = 0
     _fd: int = -1
@@ -115,7 +117,7 @@ class Journal:
                 _put_aside(journal.path)
             journal._read()
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            journal._fd = os.open(journal.path, flags, 0o644)
+            journal._fd = os.open(journal.path, flags, 0o600)
             journal._begin()
             sync_directory(folder)
         except OSError as error:
@@ -143,14 +145,15 @@ class Journal:
     def _take(self, row: Mapping[str, Any]) -> None:
         if "session" in row:
             if row["version"] == VERSION:
-                self.session = str(row["session"])
+                self.session, self.secret = str(row["session"]), str(row["secret"])
             return
         self.known[str(row["key"])] = outcome_from_plain(row["outcome"])
 
     def _begin(self) -> None:
         if not self.session:
-            self.session = os.urandom(16).hex()
-            self._append({"session": self.session, "version": VERSION, "began": _now()})
+            self.session, self.secret = os.urandom(16).hex(), os.urandom(16).hex()
+            row = {"session": self.session, "version": VERSION, "began": _now()}
+            self._append({**row, "secret": self.secret})
 
     def add(self, key: str, outcome: Outcome) -> None:
         """Write a finished case; a fault of the infrastructure is none and is run again.

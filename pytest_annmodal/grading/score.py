@@ -15,7 +15,7 @@ from pytest_annmodal.model import Case
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
 
 # A submission that is caught at it on one setting keeps nothing of the others.
-VOIDS = frozenset({"protocol", "cheat"})
+VOIDS = frozenset({"protocol", "smuggling"})
 NOT_RUN = "not measured in this session"
 Measured = Mapping[str, Sequence[Measurement]]  # by dataset name
 Hook = Callable[[Measured, Rules], "float | None"]

@@ -20,7 +20,7 @@ KINDS = {
     "timeout": "your code took longer than it may",
     "limit": "your code used more memory or wrote more output than it may",
     "protocol": "your code sent the harness something that it did not ask for",
-    "cheat": "your code tried to get around the measurement",
+    "smuggling": "your code worked beside the timed queries",
     "invalid-result": "query gave something that is not k different row numbers",
     "unusable": "your file cannot be run",
     "metric": "your header says that the index does not serve this metric",

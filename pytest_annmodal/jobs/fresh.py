@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_annmodal import hdf5
-from pytest_annmodal.errors import DatasetError
+from pytest_annmodal.errors import DatasetError, SubmissionError
 from pytest_annmodal.scoring import exact
 
 NOISE = 0.5  # of the distance to the k-th neighbour: the query stays in its neighbourhood
 NOISE_NEIGHBOUR = 10
 LARGEST_SHARE = 0.2  # of train that may be held out
 MOST_QUERIES = 2000
+PARTS_PER_SETTING = 2  # one asked one by one, one as a batch
 V = TypeVar("V", bound=hdf5.Vectors)
 
 
@@ -89,13 +90,21 @@ def size_of_parts(n_there: int, n_parts: int, n_queries: int | None) -> int:
     """How many queries each of ``n_parts`` parts has, at most ``n_queries``.
 
     Raises:
-        DatasetError: there are fewer queries than parts.
+        SubmissionError: it has so many settings that some would be asked nothing.
+        DatasetError: there is not one query for each part of a single setting.
     """
     each = min(n_there // n_parts, n_queries or n_there)
+    if each < 1 and n_there >= PARTS_PER_SETTING:
+        raise SubmissionError(
+            f"its header asks for {n_parts // PARTS_PER_SETTING} search settings of one build, and "
+            f"the {n_there} fresh queries of this dataset serve at most "
+            f"{n_there // PARTS_PER_SETTING}; remove values from search",
+            kind="too-many-settings",
+        )
     if each < 1:
         raise DatasetError(
-            f"{n_there} fresh queries cannot serve {n_parts} parts that share none; "
-            "select fewer settings"
+            f"{n_there} fresh queries cannot serve one setting, which takes "
+            f"{PARTS_PER_SETTING}; use a larger dataset"
         )
     return each
 

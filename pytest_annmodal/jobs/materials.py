@@ -27,6 +27,7 @@ def load(job: Job, path: Path, cache: Path | None) -> hdf5.LoadedDataset:
 
     Raises:
         DatasetError: the file cannot be used, or is too small for fresh queries.
+        SubmissionError: the job asks for more settings than there are fresh queries.
     """
     limits = job.limits
     if limits.fresh_seed is None:
@@ -39,12 +40,13 @@ def n_asked(job: Job, n_there: int) -> int:
     """How many of a dataset's queries a job has use for: the first ones.
 
     Raises:
-        DatasetError: there are fewer fresh queries than settings need.
+        SubmissionError: the job asks for more settings than there are fresh queries.
+        DatasetError: there is not even one fresh query for each part of one setting.
     """
     limits = job.limits
     if limits.fresh_seed is None:
         return min(n_there, limits.n_queries or n_there)
-    n_parts = 2 * len(job.searches)
+    n_parts = fresh.PARTS_PER_SETTING * len(job.searches)
     return n_parts * fresh.size_of_parts(n_there, n_parts, limits.n_queries)
 
 

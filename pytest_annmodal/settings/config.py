@@ -99,7 +99,7 @@ class Settings:
         if values["fresh_queries"] and not values["fresh_seed"] and not values["grade"]:
             import secrets
 
-            values["fresh_seed"] = secrets.randbelow(2**31) + 1
+            values["fresh_seed"] = secrets.randbits(128) + 1  # a submission could try all of 2**31
         values["modal"] = values["modal"] or values["modal_plan"]
         settings = cls(**values)
         settings._refuse_bad_combinations(cli)

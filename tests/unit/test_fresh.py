@@ -7,7 +7,7 @@ import pytest
 from jobs import EXACT, make_job, write
 
 from pytest_annmodal import hdf5
-from pytest_annmodal.errors import DatasetError
+from pytest_annmodal.errors import DatasetError, SubmissionError
 from pytest_annmodal.jobs import fresh, materials
 from pytest_annmodal.scoring import exact
 
@@ -112,8 +112,10 @@ class TestParts:
 
     def test_more_parts_than_queries_are_refused(self):
         """No setting goes without queries."""
-        with pytest.raises(DatasetError, match="3 fresh queries cannot serve 4 parts"):
+        with pytest.raises(SubmissionError, match=r"asks for 2 search settings .* at most 1;"):
             fresh.size_of_parts(3, 4, None)
+        with pytest.raises(DatasetError, match="1 fresh queries cannot serve one setting"):
+            fresh.size_of_parts(1, 4, None)
 
 
 class TestInAJob:

@@ -34,7 +34,9 @@ def test_resume(tmp_path: Path) -> None:
         "one": measured(one),
         "two": failed(two, evidence={"log_tail": "\udc80\x00\u2028"}),
     }
-    assert again.session == first.session
+    assert (again.session, again.secret) == (first.session, first.secret)
+    assert first.secret not in first.session  # which the grades show to everybody
+    assert first.path.stat().st_mode & 0o077 == 0
     fresh = Journal.open(tmp_path, resume=False)
     fresh.close()
     assert fresh.known == {}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from grading_data import DATASET, OTHER, RULES, failed, measured, plan, rules
 
+from pytest_annmodal.errors import ProtocolViolationError, SmugglingError
 from pytest_annmodal.grading import words
 from pytest_annmodal.grading.formulas import recall_qps_memory
 from pytest_annmodal.grading.rules import Score
@@ -89,8 +90,10 @@ def test_settings(tmp_path: Path) -> None:
     assert got.parts[0].why[-1] == "measured with probe=2"
     first = rules(tmp_path, RULES.replace("[[", 'score.counts = "first"\n[[', 1))
     assert grade(made, first, outcomes, {}).score == pytest.approx(15)
-    outcomes[three.id] = failed(three, kind="protocol")
-    assert grade(made, ours, outcomes, {}).score == 0
+    for kind in (ProtocolViolationError.kind, SmugglingError.kind):
+        outcomes[three.id] = failed(three, kind=kind)
+        assert grade(made, ours, outcomes, {}).score == 0
+        assert kind in words.KINDS
     del outcomes[three.id]
     assert grade(made, ours, outcomes, {}).status == "incomplete"
 
