@@ -28,6 +28,7 @@ __all__ = [
 BUILTINS = Path(__file__).parents[1] / "implementations"
 MAX_SOURCE_BYTES = 5 * 2**20
 MAX_NAME_CHARS = 64
+MAX_CANDIDATES = 20  # each is parsed
 # In a folder with several files, the first of these is the submission.
 ENTRY_FILES = ("submission.py", "student.py", "algorithm.py", "__init__.py")
 # A file called so says nothing of its author: it is named after its folder.
@@ -178,13 +179,13 @@ def _entry(folder: Path) -> Path:
         if wanted in names:
             return folder / wanted
     public = [file for file in files if not NOT_IMPLEMENTATIONS.fullmatch(file.stem)] or files
-    if len(public) > 1:
+    if 1 < len(public) <= MAX_CANDIDATES:
         public = [file for file in public if _offers_class(file)] or public
     if len(public) == 1:
         return public[0]
     raise ConfigurationError(
         f"has several files that could be the submission: "
-        f"{', '.join(file.name for file in public)}; call the one to run submission.py"
+        f"{', '.join(file.name for file in public[:MAX_CANDIDATES])}; call the one to run submission.py"
     )
 
 

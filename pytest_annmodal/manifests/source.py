@@ -20,10 +20,17 @@ QUERIES = (
     {"prepare_query", "run_prepared_query", "get_prepared_query_results"},
 )
 OUTSIDE_BASE = "BaseANN"
+# Python's parser needs a gigabyte for a few megabytes of some texts, and minutes for others.
+MAX_CHARS = 2**17
 
 
 def parse(text: str) -> ast.Module:
-    """Parse without running; raises ConfigurationError with the line of a syntax error."""
+    """Parse without running; raises ConfigurationError, with the line of a syntax error."""
+    if len(text) > MAX_CHARS:
+        raise ConfigurationError(
+            f"has {len(text):,} characters of Python; at most {MAX_CHARS:,} are read, so put data "
+            "into a file of its own beside it"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an odd escape in a string is not ours to report

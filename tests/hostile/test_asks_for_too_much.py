@@ -1,7 +1,5 @@
 """Hands in text that is dear to read: many settings, huge or twisted Python, many files."""
 
-import time
-
 import pytest
 from jobs import EXACT
 from witnesses import failed, survived
@@ -17,3 +15,35 @@ def test_more_settings_than_fresh_queries(attack, strict):
     assert "asks for 61 search settings of one build" in outcomes[0].message
     assert "at most 60" in outcomes[0].message
     survived(attack)
+
+
+TEXTS = {
+    "a node for each two bytes": "a\n" * 2**21,
+    "a list of numbers": "x = [" + "0," * 2**21 + "]",
+    "a string of expressions, for which Python 3.11 needs the square of its length": (
+        "x = f'" + "{a}" * 2**20 + "'"
+    ),
+    "a deep tree": "x = a" + ".a" * 2**20,
+}
+
+
+@pytest.mark.parametrize("how", TEXTS)
+def test_python_that_is_dear_to_parse(tmp_path, strict, how):
+    """Refused by its length before the grader's own Python reads it."""
+    path = tmp_path / "mine.py"
+    path.write_text(TEXTS[how])
+    (found,) = manifest.read_submission(path)
+    assert f"at most {source.MAX_CHARS:,} are read" in found.error
+
+
+def test_a_folder_of_many_candidates(tmp_path, strict, monkeypatch):
+    """Only a few files are parsed to find the one to run."""
+    parsed = []
+    parse = source.parse
+    monkeypatch.setattr(source, "parse", lambda text: parsed.append(text) or parse(text))
+    for number in range(200):
+        (tmp_path / f"index{number}.py").write_text("x = 1\n")
+    (found,) = manifest.read_submission(tmp_path)
+    assert "has several files that could be the submission" in found.error
+    assert len(found.error) < 1000
+    assert len(parsed) <= manifest.MAX_CANDIDATES
