@@ -17,7 +17,7 @@ from pytest_annmodal.jobs.asking import USAGE, Asker, OnPhase, Timed
 from pytest_annmodal.jobs.environment import describe_machine
 from pytest_annmodal.jobs.scorer import Batch, Unscored
 from pytest_annmodal.model import Job, Search, to_plain
-from pytest_annmodal.sandbox import isolation
+from pytest_annmodal.sandbox import isolation, usage
 from pytest_annmodal.sandbox.sandbox import Worker
 from pytest_annmodal.sandbox.watch import Watch
 from pytest_annmodal.scoring import metrics
@@ -57,7 +57,8 @@ class Trial:
         self.machine = describe_machine()
         self.views = materials.views(job, data)
         implementation = job.implementation
-        self.watch = Watch(memory_bytes=job.limits.memory_bytes)
+        given = [usage.file_id(file) for file in (fd, self.train_file.fd)]
+        self.watch = Watch(memory_bytes=job.limits.memory_bytes, given=given)
         level = isolation.choose(job.limits.isolation, trusted=implementation.trusted)
         self.worker = stack.enter_context(
             Worker(

@@ -184,8 +184,9 @@ def _entry(folder: Path) -> Path:
     if len(public) == 1:
         return public[0]
     raise ConfigurationError(
-        f"has several files that could be the submission: "
-        f"{', '.join(file.name for file in public[:MAX_CANDIDATES])}; call the one to run submission.py"
+        "has several files that could be the submission: "
+        f"{', '.join(file.name for file in public[:MAX_CANDIDATES])}; "
+        "call the one to run submission.py"
     )
 
 

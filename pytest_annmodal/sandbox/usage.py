@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Collection, Iterator
 from pathlib import Path
+
+from pytest_annmodal.worker.confinement import OPEN_FILES
+
+# Swapped and huge pages are not resident, and memory all the same.
+HELD = ("Pss_Anon", "Pss_Shmem", "SwapPss", "Private_Hugetlb", "Shared_Hugetlb")
+RESIDENT = ("RssAnon", "RssShmem", "VmSwap", "HugetlbPages")
+PIPE_BYTES = 2**16  # confinement.py keeps pipes and sockets at their default sizes
+SOCKET_BYTES = 212_992
 
 
 def peak_rss_bytes(*pids: int) -> int:
@@ -31,21 +40,64 @@ def unique_bytes(*pids: int) -> int:
 
 def resident_bytes(*pids: int) -> int:
     """What they have in memory that is no file's, each for itself; quick, and never too little."""
-    total = 0
-    for pid in pids:
-        total += _kilobytes(f"/proc/{pid}/status", ("RssAnon", "RssShmem"))
-    return total * 1024 + scratch_bytes(*pids[1:2])
+    total = sum(_kilobytes(f"/proc/{pid}/status", RESIDENT) for pid in pids)
+    return total * 1024 + scratch_bytes(*pids[1:2]) + buffered_bytes(*pids)
 
 
-def held_bytes(*pids: int) -> int:
+def held_bytes(*pids: int, given: Collection[str] = ()) -> int:
     """What they hold together that is no file's: private, shared with each other, on a tmpfs.
 
     What several share is counted once, so that an index does not vanish in a second process.
+
+    Args:
+        given: files (see :func:`file_id`) that they were given, which never count: who lets
+            go of them would else make room for as much.
     """
-    kilobytes = sum(
-        _kilobytes(f"/proc/{pid}/smaps_rollup", ("Pss_Anon", "Pss_Shmem")) for pid in pids
-    )
-    return kilobytes * 1024 + scratch_bytes(*pids[1:2]) if kilobytes else unique_bytes(*pids)
+    kilobytes = sum(_kilobytes(f"/proc/{pid}/smaps_rollup", HELD) for pid in pids)
+    if not kilobytes:
+        return unique_bytes(*pids)
+    kilobytes -= sum(_mapped_kilobytes(pid, given) for pid in pids)
+    return kilobytes * 1024 + scratch_bytes(*pids[1:2]) + buffered_bytes(*pids)
+
+
+def file_id(fd: int) -> str:
+    """Device and number of an open file, as the kernel writes them into its maps."""
+    state = os.fstat(fd)
+    return f"{os.major(state.st_dev):02x}:{os.minor(state.st_dev):02x} {state.st_ino}"
+
+
+def _mapped_kilobytes(pid: int, files: Collection[str]) -> int:
+    """What of these files a process has in memory; its own changed copies are not the files'."""
+    total = pss = 0
+    inside = False
+    for words in _lines(f"/proc/{pid}/smaps"):
+        if "-" in words[0]:
+            inside = len(words) > 4 and f"{words[3]} {words[4]}" in files
+        elif inside and words[0] in ("Pss:", "SwapPss:"):
+            pss += int(words[1])
+        elif inside and words[0] == "Anonymous:":
+            pss -= int(words[1])
+        elif words[0] == "VmFlags:":  # the last of each
+            total, pss = total + max(pss, 0), 0
+    return total
+
+
+def buffered_bytes(*pids: int) -> int:
+    """The most that their pipes and sockets can hold, which is in nobody's size (Linux)."""
+    pipes, sockets, in_flight = set(), set(), 0
+    for pid in pids:
+        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+            for fd in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 -- as quick as can be
+                with contextlib.suppress(OSError):
+                    name = os.readlink(f"/proc/{pid}/fd/{fd}")  # noqa: PTH115
+                    if name.startswith("pipe:"):
+                        pipes.add(name)
+                    elif name.startswith("socket:") and name not in sockets:
+                        sockets.add(name)
+                        in_flight += _kilobytes(f"/proc/{pid}/fdinfo/{fd}", ("scm_fds",))
+    # One that was sent and not received may hold others, and they again.
+    several = len(sockets) + in_flight * OPEN_FILES
+    return len(pipes) * PIPE_BYTES + several * SOCKET_BYTES
 
 
 def scratch_bytes(*pids: int) -> int:
@@ -67,10 +119,16 @@ def scratch_bytes(*pids: int) -> int:
 
 def _kilobytes(path: str, names: tuple[str, ...]) -> int:
     with contextlib.suppress(OSError, ValueError):
-        lines = Path(path).read_text(encoding="ascii").splitlines()
-        words = [line.split() for line in lines]
-        return sum(int(item[1]) for item in words if item and item[0].rstrip(":") in names)
+        return sum(int(words[1]) for words in _lines(path) if words[0].rstrip(":") in names)
     return 0
+
+
+def _lines(path: str) -> Iterator[list[str]]:
+    """The words of each line; none of a file that cannot be read."""
+    with contextlib.suppress(OSError):
+        for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
+            if words := line.split():
+                yield words
 
 
 def machine_bytes() -> tuple[int, int]:

@@ -5,7 +5,7 @@ Limits of the kernel hold for one process each, and for root some do not hold at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pytest_annmodal.sandbox import usage
@@ -23,10 +23,12 @@ class Watch:
         memory_bytes: most that they may hold together beyond what they held before the
             submission was loaded (the interpreter, ``train``), or None.
         before_bytes: that much; set when it is known.
+        given: files that never count, see :func:`usage.held_bytes`.
     """
 
     memory_bytes: int | None
     before_bytes: int = 0
+    given: Collection[str] = ()
 
     def objection(self, pids: Sequence[int], phase: str) -> str | None:
         """What is too much about these processes, or None."""
@@ -38,7 +40,9 @@ class Watch:
         scarce = left < SCARCE * total
         if self.memory_bytes is None and not scarce:
             return None
-        held = usage.held_bytes(*pids) - self.before_bytes  # slower, so only in doubt
+        held = (
+            usage.held_bytes(*pids, given=self.given) - self.before_bytes
+        )  # slower, so only in doubt
         if self.memory_bytes is not None and held > self.memory_bytes:
             return (
                 f"ran out of memory during {phase}: its processes hold {held:,} bytes together "

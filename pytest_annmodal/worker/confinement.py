@@ -21,6 +21,7 @@ from pathlib import Path
 
 MOST_TASKS = 512  # processes and threads, where the kernel can count this worker's alone
 FILE_BYTES = 2**29
+OPEN_FILES = 256  # of each process
 NO_NEW_PRIVILEGES, SET_FILTER, ALL_THREADS = 38, 1, 1  # prctl's and seccomp's own numbers
 SANDBOX_FAMILIES = (1, 2, 10, 16)  # unix, IPv4, IPv6, netlink: a net namespace of its own
 
@@ -35,6 +36,9 @@ REFUSED = {
     "memfd_create": (319, 279),  # memory that is in no process's size and under no limit
     "memfd_secret": (447, 447),
     "shmget": (29, 194),
+    "msgget": (68, 186),
+    "semget": (64, 190),
+    "mq_open": (240, 180),
     "keyctl": (250, 219),  # keys are not in any namespace
     "add_key": (248, 217),
     "request_key": (249, 218),
@@ -58,6 +62,13 @@ REFUSED = {
     "sched_setattr": (314, 274),
 }
 SET_AFFINITY, SOCKET = (203, 122), (41, 198)
+# name: (number on x86-64, on arm64, second or third argument, its value): they do nothing, since
+# what pipes and sockets hold is counted at their default size
+LARGER_BUFFERS = {
+    "fcntl(F_SETPIPE_SZ)": (72, 25, 1, 1031),
+    "setsockopt(SO_SNDBUF)": (54, 208, 2, 7),
+    "setsockopt(SO_SNDBUFFORCE)": (54, 208, 2, 32),
+}
 ARCHITECTURES = {"x86_64": (0, 0xC000003E, 317), "aarch64": (1, 0xC00000B7, 277)}
 X32 = 0x40000000
 LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
@@ -76,6 +87,7 @@ def confine(level: str, threads: int) -> bool:
     if level == "none":
         return False
     _lower(resource.RLIMIT_FSIZE, FILE_BYTES)
+    _lower(resource.RLIMIT_NOFILE, OPEN_FILES)
     if sys.platform != "linux":
         return False
     tasks = MOST_TASKS if level != "process" else MOST_TASKS + _tasks_of_user()
@@ -144,6 +156,14 @@ def program_of(
         steps += [(EQUAL, 0, 1, numbers[column]), (RETURN, 0, 0, REFUSE)]
     if keep_core:
         steps += [(EQUAL, 0, 1, SET_AFFINITY[column]), (RETURN, 0, 0, FAIL)]
+    for *numbers_here, argument, value in LARGER_BUFFERS.values():
+        steps += [
+            (EQUAL, 0, 4, numbers_here[column]),
+            (LOAD, 0, 0, FIRST_ARGUMENT_AT + 8 * argument),
+            (EQUAL, 0, 1, value),
+            (RETURN, 0, 0, FAIL),
+            (LOAD, 0, 0, NUMBER_AT),
+        ]
     allowed = [step for n in families for step in ((EQUAL, 0, 1, n), (RETURN, 0, 0, ALLOW))]
     steps += [(EQUAL, 0, 2 + len(allowed), SOCKET[column]), (LOAD, 0, 0, FIRST_ARGUMENT_AT)]
     steps += [*allowed, (RETURN, 0, 0, REFUSE), (RETURN, 0, 0, ALLOW)]

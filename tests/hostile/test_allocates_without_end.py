@@ -49,12 +49,15 @@ def test_files_in_memory(attack, strict, monkeypatch, place):
 
 
 def test_files_without_a_name(attack, level):
-    """``memfd_create`` and System V segments would be in nobody's size: they are refused."""
+    """``memfd_create``, System V segments and message queues would be in nobody's size: they are refused."""
     body = """
         def fit(self, X):
             super().fit(X)
             libc = ctypes.CDLL(None, use_errno=True)
             assert libc.shmget(0, 4096, 0o1600) == -1
+            assert libc.msgget(0, 0o1600) == -1
+            assert libc.semget(0, 1, 0o1600) == -1
+            assert libc.mq_open(b"/x", 0o102, 0o600, None) == -1
             try: os.memfd_create("x")
             except PermissionError: print("refused")
     """
