@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import json
 import math
 import platform
 import tomllib
@@ -31,6 +32,7 @@ OPENING = "# /// script"
 CLOSING = "# ///"
 TOP_KEYS = ("dependencies", "requires-python", "tool")
 KEYS = ("name", "class", "metrics", "build", "search", "short-answers")
+MAX_VALUE_CHARS = 2000
 MAX_VARIANTS = 1000  # a typo in a grid must not make a million cases
 
 
@@ -122,6 +124,7 @@ def grid(value: Any, key: str) -> list[Arguments]:
 
 def _expand(table: Mapping[str, Any], where: str) -> list[Arguments]:
     axes: list[list[Any]] = []
+    longest = 0
     for name, value in table.items():
         axis = value if isinstance(value, list) else [value]
         if not axis:
@@ -129,6 +132,12 @@ def _expand(table: Mapping[str, Any], where: str) -> list[Arguments]:
         for item in axis:
             _check_plain(item, f"{where}.{name}")
         axes.append(axis)
+        longest += len(name) + max(len(json.dumps(item, default=str)) for item in axis)
+    if longest > MAX_VALUE_CHARS:
+        raise ConfigurationError(
+            f"{where} makes settings of {longest:,} characters, at most {MAX_VALUE_CHARS:,} are "
+            "allowed: they are part of every name"
+        )
     total = math.prod(map(len, axes))
     if total > MAX_VARIANTS:
         raise _too_many(total)

@@ -47,3 +47,36 @@ def test_a_folder_of_many_candidates(tmp_path, strict, monkeypatch):
     assert "has several files that could be the submission" in found.error
     assert len(found.error) < 1000
     assert len(parsed) <= manifest.MAX_CANDIDATES
+
+
+HEADERS = {
+    "a long value": ('build.x = "' + "y" * 10**5 + '"', "at most 2,000 are allowed"),
+    "a million settings": (f"build.x = {[*range(1000)]}\n# search.y = {[*range(1000)]}", "1000000"),
+    "tables without end": ("build.x = " + "[" * 9000 + "]" * 9000, "header"),
+    "a dotted class": ('class = "os.system"', None),
+    "a trusted one": ("trusted = true", "unknown key 'trusted'"),
+    "another's name": ('name = "../../best"', None),
+}
+
+
+@pytest.mark.parametrize("how", HEADERS)
+def test_a_header_that_claims_too_much(tmp_path, strict, how):
+    """Its own error in few words, or words that mean nothing here."""
+    lines, error = HEADERS[how]
+    path = tmp_path / "mine.py"
+    path.write_text(f"# /// script\n# [tool.annmodal]\n# {lines}\n# ///\n" + EXACT)
+    (found,) = manifest.read_submission(path)
+    assert (found.name, found.trusted) == ("mine", False)
+    if error is None:
+        assert found.error is None
+    else:
+        assert error in found.error
+        assert len(found.error) < 1000
+
+
+@pytest.mark.parametrize("name", ["os.system", "__builtins__", "", "Index.fit", "Index()"])
+def test_a_class_that_is_no_class_of_its_file(attack, strict, name):
+    """Looked up as a name in the file, and nothing else."""
+    (outcome,) = attack(EXACT, implementation={"class_name": name})
+    assert failed(outcome).kind == "raised"
+    survived(attack)

@@ -55,9 +55,10 @@ def test_where_cores_can_be_had_it_is_smuggling(attack, strict, monkeypatch):
 
     The share is lowered: on a busy machine nobody gets all of two cores.
     """
-    monkeypatch.setattr("pytest_annmodal.jobs.asking.SMUGGLING_SHARE", 0.05)
     body = BUSY.format(start=STARTS["processes"], wait="ctypes.CDLL(None).usleep(20_000)")
-    failure = failed(attack(body, threads=2, n_queries=40)[0])
+    with monkeypatch.context() as patch:
+        patch.setattr("pytest_annmodal.jobs.asking.SMUGGLING_SHARE", 0.05)
+        failure = failed(attack(body, threads=2, n_queries=40)[0])
     assert failure.kind == "smuggling"
     assert "other threads or processes were at work" in failure.message
     survived(attack)
