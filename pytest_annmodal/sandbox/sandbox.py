@@ -281,9 +281,7 @@ class Worker:
     def unique_bytes(self) -> int:
         """Memory that ending the worker and its children would free."""
         family, watch = self.note_memory(), self._watch
-        return (
-            usage.held_bytes(*family, given=watch.given) if watch else usage.unique_bytes(*family)
-        )
+        return watch.held_bytes(family) if watch else usage.unique_bytes(*family)
 
     def _evidence(self) -> dict[str, Any]:
         return {"log_tail": self.log_tail(), "peak_rss_bytes": self.peak_rss_bytes}

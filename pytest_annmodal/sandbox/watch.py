@@ -30,6 +30,9 @@ class Watch:
     before_bytes: int = 0
     given: Collection[str] = ()
 
+    def held_bytes(self, pids: Sequence[int]) -> int:
+        return usage.held_bytes(*pids, given=self.given)
+
     def objection(self, pids: Sequence[int], phase: str) -> str | None:
         """What is too much about these processes, or None."""
         if len(pids) > MAX_PROCESSES:
