@@ -46,7 +46,7 @@ def run_job(
         on_phase("loading")
         data = materials.load(job, path, cache)
     except SubmissionError as error:
-        return [_failure(s, error, "load") for s in job.searches]
+        return [failure_of(s.case_id, error, "load") for s in job.searches]
     except AnnModalError as error:
         return [_not_to_blame(s, "dataset", str(error)) for s in job.searches]
     found = ask_job(job, data, on_phase=on_phase, score=Scorer(job, data).measurement)

@@ -1,5 +1,6 @@
 """Writes answers and tokens into the mailbox itself: early, late, guessed, or more than asked."""
 
+import numpy as np
 import pytest
 from witnesses import measured, survived
 
@@ -11,21 +12,23 @@ def mailbox():
         frame = frame.f_back
     return frame.f_locals["box"]
 """
-LATE = """
+SEARCH_S = 0.002
+LATE = f"""
     def query(self, v, k):
         box = mailbox()
         box.count[0] = k
         box.response[0] = box.request[0]  # answered, it says, and only then searches
-        time.sleep(0.002)
+        time.sleep({SEARCH_S})
         box.ids[:k] = self.near(v, k)
         return box.ids[:k]
 """
 
 
 def test_answering_before_the_search(attack, strict):
-    """The ids are read when the answer is there: they are not, and nothing is found."""
-    outcome = attack(LATE, before=BOX)[0]
-    assert getattr(outcome, "recall", 0) < 0.5
+    """Ids that come later are not read, or, if the grader had to wait for a core, were waited for."""
+    outcome = measured(attack(LATE, before=BOX)[0])
+    waited = np.mean(np.array(outcome.latencies_ns) >= 1e9 * SEARCH_S)
+    assert outcome.recall < 0.5 + waited
     survived(attack)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -77,6 +78,24 @@ class TestAsk:
         assert ids.tolist() == [[n, n + 1, n + 2] for n in (1, 3, 5, 7, 9)]
         assert counts.tolist() == [K] * SLOTS
         assert (times > 0).all()
+
+    def test_what_is_read_has_been_waited_for(self, boxes):
+        """A parent that loses its core before it has read the ids counts that as well."""
+        ours, theirs = boxes
+        memory = ours.memory
+
+        class Slow:
+            def __getitem__(self, where):
+                until = time.perf_counter_ns() + 5_000_000
+                while time.perf_counter_ns() < until:
+                    pass
+                return memory[where]
+
+        ours.memory = Slow()
+        with serving(theirs, answer_with([1, 2, 3])):
+            times, ids, _ = mailbox.ask(ours, QUERIES[:2], K, patient())
+        assert (times >= 5_000_000).all()
+        assert ids.tolist() == [[1, 2, 3]] * 2
 
     def test_a_short_answer_is_padded_and_leaves_nothing_of_the_last_one(self, boxes):
         """The memory still holds the earlier ids; they are not read."""
