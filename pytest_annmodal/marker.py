@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_annmodal.outcome import Measurement
+from pytest_annmodal.outcome import Measurement, as_counted
 
 THRESHOLDS: Mapping[str, tuple[str, float, str]] = {
     # marker argument: (field of Measurement, factor to its unit, "at least" or "at most")
@@ -24,6 +24,7 @@ MARKER_ARGUMENTS = {"k", "rounds", *THRESHOLDS}
 def missed_thresholds(measurement: Measurement, marker: Mapping[str, Any]) -> list[str]:
     """One line per threshold of the marker that the measurement misses."""
     lines = []
+    measurement = as_counted(measurement, marker)
     for name, (field, factor, relation) in THRESHOLDS.items():
         if name not in marker:
             continue

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pytest_annmodal.errors import SubmissionError
@@ -146,6 +146,18 @@ class Measurement:
     def supported_ratio(self) -> float | None:
         """At least how many times as fast as the baseline it is, if that can be told."""
         return self.comparison.supported_ratio if self.comparison is not None else None
+
+
+def as_counted(measurement: Measurement, thresholds: Collection[str]) -> Measurement:
+    """What these thresholds are held against.
+
+    Beside ``min_ratio`` it is the lower recall, of the race as well: else one could answer well
+    while recall is measured, and fast and wrong while the ratio is.
+    """
+    raced = measurement.comparison
+    if raced is None or "min_ratio" not in thresholds:
+        return measurement
+    return replace(measurement, recall=min(measurement.recall, raced.recall))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from pytest_annmodal.grading.grade import Grade, PartGrade, Status, Tried
 from pytest_annmodal.grading.rules import Part, Rules
 from pytest_annmodal.grading.submissions import Submission
 from pytest_annmodal.model import Case
-from pytest_annmodal.outcome import Failure, Measurement, Outcome
+from pytest_annmodal.outcome import Failure, Measurement, Outcome, as_counted
 
 # A submission that is caught at it on one setting keeps nothing of the others.
 VOIDS = frozenset({"protocol", "smuggling"})
@@ -174,7 +174,7 @@ class _Dataset:
         )
 
     def _words(self, part: Part, measurement: Measurement) -> list[str]:
-        counted = _as_raced(part, measurement)
+        counted = as_counted(measurement, [item.name for item in part.thresholds])
         return [threshold.words(counted) for threshold in part.thresholds]
 
     def _best_for(self, part: Part) -> Tried | None:
@@ -245,16 +245,8 @@ class _Dataset:
 
 def share(part: Part, measurement: Measurement) -> float:
     """A part is worth what its worst threshold says."""
-    counted = _as_raced(part, measurement)
+    counted = as_counted(measurement, [item.name for item in part.thresholds])
     return min(threshold.share(counted) for threshold in part.thresholds)
-
-
-def _as_raced(part: Part, measurement: Measurement) -> Measurement:
-    """Beside ``min_ratio`` counts the lower recall: of the answers that were raced as well."""
-    raced = measurement.comparison
-    if raced is None or all(threshold.name != "min_ratio" for threshold in part.thresholds):
-        return measurement
-    return dataclasses.replace(measurement, recall=min(measurement.recall, raced.recall))
 
 
 def _reason(grade: Grade) -> str:

@@ -318,3 +318,34 @@ def test_command_line_wins(course: Class) -> None:
     (case,) = course.by_name()["good"]["cases"]
     assert case["id"] == "good-other-8-euclidean-k3"
     assert case["figures"]["n_train"] < 200
+
+
+def test_points_for_a_ratio(project: Project) -> None:
+    """``min_ratio``: five sessions beside a baseline, for each submission; the grade says what they gave."""
+    more = 'baseline = "bruteforce"\nsessions = 5\n'
+    part = '[[parts]]\nname = "Ratio"\npoints = 4\nmin_ratio = 0.00001\n'
+    course = Class(project, more)
+    with (course.path / "grading.toml").open("a") as file:
+        file.write(part)
+    course.hand_in("good.py", index())
+    result = course.grade()
+    assert result.ret == 0, result.stdout.str()
+    (good,) = course.grades()["submissions"]
+    comparison = good["cases"][0]["figures"]["comparison"]
+    assert (comparison["baseline"], comparison["sessions"]) == ("bruteforce", 5)
+    (points,) = [p["points"] for p in good["parts"] if p["name"] == "Ratio"]
+    assert points == (4 if comparison["control_ok"] else 0)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [("", "min_ratio needs baseline = …"), ('baseline = "bruteforce"\nsessions = 1\n', "one session gives none")],
+)  # fmt: skip
+def test_a_ratio_needs_a_baseline_and_sessions(project: Project, more: str, words: str) -> None:
+    course = Class(project, more)
+    with (course.path / "grading.toml").open("a") as file:
+        file.write('[[parts]]\nname = "Ratio"\npoints = 4\nmin_ratio = 1\n')
+    course.hand_in("good.py", index())
+    result = course.grade()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert words in " ".join((result.stderr.str() + result.stdout.str()).split())
