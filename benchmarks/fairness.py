@@ -1,9 +1,10 @@
 """How far equal code looks different: ``python -m benchmarks.fairness [repeats]``.
 
 One and the same hnswlib setting is measured again and again, as a built-in and as a submission,
-on a machine left alone and beside a neighbour that uses a core now and then. *One after the
-other*: queries per second of one job over those of the next, as two plain runs would be compared.
-*Side by side*: the ratio of ``--ann-baseline`` to itself in one session. The truth is 1.
+without and with a neighbour that uses a core now and then. *Alone*: the mean latency of each job,
+and how often that of the next differs, as two plain runs would be compared. *Side by side*: the
+ratio of ``--ann-baseline`` to itself in one session. The truth is 1. *Load* is the machine's
+average over a minute when the row was done: about 1 is the experiment's own.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ from pytest_annmodal.outcome import Measurement
 
 BUILD = Arguments(kwargs={"M": 12, "ef_construction": 60})
 SEARCH = Arguments(kwargs={"ef": 60})
+LEAST_REPEATS = 3
+HEADER = """\
+| | neighbour | alone: spread | next > 5 % off | ratio: spread | > 5 % off | load |
+|---|---|---|---|---|---|---|"""
 NEIGHBOUR_S = 900  # it ends by itself
 # Bursts of work and of sleep, by chance, as other people's jobs are.
 NEIGHBOUR = """
@@ -51,22 +56,36 @@ while time.monotonic() < end:
 
 def main() -> None:
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    if repeats < LEAST_REPEATS:
+        sys.exit(f"a spread needs {LEAST_REPEATS} repeats or more, not {repeats}")
     hnswlib = next(item for item in manifest.builtin() if item.name == "hnswlib")
-    print(f"{'':34}  one after the other       side by side")
-    print(f"{'':34} spread   beyond 5 %          spread   beyond 5 %")
+    print(f"{os.cpu_count()} cores, {repeats} repeats")
+    print(HEADER)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clusters-64-euclidean.hdf5"
         synthetic.generate(path, "euclidean")
-        for noisy, trusted in itertools.product((False, True), (True, False)):
+        for trusted, noisy in itertools.product((True, False), (False, True)):
             with neighbour(running=noisy):
                 jobs = [measured(hnswlib, path, trusted=trusted) for _ in range(repeats)]
-            speeds = [job.qps for job in jobs]
-            after = [one / other for one, other in itertools.pairwise(speeds)]
-            beside = [job.comparison.ratio for job in jobs if job.comparison]
-            what = "built-in" if trusted else "submission"
-            where = "beside a neighbour" if noisy else "left alone"
-            print(f"{what:10}  {where:18}  {words(after)}        {words(beside)}", flush=True)
-    print(f"load average at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+                load = os.getloadavg()[0]
+            print(row(jobs, trusted=trusted, noisy=noisy, load=load), flush=True)
+
+
+def row(jobs: Sequence[Measurement], *, trusted: bool, noisy: bool, load: float) -> str:
+    """The figures of all repeats under one condition."""
+    latencies = [job.mean_s for job in jobs]
+    ratios = [job.comparison.ratio for job in jobs if job.comparison]
+    nexts = [one / other for one, other in itertools.pairwise(latencies)]
+    cells = (
+        "built-in" if trusted else "submission",
+        "yes" if noisy else "no",
+        spread(latencies),
+        beyond(nexts),
+        spread(ratios),
+        beyond(ratios),
+        f"{load:.1f}",
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def measured(hnswlib: Implementation, path: Path, *, trusted: bool) -> Measurement:
@@ -100,11 +119,14 @@ def neighbour(*, running: bool) -> Iterator[None]:
             process.kill()
 
 
-def words(ratios: Sequence[float]) -> str:
-    """Standard deviation of the logarithms, and how many are more than 5 % off."""
-    beyond = sum(abs(ratio - 1) > 0.05 for ratio in ratios)
-    spread = statistics.stdev(map(math.log, ratios))
-    return f"{spread:7.1%}   {beyond:2} of {len(ratios):2}  "
+def spread(values: Sequence[float]) -> str:
+    """Standard deviation of the logarithms."""
+    return f"{statistics.stdev(map(math.log, values)):.1%}"
+
+
+def beyond(ratios: Sequence[float]) -> str:
+    """How many are more than 5 % away from the truth, in either direction."""
+    return f"{sum(abs(math.log(ratio)) > math.log(1.05) for ratio in ratios)} of {len(ratios)}"
 
 
 if __name__ == "__main__":
