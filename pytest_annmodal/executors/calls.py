@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pytest_annmodal.errors import ExecutorError
 from pytest_annmodal.model import Job
 from pytest_annmodal.outcome import Outcome, outcome_from_plain
+
+LAST_LINES_S = 5.0
 
 
 class Calls:
@@ -40,8 +42,31 @@ class Calls:
                 call.cancel(terminate_containers=True)
 
 
-def log_lines(call: Any) -> Iterator[str]:
-    """The call's log, line by line, until it ends; losing the log loses no result."""
+def result_of(call: Any, on_line: Callable[[str], None]) -> Any:
+    """The call's result; ``on_line`` is given its log as it comes, from another thread.
+
+    Losing the log loses no result: whether a log ends, or is there at all, is the service's
+    business. After the result its last lines are waited for a little.
+    """
+    over = threading.Event()
+
+    def read() -> None:
+        for line in _log_lines(call):
+            if over.is_set():
+                return
+            on_line(line)
+
+    reader = threading.Thread(target=read, name="annmodal log", daemon=True)
+    reader.start()
+    try:
+        return call.get()
+    finally:
+        reader.join(LAST_LINES_S)
+        over.set()
+
+
+def _log_lines(call: Any) -> Iterator[str]:
+    """The call's log, line by line, until it ends or cannot be had."""
     pending = ""
     with contextlib.suppress(Exception):
         for entry in call.logs.stream():

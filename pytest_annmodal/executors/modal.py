@@ -18,7 +18,7 @@ from pytest_annmodal import errors
 from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorError
 from pytest_annmodal.executors import container
 from pytest_annmodal.executors.building import unbuildable, why_unbuildable
-from pytest_annmodal.executors.calls import Calls, log_lines, outcomes_of
+from pytest_annmodal.executors.calls import Calls, outcomes_of, result_of
 from pytest_annmodal.executors.cloud import Cloud, Runner, runner_of
 from pytest_annmodal.executors.connection import check_reachable, explain, translated
 from pytest_annmodal.executors.container import failures
@@ -153,9 +153,7 @@ class ModalExecutor:
                 to_plain(dataset), cloud.where, list(self._settings.base_url)
             )
             with self._calls.watched(call):
-                for line in log_lines(call):
-                    self._lines.put(line)
-                result: dict[str, Any] = call.get()
+                result: dict[str, Any] = result_of(call, self._lines.put)
         return result
 
     def submit(self, job: Job) -> Future[Sequence[Outcome]]:
@@ -232,12 +230,14 @@ class ModalExecutor:
     def _outcomes(self, job: Job, call: Any) -> Sequence[Outcome]:
         with self._calls.watched(call):
             log = self.logs[job.searches[0].case_id] = deque(maxlen=MAX_LOG_LINES)
-            for line in log_lines(call):
+
+            def keep(line: str) -> None:
                 text = line.removeprefix(container.PHASE)
                 log.append(text)
                 if text != line:
                     self._lines.put(text)
-            return outcomes_of(job, call.get())
+
+            return outcomes_of(job, result_of(call, keep))
 
     def log_of(self, case_id: str) -> str:
         """The last log lines of the container that ran a job, by its first case."""

@@ -147,6 +147,20 @@ def test_a_function_that_runs_out_of_time_names_the_option(product):
     assert "did not finish within 2 s (--modal-timeout sets the limit)" in done.text
 
 
+@pytest.mark.parametrize("trouble", ["never ends", "cannot be had"])
+def test_a_log_keeps_no_result_back(product, trouble):
+    """The log is for people; a service that does not say where it ends holds nothing up."""
+    faults = product.plane.faults
+    if trouble == "never ends":
+        faults.hang("FunctionCallGetInfo")
+    else:
+        faults.fail("AppGetLogs", times=1000, status=Status.UNIMPLEMENTED)
+    done = product.pytest("--impl=bruteforce", f"--dataset={product.tiny}", "--ann-rounds=1")
+    faults.clear()
+    assert done.counts() == {"passed": 1}, done.text
+    assert "Traceback" not in done.text
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said", "tries"),
     [

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 
 import pytest
 from jobs import EXACT, make_job, write
 
 from pytest_annmodal.errors import DatasetError, ExecutorError
 from pytest_annmodal.executors import container
-from pytest_annmodal.executors.calls import log_lines, outcomes_of
+from pytest_annmodal.executors.calls import outcomes_of, result_of
 from pytest_annmodal.executors.container import failures
 from pytest_annmodal.model import Implementation, to_plain
 from pytest_annmodal.outcome import Failure
@@ -87,19 +88,35 @@ def test_a_dataset_that_is_missing_in_the_container_says_how_to_mend_it(job, tmp
         container._own_copy(dataset, volume, tmp_path, {}, None)
 
 
-class Log:
+class Call:
+    """A call whose result is there when its log has been read that far."""
+
     def __init__(self, *texts, error=None):
         self.logs, self.texts, self.error = self, texts, error
+        self.read = threading.Event()
 
     def stream(self):
         yield from self.texts
+        self.read.set()
         if self.error is not None:
             raise self.error
 
+    def get(self):
+        assert self.read.wait(60)
+        return "result"
 
-def test_log_lines_are_put_together_and_a_lost_log_ends_them():
-    assert list(log_lines(Log("a\nb", "c\n", "d"))) == ["a", "bc", "d"]
-    assert list(log_lines(Log("a\nb", error=ConnectionResetError()))) == ["a", "b"]
+
+@pytest.mark.parametrize(
+    ("call", "lines"),
+    [
+        (Call("a\nb", "c\n", "d"), ["a", "bc", "d"]),
+        (Call("a\nb", error=ConnectionResetError()), ["a", "b"]),
+    ],
+)
+def test_log_lines_are_put_together_and_a_lost_log_ends_them(call, lines):
+    found = []
+    assert result_of(call, found.append) == "result"
+    assert found == lines
 
 
 def test_outcomes_come_back_as_they_were(job):
