@@ -205,17 +205,24 @@ class ModalExecutor:
                 call = runner.spawn(json.dumps(plain), files, cloud.where, cloud.download)
                 return self._outcomes(job, call)
             except modal.exception.FunctionTimeoutError:
-                text = (
-                    f"{job.label} did not finish within {self._settings.modal_timeout_s} s "
-                    "(--modal-timeout sets the limit)"
-                )
-                return failures(job, "timeout", text, blame="submission")
+                return self._out_of_time(job)
             except Exception as error:  # noqa: BLE001 -- the client raises many types
                 problem, again = self._problem(error)
                 if attempt == 2 or not again:
                     break
                 self._lines.put(f"{job.label}: {problem} (trying once more)")
         return failures(job, "infrastructure", problem)
+
+    def _out_of_time(self, job: Job) -> Sequence[Outcome]:
+        text = f"{job.label} did not finish within {self._settings.modal_timeout_s} s "
+        if job.baseline is None:
+            text += "(--modal-timeout sets the limit)"
+            return failures(job, "timeout", text, blame="submission")
+        # Three builds a session are not its fault; one that hangs ends earlier, by its phase.
+        text += (
+            "beside its baseline: allow more (--modal-timeout), or fewer sessions (--ann-sessions)"
+        )
+        return failures(job, "infrastructure", text)
 
     def _problem(self, error: Exception) -> tuple[str, bool]:
         """What to say of an infrastructure fault, and whether trying again may help."""

@@ -1,0 +1,37 @@
+"""`pytest --modal --ann-baseline`: the baseline runs in the submission's own container."""
+
+from product import benchmark_json, index
+
+BASELINE = "--ann-baseline=bruteforce"
+
+
+def test_a_ratio_comes_back_from_one_container(product):
+    """What is compared shares a machine; the baseline is a file of the package, and not shipped."""
+    ran = product.pytest(
+        product.submission("mine.py", index("numpy")),
+        f"--dataset={product.tiny}",
+        BASELINE,
+        "--ann-sessions=1",
+        "--benchmark-json=out.json",
+    )
+    assert ran.counts() == {"passed": 1}, ran.text
+    assert "× bruteforce" in ran.words()
+    (saved,) = benchmark_json(product.folder / "out.json")
+    comparison = saved["extra_info"]["comparison"]
+    assert comparison["ratio"] > 0
+    assert comparison["recall"] == comparison["baseline_recall"] == 1
+    assert len(product.containers("run_")) == 1
+
+
+def test_a_baseline_of_ones_own_is_refused_before_anything_starts(product):
+    """Only the submission's files are shipped."""
+    product.write("own/near.py", index("numpy"))
+    ran = product.pytest(
+        "--ann-implementations=own",
+        product.submission("mine.py", index("numpy")),
+        f"--dataset={product.tiny}",
+        "--ann-baseline=near",
+    )
+    assert ran.code == 4, ran.text
+    assert "with --modal it must be a built-in" in ran.words()
+    assert not product.containers()
