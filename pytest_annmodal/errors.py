@@ -17,6 +17,7 @@
     │   ├── JobLostError
     │   └── BaselineError           what a submission is compared with failed
     └── SubmissionError             blame: submission
+        ├── CompileError            C++ that the compiler refuses
         ├── BuildError              import, constructor, fit or query raised
         ├── CrashedError            exit, signal
         ├── TimeoutExceededError
@@ -117,6 +118,12 @@ class SubmissionError(AnnModalError):
         if kind is not None:
             self.kind = kind
         self.evidence = evidence
+
+
+class CompileError(SubmissionError):
+    """The compiler refuses the implementation, or could not do with it in its limits."""
+
+    kind = "compile"
 
 
 class BuildError(SubmissionError):

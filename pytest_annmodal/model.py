@@ -129,12 +129,12 @@ class Implementation:
     """One ANN implementation, known from its text alone (it is never imported here).
 
     Attributes:
-        path: the ``.py`` file to load in the worker.
+        path: the ``.py`` file to load in the worker, or the ``.cpp`` file to compile there.
         folder: the folder that belongs to it and goes where it goes, or None.
         style: ``class`` calls ``Class(metric, *args, **kwargs)``; ``ann-benchmarks`` calls
             ``Class(*args, **kwargs)`` with ``@metric`` replaced inside ``args``, and loads
             the file as a module of a package in which ``from ..base.module import BaseANN``
-            works.
+            works; ``c++`` is compiled, and has no class name.
         requirements: PEP 508 requirements from its header.
         modules: top-level modules that must be importable, for a file without a header.
         trusted: a built-in or the user's own, whose own clock may be believed. A
@@ -146,7 +146,7 @@ class Implementation:
     name: str
     path: str
     class_name: str
-    style: Literal["class", "ann-benchmarks"] = "class"
+    style: Literal["class", "ann-benchmarks", "c++"] = "class"
     metrics: tuple[str, ...] = METRICS
     requirements: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()

@@ -199,6 +199,7 @@ class BenchSession:
 
     def why_skip(self, case: Case) -> str | None:
         """Why a case cannot be measured here, with the command that would change it."""
+        from pytest_annmodal.cpp import compiler
         from pytest_annmodal.manifests import manifest
         from pytest_annmodal.volumes import volume
 
@@ -216,6 +217,8 @@ class BenchSession:
                 name, command = case.implementation.name, f"pip install {shlex.join(missing)}"
                 self.skipped_implementations[name] = command
                 return f"{name} needs: {command}"
+            if case.implementation.style == "c++":
+                return compiler.missing()
         return None
 
     def container_log(self, case: Case) -> str:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from pytest_annmodal import hdf5
 from pytest_annmodal.comparison import levels
 from pytest_annmodal.comparison.compare import compare
-from pytest_annmodal.errors import AnnModalError, DatasetError, SubmissionError
+from pytest_annmodal.errors import AnnModalError, DatasetError, ExecutorError, SubmissionError
 from pytest_annmodal.jobs import materials
 from pytest_annmodal.jobs.asking import OnPhase
 from pytest_annmodal.jobs.scorer import Scorer, Unscored
@@ -85,7 +85,8 @@ def ask_job(
         try:
             for search, outcome in _drive(job, data, todo, on_phase, score):
                 outcomes[search.case_id] = outcome
-        except OSError as error:  # no memory, no descriptors, no process: nobody's code is to blame
+        except (OSError, ExecutorError) as error:
+            # No memory, no descriptors, no process, no compiler: nobody's code is to blame.
             text = f"the worker could not be run here: {error}"
             lost = [s for s in todo if s.case_id not in outcomes]
             outcomes.update((s.case_id, _not_to_blame(s, "infrastructure", text)) for s in lost)

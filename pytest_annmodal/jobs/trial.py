@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_annmodal import hdf5
-from pytest_annmodal.jobs import materials
+from pytest_annmodal.jobs import compiling, materials
 from pytest_annmodal.jobs.asking import USAGE, Asker, OnPhase, Timed
 from pytest_annmodal.jobs.environment import describe_machine
 from pytest_annmodal.jobs.scorer import Batch, Unscored
@@ -105,6 +105,7 @@ class Trial:
         confined = worker.request("confine", confine, expect="confined")
         self.calls_filtered = bool(confined.fields["calls_filtered"])
         self.watch.before_bytes = self.bytes_before = worker.unique_bytes()
+        self.compiled = compiling.compile_in(worker, job, self.watch)
         loaded = worker.request("load", expect="loaded")
         self.has_batch = bool(loaded.fields.get("has_batch"))
         if job.implementation.trusted:  # a submission could set memory aside while it is loaded
@@ -185,6 +186,7 @@ class Trial:
         return {
             **self.machine,
             "versions": self.versions,
+            **(to_plain(self.compiled) if self.compiled else {}),
             "threads": limits.threads,
             "worker_core": self.worker.core,
             "isolation": self.worker.level,
@@ -215,6 +217,8 @@ class Trial:
         return Batch(seconds=batch_s, ids=ids, counts=counts)
 
     def _notes(self, timed: Timed) -> Iterator[str]:
+        if self.compiled:
+            yield f"compiled in {self.compiled.compile_s:.1f} s, which is not part of the build"
         if self.worker.level in {"uid", "process"}:
             yield (
                 f"isolation: only '{self.worker.level}', so a submission could read files; "

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.manifests import ann_benchmarks, header, source
+from pytest_annmodal.manifests import ann_benchmarks, cpp, header, source
+from pytest_annmodal.manifests.contents import read_text, refuse_link, refuse_odd_files
 from pytest_annmodal.manifests.requirements import missing_requirements
 from pytest_annmodal.model import Implementation
 
@@ -26,7 +27,6 @@ __all__ = [
 ]
 
 BUILTINS = Path(__file__).parents[1] / "implementations"
-MAX_SOURCE_BYTES = 5 * 2**20
 MAX_NAME_CHARS = 64
 MAX_CANDIDATES = 20  # each is parsed
 # In a folder with several files, the first of these is the submission.
@@ -43,7 +43,7 @@ def sanitise(name: str) -> str:
 
 
 def read_file(path: str | Path, *, name: str | None = None, trusted: bool = True) -> Implementation:
-    """Read one ``.py`` file: its header, or else its one class with ``fit`` and ``query``.
+    """Read one file: its header, or else its one class with ``fit`` and ``query`` (Python).
 
     Args:
         name: what to call it; by default the header's ``name`` (if trusted) or the file's.
@@ -56,43 +56,12 @@ def read_file(path: str | Path, *, name: str | None = None, trusted: bool = True
     try:
         if not trusted:
             refuse_link(file)
-        return _read_text(file, read_text(file), called, trusted=trusted, named=name is not None)
+        text = read_text(file)
+        if cpp.is_source(file):
+            return cpp.read_text(file, text, called, trusted=trusted)
+        return _read_text(file, text, called, trusted=trusted, named=name is not None)
     except ConfigurationError as error:
         return _reject(file, called, error, trusted=trusted)
-
-
-def refuse_link(path: Path) -> None:
-    """A submission's link could lead to another's work, or to anything on this machine."""
-    try:
-        is_link = path.is_symlink()
-    except (OSError, ValueError):  # an impossible name: whoever reads it has the words for it
-        return
-    if is_link:
-        raise ConfigurationError("is a link, which is not followed; hand in the file itself")
-
-
-def read_text(file: Path) -> str:
-    """The text of a regular file, at most 5 MB, UTF-8, with every newline a line feed."""
-    try:
-        if not file.exists():
-            raise ConfigurationError("there is no such file")
-        if not file.is_file():
-            raise ConfigurationError("is not a regular file")
-        if (size := file.stat().st_size) > MAX_SOURCE_BYTES:
-            raise ConfigurationError(f"has {size} bytes; at most {MAX_SOURCE_BYTES} are read")
-        raw = file.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"cannot be read: {error.strerror or error}") from error
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise ConfigurationError(
-            f"line {line} is not UTF-8 text (byte 0x{raw[error.start]:02x}); save it as UTF-8"
-        ) from error
-    if not text.strip():
-        raise ConfigurationError("is empty; write a class with fit(X) and query(v, k) in it")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _read_text(file: Path, text: str, called: str, *, trusted: bool, named: bool) -> Implementation:
@@ -122,7 +91,7 @@ def _read_text(file: Path, text: str, called: str, *, trusted: bool, named: bool
 
 
 def _name_of(path: Path) -> str:
-    stem = path.stem if path.suffix == ".py" else path.name
+    stem = path.stem if path.suffix in (".py", cpp.SUFFIX) else path.name
     return sanitise(path.parent.name if stem in NAMELESS else stem)
 
 
@@ -137,11 +106,12 @@ def _reject(path: Path, called: str, error: ConfigurationError, *, trusted: bool
 def read_submission(path: str | Path) -> list[Implementation]:
     """Read what a student hands in; never raises, since one submission costs no other its run.
 
-    It is a ``.py`` file, an ann-benchmarks folder (``module.py`` and ``config.yml``), or a
-    folder with the file to run and whatever that needs. The file to run is ``submission.py``,
-    ``student.py``, ``algorithm.py``, one named like the folder, or ``__init__.py``; without
-    any of these the only public ``.py`` file, or the only one with an index class. Names come
-    from paths: a folder's own, also for a file whose name says nothing (``submission.py``).
+    It is a ``.py`` or ``.cpp`` file, an ann-benchmarks folder (``module.py`` and
+    ``config.yml``), or a folder with the file to run and whatever that needs. The file to run
+    is ``algorithm.cpp``, ``submission.py``, ``student.py``, ``algorithm.py``, one named like
+    the folder, or ``__init__.py``; without any of these the only public ``.py`` file, or the
+    only one with an index class. Names come from paths: a folder's own, also for a file whose
+    name says nothing (``submission.py``).
     """
     place = Path(path).absolute()
     if not _is_directory(place):
@@ -149,6 +119,7 @@ def read_submission(path: str | Path) -> list[Implementation]:
     called = sanitise(place.name)
     try:
         refuse_link(place)
+        refuse_odd_files(place)
         if ann_benchmarks.is_folder(place):
             return _read_ann_benchmarks(place, trusted=False)
         entry = read_file(_entry(place), name=called, trusted=False)
@@ -171,9 +142,13 @@ def _unreadable(error: OSError) -> ConfigurationError:
 
 def _entry(folder: Path) -> Path:
     """The file to run among those in a submission's folder."""
+    if (folder / cpp.ENTRY).exists():
+        return folder / cpp.ENTRY
     files = sorted(file for file in folder.iterdir() if file.suffix == ".py" and file.is_file())
     if not files:
-        raise ConfigurationError("has no .py file; hand in one with a class with fit and query")
+        raise ConfigurationError(
+            f"has neither a .py file with a class with fit and query, nor {cpp.ENTRY}"
+        )
     names = [file.name for file in files]
     for wanted in (*ENTRY_FILES[:-1], f"{folder.name}.py", ENTRY_FILES[-1]):
         if wanted in names:

@@ -21,7 +21,8 @@ def failure_text(failure: Failure, case: Case) -> str:
     parts = [failure.message]
     path = case.implementation.path
     if path not in failure.message:
-        parts.append(f"  in {path}, class {case.implementation.class_name}")
+        name = case.implementation.class_name  # C++ has none
+        parts.append(f"  in {path}, class {name}" if name else f"  in {path}")
     seen = failure.evidence
     trace = str(seen.get("traceback", "")).rstrip()
     if trace:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_annmodal.cpp.library import CppIndex
 from pytest_annmodal.errors import BuildError
 from pytest_annmodal.worker.base_ann import BaseANN
 from pytest_annmodal.worker.construction import check_call, construct, substitute, words
@@ -94,14 +95,14 @@ def load(
     *,
     metric: str,
     dim: int,
-    n_train: int,  # noqa: ARG001 -- part of the face: a C++ adapter sizes its index with it
     build: Mapping[str, Any],
     k: int = 10,
 ) -> Adapter:
     """Import an implementation and construct its object.
 
     Args:
-        implementation: a plain :class:`~pytest_annmodal.model.Implementation`.
+        implementation: a plain :class:`~pytest_annmodal.model.Implementation`, and for C++
+            the ``library`` that was made of it.
         metric: ``euclidean``, ``angular`` or ``dot``.
         build: plain :class:`~pytest_annmodal.model.Arguments` for the constructor.
         k: what ann-benchmarks' ``@count`` stands for (the neighbours asked, not the rows).
@@ -112,6 +113,9 @@ def load(
     """
     if implementation.get("error"):
         raise BuildError(str(implementation["error"]))
+    if implementation.get("style") == "c++":
+        path, parameters = implementation["library"], build["kwargs"]
+        return adapt(CppIndex(path, metric=metric, dim=dim, build=parameters, k=k))
     module = load_module(implementation["path"])
     factory = getattr(module, implementation["class_name"], None)
     if not callable(factory):

@@ -1,9 +1,10 @@
 """``python -m pytest_annmodal.worker``: the process that holds one implementation.
 
 It answers the frames of its parent (see ``sandbox.py``) one by one: ``start``, ``floor``,
-``confine``, ``load``, ``build``, ``memory``, ``search``, then ``timed`` (its own clock) or
-``serve`` (the parent's clock), ``batch-load``, ``batch``, ``batch-result``, ``finish``. What the
-implementation raises is an ``error`` frame and the worker goes on; a crash shows as its end.
+``confine``, ``compile`` (C++), ``load``, ``build``, ``memory``, ``search``, then ``timed`` (its
+own clock) or ``serve`` (the parent's clock), ``batch-load``, ``batch``, ``batch-result``,
+``finish``. What the implementation raises is an ``error`` frame and the worker goes on; a crash
+shows as its end.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_annmodal.cpp import compiler
 from pytest_annmodal.errors import ConfigurationError, InvalidResultError
 from pytest_annmodal.worker import adapters, answers, measure
 from pytest_annmodal.worker.confinement import confine
@@ -120,7 +122,7 @@ class Session:
         self.channel = channel
         self.mailbox_fd = mailbox_fd
         self.train_fd = train_fd
-        self.path = ""
+        self.path = self.library = ""
 
     def run(self) -> None:
         """Answer frames until the parent finishes or is gone."""
@@ -165,14 +167,17 @@ class Session:
         filtered = confine(message.fields["level"], message.fields["threads"])
         self.channel.send("confined", {"calls_filtered": filtered})
 
+    def on_compile(self, message: Message) -> None:
+        timeout_s = message.fields["timeout_s"]
+        self.library, report = compiler.compile_file(self.path, timeout_s=timeout_s)
+        self.channel.send("compiled", report)
+
     def on_load(self, _message: Message) -> None:
         limit_memory(self.fields["memory_bytes"])
-        n_train, dim = self.train.shape
         self.adapter = adapters.load(
-            self.spec,
+            {**self.spec, "library": self.library},
             metric=self.fields["metric"],
-            dim=dim,
-            n_train=n_train,
+            dim=self.train.shape[1],
             build=self.fields["build"],
             k=self.fields["k"],
         )

@@ -53,7 +53,6 @@ def build(implementation: Implementation, metric: str, train: np.ndarray) -> ada
         to_plain(implementation),
         metric=metric,
         dim=train.shape[1],
-        n_train=len(train),
         build=to_plain(implementation.variants[0].build),
     )
     adapter.fit(train)

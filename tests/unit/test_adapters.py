@@ -37,9 +37,7 @@ def load(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     implementation = Implementation(name="x", path=str(path), class_name=name, **more)
-    return adapters.load(
-        to_plain(implementation), metric=metric, dim=6, n_train=6, build=to_plain(build)
-    )
+    return adapters.load(to_plain(implementation), metric=metric, dim=6, build=to_plain(build))
 
 
 PLAIN = """

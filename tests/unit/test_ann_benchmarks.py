@@ -375,7 +375,6 @@ def test_each_kind_of_module_answers(clone, name, metric, trusted):
         to_plain(found),
         metric=metric,
         dim=4,
-        n_train=50,
         build=to_plain(found.variants[-1].build),
     )
     adapter.fit(train)

@@ -41,6 +41,7 @@ def test_a_submissions_kinds_are_stable_and_its_evidence_is_kept():
     assert kinds == {
         "SubmissionError": "submission",
         "BuildError": "raised",
+        "CompileError": "compile",
         "CrashedError": "crashed",
         "TimeoutExceededError": "timeout",
         "LimitExceededError": "limit",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.manifests import manifest
+from pytest_annmodal.manifests import contents, manifest
 from pytest_annmodal.model import METRICS, Arguments, Implementation
 
 CLASS = "class Index:\n    def fit(self, X): ...\n    def query(self, v, k): ...\n"
@@ -236,7 +236,7 @@ BROKEN = {
         'more than one class .*: Index, Other; choose one with class = "Index"',
     ),
     "bad header": (annmodal("clas = 1").encode(), "did you mean 'class'"),
-    "too long": (b"#" * (manifest.MAX_SOURCE_BYTES + 1), "has 5242881 bytes; at most 5242880"),
+    "too long": (b"#" * (contents.MAX_SOURCE_BYTES + 1), "has 5242881 bytes; at most 5242880"),
 }  # fmt: skip
 
 
@@ -336,7 +336,7 @@ class TestSubmission:
     def test_in_a_folder_may_be_missing(self, tmp_path):
         """An empty folder is an empty submission."""
         (found,) = manifest.read_submission(tmp_path)
-        assert "has no .py file" in found.error
+        assert "has neither a .py file" in found.error
 
     @pytest.mark.parametrize(
         ("path", "name"),

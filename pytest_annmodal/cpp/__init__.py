@@ -1,0 +1,1 @@
+"""C++ submissions: their header, their compilation in the sandbox, their face in the worker."""

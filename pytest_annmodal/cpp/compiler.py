@@ -1,0 +1,132 @@
+"""Compile a C++ submission where its worker is: shut in, before anything of it runs.
+
+Worker side; standard library only. The compiler reads what its author wrote, so it may use no
+more than so much time, memory and output, each process of it by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+COMPILER = "g++"
+FLAGS = ("-std=gnu++20", "-O3", "-march=native", "-fopenmp")  # what annmodal.h promises
+MECHANICS = (
+    *("-shared", "-fPIC", "-pipe", "-Wl,--no-undefined", f"-I{HERE}"),
+    *("-fdiagnostics-plain-output", "-fmax-errors=20"),
+)
+HEADER, SHIM = str(HERE / "annmodal.h"), str(HERE / "shim.cpp")
+NO_COMPILER = (
+    f"a C++ submission is compiled where it runs, and {COMPILER} is not there: install it "
+    "(Debian and Ubuntu: apt install g++; Fedora: dnf install gcc-c++)"
+)
+COMPILE_S = 120.0
+COMPILE_BYTES = 2 * 2**30
+OUTPUT_BYTES = 8000
+# No core files, and so many kilobytes of addresses: for the compiler and each of its parts.
+LIMITED = 'ulimit -c 0 && ulimit -v "$1" && shift && exec "$@"'
+
+_ERROR = re.compile(
+    r"^(?P<file>.+?):(?P<line>\d+):(?:\d+:)? (?:fatal )?error: (?P<what>.+)$", re.MULTILINE
+)
+_OTHER = re.compile(
+    r"^.*(?:undefined reference|multiple definition|error:|memory).*$", re.MULTILINE
+)
+_NO_FACTORY = "undefined reference to `create_index()'"
+FACTORY = "annmodal::Index* create_index() { return new YourClass; }"
+
+
+def missing() -> str | None:
+    """What to install before a C++ submission can run here, or None."""
+    return None if shutil.which(COMPILER) else NO_COMPILER
+
+
+def compile_file(source: str, *, timeout_s: float) -> tuple[str, dict[str, Any]]:
+    """Make a shared library of a submission's file; never raises for what is written in it.
+
+    Returns:
+        Its path, in a folder of its own that whoever loads it removes, or an empty one; and,
+        as plain data, ``seconds``, ``compiler`` (name and version, empty where there is none)
+        and ``problem``: None, or ``message``, ``line`` of the file (or None) and ``output``.
+    """
+    compiler = shutil.which(COMPILER)
+    if compiler is None:
+        return "", {"seconds": 0.0, "compiler": "", "problem": None}
+    folder = Path(tempfile.mkdtemp(prefix="annmodal-"))
+    library, log = folder / "index.so", folder / "output"
+    begun = time.perf_counter()
+    # The header comes first, so that an older copy of it beside the file changes nothing; the
+    # path is absolute, so that no file is called like an option.
+    files = ["-include", HEADER, SHIM, "-x", "c++", str(Path(source).absolute())]
+    status = _run([compiler, *FLAGS, *MECHANICS, "-o", str(library), *files], log, timeout_s)
+    report = {"seconds": time.perf_counter() - begun, "compiler": _version(compiler)}
+    with log.open("rb") as file:
+        said = file.read(OUTPUT_BYTES).decode("utf-8", "surrogateescape")
+    log.unlink()
+    if status == 0:
+        print(said, end="", flush=True)  # warnings: its author sees them beside its own output
+        return str(library), {**report, "problem": None}
+    shutil.rmtree(folder)
+    return "", {**report, "problem": _problem(source, said, status, timeout_s)}
+
+
+def _version(compiler: str) -> str:
+    done = subprocess.run([compiler, "-dumpfullversion"], capture_output=True, check=False)
+    return f"{COMPILER} {done.stdout.decode('ascii', 'replace').strip()}"
+
+
+def _run(command: list[str], log: Path, timeout_s: float) -> int | None:
+    """The compiler's exit status, or None if it did not end in time."""
+    limited = ["/bin/sh", "-c", LIMITED, "sh", str(COMPILE_BYTES // 1024), *command]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            limited,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=log.parent,
+            env={**os.environ, "LC_ALL": "C", "TMPDIR": str(log.parent)},
+            process_group=0,
+        )
+        try:
+            return process.wait(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return None
+
+
+def _problem(source: str, said: str, status: int | None, timeout_s: float) -> Mapping[str, Any]:
+    if status is None:
+        message, line = f"the compiler was not done after {timeout_s:g} s", None
+    else:
+        message, line = _first_error(source, said)
+    output = said.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return {"message": message, "line": line, "output": output}
+
+
+def _first_error(source: str, said: str) -> tuple[str, int | None]:
+    """The first error in words, and the line of the submission's file that it is about."""
+    if _NO_FACTORY in said:
+        return f"it defines no create_index(): add `{FACTORY}`", None
+    mentioned = re.search(re.escape(source) + r":(\d{1,7})\b", said)
+    error = _ERROR.search(said.replace(source, "\0"))  # its name may have a newline in it
+    if error is not None and error["file"] == "\0":
+        return error["what"], int(error["line"])
+    line = int(mentioned[1]) if mentioned else None
+    if error is not None:
+        return f"{Path(error['file']).name}:{error['line']}: {error['what']}", line
+    other = _OTHER.search(said)
+    words = other[0] if other else (said.strip().splitlines() or ["the compiler said nothing"])[-1]
+    return words.strip(), line

@@ -1,0 +1,140 @@
+// Between the worker and a submission's class: plain C functions, which let no exception out.
+//
+// Compiled together with the submission. One index, one thread, so the state is global. Every
+// function that can fail gives FAILED then, and annmodal_error_type() and _text() say what.
+
+#include <cxxabi.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <map>
+#include <memory>
+#include <string>
+#include <typeinfo>
+#include <vector>
+
+#include "annmodal.h"
+
+#pragma GCC diagnostic ignored "-Wpmf-conversions"
+
+namespace {
+
+constexpr std::int64_t FAILED = -1;
+
+std::unique_ptr<annmodal::Index> index_;
+std::string error_type, error_text;
+
+// Where a query and its ids are: memory of the worker's own, the same for every query.
+const float* query_ = nullptr;
+std::int64_t* ids_ = nullptr;
+std::size_t capacity_ = 0;
+int k_ = 0;
+
+std::string readable(const std::type_info& type) {
+  int status = 0;
+  char* text = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
+  std::string found = status == 0 && text != nullptr ? text : type.name();
+  std::free(text);
+  return found;
+}
+
+template <class Body>
+std::int64_t guarded(Body body) {
+  try {
+    return body();
+  } catch (const std::exception& error) {
+    const char* what = error.what();
+    error_type = readable(typeid(error));
+    error_text = what != nullptr ? what : "";
+  } catch (...) {
+    const std::type_info* type = abi::__cxa_current_exception_type();
+    error_type = type != nullptr ? readable(*type) : "an exception";
+    error_text = "thrown, which is no std::exception";
+  }
+  return FAILED;
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* annmodal_error_type() { return error_type.c_str(); }
+const char* annmodal_error_text() { return error_text.c_str(); }
+
+std::int64_t annmodal_open(const char* metric, int dimension) {
+  // What is printed shall be there when the process crashes or is ended.
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+  return guarded([&] {
+    index_.reset(create_index());
+    if (!index_) throw std::logic_error("create_index() returned a null pointer");
+    index_->init(metric, dimension);
+    return 0;
+  });
+}
+
+// Whether the class overrides batch_query (a pointer to the function that a call would reach
+// is an extension of g++).
+int annmodal_has_batch() {
+  using Function = void (*)();
+  return (Function)(index_.get()->*(&annmodal::Index::batch_query)) !=
+         (Function)(&annmodal::Index::batch_query);
+}
+
+std::int64_t annmodal_set(int n, const char* const* names, const double* values) {
+  return guarded([&] {
+    std::map<std::string, double> arguments;
+    for (int i = 0; i < n; ++i) arguments[names[i]] = values[i];
+    index_->set_query_arguments(arguments);
+    return 0;
+  });
+}
+
+std::int64_t annmodal_fit(const float* data, std::int64_t n_samples) {
+  return guarded([&] {
+    index_->fit(data, static_cast<std::size_t>(n_samples));
+    return 0;
+  });
+}
+
+std::int64_t annmodal_memory() {
+  return guarded([&] { return static_cast<std::int64_t>(index_->get_memory_usage()); });
+}
+
+// Its text goes where an error's text goes.
+std::int64_t annmodal_name() {
+  return guarded([&] {
+    error_text = index_->name();
+    return 0;
+  });
+}
+
+void annmodal_bind(const float* query, std::int64_t* ids, std::int64_t capacity, int k) {
+  query_ = query, ids_ = ids, capacity_ = static_cast<std::size_t>(capacity), k_ = k;
+}
+
+// Answers the bound query: how many ids there are, of which at most `capacity` are written.
+std::int64_t annmodal_query() {
+  return guarded([] {
+    const std::vector<int> found = index_->query(query_, k_);
+    std::copy_n(found.begin(), std::min(found.size(), capacity_), ids_);
+    return static_cast<std::int64_t>(found.size());
+  });
+}
+
+// How many answers there are; of each, its length and at most k ids are written.
+std::int64_t annmodal_batch(const float* queries, std::int64_t n_queries, int k,
+                            std::int64_t* ids, std::int64_t* counts) {
+  return guarded([&] {
+    const auto n = static_cast<std::size_t>(n_queries), width = static_cast<std::size_t>(k);
+    const std::vector<std::vector<int>> found = index_->batch_query(queries, n, k);
+    for (std::size_t row = 0; row < std::min(found.size(), n); ++row) {
+      counts[row] = static_cast<std::int64_t>(found[row].size());
+      std::copy_n(found[row].begin(), std::min(found[row].size(), width), ids + row * width);
+    }
+    return static_cast<std::int64_t>(found.size());
+  });
+}
+}

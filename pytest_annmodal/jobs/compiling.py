@@ -1,0 +1,54 @@
+"""Parent's side of compiling: have a worker compile its submission, and judge what it says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_annmodal.cpp.compiler import COMPILE_BYTES, COMPILE_S, NO_COMPILER
+from pytest_annmodal.errors import CompileError, ExecutorError
+from pytest_annmodal.model import Job
+from pytest_annmodal.sandbox.output import plain
+from pytest_annmodal.sandbox.sandbox import Worker
+from pytest_annmodal.sandbox.watch import Watch
+
+MAX_MESSAGE = 1000
+LATE_S = 15.0  # for a worker to end its compiler and to say so
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """How a submission was compiled; its seconds are no part of the build."""
+
+    compile_s: float
+    compiler: str
+
+
+def compile_in(worker: Worker, job: Job, watch: Watch) -> Compiled | None:
+    """Compile C++ in a worker that is shut in and has loaded nothing yet; None for Python.
+
+    Neither the memory that the compiler holds nor its peak is the submission's.
+
+    Raises:
+        CompileError: the submission does not compile; the compiler's output is its evidence.
+        ExecutorError: there is no compiler.
+    """
+    if job.implementation.style != "c++":
+        return None
+    worker.begin("compile")
+    watch.before_bytes += COMPILE_BYTES
+    message = worker.request(
+        "compile", {"timeout_s": COMPILE_S}, expect="compiled", timeout_s=COMPILE_S + LATE_S
+    )
+    watch.before_bytes -= COMPILE_BYTES
+    worker.peak_rss_bytes = 0
+    problem = message.fields["problem"]
+    if problem is not None:
+        where = f" (line {problem['line']})" if problem["line"] else ""
+        raise CompileError(
+            f"does not compile{where}: {plain(problem['message'])[:MAX_MESSAGE]}",
+            traceback=plain(problem["output"]),
+        )
+    if not message.fields["compiler"]:
+        raise ExecutorError(NO_COMPILER)
+    worker.begin("start")
+    return Compiled(compile_s=message.number("seconds"), compiler=message.fields["compiler"])

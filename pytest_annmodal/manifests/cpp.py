@@ -1,0 +1,56 @@
+"""Know a C++ submission from its text: the header in its comments, nothing of the language.
+
+::
+
+    // /// script
+    // [tool.annmodal]
+    // metrics = ["euclidean"]
+    // build.n_lists = [64, 256]
+    // search.n_probes = [1, 4, 16]
+    // ///
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.manifests import header
+from pytest_annmodal.model import Implementation
+
+SUFFIX = ".cpp"
+ENTRY = "algorithm.cpp"
+
+
+def is_source(path: Path) -> bool:
+    return path.suffix == SUFFIX
+
+
+def read_text(file: Path, text: str, called: str, *, trusted: bool) -> Implementation:
+    """The implementation that a file's text describes.
+
+    Raises:
+        ConfigurationError: its header cannot be used.
+    """
+    head = header.parse(re.sub(r"^//", "#", text, flags=re.MULTILINE)) or header.Header()
+    if head.dependencies or head.class_name:
+        what = "dependencies" if head.dependencies else "class"
+        raise ConfigurationError(f"the header of a C++ file has no {what}; remove that key")
+    for variant in head.variants:
+        for name, value in {**variant.build.kwargs, **variant.search.kwargs}.items():
+            if not isinstance(value, (bool, int, float)):
+                raise ConfigurationError(
+                    f"the parameter {name} is {value!r}; C++ is given numbers, as "
+                    "set_query_arguments(arguments)"
+                )
+    return Implementation(
+        name=called,
+        path=str(file),
+        class_name="",
+        style="c++",
+        metrics=head.metrics,
+        trusted=trusted,
+        short_answers=head.short_answers,
+        variants=head.variants,
+    )

@@ -1,0 +1,53 @@
+"""C++ that runs before it is asked: a static constructor, which the compiler's machine never runs."""
+
+from __future__ import annotations
+
+import json
+
+import cpp_sources
+from jobs import failed, measured, write
+from witnesses import SECRET
+
+# What it can see, printed as JSON when the library is loaded.
+CONSTRUCTOR = """
+#include <cstdlib>
+#include <unistd.h>
+struct Early {
+  Early() {
+    std::printf("{\\"data\\": %d, \\"secret\\": %d, \\"written\\": %d}\\n",
+                access("DATASET", R_OK) == 0, std::getenv("GRADER_TOKEN") != nullptr,
+                std::fopen("HERE/witness", "w") != nullptr);
+  }
+} early;
+"""
+
+
+def test_is_confined(dataset, tmp_path, strict):
+    """A static constructor runs in the sandbox only, with no more rights than a query."""
+    folder = tmp_path / "handed-in"
+    folder.mkdir()
+    before = CONSTRUCTOR.replace("DATASET", str(dataset)).replace("HERE", str(folder))
+    source = write(folder / "algorithm.cpp", cpp_sources.index(before=before))
+    (found,) = cpp_sources.run(
+        dataset, source, isolation="strict", implementation={"folder": str(folder)}
+    )
+    assert measured(found).recall == 1
+    seen = json.loads(found.log_tail.splitlines()[0])
+    assert seen == {"data": 0, "secret": 0, "written": 0}
+    assert [path.name for path in folder.iterdir()] == ["algorithm.cpp"]
+    assert SECRET not in str(found)
+
+
+def test_that_ends_or_crashes_it(dataset, tmp_path, level):
+    """A constructor that quits is a failure while loading; so is one that never ends."""
+    before = "struct Early { Early() { DOES; } } early;"
+    for does, words in (
+        ("std::exit(0)", "exited with status 0"),
+        ("for (;;) pause()", "took longer"),
+    ):
+        text = cpp_sources.index(
+            before="#include <cstdlib>\n#include <unistd.h>\n" + before.replace("DOES", does)
+        )
+        source = write(tmp_path / "algorithm.cpp", text)
+        (found,) = cpp_sources.run(dataset, source, isolation=level, phase_timeout_s=8.0)
+        assert words in failed(found).message

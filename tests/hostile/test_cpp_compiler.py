@@ -1,0 +1,94 @@
+"""C++ for the compiler's eyes: includes of what is not theirs, and of what has no end."""
+
+import os
+
+import cpp_sources
+import pytest
+from jobs import failed, measured, write
+
+from pytest_annmodal.jobs import compiling
+from pytest_annmodal.manifests import manifest
+
+
+def _compiled(dataset, source, **options):
+    (found,) = cpp_sources.run(
+        dataset, source, **{"isolation": "strict", "phase_timeout_s": 20.0, **options}
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        '#include "{path}"\n',
+        'asm(".incbin \\"{path}\\"");\n',
+    ],
+)
+def test_files_of_others(dataset, tmp_path, strict, words):
+    """What is not in the sandbox cannot be included, so that no error message can quote it."""
+    secret = write(tmp_path / "truth.txt", "the secret words")
+    folder = tmp_path / "handed-in"
+    folder.mkdir()
+    for path in ("/etc/passwd", str(secret), "../truth.txt"):
+        source = write(folder / "algorithm.cpp", words.format(path=path) + cpp_sources.EXACT)
+        failure = failed(_compiled(dataset, source, implementation={"folder": str(folder)}))
+        assert failure.kind == "compile"
+        assert "No such file" in failure.message or "file not found" in failure.message
+        assert "root:" not in str(failure)
+        assert "secret words" not in str(failure)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '#include "/dev/zero"\n',
+        '#include "algorithm.cpp"\n',
+        "constexpr int f(int n) { return n < 2 ? n : f(n - 1) + f(n - 2); }\n"  # noqa: ISC004
+        "template <int n> struct T { int a = T<2 * n>().a + T<2 * n + 1>().a; };\n"
+        "template <> struct T<(1 << 29)> { int a = 0; };\nint x = T<1>().a;\n",
+    ],
+    ids=["zeros", "itself", "templates"],
+)
+def test_without_end(dataset, tmp_path, strict, monkeypatch, text):
+    """Time, memory and output of the compiler have limits; what it said is short."""
+    monkeypatch.setattr(compiling, "COMPILE_S", 20.0)
+    source = write(tmp_path / "algorithm.cpp", text + cpp_sources.EXACT)
+    failure = failed(_compiled(dataset, source))
+    assert (failure.kind, failure.blame) == ("compile", "submission")
+    assert len(str(failure)) < 50_000
+    assert measured(_compiled(dataset, write(source, cpp_sources.EXACT))).recall == 1
+
+
+def test_a_link_out_of_the_folder(tmp_path, strict):
+    """A header that is a link, a pipe instead of a source, text that is no text: never compiled."""
+    folder = tmp_path / "handed-in"
+    folder.mkdir()
+    source = write(folder / "algorithm.cpp", cpp_sources.EXACT)
+    (folder / "mine.h").symlink_to("/etc/passwd")
+    (found,) = manifest.read_submission(folder)
+    assert (
+        found.error
+        == f"{folder}: 'mine.h' is a link, which is not followed; hand in the file itself"
+    )
+    (folder / "mine.h").unlink()
+    source.unlink()
+    os.mkfifo(source)
+    (found,) = manifest.read_submission(folder)
+    assert "'algorithm.cpp' is not a regular file" in found.error
+    source.unlink()
+    source.write_bytes(b"// caf\xe9\n")
+    (found,) = manifest.read_submission(folder)
+    assert "line 1 is not UTF-8 text (byte 0xe9)" in found.error
+
+
+def test_odd_names(dataset, tmp_path, strict):
+    """A name is only a name, and the error's line is found in a file of that name."""
+    source = write(
+        tmp_path / "-o @x $(touch x)\n\udcff.cpp", cpp_sources.EXACT.replace("int dim", "\nint dim")
+    )
+    (found,) = manifest.read_submission(source)
+    assert found.error is None
+    assert measured(_compiled(dataset, source)).recall == 1
+    failure = failed(_compiled(dataset, write(source, "\n\nint x = ;\n")))
+    assert failure.message.startswith("does not compile (line 3): expected")
+    assert not (tmp_path / "x").exists()

@@ -1,0 +1,185 @@
+"""C++ submissions: compiled, loaded, asked; what is wrong with one is said in its author's words."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cpp_sources import EXACT, FACTORY, index, run, setting
+from jobs import failed, line_of, measured, nothing_left_behind, write
+
+from pytest_annmodal.cpp import compiler
+from pytest_annmodal.manifests import manifest
+from pytest_annmodal.model import Arguments, Variant
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "cpp"
+pytestmark = pytest.mark.skipif(
+    shutil.which(compiler.COMPILER) is None, reason="no C++ compiler is installed"
+)
+MakeDataset = Callable[..., Path]
+
+# Each setting does one thing wrong; the first does nothing wrong.
+WRONG = index(
+    """
+  int fault = 0;
+  void set_query_arguments(const std::map<std::string, double>& arguments) override {
+    fault = int(arguments.at("fault"));
+  }
+  std::vector<int> query(const float* v, int k) override {
+    std::vector<int> ids = Exact::query(v, k);
+    if (fault == 1) ids.pop_back();
+    if (fault == 2) ids[1] = ids[0];
+    if (fault == 3) ids[0] = int(n);
+    if (fault == 4) ids.resize(5000);
+    if (fault == 5) throw std::runtime_error("nothing \\x1b[2J near");
+    if (fault == 6) throw 7;
+    if (fault == 7) *(int*)(dim - dim) = 1;
+    if (fault == 8) for (volatile int i = 0;;) (void)i;
+    if (fault == 9) std::exit(3);
+    return ids;
+  }
+"""
+)
+FAULTS = [
+    "query returned 9 ids",
+    " twice for query 0",
+    "query returned id 300 for query 0",
+    "query returned 5000 ids, expected 10",
+    "raised std::runtime_error: nothing \\x1b[2J near (thrown by query)",
+    "raised int: thrown, which is no std::exception (thrown by query)",
+    "SIGSEGV",
+    "took longer than 5 s",
+    "exited with status 3",
+]
+
+
+def test_a_wrong_query_is_a_named_failure(small_dataset: MakeDataset, tmp_path: Path) -> None:
+    """Too few, double or impossible ids, a throw, a crash, an endless loop cost that setting only."""
+    source = write(tmp_path / "algorithm.cpp", WRONG)
+    variants = [setting(fault=number) for number in range(len(FAULTS) + 1)]
+    with nothing_left_behind():
+        found = run(small_dataset(), source, variants=variants, phase_timeout_s=5.0)
+    assert measured(found[0]).recall == 1
+    for outcome, words in zip(found[1:], FAULTS, strict=True):
+        failure = failed(outcome)
+        assert words in failure.message, failure
+        assert failure.blame == "submission"
+
+
+def test_example(small_dataset: MakeDataset) -> None:
+    """The example is measured with its header's grids, its batch and its own header file."""
+    (found,) = manifest.read_submission(EXAMPLES / "buckets")
+    assert (found.name, found.style, found.metrics) == ("buckets", "c++", ("euclidean",))
+    assert [v.search.kwargs for v in found.variants[:3]] == [{"n_probes": n} for n in (1, 4, 16)]
+    data = small_dataset(n_train=3000)
+    variants = (*found.variants[:3], setting(n_probes=32))
+    outcomes = run(
+        data,
+        Path(found.path),
+        variants=variants,
+        implementation={"folder": found.folder},
+    )
+    recalls = [measured(outcome).recall for outcome in outcomes]
+    assert recalls == sorted(recalls)
+    assert recalls[0] < 0.9
+    assert recalls[-1] == 1
+    last = measured(outcomes[-1])
+    assert last.batch_recall == 1
+    assert last.reported_index_bytes == 4 * 3000
+    assert last.environment["compiler"].startswith("g++ ")
+    assert any("which is not part of the build" in note for note in last.notes)
+
+
+def test_build_parameters_and_threads(small_dataset: MakeDataset, tmp_path: Path) -> None:
+    """Build parameters come after init and before fit; OpenMP has as many threads as asked for."""
+    body = """
+  void init(const std::string& metric, int d) override { Exact::init(metric, d); std::puts(metric.c_str()); }
+  void set_query_arguments(const std::map<std::string, double>& arguments) override {
+    for (auto& [name, value] : arguments) std::printf("%s=%g\\n", name.c_str(), value);
+  }
+  void fit(const float* rows, std::size_t n) override {
+    Exact::fit(rows, n);
+    std::printf("fit %zu, %d threads\\n", n, omp_get_max_threads());
+  }
+"""
+    source = write(tmp_path / "algorithm.cpp", index(body, before="#include <omp.h>"))
+    (found,) = run(
+        small_dataset(),
+        source,
+        variants=[Variant(build=Arguments(kwargs={"a": 2}), search=Arguments(kwargs={"b": 0.5}))],
+        threads=2,
+    )
+    assert measured(found).log_tail.split("\n")[:4] == [
+        "euclidean",
+        "a=2",
+        "fit 300, 2 threads",
+        "b=0.5",
+    ]
+
+
+BROKEN = {
+    "not C++": (index("int x = ;"), "int x = ;", "expected primary-expression"),
+    "no factory": (EXACT.replace("create_index", "make_index"), None, "defines no create_index()"),
+    "abstract": (
+        '#include "annmodal.h"\nstruct Mine : annmodal::Index {};\n' + FACTORY,
+        "return new",
+        "abstract class type",
+    ),
+    "undefined": (
+        index("  void init(const std::string&, int) override;"),
+        None,
+        "undefined reference",
+    ),
+    "endless template": (
+        "template <int n> struct T { typedef typename T<n + 1>::type type; }; T<0>::type x;",
+        "template",
+        "template instantiation depth exceeds",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_does_not_compile(small_dataset: MakeDataset, tmp_path: Path, what: str) -> None:
+    """The message names the first error and its line; the compiler's output is the evidence."""
+    text, line, words = BROKEN[what]
+    (found,) = run(small_dataset(), write(tmp_path / "algorithm.cpp", text))
+    failure = failed(found)
+    assert (failure.kind, failure.blame) == ("compile", "submission")
+    assert words in failure.message
+    if line is not None:
+        assert f"does not compile (line {line_of(text, line)}): " in failure.message
+    evidence = str(failure.evidence["traceback"])
+    assert 0 < len(evidence) <= 4 * compiler.OUTPUT_BYTES
+
+
+def test_no_compiler(
+    small_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a compiler nobody is to blame, and the message says what to install."""
+    source = write(tmp_path / "algorithm.cpp", EXACT)
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    (found,) = run(small_dataset(), source, isolation="process")
+    failure = failed(found)
+    assert failure.blame == "infrastructure"
+    assert "apt install g++" in failure.message
+    assert compiler.missing() == compiler.NO_COMPILER
+
+
+HEADER = "// /// script\n// [tool.annmodal]\n// {}\n// ///\n"
+HEADERS = {
+    'build.kind = ["a"]': "the parameter kind is 'a'; C++ is given numbers",
+    'class = "Mine"': "the header of a C++ file has no class; remove that key",
+    "sarch.n = [1]": "did you mean 'search'?",
+}
+
+
+@pytest.mark.parametrize("key", HEADERS)
+def test_headers_that_cannot_be_used(tmp_path: Path, key: str) -> None:
+    """What a header may not say is refused before anything is compiled."""
+    source = write(tmp_path / "algorithm.cpp", HEADER.format(key) + EXACT)
+    (found,) = manifest.read_submission(source)
+    assert found.error is not None
+    assert HEADERS[key] in found.error
