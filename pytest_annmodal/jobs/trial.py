@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +18,29 @@ from pytest_annmodal.jobs import compiling, materials
 from pytest_annmodal.jobs.asking import USAGE, Asker, OnPhase, Timed
 from pytest_annmodal.jobs.environment import describe_machine
 from pytest_annmodal.jobs.scorer import Batch, Unscored
-from pytest_annmodal.model import Job, Search, to_plain
+from pytest_annmodal.model import Implementation, Job, Search, to_plain
 from pytest_annmodal.sandbox import isolation, usage
 from pytest_annmodal.sandbox.sandbox import Worker
 from pytest_annmodal.sandbox.watch import Watch
 from pytest_annmodal.scoring import metrics
 from pytest_annmodal.worker import answers, mailbox
+
+
+def _work_folder(
+    implementation: Implementation, level: isolation.Level, stack: ExitStack
+) -> str | None:
+    """An empty working directory for an algorithm from ann-benchmarks; None keeps ours.
+
+    There every run has a container of its own, so they leave files like ``indices/NAME`` behind
+    and take the one they find for theirs. Bubblewrap has a ``/tmp`` of its own already.
+    """
+    if implementation.style != "ann-benchmarks" or level == "bubblewrap":
+        return None
+    made = tempfile.TemporaryDirectory(prefix="annmodal-work-", ignore_cleanup_errors=True)
+    folder = stack.enter_context(made)
+    if level == "uid":
+        Path(folder).chmod(0o777)
+    return folder
 
 
 class Trial:
@@ -60,6 +79,7 @@ class Trial:
         given = [usage.file_id(file) for file in (fd, self.train_file.fd)]
         self.watch = Watch(memory_bytes=job.limits.memory_bytes, given=given)
         level = isolation.choose(job.limits.isolation, trusted=implementation.trusted)
+        self.work_folder = _work_folder(implementation, level, stack)
         self.worker = stack.enter_context(
             Worker(
                 inherit={"mailbox": fd, "train": self.train_file.fd},
@@ -94,6 +114,7 @@ class Trial:
                 "build": to_plain(job.build),
                 "k": self.k_max,
                 "memory_bytes": job.limits.memory_bytes,
+                "work_folder": self.work_folder,
             },
             expect="started",
         )

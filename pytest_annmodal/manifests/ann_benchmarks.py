@@ -35,6 +35,16 @@ def is_folder(path: Path) -> bool:
     return (path / "module.py").is_file() and (path / "config.yml").is_file()
 
 
+def readable_folder(folder: Path) -> Path:
+    """What belongs to an algorithm: its folder; in a clone its neighbours too.
+
+    There one says ``from ..faiss.module import Faiss``. Elsewhere the folders beside it are
+    other people's.
+    """
+    in_clone = folder.parts[-3:-1] == ("ann_benchmarks", "algorithms")
+    return folder.parent if in_clone else folder
+
+
 def read_config(
     text: str, folder: Path, *, modules: tuple[str, ...], trusted: bool
 ) -> list[Implementation]:
@@ -124,7 +134,7 @@ def _implementation(
     metrics = METRIC_KEYS[key]
     return Implementation(
         name=name,
-        path=str(_module_file(definition, folder)),
+        path=str(_module_file(definition, folder, trusted=trusted)),
         class_name=constructor,
         style="ann-benchmarks",
         metrics=metrics,
@@ -135,11 +145,12 @@ def _implementation(
     )
 
 
-def _module_file(definition: Mapping[str, Any], folder: Path) -> Path:
+def _module_file(definition: Mapping[str, Any], folder: Path, *, trusted: bool) -> Path:
     """``module: ann_benchmarks.algorithms.faiss`` may name a neighbour folder."""
     last = str(definition.get("module", "")).split(".")[-1]
     neighbour = folder.parent / last / "module.py"
-    return neighbour if last and neighbour.is_file() else folder / "module.py"
+    allowed = trusted or readable_folder(folder) != folder
+    return neighbour if allowed and last and neighbour.is_file() else folder / "module.py"
 
 
 def _variants(definition: Mapping[str, Any], where: str, key: str) -> tuple[Variant, ...]:
@@ -160,8 +171,13 @@ def _variants(definition: Mapping[str, Any], where: str, key: str) -> tuple[Vari
 
 
 def _expand_group(group: Mapping[str, Any], prefix: str, where: str) -> list[list[Any]]:
-    """The argument lists of ``args`` or ``arg_groups`` (the latter wins, as it does there)."""
-    if (groups := group.get(f"{prefix}arg_groups")) is not None:
+    """The argument lists of ``args`` or ``arg_groups``.
+
+    The latter wins, as it does there, but not when it is empty: definitions have ``arg_groups:
+    []`` beside ``args`` that the class needs.
+    """
+    groups, args = group.get(f"{prefix}arg_groups"), group.get(f"{prefix}args")
+    if groups is not None and (groups or args is None):
         if not isinstance(groups, list):
             raise ConfigurationError(f"{where}.{prefix}arg_groups must be a list")
         kept = [item for item in groups if not (prefix and item in ([], {}))]
@@ -169,7 +185,7 @@ def _expand_group(group: Mapping[str, Any], prefix: str, where: str) -> list[lis
             _combinations(item, where) if isinstance(item, Mapping) else item for item in kept
         ]
         combinations = _combinations(expanded, where)
-    elif (args := group.get(f"{prefix}args")) is not None:
+    elif args is not None:
         combinations = _combinations(args, where)
     else:
         return [[]]

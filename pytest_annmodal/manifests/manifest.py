@@ -231,7 +231,8 @@ def _read_ann_benchmarks(folder: Path, *, trusted: bool) -> list[Implementation]
         return [_reject(folder, sanitise(folder.name), error, trusted=trusted)]
     base = sanitise(folder.name)
     named = ann_benchmarks.rename(found, sanitise, None if trusted else base)
-    return [dataclasses.replace(item, folder=str(folder)) for item in named]
+    reach = str(ann_benchmarks.readable_folder(folder))
+    return [dataclasses.replace(item, folder=reach) for item in named]
 
 
 def _modules_of(file: Path) -> tuple[str, ...]:

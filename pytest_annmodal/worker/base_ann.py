@@ -94,3 +94,11 @@ def compute_distance(metric: str, a: Any, b: Any) -> float:
 
 
 dataset_transform: dict[str, Callable[[Any], Any]] = dict.fromkeys(metrics, np.asarray)
+
+
+INDEX_DIR = "indices"  # below the working directory, which is the worker's own
+
+
+def get_bool_env_var(env_var_name: str, default_value: bool) -> bool:  # noqa: FBT001 -- its face
+    text = os.environ.get(env_var_name, "").strip().lower()
+    return text in {"1", "on", "t", "true", "y", "yes"} if text else default_value

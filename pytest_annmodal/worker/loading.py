@@ -20,6 +20,13 @@ from types import ModuleType
 from pytest_annmodal.worker import base_ann
 
 ROOT = "ann_benchmarks"
+# The modules that algorithms import, and what of each: package, module, contents.
+STAND_INS = (
+    (f"{ROOT}.algorithms.base", "module", ("BaseANN",)),
+    (ROOT, "constants", ("INDEX_DIR",)),
+    (ROOT, "distance", ("Metric", "compute_distance", "dataset_transform", "metrics")),
+    (ROOT, "util", ("get_bool_env_var",)),
+)
 BUILTINS = Path(__file__).parents[1] / "implementations"
 
 
@@ -111,13 +118,10 @@ def install_ann_benchmarks(algorithms: Path) -> None:
     root = _package(ROOT)
     _package(f"{ROOT}.algorithms", algorithms)
     base = _package(f"{ROOT}.algorithms.base")
-    module = ModuleType(f"{ROOT}.algorithms.base.module")
-    distance = ModuleType(f"{ROOT}.distance")
     # Its older layout had BaseANN in algorithms/base.py, hence in ``base`` as well.
-    vars(base).update(module=module, BaseANN=base_ann.BaseANN)
-    vars(module).update(BaseANN=base_ann.BaseANN)
-    for name in ("metrics", "compute_distance", "dataset_transform", "Metric"):
-        setattr(distance, name, getattr(base_ann, name))
-    vars(root).update(distance=distance)
-    for shim in (module, distance):
-        sys.modules[shim.__name__] = shim
+    vars(base).update(BaseANN=base_ann.BaseANN)
+    for package, name, contents in STAND_INS:
+        module = ModuleType(f"{package}.{name}")
+        vars(module).update({item: getattr(base_ann, item) for item in contents})
+        sys.modules[module.__name__] = module
+        setattr(base if package.endswith(".base") else root, name, module)

@@ -173,6 +173,8 @@ class Session:
         self.channel.send("compiled", report)
 
     def on_load(self, _message: Message) -> None:
+        if self.fields["work_folder"]:
+            os.chdir(self.fields["work_folder"])
         limit_memory(self.fields["memory_bytes"])
         self.adapter = adapters.load(
             {**self.spec, "library": self.library},

@@ -1,13 +1,16 @@
 """An ann-benchmarks algorithm folder runs unchanged."""
 
+import dataclasses
 import sys
 import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
+from jobs import make_job, measured
 
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.jobs.runner import run_job
 from pytest_annmodal.manifests import ann_benchmarks, manifest
 from pytest_annmodal.model import Implementation, to_plain
 from pytest_annmodal.worker import adapters
@@ -73,6 +76,11 @@ class TestExpansion:
             "g: {arg_groups: [{M: [12, 24], post: 0}, false], args: {}, query_args: [[1]]}"
         )
         assert points(text) == [(("@metric", {"M": m, "post": 0}, False), (1,)) for m in (12, 24)]
+
+    def test_an_empty_arg_groups_beside_args_is_none(self):
+        """As in annoy's definition, whose class needs the arguments."""
+        text = config("g: {arg_groups: [], args: [[1, 2]], query_arg_groups: [], query_args: [3]}")
+        assert points(text) == [(("@metric", n), (3,)) for n in (1, 2)]
 
     def test_query_arg_groups(self):
         """The same for the search; empty groups are left out there."""
@@ -164,6 +172,13 @@ class TestDefinitions:
         write(tmp_path / "x", "", "")
         (found,) = read(config("g: {}"), tmp_path / "y")
         assert found.path == str(tmp_path / "x" / "module.py")
+
+    def test_of_a_submission_name_no_neighbour_outside_of_a_clone(self, tmp_path):
+        """What lies beside it there is another student's."""
+        write(tmp_path / "x", "import os", "")
+        folder = write(tmp_path / "y", "import os", config("g: {}"))
+        (found,) = manifest.read_submission(folder)
+        assert (found.path, found.folder) == (str(folder / "module.py"), str(folder))
 
     def test_with_one_name_are_told_apart_by_metric(self, tmp_path):
         """The same algorithm often stands under each metric with settings of its own."""
@@ -387,3 +402,46 @@ def test_each_kind_of_module_answers(clone, name, metric, trusted):
         assert adapter.batch_fetch()[:, 0].tolist() == list(range(50))
     assert adapter.memory_bytes() is None
     adapter.done()
+
+
+STORED = """
+    import os
+    from ...constants import INDEX_DIR
+    from ...util import get_bool_env_var
+    from ..forest.helper import nearest
+    from ..base.module import BaseANN
+
+    class Stored(BaseANN):
+        def __init__(self, metric):
+            self.metric = metric
+            assert get_bool_env_var("NOT_SET_ANYWHERE", True)
+        def fit(self, X):
+            os.makedirs(INDEX_DIR)  # fails where another run has left its own
+            with open(os.path.join(INDEX_DIR, "all"), "wb") as file:
+                file.write(X.tobytes())
+            self.X = X
+        def query(self, v, n):
+            return nearest(self.metric, self.X, v, n)
+"""
+
+
+@pytest.mark.parametrize(
+    ("trusted", "isolation"), [(True, "auto"), (False, "auto"), (False, "process")]
+)
+def test_one_in_a_clone_runs_with_its_neighbours_and_leaves_no_files(
+    clone, small_dataset, monkeypatch, trusted, isolation
+):
+    """Each run has a working directory of its own, as it has a container there."""
+    text = config("g: {}").replace("constructor: Index", "constructor: Stored")
+    folder = write(clone / "ann_benchmarks" / "algorithms" / "stored", STORED, text)
+    (found,) = (manifest.read_directory if trusted else manifest.read_submission)(folder)
+    here = clone / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    build = found.variants[0].build
+    job = make_job(small_dataset(), folder, build=build, isolation=isolation)
+    job = dataclasses.replace(job, implementation=found)
+    for _ in range(2):
+        (outcome,) = run_job(job, Path(job.dataset.source.removeprefix("file:")))
+        assert measured(outcome).recall == 1.0
+    assert not list(here.iterdir())

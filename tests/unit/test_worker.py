@@ -124,6 +124,7 @@ class Far:
             "metric": "euclidean",
             "build": to_plain(Arguments()),
             "memory_bytes": None,
+            "work_folder": None,
             "k": 2,
         }
 
