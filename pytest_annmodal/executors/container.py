@@ -209,16 +209,16 @@ def _unpack(
     """Write the shipped files and say where the implementation's own is now."""
     if implementation.path.startswith(BUILTIN):
         path = PACKAGE / implementation.path.removeprefix(BUILTIN)
-    else:
-        for name, content in files.items():
-            relative = PurePosixPath(name)
-            if relative.is_absolute() or ".." in relative.parts:
-                raise ValueError(f"a shipped file is called {name!r}")
-            target = folder / relative
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-        path = folder / implementation.path
-    return dataclasses.replace(implementation, path=str(path), folder=None)
+        return dataclasses.replace(implementation, path=str(path), folder=None)
+    for name, content in files.items():
+        relative = PurePosixPath(name)
+        if relative.is_absolute() or ".." in relative.parts:
+            raise ValueError(f"a shipped file is called {name!r}")
+        target = folder / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    path = folder / implementation.path
+    return dataclasses.replace(implementation, path=str(path), folder=str(folder))
 
 
 def _memory(job: Job, path: Path, where: Mapping[str, Any]) -> int | None:

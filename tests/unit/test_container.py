@@ -7,12 +7,13 @@ import json
 import threading
 
 import pytest
-from jobs import EXACT, make_job, write
+from jobs import EXACT, make_job, measured, write
 
 from pytest_annmodal.errors import DatasetError, ExecutorError
 from pytest_annmodal.executors import container
 from pytest_annmodal.executors.calls import outcomes_of, result_of
 from pytest_annmodal.executors.container import failures
+from pytest_annmodal.jobs.runner import run_job
 from pytest_annmodal.model import Implementation, to_plain
 from pytest_annmodal.outcome import Failure
 
@@ -36,6 +37,21 @@ def test_a_folder_is_shipped_without_links_and_caches(tmp_path):
     (root / "link.py").symlink_to(write(tmp_path / "outside.py", "secret"))
     _, files = container.ship(implementation(write(root / "a.py", "A"), root), 100)
     assert sorted(files) == ["a.py", "sub/x.py"]
+
+
+def test_a_shipped_folder_is_whole_where_its_worker_is_shut_in(tmp_path, small_dataset):
+    """The files beside the one to run are shown to a sandbox as well."""
+    (tmp_path / "mine").mkdir()
+    write(tmp_path / "mine" / "beside.py", "WORD = 'seen'\n")
+    source = write(tmp_path / "mine" / "a.py", EXACT + "\nimport beside\nprint(beside.WORD)\n")
+    given = {"folder": str(source.parent), "trusted": False}
+    job = make_job(small_dataset(), source, implementation=given, clock="parent")
+    shipped, files = container.ship(job.implementation, 10_000)
+    there = container._unpack(shipped, files, tmp_path / "there")
+    (outcome,) = run_job(
+        dataclasses.replace(job, implementation=there), tmp_path / "small-8-euclidean.hdf5"
+    )
+    assert measured(outcome).log_tail == "seen\n"
 
 
 def test_a_folder_that_is_too_large_is_refused(tmp_path):
