@@ -9,22 +9,16 @@ import dataclasses
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.grading import requirements
 from pytest_annmodal.grading.rules import Rules
+from pytest_annmodal.manifests.contents import UNREAD, TooLargeError, walk
 from pytest_annmodal.manifests.manifest import sanitise
 from pytest_annmodal.model import Implementation
-
-MAX_FILES = 10_000
-NOT_HASHED = {"__pycache__"}  # Python writes there by itself
-
-
-class TooLargeError(Exception):
-    """A submission with more bytes or files than are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,34 +107,22 @@ def hash_files(path: Path, *, max_bytes: int) -> str:
     A link inside counts as its text, a device or pipe as what it is; neither is opened.
 
     Raises:
-        TooLargeError: more than ``max_bytes`` or 10,000 files.
+        TooLargeError: more than ``max_bytes``, or more files and folders than are looked at.
         OSError: something cannot be read.
     """
     left = max_bytes
     total = hashlib.sha256()
     limit = f"{max_bytes / 1e6:g} MB"
-    files = _walk(path) if path.is_dir() else iter([path])
-    for number, file in enumerate(files):
-        if number >= MAX_FILES:
-            raise TooLargeError(f"has more than {MAX_FILES:,} files")
+    files = (Path(entry.path) for entry in walk(path)) if path.is_dir() else [path]
+    for file in files:
         content, size = _content(file, left, top=file == path)
         if size > left:
             raise TooLargeError(f"is larger than the {limit} that a submission may have")
         left -= size
         name = os.fsencode(file.relative_to(path)) if file != path else b"."
-        if not NOT_HASHED & set(file.relative_to(path).parts):
+        if UNREAD not in file.relative_to(path).parts:
             total.update(b"%d:%s%s" % (len(name), name, content))
     return total.hexdigest()
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """Everything in a folder that is not a folder, sorted, without following links."""
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: os.fsencode(entry.name)):
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(Path(entry.path))
-            else:
-                yield Path(entry.path)
 
 
 def _content(file: Path, max_bytes: int, *, top: bool) -> tuple[bytes, int]:

@@ -15,6 +15,7 @@ _FRAME = re.compile(r'^\s*File "(?P<file>.*)", line (?P<line>\d{1,9})(?:, in (?P
 _IN_MESSAGE = re.compile(r"\bline (\d{1,9})\b")
 
 KINDS = {
+    "compile": "the compiler refuses your code",
     "raised": "your code raised an exception",
     "crashed": "the process that ran your code ended by itself",
     "timeout": "your code took longer than it may",

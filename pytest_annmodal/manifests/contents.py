@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from collections.abc import Iterator
@@ -71,7 +72,8 @@ def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
     todo, n_seen = [folder], 0
     while todo:
         with os.scandir(todo.pop()) as entries:
-            inner = sorted(entries, key=lambda entry: os.fsencode(entry.name))
+            some = itertools.islice(entries, MAX_ENTRIES + 1)  # it may have no end either
+            inner = sorted(some, key=lambda entry: os.fsencode(entry.name))
         n_seen += len(inner)
         if n_seen > MAX_ENTRIES:
             raise TooLargeError(f"has more than {MAX_ENTRIES:,} files and folders")

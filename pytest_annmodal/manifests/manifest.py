@@ -66,7 +66,9 @@ def read_file(path: str | Path, *, name: str | None = None, trusted: bool = True
 
 def _read_text(file: Path, text: str, called: str, *, trusted: bool, named: bool) -> Implementation:
     if file.suffix != ".py":
-        raise ConfigurationError("is no Python file by its name; rename it to end in .py")
+        raise ConfigurationError(
+            "is neither Python nor C++ by its name; rename it to end in .py or .cpp"
+        )
     tree = source.parse(text)
     head = header.parse(text)
     try:

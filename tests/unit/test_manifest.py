@@ -1,5 +1,6 @@
 """Implementations are known from their text alone, and a bad text has one clear message."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -271,7 +272,10 @@ class TestBadInput:
         path = tmp_path / "mine"
         path.write_text(CLASS)
         (found,) = manifest.read_submission(path)
-        assert found.error == f"{path}: is no Python file by its name; rename it to end in .py"
+        assert (
+            found.error
+            == f"{path}: is neither Python nor C++ by its name; rename it to end in .py or .cpp"
+        )
 
     @pytest.mark.parametrize("name", ["x" * 300 + ".py", "a\0b.py"])
     def test_an_impossible_name_is_an_error_like_another(self, name):
@@ -332,6 +336,32 @@ class TestSubmission:
         (found,) = manifest.read_submission(tmp_path / "bob")
         assert "several files that could be the submission: a.py, b.py; call" in found.error
         assert found.name == "bob"
+
+    @pytest.mark.parametrize("entry", ["submission.py", "algorithm.cpp"])
+    @pytest.mark.parametrize("kind", ["link", "pipe", "many", "hidden link"])
+    def test_a_folder_holds_regular_files_and_not_too_many(
+        self, tmp_path, monkeypatch, entry, kind
+    ):
+        """What else lies in it is named, whatever the language; hidden folders are left alone."""
+        read(tmp_path, CLASS, entry)
+        inner = tmp_path / (".hidden" if kind == "hidden link" else "inner")
+        inner.mkdir()
+        monkeypatch.setattr(contents, "MAX_ENTRIES", 4)
+        if kind == "pipe":
+            os.mkfifo(inner / "x")
+        elif kind == "many":
+            for number in range(4):
+                (inner / str(number)).touch()
+        else:
+            (inner / "x").symlink_to("/etc/passwd")
+        (found,) = manifest.read_submission(tmp_path)
+        words = {
+            "link": "'inner/x' is a link, which is not followed; hand in the file itself",
+            "pipe": "'inner/x' is not a regular file",
+            "many": "has more than 4 files and folders",
+            "hidden link": None,
+        }[kind]
+        assert found.error == (words and f"{tmp_path}: {words}")
 
     def test_in_a_folder_may_be_missing(self, tmp_path):
         """An empty folder is an empty submission."""
