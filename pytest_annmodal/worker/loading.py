@@ -8,7 +8,9 @@ and, through ``sys.path``, plain siblings (``import helper``) all work.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -19,6 +21,7 @@ from types import ModuleType
 
 from pytest_annmodal.worker import base_ann
 
+FILE_VARIABLE = "ANNMODAL_IMPLEMENTATION"
 ROOT = "ann_benchmarks"
 # The modules that algorithms import, and what of each: package, module, contents.
 STAND_INS = (
@@ -27,6 +30,7 @@ STAND_INS = (
     (ROOT, "distance", ("Metric", "compute_distance", "dataset_transform", "metrics")),
     (ROOT, "util", ("get_bool_env_var",)),
 )
+STAND_IN = Path(__file__).parent / "stand_in"
 BUILTINS = Path(__file__).parents[1] / "implementations"
 
 
@@ -58,8 +62,31 @@ class NotItself(MetaPathFinder):
         raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
 
 
+class Itself(MetaPathFinder):
+    """Find an implementation's file under its module name, whatever the file is called."""
+
+    def __init__(self, name: str, path: str) -> None:
+        self.name = name
+        self.path = path
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002 -- a finder's face
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> ModuleSpec | None:
+        if fullname != self.name:
+            return None
+        return importlib.util.spec_from_file_location(fullname, self.path)
+
+
 def load_module(path: str) -> ModuleType:
     """Import the file at ``path`` afresh; whatever its code raises goes through unchanged."""
+    return importlib.import_module(make_importable(path))
+
+
+def make_importable(path: str) -> str:
+    """Prepare this process for importing the file at ``path``; gives the module's name."""
     file = Path(path).absolute()
     folder = file.parent
     _make_reachable(file)
@@ -69,17 +96,20 @@ def load_module(path: str) -> ModuleType:
     install_ann_benchmarks(folder.parent)
     _package(package, folder)
     name = f"{package}.{_module_name(file.stem)}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None, path
-    assert spec.loader is not None, path
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and typing look modules up while the file runs
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        sys.modules.pop(name, None)
-        raise
-    return module
+    sys.meta_path.insert(0, Itself(name, path))
+    return name
+
+
+def settle(path: str, work_folder: str | None) -> None:
+    """Make this process the one that will hold the file at ``path``.
+
+    A child that is not forked finds a function by its module's name, and must be able to
+    import that: multiprocessing and joblib give it our ``sys.path``.
+    """
+    if work_folder:
+        os.chdir(work_folder)
+    os.environ[FILE_VARIABLE] = path
+    sys.path.insert(0, str(STAND_IN))
 
 
 def _module_name(text: str) -> str:
@@ -89,7 +119,8 @@ def _module_name(text: str) -> str:
 
 def _make_reachable(file: Path) -> None:
     """Let the file import its siblings, but never itself in a library's stead."""
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, NotItself)]
+    ours = (NotItself, Itself)
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, ours)]
     if file.parent.resolve() == BUILTINS.resolve():
         return  # the built-ins have no siblings to import, only libraries they are named after
     folder = str(file.parent)

@@ -33,6 +33,7 @@ from pytest_annmodal.cpp import compiler
 from pytest_annmodal.errors import ConfigurationError, InvalidResultError
 from pytest_annmodal.worker import adapters, answers, measure
 from pytest_annmodal.worker.confinement import confine
+from pytest_annmodal.worker.loading import settle
 from pytest_annmodal.worker.mailbox import Mailbox, serve
 from pytest_annmodal.worker.wire import Channel, ChannelClosedError, Message
 
@@ -173,8 +174,7 @@ class Session:
         self.channel.send("compiled", report)
 
     def on_load(self, _message: Message) -> None:
-        if self.fields["work_folder"]:
-            os.chdir(self.fields["work_folder"])
+        settle(self.path, self.fields["work_folder"])
         limit_memory(self.fields["memory_bytes"])
         self.adapter = adapters.load(
             {**self.spec, "library": self.library},

@@ -198,3 +198,17 @@ class TestTrain:
         job = make_job(path, tmp_path / "mine.py")
         with pytest.raises(FileNotFoundError), ExitStack() as stack:
             Trial(job, hdf5.load(path), stack)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_processes_that_are_not_forked_find_its_functions(small_dataset, tmp_path, trusted):
+    """Also of a file whose name is none for a module: they must import it to run them."""
+    text = index("""
+        def fit(self, X):
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                self.X = np.array(pool.map(doubled, list(X))) / 2
+    """)
+    text = text.replace("class Index", "def doubled(x):\n    return x * 2\n\nclass Index")
+    source = write(tmp_path / "2nd-try.py", "import multiprocessing\n" + text)
+    given = {"trusted": trusted}
+    assert measured(run(small_dataset(), source, implementation=given)[0]).recall == 1.0
