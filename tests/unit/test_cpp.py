@@ -24,6 +24,7 @@ MakeDataset = Callable[..., Path]
 WRONG = index(
     """
   int fault = 0;
+  std::vector<std::string> kept;
   void set_query_arguments(const std::map<std::string, double>& arguments) override {
     fault = int(arguments.at("fault"));
   }
@@ -38,6 +39,7 @@ WRONG = index(
     if (fault == 7) *(int*)(dim - dim) = 1;
     if (fault == 8) for (volatile int i = 0;;) (void)i;
     if (fault == 9) std::exit(3);
+    if (fault == 10) for (;;) kept.emplace_back(1 << 20, 'x');
     return ids;
   }
 """
@@ -50,8 +52,9 @@ FAULTS = [
     "raised std::runtime_error: nothing \\x1b[2J near (thrown by query)",
     "raised int: thrown, which is no std::exception (thrown by query)",
     "SIGSEGV",
-    "took longer than 5 s",
+    "took longer than 8 s",
     "exited with status 3",
+    "ran out of memory during",
 ]
 
 
@@ -60,7 +63,9 @@ def test_a_wrong_query_is_a_named_failure(small_dataset: MakeDataset, tmp_path: 
     source = write(tmp_path / "algorithm.cpp", WRONG)
     variants = [setting(fault=number) for number in range(len(FAULTS) + 1)]
     with nothing_left_behind():
-        found = run(small_dataset(), source, variants=variants, phase_timeout_s=5.0)
+        found = run(
+            small_dataset(), source, variants=variants, phase_timeout_s=8.0, memory_bytes=2**27
+        )
     assert measured(found[0]).recall == 1
     for outcome, words in zip(found[1:], FAULTS, strict=True):
         failure = failed(outcome)
@@ -117,6 +122,41 @@ def test_build_parameters_and_threads(small_dataset: MakeDataset, tmp_path: Path
         "fit 300, 2 threads",
         "b=0.5",
     ]
+
+
+BATCHES = {
+    "too-few": "batch_query returned 0 answers for 20 queries",
+    "too-long": "batch_query returned 11 ids for query 3, expected 10",
+    "too-short": "batch_query returned 9 ids for query 3",
+    "double": "batch_query returned id 0 twice",
+    "throws": "raised std::out_of_range",
+}
+
+
+def test_a_wrong_batch(small_dataset: MakeDataset, tmp_path: Path) -> None:
+    """A batch is held to what a query is held to."""
+    body = """
+  int fault = 0;
+  void set_query_arguments(const std::map<std::string, double>& arguments) override {
+    fault = int(arguments.at("fault"));
+  }
+  std::vector<std::vector<int>> batch_query(const float* queries, std::size_t n, int k) override {
+    std::vector<std::vector<int>> found;
+    for (std::size_t i = 0; i < n; ++i) found.push_back(query(queries + i * dim, k));
+    if (fault == 0) found.clear();
+    if (fault == 1) found[3].push_back(7);
+    if (fault == 2) found[3].pop_back();
+    if (fault == 3) found[3].assign(k, 0);
+    if (fault == 4) found.at(n).clear();
+    return found;
+  }
+"""
+    source = write(tmp_path / "algorithm.cpp", index(body))
+    variants = [setting(fault=number) for number in range(len(BATCHES) + 1)]
+    *wrong, right = run(small_dataset(), source, variants=variants)
+    for outcome, words in zip(wrong, BATCHES.values(), strict=True):
+        assert words in failed(outcome).message
+    assert measured(right).batch_recall == 1
 
 
 BROKEN = {
