@@ -87,6 +87,20 @@ def test_looking_more_often_asks_for_more_confidence():
     assert verdict.confidence(11) > verdict.confidence(8) > verdict.confidence(5) == 0.95
 
 
+def test_equal_code_is_rarely_called_different_however_often_one_looks():
+    """Three looks, each of which could end it: in 5 of 100 series at most, not in 5 of 100 looks."""
+    rng = np.random.default_rng(3)
+    wrong = 0
+    for _ in range(1000):
+        ratios, controls = 0.02 * rng.standard_normal((2, 11))
+        words = [
+            verdict.judge(ratios[:n], controls[:n], difference=1e-6, max_sessions=11).word
+            for n in verdict.looks(11)
+        ]
+        wrong += any(word in {"faster", "slower"} for word in words)
+    assert 10 <= wrong <= 50
+
+
 SOME_LEVELS = st.lists(
     st.tuples(st.floats(0.01, 0.999), st.floats(1.0, 1e6)), min_size=2, max_size=8
 ).map(lambda pairs: [Level(recall=r, qps=q, index=i) for i, (r, q) in enumerate(pairs)])
