@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from pytest_annmodal import hdf5
 from pytest_annmodal.comparison import levels, verdict
+from pytest_annmodal.comparison.bout import Bout
 from pytest_annmodal.comparison.levels import EQUAL_RECALL, Level
-from pytest_annmodal.comparison.session import PROBES, Bout, Session
+from pytest_annmodal.comparison.session import PROBES, Session
 from pytest_annmodal.errors import BaselineError, SubmissionError
 from pytest_annmodal.jobs.asking import OnPhase
 from pytest_annmodal.model import Arguments, Baseline, Job, Search

@@ -12,11 +12,16 @@ from numpy.typing import NDArray
 BLOCK = 20  # queries in a row to one entrant: short beside the swings of a shared machine
 REPEATS = 3
 MOST_BLOCKS = 20  # a repeat
+CANDIDATE, BASELINE, CONTROL = range(3)
+# Round and round, so that all wait equally long: who has just been asked finds its index in the
+# processor's caches. (A B C, C B A let the control wait longest; on a busy machine that cost 6 %.)
+ROUND = (CANDIDATE, BASELINE, CONTROL)
+OTHER_WAY_ROUND = (BASELINE, CANDIDATE, CONTROL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Blocks of queries, asked of all entrants in turn, the order flipped each time.
+    """Blocks of queries, asked of all three entrants in turn.
 
     Attributes:
         n_blocks: different blocks.
@@ -31,18 +36,17 @@ class Schedule:
     def n_queries(self) -> int:
         return self.n_blocks * self.block
 
-    def turns(self, n_entrants: int) -> Iterator[tuple[int, slice, int]]:
-        """Repeat, rows and entrant in the order of asking: A B C, C B A, A B C and so on.
+    def turns(self) -> Iterator[tuple[int, slice, int]]:
+        """Repeat, rows and entrant in the order of asking, which turns in the middle of a repeat.
 
-        A block has the other order in the next repeat, so that no query is always asked first
-        of the same entrant.
+        No query is then always asked first of the same entrant, and a drift of the machine's
+        speed falls on candidate and baseline alike.
         """
         for repeat in range(self.repeats):
             for number in range(self.n_blocks):
-                entrants = range(n_entrants)
-                flipped = (repeat + number) % 2
-                for entrant in reversed(entrants) if flipped else entrants:
-                    start = number * self.block
+                late = number >= self.n_blocks // 2
+                start = number * self.block
+                for entrant in OTHER_WAY_ROUND if late == (repeat % 2 == 0) else ROUND:
                     yield repeat, slice(start, start + self.block), entrant
 
 
@@ -51,7 +55,7 @@ def plan(n_available: int, *, once: bool, block_s: float, budget_s: float) -> Sc
 
     Args:
         once: no query may be asked twice: what would be repeats are other queries.
-        block_s: seconds that one block takes of all entrants together.
+        block_s: seconds that one block takes of all three together.
     """
     block = min(BLOCK, max(n_available // 2, 1))
     repeats = 1 if once else REPEATS

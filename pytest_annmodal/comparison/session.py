@@ -6,13 +6,13 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pytest_annmodal import hdf5
-from pytest_annmodal.comparison import levels, schedule
+from pytest_annmodal.comparison import schedule
+from pytest_annmodal.comparison.bout import Bout, Race, bout_of
 from pytest_annmodal.comparison.choosing import located
 from pytest_annmodal.comparison.levels import Level
 from pytest_annmodal.comparison.schedule import Schedule
@@ -29,25 +29,6 @@ LEAD = 5  # queries before each block that are not timed: the one before has use
 PROBES = 100  # queries that tell what recall each of the baseline's settings has
 BUDGET_S = 20.0  # for one search setting in one session
 SEED = 20_240_229
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bout:
-    """What one search setting gave in one session.
-
-    Attributes:
-        log_ratio: of queries per second, mine over the baseline's (at my recall, where two of its
-            settings bracket it).
-        control_log_ratio: the copy's over the baseline's.
-        baseline_recall: that the ratio stands for.
-    """
-
-    log_ratio: float
-    control_log_ratio: float
-    recall: float
-    baseline_recall: float
-    qps: float
-    baseline_qps: float
 
 
 class Entrant:
@@ -155,14 +136,13 @@ class Session:
         found = []
         for index, arguments in enumerate(settings):
             times, ids, counts = self.baseline.ask(search, arguments, view.test)
-            with self.baseline.awake():
-                recall = _recall(view, ids[None], counts[None], search.k, self.baseline)
+            recall = _recall(view, ids[None], counts[None], search.k, self.baseline)
             rate = len(times) / max(float(times.sum()), 1.0) * 1e9
             found.append(Level(recall=recall, qps=rate, index=index))
         return found
 
     def bout(self, search: Search, part: int, opponents: Sequence[Arguments]) -> Bout:
-        """Ask one search setting, its opponents among the baseline's, and the control, in turn.
+        """Race one search setting against each of its opponents among the baseline's.
 
         Args:
             part: which of the parts of the queries a setting of a submission gets.
@@ -172,24 +152,35 @@ class Session:
             SubmissionError: what the candidate did wrong.
             BaselineError: what the baseline did.
         """
-        turns = [
-            (self.candidate, search.arguments),
-            *((self.baseline, arguments) for arguments in opponents),
-            (self.control, opponents[0]),
-        ]
-        warmup = self.candidate.trial.warmup
-        warm = [entrant.ask(search, arguments, warmup)[0] for entrant, arguments in turns]
-        query_s = sum(float(np.median(times)) for times in warm) / 1e9
-        rows = self._rows_of(part)
+        query_s = self._warm(search, opponents)
+        order, n = self._rows_of(part), len(opponents)
         plan = schedule.plan(
-            len(rows),
+            len(order) // n,
             once=self.once,
             block_s=query_s * schedule.BLOCK,
-            budget_s=self.budget_s,
+            budget_s=self.budget_s / n,
         )
-        view = _rows(self.data, rows[: plan.n_queries])
-        times, recalls = self._race(search, turns, view, plan)
-        return _bout(times, recalls, plan, n_answers=plan.n_queries * search.k)
+        rows = order[: n * plan.n_queries]
+        own = np.split(rows, n)  # no query is asked twice of a submission
+        races = [
+            self._race(search, arguments, _rows(self.data, own[number]), plan)
+            for number, arguments in enumerate(opponents)
+        ]
+        recalls = [self._recall_of(search, arguments, rows) for arguments in opponents]
+        return bout_of(races, recalls, plan, n_answers=len(rows) * search.k)
+
+    def _warm(self, search: Search, opponents: Sequence[Arguments]) -> float:
+        """Seconds that a query takes of all three together."""
+        warmup = self.candidate.trial.warmup
+        times = [
+            entrant.ask(search, arguments, warmup)[0]
+            for entrant, arguments in (
+                (self.candidate, search.arguments),
+                (self.baseline, opponents[0]),
+                (self.control, opponents[0]),
+            )
+        ]
+        return sum(float(np.median(own)) for own in times) / 1e9
 
     def _rows_of(self, part: int) -> NDArray[np.int64]:
         """Which queries, in which order: another one each session."""
@@ -199,41 +190,33 @@ class Session:
         return np.asarray(start + order, np.int64)
 
     def _race(
-        self,
-        search: Search,
-        turns: Sequence[tuple[Entrant, Arguments]],
-        view: hdf5.LoadedDataset,
-        plan: Schedule,
-    ) -> tuple[list[NDArray[np.int64]], list[float]]:
+        self, search: Search, opponent: Arguments, view: hdf5.LoadedDataset, plan: Schedule
+    ) -> Race:
+        """Ask candidate, baseline and control in turn, these two with the same setting."""
+        turns = {
+            schedule.CANDIDATE: (self.candidate, search.arguments),
+            schedule.BASELINE: (self.baseline, opponent),
+            schedule.CONTROL: (self.control, opponent),
+        }
         shape = (plan.repeats, plan.n_queries)
         times = [np.zeros(shape, np.int64) for _ in turns]
-        counts = [np.zeros(shape, np.int64) for _ in turns]
-        ids = [np.zeros((*shape, search.k), np.int64) for _ in turns]
-        last = None
+        counts = np.zeros(shape, np.int64)
+        ids = np.zeros((*shape, search.k), np.int64)
         with measure.quiet_gc():
-            for repeat, rows, number in plan.turns(len(turns)):
+            for repeat, rows, number in plan.turns():
                 entrant, arguments = turns[number]
-                if entrant is last:
-                    self._use_caches(search, turns, entrant)
-                last = entrant
                 answer = entrant.ask(search, arguments, view.test[rows])
-                times[number][repeat, rows], ids[number][repeat, rows] = answer[:2]
-                counts[number][repeat, rows] = answer[2]
-        recalls = []
-        for (entrant, _), own_ids, own_counts in zip(turns, ids, counts, strict=True):
-            with entrant.awake():  # whose fault a wrong answer is
-                recalls.append(_recall(view, own_ids, own_counts, search.k, entrant))
-        return times, recalls
+                times[number][repeat, rows] = answer[0]
+                if number == schedule.CANDIDATE:
+                    ids[repeat, rows], counts[repeat, rows] = answer[1:]
+        recall = _recall(view, ids, counts, search.k, self.candidate)
+        return Race(times=tuple(times), recall=recall)
 
-    def _use_caches(
-        self, search: Search, turns: Sequence[tuple[Entrant, Arguments]], entrant: Entrant
-    ) -> None:
-        """Ask another between two blocks of the same: its caches would be warm, others' are not.
-
-        The order A B C, C B A asks the outer two twice in a row, and never the one in the middle.
-        """
-        other, arguments = next(turn for turn in turns if turn[0] is not entrant)
-        other.ask(search, arguments, other.trial.warmup[: schedule.BLOCK])
+    def _recall_of(self, search: Search, opponent: Arguments, rows: NDArray[np.int64]) -> float:
+        """The baseline's recall over all queries of the bout, also those of the other race."""
+        view = _rows(self.data, rows)
+        _, ids, counts = self.baseline.ask(search, opponent, view.test)
+        return _recall(view, ids[None], counts[None], search.k, self.baseline)
 
 
 def baseline_job(job: Job, baseline: Baseline) -> Job:
@@ -267,30 +250,8 @@ def _recall(
     k: int,
     entrant: Entrant,
 ) -> float:
-    _, recall = scoring.score_rounds(view, ids, counts, k=k, short_answers=entrant.short_answers)
+    with entrant.awake():  # whose fault a wrong answer is
+        _, recall = scoring.score_rounds(
+            view, ids, counts, k=k, short_answers=entrant.short_answers
+        )
     return recall.by_distance
-
-
-def _bout(
-    times: Sequence[NDArray[np.int64]],
-    recalls: Sequence[float],
-    plan: Schedule,
-    *,
-    n_answers: int,
-) -> Bout:
-    """From the times of candidate, one or two of the baseline's settings, and control."""
-    mine, lower, *upper, control = times
-    recall, lower_recall, upper_recall = recalls[0], recalls[1], recalls[len(upper) + 1]
-    share = 0.0
-    if upper:
-        share = levels.share_of(recall, lower_recall, upper_recall, n_answers=n_answers)
-    ratios = [schedule.log_ratio(mine, other, plan) for other in (lower, *upper)]
-    rates = [schedule.qps(other, plan) for other in (lower, *upper)]
-    return Bout(
-        log_ratio=(1 - share) * ratios[0] + share * ratios[-1],
-        control_log_ratio=schedule.log_ratio(control, lower, plan),
-        recall=recall,
-        baseline_recall=min(max(recall, lower_recall), upper_recall),
-        qps=schedule.qps(mine, plan),
-        baseline_qps=levels.between(rates[0], rates[-1], share),
-    )

@@ -137,16 +137,33 @@ def test_opponents_are_around_the_recall_or_the_nearest():
 
 
 @pytest.mark.parametrize("once", [True, False])
-def test_each_is_asked_everything_equally_often_in_flipped_order(once):
-    """A B C, C B A: a drift of the machine's speed falls on all alike."""
-    plan = schedule.plan(200, once=once, block_s=0.001, budget_s=60)
-    turns = list(plan.turns(3))
+def test_each_is_asked_everything_equally_often_and_in_both_orders(once):
+    """A drift of the machine's speed falls on candidate and baseline alike."""
+    plan = schedule.plan(400, once=once, block_s=0.001, budget_s=60)
+    turns = list(plan.turns())
     assert plan.repeats == (1 if once else 3)
     for entrant in range(3):
-        asked = [row for _, rows, who in turns if who == entrant for row in range(200)[rows]]
+        asked = [row for _, rows, who in turns if who == entrant for row in range(400)[rows]]
         assert sorted(asked) == sorted(list(range(plan.n_queries)) * plan.repeats)
-    order = [who for _, _, who in turns]
-    assert order[:6] == [0, 1, 2, 2, 1, 0]
+    place = {who: [n for n, turn in enumerate(turns) if turn[2] == who] for who in range(3)}
+    assert sum(place[0]) == sum(place[1])
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_all_wait_equally_long_for_their_turn(once):
+    """Who has just been asked finds its index in the caches: 6 % were seen on a busy machine."""
+    turns = list(schedule.plan(400, once=once, block_s=0.001, budget_s=60).turns())
+    gaps = {who: np.diff([n for n, turn in enumerate(turns) if turn[2] == who]) for who in range(3)}
+    assert min(found.min() for found in gaps.values()) > 1
+    assert all((found == 3).mean() > 0.8 for found in gaps.values())
+    before = [(turns[n - 1][2], turn[2]) for n, turn in enumerate(turns) if n]
+    shares = [before.count((one, other)) for one in range(3) for other in range(3) if one != other]
+    assert max(shares) - min(shares) <= plan_flips(once)
+
+
+def plan_flips(once):
+    """How often the direction turns: more than that nobody may follow another more often."""
+    return 1 if once else 3
 
 
 def test_less_is_asked_where_time_is_short():
