@@ -154,6 +154,11 @@ class Session:
         """
         query_s = self._warm(search, opponents)
         order, n = self._rows_of(part), len(opponents)
+        if len(order) < n:
+            raise BaselineError(
+                f"{len(self.data.test)} queries are too few to compare {self.n_parts} settings "
+                "with a baseline, since a submission gets none twice; ask more, or fewer settings"
+            )
         plan = schedule.plan(
             len(order) // n,
             once=self.once,

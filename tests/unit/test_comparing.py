@@ -63,6 +63,35 @@ def test_one_session_gives_a_ratio_and_no_verdict(compared):
     assert outcome_from_plain(to_plain(outcome)) == outcome
 
 
+def test_settings_around_a_recall_are_raced_each_by_itself(compared, tmp_path):
+    """0.7 lies between 0.5, which is fast, and 0.9, which waits: the ratio stands for 0.7."""
+    text = index("""
+        def query(self, v, k):
+            time.sleep(0.005 if self.setting == 1 else 0)
+            order = np.argsort(((self.X - v) ** 2).sum(axis=1), kind="stable")
+            return np.concatenate([order[: k - self.setting], order[len(order) - self.setting :]])
+    """)
+    path = write(tmp_path / "wrong.py", text)
+    wrong = Implementation(name="wrong", path=str(path), class_name="Index")
+    around = dataclasses.replace(
+        baseline(wrong), searches=tuple(Arguments(args=(missed,)) for missed in (1, 5))
+    )
+    found = measured(compared(text, around, settings=(3,))[0]).comparison
+    assert found.baseline_settings == ("5", "1")
+    assert (found.recall, found.baseline_recall) == (pytest.approx(0.7), pytest.approx(0.7))
+    assert found.equal_recall
+    assert found.ratio > 0
+
+
+def test_too_few_queries_for_all_settings_are_said_to_be(compared, small_dataset):
+    """A submission's settings share the queries, since none may be asked twice."""
+    dataset = small_dataset("few-8-euclidean", n_train=400, n_queries=2)
+    outcomes = compared(EXACT, dataset=dataset, trusted=False, settings=(1, 2, 3))
+    for failure in map(failed, outcomes):
+        assert failure.blame == "infrastructure"
+        assert "2 queries are too few to compare 3 settings" in failure.message
+
+
 def test_a_submission_that_waits_is_not_faster(compared):
     """Five sessions, by the parent's clock, and fresh builds each time."""
     slow = index("def query(self, v, k): time.sleep(0.002); return self.near(v, k)")
