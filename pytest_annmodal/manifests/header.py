@@ -20,6 +20,7 @@ import itertools
 import json
 import math
 import platform
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -90,7 +91,9 @@ def parse(text: str) -> Header | None:
     try:
         table = tomllib.loads(inside)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"the header is not valid TOML: {error}") from error
+        raise ConfigurationError(
+            f"the header is not valid TOML: {_in_the_file(str(error), text)}"
+        ) from error
     _known(table, TOP_KEYS, "the header")
     _check_python(table.get("requires-python"))
     own = _table(_table(table.get("tool", {}), "tool").get("annmodal", {}), "tool.annmodal")
@@ -106,6 +109,16 @@ def parse(text: str) -> Header | None:
             grid(own.get("build", {}), "build"), grid(own.get("search", {}), "search")
         ),
     )
+
+
+def _in_the_file(message: str, text: str) -> str:
+    """Turn the line and column that TOML's parser names into those of the whole file."""
+    above = [line.rstrip() for line in text.split("\n")].index(OPENING) + 1
+
+    def moved(match: re.Match[str]) -> str:
+        return f"at line {int(match[1]) + above}, column {int(match[2]) + len('# ')}"
+
+    return re.sub(r"at line (\d+), column (\d+)", moved, message)
 
 
 def grid(value: Any, key: str) -> list[Arguments]:

@@ -72,7 +72,7 @@ def _read_text(file: Path, text: str, called: str, *, trusted: bool, named: bool
     tree = source.parse(text)
     head = header.parse(text)
     try:
-        class_name = (head and head.class_name) or source.find_class(tree)
+        class_name = (head and head.class_name) or source.find_class(tree, file)
         modules = source.imported_modules(tree, file)
     except RecursionError as error:
         raise ConfigurationError("is nested too deeply to be read") from error

@@ -11,15 +11,18 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeGuard
 
 from pytest_annmodal.errors import ConfigurationError
 
 QUERIES = (
     {"query"},
-    {"batch_query", "get_batch_results"},
+    {"batch_query"},
     {"prepare_query", "run_prepared_query", "get_prepared_query_results"},
 )
 OUTSIDE_BASE = "BaseANN"
+INDEX_METHODS = {"fit", "query", "set_query_arguments"}
+NO_INDEX = {"object", "ABC", "Protocol", "NamedTuple", "Enum", "Exception", ""}
 # Python's parser needs a gigabyte for a few megabytes of some texts, and minutes for others.
 MAX_CHARS = 2**17
 
@@ -53,13 +56,15 @@ class _Class:
     methods: set[str] = field(default_factory=set)
 
 
-def find_class(tree: ast.Module) -> str:
+def find_class(tree: ast.Module, path: Path) -> str:
     """Name of the one index class: public, top-level, nobody's base, with ``fit`` and ``query``.
+
+    Where none is written, it is the one class that is imported from a file beside ``path``.
 
     Raises:
         ConfigurationError: there is none, or more than one.
     """
-    found = candidates(tree)
+    found = candidates(tree) or _imported_classes(tree, path)
     if len(found) == 1:
         return found[0]
     if found:
@@ -81,7 +86,9 @@ def candidates(tree: ast.Module) -> list[str]:
     leaves = [item for item in classes.values() if item.name not in inner]
     found = [item.name for item in leaves if _is_index(item, classes)]
     # Else one whose base is imported, and brings along what is not written here.
-    found = found or [item.name for item in leaves if _may_inherit_index(item, classes)]
+    heirs = [item for item in leaves if _outside_bases(item, classes)]
+    found = found or [item.name for item in heirs if item.methods & INDEX_METHODS]
+    found = found or [item.name for item in heirs]
     return [name for name in found if not name.startswith("_")] or found
 
 
@@ -148,10 +155,23 @@ def _is_index(item: _Class, classes: Mapping[str, _Class]) -> bool:
     return complete or OUTSIDE_BASE in outside
 
 
-def _may_inherit_index(item: _Class, classes: Mapping[str, _Class]) -> bool:
-    methods, outside = _lineage(item, classes)
-    known = {"object", "ABC", "Protocol", "NamedTuple", "Enum", "Exception", ""}
-    return bool(outside - known) and bool(methods & {"fit", "query", "set_query_arguments"})
+def _outside_bases(item: _Class, classes: Mapping[str, _Class]) -> set[str]:
+    """Imported bases that may be an index."""
+    return _lineage(item, classes)[1] - NO_INDEX
+
+
+def _imported_classes(tree: ast.Module, path: Path) -> list[str]:
+    """What is imported from the file's own folder and is called as classes are."""
+    if path.suffix != ".py":
+        return []
+    return [
+        alias.asname or alias.name
+        for statement in _statements(tree.body)
+        if isinstance(statement, ast.ImportFrom)
+        and (statement.level or _is_sibling((statement.module or "").split(".")[0], path))
+        for alias in statement.names
+        if (alias.asname or alias.name)[0].isupper() and alias.name != OUTSIDE_BASE
+    ]
 
 
 def imported_modules(tree: ast.Module, path: Path) -> tuple[str, ...]:
@@ -163,11 +183,24 @@ def imported_modules(tree: ast.Module, path: Path) -> tuple[str, ...]:
         elif isinstance(statement, ast.ImportFrom) and not statement.level and statement.module:
             names[statement.module.split(".")[0]] = None
     ours = {"ann_benchmarks", "pytest_annmodal"}
+    own_paths = any(_last_name(node) == "path" for node in ast.walk(tree) if _is_of_sys(node))
     return tuple(
         name
         for name in names
-        if name not in sys.stdlib_module_names and name not in ours and not _is_sibling(name, path)
+        if name not in sys.stdlib_module_names
+        and name not in ours
+        and not _is_sibling(name, path)
+        and not (own_paths and _is_below(name, path))
     )
+
+
+def _is_of_sys(node: ast.AST) -> TypeGuard[ast.Attribute]:
+    return isinstance(node, ast.Attribute) and _last_name(node.value) == "sys"
+
+
+def _is_below(name: str, path: Path) -> bool:
+    """In a folder such as ``src`` or ``lib``, which the file may put on ``sys.path``."""
+    return any(path.parent.glob(f"*/{name}")) or any(path.parent.glob(f"*/{name}.py"))
 
 
 def _is_sibling(name: str, path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,12 @@ from pytest_annmodal.errors import (
 from pytest_annmodal.sandbox.output import plain
 
 LARGEST_LINE = 10**7
+# A relative path to a file with a suffix, as FileNotFoundError shows it.
+NO_SUCH_FILE = re.compile(r"No such file or directory: '[^/'][^']*\.\w+'$")
+FROM_ELSEWHERE = (
+    "; a relative path starts from the worker's own working directory: "
+    'Path(__file__).parent / "…" finds what lies beside the file'
+)
 
 
 def reported(fields: Mapping[str, Any], phase: str, evidence: Mapping[str, Any]) -> SubmissionError:
@@ -32,7 +39,10 @@ def reported(fields: Mapping[str, Any], phase: str, evidence: Mapping[str, Any])
             f"ran out of memory during {phase}{where}: {what} (--ann-memory-mb sets the limit)",
             **seen,
         )
-    return BuildError(f"{phase} raised {what}{where}", **seen)
+    if fields.get("type") == BuildError.__name__ and line is None:  # our own words
+        return BuildError(message, **evidence)
+    hint = FROM_ELSEWHERE if NO_SUCH_FILE.search(message) else ""
+    return BuildError(f"{phase} raised {what}{where}{hint}", **seen)
 
 
 def _text(fields: Mapping[str, Any], name: str, most: int) -> str:

@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 from pytest_annmodal.cpp.library import CppIndex
 from pytest_annmodal.errors import BuildError
 from pytest_annmodal.worker.base_ann import BaseANN
-from pytest_annmodal.worker.construction import check_call, construct, substitute, words
+from pytest_annmodal.worker.construction import (
+    check_call,
+    check_takes,
+    construct,
+    substitute,
+    words,
+)
 from pytest_annmodal.worker.loading import load_module
 
 Vectors = NDArray[np.float32]
@@ -130,7 +136,7 @@ def load(
         check_call(factory, args, kwargs, factory.__name__)
         subject = factory(*args, **kwargs)
     else:
-        subject = construct(factory, metric, args, kwargs)
+        subject = construct(factory, metric, dim, args, kwargs)
     return adapt(subject, kilobytes=foreign)
 
 
@@ -143,6 +149,7 @@ def adapt(subject: Any, *, kilobytes: bool = False) -> Adapter:
     """
     if not callable(getattr(subject, "fit", None)):
         raise BuildError(f"{type(subject).__name__} has no fit(X) method")
+    check_takes(subject.fit, "X")
     memory = _Memory(subject, kilobytes=kilobytes)
     prepared = _prepared(subject)
     batch, fetch = _batch(subject)
@@ -177,6 +184,7 @@ def _batch(subject: Any) -> tuple[Query | None, Callable[[], Any] | None]:
         batch = _prepared_batch(subject)
     if batch is None:
         return None, None
+    check_takes(batch, "X", "k")
     if fetch := _own(subject, "get_batch_results"):
         return batch, fetch
     if not isinstance(subject, BaseANN):
@@ -210,6 +218,7 @@ def _query(
 ) -> Query:
     """The object's own ``query``, or one made of what it has instead."""
     if own := _own(subject, "query"):
+        check_takes(own, "v", "k")
         return own  # type: ignore[no-any-return]
     if prepared is not None:
         prepare, run, results = prepared

@@ -24,7 +24,10 @@ def describe(answer: Any) -> str:
     if isinstance(answer, (list, tuple)):
         inner = sorted({type(item).__name__ for item in answer[:100]})
         return f"a {type(answer).__name__} of {', '.join(inner) or 'nothing'}"
-    return f"a {type(answer).__name__}"
+    if answer is None:
+        return "None (is a return missing?)"
+    name = type(answer).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def unusable(answer: Any, where: str = "query") -> InvalidResultError:
@@ -32,7 +35,17 @@ def unusable(answer: Any, where: str = "query") -> InvalidResultError:
     return InvalidResultError(
         f"{where} returned {describe(answer)}; expected a flat list or integer array of row "
         "numbers of the training data (int, not float; not nested; not a generator)"
+        + _advice(answer)
     )
+
+
+def _advice(answer: Any) -> str:
+    """What to do about the two commonest of wrong answers."""
+    if isinstance(answer, np.ndarray):
+        return "; return its first row" if answer.ndim == 2 and len(answer) == 1 else ""
+    several = isinstance(answer, (list, tuple)) and len(answer) > 0
+    pairs = several and all(isinstance(i, (list, tuple, np.ndarray)) for i in answer)
+    return "; return the ids alone, without distances" if pairs else ""
 
 
 def stack(

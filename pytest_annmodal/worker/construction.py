@@ -13,32 +13,54 @@ from pytest_annmodal.errors import BuildError
 
 METRIC_WORDS = {"metric", "distance", "distance_metric", "metric_name", "space", "similarity"}
 
+DIM_WORDS = {"dim", "dims", "dimension", "dimensions", "n_dim", "n_dims", "ndim", "n_features"}
+
 
 def construct(
-    factory: Callable[..., Any], metric: str, args: list[Any], kwargs: dict[str, Any]
+    factory: Callable[..., Any], metric: str, dim: int, args: list[Any], kwargs: dict[str, Any]
 ) -> Any:
     """Call ``Class(metric, *args, **kwargs)``, without ``metric`` if it takes none.
 
     Raises:
         BuildError: it does not take these arguments. What its own code raises is passed on.
     """
-    positional, keywords = _with_metric(factory, metric, args, kwargs)
-    check_call(factory, positional, keywords, getattr(factory, "__name__", str(factory)))
-    return factory(*positional, **keywords)
+    name = getattr(factory, "__name__", str(factory))
+    try:
+        parameters = list(inspect.signature(factory).parameters.values())
+    except (TypeError, ValueError):  # a class from C says nothing of its parameters
+        return factory(metric, *args, **kwargs)
+    asked = [p for p in parameters if p.name in DIM_WORDS and _is_required(p, kwargs)]
+    known = {**dict.fromkeys([p.name for p in asked], dim), **kwargs}
+    rest = [p for p in parameters if p not in asked]
+    positional, keywords = _with_metric(rest, metric, args, known)
+    if asked and positional == [metric] and parameters[0] is not rest[0]:
+        positional, keywords = [], {rest[0].name: metric, **keywords}
+    check_call(factory, positional, keywords, name)
+    try:
+        return factory(*positional, **keywords)
+    except Exception as error:
+        if positional and not args and parameters[0].name not in METRIC_WORDS:
+            error.add_note(
+                f"The first parameter of {name}, {parameters[0].name}, was given the metric, "
+                f"{metric!r}, since it has no default: give it one, or set "
+                f"build.{parameters[0].name} in the header"
+            )
+        raise
+
+
+def _is_required(parameter: inspect.Parameter, kwargs: Mapping[str, Any]) -> bool:
+    named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    return named and parameter.default is parameter.empty and parameter.name not in kwargs
 
 
 def _with_metric(
-    factory: Callable[..., Any], metric: str, args: list[Any], kwargs: dict[str, Any]
+    parameters: list[inspect.Parameter], metric: str, args: list[Any], kwargs: dict[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
     """Where ``metric`` goes among the arguments.
 
     First, if the first parameter is called so or has no default; by keyword, if a later one
     is called ``metric`` or any keyword is taken; nowhere otherwise.
     """
-    try:
-        parameters = list(inspect.signature(factory).parameters.values())
-    except (TypeError, ValueError):  # a class from C says nothing of its parameters
-        return [metric, *args], kwargs
     first = parameters[0] if parameters else None
     if first is not None and first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
         required = first.default is first.empty and first.name not in kwargs
@@ -49,6 +71,23 @@ def _with_metric(
     if any(p.name == "metric" or p.kind is p.VAR_KEYWORD for p in parameters):
         return args, {"metric": metric, **kwargs}
     return args, kwargs
+
+
+def check_takes(method: Callable[..., Any], *names: str) -> None:
+    """Refuse a method that cannot be called with so many arguments, before it is."""
+    try:
+        signature = inspect.signature(method)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*names)
+    except TypeError as error:
+        code = getattr(inspect.unwrap(method), "__code__", None)
+        where = f" (line {code.co_firstlineno})" if code else ""
+        name = getattr(method, "__name__", "a method")
+        raise BuildError(
+            f"{name}{signature}{where} is called as {name}({', '.join(names)}): {error}"
+        ) from None
 
 
 def check_call(

@@ -8,7 +8,6 @@ and, through ``sys.path``, plain siblings (``import helper``) all work.
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 import re
@@ -82,7 +81,9 @@ class Itself(MetaPathFinder):
 
 def load_module(path: str) -> ModuleType:
     """Import the file at ``path`` afresh; whatever its code raises goes through unchanged."""
-    return importlib.import_module(make_importable(path))
+    name = make_importable(path)
+    __import__(name)  # importlib.import_module would be a line in every traceback
+    return sys.modules[name]
 
 
 def make_importable(path: str) -> str:

@@ -354,7 +354,7 @@ NONSENSE = [
     ("self.near(v, k)[None]", r"shape (1, 10)"),
     ("list(zip(self.near(v, k), range(k)))", "a list of tuple"),
     ("(i for i in self.near(v, k))", "a generator; expected"),
-    ("None", "a NoneType; expected"),
+    ("None", "None (is a return missing?); expected"),
     ("'0123456789'", "a str; expected"),
     ("set(self.near(v, k).tolist())", "a set; expected"),
     ("[True, False] * 5", "query"),
@@ -503,7 +503,10 @@ class TestBuffers:
 
 
 WRONG_BATCHES = [
-    ("None", "batch_query returned a NoneType; expected one list of ids per query"),
+    (
+        "None",
+        "batch_query returned None (is a return missing?); expected one list of ids per query",
+    ),
     ("[]", "batch_query returned 0 answers for 20 queries"),
     ("self.near(v[0], k)", "returned an array of shape (10,) and dtype int64"),
     ("[list(range(k))]", "batch_query returned 1 answers for 20 queries"),

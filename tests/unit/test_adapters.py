@@ -70,6 +70,10 @@ class TestConstruct:
             ("self, *, metric, a", ((), {"a": 3, "metric": "angular"})),
             ("self, *args, **kwargs", (("angular",), {"a": 3})),
             ("self, **kwargs", ((), {"a": 3, "metric": "angular"})),
+            ("self, dim", ((), {"dim": 6})),
+            ("self, metric, dimension", (("angular",), {"dimension": 6})),
+            ("self, dim, metric", ((), {"dim": 6, "metric": "angular"})),
+            ("self, dim=0", ((), {})),
         ],
     )
     def test_puts_the_metric_where_the_signature_has_a_place_for_it(
@@ -99,6 +103,28 @@ class Index(Index, metaclass=Spy):
         """The message shows the signature and the argument."""
         with pytest.raises(BuildError, match=r"Index\(metric, a=1\).*'b'"):
             load(tmp_path / "m.py", PLAIN, build=Arguments(kwargs={"b": 1}))
+
+    def test_notes_that_a_parameter_was_given_the_metric(self, tmp_path):
+        """When the constructor fails and its first parameter is not called so."""
+        text = PLAIN.replace("self, metric, a=1):", "self, n):\n        metric = a = n + 1")
+        with pytest.raises(TypeError) as caught:
+            load(tmp_path / "m.py", text)
+        assert "Index, n, was given the metric, 'euclidean'" in caught.value.__notes__[0]
+
+    @pytest.mark.parametrize(
+        ("method", "words"),
+        [
+            ("fit(self, X, y)", r"fit\(X, y\) \(line 2\) is called as fit\(X\): missing.*'y'"),
+            ("query(self, v)", r"query\(v\) \(line 2\) is called as query\(v, k\): too many"),
+            ("batch_query(self)", r"batch_query\(\) \(line 2\) is called as batch_query\(X, k\)"),
+        ],
+    )
+    def test_names_a_method_that_cannot_be_called(self, tmp_path, method, words):
+        """With its line, before the index is built."""
+        rest = [m for m in ("fit(self, X)", "query(self, v, k)") if m[:3] != method[:3]]
+        body = "".join(f"  def {m}: pass\n" for m in (method, *rest))
+        with pytest.raises(BuildError, match=words):
+            load(tmp_path / "m.py", f"class Index:\n{body}")
 
     @pytest.mark.parametrize("where", ["module", "__init__"])
     def test_passes_on_what_the_users_code_raises(self, tmp_path, where):

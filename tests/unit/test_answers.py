@@ -48,8 +48,8 @@ class TestStack:
     @pytest.mark.parametrize(
         ("answer", "words"),
         [
-            (None, "a NoneType"),
-            (5, "a int"),
+            (None, r"None \(is a return missing\?\)"),
+            (5, "an int"),
             ("123", "a str"),
             (b"123", "a bytes"),
             ({1, 2, 3}, "a set"),
@@ -60,12 +60,13 @@ class TestStack:
             ([1, 2.5, None], "a list of NoneType, float, int"),
             (["1", "2", "3"], "a list of str"),
             ([[1, 2, 3]], "a list of list"),
-            ([(1, 0.5), (2, 0.5), (3, 0.5)], "a list of tuple"),
+            ([(1, 0.5), (2, 0.5), (3, 0.5)], "a list of tuple.*the ids alone, without distances$"),
+            (([1, 2, 3], [0.5, 0.5, 0.5]), "a tuple of list;.*the ids alone, without distances$"),
             ([[1], [2, 3], 4], "a list of int, list"),
             ([True, False, True], "a list of bool"),
             (np.array([True, False, True]), "dtype bool"),
             (np.array([1.0, 2.0, 3.0]), "dtype float64"),
-            (np.array([[1, 2, 3]]), r"shape \(1, 3\)"),
+            (np.array([[1, 2, 3]]), r"shape \(1, 3\).*; return its first row$"),
             (np.array(3), r"shape \(\)"),
             (np.array([1, None, 2]), "dtype object"),
             ([2**70, 1, 2], "a list of int"),
@@ -83,7 +84,7 @@ class TestStack:
 
     def test_the_message_names_the_method(self):
         """``query`` or ``batch_query``."""
-        with pytest.raises(InvalidResultError, match=r"^batch_query returned a NoneType"):
+        with pytest.raises(InvalidResultError, match=r"^batch_query returned None"):
             answers.stack([None], K, "batch_query")
 
 

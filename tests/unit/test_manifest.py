@@ -112,6 +112,7 @@ class TestHeader:
             (["build = [" + "{},{a=[1,2]}," * 400 + "]"], "at most 1000"),
             ([f"build.a = {list(range(40))}", f"search.b = {list(range(40))}"], "make 1600"),
             (["oops"], "not valid TOML"),
+            (["build = oops"], r"not valid TOML: .*\(at line 3, column 11\)"),
         ],
     )
     def test_mistakes_are_named(self, tmp_path, lines, message):
@@ -192,11 +193,16 @@ class TestBareFile:
             + "".join(f"    {line}\n" for line in CLASS.splitlines()),
             "from .faiss import Faiss\nclass Index(Faiss):\n    def fit(self, X): ...\n",
             "class Index(Generic[T]):\n    def fit(self): ...\n    async def query(self): ...\n",
+            with_methods("fit", "batch_query"),
+            "from core import Base\nclass Index(Base): ...\n",
+            "from .core import Index\n",
+            "from helper import Other as Index, distance\n",
             "class Loop(Loop): ...\nclass A(B): ...\nclass B(A): ...\n" + CLASS,
         ],
     )
     def test_the_class_is_found_by_reading(self, tmp_path, text):
-        """Inherited methods count, bases and private classes do not, an imported base may."""
+        """Inherited methods count, bases and private classes do not, what is imported may."""
+        (tmp_path / "helper.py").touch()
         assert read(tmp_path, text).class_name == "Index"
 
     def test_imports_that_are_not_needed_at_once_are_no_requirements(self, tmp_path):
@@ -210,6 +216,13 @@ class TestBareFile:
             "from scipy.spatial import cKDTree\n"
         )
         assert read(tmp_path, text + CLASS).modules == ("mine", "scipy")
+
+    def test_what_lies_in_a_folder_that_it_puts_on_the_path_is_no_requirement(self, tmp_path):
+        """As in a project with a folder ``src``."""
+        (tmp_path / "src" / "mylib").mkdir(parents=True)
+        text = "import sys\nsys.path.insert(0, 'src')\nimport mylib\nimport scipy\n" + CLASS
+        assert read(tmp_path, text).modules == ("scipy",)
+        assert read(tmp_path, "import mylib\n" + CLASS).modules == ("mylib",)
 
     def test_a_header_without_dependencies_does_not_hide_the_imports(self, tmp_path):
         """An empty list does: it says that nothing is needed."""

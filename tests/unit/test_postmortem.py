@@ -84,6 +84,21 @@ class TestReported:
         assert isinstance(error, BuildError)
         assert "(line" not in str(error)
 
+    def test_of_our_own_refusals_only_the_words_are_told(self):
+        """They name what to do already, and have no line in the file."""
+        fields = {"kind": "raised", "type": "BuildError", "message": "no fit(X)", "line": None}
+        assert str(postmortem.reported(fields, "start", SEEN)) == "no fit(X)"
+
+    @pytest.mark.parametrize(
+        ("path", "hint"), [("data.txt", True), ("a/w.npy", True), ("/w.npy", False), ("ngt", False)]
+    )
+    def test_a_file_beside_the_submission_is_looked_for_elsewhere(self, path, hint):
+        """By a relative path, which starts in another directory than its author's."""
+        message = str(FileNotFoundError(2, "No such file or directory", path))
+        fields = {"kind": "raised", "type": "FileNotFoundError", "message": message, "line": 2}
+        error = postmortem.reported(fields, "start", SEEN)
+        assert ("Path(__file__).parent" in str(error)) == hint
+
     def test_words_are_made_safe_to_print(self):
         """Message, type and traceback."""
         fields = {"type": "\x1b[1m", "message": "a\x00\ud800", "traceback": "\x07\n\tx"}
