@@ -21,6 +21,7 @@ from pytest_annmodal.worker.base_ann import BaseANN
 from pytest_annmodal.worker.construction import (
     check_call,
     check_takes,
+    closest,
     construct,
     substitute,
     words,
@@ -127,6 +128,7 @@ def load(
     if not callable(factory):
         raise BuildError(
             f"{implementation['path']} defines no class {implementation['class_name']!r}"
+            + closest(implementation["class_name"], module)
         )
     foreign = implementation.get("style") == "ann-benchmarks"
     args, kwargs = list(build["args"]), dict(build["kwargs"])

@@ -5,8 +5,10 @@ Worker side; stdlib only.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 from pytest_annmodal.errors import BuildError
@@ -71,6 +73,13 @@ def _with_metric(
     if any(p.name == "metric" or p.kind is p.VAR_KEYWORD for p in parameters):
         return args, {"metric": metric, **kwargs}
     return args, kwargs
+
+
+def closest(name: str, module: ModuleType) -> str:
+    """What was probably meant by a name that the module does not define."""
+    classes = [key for key, value in vars(module).items() if isinstance(value, type)]
+    meant = difflib.get_close_matches(name, classes, n=1)
+    return f"; did you mean {meant[0]!r}?" if meant else ""
 
 
 def check_takes(method: Callable[..., Any], *names: str) -> None:

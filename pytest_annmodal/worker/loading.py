@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pwd
 import re
 import sys
 from collections.abc import Sequence
@@ -110,6 +111,10 @@ def settle(path: str, work_folder: str | None) -> None:
     if work_folder:
         os.chdir(work_folder)
     os.environ[FILE_VARIABLE] = path
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:  # a sandbox's user has no name, and getpass.getuser() would fail
+        os.environ.setdefault("LOGNAME", "worker")
     sys.path.insert(0, str(STAND_IN))
 
 

@@ -140,8 +140,10 @@ class Index(Index, metaclass=Spy):
 
     def test_says_that_the_class_is_not_in_the_file(self, tmp_path):
         """A wrong ``class`` in the header is named."""
-        with pytest.raises(BuildError, match="no class 'Other'"):
+        with pytest.raises(BuildError, match=r"no class 'Other'$"):
             load(tmp_path / "m.py", PLAIN, name="Other")
+        with pytest.raises(BuildError, match=r"no class 'Indx'; did you mean 'Index'\?"):
+            load(tmp_path / "n.py", PLAIN, name="Indx")
 
     def test_raises_the_error_found_in_the_text(self, tmp_path):
         """An implementation that could not be read does not come as far as its import."""

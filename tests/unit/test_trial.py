@@ -212,3 +212,15 @@ def test_processes_that_are_not_forked_find_its_functions(small_dataset, tmp_pat
     source = write(tmp_path / "2nd-try.py", "import multiprocessing\n" + text)
     given = {"trusted": trusted}
     assert measured(run(small_dataset(), source, implementation=given)[0]).recall == 1.0
+
+
+def test_a_submission_can_ask_who_runs_it(small_dataset, tmp_path):
+    """Libraries name their cache folders so, and a sandbox's user is in no list of users."""
+    text = index("""
+        def fit(self, X):
+            assert getpass.getuser()
+            self.X = np.array(X)
+    """)
+    source = write(tmp_path / "mine.py", "import getpass\n" + text)
+    given = {"trusted": False}
+    assert measured(run(small_dataset(), source, implementation=given)[0]).recall == 1.0
