@@ -16,9 +16,14 @@ LAST_LINES_S = 5.0
 
 
 class Calls:
-    """The calls that are running, so that all of them can be cancelled."""
+    """The calls that are running, so that all of them can be cancelled.
+
+    Attributes:
+        closing: the session ends; nothing new is to be started.
+    """
 
     def __init__(self) -> None:
+        self.closing = False
         self._running: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -42,11 +47,19 @@ class Calls:
                 call.cancel(terminate_containers=True)
 
 
-def result_of(call: Any, on_line: Callable[[str], None]) -> Any:
+def result_of(
+    call: Any,
+    on_line: Callable[[str], None],
+    *,
+    get: Callable[[Any], Any] = lambda call: call.get(),
+) -> Any:
     """The call's result; ``on_line`` is given its log as it comes, from another thread.
 
     Losing the log loses no result: whether a log ends, or is there at all, is the service's
     business. After the result its last lines are waited for a little.
+
+    Args:
+        get: waits for the result.
     """
     over = threading.Event()
 
@@ -59,7 +72,7 @@ def result_of(call: Any, on_line: Callable[[str], None]) -> Any:
     reader = threading.Thread(target=read, name="annmodal log", daemon=True)
     reader.start()
     try:
-        return call.get()
+        return get(call)
     finally:
         reader.join(LAST_LINES_S)
         over.set()

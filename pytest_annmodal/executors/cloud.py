@@ -7,7 +7,7 @@ from typing import Any
 
 import modal
 
-from pytest_annmodal.executors import container
+from pytest_annmodal.executors import apart, container
 from pytest_annmodal.executors.images import Requirements, image_for, requirements_of
 from pytest_annmodal.model import Implementation
 from pytest_annmodal.settings.config import Settings
@@ -15,6 +15,7 @@ from pytest_annmodal.settings.config import Settings
 APP_NAME = "pytest-annmodal"
 MOUNT = "/data"
 DOWNLOAD_TIMEOUT_S = 4 * 3600
+REFEREE_WAITS_S = 600
 Runner = tuple[Requirements, bool]  # what is installed, and whether the code is trusted
 
 
@@ -24,7 +25,8 @@ def runner_of(implementation: Implementation) -> Runner:
 
 
 class Cloud:
-    """The app, its volume and its functions: ``download_dataset`` and one per kind of runner.
+    """The app, its volume and its functions: ``download_dataset``, one per kind of runner, and
+    a ``referee`` where there are submissions.
 
     With ``universal``, the first image serves every implementation.
     """
@@ -43,22 +45,49 @@ class Cloud:
             timeout=DOWNLOAD_TIMEOUT_S,
             **shared,
         )(container.download_dataset)
+        sized: dict[str, Any] = {
+            "cpu": (settings.modal_cpu, settings.modal_cpu),
+            "memory": (settings.modal_memory_mb, settings.modal_memory_mb),
+            "timeout": settings.modal_timeout_s,
+            **shared,
+        }
         self.runners = {
-            runner: self.app.function(
-                image=image_for(runner[0]),
-                name="run_benchmark" if number == 0 else f"run_benchmark_{number}",
-                volumes={MOUNT: self.volume.with_mount_options(read_only=True)},
-                cpu=(settings.modal_cpu, settings.modal_cpu),
-                memory=(settings.modal_memory_mb, settings.modal_memory_mb),
-                timeout=settings.modal_timeout_s,
-                single_use_containers=True,  # nothing of one job is left for the next
-                block_network=True,
-                # A submission must not reach the volume through Modal's own interface either.
-                restrict_modal_access=not runner[1],
-                **shared,
-            )(container.run_benchmark)
+            runner: self._runner(runner, f"_{number}" if number else "", sized)
             for number, runner in enumerate(dict.fromkeys(runners))
         }
+        self.referee: Any = None
+        if not all(trusted for _, trusted in self.runners):
+            self.referee = self.app.function(
+                image=image_for(()),
+                volumes={MOUNT: self.volume},
+                max_containers=1,  # keeps the truth of the session's fresh queries
+                scaledown_window=REFEREE_WAITS_S,
+                **sized,
+            )(apart.referee)
+
+    def _runner(self, runner: Runner, suffix: str, sized: dict[str, Any]) -> Any:
+        """A function for trusted code, or the restricted one that a submission gets."""
+        requirements, trusted = runner
+        options: dict[str, Any] = {
+            "image": image_for(requirements),
+            "single_use_containers": True,  # nothing of one job is left for the next
+            "block_network": True,
+            **sized,
+        }
+        if trusted:
+            volume = self.volume.with_mount_options(read_only=True)
+            return self.app.function(
+                name=f"run_benchmark{suffix}", volumes={MOUNT: volume}, **options
+            )(container.run_benchmark)
+        # No truth is in the directory, and the volume cannot be had through Modal either.
+        volume = self.volume.with_mount_options(read_only=True, sub_path=apart.PUBLISHED)
+        return self.app.function(
+            name=f"ask_submission{suffix}",
+            volumes={MOUNT: volume},
+            restrict_modal_access=True,
+            _experimental_restrict_output=True,
+            **options,
+        )(apart.ask_submission)
 
     def runner_for(self, implementation: Implementation) -> Any:
         """The function in whose image the implementation finds its packages, or None."""

@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pytest_annmodal.errors import AnnModalError, CommitError, DatasetError, ReloadError
-from pytest_annmodal.model import Dataset, Implementation, Job, to_plain
+from pytest_annmodal.executors.shipping import unpack
+from pytest_annmodal.model import Dataset, Job, to_plain
 from pytest_annmodal.outcome import Blame, Failure, Outcome
 
 PHASE = "[annmodal] "  # log lines that begin so are progress, for the client to show
-PACKAGE = Path(__file__).parents[1]
-BUILTIN = "builtin:"  # a path inside this package, wherever that lies
 RESULT_LIMIT_BYTES = 100 * 10**6
 SCRATCH = Path(tempfile.gettempdir()) / "annmodal"  # the container's own disk
 
@@ -75,14 +73,14 @@ class MountedVolume:
             ) from error
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     print(line, flush=True)
 
 
-def _tell(job: Job, text: str) -> None:
+def tell(job: Job, text: str) -> None:
     """A progress line; single rounds are too many lines for a log."""
     if not text.startswith(("queries, round", "loading", "starting")):
-        _say(f"{PHASE}{job.label}: {text}")
+        say(f"{PHASE}{job.label}: {text}")
 
 
 def download_dataset(
@@ -98,11 +96,11 @@ def download_dataset(
     volume = MountedVolume(where["volume"], where["mount"])
     try:
         if str(dataset["source"]).startswith("file:"):
-            _reload(volume)  # uploaded after this container started
+            reload(volume)  # uploaded after this container started
         resolved = resolve(
             Dataset.from_plain(dataset),
             volume,
-            say=_say,
+            say=say,
             base_urls=tuple(base_urls),
             temp_dir=SCRATCH,
         )
@@ -132,21 +130,21 @@ def run_benchmark(
 
     job = Job.from_plain(json.loads(job_json))
     volume = MountedVolume(where["volume"], where["mount"])
-    _say(f"Volume '{volume.name}' is mounted at {volume.path}")
+    say(f"Volume '{volume.name}' is mounted at {volume.path}")
     with tempfile.TemporaryDirectory(prefix="annmodal-") as folder:
         scratch = Path(folder)
         scratch.chmod(0o711)  # a submission runs as another user, who must reach its own file
         try:
-            path = _own_copy(job.dataset, volume, scratch, where, download)
+            path = own_copy(job.dataset, volume, scratch, where, download)
         except AnnModalError as error:
             return json.dumps([to_plain(f) for f in failures(job, "dataset", str(error))])
         job = dataclasses.replace(
             job,
-            implementation=_unpack(job.implementation, files, scratch / "submission"),
-            limits=dataclasses.replace(job.limits, memory_bytes=_memory(job, path, where)),
+            implementation=unpack(job.implementation, files, scratch / "submission"),
+            limits=dataclasses.replace(job.limits, memory_bytes=memory_left(job, path, where)),
         )
-        outcomes = run_job(job, path, cache=SCRATCH, on_phase=lambda text: _tell(job, text))
-        _tell(job, "done")
+        outcomes = run_job(job, path, cache=SCRATCH, on_phase=lambda text: tell(job, text))
+        tell(job, "done")
     return _result(job, outcomes)
 
 
@@ -162,14 +160,14 @@ def _result(job: Job, outcomes: Sequence[Outcome]) -> str:
     return json.dumps([to_plain(f) for f in failures(job, "result", problem)])
 
 
-def _reload(volume: MountedVolume) -> None:
+def reload(volume: MountedVolume) -> None:
     try:
         volume.reload()
     except ReloadError as error:
-        _say(f"Note: Volume reload skipped ({error})")
+        say(f"Note: Volume reload skipped ({error})")
 
 
-def _own_copy(
+def own_copy(
     dataset: Dataset,
     volume: MountedVolume,
     scratch: Path,
@@ -181,7 +179,7 @@ def _own_copy(
     Raises:
         DatasetError: it is not in the volume and cannot be brought there.
     """
-    _reload(volume)
+    reload(volume)
     source = dataset.source
     own = source.startswith("file:")
     stored = Path(source.removeprefix("file:")) if own else volume.path / f"{dataset.name}.hdf5"
@@ -189,7 +187,7 @@ def _own_copy(
         result = download.remote(to_plain(dataset), dict(where), [])
         if not result["ok"]:
             raise DatasetError(result["error"])
-        _reload(volume)
+        reload(volume)
     copy = scratch / f"{dataset.name}.hdf5"
     try:
         shutil.copyfile(stored, copy)
@@ -203,25 +201,7 @@ def _own_copy(
     return copy
 
 
-def _unpack(
-    implementation: Implementation, files: Mapping[str, bytes], folder: Path
-) -> Implementation:
-    """Write the shipped files and say where the implementation's own is now."""
-    if implementation.path.startswith(BUILTIN):
-        path = PACKAGE / implementation.path.removeprefix(BUILTIN)
-        return dataclasses.replace(implementation, path=str(path), folder=None)
-    for name, content in files.items():
-        relative = PurePosixPath(name)
-        if relative.is_absolute() or ".." in relative.parts:
-            raise ValueError(f"a shipped file is called {name!r}")
-        target = folder / relative
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-    path = folder / implementation.path
-    return dataclasses.replace(implementation, path=str(path), folder=str(folder))
-
-
-def _memory(job: Job, path: Path, where: Mapping[str, Any]) -> int | None:
+def memory_left(job: Job, path: Path, where: Mapping[str, Any]) -> int | None:
     """Leave room for the file and the harness, so that the worker is ended, not the container."""
     if job.limits.memory_bytes is not None or not where["memory_bytes"]:
         return job.limits.memory_bytes
@@ -229,45 +209,9 @@ def _memory(job: Job, path: Path, where: Mapping[str, Any]) -> int | None:
     return max(allowed - 2 * path.stat().st_size - 512 * 2**20, allowed // 4)
 
 
-def ship(
-    implementation: Implementation, limit_bytes: int
-) -> tuple[Implementation, dict[str, bytes]]:
-    """Client's side of :func:`_unpack`: the files that belong to an implementation.
-
-    Raises:
-        OSError, ValueError: a file cannot be read, or all of them are larger than the limit.
-    """
-    path = Path(implementation.path)
-    if path.is_relative_to(PACKAGE):
-        inside = BUILTIN + path.relative_to(PACKAGE).as_posix()
-        return dataclasses.replace(implementation, path=inside, folder=None), {}
-    root = Path(implementation.folder) if implementation.folder else path.parent
-    chosen = _regular_files(root) if implementation.folder else [path]
-    files, total = {}, 0
-    for file in chosen:
-        total += file.stat().st_size
-        if total > limit_bytes:
-            raise ValueError(f"{root} holds more than {limit_bytes / 1e6:.0f} MB")
-        files[file.relative_to(root).as_posix()] = file.read_bytes()
-    shipped = dataclasses.replace(
-        implementation, path=path.relative_to(root).as_posix(), folder=None
-    )
-    return shipped, files
-
-
-def _regular_files(root: Path) -> list[Path]:
-    """Regular files below a folder, links left out."""
-    found = []
-    for folder, names, leaves in os.walk(root, followlinks=False):
-        names[:] = sorted(n for n in names if n not in {"__pycache__", ".git"})
-        paths = (Path(folder) / leaf for leaf in sorted(leaves))
-        found += [p for p in paths if p.is_file() and not p.is_symlink()]
-    return found
-
-
 def failures(
     job: Job, kind: str, message: str, *, blame: Blame = "infrastructure"
-) -> list[Outcome]:
+) -> list[Failure]:
     """The same failure for every search of a job that gave no result."""
     return [
         Failure(case_id=search.case_id, kind=kind, message=message, phase="modal", blame=blame)

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import modal
 
-from pytest_annmodal.executors.container import PACKAGE, python_version
+from pytest_annmodal.executors.container import python_version
+from pytest_annmodal.executors.shipping import PACKAGE
 from pytest_annmodal.model import Implementation
 
 Requirements = tuple[str, ...]
 
-# What run_job and resolve import; the plugin side's packages are not needed there.
-HARNESS = ("filelock", "h5py", "numpy", "packaging", "psutil", "pyyaml", "requests", "rich")
+# What run_job and resolve import, and what a submission's answers are sent as; the plugin side's
+# packages are not needed there.
+HARNESS = (
+    *("cbor2", "filelock", "h5py", "numpy", "packaging", "psutil", "pyyaml", "requests", "rich"),
+)
 REMOTE_PACKAGE = "/root/pytest_annmodal"
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import dataclasses
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -15,12 +14,12 @@ from typing import Any, TypeVar
 import modal
 
 from pytest_annmodal import errors
-from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorError
-from pytest_annmodal.executors import container
+from pytest_annmodal.errors import AnnModalError, ExecutorError
+from pytest_annmodal.executors.attempts import Attempts, error_of
 from pytest_annmodal.executors.building import unbuildable, why_unbuildable
-from pytest_annmodal.executors.calls import Calls, outcomes_of, result_of
+from pytest_annmodal.executors.calls import Calls, result_of
 from pytest_annmodal.executors.cloud import Cloud, Runner, runner_of
-from pytest_annmodal.executors.connection import check_reachable, explain, translated
+from pytest_annmodal.executors.connection import check_reachable, translated
 from pytest_annmodal.executors.container import failures
 from pytest_annmodal.executors.images import Requirements
 from pytest_annmodal.executors.plan import plan_of, refuse_too_large
@@ -29,9 +28,6 @@ from pytest_annmodal.model import Dataset, Job, to_plain
 from pytest_annmodal.outcome import Outcome
 from pytest_annmodal.settings.config import Settings
 
-SUBMISSION_LIMIT_BYTES = 5 * 10**6
-TRUSTED_LIMIT_BYTES = 200 * 10**6
-MAX_LOG_LINES = 400
 T = TypeVar("T")
 LAST_WORDS_S = 2.0  # for threads to notice that their calls were cancelled
 
@@ -61,11 +57,10 @@ class ModalExecutor:
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._calls = Calls()
         self._threads: list[threading.Thread] = []
-        self._closing = False
         self._unbuildable: dict[Requirements, str] = {}
         self._datasets: dict[str, Dataset] = {}  # prepared ones, as containers find them
         self._submitted: list[Job] = []
-        self.logs: dict[str, deque[str]] = {}
+        self._attempts = Attempts(settings, self._calls, self._lines.put)
 
     def expect(self, jobs: Sequence[Job]) -> None:
         """Open the app with a function for each kind of job; this builds the images.
@@ -117,8 +112,8 @@ class ModalExecutor:
         self.pump(future)
         result = future.result()
         if not result["ok"]:
-            raise _error_of(result)
-        self._datasets[dataset.name] = there
+            raise error_of(result)
+        self._datasets[dataset.name] = dataclasses.replace(there, sha256=result["sha256"])
 
     def _start(self, work: Callable[[], T], name: str) -> Future[T]:
         """Do it in a thread of its own: Ctrl-C does not end a wait inside the client."""
@@ -141,7 +136,7 @@ class ModalExecutor:
         try:
             return self._resolve_once(dataset, cloud)
         except ExecutorError as error:
-            if self._closing:
+            if self._calls.closing:
                 raise
             check_reachable()
             self._lines.put(f"{dataset.name}: {error} (trying once more)")
@@ -164,11 +159,12 @@ class ModalExecutor:
             about_data = isinstance(error, (errors.DatasetError, errors.VolumeError))
             kind = "dataset" if about_data else "infrastructure"
             return _known(failures(job, kind, str(error)))
+        located = dataclasses.replace(job, dataset=self._datasets[job.dataset.name])
         if runner is None:
             requirements = runner_of(job.implementation)[0]
             text = why_unbuildable(requirements, self._unbuildable[requirements])
             return _known(failures(job, "unusable", text, blame="submission"))
-        return self._start(lambda: self._run(job, cloud, runner), job.label)
+        return self._start(lambda: self._attempts.run(located, cloud, runner), job.label)
 
     def _place_of(self, job: Job) -> tuple[Cloud, Any]:
         """The function for a job; another app is opened for one that was not expected."""
@@ -185,70 +181,9 @@ class ModalExecutor:
             cloud = self._open([wanted])
         return self._clouds[-1], self._clouds[-1].runner_for(job.implementation)
 
-    def _run(self, job: Job, cloud: Cloud, runner: Any) -> Sequence[Outcome]:
-        """One job from spawn to outcomes; an infrastructure fault is tried once more."""
-        limit = TRUSTED_LIMIT_BYTES if job.implementation.trusted else SUBMISSION_LIMIT_BYTES
-        try:
-            shipped, files = container.ship(job.implementation, limit)
-        except (OSError, ValueError) as error:
-            return failures(job, "unusable", str(error), blame="submission")
-        plain = {**to_plain(job), "implementation": to_plain(shipped)}
-        plain["dataset"] = to_plain(self._datasets[job.dataset.name])
-        plain["limits"]["phase_timeout_s"] = min(
-            job.limits.phase_timeout_s, max(self._settings.modal_timeout_s - 30, 1)
-        )
-        problem = "the session ended before it ran"
-        for attempt in (1, 2):
-            if self._closing:
-                break
-            try:
-                call = runner.spawn(json.dumps(plain), files, cloud.where, cloud.download)
-                return self._outcomes(job, call)
-            except modal.exception.FunctionTimeoutError:
-                return self._out_of_time(job)
-            except Exception as error:  # noqa: BLE001 -- the client raises many types
-                problem, again = self._problem(error)
-                if attempt == 2 or not again:
-                    break
-                self._lines.put(f"{job.label}: {problem} (trying once more)")
-        return failures(job, "infrastructure", problem)
-
-    def _out_of_time(self, job: Job) -> Sequence[Outcome]:
-        text = f"{job.label} did not finish within {self._settings.modal_timeout_s} s "
-        if job.baseline is None:
-            text += "(--modal-timeout sets the limit)"
-            return failures(job, "timeout", text, blame="submission")
-        # Three builds a session are not its fault; one that hangs ends earlier, by its phase.
-        text += (
-            "beside its baseline: allow more (--modal-timeout), or fewer sessions (--ann-sessions)"
-        )
-        return failures(job, "infrastructure", text)
-
-    def _problem(self, error: Exception) -> tuple[str, bool]:
-        """What to say of an infrastructure fault, and whether trying again may help."""
-        if self._closing:
-            return "cancelled, since the session ended", False
-        try:
-            check_reachable()
-        except AnnModalError as unreachable:
-            return f"Modal went away while this ran. {unreachable}", False
-        return explain(error), not isinstance(error, modal.exception.AuthError)
-
-    def _outcomes(self, job: Job, call: Any) -> Sequence[Outcome]:
-        with self._calls.watched(call):
-            log = self.logs[job.searches[0].case_id] = deque(maxlen=MAX_LOG_LINES)
-
-            def keep(line: str) -> None:
-                text = line.removeprefix(container.PHASE)
-                log.append(text)
-                if text != line:
-                    self._lines.put(text)
-
-            return outcomes_of(job, result_of(call, keep))
-
     def log_of(self, case_id: str) -> str:
         """The last log lines of the container that ran a job, by its first case."""
-        return "\n".join(self.logs.get(case_id, ()))
+        return "\n".join(self._attempts.logs.get(case_id, ()))
 
     def pump(self, future: Future[Any]) -> None:
         """Print progress lines until the future is done; called by whoever waits for it."""
@@ -266,7 +201,7 @@ class ModalExecutor:
 
     def shutdown(self, *, cancel: bool = False) -> None:
         """Cancel what runs, close the app; nothing is left running or billing."""
-        self._closing = True
+        self._calls.closing = True
         if cancel:
             self._calls.cancel()
             deadline = time.monotonic() + LAST_WORDS_S
@@ -280,18 +215,3 @@ def _known(outcomes: Sequence[Outcome]) -> Future[Sequence[Outcome]]:
     future: Future[Sequence[Outcome]] = Future()
     future.set_result(outcomes)
     return future
-
-
-def _error_of(result: dict[str, Any]) -> AnnModalError:
-    """The error that a container reported, of its kind where that takes a message alone."""
-    kinds = {
-        kind.__name__: kind
-        for kind in (
-            ConfigurationError,
-            errors.VolumeError,
-            errors.CommitError,
-            errors.DownloadError,
-            errors.DatasetFormatError,
-        )
-    }
-    return kinds.get(result["kind"], errors.DatasetError)(result["error"])

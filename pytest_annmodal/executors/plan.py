@@ -12,7 +12,7 @@ from pytest_annmodal.settings.config import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One container a job, each for at most the time limit."""
+    """One container a job, and one that scores submissions, each for at most the time limit."""
 
     containers: int
     cores: float
@@ -42,8 +42,9 @@ class Plan:
 def plan_of(jobs: Sequence[Job], settings: Settings) -> Plan:
     """The plan of these jobs; time is the limit, since nobody knows how long they take."""
     memory_gib = settings.modal_memory_mb / 1024
+    with_referee = not all(job.implementation.trusted for job in jobs)
     return Plan(
-        containers=len(jobs),
+        containers=len(jobs) + with_referee,
         cores=settings.modal_cpu,
         memory_gib=memory_gib,
         minutes_each=settings.modal_timeout_s / 60,

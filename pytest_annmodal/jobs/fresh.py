@@ -47,8 +47,7 @@ def freshen(data: hdf5.LoadedDataset, *, n_queries: int, seed: int) -> hdf5.Load
             f"vectors, and there are {n_train}; ask fewer (--ann-queries) or select fewer settings"
         )
     rng = np.random.default_rng(seed)
-    order = rng.permutation(n_train)
-    held, kept = order[:n_queries], order[n_queries:]
+    held, kept = _split(n_train, n_queries, rng)
     train = np.ascontiguousarray(data.train[kept])
     test = moved(data.train[held], train, rng)
     depth = min(data.neighbors.shape[1], len(train))
@@ -66,6 +65,24 @@ def freshen(data: hdf5.LoadedDataset, *, n_queries: int, seed: int) -> hdf5.Load
         train_map=None,
         truth_computed=True,
     )
+
+
+def _split(
+    n_train: int, n_queries: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows that are held out, and rows that are kept, in their new order."""
+    order = rng.permutation(n_train)
+    return order[:n_queries], order[n_queries:]
+
+
+def kept_rows(n_train: int, n_queries: int, seed: int) -> NDArray[np.int64]:
+    """Which rows :func:`freshen` keeps, in which order."""
+    return _split(n_train, n_queries, np.random.default_rng(seed))[1]
+
+
+def n_drawn(n_train: int) -> int:
+    """How many queries are drawn; it does not depend on who asks: all get the same index."""
+    return min(MOST_QUERIES, int(LARGEST_SHARE * n_train))
 
 
 def moved(
@@ -113,10 +130,6 @@ def size_of_parts(n_there: int, n_parts: int, n_queries: int | None) -> int:
 def load_fresh(
     path: Path, *, subset: int | None, seed: int, cache: Path | None
 ) -> hdf5.LoadedDataset:
-    """Load and freshen a file; the last one is kept, for the next submission asks for it too.
-
-    The number drawn does not depend on who asks, so that all get the same index.
-    """
+    """Load and freshen a file; the last one is kept, for the next submission asks for it too."""
     data = hdf5.load(path, subset=subset, truth_cache=cache)
-    n_queries = min(MOST_QUERIES, int(LARGEST_SHARE * len(data.train)))
-    return freshen(data, n_queries=n_queries, seed=seed)
+    return freshen(data, n_queries=n_drawn(len(data.train)), seed=seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,17 @@ N_WARMUP = 50
 WARMUP_SEED = 20_240_229
 
 
-def load(job: Job, path: Path, cache: Path | None) -> hdf5.LoadedDataset:
+def load(
+    job: Job,
+    path: Path,
+    cache: Path | None,
+    *,
+    load_fresh: Callable[..., hdf5.LoadedDataset] = fresh.load_fresh,
+) -> hdf5.LoadedDataset:
     """The job's vectors, queries and truth; fresh ones where the job asks for that.
+
+    Args:
+        load_fresh: another one keeps more of what it has drawn.
 
     Raises:
         DatasetError: the file cannot be used, or is too small for fresh queries.
@@ -32,7 +41,7 @@ def load(job: Job, path: Path, cache: Path | None) -> hdf5.LoadedDataset:
     limits = job.limits
     if limits.fresh_seed is None:
         return hdf5.load(path, subset=limits.subset, n_queries=limits.n_queries, truth_cache=cache)
-    data = fresh.load_fresh(path, subset=limits.subset, seed=limits.fresh_seed, cache=cache)
+    data = load_fresh(path, subset=limits.subset, seed=limits.fresh_seed, cache=cache)
     return data.cut(slice(0, n_asked(job, len(data.test))))
 
 

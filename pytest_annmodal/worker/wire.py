@@ -132,6 +132,29 @@ def decode(text: bytes, body: bytes | bytearray) -> Message:
     return Message(kind=kind, fields=fields, arrays=tuple(arrays))
 
 
+def pack(kind: str, fields: Mapping[str, Any], arrays: Sequence[Array] = ()) -> bytes:
+    """A frame as one piece, for where there is no stream."""
+    return b"".join(encode(kind, fields, arrays))
+
+
+def unpack(blob: bytes, kind: str) -> Message:
+    """The message in one piece of bytes, of the kind that was expected.
+
+    Raises:
+        ProtocolViolationError: anything is not as the module's docstring says.
+    """
+    if len(blob) < PREFIX.size:
+        raise ProtocolViolationError(f"a frame of {len(blob)} bytes has no beginning")
+    magic, n_text, n_body = PREFIX.unpack_from(blob)
+    end = PREFIX.size + n_text
+    if magic != MAGIC or len(blob) != end + n_body:
+        raise ProtocolViolationError(f"{len(blob)} bytes that begin with {magic!r} are no frame")
+    message = decode(blob[PREFIX.size : end], blob[end:])
+    if message.kind != kind:
+        raise ProtocolViolationError(f"expected a frame {kind!r}, not {message.kind!r:.50}")
+    return message
+
+
 class Channel:
     """Sends and receives frames on a connected stream socket; not thread-safe."""
 

@@ -140,7 +140,7 @@ class Product:
         if hasattr(self, "plane"):
             self.mark = len(self.plane.containers)
 
-    def containers(self, prefix: str = "") -> list[Any]:
+    def containers(self, prefix: str | tuple[str, ...] = "") -> list[Any]:
         """The containers that the last run started, of functions whose name begins so."""
         found = self.plane.containers[self.mark :]
         return [container for container in found if container.function_name.startswith(prefix)]
@@ -155,11 +155,11 @@ class Product:
                 process.communicate()
 
 
-def write_dataset(path: Path, *, seed: int = 0, n_train: int = 200) -> Path:
+def write_dataset(path: Path, *, seed: int = 0, n_train: int = 200, dim: int = 8) -> Path:
     """A small file with exact truth."""
     rng = np.random.default_rng(seed)
-    train = rng.standard_normal((n_train, 8)).astype(np.float32)
-    test = rng.standard_normal((10, 8)).astype(np.float32)
+    train = rng.standard_normal((n_train, dim)).astype(np.float32)
+    test = rng.standard_normal((10, dim)).astype(np.float32)
     ids, distances = exact.knn(train, test, 20, "euclidean")
     hdf5.write(
         path,

@@ -59,7 +59,7 @@ def test_after_x_nothing_keeps_running(product):
     done = product.finish(session, PROMPT_S)
     assert done.code == 1, done.text
     assert done.counts() == {"failed": 1}
-    assert len(product.containers("run_benchmark")) == 2
+    assert len(product.containers("ask_submission")) == 2
     assert not product.plane.live_containers()
 
 

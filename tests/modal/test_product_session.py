@@ -61,30 +61,35 @@ def test_every_outcome_reaches_its_test_in_order(ran):
 
 
 def test_the_plan_heads_the_run(ran):
-    assert "Modal: 5 containers of 2 cores and 16 GiB, at most 60 min each" in ran.text
-    assert ran.text.index("Modal: 5 containers") < ran.text.index("Uploading")
+    """One a job, and one for who scores the submissions."""
+    assert "Modal: 6 containers of 2 cores and 16 GiB, at most 60 min each" in ran.text
+    assert ran.text.index("Modal: 6 containers") < ran.text.index("Uploading")
 
 
 def test_a_session_is_one_app_and_each_job_one_container(ran, product):
     plane = product.plane
     assert len(plane.calls_of("AppCreate")) == 1
     assert len(product.containers("download_dataset")) == 1
-    assert len(product.containers("run_benchmark")) == 5
+    assert len(product.containers("run_benchmark")) == 3
+    assert len(product.containers("ask_submission")) == 2
+    assert len(product.containers("referee")) == 1
     assert not plane.live_containers()
     assert len(plane.calls_of("AppClientDisconnect")) == 1
 
 
-def test_all_jobs_are_started_before_the_first_has_an_answer(ran, product):
+@pytest.mark.parametrize(("kind", "n_jobs"), [("run_benchmark", 3), ("ask_submission", 2)])
+def test_all_jobs_are_started_before_the_first_has_an_answer(ran, product, kind, n_jobs):
+    """Submissions as soon as there are questions."""
     plane = product.plane
-    runners = {f.id for f in plane.registry.functions.values() if f.name.startswith("run_")}
+    runners = {f.id for f in plane.registry.functions.values() if f.name.startswith(kind)}
     calls = [c for c in plane.registry.calls.values() if c.function.id in runners]
     answers = [
         record.at
         for record in plane.calls_of("FunctionPutOutputs")
-        if record.container in {c.task_id for c in product.containers("run_benchmark")}
+        if record.container in {c.task_id for c in product.containers(kind)}
     ]
     started = [r.at for r in plane.calls_of("FunctionMap") if r.request.function_id in runners]
-    assert len(calls) == len(started) == 5
+    assert len(calls) == len(started) == n_jobs
     assert max(started) < min(answers)
 
 
@@ -99,7 +104,7 @@ def test_jobs_see_the_volume_read_only_and_the_download_may_write(ran, product):
 
 
 def test_containers_have_what_the_settings_say_and_no_network(ran, product):
-    for name in ("run_benchmark", "run_benchmark_1", "run_benchmark_2"):
+    for name in ("run_benchmark", "run_benchmark_1", "ask_submission_2"):
         definition = product.plane.function(name).definition
         assert definition.resources.milli_cpu == definition.resources.milli_cpu_max == 2000
         assert definition.resources.memory_mb == definition.resources.memory_mb_max == 16384
@@ -109,19 +114,9 @@ def test_containers_have_what_the_settings_say_and_no_network(ran, product):
     assert not product.plane.function("download_dataset").definition.block_network
 
 
-def test_only_a_submission_is_cut_off_from_modal_itself(ran, product):
-    functions = product.plane.registry.functions.values()
-    cut_off = {
-        function.name: function.definition.untrusted
-        for function in functions
-        if function.name.startswith("run_benchmark")
-    }
-    assert sorted(cut_off.values()) == [False, False, True]
-
-
 def test_equal_dependencies_share_one_image_with_pinned_versions(ran, product):
     plane = product.plane
-    runners = [f for f in plane.registry.functions.values() if f.name.startswith("run_")]
+    runners = [f for f in plane.registry.functions.values() if f.name.startswith(("run_", "ask_"))]
     images = {f.definition.image_id for f in runners}
     assert len(runners) == 3
     assert len(images) == 2
@@ -187,6 +182,7 @@ def test_what_failed_is_run_again_alone_from_cached_images_and_files(ran, produc
         "--lf",
     )
     assert done.counts()["failed"] == 1, done.text
-    assert len(product.containers("run_benchmark")) == 1
+    assert not product.containers("run_benchmark")
+    assert len(product.containers("ask_submission")) == 1
     assert len(product.plane.calls_of("ImageJoinStreaming")) == builds
     assert "Uploading" not in done.text

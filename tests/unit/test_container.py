@@ -10,7 +10,7 @@ import pytest
 from jobs import EXACT, make_job, measured, write
 
 from pytest_annmodal.errors import DatasetError, ExecutorError
-from pytest_annmodal.executors import container
+from pytest_annmodal.executors import container, shipping
 from pytest_annmodal.executors.calls import outcomes_of, result_of
 from pytest_annmodal.executors.container import failures
 from pytest_annmodal.jobs.runner import run_job
@@ -24,7 +24,7 @@ def implementation(path, folder=None):
 
 def test_a_file_is_shipped_alone(tmp_path):
     write(tmp_path / "secret.txt", "x")
-    shipped, files = container.ship(implementation(write(tmp_path / "a.py", "A")), 100)
+    shipped, files = shipping.ship(implementation(write(tmp_path / "a.py", "A")), 100)
     assert files == {"a.py": b"A"}
     assert shipped.path == "a.py"
 
@@ -35,7 +35,7 @@ def test_a_folder_is_shipped_without_links_and_caches(tmp_path):
         (root / name).mkdir(parents=True)
         write(root / name / "x.py", "x")
     (root / "link.py").symlink_to(write(tmp_path / "outside.py", "secret"))
-    _, files = container.ship(implementation(write(root / "a.py", "A"), root), 100)
+    _, files = shipping.ship(implementation(write(root / "a.py", "A"), root), 100)
     assert sorted(files) == ["a.py", "sub/x.py"]
 
 
@@ -46,8 +46,8 @@ def test_a_shipped_folder_is_whole_where_its_worker_is_shut_in(tmp_path, small_d
     source = write(tmp_path / "mine" / "a.py", EXACT + "\nimport beside\nprint(beside.WORD)\n")
     given = {"folder": str(source.parent), "trusted": False}
     job = make_job(small_dataset(), source, implementation=given, clock="parent")
-    shipped, files = container.ship(job.implementation, 10_000)
-    there = container._unpack(shipped, files, tmp_path / "there")
+    shipped, files = shipping.ship(job.implementation, 10_000)
+    there = shipping.unpack(shipped, files, tmp_path / "there")
     (outcome,) = run_job(
         dataclasses.replace(job, implementation=there), tmp_path / "small-8-euclidean.hdf5"
     )
@@ -57,20 +57,20 @@ def test_a_shipped_folder_is_whole_where_its_worker_is_shut_in(tmp_path, small_d
 def test_a_folder_that_is_too_large_is_refused(tmp_path):
     path = write(tmp_path / "a.py", "A" * 101)
     with pytest.raises(ValueError, match="holds more than"):
-        container.ship(implementation(path, tmp_path), 100)
+        shipping.ship(implementation(path, tmp_path), 100)
 
 
 def test_a_builtin_is_named_and_not_shipped():
-    path = container.PACKAGE / "implementations" / "bruteforce.py"
-    shipped, files = container.ship(implementation(path), 100)
+    path = shipping.PACKAGE / "implementations" / "bruteforce.py"
+    shipped, files = shipping.ship(implementation(path), 100)
     assert (shipped.path, files) == ("builtin:implementations/bruteforce.py", {})
-    assert container._unpack(shipped, {}, path.parent).path == str(path)
+    assert shipping.unpack(shipped, {}, path.parent).path == str(path)
 
 
 @pytest.mark.parametrize("name", ["../evil.py", "/etc/evil.py", "a/../../evil.py"])
 def test_a_shipped_file_cannot_leave_its_folder(tmp_path, name):
     with pytest.raises(ValueError, match="a shipped file is called"):
-        container._unpack(implementation("a.py"), {name: b""}, tmp_path / "inside")
+        shipping.unpack(implementation("a.py"), {name: b""}, tmp_path / "inside")
     assert not list(tmp_path.rglob("evil.py"))
 
 
@@ -81,11 +81,11 @@ def job(tmp_path, small_dataset):
 
 def test_memory_is_left_for_the_harness_so_that_the_worker_is_ended_and_not_the_container(job):
     path = container.Path(job.dataset.source.removeprefix("file:"))
-    assert container._memory(job, path, {"memory_bytes": 0}) is None
-    allowed = container._memory(job, path, {"memory_bytes": 2**30})
+    assert container.memory_left(job, path, {"memory_bytes": 0}) is None
+    allowed = container.memory_left(job, path, {"memory_bytes": 2**30})
     assert 2**28 <= allowed < 2**29
     own = dataclasses.replace(job, limits=dataclasses.replace(job.limits, memory_bytes=5))
-    assert container._memory(own, path, {"memory_bytes": 2**30}) == 5
+    assert container.memory_left(own, path, {"memory_bytes": 2**30}) == 5
 
 
 def test_a_result_that_is_too_large_says_what_to_ask_less_of(job, monkeypatch):
@@ -101,7 +101,7 @@ def test_a_dataset_that_is_missing_in_the_container_says_how_to_mend_it(job, tmp
     volume.reload = lambda: None
     dataset = dataclasses.replace(job.dataset, source="generate:euclidean")
     with pytest.raises(DatasetError, match="modal volume rm no-such-volume"):
-        container._own_copy(dataset, volume, tmp_path, {}, None)
+        container.own_copy(dataset, volume, tmp_path, {}, None)
 
 
 class Call:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from jobs import EXACT, make_job, write
 
@@ -31,6 +33,12 @@ def test_a_job_is_a_container_however_many_settings_it_has(job):
     assert plan.containers == 2
     assert plan.container_minutes == 60
     assert plan.usd_at_most == pytest.approx(0.48)
+
+
+def test_one_container_more_scores_all_submissions(job):
+    theirs = dataclasses.replace(job.implementation, trusted=False)
+    submission = dataclasses.replace(job, implementation=theirs)
+    assert plan_of([job, submission, submission], SETTINGS).containers == 4
 
 
 def test_the_line_has_all_that_it_is_made_of(job):

@@ -1,0 +1,83 @@
+"""The bytes that a container returned, with nothing unpickled.
+
+``FunctionCall.get`` unpickles what a container sent, in whatever format that claims, errors
+too: with it, code that took over a container would run on this machine. So the answer of the
+service is taken as it is, and only a CBOR byte string is accepted; of an error, only its text.
+The client has no public call for that; the names used here are those of modal 1.4 to 1.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import modal
+
+from pytest_annmodal.errors import ExecutorError
+
+MAX_BYTES = 500 * 10**6
+BYTE_STRING = 2  # CBOR's major type
+MAX_TEXT = 2000
+
+
+def bytes_of(call: Any) -> bytes:
+    """Wait for the call's result; raises what ``call.get()`` raises, always from text alone.
+
+    Raises:
+        ExecutorError: the container returned something else than bytes as CBOR.
+    """
+    from modal_proto import api_pb2
+
+    status, text, data_format, data = _waiter()(call)
+    result = api_pb2.GenericResult
+    if status == result.GENERIC_STATUS_TIMEOUT:
+        raise modal.exception.FunctionTimeoutError(text)
+    if status == result.GENERIC_STATUS_INTERNAL_FAILURE:
+        raise modal.exception.InternalFailure(text)
+    if status != result.GENERIC_STATUS_SUCCESS:
+        raise modal.exception.RemoteError(text)
+    if data_format != api_pb2.DATA_FORMAT_CBOR:
+        raise ExecutorError(
+            "A container with a submission returned something else than plain bytes. It was "
+            "not read, since reading it could run code on this machine."
+        )
+    return _byte_string(data)
+
+
+def _waiter() -> Callable[[Any], tuple[int, str, int, bytes]]:
+    try:
+        from modal._utils.async_utils import synchronize_api
+        from modal._utils.blob_utils import blob_iter
+    except ImportError as error:
+        raise ExecutorError(
+            f"modal {modal.__version__} does not let a result be read without unpickling it: "
+            "run submissions with modal 1.6, or without --modal"
+        ) from error
+
+    async def wait(call: Any) -> tuple[int, str, int, bytes]:
+        response = await call._invocation().pop_function_call_outputs(timeout=None)
+        output = response.outputs[0]
+        result, data = output.result, bytes(output.result.data)
+        if result.WhichOneof("data_oneof") == "data_blob_id":
+            buffer = bytearray()
+            async for chunk in blob_iter(result.data_blob_id, call.client._stub):
+                buffer += chunk
+                if len(buffer) > MAX_BYTES:
+                    raise ExecutorError(f"A container returned more than {MAX_BYTES:,} bytes.")
+            data = bytes(buffer)
+        return result.status, result.exception[:MAX_TEXT], output.data_format, data
+
+    blocking: Callable[[Any], Callable[[Any], tuple[int, str, int, bytes]]] = synchronize_api
+    return blocking(wait)
+
+
+def _byte_string(data: bytes) -> bytes:
+    """The content of one CBOR byte string of a definite length."""
+    head = data[0] if data else 0
+    major, size = head >> 5, head & 31
+    n_more = {24: 1, 25: 2, 26: 4, 27: 8}.get(size, 0)
+    start = 1 + n_more
+    length = int.from_bytes(data[1:start], "big") if n_more else size
+    if major != BYTE_STRING or size > 27 or len(data) != start + length:
+        raise ExecutorError("A container with a submission returned no byte string.")
+    return data[start:]

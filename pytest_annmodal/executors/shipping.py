@@ -1,0 +1,67 @@
+"""What belongs to an implementation: taken along here, unpacked in a container."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from pytest_annmodal.model import Implementation
+
+PACKAGE = Path(__file__).parents[1]
+BUILTIN = "builtin:"  # a path inside this package, wherever that lies
+
+
+def ship(
+    implementation: Implementation, limit_bytes: int
+) -> tuple[Implementation, dict[str, bytes]]:
+    """Client's side of :func:`unpack`: the files that belong to an implementation.
+
+    Raises:
+        OSError, ValueError: a file cannot be read, or all of them are larger than the limit.
+    """
+    path = Path(implementation.path)
+    if path.is_relative_to(PACKAGE):
+        inside = BUILTIN + path.relative_to(PACKAGE).as_posix()
+        return dataclasses.replace(implementation, path=inside, folder=None), {}
+    root = Path(implementation.folder) if implementation.folder else path.parent
+    chosen = _regular_files(root) if implementation.folder else [path]
+    files, total = {}, 0
+    for file in chosen:
+        total += file.stat().st_size
+        if total > limit_bytes:
+            raise ValueError(f"{root} holds more than {limit_bytes / 1e6:.0f} MB")
+        files[file.relative_to(root).as_posix()] = file.read_bytes()
+    shipped = dataclasses.replace(
+        implementation, path=path.relative_to(root).as_posix(), folder=None
+    )
+    return shipped, files
+
+
+def _regular_files(root: Path) -> list[Path]:
+    """Regular files below a folder, links left out."""
+    found = []
+    for folder, names, leaves in os.walk(root, followlinks=False):
+        names[:] = sorted(n for n in names if n not in {"__pycache__", ".git"})
+        paths = (Path(folder) / leaf for leaf in sorted(leaves))
+        found += [p for p in paths if p.is_file() and not p.is_symlink()]
+    return found
+
+
+def unpack(
+    implementation: Implementation, files: Mapping[str, bytes], folder: Path
+) -> Implementation:
+    """Write the shipped files and say where the implementation's own is now."""
+    if implementation.path.startswith(BUILTIN):
+        path = PACKAGE / implementation.path.removeprefix(BUILTIN)
+        return dataclasses.replace(implementation, path=str(path), folder=None)
+    for name, content in files.items():
+        relative = PurePosixPath(name)
+        if relative.is_absolute() or ".." in relative.parts:
+            raise ValueError(f"a shipped file is called {name!r}")
+        target = folder / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    path = folder / implementation.path
+    return dataclasses.replace(implementation, path=str(path), folder=str(folder))

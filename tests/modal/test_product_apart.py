@@ -1,0 +1,119 @@
+"""Where a submission runs on Modal: what its container has, and what is believed of it."""
+
+import re
+import shutil
+
+import pytest
+from modal_proto import api_pb2
+from product import ROOT, benchmark_json, index, stored, write_dataset
+
+LOOK_AROUND = """
+from pathlib import Path
+found = [str(p) for top in ("/data", "/tmp", "/root", "/home") for p in Path(top).rglob("*.hdf5")]
+assert not [name for name in found if "pytest_annmodal/data" not in name], found
+shown = sorted(p.name for p in Path("/data").rglob("*")) if Path("/data").exists() else []
+assert not [name for name in shown if not name.endswith(".f32")], shown
+self.n = (self.X ** 2).sum(axis=1)
+"""
+FAST = "return np.argsort(self.n - 2 * (self.X @ v))[:k]"
+LARGE = 2 * 2**20  # arguments above it travel as blobs
+
+FORGED = """
+    import os
+    import modal._runtime.container_io_manager as manager
+    class Trap:
+        def __reduce__(self):
+            return os.mkdir, ("{trap}",)
+    manager.IOContext._determine_output_format = lambda self, given: 1
+    return Trap()
+"""
+
+
+@pytest.fixture(scope="module")
+def large(product):
+    """Fresh queries of more than two mebibytes."""
+    return write_dataset(product.folder / "large-1200-euclidean.hdf5", n_train=2400, dim=1200)
+
+
+@pytest.fixture(scope="module")
+def ran(product, large):
+    return product.pytest(
+        product.submission("curious.py", index(fit=LOOK_AROUND, query=FAST)),
+        f"--dataset={large}",
+        "--ann-fresh-queries",
+        "--benchmark-json=out.json",
+    )
+
+
+def test_a_submission_is_scored_by_the_truth_that_its_container_does_not_have(ran, product):
+    assert ran.counts() == {"passed": 1}, ran.text
+    (told,) = (found["extra_info"] for found in benchmark_json(product.folder / "out.json"))
+    assert told["recall"] == 1.0, "LOOK_AROUND found nothing amiss"
+    assert (told["n_train"], told["n_queries"]) == (1920, 240)
+    assert told["environment"]["fresh_queries"]
+
+
+def test_its_container_is_restricted_and_sees_one_directory(ran, product):
+    definition = product.plane.function("ask_submission").definition
+    (mount,) = definition.volume_mounts
+    assert (mount.mount_path, mount.sub_path, mount.read_only) == ("/data", "train", True)
+    assert definition.untrusted
+    assert definition.block_network
+    assert definition.single_use_containers
+    assert definition.resources.memory_mb == definition.resources.memory_mb_max == 16384
+    assert list(definition.supported_output_formats) == [api_pb2.DATA_FORMAT_CBOR]
+    assert not product.plane.function("referee").definition.untrusted
+
+
+def test_the_volume_has_the_vectors_alone_where_it_looks(ran, product):
+    below = [n for n in stored(product, "ann-datasets") if n.startswith("train/")]
+    assert len(below) == 1
+    assert re.fullmatch(r"train/large-1200-euclidean-[0-9a-f]{16}\.f32", below[0])
+
+
+def test_the_questions_come_as_arguments_however_large(ran, product):
+    plane = product.plane
+    (call,) = [
+        call for call in plane.registry.calls.values() if call.function.name == "ask_submission"
+    ]
+    (given,) = call.inputs
+    assert plane.blobs.path(given.payload.args_blob_id).stat().st_size > LARGE
+
+
+def test_what_such_a_container_returns_is_never_unpickled(product, tmp_path):
+    """One that was taken over says that it sends a pickle; reading that would run its code here."""
+    copy, trap = tmp_path / "pytest_annmodal", tmp_path / "trap"
+    shutil.copytree(ROOT / copy.name, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    far_side = copy / "executors" / "apart.py"
+    text = far_side.read_text()
+    start = "    from pytest_annmodal.jobs import apart, sheet\n"
+    assert start in text
+    far_side.write_text(text.replace(start, FORGED.format(trap=trap) + start))
+    done = product.pytest(
+        product.submission("mine.py", index()),
+        f"--dataset={product.tiny}",
+        PYTHONPATH=str(tmp_path),
+    )
+    sent = [
+        output.data_format
+        for record in product.plane.calls_of("FunctionPutOutputs")
+        for output in record.request.outputs
+        if record.container in {c.task_id for c in product.containers("ask_submission")}
+    ]
+    assert sent == [api_pb2.DATA_FORMAT_PICKLE] * 2
+    assert done.counts() == {"error": 1}, done.text
+    assert "something else than plain bytes" in done.words()
+    assert not trap.exists()
+
+
+def test_a_comparison_with_a_baseline_comes_back_too(product):
+    """Its ratio is found where both run."""
+    done = product.pytest(
+        product.submission("mine.py", index()),
+        f"--dataset={product.tiny}",
+        "--ann-fresh-queries",
+        "--ann-baseline=bruteforce",
+        "--ann-sessions=1",
+    )
+    assert done.counts() == {"passed": 1}, done.text
+    assert "× bruteforce" in done.text

@@ -1,0 +1,192 @@
+"""A job in two halves: what is asked without a truth is scored as it would be with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+from jobs import EXACT, failed, index, make_job, measured, write
+
+from pytest_annmodal import hdf5
+from pytest_annmodal.errors import DatasetError, ExecutorError, ProtocolViolationError
+from pytest_annmodal.executors import apart as far_side
+from pytest_annmodal.executors import raw
+from pytest_annmodal.executors.container import MountedVolume
+from pytest_annmodal.jobs import apart, exam, materials, sheet
+from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.model import to_plain
+from pytest_annmodal.outcome import outcome_from_plain
+from pytest_annmodal.worker import wire
+
+SAME = ("recall", "recall_ids", "n_train", "n_queries", "n_short_answers", "rounds", "k")
+WRONG_BATCH = """
+    def batch_query(self, X, k):
+        return [self.near(v, k) for v in X[::-1]]
+"""
+
+
+@pytest.fixture
+def halves(small_dataset, tmp_path):
+    """Run a job in two halves, everything between them as bytes; the same with the truth."""
+
+    def halves(body="pass", **options):
+        path = small_dataset()
+        source = write(tmp_path / "mine.py", index(body))
+        job = make_job(path, source, implementation={"trusted": False}, **options)
+        data = materials.load(job, path, None)
+        whole = hdf5.load(path).train
+        whole.tofile(tmp_path / "train.f32")
+        asked = exam.questions(job, data, train="train.f32", n_rows=len(whole)).pack()
+        vectors = exam.Questions.unpack(asked).vectors(tmp_path / "train.f32")
+        blind = exam.without_secret(job)
+        answers = apart.answer(blind, vectors, notes=(), on_phase=lambda _text: None)
+        return job, data, answers, run_job(job, path)
+
+    return halves
+
+
+@pytest.mark.parametrize("fresh", [None, 7], ids=["the-files-queries", "fresh"])
+def test_both_halves_give_what_the_whole_gives(halves, fresh):
+    """Recall and counts; times are another run's."""
+    job, data, answers, whole = halves(
+        WRONG_BATCH, settings=[1, 2], clock="parent", fresh_seed=fresh
+    )
+    for mine, other in zip(apart.score(job, data, answers), map(measured, whole), strict=True):
+        assert [getattr(measured(mine), n) for n in SAME] == [getattr(other, n) for n in SAME]
+        assert mine.recall == 1.0
+        assert mine.batch_recall == other.batch_recall < 1.0
+        assert outcome_from_plain(to_plain(mine)) == mine
+
+
+def test_a_failure_arrives_as_it_was(halves):
+    """With its words, its phase and its evidence."""
+    job, data, answers, whole = halves("def query(self, v, k): raise ValueError('no')")
+    (mine,), (other,) = apart.score(job, data, answers), whole
+    assert (failed(mine).kind, mine.message, mine.phase) == (other.kind, other.message, other.phase)
+    assert "no" in mine.evidence["traceback"]
+
+
+def test_what_is_asked_has_neither_truth_nor_secret(halves, small_dataset):
+    """Held-out rows are not indexed, and the seed stays with the referee."""
+    job, data, _, _ = halves(fresh_seed=7)
+    assert exam.without_secret(job).limits.fresh_seed == 0
+    asked = exam.questions(job, data, train="train.f32", n_rows=300)
+    assert len(asked.kept) == len(data.train) == 240
+    names = {field.name for field in dataclasses.fields(asked)}
+    assert not names & {"neighbors", "distances"}
+
+
+def test_a_file_that_is_not_what_was_published_is_refused(halves, tmp_path):
+    job, data, _, _ = halves()
+    asked = exam.questions(job, data, train="train.f32", n_rows=301)
+    with pytest.raises(DatasetError, match="which is not"):
+        asked.vectors(tmp_path / "train.f32")
+
+
+def altered(answers, change):
+    message = wire.unpack(answers, sheet.KIND)
+    row = message.fields["rows"][0]
+    arrays = [array.copy() for array in message.arrays]
+    change(row, arrays)
+    return wire.pack(sheet.KIND, {"rows": [row]}, arrays)
+
+
+def put(name, value):
+    return lambda row, arrays: row["figures"].update({name: value})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        put("build_s", "fast"),
+        put("build_s", float("nan")),
+        put("index_bytes", -1),
+        put("notes", [1]),
+        put("environment", []),
+        lambda row, arrays: row["figures"].pop("log_tail"),
+        lambda row, arrays: row.update(batch_s=-1.0),
+        lambda row, arrays: row.update(comparison={"ratio": 99.0}),
+        lambda row, arrays: row.update(failure={"kind": 5, "message": "x"}),
+        lambda row, arrays: arrays.append(arrays[0]),
+        lambda row, arrays: arrays.pop(),
+        lambda row, arrays: arrays.__setitem__(0, arrays[0][:, :-1]),
+        lambda row, arrays: arrays.__setitem__(0, -arrays[0] - 1),
+        lambda row, arrays: arrays.__setitem__(2, arrays[2] + 1),
+    ],
+)
+def test_answers_that_are_not_what_was_asked_are_refused(halves, change):
+    """Whoever took a container over may send anything."""
+    job, data, answers, _ = halves()
+    (outcome,) = apart.score(job, data, altered(answers, change))
+    assert failed(outcome).kind == "protocol"
+    assert outcome.blame == "submission"
+
+
+@pytest.mark.parametrize("blob", [b"", b"ANNM", b"\x80\x04N.", bytes(100)])
+def test_bytes_that_are_no_answers_are_refused(halves, blob):
+    job, data, _, _ = halves()
+    with pytest.raises(ProtocolViolationError):
+        wire.unpack(blob, sheet.KIND)
+    assert failed(apart.score(job, data, blob)[0]).kind == "protocol"
+
+
+def test_ids_out_of_range_are_scored_as_ever(halves):
+    """As a wrong answer with its query."""
+    job, data, answers, _ = halves()
+
+    def change(row, arrays):
+        arrays[1][0, 3, 0] = 10**6
+
+    (outcome,) = apart.score(job, data, altered(answers, change))
+    assert failed(outcome).kind == "invalid-result"
+    assert "1000000 for query 3" in outcome.message
+
+
+@pytest.mark.parametrize("size", [0, 23, 24, 255, 256, 65535, 65536, 70000])
+def test_bytes_are_read_out_of_cbor(size):
+    cbor2 = pytest.importorskip("cbor2")
+    content = np.random.default_rng(0).bytes(size)
+    assert raw._byte_string(cbor2.dumps(content)) == content
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\xa0", b"\x63abc", b"\x43ab", b"\x42abc", b"\x5f\x41a\xff"]
+)
+def test_other_cbor_is_not_read(data):
+    """Not even a text, a list, or bytes in pieces."""
+    with pytest.raises(ExecutorError, match="no byte string"):
+        raw._byte_string(data)
+
+
+class TestWholeVolume:
+    """A service that mounts all of the volume where a directory was asked for."""
+
+    @pytest.fixture
+    def volume(self, tmp_path):
+        data = tmp_path / "data"
+        (data / far_side.PUBLISHED).mkdir(parents=True)
+        write(data / far_side.PUBLISHED / "x.f32", "rows")
+        volume = MountedVolume("v", str(data))
+        volume.reload = lambda: None
+        return volume
+
+    @pytest.fixture
+    def job(self, small_dataset, tmp_path):
+        return make_job(small_dataset(), write(tmp_path / "mine.py", EXACT))
+
+    def test_is_noted(self, volume, job, tmp_path):
+        path, notes = far_side._published("x.f32", volume, tmp_path, job)
+        assert path.read_text() == "rows"
+        assert "the truth is in the container" in notes[0]
+
+    def test_is_refused_by_strict(self, volume, job, tmp_path):
+        limits = dataclasses.replace(job.limits, isolation="strict")
+        with pytest.raises(DatasetError, match="strict does not run it there"):
+            far_side._published("x.f32", volume, tmp_path, dataclasses.replace(job, limits=limits))
+
+    def test_is_not_said_of_a_directory_alone(self, volume, job, tmp_path):
+        folder = volume.path / far_side.PUBLISHED
+        shutil.move(folder / "x.f32", volume.path / "x.f32")
+        assert far_side._published("x.f32", volume, tmp_path, job)[1] == ()
