@@ -22,6 +22,7 @@ from pytest_annmodal.executors.cloud import Cloud, Runner, runner_of
 from pytest_annmodal.executors.connection import check_reachable, translated
 from pytest_annmodal.executors.container import failures
 from pytest_annmodal.executors.images import Requirements
+from pytest_annmodal.executors.opening import OpenApp
 from pytest_annmodal.executors.plan import plan_of, refuse_too_large
 from pytest_annmodal.executors.uploads import uploaded
 from pytest_annmodal.model import Dataset, Job, to_plain
@@ -29,7 +30,9 @@ from pytest_annmodal.outcome import Outcome
 from pytest_annmodal.settings.config import Settings
 
 T = TypeVar("T")
+WAKES_S = 0.2  # how late Ctrl-C may be, when another thread took the signal
 LAST_WORDS_S = 2.0  # for threads to notice that their calls were cancelled
+CLOSING_S = 30.0  # for the service to answer; without, the app ends with this process
 
 
 class ModalExecutor:
@@ -53,7 +56,7 @@ class ModalExecutor:
     ) -> None:
         self._settings, self._say, self._echo = settings, say, echo
         self._clouds = [] if cloud is None else [cloud]
-        self._context = contextlib.ExitStack()
+        self._apps: list[OpenApp] = []
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._calls = Calls()
         self._threads: list[threading.Thread] = []
@@ -72,17 +75,16 @@ class ModalExecutor:
             self._open([runner_of(job.implementation) for job in jobs])
 
     def _open(self, runners: Sequence[Runner]) -> Cloud:
-        """Enter an ``app.run()``, leaving out images that cannot be built.
-
-        The context is not held by a ``with`` block: that would swallow Ctrl-C.
-        """
+        """Open an app, leaving out images that cannot be built."""
         check_reachable()
         cloud = Cloud(self._settings, runners)
         with translated():
             try:
-                self._context.enter_context(cloud.app.run())
+                self._apps.append(OpenApp(cloud.app))
+                self._wait(self._apps[-1].opened)
             except modal.exception.RemoteError as error:
-                failed = unbuildable([(), *(runner[0] for runner in runners)])
+                images = [(), *(runner[0] for runner in runners)]
+                failed = self._wait(self._start(lambda: unbuildable(images), "builds"))
                 if () in failed:
                     raise ExecutorError(
                         "The harness's own image could not be built on Modal; no implementation "
@@ -107,16 +109,16 @@ class ModalExecutor:
         self.expect([])
         cloud = self._clouds[0]
         with translated():
-            there = uploaded(dataset, cloud, self._say)
-        future = self._start(lambda: self._resolve(there, cloud), f"download {dataset.name}")
-        self.pump(future)
-        result = future.result()
+            upload = self._start(lambda: uploaded(dataset, cloud, self._lines.put), "upload")
+            there = self._wait(upload)
+        resolve = self._start(lambda: self._resolve(there, cloud), f"download {dataset.name}")
+        result = self._wait(resolve)
         if not result["ok"]:
             raise error_of(result)
         self._datasets[dataset.name] = dataclasses.replace(there, sha256=result["sha256"])
 
     def _start(self, work: Callable[[], T], name: str) -> Future[T]:
-        """Do it in a thread of its own: Ctrl-C does not end a wait inside the client."""
+        """Do it in a thread of its own: Ctrl-C does not end every wait inside the client."""
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
 
@@ -131,6 +133,11 @@ class ModalExecutor:
         self._threads.append(thread)
         thread.start()
         return future
+
+    def _wait(self, future: Future[T]) -> T:
+        """Show lines until it is done; Ctrl-C ends the wait."""
+        self.pump(future)
+        return future.result()
 
     def _resolve(self, dataset: Dataset, cloud: Cloud) -> dict[str, Any]:
         try:
@@ -195,9 +202,10 @@ class ModalExecutor:
 
         future.add_done_callback(finish)
         while not finished.is_set() or not self._lines.empty():
-            line = self._lines.get()
-            if line and self._echo:
-                self._say(line)
+            with contextlib.suppress(queue.Empty):
+                line = self._lines.get(timeout=WAKES_S)
+                if line and self._echo:
+                    self._say(line)
 
     def shutdown(self, *, cancel: bool = False) -> None:
         """Cancel what runs, close the app; nothing is left running or billing."""
@@ -207,8 +215,8 @@ class ModalExecutor:
             deadline = time.monotonic() + LAST_WORDS_S
             for thread in self._threads:
                 thread.join(max(0.0, deadline - time.monotonic()))
-        with contextlib.suppress(Exception):
-            self._context.close()
+        for app in self._apps:
+            app.close(CLOSING_S)
 
 
 def _known(outcomes: Sequence[Outcome]) -> Future[Sequence[Outcome]]:
