@@ -26,6 +26,7 @@ from pytest_annmodal.executors.container import (
     reload,
     say,
     tell,
+    whole_log,
 )
 from pytest_annmodal.executors.shipping import unpack
 from pytest_annmodal.model import Job, to_plain
@@ -38,6 +39,7 @@ WHOLE_VOLUME = (
 )
 
 
+@whole_log()
 def ask_submission(
     job_json: str, files: Mapping[str, bytes], where: Mapping[str, Any], questions: bytes
 ) -> bytes:

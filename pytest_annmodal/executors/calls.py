@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pytest_annmodal.errors import ExecutorError
+from pytest_annmodal.executors.container import END
 from pytest_annmodal.model import Job
 from pytest_annmodal.outcome import Outcome, outcome_from_plain
 
-LAST_LINES_S = 5.0
+SILENCE_S = 5.0  # after the result, for a log of which nothing has come
+LAST_LINES_S = 60.0  # for one that has not come to its last line
 
 
 class Calls:
@@ -56,25 +58,29 @@ def result_of(
     """The call's result; ``on_line`` is given its log as it comes, from another thread.
 
     Losing the log loses no result: whether a log ends, or is there at all, is the service's
-    business. After the result its last lines are waited for a little.
+    business. After the result its last line is waited for, where the log has begun.
 
     Args:
         get: waits for the result.
     """
-    over = threading.Event()
+    over, begun = threading.Event(), threading.Event()
 
     def read() -> None:
         for line in _log_lines(call):
-            if over.is_set():
+            begun.set()
+            if over.is_set() or line == END:
                 return
             on_line(line)
 
     reader = threading.Thread(target=read, name="annmodal log", daemon=True)
     reader.start()
     try:
-        return get(call)
+        result = get(call)
+        reader.join(SILENCE_S)
+        if begun.is_set():
+            reader.join(LAST_LINES_S)
+        return result
     finally:
-        reader.join(LAST_LINES_S)
         over.set()
 
 

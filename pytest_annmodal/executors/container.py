@@ -8,12 +8,13 @@ results are plain data.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pytest_annmodal.model import Dataset, Job, to_plain
 from pytest_annmodal.outcome import Blame, Failure, Outcome
 
 PHASE = "[annmodal] "  # log lines that begin so are progress, for the client to show
+END = f"{PHASE}end"  # the last line, by which the client knows that it has them all
 RESULT_LIMIT_BYTES = 100 * 10**6
 SCRATCH = Path(tempfile.gettempdir()) / "annmodal"  # the container's own disk
 
@@ -77,12 +79,22 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
+@contextlib.contextmanager
+def whole_log() -> Iterator[None]:
+    """Say where a function's log ends; used as a decorator."""
+    try:
+        yield
+    finally:
+        say(END)
+
+
 def tell(job: Job, text: str) -> None:
     """A progress line; single rounds are too many lines for a log."""
     if not text.startswith(("queries, round", "loading", "starting")):
         say(f"{PHASE}{job.label}: {text}")
 
 
+@whole_log()
 def download_dataset(
     dataset: Mapping[str, Any], where: Mapping[str, Any], base_urls: list[str]
 ) -> dict[str, Any]:
@@ -115,6 +127,7 @@ def download_dataset(
     }
 
 
+@whole_log()
 def run_benchmark(
     job_json: str, files: Mapping[str, bytes], where: Mapping[str, Any], download: Any
 ) -> str:

@@ -2,12 +2,13 @@
 
 ``FunctionCall.get`` unpickles what a container sent, in whatever format that claims, errors
 too: with it, code that took over a container would run on this machine. So the answer of the
-service is taken as it is, and only a CBOR byte string is accepted; of an error, only its text.
+service is taken as it is, and only one byte string is accepted; of an error, only its text.
 The client has no public call for that; the names used here are those of modal 1.4 to 1.6.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,13 +19,18 @@ from pytest_annmodal.errors import ExecutorError
 MAX_BYTES = 500 * 10**6
 BYTE_STRING = 2  # CBOR's major type
 MAX_TEXT = 2000
+# Protocol 4 or 5, perhaps a frame, a short or long bytes object…
+PICKLED_BYTES = re.compile(
+    rb"\x80[\x04\x05](?:\x95.{8})?(?:C(?=.)|B(?=.{4}))(?P<length>(?<=C).|(?<=B).{4})", re.DOTALL
+)
+PICKLE_END = b"\x94."  # …kept in the memo, and that is all
 
 
 def bytes_of(call: Any) -> bytes:
     """Wait for the call's result; raises what ``call.get()`` raises, always from text alone.
 
     Raises:
-        ExecutorError: the container returned something else than bytes as CBOR.
+        ExecutorError: the container returned something else than one byte string.
     """
     from modal_proto import api_pb2
 
@@ -36,12 +42,17 @@ def bytes_of(call: Any) -> bytes:
         raise modal.exception.InternalFailure(text)
     if status != result.GENERIC_STATUS_SUCCESS:
         raise modal.exception.RemoteError(text)
-    if data_format != api_pb2.DATA_FORMAT_CBOR:
+    content = None
+    if data_format == api_pb2.DATA_FORMAT_CBOR:
+        content = cbor_string(data)
+    elif data_format == api_pb2.DATA_FORMAT_PICKLE:  # by a service that leaves the choice open
+        content = pickled_string(data)
+    if content is None:
         raise ExecutorError(
             "A container with a submission returned something else than plain bytes. It was "
             "not read, since reading it could run code on this machine."
         )
-    return _byte_string(data)
+    return content
 
 
 def _waiter() -> Callable[[Any], tuple[int, str, int, bytes]]:
@@ -71,13 +82,23 @@ def _waiter() -> Callable[[Any], tuple[int, str, int, bytes]]:
     return blocking(wait)
 
 
-def _byte_string(data: bytes) -> bytes:
-    """The content of one CBOR byte string of a definite length."""
+def cbor_string(data: bytes) -> bytes | None:
+    """The content, if this is one byte string of a definite length and nothing else."""
     head = data[0] if data else 0
     major, size = head >> 5, head & 31
     n_more = {24: 1, 25: 2, 26: 4, 27: 8}.get(size, 0)
     start = 1 + n_more
     length = int.from_bytes(data[1:start], "big") if n_more else size
     if major != BYTE_STRING or size > 27 or len(data) != start + length:
-        raise ExecutorError("A container with a submission returned no byte string.")
+        return None
     return data[start:]
+
+
+def pickled_string(data: bytes) -> bytes | None:
+    """The content, if this is a pickle of one ``bytes`` and nothing else; it is not executed."""
+    start = PICKLED_BYTES.match(data)
+    end = len(data) - len(PICKLE_END)
+    if start is None or data[end:] != PICKLE_END:
+        return None
+    length = int.from_bytes(start["length"], "little")
+    return data[start.end() : end] if start.end() + length == end else None

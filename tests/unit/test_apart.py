@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import shutil
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from jobs import EXACT, failed, index, make_job, measured, write
 
 from pytest_annmodal import hdf5
-from pytest_annmodal.errors import DatasetError, ExecutorError, ProtocolViolationError
+from pytest_annmodal.errors import DatasetError, ProtocolViolationError
 from pytest_annmodal.executors import apart as far_side
 from pytest_annmodal.executors import raw
 from pytest_annmodal.executors.container import MountedVolume
@@ -145,10 +146,13 @@ def test_ids_out_of_range_are_scored_as_ever(halves):
 
 
 @pytest.mark.parametrize("size", [0, 23, 24, 255, 256, 65535, 65536, 70000])
-def test_bytes_are_read_out_of_cbor(size):
+def test_bytes_are_read_out_of_cbor_and_of_a_pickle(size):
+    """As the client's own libraries write them."""
     cbor2 = pytest.importorskip("cbor2")
     content = np.random.default_rng(0).bytes(size)
-    assert raw._byte_string(cbor2.dumps(content)) == content
+    assert raw.cbor_string(cbor2.dumps(content)) == content
+    for protocol in (4, 5):
+        assert raw.pickled_string(pickle.dumps(content, protocol)) == content
 
 
 @pytest.mark.parametrize(
@@ -156,8 +160,17 @@ def test_bytes_are_read_out_of_cbor(size):
 )
 def test_other_cbor_is_not_read(data):
     """Not even a text, a list, or bytes in pieces."""
-    with pytest.raises(ExecutorError, match="no byte string"):
-        raw._byte_string(data)
+    assert raw.cbor_string(data) is None
+
+
+@pytest.mark.parametrize("value", [None, "text", [b"x"], bytearray(b"x"), 5, len, (b"x", b"y")])
+def test_other_pickles_are_not_read(value):
+    """Least of all one that begins with bytes."""
+    assert raw.pickled_string(pickle.dumps(value, 4)) is None
+    before = pickle.dumps(b"abc", 4)
+    assert raw.pickled_string(before[:-1] + pickle.dumps(value, 4)[2:]) is None
+    for cut in range(len(before)):
+        assert raw.pickled_string(before[:cut]) is None
 
 
 class TestWholeVolume:

@@ -112,8 +112,10 @@ class Call:
         self.read = threading.Event()
 
     def stream(self):
-        yield from self.texts
-        self.read.set()
+        try:
+            yield from self.texts
+        finally:
+            self.read.set()
         if self.error is not None:
             raise self.error
 
@@ -127,6 +129,7 @@ class Call:
     [
         (Call("a\nb", "c\n", "d"), ["a", "bc", "d"]),
         (Call("a\nb", error=ConnectionResetError()), ["a", "b"]),
+        (Call("a\n", container.END + "\n", "of another", error=AssertionError()), ["a"]),
     ],
 )
 def test_log_lines_are_put_together_and_a_lost_log_ends_them(call, lines):
