@@ -1,5 +1,6 @@
 """Fixtures of the tests that run against the loopback control plane."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -65,9 +66,8 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with Plane() as plane:
         if not plane.namespaces:
             pytest.skip("neither root nor user namespaces: there is no /data in containers")
-        product = Product(plane, tmp_path_factory.mktemp("product"))
-        yield product
-        product.close()
+        with contextlib.closing(Product(plane, tmp_path_factory.mktemp("product"))) as product:
+            yield product
     assert not plane.errors, plane.errors
     assert not plane.live_containers()
 
@@ -118,7 +118,7 @@ def start_client(
 def run_client(start_client: Callable[..., subprocess.Popen[str]]) -> Callable[..., Completed]:
     """Run `python ARGS…` as a client to its end; `-m modal` is the `modal` command."""
 
-    def run(*arguments: object, timeout: float = 60, **options: Any) -> Completed:
+    def run(*arguments: object, timeout: float = 200, **options: Any) -> Completed:
         process = start_client(*arguments, **options)
         out, err = process.communicate(timeout=timeout)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)

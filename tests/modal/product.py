@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from plane import Plane
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 100
+TIMEOUT_S = 300  # on a machine that does much else
 REAL_TIMEOUT_S = 1200  # images are really built there
 BENCHMARK = """
 def test_search(ann_benchmark, case):
@@ -149,10 +149,10 @@ class Product:
         process.send_signal(signal.SIGINT)
 
     def close(self) -> None:
+        """End what a failed test has left running, and close the pipes that it has left open."""
         for process in self._running:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
+            process.kill()
+            process.communicate()
 
 
 def write_dataset(path: Path, *, seed: int = 0, n_train: int = 200, dim: int = 8) -> Path:

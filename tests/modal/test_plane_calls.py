@@ -279,7 +279,7 @@ def test_an_input_can_be_polled(run_app):
                     call.get(timeout=0)
                 except TimeoutError as error:
                     show(type(error).__name__)
-                show(call.get(timeout=100))
+                show(call.get(timeout=200))
     """)
     assert shown == ["TimeoutError", "awake"]
 
@@ -343,7 +343,7 @@ def test_the_end_of_an_app_leaves_nothing(plane, run_app):
                     if "children" in entry.message:
                         break
     """)
-    assert not plane.live_containers()
+    assert plane.no_container_is_left()
     assert sorted(container.returncode for container in plane.containers) == [-signal.SIGKILL, 0]
 
 
@@ -361,5 +361,5 @@ def test_a_client_that_vanishes_takes_its_app_with_it(plane, start_client, write
     plane.wait_for(lambda: [c for c in plane.live_containers() if c.current])
     client.kill()
     plane.heartbeat_timeout_s = 0.1
-    plane.wait_for(lambda: not plane.live_containers())
+    plane.no_container_is_left()
     assert plane.containers[0].returncode == -signal.SIGKILL

@@ -20,7 +20,7 @@ def test_a_ratio_comes_back_from_one_container(product):
     comparison = saved["extra_info"]["comparison"]
     assert comparison["ratio"] > 0
     assert comparison["recall"] == comparison["baseline_recall"] == 1
-    assert len(product.containers("run_")) == 1
+    assert len(product.containers("ask_submission")) == 1
 
 
 def test_a_baseline_of_ones_own_is_refused_before_anything_starts(product):

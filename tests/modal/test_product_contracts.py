@@ -10,7 +10,7 @@ def test_the_executor_contract_holds_on_modal(product):
         product.start("-m", "pytest", "-q", "-W", "error", HERE / "contract_on_modal.py")
     )
     assert done.code == 0, done.text
-    assert not product.plane.live_containers()
+    assert product.plane.no_container_is_left()
 
 
 def test_the_volume_contract_holds_in_a_container(product):

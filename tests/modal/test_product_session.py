@@ -73,7 +73,7 @@ def test_a_session_is_one_app_and_each_job_one_container(ran, product):
     assert len(product.containers("run_benchmark")) == 3
     assert len(product.containers("ask_submission")) == 2
     assert len(product.containers("referee")) == 1
-    assert not plane.live_containers()
+    assert plane.no_container_is_left()
     assert len(plane.calls_of("AppClientDisconnect")) == 1
 
 

@@ -30,6 +30,9 @@ from .state import Function, Registry, RpcRecord, Volume
 
 T = TypeVar("T")
 
+PATIENCE_S = 120.0
+"""On a machine that does much else. Nothing waits as long unless something is wrong."""
+
 TOKEN_ID, TOKEN_SECRET = "ak-loopback", "as-loopback"
 
 
@@ -91,7 +94,7 @@ class Plane:
             target=lambda: asyncio.run(self._run(ready)), name="plane", daemon=True
         )
         self._thread.start()
-        if not ready.wait(10):
+        if not ready.wait(PATIENCE_S):
             raise RuntimeError("the plane did not start")
         return self
 
@@ -99,7 +102,9 @@ class Plane:
         """Stop serving; kill every container and wait until it is gone."""
         if self._thread is not None and self._loop is not None and self._stop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(20)
+            self._thread.join(PATIENCE_S)
+            if self._thread.is_alive():
+                raise RuntimeError(f"the plane does not end; live: {self.live_containers()}")
             self._thread = None
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -204,7 +209,9 @@ class Plane:
     def kill(self, container: Container, number: int = signal.SIGKILL) -> None:
         self.call(_send(container, number))
 
-    def wait_for(self, condition: Callable[[], T], timeout: float = 20.0, what: str = "") -> T:
+    def wait_for(
+        self, condition: Callable[[], T], timeout: float = PATIENCE_S, what: str = ""
+    ) -> T:
         """Poll until a condition of the plane's state holds."""
         deadline = time.monotonic() + timeout
         while not (value := condition()):
@@ -215,10 +222,14 @@ class Plane:
             time.sleep(0.01)
         return value
 
+    def no_container_is_left(self) -> bool:
+        """Wait for the last one to be gone: its end is under way when a client has ended."""
+        return self.wait_for(lambda: not self.live_containers(), what="containers are left")
+
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the plane's loop."""
         assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE_S)
 
     # Faults of the server as a whole.
 
