@@ -6,6 +6,7 @@ else: no scoring, no conversion, no garbage collection, no progress report.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,18 @@ Vectors = NDArray[np.float32]
 Query = Callable[[Vectors, int], Any]
 Prepared = tuple[Callable[[Vectors, int], Any], Callable[[], Any], Callable[[], Any]]
 Keep = Callable[[Any], Any]
+LARGEST_THRESHOLD_BYTES = 2**25  # glibc: DEFAULT_MMAP_THRESHOLD_MAX; man 3 mallopt
+
+
+def warm_allocator() -> None:
+    """Free one large block, untouched: glibc then keeps what is freed for the next query.
+
+    Else temporaries near its thresholds (128 KiB) go back to the kernel after each query or not,
+    by the luck of the heap's layout: page faults that are a third of a brute-force query, in one
+    search and not in the next. A program that has ever freed a large array is in this state.
+    """
+    with contextlib.suppress(MemoryError):  # little may be allowed
+        np.empty(LARGEST_THRESHOLD_BYTES - 2**16, np.uint8)
 
 
 @contextmanager

@@ -199,6 +199,7 @@ class Session:
 
     def on_search(self, message: Message) -> None:
         self.adapter.set_search(message.fields["arguments"])
+        measure.warm_allocator()
         self.channel.send("set")
 
     def on_timed(self, message: Message) -> None:

@@ -1,6 +1,9 @@
 """The timed windows hold the call and nothing else."""
 
 import gc
+import subprocess
+import sys
+import textwrap
 import time
 
 import numpy as np
@@ -97,3 +100,27 @@ def test_what_a_query_raises_goes_through():
 def test_the_clocks_floor_is_small_and_not_negative():
     """Two readings in a row, in nanoseconds."""
     assert 0 <= measure.clock_floor_ns(100) < 1_000_000
+
+
+def test_freed_memory_is_kept_for_the_next_query():
+    """Three blocks above glibc's threshold, freed together, would go back to the kernel."""
+    program = """
+        import resource
+        import numpy as np
+        from pytest_annmodal.worker import measure
+
+        def query():
+            blocks = [np.zeros(50_000) + 1 for _ in range(3)]
+
+        query()
+        measure.warm_allocator()
+        query()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(100):
+            query()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 100, "page faults of 100 queries"
