@@ -17,6 +17,7 @@ from pytest_annmodal.errors import (
 from pytest_annmodal.sandbox.output import plain
 
 LARGEST_LINE = 10**7
+FROM_NO_MEMORY = ("SIGABRT", "SIGSEGV", "SIGBUS")
 # A relative path to a file with a suffix, as FileNotFoundError shows it.
 NO_SUCH_FILE = re.compile(r"No such file or directory: '[^/'][^']*\.\w+'$")
 FROM_ELSEWHERE = (
@@ -50,8 +51,15 @@ def _text(fields: Mapping[str, Any], name: str, most: int) -> str:
     return plain(str(fields.get(name, ""))[:most])[: 4 * most]
 
 
-def ended(status: int, phase: str, evidence: Mapping[str, Any]) -> CrashedError:
-    """A process that ended before it answered; ``status`` as ``Popen.returncode`` has it."""
+def ended(
+    status: int, phase: str, evidence: Mapping[str, Any], memory_bytes: int | None = None
+) -> CrashedError:
+    """A process that ended before it answered.
+
+    Args:
+        status: as ``Popen.returncode`` has it.
+        memory_bytes: that it was allowed.
+    """
     if status >= 0:
         return CrashedError(
             f"the process exited with status {status} during {phase}",
@@ -63,6 +71,11 @@ def ended(status: int, phase: str, evidence: Mapping[str, Any]) -> CrashedError:
     except ValueError:  # a real-time signal has no name of its own
         name = f"signal {-status}"
     hint = "; the system probably ran out of memory" if name == "SIGKILL" else ""
+    if memory_bytes is not None and name in FROM_NO_MEMORY:
+        hint = (
+            "; native code often ends so when it gets no more memory, and "
+            f"{memory_bytes / 2**20:,.0f} MB were allowed (--ann-memory-mb sets the limit)"
+        )
     return CrashedError(
         f"the process was ended by {name} during {phase}{hint}", exit_signal=name, **evidence
     )

@@ -231,7 +231,8 @@ class Worker:
         if timeout_s is not None:
             self._deadline = time.monotonic() + timeout_s
         while True:
-            self._wait_readable()
+            while not self._channel.readable(0.2):
+                self.check()
             try:
                 message = self._channel.receive(
                     timeout_s=self._phase_timeout_s, max_array_bytes=max_array_bytes
@@ -250,10 +251,6 @@ class Worker:
             if message.kind != expect:
                 raise ProtocolViolationError(f"the worker sent {message.kind!r}, not {expect!r}")
             return message
-
-    def _wait_readable(self) -> None:
-        while not self._channel.readable(0.2):
-            self.check()
 
     def request(
         self,
@@ -297,4 +294,5 @@ class Worker:
         self._output.join()
         if self.level == "bubblewrap" and status > 128:
             status = 128 - status  # its guard reports a signal the way a shell does
-        return postmortem.ended(status, self.phase, self._evidence())
+        limit = self._watch.memory_bytes if self._watch else None
+        return postmortem.ended(status, self.phase, self._evidence(), limit)

@@ -44,6 +44,14 @@ class TestEnded:
         assert (str(error), error.kind) == (message, "crashed")
         assert error.evidence == {**SEEN, **evidence}
 
+    @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV])
+    def test_a_crash_of_native_code_names_the_limit_of_memory(self, number):
+        """Where there is one: what gets no memory seldom says so."""
+        error = postmortem.ended(-number, "build", SEEN, 300 * 2**20)
+        assert "300 MB were allowed (--ann-memory-mb" in str(error)
+        error = postmortem.ended(-signal.SIGTERM, "build", SEEN, 300 * 2**20)
+        assert "memory" not in str(error)
+
 
 class TestReported:
     def test_an_exception_is_named_with_its_line_and_traceback(self):
