@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from jobs import EXACT, failed, index, make_job, measured, nothing_left_behind, write
 
-from pytest_annmodal.comparison import choosing
+from pytest_annmodal.comparison import choosing, session
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.jobs.runner import run_job
 from pytest_annmodal.manifests import manifest
@@ -100,6 +100,16 @@ def test_a_submission_that_waits_is_not_faster(compared):
     assert found.sessions == 5
     assert found.ratio < 1
     assert found.verdict in {"slower", "cannot tell"}  # the latter where the control is off
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_baseline_is_shut_in_as_the_candidate_is(tmp_path, small_dataset, trusted):
+    """What a sandbox costs or spares is no merit of either: 5 % were seen."""
+    mine = write(tmp_path / "mine.py", EXACT)
+    job = make_job(small_dataset(), mine, implementation={"trusted": trusted})
+    theirs = session.baseline_job(job, baseline())
+    assert theirs.implementation.trusted == trusted
+    assert theirs.limits == job.limits
 
 
 def test_what_a_submission_does_wrong_is_its_own_fault(compared, tmp_path):
