@@ -14,7 +14,7 @@ from pytest_annmodal.model import Job
 from pytest_annmodal.outcome import Outcome, outcome_from_plain
 
 SILENCE_S = 5.0  # after the result, for a log of which nothing has come
-LAST_LINES_S = 60.0  # for one that has not come to its last line
+LAST_LINES_S = 20.0  # for one that has not come to its last line
 
 
 class Calls:
