@@ -24,14 +24,35 @@ PHASE = "comparison"
 
 @dataclass(slots=True, kw_only=True)
 class Contest:
-    """One search setting, whom it meets, and what came of it so far."""
+    """One search setting, whom it meets, and what came of it so far.
+
+    Attributes:
+        chosen_at: the recall that the opponents were chosen by.
+        recalls: of its answers in each session's race.
+        bouts: of the sessions with these opponents.
+    """
 
     search: Search
     part: int
     measurement: Measurement
     opponents: tuple[Arguments, ...] = ()
+    chosen_at: float = 0.0
+    recalls: list[float] = field(default_factory=list)
     bouts: list[Bout] = field(default_factory=list)
     result: Outcome | None = None
+
+    @property
+    def misplaced(self) -> bool:
+        """Whether it races at another recall than its opponents were chosen for.
+
+        It can tell a race from the measurement: who answered well there, and fast and less well
+        here, would race the baseline's slow settings.
+        """
+        if not self.bouts:
+            return False
+        away = statistics.fmean(bout.recall - bout.baseline_recall for bout in self.bouts)
+        moved = statistics.fmean(self.recalls) - self.chosen_at
+        return abs(away) > EQUAL_RECALL and abs(moved) > EQUAL_RECALL
 
 
 def compare(
@@ -87,7 +108,7 @@ def _run(
     looks = verdict.looks(baseline.max_sessions)
     for number in range(looks[-1]):
         # A search that ends the worker costs only itself: the others get fresh builds.
-        while todo := [c for c in _undecided(contests) if len(c.bouts) <= number]:
+        while todo := [c for c in _undecided(contests) if len(c.recalls) <= number]:
             text = f"comparing with {baseline.label}, session {number + 1} of at most {looks[-1]}"
             on_phase(text)
             _session(job, baseline, data, todo, number)
@@ -113,8 +134,8 @@ def _session(
             session.candidate.trial.worker.abandon()
             return
         for contest in contests:
-            if not contest.opponents:
-                contest.opponents = _opponents(session, baseline, contest)
+            if not contest.opponents or contest.misplaced:
+                _choose_opponents(session, baseline, contest)
             try:
                 bout = session.bout(contest.search, contest.part, contest.opponents)
             except SubmissionError as error:
@@ -122,17 +143,23 @@ def _session(
                 session.candidate.trial.worker.abandon()
                 return
             contest.bouts.append(bout)
+            contest.recalls.append(bout.recall)
 
 
-def _opponents(session: Session, baseline: Baseline, contest: Contest) -> tuple[Arguments, ...]:
-    """The baseline's settings around this one's recall; the only one, where there is one."""
-    if len(baseline.searches) == 1:
-        return baseline.searches
-    found: list[Level] = session.levels(contest.search, baseline.searches)
-    chosen = levels.opponents(
-        found, contest.measurement.recall, n_answers=PROBES * contest.search.k
-    )
-    return tuple(baseline.searches[level.index] for level in chosen)
+def _choose_opponents(session: Session, baseline: Baseline, contest: Contest) -> None:
+    """The baseline's settings around this one's recall; the only one, where there is one.
+
+    Bouts with others than these are forgotten.
+    """
+    recalls = contest.recalls or [contest.measurement.recall]
+    contest.chosen_at, before = statistics.fmean(recalls), contest.opponents
+    contest.opponents = baseline.searches
+    if len(baseline.searches) > 1:
+        found: list[Level] = session.levels(contest.search, baseline.searches)
+        chosen = levels.opponents(found, contest.chosen_at, n_answers=PROBES * contest.search.k)
+        contest.opponents = tuple(baseline.searches[level.index] for level in chosen)
+    if contest.opponents != before:
+        contest.bouts.clear()
 
 
 def _judge(contest: Contest, baseline: Baseline, *, last: bool) -> None:

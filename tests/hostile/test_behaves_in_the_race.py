@@ -1,0 +1,73 @@
+"""Tells the race against a baseline from the measurement, and is another one there."""
+
+import dataclasses
+
+import pytest
+from jobs import EXACT, index, make_job, measured, write
+from witnesses import failed
+
+from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.model import Arguments, Baseline, Implementation
+
+# In a race the warm-up's first vector comes again after twenty queries.
+RACING = """
+    n, first, racing = 0, None, False
+    def query(self, v, k):
+        self.n += 1
+        if self.n == 1: self.first = np.array(v)
+        if self.n == 21: self.racing = bool((v == self.first).all())
+        return self.answer(self.near(v, k), v, k)
+"""
+WRONG = """
+    def query(self, v, k):
+        time.sleep(0.0003 * (5 - self.setting))
+        order = np.argsort(((self.X - v) ** 2).sum(axis=1), kind="stable")
+        return np.concatenate([order[: k - self.setting], order[len(order) - self.setting :]])
+"""
+
+
+@pytest.fixture
+def race(small_dataset, tmp_path, strict):
+    """The outcome of a submission with this text beside a baseline with these settings."""
+
+    def race(text, against=EXACT, *, settings=(None,), sessions=5):
+        path = small_dataset(n_train=600, n_queries=60)
+        theirs = write(tmp_path / "base.py", against)
+        job = make_job(
+            path,
+            write(tmp_path / "mine.py", text),
+            clock="parent",
+            isolation="strict",
+            fresh_seed=5,
+            n_queries=60,
+            implementation={"trusted": False},
+        )
+        baseline = Baseline(
+            implementation=Implementation(name="base", path=str(theirs), class_name="Index"),
+            build=Arguments(),
+            searches=tuple(Arguments(args=() if s is None else (s,)) for s in settings),
+            max_sessions=sessions,
+            difference=0.05,
+        )
+        return run_job(dataclasses.replace(job, baseline=baseline), path)[0]
+
+    return race
+
+
+def test_meets_those_who_find_as_much_as_it_does_in_the_race(race):
+    """Exact where recall is measured, half wrong in the race: not raced against the exact."""
+    text = (
+        index(RACING)
+        + index("""
+        def answer(self, found, v, k):
+            if self.racing: found[5:] = np.argsort(-((self.X - v) ** 2).sum(axis=1))[: k - 5]
+            return found
+    """).partition("class Index(Exact):\n")[2]
+    )
+    outcome = measured(race(text, index(WRONG), settings=(0, 2, 5)))
+    found = outcome.comparison
+    assert outcome.recall == 1
+    assert found.recall == pytest.approx(0.5)
+    assert found.baseline_settings == ("5",)
+    assert found.equal_recall
+    assert found.sessions == 4  # the first was with others
