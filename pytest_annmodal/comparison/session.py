@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
@@ -16,7 +17,7 @@ from pytest_annmodal.comparison.bout import Bout, Race, bout_of
 from pytest_annmodal.comparison.choosing import located
 from pytest_annmodal.comparison.levels import Level
 from pytest_annmodal.comparison.schedule import Schedule
-from pytest_annmodal.errors import BaselineError, SubmissionError
+from pytest_annmodal.errors import BaselineError, SmugglingError, SubmissionError
 from pytest_annmodal.jobs import materials
 from pytest_annmodal.jobs.asking import OnPhase
 from pytest_annmodal.jobs.trial import Trial
@@ -29,6 +30,7 @@ LEAD = 20  # queries before each block that are not timed: the one before has us
 PROBES = 100  # queries that tell what recall each of the baseline's settings has
 BUDGET_S = 20.0  # for one search setting in one session
 SEED = 20_240_229
+BESIDE_SHARE, BESIDE_GRACE_S = 0.02, 0.05  # of the others' turns; an honest one uses nothing
 
 
 class Entrant:
@@ -39,6 +41,8 @@ class Entrant:
         self._asker = dataclasses.replace(trial.asker, warmup=trial.warmup[:LEAD])
         self._arguments: Arguments | None = None
         self._paused: set[int] = set()
+        self._since = self._cpu_s = 0.0  # the pause, and what had been used by then
+        self._pauses_s = self._beside_s = 0.0
         self.short_answers = trial.job.implementation.short_answers
 
     @contextlib.contextmanager
@@ -47,6 +51,7 @@ class Entrant:
         worker = self.trial.worker
         self.wake()
         try:
+            self._refuse_smuggling()
             yield
         except SubmissionError as error:
             error.evidence.setdefault("log_tail", worker.log_tail())
@@ -59,10 +64,26 @@ class Entrant:
         finally:
             if worker.alive:
                 self._paused = strays.pause(worker.pid)
+                self._since, self._cpu_s = time.monotonic(), worker.cpu_s()
 
     def wake(self) -> None:
+        if self._paused:
+            self._pauses_s += time.monotonic() - self._since
+            self._beside_s += max(self.trial.worker.cpu_s() - self._cpu_s, 0.0)
         strays.resume(self._paused)
         self._paused = set()
+
+    def _refuse_smuggling(self) -> None:
+        """Refuse work in the others' turns, on the core that they are timed on.
+
+        Processes that beget each other quickly enough are not all there when they are stopped.
+        """
+        allowed = BESIDE_GRACE_S + BESIDE_SHARE * self._pauses_s
+        if not self.trial.job.implementation.trusted and self._beside_s > allowed:
+            raise SmugglingError(
+                f"used {self._beside_s:.2f} s of CPU while it was stopped and others were timed: "
+                "processes that it started went on"
+            )
 
     def ask(
         self, search: Search, arguments: Arguments, queries: NDArray[np.float32]

@@ -3,8 +3,7 @@
 import dataclasses
 
 import pytest
-from jobs import EXACT, index, make_job, measured, write
-from witnesses import failed
+from jobs import EXACT, failed, index, make_job, measured, write
 
 from pytest_annmodal.jobs.runner import run_job
 from pytest_annmodal.model import Arguments, Baseline, Implementation
@@ -71,3 +70,24 @@ def test_meets_those_who_find_as_much_as_it_does_in_the_race(race):
     assert found.baseline_settings == ("5",)
     assert found.equal_recall
     assert found.sessions == 4  # the first was with others
+
+
+def test_who_escapes_the_pause_is_smuggling(race, monkeypatch):
+    """A process that works while the baseline is timed, on its core, is seen by its CPU time.
+
+    A chain of processes, each begetting the next at once, is sometimes too quick to be stopped;
+    here none of them is, so that nothing depends on luck.
+    """
+    monkeypatch.setattr("pytest_annmodal.sandbox.strays._stop_descendants", lambda _pid: set())
+    text = (
+        index(RACING)
+        + """
+    def answer(self, found, v, k):
+        if self.racing and self.n == 21 and os.fork() == 0:
+            while True: pass
+        return found
+"""
+    )
+    failure = failed(race(text, sessions=2))
+    assert (failure.kind, failure.phase) == ("smuggling", "comparison")
+    assert "while it was stopped and others were timed" in failure.message
