@@ -30,7 +30,8 @@ BUILTINS = Path(__file__).parents[1] / "implementations"
 MAX_NAME_CHARS = 64
 MAX_CANDIDATES = 20  # each is parsed
 # In a folder with several files, the first of these is the submission.
-ENTRY_FILES = ("submission.py", "student.py", "algorithm.py", "__init__.py")
+ENTRY_FILES = ("submission.py", "student.py", "algorithm.py")
+PACKAGE_FILE = "__init__.py"  # most often empty
 # A file called so says nothing of its author: it is named after its folder.
 NAMELESS = ("submission", "algorithm", "module", "__init__")
 NOT_IMPLEMENTATIONS = re.compile(r"_.*|\..*|conftest|setup|test_.*|.*_test")
@@ -111,9 +112,9 @@ def read_submission(path: str | Path) -> list[Implementation]:
     It is a ``.py`` or ``.cpp`` file, an ann-benchmarks folder (``module.py`` and
     ``config.yml``), or a folder with the file to run and whatever that needs. The file to run
     is ``algorithm.cpp``, ``submission.py``, ``student.py``, ``algorithm.py``, one named like
-    the folder, or ``__init__.py``; without any of these the only public ``.py`` file, or the
-    only one with an index class. Names come from paths: a folder's own, also for a file whose
-    name says nothing (``submission.py``).
+    the folder, or ``__init__.py`` if it offers a class; without any of these the only public
+    ``.py`` file, or the only one with an index class. Names come from paths: a folder's own,
+    also for a file whose name says nothing (``submission.py``).
     """
     place = Path(path).absolute()
     if not _is_directory(place):
@@ -152,9 +153,11 @@ def _entry(folder: Path) -> Path:
             f"has neither a .py file with a class with fit and query, nor {cpp.ENTRY}"
         )
     names = [file.name for file in files]
-    for wanted in (*ENTRY_FILES[:-1], f"{folder.name}.py", ENTRY_FILES[-1]):
+    for wanted in (*ENTRY_FILES, f"{folder.name}.py"):
         if wanted in names:
             return folder / wanted
+    if PACKAGE_FILE in names and read_file(folder / PACKAGE_FILE, trusted=False).error is None:
+        return folder / PACKAGE_FILE
     public = [file for file in files if not NOT_IMPLEMENTATIONS.fullmatch(file.stem)] or files
     if 1 < len(public) <= MAX_CANDIDATES:
         public = [file for file in public if _offers_class(file)] or public

@@ -342,6 +342,33 @@ class TestSubmission:
         (found,) = manifest.read_submission(tmp_path / "bob")
         assert found.path.endswith("graph.py")
 
+    @pytest.mark.parametrize(
+        ("text", "chosen"),
+        [
+            ("", "graph.py"),
+            ('"""My index."""\n', "graph.py"),
+            ("from .graph import Index\n", "__init__.py"),
+        ],
+    )
+    def test_in_a_package_is_its_init_file_only_if_that_offers_a_class(
+        self, tmp_path, text, chosen
+    ):
+        """Most are empty; one may pass the class on."""
+        read(tmp_path, CLASS, "bob/graph.py")
+        (tmp_path / "bob" / "__init__.py").write_text(text)
+        (found,) = manifest.read_submission(tmp_path / "bob")
+        assert found.error is None
+        assert found.path.endswith(chosen)
+
+    def test_in_a_package_of_nothing_else_is_its_init_file(self, tmp_path):
+        """Then the message is about the only file that there is."""
+        (tmp_path / "bob").mkdir()
+        (tmp_path / "bob" / "__init__.py").write_text("")
+        (found,) = manifest.read_submission(tmp_path / "bob")
+        assert found.error.endswith(
+            "__init__.py: is empty; write a class with fit(X) and query(v, k) in it"
+        )
+
     def test_in_a_folder_may_be_unclear(self, tmp_path):
         """The message says how to make it clear."""
         read(tmp_path, CLASS, "bob/a.py")
