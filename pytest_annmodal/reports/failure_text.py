@@ -6,7 +6,10 @@ from pytest_annmodal.model import Case
 from pytest_annmodal.outcome import Failure
 from pytest_annmodal.reports import escape
 
-AGAIN = "To try again what failed, on little data: --lf --ann-subset 1000 --ann-queries 20"
+AGAIN = (
+    "To try again what failed, on little data, add to the same command: "
+    "--lf --ann-subset 1000 --ann-queries 20"
+)
 LOG_LINES = 20  # of an implementation's output, under a failed test
 
 

@@ -55,7 +55,10 @@ def test_broken_submissions(project: Project) -> None:
     ]
     assert told["gone"] == [f"{at}/gone.py: there is no such file"]
     assert told["no_class"][0].startswith(f"{at}/no_class.py: has no class with both fit(X) and ")
-    again = "To try again what failed, on little data: --lf --ann-subset 1000 --ann-queries 20"
+    again = (
+        "To try again what failed, on little data, add to the same command: "
+        "--lf --ann-subset 1000 --ann-queries 20"
+    )
     text = "\n".join(told["raises"])
     assert told["raises"][0].startswith("build raised ValueError: no")
     assert f"  in {at}/raises.py, class Index" in told["raises"]

@@ -182,7 +182,10 @@ def test_failure_text(tmp_path: Path) -> None:
     assert text[5:7] == ["Last output of the implementation (5 lines before):", "  line 5"]
     assert text[-2:] == [
         "",
-        "To try again what failed, on little data: --lf --ann-subset 1000 --ann-queries 20",
+        (
+            "To try again what failed, on little data, add to the same command: "
+            "--lf --ann-subset 1000 --ann-queries 20"
+        ),
     ]
 
 
