@@ -25,6 +25,7 @@ __all__ = ["Fetched", "OnProgress", "fetch", "identity", "without_secrets"]
 
 USER_AGENT = f"pytest-annmodal/{__version__}"  # the default of Python clients gets 403 from some
 LONGEST_WAIT_S = 60.0
+UNKNOWN_HOST_RETRIES = 2  # nothing came and the name has no address: more waiting helps nobody
 PROGRESS_BYTES = 2**20  # an attempt that brought this much does not count as a failure
 
 
@@ -132,10 +133,12 @@ def _persist(
         except InterruptedTransferError as error:
             progressed = transfer.part.size() - before >= PROGRESS_BYTES
             failures = 1 if progressed else failures + 1
-            if failures > retries:
+            hopeless = error.unknown_host and before == 0
+            limit = min(retries, UNKNOWN_HOST_RETRIES) if hopeless else retries
+            if failures > limit:
                 raise DownloadError(f"{error} Given up after {failures} attempts.") from error
             wait_s = min(LONGEST_WAIT_S, max(error.wait_s, backoff_s * 2 ** (failures - 1)))
-            tell(f"{error} Trying again in {wait_s:.0f} s ({failures} of {retries})")
+            tell(f"{error} Trying again in {wait_s:.0f} s ({failures} of {limit})")
             time.sleep(wait_s)
 
 
@@ -160,6 +163,7 @@ def _with_advice(url: str, error: Exception) -> Exception:
     if not isinstance(error, DownloadError):
         return error
     advice = (
+        "Check the network, or name a mirror with --ann-base-url. "
         "Run it again: it goes on where it stopped."
         if error.retryable
         else "Check the URL, or name a mirror with --ann-base-url."

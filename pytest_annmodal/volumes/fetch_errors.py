@@ -20,11 +20,14 @@ class LocalDiskError(DownloadError):
 
 
 class InterruptedTransferError(DownloadError):
-    """An attempt that is worth repeating, after ``wait_s`` if the server said so."""
+    """An attempt that is worth repeating, after ``wait_s`` if the server said so.
 
-    def __init__(self, message: str, *, wait_s: float = 0.0) -> None:
+    With ``unknown_host`` the server's name has no address: most often there is no network.
+    """
+
+    def __init__(self, message: str, *, wait_s: float = 0.0, unknown_host: bool = False) -> None:
         super().__init__(message, retryable=True)
-        self.wait_s = wait_s
+        self.wait_s, self.unknown_host = wait_s, unknown_host
 
 
 def without_secrets(url: str) -> str:
@@ -65,10 +68,11 @@ def http_errors(url: str) -> Iterator[None]:
     except requests.exceptions.RequestException as error:
         cause = _innermost(error)
         text = f"The connection to {shown} failed ({str(cause) or type(cause).__name__})."
-        # By its name: the ssl module is imported only where it is used.
+        # By their names: their modules are imported only where they are used.
         if type(cause).__name__ == "SSLCertVerificationError":
             raise DownloadError(text, retryable=False) from error
-        raise InterruptedTransferError(text) from error
+        unknown_host = type(cause).__name__ == "gaierror"
+        raise InterruptedTransferError(text, unknown_host=unknown_host) from error
 
 
 @contextmanager

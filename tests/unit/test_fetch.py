@@ -375,6 +375,16 @@ def test_a_url_that_is_none_is_not_retried(target, url):
     assert not caught.value.retryable
 
 
+def test_a_host_that_nobody_knows_is_soon_given_up(target):
+    """Without a network nobody waits long, and is told of both ways out."""
+    events = []
+    words = r"Given up after 3 attempts\. Check the network.*--ann-base-url"
+    with pytest.raises(DownloadError, match=words) as caught:
+        get("http://nowhere.invalid/x.hdf5", target, on_event=events.append)
+    assert caught.value.retryable
+    assert "(2 of 2)" in events[-1]
+
+
 def test_an_endless_redirect_is_not_retried(http_server, target):
     url = http_server.serve("x.hdf5", CONTENT)
     http_server.scripts["x.hdf5"] = [Fault(status=302, headers={"Location": url})] * 40
