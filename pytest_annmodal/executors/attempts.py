@@ -14,7 +14,7 @@ import modal
 from pytest_annmodal import errors
 from pytest_annmodal.errors import AnnModalError, ConfigurationError, DatasetError, ExecutorError
 from pytest_annmodal.executors import container, raw
-from pytest_annmodal.executors.calls import Calls, outcomes_of, result_of
+from pytest_annmodal.executors.calls import Calls, outcomes_of
 from pytest_annmodal.executors.cloud import Cloud
 from pytest_annmodal.executors.connection import check_reachable, explain, translated
 from pytest_annmodal.executors.container import failures
@@ -79,8 +79,7 @@ class Attempts:
         self, job: Job, files: Mapping[str, bytes], cloud: Cloud, runner: Any
     ) -> Sequence[Outcome]:
         call = runner.spawn(json.dumps(to_plain(job)), files, cloud.where, cloud.download)
-        with self._calls.watched(call):
-            return outcomes_of(job, result_of(call, self._keeper(job)))
+        return outcomes_of(job, self._calls.result_of(call, self._keeper(job)))
 
     def _submission(
         self, job: Job, files: Mapping[str, bytes], cloud: Cloud, runner: Any
@@ -95,8 +94,7 @@ class Attempts:
             ]
         text = json.dumps(to_plain(without_secret(job)))
         call = runner.spawn(text, files, cloud.where, questions)
-        with self._calls.watched(call):
-            answers = result_of(call, keep, get=raw.bytes_of)
+        answers = self._calls.result_of(call, keep, get=raw.bytes_of)
         result = self._referee(job, cloud, answers)
         return outcomes_of(job, result["outcomes"])
 
@@ -115,8 +113,7 @@ class Attempts:
             call = cloud.referee.spawn(
                 json.dumps(to_plain(job)), cloud.where, answers, cloud.download
             )
-            with self._calls.watched(call):
-                result: dict[str, Any] = call.get()
+            result: dict[str, Any] = self._calls.result_of(call)
         if "error" in result:
             raise error_of(result)
         return result

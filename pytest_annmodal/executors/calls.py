@@ -15,6 +15,7 @@ from pytest_annmodal.outcome import Outcome, outcome_from_plain
 
 SILENCE_S = 5.0  # after the result, for a log of which nothing has come
 LAST_LINES_S = 20.0  # for one that has not come to its last line
+HURRY_S = 1.0  # for the others, once a log was waited for in vain
 
 
 class Calls:
@@ -28,17 +29,36 @@ class Calls:
         self.closing = False
         self._running: dict[str, Any] = {}
         self._lock = threading.Lock()
+        self._log_has_end = True  # until one was waited for in vain
 
-    @contextlib.contextmanager
-    def watched(self, call: Any) -> Iterator[None]:
-        """Know the call while it runs."""
+    def result_of(
+        self,
+        call: Any,
+        on_line: Callable[[str], None] | None = None,
+        *,
+        get: Callable[[Any], Any] = lambda call: call.get(),
+    ) -> Any:
+        """The call's result; ``on_line`` is given its log as it comes, from another thread.
+
+        Losing the log loses no result: whether a log ends, or is there at all, is the service's
+        business. After the result its last line is waited for, where the log has begun.
+
+        Args:
+            get: waits for the result.
+        """
+        log = None if on_line is None else _Log(call, on_line)
         with self._lock:
             self._running[call.object_id] = call
         try:
-            yield
+            result = get(call)
+            if log is not None and not log.ended(patient=self._log_has_end):
+                self._log_has_end = False
+            return result
         finally:
             with self._lock:
                 self._running.pop(call.object_id, None)
+            if log is not None:
+                log.over.set()
 
     def cancel(self) -> None:
         """End every call and its container."""
@@ -49,39 +69,28 @@ class Calls:
                 call.cancel(terminate_containers=True)
 
 
-def result_of(
-    call: Any,
-    on_line: Callable[[str], None],
-    *,
-    get: Callable[[Any], Any] = lambda call: call.get(),
-) -> Any:
-    """The call's result; ``on_line`` is given its log as it comes, from another thread.
+class _Log:
+    """A call's log, read by a thread of its own until its last line, or until ``over``."""
 
-    Losing the log loses no result: whether a log ends, or is there at all, is the service's
-    business. After the result its last line is waited for, where the log has begun.
+    def __init__(self, call: Any, on_line: Callable[[str], None]) -> None:
+        self.over, self._begun = threading.Event(), threading.Event()
 
-    Args:
-        get: waits for the result.
-    """
-    over, begun = threading.Event(), threading.Event()
+        def read() -> None:
+            for line in _log_lines(call):
+                self._begun.set()
+                if self.over.is_set() or line == END:
+                    return
+                on_line(line)
 
-    def read() -> None:
-        for line in _log_lines(call):
-            begun.set()
-            if over.is_set() or line == END:
-                return
-            on_line(line)
+        self._reader = threading.Thread(target=read, name="annmodal log", daemon=True)
+        self._reader.start()
 
-    reader = threading.Thread(target=read, name="annmodal log", daemon=True)
-    reader.start()
-    try:
-        result = get(call)
-        reader.join(SILENCE_S)
-        if begun.is_set():
-            reader.join(LAST_LINES_S)
-        return result
-    finally:
-        over.set()
+    def ended(self, *, patient: bool) -> bool:
+        """Wait for its end, the result being there; False if there is none."""
+        self._reader.join(SILENCE_S if patient else HURRY_S)
+        if patient and self._begun.is_set():
+            self._reader.join(LAST_LINES_S)
+        return not self._reader.is_alive()
 
 
 def _log_lines(call: Any) -> Iterator[str]:
@@ -90,7 +99,7 @@ def _log_lines(call: Any) -> Iterator[str]:
     with contextlib.suppress(Exception):
         for entry in call.logs.stream():
             text = pending + (entry if isinstance(entry, str) else entry.message)
-            *lines, pending = text.split("\n")
+            *lines, pending = text.replace("\r\n", "\n").split("\n")
             yield from lines
     if pending:
         yield pending

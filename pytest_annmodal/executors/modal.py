@@ -17,7 +17,7 @@ from pytest_annmodal import errors
 from pytest_annmodal.errors import AnnModalError, ExecutorError
 from pytest_annmodal.executors.attempts import Attempts, error_of
 from pytest_annmodal.executors.building import unbuildable, why_unbuildable
-from pytest_annmodal.executors.calls import Calls, result_of
+from pytest_annmodal.executors.calls import Calls
 from pytest_annmodal.executors.cloud import Cloud, Runner, runner_of
 from pytest_annmodal.executors.connection import check_reachable, translated
 from pytest_annmodal.executors.container import failures
@@ -154,8 +154,7 @@ class ModalExecutor:
             call = cloud.download.spawn(
                 to_plain(dataset), cloud.where, list(self._settings.base_url)
             )
-            with self._calls.watched(call):
-                result: dict[str, Any] = result_of(call, self._lines.put)
+            result: dict[str, Any] = self._calls.result_of(call, self._lines.put)
         return result
 
     def submit(self, job: Job) -> Future[Sequence[Outcome]]:

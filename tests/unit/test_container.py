@@ -11,7 +11,7 @@ from jobs import EXACT, make_job, measured, write
 
 from pytest_annmodal.errors import DatasetError, ExecutorError
 from pytest_annmodal.executors import container, shipping
-from pytest_annmodal.executors.calls import outcomes_of, result_of
+from pytest_annmodal.executors.calls import Calls, outcomes_of
 from pytest_annmodal.executors.container import failures
 from pytest_annmodal.jobs.runner import run_job
 from pytest_annmodal.model import Implementation, to_plain
@@ -108,7 +108,7 @@ class Call:
     """A call whose result is there when its log has been read that far."""
 
     def __init__(self, *texts, error=None):
-        self.logs, self.texts, self.error = self, texts, error
+        self.object_id, self.logs, self.texts, self.error = "fc-1", self, texts, error
         self.read = threading.Event()
 
     def stream(self):
@@ -128,14 +128,35 @@ class Call:
     ("call", "lines"),
     [
         (Call("a\nb", "c\n", "d"), ["a", "bc", "d"]),
+        (Call("a\r\nb\r", f"\n{container.END}\r\n", error=AssertionError()), ["a", "b"]),
         (Call("a\nb", error=ConnectionResetError()), ["a", "b"]),
         (Call("a\n", container.END + "\n", "of another", error=AssertionError()), ["a"]),
     ],
 )
 def test_log_lines_are_put_together_and_a_lost_log_ends_them(call, lines):
     found = []
-    assert result_of(call, found.append) == "result"
+    assert Calls().result_of(call, found.append) == "result"
     assert found == lines
+
+
+class EndlessCall(Call):
+    """One whose log begins, or does not even do that, and never ends."""
+
+    def stream(self):
+        yield from self.texts
+        self.read.set()
+        threading.Event().wait()
+
+
+@pytest.mark.parametrize("texts", [(), ("a\n",)], ids=["silent", "begun"])
+def test_a_log_without_an_end_is_waited_for_once_in_a_session(texts, monkeypatch):
+    calls, waits = Calls(), ("SILENCE_S", "LAST_LINES_S")
+    for name in waits:
+        monkeypatch.setattr(f"pytest_annmodal.executors.calls.{name}", 0.01)
+    assert calls.result_of(EndlessCall(*texts), lambda _line: None) == "result"
+    for name in waits:
+        monkeypatch.setattr(f"pytest_annmodal.executors.calls.{name}", threading.TIMEOUT_MAX)
+    assert calls.result_of(EndlessCall(*texts), lambda _line: None) == "result"
 
 
 def test_outcomes_come_back_as_they_were(job):
