@@ -16,14 +16,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pytest_annmodal.errors import AnnModalError, DatasetError, SubmissionError
+from pytest_annmodal.errors import AnnModalError, DatasetError, ExecutorError, SubmissionError
 from pytest_annmodal.executors.container import (
     SCRATCH,
     MountedVolume,
+    await_commit,
     failures,
     memory_left,
     own_copy,
-    reload,
     say,
     tell,
     whole_log,
@@ -82,9 +82,9 @@ def _published(
 ) -> tuple[Path, tuple[str, ...]]:
     """An own copy of the training vectors, and what to note about where they were."""
     stored, notes = volume.path / name, tuple[str, ...]()
-    if not stored.exists():
-        reload(volume)  # the container was there before they were
     whole = volume.path / PUBLISHED / name
+    if not stored.exists():
+        await_commit(volume, stored, whole)  # the container was there before they were
     if whole.exists():
         if job.limits.isolation == "strict":
             raise DatasetError(f"{WHOLE_VOLUME}. --ann-isolation=strict does not run it there.")
@@ -93,7 +93,8 @@ def _published(
     try:
         shutil.copyfile(stored, copy)
     except OSError as error:
-        raise DatasetError(
+        # Not a DatasetError: another container, started later, may have them.
+        raise ExecutorError(
             f"The training vectors of '{job.dataset.name}' cannot be read from directory "
             f"'{PUBLISHED}' of volume '{volume.name}' ({error.strerror}). Try again."
         ) from error

@@ -14,6 +14,7 @@ import json
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ PHASE = "[annmodal] "  # log lines that begin so are progress, for the client to
 END = f"{PHASE}end"  # the last line, by which the client knows that it has them all
 RESULT_LIMIT_BYTES = 100 * 10**6
 SCRATCH = Path(tempfile.gettempdir()) / "annmodal"  # the container's own disk
+COMMIT_PAUSES_S = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)  # until others see a commit
 
 
 class MountedVolume:
@@ -180,6 +182,16 @@ def reload(volume: MountedVolume) -> None:
         say(f"Note: Volume reload skipped ({error})")
 
 
+def await_commit(volume: MountedVolume, *paths: Path) -> None:
+    """Have one of the files, which another container committed; services may show it late."""
+    for pause_s in COMMIT_PAUSES_S:
+        time.sleep(pause_s)
+        with contextlib.suppress(ReloadError):  # the mount may be up to date by itself
+            volume.reload()
+        if any(path.exists() for path in paths):
+            return
+
+
 def own_copy(
     dataset: Dataset,
     volume: MountedVolume,
@@ -200,7 +212,7 @@ def own_copy(
         result = download.remote(to_plain(dataset), dict(where), [])
         if not result["ok"]:
             raise DatasetError(result["error"])
-        reload(volume)
+        await_commit(volume, stored)
     copy = scratch / f"{dataset.name}.hdf5"
     try:
         shutil.copyfile(stored, copy)

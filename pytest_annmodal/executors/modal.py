@@ -151,10 +151,15 @@ class ModalExecutor:
 
     def _resolve_once(self, dataset: Dataset, cloud: Cloud) -> dict[str, Any]:
         with translated():
-            call = cloud.download.spawn(
-                to_plain(dataset), cloud.where, list(self._settings.base_url)
-            )
-            result: dict[str, Any] = self._calls.result_of(call, self._lines.put)
+            try:
+                call = cloud.download.spawn(
+                    to_plain(dataset), cloud.where, list(self._settings.base_url)
+                )
+                result: dict[str, Any] = self._calls.result_of(call, self._lines.put)
+            except modal.exception.Error:
+                raise
+            except Exception as error:  # whatever was raised in the container
+                raise ExecutorError(f"download_dataset failed on Modal: {error!r}") from error
         return result
 
     def submit(self, job: Job) -> Future[Sequence[Outcome]]:

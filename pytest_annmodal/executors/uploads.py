@@ -44,5 +44,5 @@ def uploaded(dataset: Dataset, cloud: Cloud, say: Callable[[str], None]) -> Data
 def _holds(volume: modal.Volume, folder: str, name: str) -> bool:
     try:
         return any(Path(entry.path).name == name for entry in volume.listdir(f"/{folder}"))
-    except (modal.exception.NotFoundError, FileNotFoundError):
-        return False
+    except (modal.exception.Error, FileNotFoundError):
+        return False  # then it is uploaded, which fails by itself where the volume cannot be used

@@ -14,6 +14,17 @@ NEVER = "import time\ntime.sleep(600)"
 HUNGRY = "self.waste = [np.ones(2**24) for _ in range(60)]"
 
 
+def far_side_with(folder, old, new):
+    """Where a copy of the package is to be found whose functions in containers are changed."""
+    copy = folder / "pytest_annmodal"
+    shutil.copytree(ROOT / copy.name, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    far_side = copy / "executors" / "container.py"
+    text = far_side.read_text()
+    assert old in text
+    far_side.write_text(text.replace(old, new))
+    return folder
+
+
 @pytest.fixture(scope="module")
 def bad_day(product):
     """One session in which a container is lost once, another twice, and an image fails."""
@@ -119,6 +130,42 @@ def test_a_commit_that_fails_leaves_nothing_and_the_next_run_downloads_again(pro
     assert stored(product, volume) == ["far-8-euclidean.hdf5", "far-8-euclidean.json"]
 
 
+def test_a_commit_that_others_see_late_is_waited_for(product):
+    """By a job here; a restricted one cannot reload, and is started again."""
+    volumes = product.plane.volumes
+    volumes.late_commits = 4
+    done = product.pytest(
+        "--impl=bruteforce",
+        product.submission("late.py", index()),
+        f"--dataset={DIGITS}",
+        "--ann-rounds=1",
+        "--modal-volume=late",
+    )
+    volumes.late_commits = 0
+    assert done.counts() == {"passed": 2}, done.text
+
+
+@pytest.mark.parametrize("status", [Status.INVALID_ARGUMENT, Status.UNIMPLEMENTED])
+def test_a_file_is_uploaded_where_the_volume_cannot_be_listed(product, status):
+    product.plane.faults.fail("VolumeListFiles", times=1000, status=status)
+    volume = f"--modal-volume=unlisted-{status.value}"
+    done = product.pytest("--download-only", f"--dataset={product.tiny}", volume)
+    product.plane.faults.clear()
+    assert done.code == 0, done.text
+    assert "Uploading" in done.text
+
+
+def test_whatever_a_download_raises_is_one_message(product, tmp_path):
+    """Through a copy of the package whose far side raises what nobody foresaw."""
+    copy = far_side_with(
+        tmp_path, "volume = MountedVolume(", "import no_such; volume = MountedVolume("
+    )
+    done = product.pytest("--download-only", f"--dataset={DIGITS}", PYTHONPATH=str(copy))
+    assert done.code == 1, done.text
+    assert f"❌ {DIGITS}: download_dataset failed on Modal: ModuleNotFoundError" in done.text
+    assert "Traceback" not in done.text[: done.text.index("❌")]
+
+
 def test_two_sessions_that_download_one_dataset_both_get_it(product):
     content = write_dataset(product.folder / "both.hdf5", seed=3).read_bytes()
     held = [Fault(hold_at=100), Fault(hold_at=100)]
@@ -182,15 +229,8 @@ def test_a_log_keeps_no_result_back(product, trouble):
 )
 def test_a_result_that_cannot_be_used_is_an_error(product, tmp_path, old, new, said, tries):
     """Through a copy of the package whose far side does otherwise."""
-    copy = tmp_path / "pytest_annmodal"
-    shutil.copytree(ROOT / copy.name, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    far_side = copy / "executors" / "container.py"
-    text = far_side.read_text()
-    assert old in text
-    far_side.write_text(text.replace(old, new))
-    done = product.pytest(
-        "--impl=bruteforce", f"--dataset={product.tiny}", PYTHONPATH=str(tmp_path)
-    )
+    copy = far_side_with(tmp_path, old, new)
+    done = product.pytest("--impl=bruteforce", f"--dataset={product.tiny}", PYTHONPATH=str(copy))
     assert done.counts() == {"error": 1}, done.text
     assert said in done.text
     assert len(product.containers("run_benchmark")) == tries

@@ -31,6 +31,9 @@ class VolumeServices:
         """What a volume becomes that is created with no version."""
         self.reload_after_commit = True
         """Have the client reload after a commit, which open files prevent."""
+        self.late_commits = 0
+        """For how many of others' reloads (refused ones count) a commit stays invisible."""
+        self._unseen: list[tuple[Working, str, int]] = []
 
     def find(self, volume_id: str) -> Volume:
         volume = self.plane.registry.volumes.get(volume_id)
@@ -77,6 +80,7 @@ class VolumeServices:
             )
 
     async def VolumeReload(self, request: api_pb2.VolumeReloadRequest, caller: Caller) -> Empty:
+        self._show_late_commits(caller)
         self._refuse_restricted(caller)
         works = self._mounted(request.volume_id, caller)
         assert caller.container is not None
@@ -98,8 +102,21 @@ class VolumeServices:
                 raise GRPCError(
                     Status.FAILED_PRECONDITION, "cannot commit a volume that is mounted read-only"
                 )
+            if self.late_commits:
+                task_id = caller.require_container().task_id
+                self._unseen.append((work, task_id, self.late_commits))
+                continue
             await asyncio.to_thread(work.commit)
         return api_pb2.VolumeCommitResponse(skip_reload=not self.reload_after_commit)
+
+    def _show_late_commits(self, caller: Caller) -> None:
+        unseen, self._unseen = self._unseen, []
+        for work, task_id, count in unseen:
+            left = count - (caller.require_container().task_id != task_id)
+            if left:
+                self._unseen.append((work, task_id, left))
+            else:
+                work.commit()
 
     # For clients.
 
