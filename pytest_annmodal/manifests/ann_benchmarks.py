@@ -83,12 +83,33 @@ def rename(
 def _load(text: str) -> Mapping[str, Any]:
     import yaml
 
+    loader = yaml.SafeLoader(text)
     try:
-        loaded = yaml.safe_load(text)
+        node = loader.get_single_node()
+        _size(node, {})
+        loaded = loader.construct_document(node) if node else None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         shown = " ".join(str(error).split())
         raise ConfigurationError(f"config.yml is not valid YAML: {shown}") from error
+    finally:
+        loader.dispose()
     return _mapping(loaded, "config.yml")
+
+
+def _size(node: Any, known: dict[int, float]) -> float:
+    """How many values a part of the file means, aliases and merges written out.
+
+    Raises:
+        ValueError: more than anybody could mean, or without end.
+    """
+    if id(node) not in known:
+        known[id(node)] = math.inf  # until it is known: who meets itself has no end
+        inner = node.value if isinstance(getattr(node, "value", None), list) else []
+        parts = itertools.chain.from_iterable(x if isinstance(x, tuple) else (x,) for x in inner)
+        known[id(node)] = 1 + sum(_size(part, known) for part in parts)
+    if known[id(node)] > MAX_VALUES:
+        raise ValueError(f"it means more than {MAX_VALUES:,} values, or refers to itself")
+    return known[id(node)]
 
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:

@@ -49,6 +49,33 @@ def test_a_folder_of_many_candidates(tmp_path, strict, monkeypatch):
     assert len(parsed) <= manifest.MAX_CANDIDATES
 
 
+CONFIG = """
+bomb: &a0 {{x: 1}}
+{levels}
+float:
+  any:
+  - {{constructor: M, run_groups: {{base: {{args: [1]}}}}, {key}}}
+"""
+LISTS = "[" + ", ".join(["*a{0}"] * 10) + "]"
+CONFIGS = {
+    "a name": ("{1}: &a{1} " + LISTS, "name: *a9"),
+    "a module": ("{1}: &a{1} " + LISTS, "module: *a9"),
+    "merged mappings": ("{1}: &a{1} {{<<: " + LISTS + "}}", "name: x"),
+    "an alias of itself": ("{1}: &a{1} [*a{1}]", "name: *a9"),
+}
+
+
+@pytest.mark.parametrize("how", CONFIGS)
+def test_a_config_whose_aliases_mean_a_billion_values(tmp_path, strict, how):
+    """A file of a kilobyte is refused by what it means, before the grader makes anything of it."""
+    line, key = CONFIGS[how]
+    levels = "\n".join(line.format(n, n + 1) for n in range(9))
+    (tmp_path / "config.yml").write_text(CONFIG.format(levels=levels, key=key))
+    (tmp_path / "module.py").write_text(EXACT)
+    (found,) = manifest.read_submission(tmp_path)
+    assert "it means more than 20,000 values, or refers to itself" in found.error
+
+
 HEADERS = {
     "a long value": ('build.x = "' + "y" * 10**5 + '"', "at most 2,000 are allowed"),
     "a million settings": (f"build.x = {[*range(1000)]}\n# search.y = {[*range(1000)]}", "1000000"),
