@@ -49,10 +49,17 @@ def gather(
     """One Submission per path, in order, with what was read from it.
 
     Raises:
-        ConfigurationError: a path that ``--submission`` names is not there.
+        ConfigurationError: a path that ``--submission`` names is not there, or lies in another.
     """
     found: list[Submission] = []
-    for path in dict.fromkeys(path.absolute() for path in paths):
+    places = dict.fromkeys(path.absolute() for path in paths)
+    for path in places:
+        around = next((place for place in path.parents if place in places), None)
+        if around is not None:
+            raise ConfigurationError(
+                f"--submission {path} lies in {around}, which is a submission too; "
+                "name one of them, since each is one grade"
+            )
         if not os.path.lexists(path):
             raise ConfigurationError(f"--submission {path}: there is no such file or folder")
         own = tuple(item for item in implementations if _belongs(Path(item.path), path))

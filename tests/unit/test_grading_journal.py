@@ -173,3 +173,13 @@ def test_equal_names(tmp_path: Path) -> None:
     assert len(gather([*paths, *paths], named, ours)) == 2
     with pytest.raises(ConfigurationError, match="there is no such file or folder"):
         gather([tmp_path / "nothing*"], named, ours)
+
+
+def test_a_submission_in_another_is_none_of_its_own(tmp_path: Path) -> None:
+    """Two grades for one file: whichever got its cases, the other stayed incomplete for ever."""
+    folder = tmp_path / "ann"
+    folder.mkdir()
+    file = folder / "submission.py"
+    file.write_text("class A:\n    def fit(self, X): pass\n    def query(self, v, k): pass\n")
+    with pytest.raises(ConfigurationError, match=r"lies in .*, which is a submission too"):
+        gather([folder, file], read_submission(folder), rules(tmp_path))
