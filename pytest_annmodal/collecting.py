@@ -6,6 +6,7 @@ show it as that file's error, traceback and all; it is kept, and told once, by :
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -82,6 +83,7 @@ def attach(
     """
     if PROBLEM in config.stash:
         raise ConfigurationError(config.stash[PROBLEM])
+    _refuse_histograms_without_library(config)
     dropped = []
     for item in wanted:
         try:
@@ -99,6 +101,15 @@ def attach(
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in dropped]
     _group_by_build(items)
+
+
+def _refuse_histograms_without_library(config: pytest.Config) -> None:
+    """pytest-benchmark looks for it at the end, and then all that was measured is lost."""
+    if getattr(config.option, "benchmark_histogram", None) and find_spec("pygal") is None:
+        raise ConfigurationError(
+            "--benchmark-histogram needs pygal, which is not installed. "
+            "Run pip install 'pytest-benchmark[histogram]', or leave it out."
+        )
 
 
 def _has_pytest_benchmark(config: pytest.Config) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from plugin_project import Project, lines_with
 
@@ -40,6 +42,17 @@ def test_usage_errors(
     assert len(lines) == 1
     assert message in lines[0]
     assert "Error" not in result.stdout.str()
+
+
+def test_histograms_without_their_library(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would be found missing after the last measurement is told before the first."""
+    monkeypatch.setitem(sys.modules, "pygal", None)
+    result = project.pytester.runpytest_inprocess("-pno:cacheprovider", "--benchmark-histogram")
+    assert result.ret == 4
+    (line,) = result.stderr.str().strip().splitlines()
+    assert "pip install 'pytest-benchmark[histogram]'" in line
 
 
 def test_bad_environment(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
