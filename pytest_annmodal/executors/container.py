@@ -71,10 +71,24 @@ class MountedVolume:
         try:
             self._volume().commit()
         except Exception as error:
+            if self._is_committed():  # and the reload failed that the client does after it
+                say(f"Note: Volume reload skipped after the commit ({error})")
+                return
             raise CommitError(
                 f"Modal did not commit volume '{self._name}': {error}. "
                 "Nothing half-written is visible to others; the next run downloads again."
             ) from error
+
+    def _is_committed(self) -> bool:
+        """Whether all files that are here are listed in the volume, which is what others see."""
+        try:
+            entries = self._volume().listdir("/", recursive=True)
+            listed = {entry.path.strip("/"): entry.size for entry in entries}
+            here = [path for path in self._path.rglob("*") if path.is_file()]
+            sizes = {path.relative_to(self._path).as_posix(): path.stat().st_size for path in here}
+        except Exception:  # noqa: BLE001 -- then it is not known to be
+            return False
+        return bool(sizes) and all(listed.get(name) == size for name, size in sizes.items())
 
 
 def say(line: str) -> None:

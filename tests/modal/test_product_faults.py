@@ -145,6 +145,16 @@ def test_a_commit_that_others_see_late_is_waited_for(product):
     assert done.counts() == {"passed": 2}, done.text
 
 
+def test_a_commit_after_which_nothing_can_be_reloaded_is_a_commit(product):
+    """The client reloads by itself after a commit, and raises what that raised."""
+    product.plane.faults.fail("VolumeReload", times=1000, message="no reloads today")
+    done = product.pytest("--download-only", f"--dataset={DIGITS}", "--modal-volume=unreloaded")
+    product.plane.faults.clear()
+    assert done.code == 0, done.text
+    assert f"✅ Dataset '{DIGITS}' persisted to volume!" in done.lines
+    assert stored(product, "unreloaded") == [f"{DIGITS}.hdf5", f"{DIGITS}.json"]
+
+
 @pytest.mark.parametrize("status", [Status.INVALID_ARGUMENT, Status.UNIMPLEMENTED])
 def test_a_file_is_uploaded_where_the_volume_cannot_be_listed(product, status):
     product.plane.faults.fail("VolumeListFiles", times=1000, status=status)
