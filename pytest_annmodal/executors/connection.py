@@ -67,7 +67,8 @@ def explain(error: Exception) -> str:
     if isinstance(error, (known.InternalFailure, known.RemoteError)):
         return (
             f"The container was lost or could not do its work: {text}. It may have been killed, "
-            "preempted or out of memory (--modal-memory-mb gives more); try again."
+            "preempted, out of memory (--modal-memory-mb gives more) or, where the service does "
+            "not tell these apart, out of time (--modal-timeout); try again."
         )
     if isinstance(error, ExecutorError):
         return text
