@@ -20,6 +20,7 @@ from pytest_annmodal.executors.connection import check_reachable, explain, trans
 from pytest_annmodal.executors.container import failures
 from pytest_annmodal.executors.shipping import ship
 from pytest_annmodal.jobs.exam import without_secret
+from pytest_annmodal.jobs.runner import unusable
 from pytest_annmodal.model import Job, to_plain
 from pytest_annmodal.outcome import Outcome
 from pytest_annmodal.settings.config import Settings
@@ -48,6 +49,8 @@ class Attempts:
         Args:
             job: with the dataset as containers find it.
         """
+        if job.implementation.error:
+            return unusable(job)
         trusted = job.implementation.trusted
         limit = TRUSTED_LIMIT_BYTES if trusted else SUBMISSION_LIMIT_BYTES
         try:

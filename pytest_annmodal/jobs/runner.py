@@ -14,7 +14,13 @@ from typing import TypeVar
 from pytest_annmodal import hdf5
 from pytest_annmodal.comparison import levels
 from pytest_annmodal.comparison.compare import compare
-from pytest_annmodal.errors import AnnModalError, DatasetError, ExecutorError, SubmissionError
+from pytest_annmodal.errors import (
+    AnnModalError,
+    ConfigurationError,
+    DatasetError,
+    ExecutorError,
+    SubmissionError,
+)
 from pytest_annmodal.jobs import materials
 from pytest_annmodal.jobs.asking import OnPhase
 from pytest_annmodal.jobs.scorer import Scorer, Unscored
@@ -72,12 +78,7 @@ def ask_job(
     except AnnModalError as error:
         return [_not_to_blame(s, "dataset", str(error)) for s in job.searches]
     if job.implementation.error:
-        return [
-            failure_of(
-                s.case_id, SubmissionError(job.implementation.error, kind="unusable"), "read"
-            )
-            for s in job.searches
-        ]
+        return [*unusable(job)]
     if data.info.metric not in job.implementation.metrics:
         return [_not_served(job, s, data.info.metric) for s in job.searches]
     while todo := [s for s in job.searches if s.case_id not in outcomes]:
@@ -85,12 +86,18 @@ def ask_job(
         try:
             for search, outcome in _drive(job, data, todo, on_phase, score):
                 outcomes[search.case_id] = outcome
-        except (OSError, ExecutorError) as error:
-            # No memory, no descriptors, no process, no compiler: nobody's code is to blame.
+        except (OSError, ExecutorError, ConfigurationError) as error:
+            # No memory, process, compiler or bubblewrap here: nobody's code is to blame.
             text = f"the worker could not be run here: {error}"
             lost = [s for s in todo if s.case_id not in outcomes]
             outcomes.update((s.case_id, _not_to_blame(s, "infrastructure", text)) for s in lost)
     return [outcomes[s.case_id] for s in job.searches]
+
+
+def unusable(job: Job) -> list[Failure]:
+    """What is wrong with a submission's text, for every search; nothing of it is run."""
+    error = SubmissionError(job.implementation.error or "", kind="unusable")
+    return [failure_of(search.case_id, error, "read") for search in job.searches]
 
 
 def _check_job(job: Job, data: hdf5.Vectors) -> None:

@@ -11,11 +11,13 @@ from jobs import EXACT, make_job, measured, write
 
 from pytest_annmodal.errors import DatasetError, ExecutorError
 from pytest_annmodal.executors import container, shipping
+from pytest_annmodal.executors.attempts import Attempts
 from pytest_annmodal.executors.calls import Calls, outcomes_of
 from pytest_annmodal.executors.container import failures
 from pytest_annmodal.jobs.runner import run_job
 from pytest_annmodal.model import Implementation, to_plain
 from pytest_annmodal.outcome import Failure
+from pytest_annmodal.settings.config import Settings
 
 
 def implementation(path, folder=None):
@@ -175,3 +177,16 @@ def test_results_for_other_cases_are_an_error(job):
     other = [Failure(case_id="case-1", kind="x", message="")] * 2
     with pytest.raises(ExecutorError, match="not what was asked"):
         outcomes_of(job, json.dumps(to_plain(other)))
+
+
+def test_what_cannot_be_read_is_not_sent_and_is_told_as_without_modal(job, tmp_path):
+    """An empty folder is no path to open, and nothing is asked of the service."""
+    implementation = dataclasses.replace(
+        job.implementation, path=str(tmp_path), trusted=False, error="has no class"
+    )
+    job = dataclasses.replace(job, implementation=implementation)
+    attempts = Attempts(Settings(), Calls(), lambda _line: None)
+    found = attempts.run(job, cloud=None, runner=None)
+    here = run_job(job, container.Path(job.dataset.source.removeprefix("file:")))
+    assert found == here
+    assert [failure.kind for failure in found] == ["unusable"] * 2

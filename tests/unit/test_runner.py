@@ -169,3 +169,13 @@ def test_an_exact_search_is_perfect(small_dataset, tmp_path, metric, clock):
     assert min(measurement.latencies_ns) > 0
     assert np.isclose(measurement.qps, 1 / measurement.mean_s)
     assert measurement.p50_s <= measurement.p95_s <= measurement.p99_s
+
+
+def test_isolation_that_cannot_be_had_is_nobodys_fault(small_dataset, source, monkeypatch):
+    """Found out before the session here, but in a container only when the job is there."""
+    monkeypatch.setattr("pytest_annmodal.sandbox.isolation.strongest", lambda: "process")
+    path = small_dataset()
+    (outcome,) = run(path, source, isolation="strict", implementation={"trusted": False})
+    failure = failed(outcome)
+    assert (failure.kind, failure.blame) == ("infrastructure", "infrastructure")
+    assert "--ann-isolation=strict needs bubblewrap" in failure.message
