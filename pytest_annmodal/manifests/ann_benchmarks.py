@@ -83,16 +83,14 @@ def rename(
 def _load(text: str) -> Mapping[str, Any]:
     import yaml
 
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)  # looks for characters that YAML does not have
         node = loader.get_single_node()
         _size(node, {})
         loaded = loader.construct_document(node) if node else None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         shown = " ".join(str(error).split())
         raise ConfigurationError(f"config.yml is not valid YAML: {shown}") from error
-    finally:
-        loader.dispose()
     return _mapping(loaded, "config.yml")
 
 

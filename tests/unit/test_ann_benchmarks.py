@@ -215,6 +215,7 @@ class TestBadConfig:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
+            ("\x1f", "not valid YAML"),
             ("float: [", "not valid YAML"),
             ("? [a]\n: {? {b: c} : d}", "not valid YAML|must be"),
             ("when: 2020-99-99", "not valid YAML"),
