@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from http_server import FaultyServer
+from hypothesis import settings
 
 from pytest_annmodal import hdf5
 from pytest_annmodal.scoring import exact
@@ -23,6 +24,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The tests may run on several processes; what they start may not believe so of itself.
 for _name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
     del os.environ[_name]
+
+# The same examples everywhere, and as much time as a busy machine takes.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture
