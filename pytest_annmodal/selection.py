@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import glob
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -57,14 +58,36 @@ def submissions(settings: Settings) -> list[Implementation]:
 
 
 def submission_paths(settings: Settings) -> list[Path]:
-    """What ``--submission`` names; a pattern that matches nothing stands for itself."""
+    """What ``--submission`` names.
+
+    Raises:
+        ConfigurationError: a name or a pattern that nothing has.
+    """
     found: list[Path] = []
     for text in settings.submission:
         path = _under(settings.rootdir, text)
-        paths = [path] if path.exists() else sorted(map(Path, glob.glob(str(path))))  # noqa: PTH207 -- absolute patterns
-        # Python's own folder appears beside what was run, where nothing prevents that.
-        found += [match for match in paths if match.name != "__pycache__"] or [path]
+        matches = [path] if os.path.lexists(path) else _matches(path)
+        if not matches:
+            raise ConfigurationError(_not_there(text, path))
+        found += matches
     return found
+
+
+def _matches(pattern: Path) -> list[Path]:
+    """Without Python's own folder, which appears beside what was run where nothing prevents it."""
+    found = sorted(map(Path, glob.glob(str(pattern))))  # noqa: PTH207 -- absolute patterns
+    return [path for path in found if path.name != "__pycache__"]
+
+
+def _not_there(text: str, path: Path) -> str:
+    """What was looked for in the last folder on the way that is there, and what is there."""
+    folder = next(place for place in path.parents if os.path.lexists(place))
+    wanted = path.relative_to(folder)
+    if glob.has_magic(str(wanted)):
+        return f"--submission {text}: nothing matches {str(wanted)!r} in {folder}."
+    there = [item.name for item in folder.glob("*")]  # none, if it is a file or cannot be read
+    near = nearest_names(wanted.parts[0], there)
+    return f"--submission {text}: there is no {str(wanted)!r} in {folder}{near}"
 
 
 def _under(rootdir: Path, text: str) -> Path:

@@ -49,7 +49,7 @@ def gather(
     """One Submission per path, in order, with what was read from it.
 
     Raises:
-        ConfigurationError: a path that ``--submission`` names is not there, or lies in another.
+        ConfigurationError: a path that ``--submission`` names lies in another.
     """
     found: list[Submission] = []
     places = dict.fromkeys(path.absolute() for path in paths)
@@ -60,8 +60,6 @@ def gather(
                 f"--submission {path} lies in {around}, which is a submission too; "
                 "name one of them, since each is one grade"
             )
-        if not os.path.lexists(path):
-            raise ConfigurationError(f"--submission {path}: there is no such file or folder")
         own = tuple(item for item in implementations if _belongs(Path(item.path), path))
         if own:
             found.append(_examine(path, own, rules))

@@ -24,6 +24,12 @@ from plugin_project import Project, lines_with
             "--dataset=*-jaccard --impl=annoy --impl=hnswlib",
             "serves angular, dot, euclidean, and not the metric of kosarak-jaccard (jaccard), ",
         ),
+        ("--submission=test_i.py", "test_i.py: there is no 'test_i.py' in "),
+        ("--submission=test_i.py", "; did you mean 'test_it.py'?"),
+        (
+            "--submission=mine/no-*/*.py --submission=mine",
+            "no-*/*.py: nothing matches 'no-*/*.py' in ",
+        ),
         ("--submission=", "--submission is empty: give it a value, or leave it out"),
         ("--ann-k 0", "--ann-k '0': expected a whole number of at least 1"),
         ("--modal --download", "--download is for local runs and --modal was given too."),

@@ -298,7 +298,7 @@ def test_hook(course: Class) -> None:
         (("--ann-grade", "no.toml"), "cannot be read"),
         (("--ann-resume",), "--ann-resume goes on with a grading: name it"),
         (("--ann-grade", "grading.toml"), "--ann-grade grades submissions: name them"),
-        (("--ann-grade", "grading.toml", "--submission", "nothing/*"), "there is no such file"),
+        (("--ann-grade", "grading.toml", "--submission", "nothing/*"), "nothing matches"),
     ],
 )
 def test_usage(course: Class, arguments: tuple[str, ...], words: str) -> None:

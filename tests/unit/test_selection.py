@@ -94,17 +94,33 @@ def test_clock(*, trusted: bool, asked: str, clock: str) -> None:
 
 
 def test_submissions(tmp_path: Path) -> None:
-    """Files, folders and globs; equal names are numbered; one that is missing stays one case."""
-    for place in ("x/index.py", "y/index.py", "z/one.py", "z/two.py"):
+    """Files, folders, globs and dead links; equal names are numbered; Python's folder is none."""
+    for place in ("x/index.py", "y/index.py", "z/one.py", "z/two.py", "z/__pycache__/one.pyc"):
         (tmp_path / place).parent.mkdir(exist_ok=True)
         (tmp_path / place).write_text(INDEX)
-    settings = Settings(
-        rootdir=tmp_path, submission=("x/index.py", "y/index.py", "z/*.py", "gone.py", "none/*.py")
-    )
+    (tmp_path / "dead.py").symlink_to("nowhere")
+    settings = Settings(rootdir=tmp_path, submission=("x/index.py", "y/index.py", "z/*", "dead.py"))
     found = selection.submissions(settings)
-    assert names(found) == ["index", "index~2", "one", "two", "gone", "unnamed"]
+    assert names(found) == ["index", "index~2", "one", "two", "dead"]
     assert not any(item.trusted for item in found)
-    assert [bool(item.error) for item in found] == [False] * 4 + [True] * 2
+    assert [bool(item.error) for item in found] == [False] * 4 + [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("y/z/*.py", r"nothing matches 'z/\*\.py' in \S+/y\.$"),
+        ("y/__pycach*", r"nothing matches '__pycach\*' in \S+/y\.$"),
+        ("y/indx.py", r"there is no 'indx\.py' in \S+/y; did you mean 'index\.py'\?$"),
+        ("y" * 300, r"there is no 'y{300}' in "),
+    ],
+)
+def test_submissions_that_are_not_there(tmp_path: Path, text: str, words: str) -> None:
+    """A wrong name is the command line's fault and no submission's, whatever else matches."""
+    (tmp_path / "y" / "__pycache__").mkdir(parents=True)
+    (tmp_path / "y/index.py").write_text(INDEX)
+    with pytest.raises(ConfigurationError, match=words):
+        selection.submissions(Settings(rootdir=tmp_path, submission=("y/index.py", text)))
 
 
 def test_select_implementations(tmp_path: Path) -> None:
