@@ -65,19 +65,22 @@ def compile_file(source: str, *, timeout_s: float) -> tuple[str, dict[str, Any]]
     folder = Path(tempfile.mkdtemp(prefix="annmodal-"))
     library, log = folder / "index.so", folder / "output"
     begun = time.perf_counter()
-    # The header comes first, so that an older copy of it beside the file changes nothing; the
-    # path is absolute, so that no file is called like an option.
-    files = ["-include", HEADER, SHIM, "-x", "c++", str(Path(source).absolute())]
-    status = _run([compiler, *FLAGS, *MECHANICS, "-o", str(library), *files], log, timeout_s)
+    place = Path(source).absolute()
+    name = f"./{place.name}"  # as all messages say it; and so no file is called like an option
+    # The header comes first, so that an older copy of it beside the file changes nothing.
+    files = ["-include", HEADER, SHIM, "-x", "c++", name]
+    command = [compiler, *FLAGS, *MECHANICS, "-o", str(library), *files]
+    status = _run(command, place.parent, log, timeout_s)
     report = {"seconds": time.perf_counter() - begun, "compiler": _version(compiler)}
     with log.open("rb") as file:
         said = file.read(OUTPUT_BYTES).decode("utf-8", "surrogateescape")
+    said = said.replace(f"{folder}{os.sep}", "")  # its temporary files, which the linker names
     log.unlink()
     if status == 0:
         print(said, end="", flush=True)  # warnings: its author sees them beside its own output
         return str(library), {**report, "problem": None}
     shutil.rmtree(folder)
-    return "", {**report, "problem": _problem(source, said, status, timeout_s)}
+    return "", {**report, "problem": _problem(name, said, status, timeout_s)}
 
 
 def _version(compiler: str) -> str:
@@ -85,7 +88,7 @@ def _version(compiler: str) -> str:
     return f"{COMPILER} {done.stdout.decode('ascii', 'replace').strip()}"
 
 
-def _run(command: list[str], log: Path, timeout_s: float) -> int | None:
+def _run(command: list[str], where: Path, log: Path, timeout_s: float) -> int | None:
     """The compiler's exit status, or None if it did not end in time."""
     limited = ["/bin/sh", "-c", LIMITED, "sh", str(COMPILE_BYTES // 1024), *command]
     with log.open("wb") as output:
@@ -94,7 +97,7 @@ def _run(command: list[str], log: Path, timeout_s: float) -> int | None:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            cwd=log.parent,
+            cwd=where,
             env={**os.environ, "LC_ALL": "C", "TMPDIR": str(log.parent)},
             process_group=0,
         )

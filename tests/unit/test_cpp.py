@@ -159,6 +159,19 @@ def test_a_wrong_batch(small_dataset: MakeDataset, tmp_path: Path) -> None:
     assert measured(right).batch_recall == 1
 
 
+def test_paths_start_from_the_submission(small_dataset: MakeDataset, tmp_path: Path) -> None:
+    """Files are named as their author knows them, wherever they lie when they are compiled."""
+    (tmp_path / "team" / "parts").mkdir(parents=True)
+    header = write(tmp_path / "team" / "parts" / "-I.hpp", "int x = ;\n")
+    text = index(before=f'#include "parts/{header.name}"')
+    source = write(tmp_path / "team" / "algorithm.cpp", text)
+    (found,) = run(small_dataset(), source, implementation={"folder": str(source.parent)})
+    line = line_of(text, '#include "parts')
+    assert f"does not compile (line {line}): -I.hpp:1: expected " in failed(found).message
+    said = str(failed(found).evidence["traceback"])
+    assert f"In file included from ./algorithm.cpp:{line}:\n./parts/-I.hpp:1:" in said
+
+
 BROKEN = {
     "not C++": (index("int x = ;"), "int x = ;", "expected primary-expression"),
     "no factory": (EXACT.replace("create_index", "make_index"), None, "defines no create_index()"),
@@ -192,6 +205,8 @@ def test_what_does_not_compile(small_dataset: MakeDataset, tmp_path: Path, what:
         assert f"does not compile (line {line_of(text, line)}): " in failure.message
     evidence = str(failure.evidence["traceback"])
     assert 0 < len(evidence) <= 4 * compiler.OUTPUT_BYTES
+    assert str(tmp_path) not in evidence
+    assert "annmodal-" not in evidence
 
 
 def test_no_compiler(
