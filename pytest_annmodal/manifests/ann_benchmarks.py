@@ -88,7 +88,14 @@ def _load(text: str) -> Mapping[str, Any]:
         node = loader.get_single_node()
         _size(node, {})
         loaded = loader.construct_document(node) if node else None
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        TypeError,
+        KeyError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         shown = " ".join(str(error).split())
         raise ConfigurationError(f"config.yml is not valid YAML: {shown}") from error
     return _mapping(loaded, "config.yml")
@@ -232,12 +239,14 @@ def _check_size(axes: list[list[Any]], where: str) -> None:
 
 def _arguments(values: list[Any], key: str, where: str) -> Arguments:
     budget = itertools.count()
-    return Arguments(args=tuple(_plain(value, key, where, budget) for value in values))
+    found = Arguments(args=tuple(_plain(value, key, where, budget) for value in values))
+    header.refuse_long(len(found.key), where)
+    return found
 
 
 def _plain(value: Any, key: str, where: str, budget: Iterator[int], depth: int = 0) -> Any:
     """A copy that JSON can carry; a file that means too much of it is refused."""
-    if next(budget) > MAX_VALUES or depth > 50:
+    if next(budget) > MAX_VALUES or depth > header.MAX_DEPTH:
         raise ConfigurationError(f"{where}: the arguments are too large or refer to themselves")
     if isinstance(value, Mapping):
         return {

@@ -33,7 +33,9 @@ OPENING = "# /// script"
 CLOSING = "# ///"
 TOP_KEYS = ("dependencies", "requires-python", "tool")
 KEYS = ("name", "class", "metrics", "build", "search", "short-answers")
+MAX_CHARS = 20_000  # TOML's parser needs the square of the length of some texts
 MAX_VALUE_CHARS = 2000
+MAX_DEPTH = 20
 MAX_VARIANTS = 1000  # a typo in a grid must not make a million cases
 
 
@@ -88,9 +90,14 @@ def parse(text: str) -> Header | None:
     inside = extract(text)
     if inside is None:
         return None
+    if len(inside) > MAX_CHARS:
+        raise ConfigurationError(
+            f"the header has {len(inside):,} characters, at most {MAX_CHARS:,} are read; "
+            "put data into a file of its own"
+        )
     try:
         table = tomllib.loads(inside)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of 5000 digits is no TOMLDecodeError
         raise ConfigurationError(
             f"the header is not valid TOML: {_in_the_file(str(error), text)}"
         ) from error
@@ -145,12 +152,8 @@ def _expand(table: Mapping[str, Any], where: str) -> list[Arguments]:
         for item in axis:
             _check_plain(item, f"{where}.{name}")
         axes.append(axis)
-        longest += len(name) + max(len(json.dumps(item, default=str)) for item in axis)
-    if longest > MAX_VALUE_CHARS:
-        raise ConfigurationError(
-            f"{where} makes settings of {longest:,} characters, at most {MAX_VALUE_CHARS:,} are "
-            "allowed: they are part of every name"
-        )
+        longest += len(name) + max(len(json.dumps(item)) for item in axis)
+    refuse_long(longest, where)
     total = math.prod(map(len, axes))
     if total > MAX_VARIANTS:
         raise _too_many(total)
@@ -158,6 +161,15 @@ def _expand(table: Mapping[str, Any], where: str) -> list[Arguments]:
         Arguments(kwargs=dict(zip(table, values, strict=True)))
         for values in itertools.product(*axes)
     ]
+
+
+def refuse_long(n_chars: int, where: str) -> None:
+    """Refuse settings whose names would be that long."""
+    if n_chars > MAX_VALUE_CHARS:
+        raise ConfigurationError(
+            f"{where} makes settings of {n_chars:,} characters, at most {MAX_VALUE_CHARS:,} are "
+            "allowed: they are part of every name"
+        )
 
 
 def product(builds: Iterable[Arguments], searches: Iterable[Arguments]) -> tuple[Variant, ...]:
@@ -179,14 +191,13 @@ def _too_many(total: int) -> ConfigurationError:
     )
 
 
-def _check_plain(value: Any, where: str) -> None:
+def _check_plain(value: Any, where: str, depth: int = 0) -> None:
     """Allow only what JSON can carry to the worker."""
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            _check_plain(item, where)
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            _check_plain(item, where)
+    if depth > MAX_DEPTH:
+        raise ConfigurationError(f"{where} is nested more than {MAX_DEPTH} deep")
+    if isinstance(value, (list, Mapping)):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            _check_plain(item, where, depth + 1)
     elif not isinstance(value, (bool, int, float, str)) or value in (math.inf, -math.inf):
         raise ConfigurationError(f"{where}: {value} is not a number, text, boolean or list")
     elif value != value:  # noqa: PLR0124 -- only NaN differs from itself
@@ -253,15 +264,15 @@ def _requirements(values: Any) -> tuple[str, ...]:
 
 
 def _check_python(value: Any) -> None:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.specifiers import SpecifierSet
 
     if value is None:
         return
     try:
-        wanted = SpecifierSet(value)
-    except (InvalidSpecifier, TypeError, AttributeError) as error:
+        served = SpecifierSet(value).contains(platform.python_version(), prereleases=True)
+    except (ValueError, TypeError, AttributeError) as error:
         raise ConfigurationError(f"requires-python: {value!r} is no version range") from error
-    if not wanted.contains(platform.python_version(), prereleases=True):
+    if not served:
         raise ConfigurationError(
             f"it requires Python {value}, but this is Python {platform.python_version()}"
         )

@@ -28,6 +28,7 @@ __all__ = [
 
 BUILTINS = Path(__file__).parents[1] / "implementations"
 MAX_NAME_CHARS = 64
+MAX_ERROR_CHARS = 800
 MAX_CANDIDATES = 20  # each is parsed
 # In a folder with several files, the first of these is the submission.
 ENTRY_FILES = ("submission.py", "student.py", "algorithm.py")
@@ -100,10 +101,14 @@ def _name_of(path: Path) -> str:
 
 def _reject(path: Path, called: str, error: ConfigurationError, *, trusted: bool) -> Implementation:
     """Raise for a trusted file; keep the words for a submission."""
-    message = f"{path}: {error}"
     if trusted:
-        raise ConfigurationError(message) from error
-    return Implementation(name=called, path=str(path), class_name="", trusted=False, error=message)
+        raise ConfigurationError(f"{path}: {error}") from error
+    words = str(error)  # which may quote what it is about
+    if len(words) > MAX_ERROR_CHARS:
+        words = f"{words[: MAX_ERROR_CHARS // 2]} … {words[-MAX_ERROR_CHARS // 2 :]}"
+    return Implementation(
+        name=called, path=str(path), class_name="", trusted=False, error=f"{path}: {words}"
+    )
 
 
 def read_submission(path: str | Path) -> list[Implementation]:
@@ -117,6 +122,14 @@ def read_submission(path: str | Path) -> list[Implementation]:
     also for a file whose name says nothing (``submission.py``).
     """
     place = Path(path).absolute()
+    try:
+        return _read_submission(place)
+    except Exception as error:  # noqa: BLE001 -- whatever a parser makes of a stranger's text
+        reason = ConfigurationError(f"cannot be read: {type(error).__name__}: {error}")
+        return [_reject(place, _name_of(place), reason, trusted=False)]
+
+
+def _read_submission(place: Path) -> list[Implementation]:
     if not _is_directory(place):
         return [read_file(place, trusted=False)]
     called = sanitise(place.name)

@@ -33,15 +33,15 @@ def missing_requirements(implementation: Implementation) -> list[str]:
 
 
 def _is_installed(text: str) -> bool:
-    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.requirements import Requirement
 
     try:
         requirement = Requirement(text)
-    except InvalidRequirement:
+        if requirement.marker is not None and not requirement.marker.evaluate():
+            return True  # it is for another platform or Python
+        return any(_satisfies(name, requirement) for name in _spellings(requirement.name))
+    except ValueError:  # also for a version or a marker that cannot be compared
         return False
-    if requirement.marker is not None and not requirement.marker.evaluate():
-        return True  # it is for another platform or Python
-    return any(_satisfies(name, requirement) for name in _spellings(requirement.name))
 
 
 def _spellings(name: str) -> list[str]:

@@ -4,6 +4,7 @@ import pytest
 from jobs import EXACT
 from witnesses import failed, survived
 
+from pytest_annmodal.grading import requirements
 from pytest_annmodal.manifests import manifest, source
 
 
@@ -77,7 +78,7 @@ def test_a_config_whose_aliases_mean_a_billion_values(tmp_path, strict, how):
 
 
 HEADERS = {
-    "a long value": ('build.x = "' + "y" * 10**5 + '"', "at most 2,000 are allowed"),
+    "a long value": ('build.x = "' + "y" * 10**4 + '"', "at most 2,000 are allowed"),
     "a million settings": (f"build.x = {[*range(1000)]}\n# search.y = {[*range(1000)]}", "1000000"),
     "tables without end": ("build.x = " + "[" * 9000 + "]" * 9000, "header"),
     "a dotted class": ('class = "os.system"', None),
@@ -99,6 +100,45 @@ def test_a_header_that_claims_too_much(tmp_path, strict, how):
     else:
         assert error in found.error
         assert len(found.error) < 1000
+
+
+HEAD = "# /// script\n{0}\n# [tool.annmodal]\n{1}\n# ///\n" + EXACT
+DIGITS = "9" * 5000  # more than Python turns into a number, or out of one
+BREAKING = {
+    "a number of 5000 digits": HEAD.format("#", f"# build.x = {DIGITS}"),
+    "a number that cannot be written": HEAD.format("#", f"# build.x = 0x{'f' * 5000}"),
+    "nested keys": HEAD.format("#", "# build.x" + ".a" * 3000 + " = 1"),
+    "more nested keys": HEAD.format("#", "# build.x" + ".a" * 10_000 + " = 1"),
+    "a long Python": HEAD.format(f'# requires-python = ">={DIGITS}"', "#"),
+    "a long version": HEAD.format(f'# dependencies = ["numpy>={DIGITS}"]', "#"),
+    "a marker": HEAD.format("# dependencies = [\"numpy; python_version ~= 'x'\"]", "#"),
+    "a long marker": HEAD.format(f"# dependencies = [\"numpy; python_version > '{DIGITS}'\"]", "#"),
+    "a long key": HEAD.format("#", f"# {'y' * 15_000} = 1"),
+    "a module whose name is no file's": f"import {'a' * 300}\n" + EXACT,
+}
+
+
+@pytest.mark.parametrize("how", BREAKING)
+def test_a_text_that_breaks_a_parser(tmp_path, strict, how):
+    """One submission that cannot be used, said in few words; all others are graded."""
+    path = tmp_path / "mine.py"
+    path.write_text(BREAKING[how])
+    (found,) = manifest.read_submission(path)
+    assert len(found.error or "") < 1000
+    assert found.error or requirements.refusal(found, None)
+
+
+WORDS = ["0x" + "f" * 5000, ":".join(["1"] * 3000), "1:" * 3000 + "1.0", '!!bool "x"', "y" * 10**5]
+
+
+@pytest.mark.parametrize("word", WORDS, ids=lambda word: word[:10])
+def test_a_config_that_breaks_a_parser(tmp_path, strict, word):
+    """The same for YAML, whose numbers are of many kinds."""
+    group = f"{{constructor: M, run_groups: {{base: {{args: [{word}]}}}}}}"
+    (tmp_path / "config.yml").write_text(f"float:\n  any:\n  - {group}\n")
+    (tmp_path / "module.py").write_text(EXACT)
+    (found,) = manifest.read_submission(tmp_path)
+    assert 0 < len(found.error) < 1000
 
 
 @pytest.mark.parametrize("name", ["os.system", "__builtins__", "", "Index.fit", "Index()"])
