@@ -69,7 +69,7 @@ class Cloud:
         """A function for trusted code, or the restricted one that a submission gets."""
         requirements, trusted = runner
         options: dict[str, Any] = {
-            "image": image_for(requirements),
+            "image": image_for(requirements, truth=trusted),
             "single_use_containers": True,  # nothing of one job is left for the next
             "block_network": True,
             **sized,

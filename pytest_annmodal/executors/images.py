@@ -40,15 +40,18 @@ def requirements_of(implementation: Implementation) -> Requirements:
     return tuple(sorted({pinned(requirement) for requirement in wanted}))
 
 
-def image_for(requirements: Requirements) -> modal.Image:
-    """Equal requirements give the same image, which Modal builds once and caches."""
+def image_for(requirements: Requirements, *, truth: bool = True) -> modal.Image:
+    """Equal requirements give the same image, which Modal builds once and caches.
+
+    Args:
+        truth: also ship the packaged datasets, which hold their own answers.
+    """
     packages = sorted({*map(pinned, HARNESS), *requirements})
+    left_out = ["**/__pycache__", "**/*.pyc", "**/.*", *([] if truth else ["data"])]
     return (
         modal.Image.debian_slim(python_version=python_version())
         # To compile annoy and hnswlib; to shut a submission in.
         .apt_install("build-essential", "bubblewrap")
         .pip_install(*packages)
-        .add_local_dir(
-            Path(PACKAGE), REMOTE_PACKAGE, ignore=["**/__pycache__", "**/*.pyc", "**/.*"]
-        )
+        .add_local_dir(Path(PACKAGE), REMOTE_PACKAGE, ignore=left_out)
     )

@@ -10,7 +10,7 @@ from product import ROOT, benchmark_json, index, stored, write_dataset
 LOOK_AROUND = """
 from pathlib import Path
 found = [str(p) for top in ("/data", "/tmp", "/root", "/home") for p in Path(top).rglob("*.hdf5")]
-assert not [name for name in found if "pytest_annmodal/data" not in name], found
+assert not found, found
 shown = sorted(p.name for p in Path("/data").rglob("*")) if Path("/data").exists() else []
 assert not [name for name in shown if not name.endswith(".f32")], shown
 self.n = (self.X ** 2).sum(axis=1)

@@ -119,6 +119,11 @@ class TestBubblewrap:
         assert list(Path(isolation.HIDDEN).glob("*.hdf5"))
         assert self.run(f"import os; print(os.listdir({isolation.HIDDEN!r}))") == "[]"
 
+    def test_a_package_without_datasets_is_no_trouble(self, monkeypatch):
+        """A submission's container on Modal has none."""
+        monkeypatch.setattr(isolation, "HIDDEN", f"{isolation.PACKAGE}/nothing-there")
+        assert self.run("print('started')") == "started"
+
     def test_the_system_is_there_to_compute_with(self):
         """numpy, a temporary folder, a processor."""
         code = "import numpy, tempfile; print(numpy.ones(3).sum(), tempfile.gettempdir())"
