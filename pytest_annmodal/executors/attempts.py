@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,7 @@ class Attempts:
         self._settings, self._calls, self._on_line = settings, calls, on_line
         self._questions: dict[tuple[Any, ...], bytes | Sequence[Outcome]] = {}
         self._asking = threading.Lock()
+        self._slots = threading.Semaphore(settings.modal_max_containers or sys.maxsize)
         self.logs: dict[str, deque[str]] = {}
 
     def run(self, job: Job, cloud: Cloud, runner: Any) -> Sequence[Outcome]:
@@ -63,10 +65,11 @@ class Attempts:
         once = self._trusted if trusted else self._submission
         problem = "the session ended before it ran"
         for attempt in (1, 2):
-            if self._calls.closing:
-                break
             try:
-                return once(job, files, cloud, runner)
+                with self._slots:
+                    if self._calls.closing:
+                        break
+                    return once(job, files, cloud, runner)
             except modal.exception.FunctionTimeoutError:
                 return self._out_of_time(job)
             except DatasetError as error:
@@ -77,6 +80,10 @@ class Attempts:
                     break
                 self._on_line(f"{job.label}: {problem} (trying once more)")
         return failures(job, "infrastructure", problem)
+
+    def give_up_waiting(self, n_threads: int) -> None:
+        """Let those go that wait for another job's container to end; the calls are closing."""
+        self._slots.release(n_threads + 1)
 
     def _trusted(
         self, job: Job, files: Mapping[str, bytes], cloud: Cloud, runner: Any

@@ -214,6 +214,7 @@ class ModalExecutor:
     def shutdown(self, *, cancel: bool = False) -> None:
         """Cancel what runs, close the app; nothing is left running or billing."""
         self._calls.closing = True
+        self._attempts.give_up_waiting(len(self._threads))
         if cancel:
             self._calls.cancel()
             deadline = time.monotonic() + LAST_WORDS_S

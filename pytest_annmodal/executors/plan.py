@@ -17,6 +17,7 @@ class Plan:
     containers: int
     cores: float
     memory_gib: float
+    at_once: int | None
     minutes_each: float
     usd_per_container_hour: float
 
@@ -31,9 +32,10 @@ class Plan:
     def line(self) -> str:
         """The line that heads every run on Modal."""
         many = "s" if self.containers != 1 else ""
+        at_once = f", {self.at_once} at once" if self.at_once else ""
         return (
             f"Modal: {self.containers} container{many} of {self.cores:g} cores and "
-            f"{self.memory_gib:g} GiB, at most {self.minutes_each:g} min each: "
+            f"{self.memory_gib:g} GiB{at_once}, at most {self.minutes_each:g} min each: "
             f"at most {self.container_minutes:,.0f} container-minutes, ${self.usd_at_most:,.2f} "
             f"(${self.usd_per_container_hour:.3f} per container-hour)"
         )
@@ -43,10 +45,12 @@ def plan_of(jobs: Sequence[Job], settings: Settings) -> Plan:
     """The plan of these jobs; time is the limit, since nobody knows how long they take."""
     memory_gib = settings.modal_memory_mb / 1024
     with_referee = not all(job.implementation.trusted for job in jobs)
+    limit = settings.modal_max_containers
     return Plan(
         containers=len(jobs) + with_referee,
         cores=settings.modal_cpu,
         memory_gib=memory_gib,
+        at_once=limit if limit and limit < len(jobs) else None,
         minutes_each=settings.modal_timeout_s / 60,
         usd_per_container_hour=(
             settings.modal_cpu * settings.modal_usd_core_hour

@@ -39,6 +39,7 @@ NOT_MEASURING = frozenset(
         "base_url",
         "modal_plan",
         "modal_max_minutes",
+        "modal_max_containers",
         "modal_volume",
         "modal_usd_core_hour",
         "modal_usd_gib_hour",

@@ -43,6 +43,7 @@ class Settings:
     modal: bool = False
     modal_plan: bool = False
     modal_max_minutes: float | None = None
+    modal_max_containers: int | None = None
     modal_cpu: float = 2.0
     modal_memory_mb: int = 16384
     modal_timeout_s: int = 3600

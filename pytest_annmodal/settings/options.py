@@ -225,6 +225,14 @@ OPTIONS: tuple[Option, ...] = (
         help="Refuse a plan of more container-minutes than this.",
     ),
     Option(
+        name="modal_max_containers",
+        flag="--modal-max-containers",
+        metavar="N",
+        kind=positive_int,
+        group=MODAL,
+        help="Run at most N jobs at once (default: all), the referee of submissions aside.",
+    ),
+    Option(
         name="modal_cpu",
         flag="--modal-cpu",
         metavar="N",
