@@ -1,7 +1,8 @@
 """Read an ann-benchmarks algorithm folder: ``module.py`` with its ``config.yml``.
 
 The grids are expanded as ann-benchmarks' own ``definitions.py`` does it, so that the same
-file gives the same points: https://github.com/erikbern/ann-benchmarks.
+file gives the same points: https://github.com/erikbern/ann-benchmarks. So are those of VIBE,
+which comes from it: https://github.com/vector-index-bench/vibe.
 """
 
 from __future__ import annotations
@@ -20,13 +21,20 @@ from pytest_annmodal.model import Arguments, Implementation, Variant
 
 POINT_TYPES = ("float", "any")
 # Keys of config.yml, and the metrics they stand for here. hamming and jaccard are not ours.
+# Of two definitions that have one name and serve one metric, the later in this order holds.
 METRIC_KEYS = {
+    "normalized": ("angular",),  # right for vectors of unit length only
     "any": ("euclidean", "angular"),
     "euclidean": ("euclidean",),
     "angular": ("angular",),
+    "cosine": ("angular",),
     "ip": ("dot",),
     "dot": ("dot",),
 }
+# Who wrote a definition under one of these expects that word for the metric, and not ours.
+OWN_WORDS = ("normalized", "cosine", "ip")
+VIBE_ANY = ("euclidean", "cosine", "ip")
+CLONES = (("ann_benchmarks", "algorithms"), ("vibe", "algorithms"))
 MAX_VALUES = 20_000  # YAML aliases can make a small file mean a huge one
 
 
@@ -41,8 +49,7 @@ def readable_folder(folder: Path) -> Path:
     There one says ``from ..faiss.module import Faiss``. Elsewhere the folders beside it are
     other people's.
     """
-    in_clone = folder.parts[-3:-1] == ("ann_benchmarks", "algorithms")
-    return folder.parent if in_clone else folder
+    return folder.parent if folder.parts[-3:-1] in CLONES else folder
 
 
 def read_config(
@@ -53,11 +60,14 @@ def read_config(
     Raises:
         ConfigurationError: the file is not what ann-benchmarks would read.
     """
-    return [
+    order = list(METRIC_KEYS)
+    definitions = sorted(_definitions(_load(text)), key=lambda pair: order.index(pair[0]))
+    found = [
         _implementation(definition, key, folder, modules=modules, trusted=trusted)
-        for key, definition in _definitions(_load(text))
+        for key, definition in definitions
         if not definition.get("disabled")
     ]
+    return list({(item.name, item.metrics): item for item in found}.values())
 
 
 def rename(
@@ -137,7 +147,13 @@ def _definitions(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, 
             else:
                 raise ConfigurationError(f"{where} must be a list of definitions")
             for entry in listed:
-                yield key, _underscored(_mapping(entry, where))
+                definition = _underscored(_mapping(entry, where))
+                for one in VIBE_ANY if key == "any" and _is_vibe(definition) else (key,):
+                    yield one, definition
+
+
+def _is_vibe(definition: Mapping[str, Any]) -> bool:
+    return str(definition.get("module", "")).startswith("vibe.")
 
 
 def _underscored(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,8 +203,11 @@ def _variants(definition: Mapping[str, Any], where: str, key: str) -> tuple[Vari
     for group_name, raw in _mapping(definition.get("run_groups"), f"{where}: run_groups").items():
         here = f"{where}: run_groups.{group_name}"
         group = _underscored(_mapping(raw, here))
-        builds = [_arguments([*base, *args], key, here) for args in _expand_group(group, "", here)]
-        searches = [_arguments(args, key, here) for args in _expand_group(group, "query_", here)]
+        spread = _is_vibe(definition)
+        expanded = _expand_group(group, "", here, spread=spread)
+        builds = [_arguments([*base, *args], key, here) for args in expanded]
+        expanded = _expand_group(group, "query_", here, spread=spread)
+        searches = [_arguments(args, key, here) for args in expanded]
         found += header.product(builds, searches)
         if len(found) > header.MAX_VARIANTS:
             raise ConfigurationError(f"{where}: more than {header.MAX_VARIANTS} variants")
@@ -196,7 +215,9 @@ def _variants(definition: Mapping[str, Any], where: str, key: str) -> tuple[Vari
     return tuple(unique.values())
 
 
-def _expand_group(group: Mapping[str, Any], prefix: str, where: str) -> list[list[Any]]:
+def _expand_group(
+    group: Mapping[str, Any], prefix: str, where: str, *, spread: bool
+) -> list[list[Any]]:
     """The argument lists of ``args`` or ``arg_groups``.
 
     The latter wins, as it does there, but not when it is empty: definitions have ``arg_groups:
@@ -215,8 +236,11 @@ def _expand_group(group: Mapping[str, Any], prefix: str, where: str) -> list[lis
         combinations = _combinations(args, where)
     else:
         return [[]]
-    # A combination of a mapping is one argument: that dict.
-    return [item if isinstance(item, list) else [item] for item in combinations]
+    # A combination of a mapping is one argument, that dict; in VIBE its values are one each.
+    return [
+        item if isinstance(item, list) else [*item.values()] if spread else [item]
+        for item in combinations
+    ]
 
 
 def _combinations(value: Any, where: str) -> list[Any]:
@@ -255,6 +279,5 @@ def _plain(value: Any, key: str, where: str, budget: Iterator[int], depth: int =
     if isinstance(value, list):
         return [_plain(item, key, where, budget, depth + 1) for item in value]
     if value is None or isinstance(value, (bool, int, float, str)):
-        # Our name is "dot"; who wrote his definitions under "ip" expects that word.
-        return "ip" if value == "@metric" and key == "ip" else value
+        return key if value == "@metric" and key in OWN_WORDS else value
     raise ConfigurationError(f"{where}: {value!r} is not a number, text, boolean, list or mapping")

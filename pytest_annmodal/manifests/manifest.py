@@ -205,8 +205,8 @@ def read_directory(path: str | Path) -> list[Implementation]:
         raise ConfigurationError(f"{folder}: there is no such directory of implementations")
     if ann_benchmarks.is_folder(folder):
         return _read_ann_benchmarks(folder, trusted=True)
-    clone = folder / "ann_benchmarks" / "algorithms"
-    folder = clone if clone.is_dir() else folder
+    clones = [folder.joinpath(*parts) for parts in ann_benchmarks.CLONES]
+    folder = next((clone for clone in clones if clone.is_dir()), folder)
     found: list[Implementation] = []
     for item in sorted(folder.iterdir()):
         if ann_benchmarks.is_folder(item):

@@ -137,6 +137,8 @@ class TestDefinitions:
             ("any", ("euclidean", "angular")),
             ("euclidean", ("euclidean",)),
             ("angular", ("angular",)),
+            ("cosine", ("angular",)),
+            ("normalized", ("angular",)),
             ("ip", ("dot",)),
             ("dot", ("dot",)),
         ],
@@ -149,10 +151,34 @@ class TestDefinitions:
         assert found.class_name == "Index"
         assert found.short_answers
 
-    def test_keep_the_word_that_their_file_uses_for_dot(self):
-        """Who wrote under ``ip`` expects "ip"."""
-        assert points(config("g: {}", "ip")) == [(("ip",), ())]
+    @pytest.mark.parametrize("key", ["ip", "cosine", "normalized"])
+    def test_keep_the_word_that_their_file_uses(self, key):
+        """Who wrote under ``ip`` expects "ip", though it is "dot" here."""
+        assert points(config("g: {}", key)) == [((key,), ())]
         assert points(config("g: {}", "dot")) == [(("@metric",), ())]
+
+    def test_for_vectors_of_unit_length_hold_only_where_no_other_does(self):
+        """An index that takes lengths for 1 would be wrong on other vectors."""
+        text = "float:\n" + "".join(
+            f"  {key}:\n{definition('g: {}')}" for key in ("normalized", "cosine")
+        )
+        assert points(text) == [(("cosine",), ())]
+        other = text.replace("name: x", "name: y", 1)
+        assert [(item.name, item.variants[0].build.args) for item in read(other)] == [
+            ("y", ("normalized",)),
+            ("x", ("cosine",)),
+        ]
+
+    def test_of_vibe_have_its_words_and_its_way_with_mappings(self):
+        """There ``any`` are three metrics, and a mapping's values are arguments one by one."""
+        text = config("g: {args: {M: [4, 8], ef: 9}, query_args: {n: [1, 2]}}")
+        found = read(text.replace("ann_benchmarks.algorithms", "vibe.algorithms"))
+        assert [item.metrics for item in found] == [("euclidean",), ("angular",), ("dot",)]
+        given = [[(v.build.args, v.search.args) for v in item.variants] for item in found]
+        assert given == [
+            [((word, m, 9), (n,)) for m in (4, 8) for n in (1, 2)]
+            for word in ("@metric", "cosine", "ip")
+        ]
 
     def test_for_bits_sets_and_the_disabled_are_left_out(self):
         """Only what this harness has data for."""
