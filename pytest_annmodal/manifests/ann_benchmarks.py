@@ -43,6 +43,15 @@ def is_folder(path: Path) -> bool:
     return (path / "module.py").is_file() and (path / "config.yml").is_file()
 
 
+def half(folder: Path) -> str:
+    """What to say of a folder that has one of the two files: the other may have been forgotten."""
+    there = {name: (folder / name).is_file() for name in ("module.py", "config.yml")}
+    if sum(there.values()) != 1:
+        return ""
+    has, lacks = sorted(there, key=there.__getitem__, reverse=True)
+    return f" (for an ann-benchmarks folder, add {lacks} beside {has})"
+
+
 def readable_folder(folder: Path) -> Path:
     """What belongs to an algorithm: its folder; in a clone its neighbours too.
 

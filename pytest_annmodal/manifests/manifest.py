@@ -139,10 +139,12 @@ def _read_submission(place: Path) -> list[Implementation]:
         if ann_benchmarks.is_folder(place):
             return _read_ann_benchmarks(place, trusted=False)
         entry = read_file(_entry(place), name=called, trusted=False)
-        return [dataclasses.replace(entry, folder=str(place))]
+        error = entry.error and entry.error + ann_benchmarks.half(place)
+        return [dataclasses.replace(entry, folder=str(place), error=error)]
     except (ConfigurationError, OSError) as error:
         reason = error if isinstance(error, ConfigurationError) else _unreadable(error)
-        return [_reject(place, called, reason, trusted=False)]
+        half = ConfigurationError(f"{reason}{ann_benchmarks.half(place)}")
+        return [_reject(place, called, half, trusted=False)]
 
 
 def _is_directory(path: Path) -> bool:

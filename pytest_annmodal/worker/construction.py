@@ -37,7 +37,8 @@ def construct(
     positional, keywords = _with_metric(rest, metric, args, known)
     if asked and positional == [metric] and parameters[0] is not rest[0]:
         positional, keywords = [], {rest[0].name: metric, **keywords}
-    check_call(factory, positional, keywords, name)
+    left_open = [p.name for p in rest[len(positional) :] if _is_required(p, keywords)]
+    check_call(factory, positional, keywords, name, advice=_advice(left_open))
     try:
         return factory(*positional, **keywords)
     except Exception as error:
@@ -53,6 +54,15 @@ def construct(
 def _is_required(parameter: inspect.Parameter, kwargs: Mapping[str, Any]) -> bool:
     named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     return named and parameter.default is parameter.empty and parameter.name not in kwargs
+
+
+def _advice(left_open: list[str]) -> str:
+    if not left_open:
+        return ""
+    return (
+        f"; give {left_open[0]} a default, or values: build.{left_open[0]} = [...] in the header, "
+        "or args in the config.yml of an ann-benchmarks folder"
+    )
 
 
 def _with_metric(
@@ -100,7 +110,12 @@ def check_takes(method: Callable[..., Any], *names: str) -> None:
 
 
 def check_call(
-    function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any], name: str
+    function: Callable[..., Any],
+    args: Any,
+    kwargs: Mapping[str, Any],
+    name: str,
+    *,
+    advice: str = "",
 ) -> None:
     """Refuse arguments that ``function`` cannot take, in words that name them."""
     try:
@@ -111,7 +126,7 @@ def check_call(
         signature.bind(*args, **kwargs)
     except TypeError as error:
         raise BuildError(
-            f"{name}{signature} cannot be called with {words(args, kwargs)}: {error}"
+            f"{name}{signature} cannot be called with {words(args, kwargs)}: {error}{advice}"
         ) from None
 
 

@@ -160,6 +160,14 @@ class Index(Index, metaclass=Spy):
             load(tmp_path / "m.py", text)
 
 
+def test_a_parameter_without_a_value_says_where_to_give_one(tmp_path):
+    """As an ann-benchmarks class has them, whose config.yml is not there."""
+    text = PLAIN.replace("self, metric", "self, metric, n_trees")
+    assert text != PLAIN
+    with pytest.raises(BuildError, match=r"argument: 'n_trees'; give n_trees a default, or values"):
+        load(tmp_path / "m.py", text)
+
+
 class TestImports:
     def test_a_file_called_like_the_library_it_uses_gets_the_library(self, tmp_path, monkeypatch):
         """``mylib.py`` that says ``import mylib`` means the installed one."""

@@ -377,6 +377,25 @@ class TestSubmission:
         assert "several files that could be the submission: a.py, b.py; call" in found.error
         assert found.name == "bob"
 
+    @pytest.mark.parametrize(
+        ("files", "words"),
+        [
+            ({"module.py": CLASS, "b.py": CLASS}, "add config.yml beside module.py"),
+            ({"module.py": "x = 1\n"}, "add config.yml beside module.py"),
+            ({"config.yml": "float: {}\n"}, "add module.py beside config.yml"),
+        ],
+    )
+    def test_a_folder_may_be_half_of_an_ann_benchmarks_one(self, tmp_path, files, words):
+        """What it lacks is named; a module.py that can be run without is run."""
+        for name, text in files.items():
+            (tmp_path / name).write_text(text)
+        (found,) = manifest.read_submission(tmp_path)
+        assert f"(for an ann-benchmarks folder, {words})" in found.error
+        (tmp_path / "whole").mkdir()
+        (tmp_path / "whole" / "module.py").write_text(CLASS)
+        (whole,) = manifest.read_submission(tmp_path / "whole")
+        assert whole.error is None
+
     @pytest.mark.parametrize("entry", ["submission.py", "algorithm.cpp"])
     @pytest.mark.parametrize("kind", ["link", "pipe", "many", "hidden link"])
     def test_a_folder_holds_regular_files_and_not_too_many(
