@@ -167,13 +167,11 @@ def find_datasets(text: str, known: Mapping[str, Dataset], rootdir: Path) -> lis
         named = [path] if path.is_file() else map(Path, sorted(glob.glob(str(path))))  # noqa: PTH207 -- absolute patterns
         paths = [found for found in named if found.is_file()]
         if not paths:
-            raise ConfigurationError(f"--dataset {text}: there is no such file")
+            raise ConfigurationError(f"--dataset {text}: {_why_no_file(path)}")
         return [_as_the_file_says(catalog.dataset_from_argument(str(p)), p) for p in paths]
     matched = [known[name] for name in known if fnmatch.fnmatchcase(name, text)]
     if not matched and _under(rootdir, text).is_file():
-        raise ConfigurationError(
-            f"--dataset {text}: the name of a dataset's file ends in .hdf5 or .h5; rename this one"
-        )
+        raise ConfigurationError(f"--dataset {text}: {_why_no_dataset(_under(rootdir, text))}")
     if not matched:
         near = nearest_names(text, known)
         every = f" Known: {', '.join(sorted(known))}." if near == "." else ""
@@ -182,6 +180,22 @@ def find_datasets(text: str, known: Mapping[str, Dataset], rootdir: Path) -> lis
             "A path ending in .hdf5 or a URL works too."
         )
     return matched
+
+
+def _why_no_file(path: Path) -> str:
+    if path.is_symlink():
+        return f"is a link to {path.readlink()}, which does not exist"
+    return "is a directory; expected a file in it" if path.is_dir() else "there is no such file"
+
+
+def _why_no_dataset(path: Path) -> str:
+    """A file whose name does not end as a dataset's."""
+    from pytest_annmodal.hdf5 import lookalikes
+
+    if lookalikes.begins_as_hdf5(path):
+        return "the name of a dataset's file ends in .hdf5 or .h5; rename this one"
+    guess = lookalikes.what_it_is(path) or f"no HDF5 file: {lookalikes.CONVERT}"
+    return f"this is {guess}"
 
 
 def _as_the_file_says(dataset: Dataset, path: Path) -> Dataset:

@@ -138,10 +138,10 @@ def referee(
 
 
 @lru_cache(maxsize=KEPT_DATASETS)
-def _load_fresh(path: Path, *, subset: int | None, seed: int, cache: Path | None) -> Any:
+def _load_fresh(path: Path, *, subset: int | None, seed: int, k: int, cache: Path | None) -> Any:
     from pytest_annmodal.jobs import fresh
 
-    return fresh.load_fresh.__wrapped__(path, subset=subset, seed=seed, cache=cache)
+    return fresh.load_fresh.__wrapped__(path, subset=subset, seed=seed, k=k, cache=cache)
 
 
 def _kept_copy(job: Job, volume: MountedVolume, where: Mapping[str, Any], download: Any) -> Path:

@@ -58,6 +58,7 @@ def load(
     *,
     subset: int | None = None,
     n_queries: int | None = None,
+    k: int = 1,
     truth_cache: Path | None = None,
 ) -> LoadedDataset:
     """Arrays ready to be benchmarked.
@@ -66,6 +67,7 @@ def load(
         path: a file that :func:`validate` accepted.
         subset: keep only the first rows of ``train``; the truth is computed anew for them.
         n_queries: keep only the first queries.
+        k: how many true neighbours are needed; where the file has fewer, they are computed.
         truth_cache: directory that keeps computed truths and counts between runs.
 
     Raises:
@@ -74,7 +76,7 @@ def load(
     """
     from pytest_annmodal.hdf5 import loading
 
-    return loading.load_file(path, subset=subset, n_queries=n_queries, truth_cache=truth_cache)
+    return loading.load_file(path, subset=subset, n_queries=n_queries, k=k, truth_cache=truth_cache)
 
 
 def write(

@@ -16,6 +16,7 @@ from pytest_annmodal.scoring import exact
 
 CHUNK_BYTES = 32 * 2**20
 SAMPLE_QUERIES = 50
+PROBES = 10  # of these, for which all of train is searched
 # Published truths were computed in float32, some by ways that cancel: wrong ids or another
 # convention are off by far more than this.
 RELATIVE = 1e-3
@@ -36,27 +37,29 @@ def check_file(path: Path) -> DatasetInfo:
         _require_distances(path, distances, nowhere)
         sample = _sample(nowhere)
         wanted = np.unique(neighbors[sample])
-        rows = _gather_while_checking(arrays, wanted)
+        slack = _slack(arrays.info.metric, distances[sample], test[sample])
+        probes = _Probes(test, sample, (distances[sample] - slack).max(axis=1), arrays.info.metric)
+        rows = _gather_while_checking(arrays, wanted, probes)
         places = np.searchsorted(wanted, neighbors[sample])
         actual = exact.pair_distances(rows, test[sample], places, arrays.info.metric)
-        norms = np.sqrt((test[sample].astype(np.float64) ** 2).sum(axis=1))
-        _require_agreement(arrays, sample, distances[sample], actual, norms)
+        _require_agreement(arrays, sample, distances[sample], actual, slack)
+        probes.require_nearest(path, arrays.info.k_truth)
         return arrays.info
 
 
 def _finite_chunks(path: Path, name: str, array: Any) -> Iterator[tuple[int, Array]]:
-    """Slices of an HDF5 array with the number of their first row; each is checked."""
+    """Slices of an HDF5 array, as float32, with the number of their first row; each is checked."""
     step = max(1, CHUNK_BYTES // (array.dtype.itemsize * array.shape[1]))
     for start in range(0, len(array), step):
-        chunk = array[start : start + step]
         with np.errstate(over="ignore", invalid="ignore"):
+            chunk = np.asarray(array[start : start + step], dtype=np.float32)
             total = chunk.sum()  # NaN and infinity survive a sum, and it is the cheapest look
         if not np.isfinite(total):
             bad = np.flatnonzero(~np.isfinite(chunk).all(axis=1))
             if bad.size:
                 raise DatasetFormatError(
-                    f"{path}: {name} has NaN or infinity in row {start + int(bad[0])}; expected "
-                    "finite numbers. Remove or repair such rows."
+                    f"{path}: {name} has NaN or infinity in row {start + int(bad[0])}, or more "
+                    "than float32 holds; expected finite numbers. Remove or repair such rows."
                 )
         yield start, chunk
 
@@ -77,10 +80,12 @@ def _require_ids(arrays: Arrays, neighbors: Array) -> None:
     bad = np.argwhere((neighbors < 0) | (neighbors >= n_train))
     if bad.size:
         row, column = (int(i) for i in bad[0])
+        padding = neighbors[row, column] < 0
+        reason = "Rows are padded" if padding else "The truth belongs to another train set"
         raise DatasetFormatError(
             f"{arrays.path}: neighbors[{row}, {column}] is {neighbors[row, column]}; expected "
-            f"rows of train, 0 to {n_train - 1}. The truth belongs to another train "
-            "set: compute it again, or remove neighbors and distances to have it computed."
+            f"rows of train, 0 to {n_train - 1}. {reason}: compute it again, or remove "
+            "neighbors and distances to have it computed."
         )
 
 
@@ -108,34 +113,75 @@ def _sample(nowhere: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     return usable[::step][:SAMPLE_QUERIES]
 
 
-def _gather_while_checking(arrays: Arrays, wanted: Array) -> Array:
+class _Probes:
+    """A few queries for which it is counted how many rows of train are nearer than listed.
+
+    A truth may name the right distances and still be that of a part of train, or be found by
+    an approximate search: everybody's recall would then be too high.
+    """
+
+    def __init__(self, test: Array, sample: Array, limits: Array, metric: str) -> None:
+        step = max(1, len(sample) // PROBES)
+        self.numbers = sample[::step][:PROBES]
+        self.limits = limits[::step][:PROBES, None]
+        self.metric = metric
+        self.queries = test[self.numbers].astype(np.float64)
+        self.squares = (self.queries**2).sum(axis=1)
+        self.counts = np.zeros(len(self.numbers), dtype=np.int64)
+
+    def look(self, chunk: Array) -> None:
+        rows = chunk.astype(np.float64)
+        found = -self.queries @ rows.T
+        if self.metric != "dot":
+            squares = np.einsum("ij,ij->i", rows, rows)
+        if self.metric == "euclidean":
+            found = np.sqrt(np.maximum(0, 2 * found + squares + self.squares[:, None]))
+        elif self.metric == "angular":
+            lengths = np.sqrt(squares * self.squares[:, None])
+            found = 1 + np.divide(found, lengths, out=np.zeros_like(found), where=lengths > 0)
+        self.counts += np.count_nonzero(found < self.limits, axis=1)
+
+    def require_nearest(self, path: Path, k: int) -> None:
+        bad = np.flatnonzero(self.counts >= k)
+        if bad.size:
+            first = bad[0]
+            raise DatasetFormatError(
+                f"{path}: {self.counts[first]} rows of train are nearer to "
+                f"test[{self.numbers[first]}] than the last of its {k} neighbors; expected the "
+                "exact nearest. The truth belongs to a part of train or is approximate: compute "
+                "it again, or remove neighbors and distances to have it computed."
+            )
+
+
+def _gather_while_checking(arrays: Arrays, wanted: Array, probes: _Probes) -> Array:
     """Rows ``wanted`` (ascending) of train, read in the pass that checks all of train."""
-    rows = np.empty((len(wanted), arrays.info.dim), dtype=arrays.train.dtype.newbyteorder("="))
+    rows = np.empty((len(wanted), arrays.info.dim), dtype=np.float32)
     for start, chunk in _finite_chunks(arrays.path, "train", arrays.train):
         low, high = np.searchsorted(wanted, (start, start + len(chunk)))
         rows[low:high] = chunk[wanted[low:high].astype(np.int64) - start]
+        probes.look(chunk)
     return rows
 
 
+def _slack(metric: str, distances: Array, queries: Array) -> Array:
+    """By how much stored distances (s, K) may be off."""
+    slack = RELATIVE * np.abs(distances) + 1e-4
+    if metric == "euclidean":  # cancellation in float32 leaves an error of this order
+        slack += 1e-3 * np.sqrt((queries.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
+    return slack
+
+
 def _require_agreement(
-    arrays: Arrays, sample: Array, stored: Array, actual: Array, norms: Array
+    arrays: Arrays, sample: Array, stored: Array, actual: Array, slack: Array
 ) -> None:
     """Stored distances are those of the rows that the ids name.
 
     Args:
         sample: (s,) query numbers.
-        stored, actual: (s, K).
-        norms: (s,) lengths of the queries.
+        stored, actual, slack: (s, K).
     """
     if not sample.size:
         return
-    # Cancellation in float32 leaves an error of this order in a small L2 distance.
-    scale = {"euclidean": norms, "angular": np.ones_like(norms), "dot": norms}[arrays.info.metric]
-    slack = (
-        RELATIVE * np.abs(actual)
-        + 1e-3 * scale[:, None] * (arrays.info.metric == "euclidean")
-        + 1e-4
-    )
     wrong = np.abs(stored - actual) > slack
     if not wrong.any():
         return

@@ -13,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
-from pytest_annmodal.hdf5.info import METRIC_WORDS, UNSUPPORTED_METRICS, DatasetInfo
+from pytest_annmodal.hdf5.info import (
+    METRIC_WORDS,
+    UNSUPPORTED_METRICS,
+    DatasetInfo,
+    metric_word,
+)
+from pytest_annmodal.hdf5.lookalikes import what_it_is
 from pytest_annmodal.model import Metric
 
 FLOATS = ("float32", "float64")
@@ -53,9 +59,11 @@ def opened(path: Path) -> Iterator[Arrays]:
         try:
             yield _arrays(path, container)
         except OSError as error:  # h5py's word for bytes that are not where they should be
+            elsewhere = "external" in str(error)
             raise DatasetFormatError(
-                f"{path}: its arrays cannot be read: the file is damaged or cut off ({error}). "
-                "Fetch it again."
+                f"{path}: its arrays cannot be read: "
+                f"{'they lie in another file' if elsewhere else 'the file is damaged or cut off'} "
+                f"({error}). {'Write them into this one.' if elsewhere else 'Fetch it again.'}"
             ) from error
 
 
@@ -92,9 +100,10 @@ def _why_not_hdf5(path: Path, error: OSError) -> str:
             f"{path}: the HDF5 file is truncated or damaged ({size:,} bytes are there; {error}). "
             "Fetch or write it again."
         )
+    guess = what_it_is(path)
     return (
         f"{path}: it is not an HDF5 file ({size:,} bytes, beginning with {head!r}). {EXPECTED}; "
-        "check where the file came from."
+        f"{f'this is {guess}' if guess else 'check where the file came from'}."
     )
 
 
@@ -107,13 +116,14 @@ def _arrays(path: Path, container: Any) -> Arrays:
         for name in ("train", "test", "neighbors", "distances")
         if isinstance(item := container.get(name), h5py.Dataset)
     }
-    _require_arrays(path, found, sorted(container))
+    _require_arrays(path, found, container)
     train, test = found["train"], found["test"]
     neighbors, distances = found.get("neighbors"), found.get("distances")
     _require_vectors(path, train, test)
     if neighbors is not None and distances is not None:
         _require_truth(path, len(test), neighbors, distances)
-    offset = train.id.get_offset()  # from the file's first byte; None if chunked
+    # From the file's first byte; None if chunked. A link may lead into another file.
+    offset = train.id.get_offset() if train.file.filename == container.filename else None
     info = DatasetInfo(
         metric=metric,
         dim=int(train.shape[1]),
@@ -130,12 +140,9 @@ def _arrays(path: Path, container: Any) -> Arrays:
 
 
 def _metric(path: Path, container: Any) -> Metric:
-    said = container.attrs.get("distance")
-    if isinstance(said, bytes):
-        said = said.decode(errors="replace")
-    word = str(said).lower() if said is not None else _metric_in_name(path)
-    if word in METRIC_WORDS:
-        return METRIC_WORDS[word]
+    word = _metric_said(container.attrs) or _metric_in_name(path)
+    if word is not None and metric_word(word) in METRIC_WORDS:
+        return METRIC_WORDS[metric_word(word)]
     if word is None:
         raise DatasetFormatError(
             f"{path}: neither the attribute 'distance' nor the file's name says its metric. "
@@ -148,6 +155,15 @@ def _metric(path: Path, container: Any) -> Metric:
     )
 
 
+def _metric_said(attrs: Mapping[str, Any]) -> str:
+    """The attribute ``distance``: text or bytes, maybe in an array of one, or ""."""
+    said = attrs.get("distance", "")
+    if isinstance(said, np.ndarray) and said.size == 1:
+        said = said.item()
+    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    return "" if "Empty(" in text else text.strip().lower()
+
+
 def _metric_in_name(path: Path) -> str | None:
     # What comes after the last word may be a number or a copy's mark.
     words = re.split(r"[^a-z0-9_]+", path.name.lower().removesuffix(".corrupt"))
@@ -155,15 +171,23 @@ def _metric_in_name(path: Path) -> str | None:
     return next((word for word in reversed(words) if word in known), None)
 
 
-def _require_arrays(path: Path, found: Mapping[str, Any], there: list[str]) -> None:
+def _require_arrays(path: Path, found: Mapping[str, Any], container: Any) -> None:
     missing = [name for name in ("train", "test") if name not in found]
     if ("neighbors" in found) != ("distances" in found):
         missing += [name for name in ("neighbors", "distances") if name not in found]
     if missing:
+        there = ", ".join(name + _if_no_array(container, name) for name in sorted(container))
         raise DatasetFormatError(
-            f"{path}: it lacks {' and '.join(missing)}; it has {', '.join(there) or 'nothing'}. "
+            f"{path}: it lacks {' and '.join(missing)}; it has {there or 'nothing'}. "
             f"{EXPECTED} (the last two may be absent together: the truth is then computed)."
         )
+
+
+def _if_no_array(container: Any, name: str) -> str:
+    item = container.get(name)
+    if item is None:
+        return " (a link that leads nowhere)"
+    return "" if hasattr(item, "shape") else f" (a group of {', '.join(item) or 'nothing'})"
 
 
 def _require_vectors(path: Path, train: Any, test: Any) -> None:
@@ -173,9 +197,9 @@ def _require_vectors(path: Path, train: Any, test: Any) -> None:
                 f"{path}: {name} has shape {array.shape}; expected two dimensions, one "
                 "row a vector."
             )
-        if array.dtype.name not in FLOATS:
+        if array.dtype.kind not in "fiu":
             raise DatasetFormatError(
-                f"{path}: {name} holds {array.dtype}; expected float32 or float64. Convert it."
+                f"{path}: {name} holds {array.dtype}; expected floats or integers. Convert it."
             )
         if 0 in array.shape:
             raise DatasetFormatError(

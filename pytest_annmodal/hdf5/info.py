@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,20 +13,30 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-# The words that files use for a metric. Sets and bits are read by no implementation here.
+# The words that files use for a metric, as :func:`metric_word` writes them. Sets and bits are
+# read by no implementation here.
 METRIC_WORDS: dict[str, Metric] = {
     "euclidean": "euclidean",
+    "euclid": "euclidean",
     "l2": "euclidean",
     "angular": "angular",
     "cosine": "angular",
+    "cosinesimilarity": "angular",
+    "cosinedistance": "angular",
+    "cos": "angular",
     "normalized": "angular",
     "dot": "dot",
+    "dotproduct": "dot",
     "ip": "dot",
-    "inner_product": "dot",
-    "inner-product": "dot",
+    "mips": "dot",
     "innerproduct": "dot",
 }
 UNSUPPORTED_METRICS = ("jaccard", "hamming")
+
+
+def metric_word(text: str) -> str:
+    """``Inner-Product`` and `` inner_product`` are one word."""
+    return re.sub(r"[\s_-]+", "", text.lower())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 
 
 def load_file(
-    path: Path, *, subset: int | None, n_queries: int | None, truth_cache: Path | None
+    path: Path, *, subset: int | None, n_queries: int | None, k: int, truth_cache: Path | None
 ) -> LoadedDataset:
     """See :func:`pytest_annmodal.hdf5.load`."""
     with opened(path) as arrays:
@@ -36,19 +36,21 @@ def load_file(
         train = _mapped(train_map) if train_map else _narrow(arrays.train[:n_train])
         test = _narrow(arrays.test[:n_test])
         stored = None
-        if n_train == arrays.info.n_train and arrays.neighbors is not None:
+        whole = n_train == arrays.info.n_train
+        if whole and arrays.neighbors is not None and arrays.info.k_truth >= min(k, n_train):
             assert arrays.distances is not None
             stored = {
                 "neighbors": arrays.neighbors[:n_test],
                 "distances": arrays.distances[:n_test],
             }
         info = arrays.info
-    cache = _Cache(path, truth_cache)
+    cache, depth = _Cache(path, truth_cache), min(max(TRUTH_K, k), n_train)
     truth = (
         _clean(stored)
         if stored
         else cache.get(
-            f"truth-{info.metric}-{n_train}-{n_test}", lambda: _compute(train, test, info.metric)
+            f"truth-{info.metric}-{n_train}-{n_test}-{depth}",
+            lambda: _compute(train, test, depth, info.metric),
         )
     )
     counts = cache.get(f"counts-{n_train}-{n_test}", lambda: _count(train, test))
@@ -110,8 +112,8 @@ def _clean(stored: Mapping[str, Array]) -> dict[str, Array]:
     }
 
 
-def _compute(train: Array, test: Array, metric: str) -> dict[str, Array]:
-    ids, distances = exact.knn(train, test, min(TRUTH_K, len(train)), metric)
+def _compute(train: Array, test: Array, k: int, metric: str) -> dict[str, Array]:
+    ids, distances = exact.knn(train, test, k, metric)
     return {"neighbors": ids, "distances": distances}
 
 

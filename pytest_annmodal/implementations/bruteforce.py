@@ -17,11 +17,21 @@ class BruteForce:
         self.metric = metric
 
     def fit(self, X):
+        halves = np.zeros(len(X))
         if self.metric == "angular":
-            norms = np.linalg.norm(X, axis=1, keepdims=True)
-            X = X / np.where(norms > 0, norms, 1)  # a zero vector is similar to nothing
-        # ||q - x||² = ||q||² - 2 (q·x - ||x||²/2): the largest bracket is the nearest vector.
-        halves = np.einsum("ij,ij->i", X, X) / 2 if self.metric == "euclidean" else np.zeros(len(X))
+            norms = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64))[:, None]
+            X = X / np.where(norms > 0, norms, 1).astype(
+                np.float32
+            )  # a zero vector is similar to nothing
+        if self.metric == "euclidean":
+            # With y = x - c: ||q - x||² = ||q - c||² - 2 (q·y - ||y||²/2 - c·y), and the largest
+            # bracket is the nearest vector. Far from the origin, that keeps the digits that
+            # products of whole vectors would cancel. All is scaled, or squares might overflow.
+            center = X.mean(axis=0, dtype=np.float64).astype(np.float32)
+            X = X - center
+            scale = np.float32(1 / (max(X.max(), -X.min()) or 1))
+            X *= scale
+            halves = np.einsum("ij,ij->i", X, X, dtype=np.float64) / (2 * scale) + X @ center
         self.X = X
         self.halves = halves.astype(np.float32)
 

@@ -30,12 +30,15 @@ PARTS_PER_SETTING = 2  # one asked one by one, one as a batch
 V = TypeVar("V", bound=hdf5.Vectors)
 
 
-def freshen(data: hdf5.LoadedDataset, *, n_queries: int, seed: int) -> hdf5.LoadedDataset:
+def freshen(
+    data: hdf5.LoadedDataset, *, n_queries: int, seed: int, k: int = 1
+) -> hdf5.LoadedDataset:
     """A dataset of the same vectors with other queries, another row order and exact truth.
 
     Args:
         n_queries: how many to draw; at most a fifth of ``train``.
         seed: of the session; the same seed gives the same queries.
+        k: how many true neighbours are needed.
 
     Raises:
         DatasetError: ``train`` is too small to spare that many rows.
@@ -50,7 +53,7 @@ def freshen(data: hdf5.LoadedDataset, *, n_queries: int, seed: int) -> hdf5.Load
     held, kept = _split(n_train, n_queries, rng)
     train = np.ascontiguousarray(data.train[kept])
     test = moved(data.train[held], train, rng)
-    depth = min(data.neighbors.shape[1], len(train))
+    depth = min(max(k, data.neighbors.shape[1]), len(train))
     neighbors, distances = exact.knn(train, test, depth, data.info.metric)
     info = dataclasses.replace(
         data.info, n_train=len(train), n_queries=n_queries, k_truth=depth, contiguous=False
@@ -128,8 +131,8 @@ def size_of_parts(n_there: int, n_parts: int, n_queries: int | None) -> int:
 
 @lru_cache(maxsize=1)
 def load_fresh(
-    path: Path, *, subset: int | None, seed: int, cache: Path | None
+    path: Path, *, subset: int | None, seed: int, k: int, cache: Path | None
 ) -> hdf5.LoadedDataset:
     """Load and freshen a file; the last one is kept, for the next submission asks for it too."""
     data = hdf5.load(path, subset=subset, truth_cache=cache)
-    return freshen(data, n_queries=n_drawn(len(data.train)), seed=seed)
+    return freshen(data, n_queries=n_drawn(len(data.train)), seed=seed, k=k)

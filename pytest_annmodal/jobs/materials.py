@@ -38,10 +38,12 @@ def load(
         DatasetError: the file cannot be used, or is too small for fresh queries.
         SubmissionError: the job asks for more settings than there are fresh queries.
     """
-    limits = job.limits
+    limits, k = job.limits, max(search.k for search in job.searches)
     if limits.fresh_seed is None:
-        return hdf5.load(path, subset=limits.subset, n_queries=limits.n_queries, truth_cache=cache)
-    data = load_fresh(path, subset=limits.subset, seed=limits.fresh_seed, cache=cache)
+        return hdf5.load(
+            path, subset=limits.subset, n_queries=limits.n_queries, k=k, truth_cache=cache
+        )
+    data = load_fresh(path, subset=limits.subset, seed=limits.fresh_seed, k=k, cache=cache)
     return data.cut(slice(0, n_asked(job, len(data.test))))
 
 

@@ -47,7 +47,8 @@ class Space:
         parts = (train, queries) if len(queries) else (train,)
         largest = max(max(float(part.max()), -float(part.min())) for part in parts)
         # A power of two, so that scaling itself is exact and no square overflows float32.
-        scale = 1.0 if largest == 0 else 2.0 ** -np.ceil(np.log2(largest))
+        # (At most 2^126, which float32 holds: of denormal numbers too.)
+        scale = 1.0 if largest == 0 else 2.0 ** min(126.0, -np.ceil(np.log2(largest)))
         return cls(
             metric=metric,
             slope=2.0 if moves else 1.0,

@@ -118,11 +118,11 @@ class ExecutorContract:
             assert (failed(outcome).kind, outcome.blame) == ("dataset", "infrastructure")
             assert bad_dataset.name in outcome.message
 
-    def test_k_beyond_the_truth_is_a_datasets_failure(self, executor, dataset, source):
+    def test_k_beyond_train_is_a_datasets_failure(self, executor, dataset, source):
         """It is found where the file is."""
-        (outcomes,) = self.outcomes(executor, make_job(dataset, source(EXACT), k=11))
+        (outcomes,) = self.outcomes(executor, make_job(dataset, source(EXACT), k=301))
         assert failed(outcomes[0]).blame == "infrastructure"
-        assert "10 true neighbours" in outcomes[0].message
+        assert "300 training vectors" in outcomes[0].message
 
     def test_it_may_be_shut_down_twice(self, executor, dataset, source):
         """After work and before; the futures keep what they have."""

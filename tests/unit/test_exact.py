@@ -138,3 +138,10 @@ def test_an_unknown_metric_is_refused(function):
     argument = 1 if function is exact.knn else np.zeros((5, 1), int)
     with pytest.raises(ConfigurationError, match="metric 'jaccard' is not supported"):
         function(ones, ones, argument, "jaccard")
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
+def test_denormal_numbers_are_vectors_too(metric):
+    rng = np.random.default_rng(11)
+    train, queries = (rng.standard_normal((n, 6)).astype(np.float32) for n in (300, 9))
+    check(train * np.float32(1e-40), queries * np.float32(1e-40), 10, metric)

@@ -52,12 +52,19 @@ def test_a_good_file_is_accepted_and_described(small_dataset, metric):
 
 @pytest.mark.parametrize(
     ("word", "metric"),
-    [("cosine", "angular"), ("normalized", "angular"), ("ip", "dot"), ("inner_product", "dot")],
+    [
+        (np.bytes_("cosine"), "angular"),
+        ("normalized", "angular"),
+        ("ip", "dot"),
+        ("Inner Product ", "dot"),
+        (np.array([b"inner_product"]), "dot"),
+    ],
 )
 def test_other_words_for_a_metric_are_understood(small_dataset, word, metric):
+    """In any spelling, as text, bytes or an array of one."""
     path = small_dataset(metric=metric)
     with h5py.File(path, "r+") as container:
-        container.attrs["distance"] = np.bytes_(word)
+        container.attrs["distance"] = word
     assert hdf5.validate(path).metric == metric
 
 
@@ -147,11 +154,18 @@ def test_large_finite_numbers_are_not_taken_for_infinity(small_dataset):
 
 
 @pytest.mark.parametrize("name", ["train", "test"])
-@pytest.mark.parametrize("dtype", ["int32", "uint8", "float16", "bool"])
-def test_vectors_of_another_type_are_refused(small_dataset, name, dtype):
+@pytest.mark.parametrize("dtype", ["bool", "complex64", "S3"])
+def test_vectors_that_are_no_numbers_are_refused(small_dataset, name, dtype):
     path = small_dataset()
     replace(path, name, arrays(path)[name].astype(dtype))
-    refused(path, f"{name} holds {dtype}", "float32 or float64")
+    refused(path, f"{name} holds", "expected floats or integers")
+
+
+def test_numbers_beyond_float32_are_refused(small_dataset):
+    """They would be infinite in every distance."""
+    path = small_dataset(neighbors=None, distances=None)
+    replace(path, "train", arrays(path)["train"].astype(np.float64) * 1e300)
+    refused(path, "train has NaN or infinity in row 0, or more than float32 holds")
 
 
 @pytest.mark.parametrize(
@@ -201,6 +215,32 @@ def test_distances_that_are_not_finite_are_found(small_dataset):
     path = small_dataset()
     change(path, "distances", (5, 9), np.nan)
     refused(path, "distances has NaN or infinity in row 5")
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
+def test_a_truth_that_is_not_the_nearest_is_found(small_dataset, metric):
+    """The distances are those of its ids, but it was computed for the first half of train."""
+    path = small_dataset(metric=metric)
+    stored = arrays(path)
+    ids, distances = exact.knn(stored["train"][:150], stored["test"], 10, metric)
+    replace(path, "neighbors", ids)
+    replace(path, "distances", distances)
+    refused(path, "rows of train are nearer to test[", "expected the exact nearest")
+
+
+def test_arrays_in_another_file_are_read_from_there(small_dataset, tmp_path):
+    """The place of train within that file is no place in this one."""
+    path = small_dataset()
+    train = arrays(path)["train"]
+    with h5py.File(tmp_path / "source.h5", "w") as container:
+        container["vectors"] = train
+    with h5py.File(path, "r+") as container:
+        del container["train"]
+        container["train"] = h5py.ExternalLink("source.h5", "vectors")
+    hdf5.validate(path)
+    np.testing.assert_array_equal(hdf5.load(path).train, train)
+    (tmp_path / "source.h5").unlink()
+    refused(path, "lacks train", "train (a link that leads nowhere)")
 
 
 def test_truth_for_another_train_set_is_found(small_dataset):
@@ -287,10 +327,11 @@ def test_a_chunked_file_is_read_once(small_dataset, options):
     np.testing.assert_array_equal(loaded.train, train)
 
 
-@pytest.mark.parametrize("dtype", ["<f8", ">f4"])
-def test_other_floats_are_converted(small_dataset, dtype):
-    path = small_dataset()
-    train = arrays(path)["train"]
+@pytest.mark.parametrize("dtype", ["<f8", ">f4", "f2", "u1", "i1", ">i4"])
+def test_other_numbers_are_converted(small_dataset, dtype):
+    rng = np.random.default_rng(0)
+    train = rng.integers(0, 100, (300, 8)).astype(np.float32)
+    path = small_dataset(train=train)
     replace(path, "train", train.astype(dtype))
     hdf5.validate(path)
     loaded = hdf5.load(path)
@@ -307,6 +348,19 @@ def test_a_subset_has_its_own_truth(small_dataset):
     assert loaded.train_map.shape == (40, 8)
     np.testing.assert_array_equal(loaded.neighbors, ids)
     np.testing.assert_array_equal(loaded.distances, distances)
+
+
+def test_more_neighbours_than_the_file_has_are_computed(small_dataset, tmp_path):
+    """Whether it has ten, or none and a hundred were computed before."""
+    path = small_dataset()
+    for with_truth in (True, False):
+        assert hdf5.load(path, truth_cache=tmp_path).truth_computed is not with_truth
+        loaded = hdf5.load(path, k=120, truth_cache=tmp_path)
+        stored = arrays(path)
+        ids, _ = exact.knn(stored["train"], stored["test"], 120, "euclidean")
+        np.testing.assert_array_equal(loaded.neighbors, ids)
+        replace(path, "neighbors", None)
+        replace(path, "distances", None)
 
 
 def test_the_whole_as_a_subset_keeps_the_files_truth(small_dataset):

@@ -39,16 +39,16 @@ class TestDatasets:
         path.write_bytes(b"<html>" * 100)
         only_infrastructure(run(path, source, settings=[1, 2]), "broken.hdf5")
 
-    @pytest.mark.parametrize(
-        ("k", "words"),
-        [
-            (11, "k=11 is more than the 10 true neighbours that small-8-euclidean holds"),
-            (301, "k=301 is more than the 300 training vectors of small-8-euclidean"),
-        ],
-    )
-    def test_that_cannot_answer_for_k_say_so(self, small_dataset, source, k, words):
-        """More than the truth's depth, more than there are."""
-        only_infrastructure(run(small_dataset(), source, settings=[1, 2], k=k), words)
+    def test_that_cannot_answer_for_k_say_so(self, small_dataset, source):
+        """More than there are."""
+        words = "k=301 is more than the 300 training vectors of small-8-euclidean"
+        only_infrastructure(run(small_dataset(), source, settings=[1, 2], k=301), words)
+
+    @pytest.mark.parametrize("fresh_seed", [None, 3])
+    def test_of_fewer_true_neighbours_than_k_are_completed(self, small_dataset, source, fresh_seed):
+        """The file has 10 per query, also where queries are fresh."""
+        (outcome,) = run(small_dataset(), source, k=25, fresh_seed=fresh_seed)
+        assert outcome.recall == 1.0
 
     def test_of_a_metric_that_is_not_served_are_not_measured(self, small_dataset, source):
         """Whatever their names say: the outcome names both metrics."""

@@ -181,11 +181,28 @@ def test_own_files(tmp_path: Path, small_dataset: Callable[..., Path]) -> None:
     every = selection.select_datasets(Settings(rootdir=tmp_path, dataset=("[xyz]/*.hdf5",)), {})
     assert {item.source for item in every} == {item.source for item in found}
     (tmp_path / "folder.hdf5").mkdir()
-    with pytest.raises(ConfigurationError, match=r"folder.hdf5: there is no such file"):
+    with pytest.raises(ConfigurationError, match=r"folder.hdf5: is a directory"):
         selection.select_datasets(Settings(rootdir=tmp_path, dataset=("folder.hdf5",)), {})
-    (tmp_path / "file").touch()
-    with pytest.raises(ConfigurationError, match=r"ends in \.hdf5 or \.h5; rename this one"):
-        selection.select_datasets(Settings(rootdir=tmp_path, dataset=("file",)), {})
+    (tmp_path / "link.h5").symlink_to("gone.h5")
+    with pytest.raises(ConfigurationError, match=r"a link to gone\.h5, which does not exist"):
+        selection.select_datasets(Settings(rootdir=tmp_path, dataset=("link.h5",)), {})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("x.he5", b"\x89HDF\r\n\x1a\n", r"ends in \.hdf5 or \.h5; rename this one"),
+        ("x.npy", b"\x93NUMPY", r"a \.npy file: write its vectors into an HDF5 file"),
+        ("x.fbin", b"\1\0\0\0", r"a \.fbin file: write its vectors into an HDF5 file"),
+        ("x.hdf5.gz", b"\x1f\x8b", r"compressed with gzip: unpack it"),
+        ("x", b"", r"no HDF5 file: write its vectors"),
+    ],
+)
+def test_files_of_other_formats(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    """Their users are told how to get a dataset of them."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigurationError, match=words):
+        selection.select_datasets(Settings(rootdir=tmp_path, dataset=(name,)), {})
 
 
 def test_find_case() -> None:
