@@ -276,9 +276,11 @@ class Worker:
         return usage.cpu_s(self.pid, *strays.descendants(self.pid))
 
     def unique_bytes(self) -> int:
-        """Memory that ending the worker and its children would free."""
+        """Memory that ending the worker and its children would free; the peak is no less."""
         family, watch = self.note_memory(), self._watch
-        return watch.held_bytes(family) if watch else usage.unique_bytes(*family)
+        held = watch.held_bytes(family) if watch else usage.unique_bytes(*family)
+        self.peak_rss_bytes = max(self.peak_rss_bytes, held)
+        return held
 
     def _evidence(self) -> dict[str, Any]:
         return {"log_tail": self.log_tail(), "peak_rss_bytes": self.peak_rss_bytes}

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
-from pytest_annmodal.worker.confinement import OPEN_FILES
+from pytest_annmodal.sandbox.kernel_memory import kernel_bytes, kilobytes, lines
 
 # Swapped and huge pages are not resident, and memory all the same.
 HELD = ("Pss_Anon", "Pss_Shmem", "SwapPss", "Private_Hugetlb", "Shared_Hugetlb")
 RESIDENT = ("RssAnon", "RssShmem", "VmSwap", "HugetlbPages")
-PIPE_BYTES = 2**16  # confinement.py keeps pipes and sockets at their default sizes
-SOCKET_BYTES = 212_992
 
 
 def peak_rss_bytes(*pids: int) -> int:
@@ -40,8 +38,8 @@ def unique_bytes(*pids: int) -> int:
 
 def resident_bytes(*pids: int) -> int:
     """What they have in memory that is no file's, each for itself; quick, and never too little."""
-    total = sum(_kilobytes(f"/proc/{pid}/status", RESIDENT) for pid in pids)
-    return total * 1024 + scratch_bytes(*pids[1:2]) + buffered_bytes(*pids)
+    total = sum(kilobytes(f"/proc/{pid}/status", RESIDENT) for pid in pids)
+    return total * 1024 + kernel_bytes(*pids)
 
 
 def held_bytes(*pids: int, given: Collection[str] = ()) -> int:
@@ -53,11 +51,11 @@ def held_bytes(*pids: int, given: Collection[str] = ()) -> int:
         given: files (see :func:`file_id`) that they were given, which never count: who lets
             go of them would else make room for as much.
     """
-    kilobytes = sum(_kilobytes(f"/proc/{pid}/smaps_rollup", HELD) for pid in pids)
-    if not kilobytes:
+    held_kb = sum(kilobytes(f"/proc/{pid}/smaps_rollup", HELD) for pid in pids)
+    if not held_kb:
         return unique_bytes(*pids)
-    kilobytes -= sum(_mapped_kilobytes(pid, given) for pid in pids)
-    return kilobytes * 1024 + scratch_bytes(*pids[1:2]) + buffered_bytes(*pids)
+    held_kb -= sum(_mapped_kilobytes(pid, given) for pid in pids)
+    return held_kb * 1024 + kernel_bytes(*pids)
 
 
 def file_id(fd: int) -> str:
@@ -70,7 +68,7 @@ def _mapped_kilobytes(pid: int, files: Collection[str]) -> int:
     """What of these files a process has in memory; its own changed copies are not the files'."""
     total = pss = 0
     inside = False
-    for words in _lines(f"/proc/{pid}/smaps"):
+    for words in lines(f"/proc/{pid}/smaps"):
         if "-" in words[0]:
             inside = len(words) > 4 and f"{words[3]} {words[4]}" in files
         elif inside and words[0] in ("Pss:", "SwapPss:"):
@@ -80,55 +78,6 @@ def _mapped_kilobytes(pid: int, files: Collection[str]) -> int:
         elif words[0] == "VmFlags:":  # the last of each
             total, pss = total + max(pss, 0), 0
     return total
-
-
-def buffered_bytes(*pids: int) -> int:
-    """The most that their pipes and sockets can hold, which is in nobody's size (Linux)."""
-    pipes, sockets, in_flight = set(), set(), 0
-    for pid in pids:
-        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
-            for fd in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 -- as quick as can be
-                with contextlib.suppress(OSError):
-                    name = os.readlink(f"/proc/{pid}/fd/{fd}")  # noqa: PTH115
-                    if name.startswith("pipe:"):
-                        pipes.add(name)
-                    elif name.startswith("socket:") and name not in sockets:
-                        sockets.add(name)
-                        in_flight += _kilobytes(f"/proc/{pid}/fdinfo/{fd}", ("scm_fds",))
-    # One that was sent and not received may hold others, and they again.
-    several = len(sockets) + in_flight * OPEN_FILES
-    return len(pipes) * PIPE_BYTES + several * SOCKET_BYTES
-
-
-def scratch_bytes(*pids: int) -> int:
-    """What lies on the file systems in memory that a sandbox has to itself (Linux).
-
-    Args:
-        pids: the sandbox's first process, which the guard outside of it has started.
-    """
-    total = 0
-    for pid in pids:
-        for name in ("tmp", "dev/shm"):
-            with contextlib.suppress(OSError):
-                inside = Path(f"/proc/{pid}/root/{name}")
-                if inside.stat().st_dev != Path(f"/{name}").stat().st_dev:
-                    found = os.statvfs(inside)
-                    total += (found.f_blocks - found.f_bfree) * found.f_frsize
-    return total
-
-
-def _kilobytes(path: str, names: tuple[str, ...]) -> int:
-    with contextlib.suppress(OSError, ValueError):
-        return sum(int(words[1]) for words in _lines(path) if words[0].rstrip(":") in names)
-    return 0
-
-
-def _lines(path: str) -> Iterator[list[str]]:
-    """The words of each line; none of a file that cannot be read."""
-    with contextlib.suppress(OSError):
-        for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
-            if words := line.split():
-                yield words
 
 
 def machine_bytes() -> tuple[int, int]:

@@ -159,14 +159,15 @@ class TestConfinement:
     @pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
     @pytest.mark.parametrize("level", ["bubblewrap", "process"])
     def test_sockets_stay_where_there_is_nobody_to_call(self, level):
-        """And pairs of them everywhere: they are pipes."""
+        """And pairs of them everywhere: they are pipes. None for the network."""
         code = (
             "import socket\nsocket.socketpair()\n"
-            "try: socket.socket(); print('made')\n"
-            "except PermissionError: print('refused')"
+            "for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6):\n"
+            "    try: socket.socket(family); print('made')\n"
+            "    except PermissionError: print('refused')"
         )
         expected = "made" if level == "bubblewrap" else "refused"
-        assert self.run(code, level) == ["True", expected]
+        assert self.run(code, level) == ["True", expected, "refused", "refused"]
 
     @pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
     def test_several_threads_may_choose_their_cores(self):

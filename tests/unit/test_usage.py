@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pytest_annmodal.sandbox import usage, watch
+from pytest_annmodal.sandbox import kernel_memory, usage, watch
 from pytest_annmodal.sandbox.watch import Watch
 
 MEGABYTE = 2**20
@@ -64,7 +64,7 @@ class TestMemory:
         """Nothing is raised."""
         for figure in (usage.held_bytes, usage.unique_bytes, usage.peak_rss_bytes, usage.cpu_s):
             assert figure(GONE) == 0
-        assert usage.scratch_bytes(GONE, os.getpid()) == 0
+        assert kernel_memory.scratch_bytes(GONE, os.getpid()) == 0
 
     def test_the_machine_has_some(self):
         """Less is available than there is."""
