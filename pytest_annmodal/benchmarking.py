@@ -42,6 +42,10 @@ class Benchmarker:
         if reason:
             self._benchmark_is_used()
             pytest.skip(reason)
+        unable = self._session.why_unable(case)
+        if unable:
+            self._benchmark_is_used()
+            pytest.fail(unable, pytrace=False)
         outcome = self._outcome(case)
         self._show_log(case, "call")
         self._end_without_result(outcome)

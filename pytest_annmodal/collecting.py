@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pytest_annmodal.session import BenchSession
 
 CASE = pytest.StashKey["Case"]()
-PROBLEM = pytest.StashKey[str]()
+PROBLEM = pytest.StashKey[str]()  # of a session
+UNABLE = pytest.StashKey[str]()  # of one test
 PAIR = {"implementation", "dataset"}
 
 
@@ -163,7 +164,7 @@ def will_run(session: pytest.Session) -> bool:
 
 
 def runnable(items: list[pytest.Item], session: BenchSession) -> list[Case]:
-    """The cases of the items to run; the others are marked to be skipped, with the reason."""
+    """The cases of the items to run; the others are marked, with the reason."""
     cases = []
     for item in items:
         if CASE not in item.stash:
@@ -171,15 +172,18 @@ def runnable(items: list[pytest.Item], session: BenchSession) -> list[Case]:
         reason = session.why_skip(item.stash[CASE])
         if getattr(item.config.option, "benchmark_skip", False):
             reason = "Skipping benchmark (--benchmark-skip active)."
+        unable = session.why_unable(item.stash[CASE])
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
+        elif unable:
+            item.stash[UNABLE] = unable
         else:
             cases.append(item.stash[CASE])
     return cases
 
 
 def refusal(item: pytest.Item) -> str | None:
-    """Why an ANN benchmark cannot be run in this session at all."""
+    """Why an ANN benchmark cannot be run in this session at all, or this one cannot."""
     if hasattr(item.config, "workerinput"):
         return (
             "ANN benchmarks measure time, so they do not run side by side: run them without -n, "
@@ -190,4 +194,4 @@ def refusal(item: pytest.Item) -> str | None:
             "ANN benchmarks need the plugin pytest-benchmark, which is switched off: run them "
             "without -p no:benchmark."
         )
-    return item.config.stash.get(PROBLEM, None)
+    return item.config.stash.get(PROBLEM, None) or item.stash.get(UNABLE, None)

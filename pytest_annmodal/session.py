@@ -144,7 +144,11 @@ class BenchSession:
         Raises:
             ConfigurationError: the isolation that is demanded cannot be had here.
         """
-        open_cases = (c for c in cases if c.id not in self._outcomes and not self.why_skip(c))
+        open_cases = (
+            case
+            for case in cases
+            if case.id not in self._outcomes and not (self.why_skip(case) or self.why_unable(case))
+        )
         jobs = planning.jobs(open_cases, self.settings)
         for job in jobs:
             self._jobs.update((search.case_id, job) for search in job.searches)
@@ -198,9 +202,7 @@ class BenchSession:
         return self._outcomes[case.id]
 
     def why_skip(self, case: Case) -> str | None:
-        """Why a case cannot be measured here, with the command that would change it."""
-        from pytest_annmodal.cpp import compiler
-        from pytest_annmodal.manifests import manifest
+        """Why a case is left out here, with the command that would change it."""
         from pytest_annmodal.volumes import volume
 
         settings = self.settings
@@ -211,15 +213,31 @@ class BenchSession:
         if named and not volume.is_present(dataset, self.volume):
             self.skipped_datasets[dataset.name] = dataset
             return missing_dataset_hint(dataset)
-        if case.implementation.error is None:
-            missing = manifest.missing_requirements(case.implementation)
-            if missing:
-                name, command = case.implementation.name, f"pip install {shlex.join(missing)}"
-                self.skipped_implementations[name] = command
-                return f"{name} needs: {command}"
-            if case.implementation.style == "c++":
-                return compiler.missing()
-        return None
+        return None if self._is_asked_for(case) else self._lacking(case)
+
+    def why_unable(self, case: Case) -> str | None:
+        """Why a submission cannot be measured: no skip, since it was asked for by its path."""
+        if self.settings.modal or case.id in self._outcomes or not self._is_asked_for(case):
+            return None
+        return self._lacking(case)
+
+    def _is_asked_for(self, case: Case) -> bool:
+        return bool(self.settings.submission) and not case.implementation.trusted
+
+    def _lacking(self, case: Case) -> str | None:
+        """What would have to be installed here."""
+        from pytest_annmodal.cpp import compiler
+        from pytest_annmodal.manifests import manifest
+
+        implementation = case.implementation
+        if implementation.error is not None:
+            return None
+        if missing := manifest.missing_requirements(implementation):
+            command = f"pip install {shlex.join(missing)}"
+            if not self._is_asked_for(case):
+                self.skipped_implementations[implementation.name] = command
+            return f"{implementation.name} needs: {command}"
+        return compiler.missing() if implementation.style == "c++" else None
 
     def container_log(self, case: Case) -> str:
         """What the container that ran the case's job printed, on Modal."""

@@ -80,6 +80,24 @@ def test_broken_submissions(project: Project) -> None:
     )
 
 
+def test_what_is_not_installed(project: Project) -> None:
+    """A file that was asked for and not measured is an error that says what to install."""
+    needs = '# /// script\n# dependencies = ["no-such-library>=2"]\n# ///\n'
+    project.write("subs/needs.py", needs + index())
+    project.write("subs/right.py", index())
+    project.write(
+        "test_named.py",
+        "def test_named(ann_benchmark):\n"
+        "    ann_benchmark(implementation='needs', dataset='small-8-euclidean')\n",
+    )
+    result = project.run(*DATA, "--submission=subs/*.py")
+    result.assert_outcomes(passed=1, errors=1, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.outlines.count("needs needs: pip install 'no-such-library>=2'") == 2
+    assert not lines_with(result, "pytest_annmodal/")
+    assert not lines_with(result, "skipped")
+
+
 def test_names(project: Project) -> None:
     """Files of one name are told apart; a folder and a file are both submissions."""
     project.write("a/index.py", index())
