@@ -35,6 +35,6 @@ def failure_text(failure: Failure, case: Case) -> str:
         left_out = f" ({len(log) - LOG_LINES} lines before)" if len(log) > LOG_LINES else ""
         parts += ["", f"Last output of the implementation{left_out}:"]
         parts += ["  " + line for line in log[-LOG_LINES:]]
-    if case.implementation.error is None:
+    if failure.phase and case.implementation.error is None:  # it was run: not refused, and read
         parts += ["", AGAIN]
     return escape.terminal("\n".join(parts))

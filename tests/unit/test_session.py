@@ -170,7 +170,9 @@ def test_failure_text(tmp_path: Path) -> None:
     case = case_of(tmp_path)
     log = "\n".join(f"line {number}" for number in range(25))
     evidence = {"traceback": "File x, line 3\n", "log_tail": log + "\n"}
-    failure = Failure(case_id="c", kind="raised", message="build raised", evidence=evidence)
+    failure = Failure(
+        case_id="c", kind="raised", message="build raised", phase="build", evidence=evidence
+    )
     text = failure_text(failure, case).splitlines()
     assert text[:5] == [
         "build raised",
@@ -198,6 +200,13 @@ def test_failure_text_of_an_unreadable_file(tmp_path: Path) -> None:
     )
     failure = Failure(case_id="c", kind="unusable", message=message)
     assert failure_text(failure, broken) == message
+    refused = Failure(
+        case_id="x", kind="requirements", message=f"{broken.implementation.path}: needs x"
+    )
+    usable = dataclasses.replace(broken.implementation, error=None)
+    assert (
+        failure_text(refused, dataclasses.replace(broken, implementation=usable)) == refused.message
+    )
 
 
 def test_infrastructure_text() -> None:
