@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SESSION = pytest.StashKey["BenchSession"]()
 OUTCOME = pytest.StashKey[dict[str, Any]]()
+OWN_FAILURE = "annmodal_own_failure"  # an attribute of a benchmark's failed report
 ROWS = pytest.StashKey[list[dict[str, Any]]]()
 
 
@@ -240,6 +241,8 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call" and OUTCOME in item.stash:
         report.annmodal = item.stash[OUTCOME]  # type: ignore[attr-defined]
+    if report.failed and collecting.uses_benchmark(item):
+        setattr(report, OWN_FAILURE, True)
     return report
 
 
@@ -248,6 +251,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     row = getattr(report, "annmodal", None)
     if row is not None and _CONFIG:
         _CONFIG[-1].stash[ROWS].append(row)
+    if hasattr(report, OWN_FAILURE) and _CONFIG:
+        from pytest_annmodal.reports import repeated
+
+        repeated.note(_CONFIG[-1], report)
     bench = _CONFIG[-1].stash.get(SESSION, None) if _CONFIG else None
     if bench is not None and bench.grading is not None:
         bench.grading.hear_report(report)

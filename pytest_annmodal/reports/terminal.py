@@ -83,7 +83,7 @@ def _speaker(config: pytest.Config, *, quiet: bool) -> Callable[[str], None]:
     """
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     if quiet or reporter is None:
-        return lambda line: print(line) if line.startswith(("⚠️", "Note")) else None
+        return lambda line: print(line) if _is_amiss(line) else None
 
     def say(line: str) -> None:
         with _uncaptured(config):
@@ -91,6 +91,11 @@ def _speaker(config: pytest.Config, *, quiet: bool) -> Callable[[str], None]:
             reporter.write_line(line)
 
     return say
+
+
+def _is_amiss(line: str) -> bool:
+    """Not that a dataset is missing: it is made or fetched at once, or its error says so."""
+    return line.startswith(("⚠️", "Note")) and " not found in volume " not in line
 
 
 @contextmanager

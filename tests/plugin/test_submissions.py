@@ -80,6 +80,25 @@ def test_broken_submissions(project: Project) -> None:
     )
 
 
+def test_one_fault_on_many_datasets(project: Project) -> None:
+    """It is told once, with a count; the short summary and a JUnit file name every test."""
+    project.write("subs/syntax.py", "class Index\n    pass\n")
+    project.write("subs/empty.py", "\n")
+    data = ["--dataset=digits*"]
+    for number in range(7):
+        project.dataset(f"n{number}-8-euclidean")
+        data.append(f"--dataset=n{number}-8-euclidean.hdf5")
+    result = project.run(*data, "--submission=subs/*.py", "--junitxml=out.xml")
+    result.assert_outcomes(failed=16)
+    assert len(lines_with(result, "- the same in 7 more tests -")) == 2
+    for name, text in (("syntax", "syntax.py: syntax error in line 1"), ("empty", "is empty;")):
+        assert len([line for line in lines_with(result, text) if line.startswith("/")]) == 1
+        alike = [line for line in result.outlines if line.startswith(f"test_search[{name}-")]
+        assert len(alike) == 5
+        assert len(lines_with(result, f"FAILED test_it.py::test_search[{name}-")) == 8
+        assert (project.path / "out.xml").read_text().count(f"{text}") == 16  # message and text
+
+
 def test_what_is_not_installed(project: Project) -> None:
     """A file that was asked for and not measured is an error that says what to install."""
     needs = '# /// script\n# dependencies = ["no-such-library>=2"]\n# ///\n'
@@ -93,7 +112,9 @@ def test_what_is_not_installed(project: Project) -> None:
     result = project.run(*DATA, "--submission=subs/*.py")
     result.assert_outcomes(passed=1, errors=1, failed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert result.outlines.count("needs needs: pip install 'no-such-library>=2'") == 2
+    assert (
+        result.outlines.count("needs needs: pip install 'no-such-library>=2'") == 2
+    )  # setup, call
     assert not lines_with(result, "pytest_annmodal/")
     assert not lines_with(result, "skipped")
 

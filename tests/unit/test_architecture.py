@@ -90,7 +90,13 @@ def test_h5py() -> None:
 
 def test_pytest() -> None:
     """``pytest`` is imported on the plugin's side only."""
-    assert importers("pytest") <= {"plugin", "collecting", "benchmarking", "reports/terminal"}
+    assert importers("pytest") <= {
+        "plugin",
+        "collecting",
+        "benchmarking",
+        "reports/terminal",
+        "reports/repeated",
+    }
 
 
 def test_worker_side() -> None:
