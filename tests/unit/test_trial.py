@@ -1,6 +1,7 @@
 """What is asked of a worker, in which order, and what becomes of its figures."""
 
 import os
+import time
 from contextlib import ExitStack
 
 import numpy as np
@@ -12,6 +13,7 @@ from pytest_annmodal.errors import ProtocolViolationError
 from pytest_annmodal.jobs import asking, materials
 from pytest_annmodal.jobs.materials import warmup_vectors
 from pytest_annmodal.jobs.trial import Trial
+from pytest_annmodal.sandbox.sandbox import Worker
 from pytest_annmodal.worker.wire import Message
 
 
@@ -224,3 +226,22 @@ def test_a_submission_can_ask_who_runs_it(small_dataset, tmp_path):
     source = write(tmp_path / "mine.py", "import getpass\n" + text)
     given = {"trusted": False}
     assert measured(run(small_dataset(), source, implementation=given)[0]).recall == 1.0
+
+
+def test_looking_for_its_processes_is_not_held_against_a_submission(
+    small_dataset, tmp_path, monkeypatch
+):
+    """It waits by spinning, and on a busy machine a look can take long."""
+    look = Worker.cpu_s
+
+    def slowly(self):
+        time.sleep(0.5)
+        try:
+            return look(self)
+        finally:
+            time.sleep(0.5)
+
+    monkeypatch.setattr(Worker, "cpu_s", slowly)
+    source = write(tmp_path / "mine.py", EXACT)
+    given = {"implementation": {"trusted": False}, "clock": "parent"}
+    assert measured(run(small_dataset(), source, **given)[0]).recall == 1.0
