@@ -163,11 +163,12 @@ class _Table:
         self, parts: Iterable[str], separator: str, *, style: str = "", indent: str = ""
     ) -> None:
         """Break only between parts; a continuation is indented."""
-        line, more = "", indent or " " * 4
-        for part in parts:
-            candidate = f"{line}{separator}{part}" if line else f"{indent}{part}"
+        line, more, end = "", indent or " " * 4, separator.rstrip()
+        *others, last = parts
+        for part in (*(f"{other}{end}" for other in others), last):
+            candidate = f"{line} {part}" if line else f"{indent}{part}"
             if line and len(candidate) > self.width:
-                self._line(line + separator.rstrip(), style)
+                self._line(line, style)
                 candidate = f"{more}{part}"
             line = candidate
         self._line(line, style)

@@ -92,6 +92,17 @@ digits · 1,597 × 64 · euclidean · k=10 · 200 queries × 3 · 1 thread · lo
     assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("width", range(60, 100))
+def test_the_first_line_is_broken_in_time(width: int) -> None:
+    """Also where what stands between two parts is what would not fit."""
+    text = summary([measured("a")], width=width, color=False)
+    facts = text.partition("\n  implementation")[0]
+    assert max(map(len, facts.splitlines())) <= width
+    assert (
+        " ".join(facts.split()) == summary([measured("a")], width=None, color=False).split("\n")[0]
+    )
+
+
 def test_long_labels() -> None:
     """A label of 72 characters stays beside its figures; a longer one stands above them."""
     long = f"ivf[{'n' * 67}]"
