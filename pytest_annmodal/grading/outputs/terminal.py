@@ -11,23 +11,33 @@ from pytest_annmodal.reports.report import rate, share
 HEADER = ("rank", "submission", "score", "recall", "QPS", "what went wrong")
 MAX_NAME = 40
 UNBOUNDED = 160
+MIN_REASON = 50
 GAP = "  "
 
 
 def table(book: Book, *, width: int | None) -> list[str]:
-    """One line per submission, best first; long reasons are cut to the terminal's width."""
+    """Best first, one line per submission, or two where its reason has too little room beside it.
+
+    Long reasons are cut to the terminal's width.
+    """
     rows = [HEADER, *(_row(entry) for entry in book.entries)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
     left = sum(widths) + len(GAP) * len(widths)
-    room = max((width or UNBOUNDED) - left - 1, 20)
+    room = (width or UNBOUNDED) - left
+    indent = " " * (widths[0] + len(GAP))
     lines = []
     for cells in rows:
         first = f"{cells[0]:>{widths[0]}}{GAP}{cells[1]:{widths[1]}}"
         numbers = "".join(
             f"{GAP}{cell:>{size}}" for cell, size in zip(cells[2:-1], widths[2:], strict=True)
         )
-        reason = textwrap.shorten(cells[-1], room, placeholder="…")
-        lines.append(f"{first}{numbers}{GAP}{reason}".rstrip())
+        if room >= MIN_REASON or len(cells[-1]) <= room:
+            reason = textwrap.shorten(cells[-1], room, placeholder="…")
+            lines.append(f"{first}{numbers}{GAP}{reason}".rstrip())
+        else:
+            below = max((width or UNBOUNDED) - len(indent), MIN_REASON)
+            reason = textwrap.shorten(cells[-1], below, placeholder="…")
+            lines += [f"{first}{numbers}", f"{indent}{reason}"]
     return lines
 
 
