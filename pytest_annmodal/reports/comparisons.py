@@ -32,5 +32,8 @@ def level_lines(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
         name = label.split("[")[0]
         if recall is not None and (name, qps) not in told:
             told.add((name, qps))
-            what = "not reached from both sides" if qps is None else f"{qps:,.0f} queries/s"
-            yield f"{name} at recall {recall:g}: {what} (between its settings)"
+            told_of = f"{name} at recall {recall:g}"
+            if qps is None:
+                yield f"{told_of}: unknown, since its settings lie all above or all below"
+            else:
+                yield f"{told_of}: {qps:,.0f} queries/s (between its settings)"
