@@ -164,7 +164,6 @@ def download_only(bench: BenchSession, cases: Sequence[Case], config: pytest.Con
         except AnnModalError as error:
             failures += 1
             reporter.write_line(f"❌ {dataset.name}: {error}", red=True)
-    reporter.write_line("")
     return failures
 
 
