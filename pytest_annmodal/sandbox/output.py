@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import threading
@@ -27,7 +28,7 @@ def readable(fd: int, timeout_s: float | None) -> bool:
 
 
 class OutputTail:
-    """Reads a pipe to its end, keeps the last bytes and counts all of them."""
+    """Reads a pipe to its end, keeps the last bytes and counts all of them; closes the pipe."""
 
     def __init__(self, fd: int, limit_bytes: int) -> None:
         self._fd = fd
@@ -38,7 +39,11 @@ class OutputTail:
         self.n_bytes = 0
         self.flooded = threading.Event()
         self._thread = threading.Thread(target=self._drain, name="annmodal-output", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # Python's word for what the system refused
+            os.close(fd)
+            raise OSError(errno.EAGAIN, str(error)) from error
 
     def _drain(self) -> None:
         while not self._ended:

@@ -93,6 +93,8 @@ class Worker:
         cores = sorted(self._affinity)
         self.core = cores[-1] if self._threads == 1 and cores else None
         try:
+            usage.pin(self._affinity - {self.core} or self._affinity)
+            self._output = OutputTail(read_fd, self._output_bytes)
             # A child inherits this thread's affinity: its libraries never see all cores.
             usage.pin({self.core} if self.core is not None else self._affinity)
             self._process = subprocess.Popen(
@@ -110,7 +112,6 @@ class Worker:
             )
         except BaseException:
             ours.close()
-            os.close(read_fd)
             self.core = None  # the caller gets all its cores back
             raise
         finally:
@@ -119,7 +120,6 @@ class Worker:
             usage.pin(self._affinity - {self.core} or self._affinity)
         self.pid = self._process.pid
         self._channel = Channel(ours)
-        self._output = OutputTail(read_fd, self._output_bytes)
         return self
 
     def __exit__(

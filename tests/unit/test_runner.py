@@ -1,6 +1,7 @@
 """A job gives one outcome per search, in order, whatever happens."""
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -26,6 +27,17 @@ def only_infrastructure(outcomes, words, n=2):
         assert (failed(outcome).kind, outcome.phase) == ("dataset", "load")
         assert outcome.blame == "infrastructure"
         assert words in outcome.message
+
+
+def test_a_machine_without_room_for_a_thread_is_nobodys_fault(small_dataset, source):
+    """The worker that was begun is ended."""
+    path, before = small_dataset(), threading.stack_size(2**45)
+    try:
+        (outcome,) = run(path, source)
+    finally:
+        threading.stack_size(before)
+    assert failed(outcome).blame == "infrastructure"
+    assert "can't start new thread" in outcome.message
 
 
 class TestDatasets:
