@@ -181,9 +181,7 @@ def _prepared(subject: Any) -> Prepared | None:
 
 
 def _batch(subject: Any) -> tuple[Query | None, Callable[[], Any] | None]:
-    batch = _own(subject, "batch_query")
-    if batch is None:
-        batch = _prepared_batch(subject)
+    batch = _own(subject, "batch_query") or _prepared_batch(subject) or _kneighbors(subject)
     if batch is None:
         return None, None
     check_takes(batch, "X", "k")
@@ -210,6 +208,18 @@ def _prepared_batch(subject: Any) -> Query | None:
         return run()
 
     return both
+
+
+def _kneighbors(subject: Any) -> Query | None:
+    """How scikit-learn's estimators are asked, where there is no ``query``."""
+    kneighbors = getattr(subject, "kneighbors", None)
+    if not callable(kneighbors) or _own(subject, "query"):
+        return None
+
+    def batch(vectors: Vectors, k: int) -> Any:
+        return kneighbors(vectors, n_neighbors=k, return_distance=False)
+
+    return batch
 
 
 def _query(
@@ -240,7 +250,7 @@ def _query(
         return batch_of_one
     raise BuildError(
         f"{type(subject).__name__} has no query(v, k) method, nor prepare_query with "
-        "run_prepared_query and get_prepared_query_results, nor batch_query"
+        "run_prepared_query and get_prepared_query_results, nor batch_query, nor kneighbors"
     )
 
 

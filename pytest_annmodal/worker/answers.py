@@ -26,7 +26,8 @@ def describe(answer: Any) -> str:
         return f"a {type(answer).__name__} of {', '.join(inner) or 'nothing'}"
     if answer is None:
         return "None (is a return missing?)"
-    name = type(answer).__name__
+    kind = type(answer)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
@@ -40,12 +41,15 @@ def unusable(answer: Any, where: str = "query") -> InvalidResultError:
 
 
 def _advice(answer: Any) -> str:
-    """What to do about the two commonest of wrong answers."""
+    """What to do about the commonest of wrong answers."""
     if isinstance(answer, np.ndarray):
-        return "; return its first row" if answer.ndim == 2 and len(answer) == 1 else ""
+        many = "; a query is one vector, of shape (d,): many at once are for batch_query"
+        return ("; return its first row" if len(answer) == 1 else many) if answer.ndim == 2 else ""
     several = isinstance(answer, (list, tuple)) and len(answer) > 0
     pairs = several and all(isinstance(i, (list, tuple, np.ndarray)) for i in answer)
-    return "; return the ids alone, without distances" if pairs else ""
+    if pairs:
+        return "; return the ids alone, without distances"
+    return "; return its tolist()" if hasattr(type(answer), "tolist") else ""
 
 
 def stack(

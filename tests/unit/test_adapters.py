@@ -50,6 +50,19 @@ class Index:
         return list(range(k))
 """
 
+ESTIMATOR = """
+import numpy as np
+class Index:
+    def __init__(self, n_neighbors=5):
+        self.n_neighbors = n_neighbors
+    def fit(self, X, y=None):
+        self.X = X
+    def kneighbors(self, X=None, n_neighbors=None, return_distance=True):
+        found = np.linalg.norm(self.X - X[:, None], axis=2)
+        order = found.argsort(axis=1)[:, :n_neighbors]
+        return (found, order) if return_distance else order
+"""
+
 
 class TestConstruct:
     def test_gives_the_metric_first_and_the_build_arguments_by_name(self, tmp_path):
@@ -290,6 +303,13 @@ class Index:
         adapter = load(tmp_path / "m.py", text)
         adapter.batch(VECTORS, 2)
         assert adapter.batch_fetch() == [[1, 1]] * 6
+
+    def test_kneighbors_of_an_estimator(self, tmp_path):
+        """As scikit-learn's are: asked for one vector and for many."""
+        adapter = load(tmp_path / "x.py", ESTIMATOR)
+        adapter.fit(VECTORS)
+        assert list(adapter.query(VECTORS[3], 1)) == [3]
+        assert adapter.batch(VECTORS[:4], 1).tolist() == [[0], [1], [2], [3]]
 
     def test_prepared_batch(self, tmp_path):
         """prepare_batch_query and run_batch_query are one batch."""

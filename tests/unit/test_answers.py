@@ -1,5 +1,7 @@
 """Whatever an implementation returns becomes ids that may be scored, or one clear message."""
 
+import array
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,8 @@ class TestStack:
             (np.array([True, False, True]), "dtype bool"),
             (np.array([1.0, 2.0, 3.0]), "dtype float64"),
             (np.array([[1, 2, 3]]), r"shape \(1, 3\).*; return its first row$"),
+            (np.array([[1, 2], [3, 4]]), r"shape \(2, 2\).*many at once are for batch_query$"),
+            (array.array("l", [1, 2, 3]), r"an array\.array;.*; return its tolist\(\)$"),
             (np.array(3), r"shape \(\)"),
             (np.array([1, None, 2]), "dtype object"),
             ([2**70, 1, 2], "a list of int"),

@@ -194,6 +194,8 @@ class TestBareFile:
             "from .faiss import Faiss\nclass Index(Faiss):\n    def fit(self, X): ...\n",
             "class Index(Generic[T]):\n    def fit(self): ...\n    async def query(self): ...\n",
             with_methods("fit", "batch_query"),
+            with_methods("fit", "kneighbors"),
+            with_methods("fit", "kneighbors").replace("Index", "Estimator") + CLASS,
             "from core import Base\nclass Index(Base): ...\n",
             "from .core import Index\n",
             "from helper import Other as Index, distance\n",
@@ -229,6 +231,13 @@ class TestBareFile:
         text = "import annoy\n" + CLASS
         assert read(tmp_path, annmodal() + text).modules == ("annoy",)
         assert read(tmp_path, with_header("dependencies = []") + text).modules == ()
+
+    def test_one_for_another_harness_says_so(self, tmp_path):
+        """Its packages are no libraries that an index could install."""
+        text = "from benchmark.algorithms.base import BaseANN\n" + CLASS
+        with pytest.raises(ConfigurationError, match="of big-ann-benchmarks, where fit is given"):
+            read(tmp_path, text)
+        assert read(tmp_path, "import benchmark\n" + CLASS).modules == ("benchmark",)
 
     def test_nothing_is_run(self, tmp_path):
         """Not the file, not its decorators."""
