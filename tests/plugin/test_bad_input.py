@@ -87,6 +87,3 @@ def test_unusable_files(project: Project) -> None:
     ] or lines_with(result, "k=10 is more than the 5 training vectors of five-8-euclidean")
     assert not lines_with(result, "pytest_annmodal/")
     assert 'errors="2" failures="0"' in (project.path / "out.xml").read_text()
-    deep = project.bench("--ann-k=11")
-    deep.assert_outcomes(errors=1)
-    assert lines_with(deep, "k=11 is more than the 10 true neighbours that small-8-euclidean holds")
