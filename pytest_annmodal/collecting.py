@@ -7,6 +7,7 @@ show it as that file's error, traceback and all; it is kept, and told once, by :
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,11 +17,43 @@ from pytest_annmodal.errors import ConfigurationError
 if TYPE_CHECKING:
     from pytest_annmodal.model import Case
     from pytest_annmodal.session import BenchSession
+    from pytest_annmodal.settings.config import Settings
 
 CASE = pytest.StashKey["Case"]()
 PROBLEM = pytest.StashKey[str]()  # of a session
 UNABLE = pytest.StashKey[str]()  # of one test
 PAIR = {"implementation", "dataset"}
+
+
+class NotTheirs:
+    """Leaves a submission's own ``conftest.py`` and tests alone: they would run unprotected.
+
+    A submission that pytest was told to collect from, or from a folder in it, is its caller's.
+    """
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self._settings = settings
+        here = config.invocation_params.dir
+        self._named = [Path(here, str(arg).split("::")[0]).resolve() for arg in config.args]
+        self._places: set[Path] | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        if self._places is None:
+            self._places = self._submissions()
+        path = collection_path.resolve()
+        return True if not self._places.isdisjoint((path, *path.parents)) else None
+
+    def _submissions(self) -> set[Path]:
+        from pytest_annmodal import selection
+
+        try:
+            paths = {path.resolve() for path in selection.submission_paths(self._settings)}
+        except ConfigurationError:  # told when the tests are parametrized
+            return set()
+        return {
+            path for path in paths if not any(path in (arg, *arg.parents) for arg in self._named)
+        }
 
 
 def uses_benchmark(item: pytest.Item) -> bool:

@@ -75,9 +75,11 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.stash[ROWS] = []
     try:
-        _settings(config)
+        settings = _settings(config)
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from error
+    if settings.submission:
+        config.pluginmanager.register(collecting.NotTheirs(config, settings))
 
 
 def _settings(config: pytest.Config) -> Settings:

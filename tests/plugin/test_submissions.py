@@ -119,6 +119,21 @@ def test_what_is_not_installed(project: Project) -> None:
     assert not lines_with(result, "skipped")
 
 
+def test_tests_of_strangers(project: Project) -> None:
+    """A submission's own tests and conftest.py are not pytest's to run, unless it was told to."""
+    project.write("subs/one/submission.py", EXACT)
+    project.write("subs/one/conftest.py", "raise SystemExit('a stranger was run')")
+    project.write("subs/one/deep/test_it_too.py", "raise SystemExit('a stranger was run')")
+    project.write("subs/test_two.py", EXACT + "def test_stranger(): pass\n")
+    result = project.run(*DATA, "--submission=subs/*")
+    assert "a stranger was run" not in result.stdout.str() + result.stderr.str()
+    result.assert_outcomes(passed=4)
+    project.write("own/submission.py", EXACT)
+    project.write("own/test_own.py", "def test_own(ann_benchmark, case): ann_benchmark(case)")
+    result = project.run("own/test_own.py", *DATA, "--submission=own")
+    result.assert_outcomes(passed=2)
+
+
 def test_names(project: Project) -> None:
     """Files of one name are told apart; a folder and a file are both submissions."""
     project.write("a/index.py", index())
