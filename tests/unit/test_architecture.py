@@ -117,10 +117,10 @@ def test_implementations_are_not_imported() -> None:
 
 
 def test_sizes() -> None:
-    """No module is longer than 300 lines, but for tables, and no function longer than 50."""
+    """No module is longer than 400 lines, but for tables, and no function longer than 50."""
     for path in MODULES:
         text = path.read_text(encoding="utf-8")
-        assert text.count("\n") <= 300 or name_of(path) in TABLES, name_of(path)
+        assert text.count("\n") <= 400 or name_of(path) in TABLES, name_of(path)
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 length = (node.end_lineno or 0) - node.lineno + 1
