@@ -16,6 +16,7 @@ import pytest
 from pytest_annmodal import collecting
 from pytest_annmodal.collecting import CASE
 from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorError
+from pytest_annmodal.figures import THRESHOLDS
 from pytest_annmodal.settings.config import Settings
 from pytest_annmodal.settings.options import OPTIONS
 
@@ -70,8 +71,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "ann(k, rounds, min_recall, min_qps, max_p50_ms, max_p95_ms, max_p99_ms, max_build_s, "
-        "max_index_mb, min_ratio): settings and thresholds of an ANN benchmark.",
+        f"ann(k, rounds, {', '.join(THRESHOLDS)}): settings and thresholds of an ANN benchmark.",
     )
     config.stash[ROWS] = []
     try:

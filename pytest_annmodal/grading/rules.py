@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.figures import THRESHOLDS
 from pytest_annmodal.grading.table import Table
-from pytest_annmodal.grading.threshold import THRESHOLDS, Threshold, read_threshold
+from pytest_annmodal.grading.threshold import Threshold, read_threshold
 from pytest_annmodal.settings.config import nearest_names
 from pytest_annmodal.settings.option import Option
 from pytest_annmodal.settings.options import OPTIONS

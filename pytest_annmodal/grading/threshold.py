@@ -3,53 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pytest_annmodal.figures import THRESHOLDS, Figure
 from pytest_annmodal.grading.table import Table
 from pytest_annmodal.outcome import Measurement
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """What a threshold is about: a field of Measurement in a unit that people use."""
-
-    words: str
-    field: str
-    factor: float = 1.0
-    unit: str = ""
-
-    def of(self, measurement: Measurement) -> float | None:
-        value: float | None = getattr(measurement, self.field)
-        return None if value is None else value * self.factor
-
-    def show(self, value: float) -> str:
-        text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-        return f"{text} {self.unit}".rstrip()
-
-
-THRESHOLDS: Mapping[str, Figure] = {
-    "min_recall": Figure(words="recall", field="recall"),
-    "min_qps": Figure(words="speed", field="qps", unit="queries/s"),
-    "min_qps_at_recall": Figure(
-        words="speed at the recall level", field="qps_at_recall", unit="queries/s"
-    ),
-    "min_ratio": Figure(words="speed over the baseline's", field="supported_ratio"),
-    "min_batch_qps": Figure(words="batch speed", field="batch_qps", unit="queries/s"),
-    "max_p50_ms": Figure(words="median latency", field="p50_s", factor=1e3, unit="ms"),
-    "max_p95_ms": Figure(words="95 % latency", field="p95_s", factor=1e3, unit="ms"),
-    "max_p99_ms": Figure(words="99 % latency", field="p99_s", factor=1e3, unit="ms"),
-    "max_build_s": Figure(words="build time", field="build_s", unit="s"),
-    "max_index_mb": Figure(words="index size", field="index_bytes", factor=1e-6, unit="MB"),
-    "max_peak_mb": Figure(words="peak memory", field="peak_rss_bytes", factor=1e-6, unit="MB"),
-}
-
-
-UNMEASURED = {
-    "min_batch_qps": " (there is no batch_query)",
-    "min_qps_at_recall": " (no two settings of one build bracket that recall)",
-    "min_ratio": " (the baseline does not serve this metric)",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +19,6 @@ class Threshold:
     full_at: float
 
     @property
-    def at_least(self) -> bool:
-        return self.name.startswith("min_")
-
-    @property
     def figure(self) -> Figure:
         return THRESHOLDS[self.name]
 
@@ -73,7 +27,7 @@ class Threshold:
         value = self.figure.of(measurement)
         if value is None or math.isnan(value):
             return 0.0
-        if value >= self.full_at if self.at_least else value <= self.full_at:
+        if self.figure.meets(value, self.full_at):
             return 1.0
         if self.none_at == self.full_at:
             return 0.0
@@ -82,9 +36,9 @@ class Threshold:
     def words(self, measurement: Measurement) -> str:
         """What was wanted, what was measured, and by how much it missed."""
         figure, value = self.figure, self.figure.of(measurement)
-        wanted = f"{'at least' if self.at_least else 'at most'} {figure.show(self.full_at)}"
+        wanted = f"{figure.relation} {figure.show(self.full_at)}"
         if value is None:
-            return f"{figure.words}: {self._unknown(measurement)}, wanted {wanted}"
+            return f"{figure.words}: {figure.why_missing(measurement)}, wanted {wanted}"
         text = f"{figure.words} {figure.show(value)}, wanted {wanted}"
         if self.name == "min_ratio" and measurement.comparison is not None:
             text = f"{figure.words} at least {figure.show(value)} ({measurement.comparison.words})"
@@ -95,16 +49,9 @@ class Threshold:
         missed = f"{text}: missed by {figure.show(abs(self.full_at - value))}"
         if self.none_at == self.full_at:
             return missed
-        none = (
-            f"nothing is given {'up to' if self.at_least else 'from'} {figure.show(self.none_at)}"
-        )
+        side = "up to" if figure.better == "more" else "from"
+        none = f"nothing is given {side} {figure.show(self.none_at)}"
         return f"{missed}, worth {share:.0%} ({none})"
-
-    def _unknown(self, measurement: Measurement) -> str:
-        """Why there is no such figure."""
-        if self.name == "min_ratio" and measurement.comparison is not None:
-            return f"cannot be told ({measurement.comparison.words})"
-        return f"not measured{UNMEASURED.get(self.name, '')}"
 
 
 def read_threshold(table: Table, key: str) -> Threshold:
@@ -119,7 +66,8 @@ def read_threshold(table: Table, key: str) -> Threshold:
     levels.finish()
     if none_at is None or full_at is None:
         raise table.error(key, "expected both levels: { none_at = …, full_at = … }")
-    if none_at == full_at or (none_at < full_at) != key.startswith("min_"):
-        order = "below" if key.startswith("min_") else "above"
+    rises = THRESHOLDS[key].better == "more"
+    if none_at == full_at or (none_at < full_at) != rises:
+        order = "below" if rises else "above"
         raise table.error(key, f"none_at must be {order} full_at, not {none_at:g} and {full_at:g}")
     return Threshold(name=key, none_at=none_at, full_at=full_at)

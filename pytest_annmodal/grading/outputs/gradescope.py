@@ -5,20 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pytest_annmodal.figures import BY_NAME
 from pytest_annmodal.grading.grade import Grade, PartGrade
 from pytest_annmodal.grading.outputs.book import Book, Entry, out_of
 from pytest_annmodal.grading.outputs.plain import details
 from pytest_annmodal.reports import escape
-
-# Name on the leaderboard: field of Measurement, factor, whether less is better.
-FIGURES = {
-    "recall": ("recall", 1.0, False),
-    "qps": ("qps", 1.0, False),
-    "p50_ms": ("p50_s", 1e3, True),
-    "p99_ms": ("p99_s", 1e3, True),
-    "build_s": ("build_s", 1.0, True),
-    "index_mb": ("index_bytes", 1e-6, True),
-}
 
 
 def text(book: Book, entry: Entry) -> str:
@@ -85,7 +76,8 @@ def _what_happened(entry: Entry, feedback: str, visibility: str) -> dict[str, An
 def _standing(name: str, grade: Grade) -> dict[str, Any]:
     if name == "score":
         return {"name": name, "value": round(grade.score, 4)}
-    field, factor, ascending = FIGURES[name]
-    value = grade.figure(field)
-    order = {"order": "asc"} if ascending else {}
-    return {"name": name, "value": "–" if value is None else round(value * factor, 4), **order}
+    figure = BY_NAME[name]
+    value = grade.figure(figure.field)
+    order = {"order": "asc"} if figure.better == "less" else {}
+    shown = "–" if value is None else round(value * figure.factor, 4)
+    return {"name": name, "value": shown, **order}
