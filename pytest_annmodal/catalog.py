@@ -185,7 +185,7 @@ def dataset_from_argument(text: str) -> Dataset:
     if text.startswith(("http://", "https://")):
         source, last = text, _last_component(text)
     else:
-        path = os.path.abspath(Path(text).expanduser())  # noqa: PTH100 - links stay as they are
+        path = os.path.abspath(text)  # noqa: PTH100 - links stay as they are
         source, last = f"file:{path}", Path(path).name
     stem, suffix = os.path.splitext(last)  # noqa: PTH122 - of a URL's path too
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "dataset"

@@ -152,10 +152,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             session_hooks.begin(session, bench, lambda item: item.stash.get(CASE, None))
         except ConfigurationError as error:
             raise pytest.UsageError(str(error)) from error
-    cases = collecting.runnable(session.items, bench)
-    if not cases or hasattr(config, "workerinput"):
-        return
     try:
+        cases = collecting.runnable(session.items, bench)
+        if hasattr(config, "workerinput"):
+            return
         jobs = bench.plan(cases)
         if jobs and bench.executor.concurrent:
             from pytest_annmodal.reports.terminal import submit_all

@@ -19,7 +19,7 @@ from pytest_annmodal.model import (
     Variant,
 )
 from pytest_annmodal.settings.config import Settings, nearest_names
-from pytest_annmodal.settings.option import is_dataset_file
+from pytest_annmodal.settings.option import expanded, is_dataset_file
 
 STUDENT = "student"
 STUDENT_FILES = ("benchmarks/student.py", "student.py")
@@ -42,7 +42,9 @@ def offered_implementations(settings: Settings) -> list[Implementation]:
     """
     found = manifest.builtin()
     for folder in settings.implementations:
-        found += manifest.read_directory(_under(settings.rootdir, folder))
+        found += manifest.read_directory(
+            expanded(folder, settings.rootdir, "--ann-implementations")
+        )
     if not settings.submission:
         for name in STUDENT_FILES:
             if (settings.rootdir / name).is_file():
@@ -65,7 +67,7 @@ def submission_paths(settings: Settings) -> list[Path]:
     """
     found: list[Path] = []
     for text in settings.submission:
-        path = _under(settings.rootdir, text)
+        path = expanded(text, settings.rootdir, "--submission")
         matches = [path] if os.path.lexists(path) else _matches(path)
         if not matches:
             raise ConfigurationError(_not_there(text, path))
@@ -88,10 +90,6 @@ def _not_there(text: str, path: Path) -> str:
     there = [item.name for item in folder.glob("*")]  # none, if it is a file or cannot be read
     near = nearest_names(wanted.parts[0], there)
     return f"--submission {text}: there is no {str(wanted)!r} in {folder}{near}"
-
-
-def _under(rootdir: Path, text: str) -> Path:
-    return rootdir / Path(text).expanduser()
 
 
 def _with_distinct_names(found: Sequence[Implementation]) -> list[Implementation]:
@@ -163,15 +161,15 @@ def find_datasets(text: str, known: Mapping[str, Dataset], rootdir: Path) -> lis
     if text.startswith(("http://", "https://")):
         return [catalog.dataset_from_argument(text)]
     if is_dataset_file(text):
-        path = _under(rootdir, text)
+        path = expanded(text, rootdir, "--dataset")
         named = [path] if path.is_file() else map(Path, sorted(glob.glob(str(path))))  # noqa: PTH207 -- absolute patterns
         paths = [found for found in named if found.is_file()]
         if not paths:
             raise ConfigurationError(f"--dataset {text}: {_why_no_file(path)}")
         return [_as_the_file_says(catalog.dataset_from_argument(str(p)), p) for p in paths]
     matched = [known[name] for name in known if fnmatch.fnmatchcase(name, text)]
-    if not matched and _under(rootdir, text).is_file():
-        raise ConfigurationError(f"--dataset {text}: {_why_no_dataset(_under(rootdir, text))}")
+    if not matched and (file := expanded(text, rootdir, "--dataset")).is_file():
+        raise ConfigurationError(f"--dataset {text}: {_why_no_dataset(file)}")
     if not matched:
         near = nearest_names(text, known)
         every = f" Known: {', '.join(sorted(known))}." if near == "." else ""

@@ -74,7 +74,7 @@ class BenchSession:
         from pytest_annmodal.volumes.volume import LocalVolume, default_volume_dir
 
         chosen = self.settings.volume_dir
-        path = Path(chosen).expanduser() if chosen else default_volume_dir(os.environ)
+        path = Path(chosen) if chosen else default_volume_dir(os.environ)
         return LocalVolume(path.absolute())
 
     @cached_property
@@ -142,8 +142,10 @@ class BenchSession:
         """Make jobs of the cases that will be asked for.
 
         Raises:
-            ConfigurationError: the isolation that is demanded cannot be had here.
+            ConfigurationError: there is no isolation as demanded here, or no folder for datasets.
         """
+        if not self.settings.modal:
+            _ = self.volume  # which a test may need that has no case yet
         open_cases = (
             case
             for case in cases

@@ -14,7 +14,7 @@ from pytest_annmodal.figures import THRESHOLDS
 from pytest_annmodal.grading.table import Table
 from pytest_annmodal.grading.threshold import Threshold, read_threshold
 from pytest_annmodal.settings.config import nearest_names
-from pytest_annmodal.settings.option import Option
+from pytest_annmodal.settings.option import Option, expanded
 from pytest_annmodal.settings.options import OPTIONS
 
 FORMULAS = ("thresholds", "recall-qps-memory")
@@ -161,7 +161,7 @@ def _datasets(table: Table, folder: Path) -> tuple[str, ...]:
         raise table.error("datasets", "expected a list of at least one dataset")
     is_file = [name.endswith((".hdf5", ".h5")) and "://" not in name for name in names]
     return tuple(
-        str((folder / Path(name).expanduser()).absolute()) if local else name
+        str(expanded(name, folder, f"{table.where}: datasets:").absolute()) if local else name
         for name, local in zip(names, is_file, strict=True)
     )
 

@@ -82,7 +82,8 @@ def python_paths() -> list[str]:
     if site.ENABLE_USER_SITE:
         places.add(site.getusersitepackages())
     places.add(str(PACKAGE))
-    return sorted(place for place in places if Path(place).exists() and place != "/")
+    # One that may not be entered is not there either.
+    return sorted(place for place in places if os.path.exists(place) and place != "/")  # noqa: PTH110
 
 
 def bubblewrap(command: Sequence[str], readable: Sequence[str]) -> list[str]:

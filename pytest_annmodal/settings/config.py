@@ -89,13 +89,13 @@ class Settings:
             assert option.name in known, option.name
             value = option.default
             if given := option.from_cli(cli(option.name)):
-                value = option.located(given, cwd)
+                value = option.located(given, cwd, option.flag)
             elif rules is not None and option.name in rules:
                 value = rules[option.name]
             elif text := environ.get(option.env, ""):
-                value = option.located(option.parse(text, option.env), cwd)
+                value = option.located(option.parse(text, option.env), cwd, option.env)
             elif text := ini(option.ini):
-                value = option.located(option.parse(text, option.ini), rootdir)
+                value = option.located(option.parse(text, option.ini), rootdir, option.ini)
             values[option.name] = tuple(value or ()) if option.many else value
         if values["fresh_queries"] and not values["fresh_seed"] and not values["grade"]:
             import secrets

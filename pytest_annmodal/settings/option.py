@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -54,12 +55,16 @@ class Option:
             return [self._one(part, source) for part in parts]
         return self._one(text.strip(), source)
 
-    def located(self, value: Any, base: Path) -> Any:
-        """Make relative paths start from where they were written."""
+    def located(self, value: Any, base: Path, source: str) -> Any:
+        """Make relative paths start from where they were written.
+
+        Args:
+            source: what an error calls the option: its flag, variable or ini key.
+        """
         if isinstance(value, list):
-            return [self.located(part, base) for part in value]
+            return [self.located(part, base, source) for part in value]
         is_path = self.is_path is not None and isinstance(value, str) and self.is_path(value)
-        return str(base / Path(value).expanduser()) if is_path else value
+        return str(expanded(value, base, source)) if is_path else value
 
     def _switch(self, text: str, source: str) -> bool:
         word = text.strip().lower()
@@ -78,6 +83,32 @@ class Option:
         if self.choices is not None and value not in self.choices:
             raise ConfigurationError(f"{source} {text!r}: expected {', '.join(self.choices)}")
         return value
+
+
+def expanded(text: str, base: Path, source: str) -> Path:
+    """A path from ``base`` on, its leading ``~`` or ``~user`` made a home folder.
+
+    As in a shell, a file that is itself called ``~name`` is that file.
+
+    Raises:
+        ConfigurationError: nobody knows which folder is meant.
+    """
+    if not text.startswith("~") or os.path.lexists(base / text):
+        return base / text
+    try:
+        return base / Path(text).expanduser()
+    except RuntimeError as error:
+        user = text.removeprefix("~").split("/")[0]
+        why = f"no user is called {user!r}" if user else no_home()
+        raise ConfigurationError(
+            f"{source} {text}: {why}, so what ~{user} stands for is not known. Write the path "
+            f"without ~{f', or ./{text} for a file of that name' if user else ''}."
+        ) from error
+
+
+def no_home() -> str:
+    """Why ``~`` stands for nothing here."""
+    return f"HOME is not set and the user id {os.getuid()} has no entry in the user database"
 
 
 def always(_text: str) -> bool:

@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pytest_annmodal import hdf5
-from pytest_annmodal.errors import CommitError, ReloadError
+from pytest_annmodal.errors import CommitError, ConfigurationError, ReloadError
 from pytest_annmodal.model import Dataset
 from pytest_annmodal.protocols import Volume
+from pytest_annmodal.settings.option import no_home
 from pytest_annmodal.volumes import durable
 from pytest_annmodal.volumes.fetch import OnProgress
 from pytest_annmodal.volumes.resolution import LINES, Resolution, Resolved, place_of
@@ -75,10 +76,23 @@ class LocalVolume:
 
 
 def default_volume_dir(environ: Mapping[str, str]) -> Path:
-    """Where the local volume is unless told: below the user's cache directory."""
+    """Where the local volume is unless told: below the user's cache directory.
+
+    Raises:
+        ConfigurationError: there is no such directory.
+    """
     told = environ.get("XDG_CACHE_HOME", "")
-    home = environ.get("HOME")
-    cache = Path(told) if Path(told).is_absolute() else Path(home or Path.home()) / ".cache"
+    try:
+        cache = (
+            Path(told)
+            if Path(told).is_absolute()
+            else Path(environ.get("HOME") or Path.home()) / ".cache"
+        )
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"there is no folder for datasets: {no_home()}. Name one with --ann-volume-dir DIR "
+            "(or ANNMODAL_VOLUME_DIR), or set HOME."
+        ) from error
     return cache / "annmodal" / "volumes" / VOLUME_NAME
 
 

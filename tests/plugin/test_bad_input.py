@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import sys
 
 import pytest
@@ -18,6 +19,7 @@ from plugin_project import Project, lines_with
         ),
         ("--dataset zzzz", "--dataset zzzz: no such dataset. Known: agnews-"),
         ("--dataset gone.hdf5", "gone.hdf5: there is no such file"),
+        ("--dataset=~backup.hdf5", "--dataset ~backup.hdf5: no user is called 'backup.hdf5', so "),
         ("--ann-implementations gone", "gone: there is no such directory of implementations"),
         ("--ann-implementations broken", "broken.py: syntax error in line 1"),
         (
@@ -48,6 +50,21 @@ def test_usage_errors(
     assert len(lines) == 1
     assert message in lines[0]
     assert "Error" not in result.stdout.str()
+
+
+def test_no_folder_for_datasets(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a user id without a name and a home, one line says how to name the folder."""
+    for name in ("HOME", "XDG_CACHE_HOME", "ANNMODAL_VOLUME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    for options in ([], ["--download-only"]):
+        result = project.pytester.runpytest_inprocess(
+            "-pno:cacheprovider", "--dataset=small-8-euclidean.hdf5", "--impl=bruteforce", *options
+        )
+        assert result.ret == 4
+        (line,) = result.stderr.str().strip().splitlines()
+        assert "there is no folder for datasets: HOME is not set and the user id " in line
+        assert "Name one with --ann-volume-dir DIR (or ANNMODAL_VOLUME_DIR), or set HOME." in line
 
 
 def test_histograms_without_their_library(

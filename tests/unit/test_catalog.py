@@ -67,11 +67,6 @@ def test_a_path_becomes_a_file_dataset_named_after_it(tmp_path, monkeypatch):
     assert dataset.metric == "angular"
 
 
-def test_home_is_expanded(monkeypatch):
-    monkeypatch.setenv("HOME", "/somewhere")
-    assert dataset_from_argument("~/x.h5").source == "file:/somewhere/x.h5"
-
-
 def test_a_url_becomes_a_remote_dataset_named_after_its_last_component():
     dataset = dataset_from_argument("https://example.org/a/my%20set-euclidean.hdf5?token=1")
     assert dataset.name == "my-set-euclidean"

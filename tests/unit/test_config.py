@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.settings.config import Settings, nearest_names
+from pytest_annmodal.settings.option import Option, expanded
 from pytest_annmodal.settings.options import OPTIONS
 
 ROOT, HERE = Path("/root/of/it"), Path("/where/one/is")
@@ -93,6 +96,43 @@ def test_paths(source: str, base: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert got.implementations == ("/home/me/mine",)
     assert got.volume_dir == f"{base}/vol"
     assert got.dataset == ("gist*", f"{base}/own.hdf5", "https://host/x.hdf5", "/abs/y.H5")
+
+
+@pytest.mark.parametrize(
+    "option", [option for option in OPTIONS if option.is_path], ids=lambda option: option.name
+)
+@pytest.mark.parametrize("source", ["cli", "env", "ini"])
+def test_a_home_that_nobody_knows(source: str, option: Option) -> None:
+    """Every option that is a path says so in one line that names it, wherever it was given."""
+    text = "~no-such-user.hdf5"
+    called = {"cli": option.flag, "env": option.env, "ini": option.ini}[source]
+    key = {"cli": option.name, "env": option.env, "ini": option.ini}[source]
+    value = [text] if option.many and source == "cli" else text
+    with pytest.raises(ConfigurationError) as caught:
+        settings(**{source: {key: value}})
+    assert str(caught.value) == (
+        f"{called} {text}: no user is called 'no-such-user.hdf5', so what ~no-such-user.hdf5 "
+        "stands for is not known. Write the path without ~, or ./~no-such-user.hdf5 for a file "
+        "of that name."
+    )
+
+
+def test_a_user_id_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that is run under a number: HOME is not set, and nobody has that id."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    with pytest.raises(ConfigurationError) as caught:
+        settings(cli={"submission": ["~/mine.py"]})
+    assert str(caught.value) == (
+        f"--submission ~/mine.py: HOME is not set and the user id {os.getuid()} has no entry in "
+        "the user database, so what ~ stands for is not known. Write the path without ~."
+    )
+
+
+def test_a_file_called_as_a_home_would_be(tmp_path: Path) -> None:
+    """As in a shell: what is there under that name is meant."""
+    (tmp_path / "~backup.hdf5").touch()
+    assert expanded("~backup.hdf5", tmp_path, "--dataset") == tmp_path / "~backup.hdf5"
 
 
 @pytest.mark.parametrize(
