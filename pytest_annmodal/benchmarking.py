@@ -8,9 +8,9 @@ import pytest
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.marker import missed_thresholds
-from pytest_annmodal.model import Case, to_plain
+from pytest_annmodal.model import Case
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
-from pytest_annmodal.replay import ReplayClock, extra_info, properties, replay, replay_failure
+from pytest_annmodal.replay import ReplayClock, properties, replay, replay_failure, row
 from pytest_annmodal.reports import escape
 from pytest_annmodal.reports.failure_text import failure_text, infrastructure_text
 from pytest_annmodal.session import BenchSession, override
@@ -150,12 +150,4 @@ class Benchmarker:
         """What the summary table will show."""
         from pytest_annmodal.plugin import OUTCOME
 
-        where = self._session.where
-        plain = to_plain(outcome) if isinstance(outcome, Failure) else extra_info(outcome, where)
-        self._item.stash[OUTCOME] = {
-            "label": case.label,
-            "dataset": case.dataset.name,
-            "k": case.k,
-            "where": where,
-            "outcome": plain,
-        }
+        self._item.stash[OUTCOME] = row(case, outcome, self._session.where)

@@ -184,6 +184,11 @@ class Case:
         return _with_parameters(self.implementation.name, self.variant.label)
 
     @property
+    def build_label(self) -> str:
+        """``annoy[n_trees=10]``: what is built, whatever is asked of it then."""
+        return _with_parameters(self.implementation.name, self.variant.build.label)
+
+    @property
     def id(self) -> str:
         """The pytest id: ``annoy[n_trees=10,search_k=1000]-gist-960-euclidean-k10``."""
         return f"{self.label}-{self.dataset.name}-k{self.k}"

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from pytest_annmodal.outcome import Comparison, Failure, Measurement
+from pytest_annmodal.model import Case, to_plain
+from pytest_annmodal.outcome import Comparison, Failure, Measurement, Outcome
 
 
 class ReplayClock:
@@ -61,11 +62,22 @@ def replay_failure(benchmark: Any, failure: Failure) -> None:
 
 def extra_info(measurement: Measurement, where: str) -> dict[str, Any]:
     """What goes into ``--benchmark-json`` beside the times: all figures, no latencies twice."""
-    from pytest_annmodal.model import to_plain
-
     plain: dict[str, Any] = to_plain(measurement)
     del plain["latencies_ns"], plain["log_tail"]
     return {**plain, "where": where}
+
+
+def row(case: Case, outcome: Outcome, where: str) -> dict[str, Any]:
+    """What the summary table will show of a case."""
+    plain = to_plain(outcome) if isinstance(outcome, Failure) else extra_info(outcome, where)
+    return {
+        "label": case.label,
+        "build": case.build_label,
+        "dataset": case.dataset.name,
+        "k": case.k,
+        "where": where,
+        "outcome": plain,
+    }
 
 
 def properties(measurement: Measurement) -> list[tuple[str, float | str]]:

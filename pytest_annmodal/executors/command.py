@@ -17,7 +17,7 @@ from pytest_annmodal.executors.images import requirements_of
 from pytest_annmodal.executors.modal import ModalExecutor
 from pytest_annmodal.model import Case, Dataset, to_plain
 from pytest_annmodal.outcome import Failure, Outcome
-from pytest_annmodal.replay import extra_info
+from pytest_annmodal.replay import row
 from pytest_annmodal.reports.report import summary
 from pytest_annmodal.settings.config import Settings
 
@@ -93,21 +93,10 @@ class Command:
         failed = 0
         for outcome in outcomes:
             case = by_id[outcome.case_id]
-            plain = to_plain(outcome)
             if isinstance(outcome, Failure):
                 failed += 1
                 self._say(f"❌ {outcome.case_id}: {outcome.message}")
-            else:
-                plain = extra_info(outcome, "modal")
-            rows.append(
-                {
-                    "label": case.label,
-                    "dataset": case.dataset.name,
-                    "k": case.k,
-                    "where": "modal",
-                    "outcome": plain,
-                }
-            )
+            rows.append(row(case, outcome, "modal"))
         self._say(summary(rows, width=132, color=False))
         RESULTS.mkdir(exist_ok=True)
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")

@@ -25,15 +25,19 @@ def comparison_lines(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[
 
 
 def level_lines(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
-    """One line a build: its queries per second at the recall that was asked for."""
-    told = set()
-    for label, outcome in rows:
-        recall, qps = outcome.get("at_recall"), outcome.get("qps_at_recall")
-        name = label.split("[")[0]
-        if recall is not None and (name, qps) not in told:
-            told.add((name, qps))
-            told_of = f"{name} at recall {recall:g}"
-            if qps is None:
-                yield f"{told_of}: unknown, since its settings lie all above or all below"
-            else:
-                yield f"{told_of}: {qps:,.0f} queries/s (between its settings)"
+    """One line a build: its queries per second at the recall that was asked for.
+
+    Args:
+        rows: labels of builds, with their parameters, and plain measurements. The parameters are
+            shown where an implementation was built in several ways.
+    """
+    asked = {build: outcome for build, outcome in rows if outcome.get("at_recall") is not None}
+    names = [build.split("[")[0] for build in asked]
+    for name, (build, outcome) in zip(names, asked.items(), strict=True):
+        called = build if names.count(name) > 1 else name
+        told_of = f"{called} at recall {outcome['at_recall']:g}"
+        qps = outcome.get("qps_at_recall")
+        if qps is None:
+            yield f"{told_of}: unknown, since its settings lie all above or all below"
+        else:
+            yield f"{told_of}: {qps:,.0f} queries/s (between its settings)"

@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 
 from pytest_annmodal.reports.comparisons import comparison_lines, level_lines
 
-Row = Mapping[str, Any]  # label, dataset, k, where, and outcome: a plain Measurement or Failure
+Row = Mapping[str, Any]  # as replay.row makes it; outcome is a plain Measurement or Failure
 
 NO_VALUE = "–"
 NOISY = "~ "
@@ -132,7 +132,8 @@ class _Table:
                 mark = NOISY if _noisy(row) else ""
                 self._row(_label(row), _joined(cells[id(row)], widths), labels, mark=mark)
         named = [(_label(row), row["outcome"]) for row in measured]
-        for line in (*comparison_lines(named), *level_lines(named)):
+        builds = [(printable(row["build"]), row["outcome"]) for row in measured]
+        for line in (*comparison_lines(named), *level_lines(builds)):
             self._wrapped(line.split(" "), " ", indent=" " * MARK_WIDTH)
         for note in _notes(measured):
             self._wrapped(note.split(" "), " ", indent=" " * MARK_WIDTH, style="2")

@@ -37,8 +37,8 @@ def test_a_threshold_on_a_ratio_needs_a_verdict(project: Project) -> None:
     )
     result = project.bench(*ONE)
     result.assert_outcomes(failed=2)
-    assert lines_with(result, "that cannot be told: × exact ")
-    assert lines_with(project.bench(), "there is no comparison (--ann-baseline)")
+    assert lines_with(result, "cannot be told (× exact ")
+    assert lines_with(project.bench(), "not measured (it needs --ann-baseline, ")
 
 
 def test_what_is_no_baseline_is_refused_at_once(project: Project) -> None:

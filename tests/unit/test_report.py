@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from pytest_annmodal.reports.report import duration, rate, share, size, summary
+
+
+def row_of(label: str, outcome: dict[str, Any], *, where: str = "local") -> dict[str, Any]:
+    build = re.sub(r",ef=\d+", "", label)
+    common = {"dataset": "digits", "k": 10, "where": where}
+    return {"label": label, "build": build, **common, "outcome": outcome}
 
 
 def measured(label: str, **change: Any) -> dict[str, Any]:
@@ -34,12 +41,12 @@ def measured(label: str, **change: Any) -> dict[str, Any]:
     }
     where = change.pop("where", "local")
     outcome.update(change)
-    return {"label": label, "dataset": "digits", "k": 10, "where": where, "outcome": outcome}
+    return row_of(label, outcome, where=where)
 
 
 def failed(label: str, message: str = "build raised ValueError: no (line 7)") -> dict[str, Any]:
     outcome = {"kind": "raised", "message": message}
-    return {"label": label, "dataset": "digits", "k": 10, "where": "local", "outcome": outcome}
+    return row_of(label, outcome)
 
 
 ROWS = [
@@ -226,3 +233,22 @@ def test_control_characters() -> None:
 def test_units(shown: str, expected: str) -> None:
     """Figures have three digits and a unit; recall is never rounded up to a perfect one."""
     assert shown == expected
+
+
+def test_speed_at_a_recall_names_what_was_built() -> None:
+    """One line a build; where an implementation has several, with what tells them apart."""
+    rows = [
+        measured("graph[M=8,ef=10]", at_recall=0.9, qps_at_recall=2500.0),
+        measured("graph[M=8,ef=100]", at_recall=0.9, qps_at_recall=2500.0),
+        measured("graph[M=32,ef=10]", at_recall=0.9, qps_at_recall=None),
+        measured("graph[M=64,ef=10]", at_recall=0.9, qps_at_recall=None),
+        measured("trees[n=3,ef=10]", at_recall=0.9, qps_at_recall=800.0),
+    ]
+    text = summary(rows, width=None, color=False)
+    unknown = "unknown, since its settings lie all above or all below"
+    assert [line.strip() for line in text.splitlines() if "at recall" in line] == [
+        "graph[M=8] at recall 0.9: 2,500 queries/s (between its settings)",
+        f"graph[M=32] at recall 0.9: {unknown}",
+        f"graph[M=64] at recall 0.9: {unknown}",
+        "trees at recall 0.9: 800 queries/s (between its settings)",
+    ]
