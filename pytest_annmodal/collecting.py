@@ -45,10 +45,10 @@ class NotTheirs:
         return True if not self._places.isdisjoint((path, *path.parents)) else None
 
     def _submissions(self) -> set[Path]:
-        from pytest_annmodal import selection
+        from pytest_annmodal.handed_in import handed_in
 
         try:
-            paths = {path.resolve() for path in selection.submission_paths(self._settings)}
+            paths = {one.path.resolve() for one in handed_in(self._settings)}
         except ConfigurationError:  # told when the tests are parametrized
             return set()
         return {

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import glob
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pytest_annmodal import catalog
 from pytest_annmodal.errors import ConfigurationError, DatasetError
+from pytest_annmodal.handed_in import handed_in
 from pytest_annmodal.manifests import manifest
 from pytest_annmodal.model import (
     Case,
@@ -54,53 +54,24 @@ def offered_implementations(settings: Settings) -> list[Implementation]:
 
 
 def submissions(settings: Settings) -> list[Implementation]:
-    """The files and folders that ``--submission`` names; equal names are told apart."""
-    paths = submission_paths(settings)
-    return _with_distinct_names([item for p in paths for item in manifest.read_submission(p)])
-
-
-def submission_paths(settings: Settings) -> list[Path]:
-    """What ``--submission`` names.
-
-    Raises:
-        ConfigurationError: a name or a pattern that nothing has.
-    """
-    found: list[Path] = []
-    for text in settings.submission:
-        path = expanded(text, settings.rootdir, "--submission")
-        matches = [path] if os.path.lexists(path) else _matches(path)
-        if not matches:
-            raise ConfigurationError(_not_there(text, path))
-        found += matches
-    return found
-
-
-def _matches(pattern: Path) -> list[Path]:
-    """Without Python's own folder, which appears beside what was run where nothing prevents it."""
-    found = sorted(map(Path, glob.glob(str(pattern))))  # noqa: PTH207 -- absolute patterns
-    return [path for path in found if path.name != "__pycache__"]
-
-
-def _not_there(text: str, path: Path) -> str:
-    """What was looked for in the last folder on the way that is there, and what is there."""
-    folder = next(place for place in path.parents if os.path.lexists(place))
-    wanted = path.relative_to(folder)
-    if glob.has_magic(str(wanted)):
-        return f"--submission {text}: nothing matches {str(wanted)!r} in {folder}."
-    there = [item.name for item in folder.glob("*")]  # none, if it is a file or cannot be read
-    near = nearest_names(wanted.parts[0], there)
-    return f"--submission {text}: there is no {str(wanted)!r} in {folder}{near}"
+    """The files and folders that ``--submission`` names."""
+    found = [
+        item
+        for one in handed_in(settings)
+        for item in manifest.read_submission(one.path, called=one.name)
+    ]
+    return _with_distinct_names(found)
 
 
 def _with_distinct_names(found: Sequence[Implementation]) -> list[Implementation]:
-    """Number submissions of the same name from different files: ``index``, ``index~2``."""
-    files: dict[str, list[str]] = {}
+    """A folder with several algorithms may call one of them as another's file is called."""
+    paths: dict[str, list[str]] = {}
     result = []
     for item in found:
-        paths = files.setdefault(item.name, [])
-        if item.path not in paths:
-            paths.append(item.path)
-        number = paths.index(item.path) + 1
+        same = paths.setdefault(item.name, [])
+        if item.path not in same:
+            same.append(item.path)
+        number = same.index(item.path) + 1
         name = item.name if number == 1 else f"{item.name}~{number}"
         result.append(dataclasses.replace(item, name=name))
     return result

@@ -15,6 +15,7 @@ from pytest_annmodal.grading.journal import Journal, key_of
 from pytest_annmodal.grading.outputs.book import Book, now, out_of, rank
 from pytest_annmodal.grading.rules import Rules, read_rules
 from pytest_annmodal.grading.score import Hook, Plan
+from pytest_annmodal.handed_in import handed_in
 from pytest_annmodal.model import Case, Dataset
 from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.reports import escape
@@ -59,7 +60,7 @@ class Grader:
             if submission.refused is not None:
                 kind, message = submission.refused
                 self._outcomes[case_id] = Failure(
-                    case_id=case_id, kind=kind, message=f"{submission.path.name}: {message}"
+                    case_id=case_id, kind=kind, message=f"{submission.shown}: {message}"
                 )
                 continue
             found = self.journal.known.get(self._key(case))
@@ -144,9 +145,8 @@ def make_grader(bench: BenchSession, hook: Hook | None) -> Grader:
     settings = bench.settings
     assert settings.grade is not None
     rules = read_rules(Path(settings.grade))
-    paths = selection.submission_paths(settings)
     untrusted = [item for item in bench.implementations if not item.trusted]
-    found = submissions.gather(paths, untrusted, rules)
+    found = submissions.gather(handed_in(settings), untrusted, rules)
     if not found:
         raise ConfigurationError(
             "--ann-grade grades submissions: name them, as --submission 'submissions/*'"

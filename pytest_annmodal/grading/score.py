@@ -60,7 +60,7 @@ def grade(
             notes.append(f"pytest_annmodal_score: {type(error).__name__}: {error}")
     result = Grade(
         name=plan.submission.name,
-        path=plan.submission.path.name,
+        path=plan.submission.shown,
         digest=plan.submission.digest,
         status="incomplete" if incomplete else "graded",
         score=score,

@@ -5,7 +5,6 @@ Nothing here runs or imports a submission; only its regular files are read, as b
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 import stat
@@ -16,8 +15,8 @@ from pathlib import Path
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.grading import requirements
 from pytest_annmodal.grading.rules import Rules
+from pytest_annmodal.handed_in import HandedIn
 from pytest_annmodal.manifests.contents import UNREAD, TooLargeError, walk
-from pytest_annmodal.manifests.manifest import sanitise
 from pytest_annmodal.model import Implementation
 
 
@@ -26,7 +25,8 @@ class Submission:
     """One file or folder that was handed in: one grade.
 
     Attributes:
-        path: the match of ``--submission``.
+        path: what ``--submission`` names.
+        shown: the last parts of the path, as many as tell it from the others.
         implementations: what is in it, usually one.
         digest: sha256 over its files' names and bytes; empty where it was not read to the end.
         refused: why it is not run at all, as ``(kind, message)``; it is worth zero then.
@@ -34,6 +34,7 @@ class Submission:
 
     name: str
     path: Path
+    shown: str
     implementations: tuple[Implementation, ...]
     digest: str
     refused: tuple[str, str] | None = None
@@ -44,42 +45,48 @@ class Submission:
 
 
 def gather(
-    paths: Sequence[Path], implementations: Sequence[Implementation], rules: Rules
+    handed_in: Sequence[HandedIn], implementations: Sequence[Implementation], rules: Rules
 ) -> list[Submission]:
-    """One Submission per path, in order, with what was read from it.
+    """One Submission for each that is handed in, in order, with what was read from it.
 
     Raises:
         ConfigurationError: a path that ``--submission`` names lies in another.
     """
     found: list[Submission] = []
-    places = dict.fromkeys(path.absolute() for path in paths)
-    for path in places:
-        around = next((place for place in path.parents if place in places), None)
+    places = {one.path for one in handed_in}
+    for one in handed_in:
+        around = next((place for place in one.path.parents if place in places), None)
         if around is not None:
             raise ConfigurationError(
-                f"--submission {path} lies in {around}, which is a submission too; "
+                f"--submission {one.path} lies in {around}, which is a submission too; "
                 "name one of them, since each is one grade"
             )
-        own = tuple(item for item in implementations if _belongs(Path(item.path), path))
+        own = tuple(item for item in implementations if _belongs(Path(item.path), one.path))
         if own:
-            found.append(_examine(path, own, rules))
-    return _with_distinct_names(found)
+            found.append(_examine(one, own, rules))
+    return found
 
 
 def _belongs(file: Path, place: Path) -> bool:
     return file == place or place in file.parents
 
 
-def _examine(path: Path, own: tuple[Implementation, ...], rules: Rules) -> Submission:
-    name = own[0].name if len(own) == 1 else sanitise(path.name)
+def _examine(one: HandedIn, own: tuple[Implementation, ...], rules: Rules) -> Submission:
     try:
-        digest = hash_files(path, max_bytes=int(rules.max_submission_mb * 1e6))
+        digest = hash_files(one.path, max_bytes=int(rules.max_submission_mb * 1e6))
         refused = _refusal(own, rules)
     except TooLargeError as error:
         digest, refused = "", ("too-large", str(error))
     except OSError as error:
         digest, refused = "", ("unreadable", f"cannot be read: {error.strerror or error}")
-    return Submission(name=name, path=path, implementations=own, digest=digest, refused=refused)
+    return Submission(
+        name=one.name,
+        path=one.path,
+        shown=one.shown,
+        implementations=own,
+        digest=digest,
+        refused=refused,
+    )
 
 
 def _refusal(own: Sequence[Implementation], rules: Rules) -> tuple[str, str] | None:
@@ -94,16 +101,6 @@ def _refusal(own: Sequence[Implementation], rules: Rules) -> tuple[str, str] | N
         if message:
             return "requirements", message
     return None
-
-
-def _with_distinct_names(found: Sequence[Submission]) -> list[Submission]:
-    taken: dict[str, int] = {}
-    result = []
-    for item in found:
-        number = taken[item.name] = taken.get(item.name, 0) + 1
-        name = item.name if number == 1 else f"{item.name}~{number}"
-        result.append(dataclasses.replace(item, name=name))
-    return result
 
 
 def hash_files(path: Path, *, max_bytes: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.manifests import ann_benchmarks, cpp, header, source
+from pytest_annmodal.manifests import ann_benchmarks, cpp, header, shape, source
 from pytest_annmodal.manifests.contents import read_text, refuse_link, refuse_odd_files
 from pytest_annmodal.manifests.requirements import missing_requirements
 from pytest_annmodal.model import Implementation
@@ -24,6 +24,8 @@ __all__ = [
     "read_file",
     "read_submission",
     "sanitise",
+    "says_nothing",
+    "stem",
 ]
 
 BUILTINS = Path(__file__).parents[1] / "implementations"
@@ -58,6 +60,7 @@ def read_file(path: str | Path, *, name: str | None = None, trusted: bool = True
     try:
         if not trusted:
             refuse_link(file)
+        shape.refuse_wrong_shape(file)
         text = read_text(file)
         if cpp.is_source(file):
             return cpp.read_text(file, text, called, trusted=trusted)
@@ -94,9 +97,18 @@ def _read_text(file: Path, text: str, called: str, *, trusted: bool, named: bool
     )
 
 
-def _name_of(path: Path) -> str:
-    stem = path.stem if path.suffix in (".py", cpp.SUFFIX) else path.name
-    return sanitise(path.parent.name if stem in NAMELESS else stem)
+def stem(path: Path) -> str:
+    """A source file's name without its suffix; others keep it."""
+    return path.stem if path.suffix in (".py", cpp.SUFFIX) else path.name
+
+
+def says_nothing(path: Path) -> bool:
+    """Whether it is a file that is named after its folder."""
+    return stem(path) in NAMELESS and not _is_directory(path)
+
+
+def _name_of(file: Path) -> str:
+    return sanitise(file.parent.name if stem(file) in NAMELESS else stem(file))
 
 
 def _reject(path: Path, called: str, error: ConfigurationError, *, trusted: bool) -> Implementation:
@@ -111,33 +123,40 @@ def _reject(path: Path, called: str, error: ConfigurationError, *, trusted: bool
     )
 
 
-def read_submission(path: str | Path) -> list[Implementation]:
+def read_submission(path: str | Path, *, called: str | None = None) -> list[Implementation]:
     """Read what a student hands in; never raises, since one submission costs no other its run.
 
     It is a ``.py`` or ``.cpp`` file, an ann-benchmarks folder (``module.py`` and
     ``config.yml``), or a folder with the file to run and whatever that needs. The file to run
     is ``algorithm.cpp``, ``submission.py``, ``student.py``, ``algorithm.py``, one named like
     the folder, or ``__init__.py`` if it offers a class; without any of these the only public
-    ``.py`` file, or the only one with an index class. Names come from paths: a folder's own,
-    also for a file whose name says nothing (``submission.py``).
+    ``.py`` file, or the only one with an index class. Where these lie deeper, the one folder that
+    holds them is read.
+
+    Args:
+        called: its name; by default its folder's own, also for a file whose name says nothing
+            (``submission.py``), else the file's.
     """
     place = Path(path).absolute()
+    is_folder = _is_directory(place)
+    name = called or (sanitise(place.name) if is_folder else _name_of(place))
     try:
-        return _read_submission(place)
+        if is_folder:
+            return _read_folder(place, name)
+        return [read_file(place, name=name, trusted=False)]
     except Exception as error:  # noqa: BLE001 -- whatever a parser makes of a stranger's text
         reason = ConfigurationError(f"cannot be read: {type(error).__name__}: {error}")
-        return [_reject(place, _name_of(place), reason, trusted=False)]
+        return [_reject(place, name, reason, trusted=False)]
 
 
-def _read_submission(place: Path) -> list[Implementation]:
-    if not _is_directory(place):
-        return [read_file(place, trusted=False)]
-    called = sanitise(place.name)
+def _read_folder(place: Path, called: str) -> list[Implementation]:
     try:
         refuse_link(place)
         refuse_odd_files(place)
+        if not _offers_package(place):
+            place = shape.root_of(place)
         if ann_benchmarks.is_folder(place):
-            return _read_ann_benchmarks(place, trusted=False)
+            return _read_ann_benchmarks(place, called, trusted=False)
         entry = read_file(_entry(place), name=called, trusted=False)
         error = entry.error and entry.error + ann_benchmarks.half(place)
         return [dataclasses.replace(entry, folder=str(place), error=error)]
@@ -163,15 +182,14 @@ def _entry(folder: Path) -> Path:
     if (folder / cpp.ENTRY).exists():
         return folder / cpp.ENTRY
     files = sorted(file for file in folder.iterdir() if file.suffix == ".py" and file.is_file())
+    files = [file for file in files if not shape.is_left_behind(file.name)]
     if not files:
-        raise ConfigurationError(
-            f"has neither a .py file with a class with fit and query, nor {cpp.ENTRY}"
-        )
+        raise shape.nothing_to_run(folder)
     names = [file.name for file in files]
     for wanted in (*ENTRY_FILES, f"{folder.name}.py"):
         if wanted in names:
             return folder / wanted
-    if PACKAGE_FILE in names and read_file(folder / PACKAGE_FILE, trusted=False).error is None:
+    if _offers_package(folder):
         return folder / PACKAGE_FILE
     public = [file for file in files if not NOT_IMPLEMENTATIONS.fullmatch(file.stem)] or files
     if 1 < len(public) <= MAX_CANDIDATES:
@@ -183,6 +201,11 @@ def _entry(folder: Path) -> Path:
         f"{', '.join(file.name for file in public[:MAX_CANDIDATES])}; "
         "call the one to run submission.py"
     )
+
+
+def _offers_package(folder: Path) -> bool:
+    file = folder / PACKAGE_FILE
+    return file.is_file() and read_file(file, trusted=False).error is None
 
 
 def _offers_class(file: Path) -> bool:
@@ -206,13 +229,13 @@ def read_directory(path: str | Path) -> list[Implementation]:
     if not folder.is_dir():
         raise ConfigurationError(f"{folder}: there is no such directory of implementations")
     if ann_benchmarks.is_folder(folder):
-        return _read_ann_benchmarks(folder, trusted=True)
+        return _read_ann_benchmarks(folder, None, trusted=True)
     clones = [folder.joinpath(*parts) for parts in ann_benchmarks.CLONES]
     folder = next((clone for clone in clones if clone.is_dir()), folder)
     found: list[Implementation] = []
     for item in sorted(folder.iterdir()):
         if ann_benchmarks.is_folder(item):
-            found += _read_ann_benchmarks(item, trusted=True)
+            found += _read_ann_benchmarks(item, None, trusted=True)
         elif item.suffix == ".py" and not NOT_IMPLEMENTATIONS.fullmatch(item.stem):
             found += _read_if_implementation(item)
     if not found:
@@ -237,7 +260,10 @@ def _read_if_implementation(file: Path) -> list[Implementation]:
     return [dataclasses.replace(read_file(file), folder=str(file.parent))]
 
 
-def _read_ann_benchmarks(folder: Path, *, trusted: bool) -> list[Implementation]:
+def _read_ann_benchmarks(
+    folder: Path, called: str | None, *, trusted: bool
+) -> list[Implementation]:
+    """Its definitions; those of a submission are called after it."""
     try:
         if not trusted:
             refuse_link(folder / "module.py")
@@ -248,9 +274,8 @@ def _read_ann_benchmarks(folder: Path, *, trusted: bool) -> list[Implementation]
         if not found and not trusted:
             raise ConfigurationError("config.yml defines nothing for float vectors that is enabled")
     except ConfigurationError as error:
-        return [_reject(folder, sanitise(folder.name), error, trusted=trusted)]
-    base = sanitise(folder.name)
-    named = ann_benchmarks.rename(found, sanitise, None if trusted else base)
+        return [_reject(folder, called or sanitise(folder.name), error, trusted=trusted)]
+    named = ann_benchmarks.rename(found, sanitise, called)
     reach = str(ann_benchmarks.readable_folder(folder))
     return [dataclasses.replace(item, folder=reach) for item in named]
 

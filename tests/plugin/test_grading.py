@@ -140,6 +140,32 @@ def test_a_class(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:
     assert properties["grade:good"] == "40 graded"
 
 
+def test_files_of_one_name(course: Class) -> None:
+    """Each is called after its folder, in the table and in every file; what archives leave is none."""
+    for name in ("ada", "bob"):
+        course.hand_in(f"{name}/index.py", index())
+    course.hand_in("__MACOSX/index.py", "left behind")
+    pattern = ("--submission=submissions/*/index.py", "--ann-grade=grading.toml")
+    result = course.project.run(*pattern, "--junitxml=out.xml")
+    assert result.ret == 0
+    assert lines_with(result, "All 2 submissions are graded.")
+    for name in ("ada", "bob"):
+        assert lines_with(result, f"  {name} ")
+        item = course.by_name()[name]
+        assert (item["path"], item["score"]) == (f"{name}/index.py", 40)
+        page = (course.path / f"grades/pages/{name}.html").read_text()
+        assert f"<h1>{name}: 40/40</h1>" in page
+        assert f"<small>{name}/index.py, sha256" in page
+        assert (course.path / f"grades/gradescope/{name}.json").is_file()
+        assert f"| {name} | 40/40 |" in (course.path / "grades/summary.md").read_text()
+    with (course.path / "grades/grades.csv").open() as stream:
+        rows = [(row["submission"], row["path"]) for row in csv.DictReader(stream)]
+    assert rows == [("ada", "ada/index.py"), ("bob", "bob/index.py")]
+    suite = ET.parse(course.path / "out.xml").getroot()
+    names = {item.get("name") for item in suite.iter("property")}
+    assert {"grade:ada", "grade:bob"} <= names
+
+
 def test_many_and_interrupted(course: Class) -> None:
     """Of a hundred, one crashes; Ctrl-C in the middle; resumed: nothing lost or run twice."""
     log, gate, bell = (course.path / name for name in ("log", "gate", "bell"))

@@ -143,7 +143,7 @@ def test_names(project: Project) -> None:
         *DATA, "--submission=a/index.py", "--submission=b/index.py", "--submission=team", "-v"
     )
     result.assert_outcomes(passed=3)
-    for name in ("index", "index~2", "team"):
+    for name in ("a-index", "b-index", "team"):
         assert lines_with(result, f"test_search[{name}-small-8-euclidean-k10] PASSED")
 
 

@@ -74,7 +74,9 @@ def plan(*settings: int, name: str = "student", datasets: tuple[Dataset, ...] = 
     item = Implementation(
         name=name, path=str(path), class_name="Index", trusted=False, variants=variants
     )
-    submission = Submission(name=name, path=path, implementations=(item,), digest="0" * 64)
+    submission = Submission(
+        name=name, path=path, shown=path.name, implementations=(item,), digest="0" * 64
+    )
     cases = {
         dataset.name: [Case(implementation=item, variant=v, dataset=dataset) for v in variants]
         for dataset in datasets

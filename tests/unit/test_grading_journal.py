@@ -13,6 +13,7 @@ from grading_data import failed, measured, plan, rules
 from pytest_annmodal.errors import ConfigurationError, VolumeError
 from pytest_annmodal.grading.journal import FILE, Journal, key_of
 from pytest_annmodal.grading.submissions import TooLargeError, gather, hash_files
+from pytest_annmodal.handed_in import handed_in
 from pytest_annmodal.manifests.manifest import read_submission
 from pytest_annmodal.settings.config import Settings
 
@@ -158,21 +159,6 @@ def test_hash(tmp_path: Path) -> None:
         hash_files(folder / "__pycache__" / "c.pyc", max_bytes=7)
 
 
-def test_equal_names(tmp_path: Path) -> None:
-    """Two folders of one name: a grade for each hand-in."""
-    text = "class A:\n    def fit(self, X): pass\n    def query(self, v, k): pass\n"
-    paths = []
-    for name in ("x", "y"):
-        (tmp_path / name / "index").mkdir(parents=True)
-        (tmp_path / name / "index" / "submission.py").write_text(text)
-        paths.append(tmp_path / name / "index")
-    found = [item for path in paths for item in read_submission(path)]
-    named = [dataclasses.replace(item, name=f"index~{n}") for n, item in enumerate(found, 1)]
-    ours = rules(tmp_path)
-    assert [item.name for item in gather(paths, named, ours)] == ["index~1", "index~2"]
-    assert len(gather([*paths, *paths], named, ours)) == 2
-
-
 def test_a_submission_in_another_is_none_of_its_own(tmp_path: Path) -> None:
     """Two grades for one file: whichever got its cases, the other stayed incomplete for ever."""
     folder = tmp_path / "ann"
@@ -180,4 +166,8 @@ def test_a_submission_in_another_is_none_of_its_own(tmp_path: Path) -> None:
     file = folder / "submission.py"
     file.write_text("class A:\n    def fit(self, X): pass\n    def query(self, v, k): pass\n")
     with pytest.raises(ConfigurationError, match=r"lies in .*, which is a submission too"):
-        gather([folder, file], read_submission(folder), rules(tmp_path))
+        gather(
+            handed_in(Settings(submission=(str(folder), str(file)))),
+            read_submission(folder),
+            rules(tmp_path),
+        )

@@ -437,6 +437,73 @@ class TestSubmission:
         assert "has neither a .py file" in found.error
 
     @pytest.mark.parametrize(
+        ("files", "chosen"),
+        [
+            (["homework3/index.py"], "homework3/index.py"),
+            (["README.txt", "a/b/c/index.py", "a/b/c/inner/helper.py"], "a/b/c/index.py"),
+            (["homework3/index.py", "__MACOSX/homework3/index.py"], "homework3/index.py"),
+            (["homework3/index.py", ".git/hooks/x.py"], "homework3/index.py"),
+            (["setup.py", "src/index.py"], "src/index.py"),
+            (["__init__.py", "hw/index.py"], "hw/index.py"),
+            (["index.py", "other/index.py"], "index.py"),
+            (["._index.py", "index.py~", "index.py"], "index.py"),
+        ],
+    )
+    def test_in_a_folder_in_a_folder(self, tmp_path, files, chosen):
+        """As archives of a folder are unpacked: the inner one is read, the outer one names it."""
+        for file in files:
+            (tmp_path / "carol" / file).parent.mkdir(parents=True, exist_ok=True)
+            left = file.startswith("__") or "._" in file
+            (tmp_path / "carol" / file).write_text("" if left else CLASS)
+        (found,) = manifest.read_submission(tmp_path / "carol")
+        assert found.error is None
+        assert found.name == "carol"
+        assert found.path == str(tmp_path / "carol" / chosen)
+
+    def test_an_ann_benchmarks_folder_in_a_folder(self, tmp_path):
+        """It is called as what is handed in."""
+        inner = tmp_path / "carol" / "hw3"
+        inner.mkdir(parents=True)
+        (inner / "module.py").write_text(CLASS)
+        (inner / "config.yml").write_text(
+            "float:\n  any:\n  - {name: x, constructor: Index, base_args: ['@metric'], "
+            "module: m, docker_tag: t, run_groups: {a: {args: []}}}\n"
+        )
+        (found,) = manifest.read_submission(tmp_path / "carol")
+        assert (found.error, found.name, found.folder) == (None, "carol", str(inner))
+
+    def test_folders_in_a_folder_may_be_several(self, tmp_path):
+        """They are named, since only their author knows which one is meant."""
+        for name in ("homework3", "homework4"):
+            read(tmp_path, CLASS, f"carol/{name}/index.py")
+        (found,) = manifest.read_submission(tmp_path / "carol")
+        assert found.error == (
+            f"{tmp_path}/carol: has Python or C++ files in several folders (homework3, "
+            "homework4); hand in the one that holds the index, or put a submission.py beside them"
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            (
+                "my dan.ipynb",
+                "is a notebook; export it with `jupyter nbconvert --to script 'my dan.ipynb'` and",
+            ),
+            ("eve.zip", "is an archive; unpack it with `unzip eve.zip` and hand in the folder"),
+            ("eve.tar.gz", "is an archive; unpack it with `tar xf eve.tar.gz` and hand in the"),
+        ],
+    )
+    def test_of_the_wrong_shape(self, tmp_path, name, words):
+        """A notebook or an archive, alone or in a folder: what to do with it is said."""
+        (tmp_path / "in").mkdir()
+        for place in (tmp_path / name, tmp_path / "in" / name):
+            place.write_bytes(b"PK\x03\xff")
+        (alone,) = manifest.read_submission(tmp_path / name)
+        assert words in alone.error
+        (inside,) = manifest.read_submission(tmp_path / "in")
+        assert f"has no Python or C++ file: '{name}' {words}" in inside.error
+
+    @pytest.mark.parametrize(
         ("path", "name"),
         [
             ("alice/submission.py", "alice"),

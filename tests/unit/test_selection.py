@@ -10,6 +10,7 @@ import pytest
 
 from pytest_annmodal import planning, selection
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.handed_in import handed_in
 from pytest_annmodal.model import Arguments, Case, Dataset, Implementation, Variant
 from pytest_annmodal.settings.config import Settings
 
@@ -94,16 +95,82 @@ def test_clock(*, trusted: bool, asked: str, clock: str) -> None:
 
 
 def test_submissions(tmp_path: Path) -> None:
-    """Files, folders, globs and dead links; equal names are numbered; Python's folder is none."""
+    """Files, folders, globs and dead links, each once; what nobody wrote is none."""
     for place in ("x/index.py", "y/index.py", "z/one.py", "z/two.py", "z/__pycache__/one.pyc"):
         (tmp_path / place).parent.mkdir(exist_ok=True)
         (tmp_path / place).write_text(INDEX)
+    for name in ("__MACOSX/._one.py", "Thumbs.db", "desktop.ini", "one.py~"):
+        (tmp_path / "z" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "z" / name).write_text("left behind")
     (tmp_path / "dead.py").symlink_to("nowhere")
-    settings = Settings(rootdir=tmp_path, submission=("x/index.py", "y/index.py", "z/*", "dead.py"))
+    named = ("x/index.py", "y/index.py", "z/*", "z/._*", "dead.py", "z/one.py")
+    with pytest.raises(ConfigurationError, match=r"nothing matches '\._\*' in"):
+        selection.submissions(Settings(rootdir=tmp_path, submission=named))
+    settings = Settings(rootdir=tmp_path, submission=tuple(n for n in named if n != "z/._*"))
     found = selection.submissions(settings)
-    assert names(found) == ["index", "index~2", "one", "two", "dead"]
+    assert names(found) == ["x-index", "y-index", "one", "two", "dead"]
     assert not any(item.trusted for item in found)
     assert [bool(item.error) for item in found] == [False] * 4 + [True]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        (["*/index.py"], {"ada": "ada/index.py", "bob": "bob/index.py", "eve": "eve/index.py"}),
+        (["ada/index.py"], {"index": "index.py"}),
+        (["ad*/index.py"], {"ada": "ada/index.py"}),
+        (
+            ["ada/index.py", "bob/index.py"],
+            {"ada-index": "ada/index.py", "bob-index": "bob/index.py"},
+        ),
+        (
+            ["*/*.py"],
+            {
+                "ada-index": "ada/index.py",
+                "bob-index": "bob/index.py",
+                "eve-index": "eve/index.py",
+                "eve": "eve/submission.py",
+            },
+        ),
+        (["*"], {"ada": "ada", "bob": "bob", "eve": "eve"}),
+        (["*/hw3/x.py"], {"ada": "ada/hw3/x.py", "bob": "bob/hw3/x.py"}),
+        (["*/hw3"], {"ada": "ada/hw3", "bob": "bob/hw3"}),
+        (["*/hw*/x.py"], {"ada-hw3": "ada/hw3/x.py", "bob-hw3": "bob/hw3/x.py"}),
+        (["ada/hw3", "bob/hw3"], {"ada-hw3": "ada/hw3", "bob-hw3": "bob/hw3"}),
+        (["eve/submission.py", "eve"], {"eve": "submission.py", "eve~2": "eve"}),
+    ],
+)
+def test_names_of_submissions(
+    tmp_path: Path, patterns: list[str], expected: dict[str, str]
+) -> None:
+    """What a ``*`` stands for names its author; equal names get the folder's in front."""
+    for name in ("ada/index.py", "bob/index.py", "eve/index.py", "eve/submission.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for name in ("ada", "bob"):
+        (tmp_path / name / "hw3").mkdir()
+        (tmp_path / name / "hw3" / "x.py").touch()
+    found = handed_in(Settings(rootdir=tmp_path, submission=tuple(patterns)))
+    assert {one.name: one.shown for one in found} == expected
+    assert len(found) == len(expected)
+
+
+def test_a_name_does_not_hang_on_other_submissions(tmp_path: Path) -> None:
+    """Who hands in late is called the same as if all were graded at once."""
+    for number, name in enumerate(("ada", "bob", "eve")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "index.py").touch()
+        found = handed_in(Settings(rootdir=tmp_path, submission=("*/index.py",)))
+        assert [one.name for one in found] == ["ada", "bob", "eve"][: number + 1]
+
+
+def test_names_that_are_still_equal(tmp_path: Path) -> None:
+    """Letters that are not kept in names tell nobody apart; a number does."""
+    for name in ("?.py", "!.py"):
+        (tmp_path / name).touch()
+    found = handed_in(Settings(rootdir=tmp_path, submission=("*.py",)))
+    assert len({one.name for one in found}) == 2
+    assert [one.shown for one in found] == ["!.py", "?.py"]
 
 
 @pytest.mark.parametrize(
