@@ -7,6 +7,7 @@
     ├── DatasetError
     │   ├── DownloadError           retryable
     │   ├── ChecksumError
+    │   ├── DamagedCopyError        putting the file there again helps
     │   └── DatasetFormatError
     ├── VolumeError
     │   ├── ReloadError
@@ -65,6 +66,10 @@ class ChecksumError(DatasetError):
         self.url = url
         self.expected = expected
         self.actual = actual
+
+
+class DamagedCopyError(DatasetError):
+    """A stored copy of somebody's file that is not that file (any more)."""
 
 
 class DatasetFormatError(DatasetError):

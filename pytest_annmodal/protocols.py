@@ -24,6 +24,10 @@ class Volume(Protocol):
     def lock_dir(self) -> Path:
         """Where lock files are held open; where open files prevent a commit, outside ``path``."""
 
+    @property
+    def keeps_times(self) -> bool:
+        """Whether a file's time of change tells that it was changed; else its content does."""
+
     def reload(self) -> None:
         """See what others committed. Raises ReloadError."""
 

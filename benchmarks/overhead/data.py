@@ -32,7 +32,8 @@ def _resolve(scale: Scale, volume: Path) -> Iterator[Row]:
     """A stamped file that is all holes: nothing of it may be read."""
     name, source, sha256 = "large-100-euclidean", "https://datasets.invalid/large.hdf5", "0" * 64
     volume.mkdir()
-    with (volume / f"{name}.hdf5").open("wb") as file:
+    path = volume / f"{name}.hdf5"
+    with path.open("wb") as file:
         file.truncate(scale.resolve_bytes)
     info = DatasetInfo(
         metric="euclidean",
@@ -44,9 +45,13 @@ def _resolve(scale: Scale, volume: Path) -> Iterator[Row]:
         train_offset=2048,
         dtype="<f4",
     )
-    Stamp(sha256=sha256, size_bytes=scale.resolve_bytes, source=source, info=info).write(
-        volume / f"{name}.json"
-    )
+    Stamp(
+        sha256=sha256,
+        size_bytes=scale.resolve_bytes,
+        source=source,
+        info=info,
+        mtime_ns=path.stat().st_mtime_ns,
+    ).write(volume / f"{name}.json")
     spec = {
         "name": name,
         "source": source,

@@ -171,6 +171,7 @@ def error_of(result: Mapping[str, Any]) -> AnnModalError:
             ExecutorError,
             errors.VolumeError,
             errors.CommitError,
+            errors.DamagedCopyError,
             errors.DownloadError,
             errors.DatasetFormatError,
         )

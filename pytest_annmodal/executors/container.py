@@ -54,6 +54,11 @@ class MountedVolume:
         """
         return SCRATCH
 
+    @property
+    def keeps_times(self) -> bool:
+        """No: what a mount shows as a file's time is not known to be kept."""
+        return False
+
     def _volume(self) -> Any:
         import modal
 

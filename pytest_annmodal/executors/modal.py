@@ -108,14 +108,26 @@ class ModalExecutor:
             return
         self.expect([])
         cloud = self._clouds[0]
-        with translated():
-            upload = self._start(lambda: uploaded(dataset, cloud, self._lines.put), "upload")
-            there = self._wait(upload)
-        resolve = self._start(lambda: self._resolve(there, cloud), f"download {dataset.name}")
-        result = self._wait(resolve)
+        there, result = self._bring(dataset, cloud)
+        if not result["ok"] and result["kind"] == errors.DamagedCopyError.__name__:
+            self._say(f"⚠️  The copy in volume '{self._settings.modal_volume}' is damaged")
+            there, result = self._bring(dataset, cloud, again=True)
         if not result["ok"]:
             raise error_of(result)
         self._datasets[dataset.name] = dataclasses.replace(there, sha256=result["sha256"])
+
+    def _bring(
+        self, dataset: Dataset, cloud: Cloud, *, again: bool = False
+    ) -> tuple[Dataset, dict[str, Any]]:
+        """Upload it if it is the user's own, then have it resolved in a container."""
+
+        def upload() -> Dataset:
+            return uploaded(dataset, cloud, self._lines.put, again=again)
+
+        with translated():
+            there = self._wait(self._start(upload, "upload"))
+        resolve = self._start(lambda: self._resolve(there, cloud), f"download {dataset.name}")
+        return there, self._wait(resolve)
 
     def _start(self, work: Callable[[], T], name: str) -> Future[T]:
         """Do it in a thread of its own: Ctrl-C does not end every wait inside the client."""

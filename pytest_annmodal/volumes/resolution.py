@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_annmodal.errors import DatasetError, DatasetFormatError, ReloadError, VolumeError
+from pytest_annmodal.errors import (
+    DamagedCopyError,
+    DatasetError,
+    DatasetFormatError,
+    ReloadError,
+    VolumeError,
+)
 from pytest_annmodal.hdf5 import DatasetInfo
 from pytest_annmodal.model import Dataset
 from pytest_annmodal.protocols import Volume
@@ -28,6 +35,7 @@ LINES: Mapping[str, str] = {
     "path": "   Path: {path}",
     "in-place": "✅ Dataset '{name}': using your file where it is (no download needed)",
     "verifying": "   Verifying a file that has no stamp yet: {path}",
+    "changed": "   Verifying a file that has changed since it was checked: {path}",
     "not-stamped": "Note: Volume is read-only, the check of '{name}' cannot be recorded ({reason})",
     "set-aside": "⚠️  Dataset '{name}' is damaged and was set aside as {aside}: {reason}",
     "missing": "⚠️  Dataset '{name}' not found in volume '{volume}'",
@@ -91,16 +99,17 @@ class Resolution:
             raise DatasetError(
                 f"{self.path}: there is no such file (dataset '{self.dataset.name}')."
             )
-        status = self.path.stat()
         mark = hashlib.sha256(str(self.path).encode()).hexdigest()[:16]
         place = self.volume.path / ".stamps" / f"{self.dataset.name}-{mark}.json"
         stamp = Stamp.read(place)
-        if stamp is None or (stamp.size_bytes, stamp.mtime_ns) != (
-            status.st_size,
-            status.st_mtime_ns,
-        ):
-            stamp = self.stamp_for(self.check(self.path), mtime_ns=status.st_mtime_ns)
+        if stamp is None or not self.is_unchanged(stamp, place):
+            mtime_ns = self.path.stat().st_mtime_ns
+            stamp = self.stamp_for(self.check(self.path), mtime_ns=mtime_ns)
             self.try_write(stamp, place)
+        if self.dataset.sha256 not in {None, stamp.sha256}:
+            raise DamagedCopyError(
+                f"{self.path}: the file has sha256 {stamp.sha256}, expected {self.dataset.sha256}."
+            )
         self.tell("in-place", "path")
         return self.resolved(stamp, was_present=True)
 
@@ -124,11 +133,7 @@ class Resolution:
     def good_stamp(self) -> Stamp | None:
         """The stamp, if it belongs to the file that is there and to this dataset."""
         stamp = Stamp.read(self.stamp_path)
-        try:
-            size_bytes = self.path.stat().st_size
-        except OSError:
-            return None
-        if stamp is None or stamp.size_bytes != size_bytes:
+        if stamp is None or not self.is_unchanged(stamp, self.stamp_path):
             return None
         pinned = self.dataset.sha256
         if pinned is not None:
@@ -143,15 +148,40 @@ class Resolution:
             )
         return stamp
 
+    def is_unchanged(self, stamp: Stamp, place: Path) -> bool:
+        """Whether the file is the one that was checked.
+
+        By length and time where times are kept (a file that was copied or restored has another
+        time and is hashed once), else by its whole content.
+        """
+        by_time = self.volume.keeps_times
+        try:
+            status = self.path.stat()
+            if stamp.size_bytes != status.st_size:
+                return False
+            if by_time and stamp.mtime_ns == status.st_mtime_ns:
+                return True
+            if hash_file(self.path) != stamp.sha256:
+                return False
+        except OSError:
+            return False
+        if by_time:
+            self.try_write(dataclasses.replace(stamp, mtime_ns=status.st_mtime_ns), place)
+        return True
+
     def adopt(self) -> Stamp | None:
         """Check a file that lies in the volume without a good stamp; None if there is none left."""
         if not self.path.exists():
             return None
         from pytest_annmodal.volumes import acquire
 
-        self.tell("verifying")
+        if self.is_damaged():
+            self.set_aside(f"{self.path}: its content is no longer what was stored there.")
+            return None
+        self.tell("changed" if Stamp.read(self.stamp_path) else "verifying")
         try:
-            stamp = self.stamp_for(self.check(self.path))
+            mtime_ns = self.path.stat().st_mtime_ns
+            stamp = self.stamp_for(self.check(self.path), mtime_ns=mtime_ns)
             acquire.require_pinned(self.dataset, stamp.size_bytes, stamp.sha256)
         except DatasetFormatError as error:
             self.set_aside(str(error))
@@ -159,6 +189,19 @@ class Resolution:
         if self.try_write(stamp, self.stamp_path):
             self.commit()
         return stamp
+
+    def is_damaged(self) -> bool:
+        """Whether a file that was brought here has other content in the same length.
+
+        Of one that somebody put here nobody can say that it was not put here again, changed.
+        """
+        stamp = Stamp.read(self.stamp_path)
+        return (
+            stamp is not None
+            and stamp.source is not None
+            and stamp.size_bytes == self.path.stat().st_size
+            and hash_file(self.path) != stamp.sha256
+        )
 
     def set_aside(self, reason: str) -> None:
         """Keep a damaged file under another name: it may be someone's only copy."""
@@ -229,7 +272,7 @@ class Resolution:
             size_bytes=self.path.stat().st_size,
             source=source,
             info=info,
-            mtime_ns=mtime_ns,
+            mtime_ns=mtime_ns or self.path.stat().st_mtime_ns,
         )
 
     def try_write(self, stamp: Stamp, place: Path) -> bool:

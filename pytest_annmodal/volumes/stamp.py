@@ -22,7 +22,7 @@ class Stamp:
 
     Attributes:
         size_bytes: a file of another length is not the one that was checked.
-        mtime_ns: the same for a file that is not ours, or None.
+        mtime_ns: nor is one that was changed since, where the volume keeps times.
         source: URL, ``package:…``, ``generate:…`` or ``file:…`` it came from; None if it
             was there already.
     """

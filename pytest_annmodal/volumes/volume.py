@@ -54,6 +54,10 @@ class LocalVolume:
     def lock_dir(self) -> Path:
         return self._path / ".locks"
 
+    @property
+    def keeps_times(self) -> bool:
+        return True
+
     def reload(self) -> None:
         """Make sure that the directory is there and can be read. Raises ReloadError."""
         try:

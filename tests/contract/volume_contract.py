@@ -47,6 +47,21 @@ class VolumeContract:
         volume.reload()
         assert (volume.path / "x.txt").read_text() == "hello"
 
+    def test_a_stored_dataset_that_was_damaged_at_the_same_size_is_replaced(self, volume):
+        """Whether times are kept or not, a stamp stands for one content only."""
+        good = resolve(DIGITS, volume, say=[].append)
+        damaged = bytearray(good.path.read_bytes())
+        damaged[len(damaged) // 2] ^= 1
+        good.path.write_bytes(damaged)
+        volume.commit()
+        lines = []
+        again = resolve(DIGITS, volume, say=lines.append)
+        assert (again.was_present, again.sha256) == (False, good.sha256)
+        aside = good.path.with_name(f"{good.path.name}.corrupt")
+        assert aside.read_bytes() == damaged
+        reason = f"{good.path}: its content is no longer what was stored there."
+        assert any(line.endswith(f"was set aside as {aside.name}: {reason}") for line in lines)
+
     def test_a_dataset_is_resolved_once_for_everyone(self, volume, other_view):
         assert not is_present(DIGITS, volume)
         lines = []

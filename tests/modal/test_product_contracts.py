@@ -16,4 +16,4 @@ def test_the_executor_contract_holds_on_modal(product):
 def test_the_volume_contract_holds_in_a_container(product):
     done = product.modal("run", HERE / "volume_contract_app.py")
     assert done.code == 0, done.text
-    assert "5 passed" in done.text
+    assert "6 passed" in done.text

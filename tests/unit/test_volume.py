@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from http_server import Fault
@@ -232,6 +233,30 @@ def test_a_stamped_file_of_another_length_is_checked_again(remote, volume, conte
     resolved, _ = run(remote, volume)
     assert resolved.path.read_bytes() == content
     assert "small.hdf5.corrupt" in names(volume)
+
+
+def test_a_file_with_another_time_is_hashed_once_and_then_known(remote, volume, monkeypatch):
+    """Copied, restored from a CI cache, or stamped by a version that noted no time."""
+    run(remote, volume)
+    os.utime(volume.path / "small.hdf5", ns=(1, 1))
+    assert run(remote, volume)[0].was_present
+    monkeypatch.setattr(resolution, "hash_file", None)
+    assert run(remote, volume)[0].was_present
+
+
+def test_a_users_own_file_that_was_changed_in_the_volume_is_checked_again(volume, content):
+    """Nobody can say that it was not put there again; it is not called damaged."""
+    volume.path.mkdir()
+    path = volume.path / "small.hdf5"
+    path.write_bytes(content)
+    own = Dataset(name="small", source="https://nobody.invalid/small.hdf5")
+    first, _ = run(own, volume)
+    with h5py.File(path, "r+") as file:
+        file["test"][0, 0] = np.nextafter(file["test"][0, 0], np.float32(9))
+    again, lines = run(own, volume)
+    assert again.was_present
+    assert again.sha256 != first.sha256
+    assert f"   Verifying a file that has changed since it was checked: {path}" in lines
 
 
 @pytest.mark.parametrize("stamp", ["", "{}", "[]", '{"version": 99}', '{"version": 1}'])
