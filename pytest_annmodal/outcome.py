@@ -97,7 +97,7 @@ class Measurement:
         batch_qps: queries per second of one ``batch_query`` over all queries, or None;
             ``batch_recall`` is by distance, of its answers.
         first_query_ns: the very first query after the build (JIT, page faults).
-        index_bytes: growth of unique memory over the build, or the self-report if larger.
+        index_bytes: growth of what it holds over the build, or the self-report if larger.
         reported_index_bytes: what ``get_memory_usage()`` said, or None.
         clock_floor_ns: median of two readings of the clock in a row.
         mailbox_floor_ns: median round trip of a do-nothing answer over the mailbox.

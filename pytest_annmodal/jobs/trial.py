@@ -19,7 +19,7 @@ from pytest_annmodal.jobs.asking import USAGE, Asker, OnPhase, Timed
 from pytest_annmodal.jobs.environment import describe_machine
 from pytest_annmodal.jobs.scorer import Batch, Unscored
 from pytest_annmodal.model import Implementation, Job, Search, to_plain
-from pytest_annmodal.sandbox import isolation, usage
+from pytest_annmodal.sandbox import isolation
 from pytest_annmodal.sandbox.sandbox import Worker
 from pytest_annmodal.sandbox.watch import Watch
 from pytest_annmodal.scoring import metrics
@@ -76,8 +76,7 @@ class Trial:
         self.machine = describe_machine()
         self.views = materials.views(job, data)
         implementation = job.implementation
-        given = [usage.file_id(file) for file in (fd, self.train_file.fd)]
-        self.watch = Watch(memory_bytes=job.limits.memory_bytes, given=given)
+        self.watch = Watch(memory_bytes=job.limits.memory_bytes)
         level = isolation.choose(job.limits.isolation, trusted=implementation.trusted)
         self.work_folder = _work_folder(implementation, level, stack)
         self.worker = stack.enter_context(
@@ -125,12 +124,12 @@ class Trial:
         confine = {"level": worker.level, "threads": job.limits.threads}
         confined = worker.request("confine", confine, expect="confined")
         self.calls_filtered = bool(confined.fields["calls_filtered"])
-        self.watch.before_bytes = self.bytes_before = worker.unique_bytes()
+        self.watch.before_bytes = self.bytes_before = worker.held_bytes()
         self.compiled = compiling.compile_in(worker, job, self.watch)
         loaded = worker.request("load", expect="loaded")
         self.has_batch = bool(loaded.fields.get("has_batch"))
         if job.implementation.trusted:  # a submission could set memory aside while it is loaded
-            self.bytes_before = worker.unique_bytes()
+            self.bytes_before = worker.held_bytes()
 
     def build(self, on_phase: OnPhase) -> None:
         """Fit, and see how large the index is."""
@@ -143,13 +142,17 @@ class Trial:
         parent_s = time.perf_counter() - start
         by_worker = job.limits.clock == "worker"
         self.build_s = built.number("build_ns") / 1e9 if by_worker else parent_s
-        grown = max(worker.unique_bytes() - self.bytes_before, 0)
+        grown = 0
+        if not job.implementation.trusted:
+            grown = worker.held_bytes() - self.bytes_before
         start = time.perf_counter()
         memory = worker.request("memory", expect="memory")
         if not job.implementation.trusted:  # it might build when it is asked for its size
             self.build_s += time.perf_counter() - start
+        else:  # what it has freed it has given back by now
+            grown = worker.held_bytes() - self.bytes_before
         self.reported_index_bytes = memory.size("reported_index_bytes")
-        self.index_bytes = max(grown, self.reported_index_bytes or 0)
+        self.index_bytes = max(grown, 0, self.reported_index_bytes or 0)
         self.versions = memory.texts("versions")
 
     def ask(self, search: Search, on_phase: OnPhase) -> Unscored:
@@ -225,7 +228,7 @@ class Trial:
             return self.build_s, self.index_bytes
         figures = metrics.latency_figures(timed.times_ns)
         late_s = timed.warmup_s - len(self.warmup) * max(figures.mean_s, figures.p50_s)
-        grown = self.worker.unique_bytes() - self.bytes_before
+        grown = self.worker.held_bytes() - self.bytes_before
         return self.build_s + set_s + max(late_s, 0.0), max(self.index_bytes, grown)
 
     def _batch(self, search: Search, data: hdf5.Vectors, on_phase: OnPhase) -> Batch | None:

@@ -36,7 +36,7 @@ def buffered_bytes(*pids: int) -> int:
     """The most that their pipes and sockets can hold (Linux)."""
     pipes, sockets, in_flight, terminals = set(), set(), 0, 0
     for pid in pids:
-        for fd, name in _descriptors(pid):
+        for fd, name in descriptors(pid):
             if name.startswith("pipe:"):
                 pipes.add(name)
             elif name.startswith("/dev/pt"):
@@ -49,7 +49,7 @@ def buffered_bytes(*pids: int) -> int:
     return total + _socket_bytes(pids, sockets) + in_flight * OPEN_FILES * SOCKET_BYTES
 
 
-def _descriptors(pid: int) -> Iterator[tuple[str, str]]:
+def descriptors(pid: int) -> Iterator[tuple[str, str]]:
     with contextlib.suppress(OSError):  # it has ended, or is somebody else's
         for fd in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 -- as quick as can be
             with contextlib.suppress(OSError):

@@ -31,6 +31,7 @@ from pytest_annmodal.errors import (
 )
 from pytest_annmodal.sandbox import isolation, postmortem, strays, usage
 from pytest_annmodal.sandbox.output import OutputTail
+from pytest_annmodal.sandbox.owned import owned
 from pytest_annmodal.sandbox.watch import Watch
 from pytest_annmodal.worker.wire import Array, Channel, ChannelClosedError, DeadlineError, Message
 
@@ -73,6 +74,10 @@ class Worker:
         self._looked_at = 0.0
         self._phase_timeout_s, self._output_bytes = phase_timeout_s, output_bytes
         self._inherit, self._threads = inherit, threads
+        self._given = [usage.file_id(fd) for fd in inherit.values()]
+        if watch is not None:
+            watch.given = self._given
+        self._started_at = time.time()
         self._mark = secrets.token_hex(8)
         self.peak_rss_bytes = 0
         self.phase = "start"
@@ -275,11 +280,18 @@ class Worker:
         """CPU seconds that the worker and its children have used."""
         return usage.cpu_s(self.pid, *strays.descendants(self.pid))
 
-    def unique_bytes(self) -> int:
-        """Memory that ending the worker and its children would free; the peak is no less."""
+    def held_bytes(self) -> int:
+        """What the worker and its children hold of their own; the peak is no less than its memory.
+
+        Files that a trusted one wrote are part of it.
+        """
         family, watch = self.note_memory(), self._watch
-        held = watch.held_bytes(family) if watch else usage.unique_bytes(*family)
-        self.peak_rss_bytes = max(self.peak_rss_bytes, held)
+        if watch is not None:
+            memory = held = watch.held_bytes(family)
+        else:
+            found = owned(*family, given=self._given, since=self._started_at)
+            memory, held = found.memory_bytes, found.memory_bytes + found.file_bytes
+        self.peak_rss_bytes = max(self.peak_rss_bytes, memory)
         return held
 
     def _evidence(self) -> dict[str, Any]:

@@ -60,7 +60,11 @@ def held_bytes(*pids: int, given: Collection[str] = ()) -> int:
 
 def file_id(fd: int) -> str:
     """Device and number of an open file, as the kernel writes them into its maps."""
-    state = os.fstat(fd)
+    return id_of(os.fstat(fd))
+
+
+def id_of(state: os.stat_result) -> str:
+    """The same of a file that was looked at."""
     return f"{os.major(state.st_dev):02x}:{os.minor(state.st_dev):02x} {state.st_ino}"
 
 

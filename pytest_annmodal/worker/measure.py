@@ -7,6 +7,7 @@ else: no scoring, no conversion, no garbage collection, no progress report.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,15 @@ def warm_allocator() -> None:
     """
     with contextlib.suppress(MemoryError):  # little may be allowed
         np.empty(LARGEST_THRESHOLD_BYTES - 2**16, np.uint8)
+
+
+def trim_allocator() -> None:
+    """Give the kernel back what is free in the heap, so that memory held is memory in use.
+
+    What an import has freed would else be there for the index, whose growth is not seen then.
+    """
+    with contextlib.suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager

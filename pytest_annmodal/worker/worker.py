@@ -165,6 +165,7 @@ class Session:
         self.channel.send("floored", {"clock_floor_ns": measure.clock_floor_ns()})
 
     def on_confine(self, message: Message) -> None:
+        measure.trim_allocator()  # what it holds by now is looked at: nothing is left to give back
         filtered = confine(message.fields["level"], message.fields["threads"])
         self.channel.send("confined", {"calls_filtered": filtered})
 
@@ -185,6 +186,7 @@ class Session:
         )
         gc.collect()
         gc.freeze()  # what was imported is never garbage: later collections are quick
+        measure.trim_allocator()
         self.channel.send("loaded", {"has_batch": self.adapter.batch is not None})
 
     def on_build(self, _message: Message) -> None:
@@ -195,6 +197,7 @@ class Session:
         reported = self.adapter.memory_bytes()
         found = versions(list(self.spec["requirements"]))
         gc.freeze()  # the index: collecting before a timed window is quick
+        measure.trim_allocator()
         self.channel.send("memory", {"reported_index_bytes": reported, "versions": found})
 
     def on_search(self, message: Message) -> None:

@@ -208,3 +208,14 @@ def test_claims_that_are_no_size(attack, strict, claim):
     outcome = measured(attack(f"def get_memory_usage(self): return {claim}")[0])
     assert 0 <= outcome.index_bytes < 2**50
     assert outcome.reported_index_bytes in {None, 0, 1}
+
+
+def test_giving_back_what_the_harness_has_freed_makes_no_room(attack, strict):
+    """An allocator that is told to trim has nothing to trim that was counted before."""
+    body = f"""
+        def fit(self, X):
+            ctypes.CDLL(None).malloc_trim(0)
+            super().fit(X)
+            self.kept = np.ones({SIZE}, np.uint8)
+    """
+    assert measured(attack(body)[0]).index_bytes >= SIZE

@@ -176,9 +176,9 @@ class TestTalk:
             worker.begin("start")
             with pytest.raises(BuildError):
                 worker.request("nonsense", expect="x")  # it has started by now
-            own = worker.unique_bytes()
+            own = worker.held_bytes()
             assert 10**6 < own <= worker.peak_rss_bytes
-        assert worker.unique_bytes() == 0
+        assert worker.held_bytes() == 0
 
 
 SURVEY = index("""
