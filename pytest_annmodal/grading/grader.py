@@ -19,6 +19,7 @@ from pytest_annmodal.handed_in import handed_in
 from pytest_annmodal.model import Case, Dataset
 from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.reports import escape
+from pytest_annmodal.sandbox import isolation
 from pytest_annmodal.session import BenchSession
 from pytest_annmodal.settings.config import Settings, nearest_names
 
@@ -125,7 +126,17 @@ class Grader:
                 rounds=self.settings.rounds,
                 finished=finished,
                 written=now(),
+                warnings=self._warnings(),
             )
+
+    def _warnings(self) -> tuple[str, ...]:
+        if self.settings.modal:
+            return ()
+        wanted = self.settings.isolation
+        level = "process" if wanted == "process" else isolation.strongest()
+        weak = isolation.weakness(level, wanted)
+        untrustworthy = "These grades are not to be trusted against somebody who wants to cheat."
+        return (f"Isolation: {weak}. {untrustworthy}",) if weak else ()
 
     def finish(self, environ: Mapping[str, str], *, finished: bool) -> Book:
         """Write every output; what could not be written is in ``trouble``."""

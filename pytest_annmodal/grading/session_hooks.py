@@ -89,6 +89,9 @@ def write_summary(reporter: Any, grading: Grading) -> None:
     book = grader.book(finished=True)
     reporter.section(f"grades: {escape.line(grader.rules.title, 60)}", sep="-", yellow=True)
     width = reporter._tw.fullwidth if reporter.isatty else None
+    for text in book.warnings:
+        reporter.write_line(text, yellow=True)
+        reporter.write_line("")
     for line in table(book, width=width):
         reporter.write_line(line)
     reporter.write_line("")

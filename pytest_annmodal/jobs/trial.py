@@ -243,11 +243,9 @@ class Trial:
     def _notes(self, timed: Timed) -> Iterator[str]:
         if self.compiled:
             yield f"compiled in {self.compiled.compile_s:.1f} s, which is not part of the build"
-        if self.worker.level in {"uid", "process"}:
-            yield (
-                f"isolation: only '{self.worker.level}', so a submission could read files; "
-                "install bubblewrap to shut it in"
-            )
+        weak = isolation.weakness(self.worker.level, self.job.limits.isolation)
+        if weak:
+            yield f"isolation: {weak}"
         if self.worker.level != "none" and not self.calls_filtered:
             yield "isolation: this system cannot filter system calls, so a submission has them all"
         yield from metrics.noise_notes(

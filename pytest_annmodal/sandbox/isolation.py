@@ -27,12 +27,13 @@ from pathlib import Path
 from typing import Literal
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.sandbox import strays
+from pytest_annmodal.sandbox import refusal, strays
 
 Level = Literal["none", "bubblewrap", "uid", "process"]
 NOBODY = 65534
 USERS = range(61184, 65520)  # systemd's for services that have no user of their own
 PROBE_TIMEOUT_S = 20
+PROBE = (sys.executable, "-P", "-c", "import numpy, mmap, ctypes")
 TMP_BYTES = 2**29  # of each of /tmp and /dev/shm: it is memory
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
 SETTINGS = (
@@ -143,12 +144,23 @@ def _kernel_files() -> list[str]:
 @lru_cache(maxsize=1)
 def strongest() -> Level:
     """The best level that works here, found by starting a worker's interpreter in each."""
-    test = [sys.executable, "-P", "-c", "import numpy, mmap, ctypes"]
-    if shutil.which("bwrap") and _works(bubblewrap(test, [])):
+    if not why_no_bubblewrap():
         return "bubblewrap"
-    if os.name == "posix" and os.geteuid() == 0 and _works(test, user=unused_user()):
+    if os.name == "posix" and os.geteuid() == 0 and _complaint(PROBE, user=unused_user()) is None:
         return "uid"
     return "process"
+
+
+def why_no_bubblewrap() -> str:
+    """Why it does not work here, and what would change that; empty if it works."""
+    found = shutil.which("bwrap")
+    return _refusal_of(found) if found else refusal.NOT_INSTALLED
+
+
+@lru_cache
+def _refusal_of(_program: str) -> str:
+    said = _complaint(bubblewrap(PROBE, []))
+    return "" if said is None else refusal.explain(said)
 
 
 def unused_user() -> int:
@@ -160,11 +172,13 @@ def unused_user() -> int:
     return secrets.choice([uid for uid in USERS if uid not in taken])
 
 
-def _works(command: Sequence[str], *, user: int | None = None) -> bool:
+def _complaint(command: Sequence[str], *, user: int | None = None) -> str | None:
+    """What a command that fails says; None for one that works."""
     try:
         done = subprocess.run(
             command,
-            capture_output=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             timeout=PROBE_TIMEOUT_S,
             check=False,
             user=user,
@@ -173,9 +187,17 @@ def _works(command: Sequence[str], *, user: int | None = None) -> bool:
             env=environment("process", 1, "probe"),
             cwd="/",
         )
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return done.returncode == 0
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    return done.stderr.decode("utf-8", "replace") if done.returncode else None
+
+
+def weakness(level: Level, wanted: str) -> str:
+    """What a submission could do at this level, and why it is no better one; empty at the best."""
+    if level not in {"uid", "process"}:
+        return ""
+    why = "as --ann-isolation=process says" if wanted == "process" else why_no_bubblewrap()
+    return f"only '{level}', so a submission could read files: {why}"
 
 
 def choose(wanted: str, *, trusted: bool) -> Level:
@@ -191,8 +213,7 @@ def choose(wanted: str, *, trusted: bool) -> Level:
     level = strongest()
     if wanted == "strict" and level != "bubblewrap":
         raise ConfigurationError(
-            "--ann-isolation=strict needs bubblewrap, and it does not work here (is the package "
-            "`bubblewrap` installed, and are user namespaces allowed?). "
+            f"--ann-isolation=strict needs bubblewrap, and {why_no_bubblewrap()}. "
             f"The best level that works is '{level}'."
         )
     return level

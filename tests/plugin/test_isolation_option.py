@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+
 import pytest
 from plugin_project import EXACT, Project
 
@@ -35,6 +38,39 @@ def test_strict_without_submissions(project: Project) -> None:
     """Whoever runs only what they trust needs no bubblewrap."""
     own = ("--ann-implementations=mine", "--impl=exact")
     project.run(*DATA, *own, "--ann-isolation=strict").assert_outcomes(passed=2)
+
+
+def test_grades_below_bubblewrap(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above the grades, in the summary and in grades.json: what bubblewrap says, and what follows."""
+    project.write("subs/mine.py", EXACT)
+    fake = project.write("bin/bwrap", "#!/bin/sh\necho 'bwrap: no luck' >&2\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    project.write(
+        "grading.toml",
+        """
+        datasets = ["small-8-euclidean.hdf5"]
+        rounds = 1
+        fresh_queries = false
+        [[parts]]
+        name = "Finds"
+        points = 1
+        min_recall = 0.5
+        """,
+    )
+    result = project.run("--submission=subs/mine.py", "--ann-grade=grading.toml")
+    assert result.ret == 0, result.stdout.str()
+    lines = result.outlines
+    (at,) = [n for n, line in enumerate(lines) if line.startswith("Isolation: only ")]
+    assert (
+        "so a submission could read files: bubblewrap is installed and does not work" in lines[at]
+    )
+    assert "it says 'bwrap: no luck'" in lines[at]
+    assert lines[at].endswith("not to be trusted against somebody who wants to cheat.")
+    assert lines[at + 2].startswith("rank  submission")
+    (warning,) = json.loads((project.path / "grades/grades.json").read_text())["warnings"]
+    assert warning == lines[at]
+    assert "no luck" in (project.path / "grades/summary.md").read_text()
 
 
 def test_a_weak_level_is_said(project: Project) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.sandbox import isolation, strays
+from pytest_annmodal.sandbox import isolation, refusal, strays
 from pytest_annmodal.worker import confinement
 
 
@@ -55,6 +55,118 @@ class TestChoose:
         """What is left is a process."""
         monkeypatch.setattr(os, "geteuid", lambda: 1000)
         assert isolation.strongest() == "process"
+
+
+REFUSED = {
+    "kernel.apparmor_restrict_unprivileged_userns": (
+        "bwrap: setting up uid map: Permission denied",
+        (
+            "kernel.apparmor_restrict_unprivileged_userns is 1, as on Ubuntu since 23.10: allow them "
+            "with `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"
+        ),
+    ),
+    "user.max_user_namespaces": (
+        (
+            "bwrap: Creating new namespace failed: nesting depth or /proc/sys/user/max_*_namespaces "
+            "exceeded (ENOSPC)"
+        ),
+        (
+            "user.max_user_namespaces is 0: allow them with `sudo sysctl -w "
+            "user.max_user_namespaces=15000`"
+        ),
+    ),
+    "kernel.unprivileged_userns_clone": (
+        (
+            "bwrap: No permissions to create new namespace, likely because the kernel does not allow "
+            "non-privileged user namespaces."
+        ),
+        (
+            "kernel.unprivileged_userns_clone is 0: allow them with `sudo sysctl -w "
+            "kernel.unprivileged_userns_clone=1`"
+        ),
+    ),
+}
+
+
+class TestRefusal:
+    @pytest.fixture
+    def refuse(self, monkeypatch, tmp_path):
+        """A bubblewrap that says this and fails, on a machine with these kernel settings."""
+
+        def refuse(words, settings, marks=()):
+            fake = tmp_path / "bin" / "bwrap"
+            fake.parent.mkdir()
+            fake.write_text(f"#!/bin/sh\necho '{words}' >&2\nexit 1\n")
+            fake.chmod(0o755)
+            for name, value in settings.items():
+                file = tmp_path / "sys" / name.replace(".", "/")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(f"{value}\n")
+            monkeypatch.setattr(refusal, "KERNEL_SETTINGS", tmp_path / "sys")
+            monkeypatch.setattr(refusal, "CONTAINER_MARKS", marks)
+            monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+            monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+            isolation.strongest.cache_clear()
+
+        yield refuse
+        isolation.strongest.cache_clear()
+
+    @pytest.mark.parametrize("name", REFUSED)
+    def test_by_a_setting_is_said_in_its_own_words(self, refuse, name):
+        """With the setting that refuses it, and the command that allows it."""
+        said, advice = REFUSED[name]
+        refuses, allows, _ = refusal.SYSCTLS[name]
+        others = {other: values[1] for other, values in refusal.SYSCTLS.items() if other != name}
+        refuse(said, {**others, name: refuses})
+        with pytest.raises(ConfigurationError) as caught:
+            isolation.choose("strict", trusted=False)
+        assert str(caught.value).startswith(
+            "--ann-isolation=strict needs bubblewrap, and bubblewrap is installed and does not "
+            f"work: it says {said!r}. What it needs are user namespaces; {advice}. docs/"
+        )
+        assert f"{name}={allows}" in isolation.weakness("process", "auto")
+
+    def test_in_a_container_is_said(self, refuse, tmp_path):
+        """What the container must be started with."""
+        (tmp_path / "mark").touch()
+        refuse(
+            "bwrap: Creating new namespace failed: Operation not permitted", {}, [tmp_path / "mark"]
+        )
+        assert "this is a container: start it with --security-opt" in isolation.why_no_bubblewrap()
+
+    def test_that_nothing_explains_is_still_said(self, refuse):
+        """In its own words."""
+        refuse("bwrap: Unknown option --size", {})
+        assert isolation.why_no_bubblewrap() == (
+            "bubblewrap is installed and does not work: it says 'bwrap: Unknown option --size'. "
+            "What it needs are user namespaces; no setting of the kernel says why. "
+            "docs/security.md says more"
+        )
+
+    def test_is_real(self):
+        """A user namespace in which no further ones may be made, asked with the real program."""
+        code = (
+            "from pathlib import Path\n"
+            "from pytest_annmodal.sandbox import isolation\n"
+            "Path('/proc/sys/user/max_user_namespaces').write_text('0')\n"
+            "print(isolation.strongest(), isolation.why_no_bubblewrap())"
+        )
+        command = ["unshare", "--user", "--map-root-user", sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if "unshare failed" in done.stderr:
+            pytest.skip("nobody may make a user namespace here")
+        assert done.returncode == 0, done.stderr
+        level, _, why = done.stdout.partition(" ")
+        assert level != "bubblewrap"
+        assert "it says 'bwrap: " in why
+        assert "user.max_user_namespaces is 0: allow them with `sudo sysctl -w user.max_us" in why
+
+    def test_of_what_works_is_none(self):
+        """Neither in words nor in a level."""
+        if isolation.strongest() == "bubblewrap":
+            assert isolation.why_no_bubblewrap() == ""
+        assert isolation.weakness("bubblewrap", "auto") == ""
+        assert isolation.weakness("none", "auto") == ""
 
 
 class TestEnvironment:

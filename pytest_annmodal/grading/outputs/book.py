@@ -27,6 +27,7 @@ class Book:
     Attributes:
         session: the journal's word for the session, the same after ``--ann-resume``.
         finished: whether pytest came to its end; grades may still be incomplete.
+        warnings: what holds for all grades, and whoever reads them should know first.
     """
 
     rules: Rules
@@ -38,6 +39,7 @@ class Book:
     rounds: int
     finished: bool
     written: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def incomplete(self) -> list[Grade]:

@@ -16,6 +16,7 @@ from pytest_annmodal.reports import escape
 
 SCHEMA = "pytest-annmodal/grades"
 VERSION = 1
+MAX_WARNING = 2000
 FIGURES = (
     "recall", "qps", "mean_s", "p50_s", "p95_s", "p99_s", "batch_qps", "batch_recall", "build_s",
     "index_bytes", "reported_index_bytes", "peak_rss_bytes", "rounds", "n_queries", "n_train",
@@ -39,6 +40,7 @@ def document(book: Book) -> dict[str, Any]:
         "finished": book.finished,
         "complete": not book.incomplete,
         "where": book.where,
+        "warnings": [escape.line(text, MAX_WARNING) for text in book.warnings],
         "rules": {
             "file": rules.path.name,
             "sha256": rules.sha256,

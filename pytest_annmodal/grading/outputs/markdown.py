@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_annmodal.grading.outputs.book import Book, Entry, out_of
+from pytest_annmodal.grading.outputs.document import MAX_WARNING
 from pytest_annmodal.reports import escape
 from pytest_annmodal.reports.report import rate, share
 
@@ -15,6 +16,7 @@ def text(book: Book, *, max_rows: int | None = None) -> str:
         "",
         f"{len(book.entries)} submissions on {datasets}, k = {book.k}, {book.where}.",
         "",
+        *(f"**{escape.markdown(text, MAX_WARNING)}**\n" for text in book.warnings),
         "| rank | submission | score | recall | queries/s | what went wrong |",
         "|---:|---|---:|---:|---:|---|",
         *(_row(entry) for entry in book.entries[:max_rows]),

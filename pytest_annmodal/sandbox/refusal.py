@@ -1,0 +1,54 @@
+"""Why bubblewrap does not work here, and what would let it: its own words, and the setting."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+KERNEL_SETTINGS = Path("/proc/sys")
+# The marks by which a container is known: Docker, Podman, systemd.
+CONTAINER_MARKS = (
+    Path("/.dockerenv"),
+    Path("/run/.containerenv"),
+    Path("/run/systemd/container"),
+)
+NOT_INSTALLED = "bubblewrap is not installed (the package is called bubblewrap)"
+# name: (the value that refuses user namespaces, one that allows them, where it is usual)
+SYSCTLS = {
+    "kernel.apparmor_restrict_unprivileged_userns": ("1", "0", ", as on Ubuntu since 23.10"),
+    "user.max_user_namespaces": ("0", "15000", ""),
+    "kernel.unprivileged_userns_clone": ("0", "1", ""),
+}
+CONTAINER = (
+    "this is a container: start it with --security-opt seccomp=unconfined --security-opt "
+    "apparmor=unconfined --security-opt systempaths=unconfined"
+)
+MAX_CHARS = 300
+
+
+def explain(said: str) -> str:
+    """What bubblewrap said, and each setting here that refuses what it needs.
+
+    Args:
+        said: what it wrote when it was tried.
+    """
+    lines = [line for line in said.splitlines() if line.strip()]
+    own = [line for line in lines if line.startswith("bwrap:")] or lines[-1:] or ["nothing"]
+    found = "; ".join(_settings()) or "no setting of the kernel says why"
+    return (
+        f"bubblewrap is installed and does not work: it says {own[0].strip()[:MAX_CHARS]!r}. "
+        f"What it needs are user namespaces; {found}. docs/security.md says more"
+    )
+
+
+def _settings() -> Iterator[str]:
+    for name, (refuses, allows, usual) in SYSCTLS.items():
+        try:
+            value = (KERNEL_SETTINGS / name.replace(".", "/")).read_text(encoding="ascii").strip()
+        except OSError:
+            continue
+        if value == refuses:
+            yield f"{name} is {value}{usual}: allow them with `sudo sysctl -w {name}={allows}`"
+    if any(map(os.path.lexists, CONTAINER_MARKS)) or "KUBERNETES_SERVICE_HOST" in os.environ:
+        yield CONTAINER
