@@ -18,8 +18,12 @@ CHUNK_BYTES = 32 * 2**20
 SAMPLE_QUERIES = 50
 PROBES = 10  # of these, for which all of train is searched
 # Published truths were computed in float32, some by ways that cancel: wrong ids or another
-# convention are off by far more than this.
+# convention are off by far more than this. All follows the sizes of the vectors: their unit
+# does not matter.
 RELATIVE = 1e-3
+OF_ONE = 1e-4  # of a cosine, or of the product of two vectors' lengths
+OF_ORDER = 1e-6
+LEAST = float(np.finfo(np.float32).tiny)  # a smaller distance has lost digits
 Array = npt.NDArray[Any]
 
 
@@ -34,7 +38,7 @@ def check_file(path: Path) -> DatasetInfo:
         neighbors, distances = arrays.neighbors[:], arrays.distances[:]
         nowhere = _at_no_distance(arrays.info, test)
         _require_ids(arrays, neighbors)
-        _require_distances(path, distances, nowhere)
+        _require_distances(path, distances, nowhere, _units(arrays.info.metric, test))
         sample = _sample(nowhere)
         wanted = np.unique(neighbors[sample])
         slack = _slack(arrays.info.metric, distances[sample], test[sample])
@@ -42,6 +46,8 @@ def check_file(path: Path) -> DatasetInfo:
         rows = _gather_while_checking(arrays, wanted, probes)
         places = np.searchsorted(wanted, neighbors[sample])
         actual = exact.pair_distances(rows, test[sample], places, arrays.info.metric)
+        if arrays.info.metric == "dot":
+            slack += _product_slack(test[sample, None], rows[places])
         _require_agreement(arrays, sample, distances[sample], actual, slack)
         probes.require_nearest(path, arrays.info.k_truth)
         return arrays.info
@@ -89,7 +95,31 @@ def _require_ids(arrays: Arrays, neighbors: Array) -> None:
         )
 
 
-def _require_distances(path: Path, distances: Array, nowhere: npt.NDArray[np.bool_]) -> None:
+def _units(metric: str, queries: Array) -> Array:
+    """Of each query (m, 1), what its distances are computed as small differences of.
+
+    The float32 of a published truth may be off by a part of it. (Of products that is known only
+    with the rows: see :func:`_product_slack`.)
+    """
+    if metric == "euclidean":
+        return exact.lengths(queries)[:, None]
+    return np.full((len(queries), 1), 1.0 if metric == "angular" else 0.0)
+
+
+def _slack(metric: str, distances: Array, queries: Array) -> Array:
+    """By how much stored distances (s, K) may be off; for products that is not all."""
+    of_units = RELATIVE if metric == "euclidean" else OF_ONE
+    return RELATIVE * np.abs(distances) + of_units * _units(metric, queries) + LEAST
+
+
+def _product_slack(queries: Array, rows: Array) -> Array:
+    """By how much an inner product in float32 may be off."""
+    return OF_ONE * exact.lengths(queries) * exact.lengths(rows)
+
+
+def _require_distances(
+    path: Path, distances: Array, nowhere: npt.NDArray[np.bool_], units: Array
+) -> None:
     finite = np.isfinite(distances).all(axis=1) | nowhere
     if not finite.all():
         raise DatasetFormatError(
@@ -97,7 +127,7 @@ def _require_distances(path: Path, distances: Array, nowhere: npt.NDArray[np.boo
             "expected finite numbers."
         )
     known = np.where(nowhere[:, None], 0.0, distances)
-    slack = RELATIVE * np.abs(known).max(axis=1, keepdims=True) + 1e-6
+    slack = RELATIVE * np.abs(known).max(axis=1, keepdims=True) + OF_ORDER * units
     falls = (np.diff(known, axis=1) < -slack).any(axis=1)
     if falls.any():
         raise DatasetFormatError(
@@ -132,8 +162,9 @@ class _Probes:
     def look(self, chunk: Array) -> None:
         rows = chunk.astype(np.float64)
         found = -self.queries @ rows.T
-        if self.metric != "dot":
-            squares = np.einsum("ij,ij->i", rows, rows)
+        squares = np.einsum("ij,ij->i", rows, rows)
+        if self.metric == "dot":
+            found += OF_ONE * np.sqrt(squares * self.squares[:, None])
         if self.metric == "euclidean":
             found = np.sqrt(np.maximum(0, 2 * found + squares + self.squares[:, None]))
         elif self.metric == "angular":
@@ -161,14 +192,6 @@ def _gather_while_checking(arrays: Arrays, wanted: Array, probes: _Probes) -> Ar
         rows[low:high] = chunk[wanted[low:high].astype(np.int64) - start]
         probes.look(chunk)
     return rows
-
-
-def _slack(metric: str, distances: Array, queries: Array) -> Array:
-    """By how much stored distances (s, K) may be off."""
-    slack = RELATIVE * np.abs(distances) + 1e-4
-    if metric == "euclidean":  # cancellation in float32 leaves an error of this order
-        slack += 1e-3 * np.sqrt((queries.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
-    return slack
 
 
 def _require_agreement(

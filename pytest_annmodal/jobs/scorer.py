@@ -53,7 +53,7 @@ class Scorer:
         self._job, self._data = job, data
         self._views = materials.views(job, data)
         self._searches = {search.case_id: search for search in job.searches}
-        self._kth: dict[tuple[int, int], scoring.Distances] = {}
+        self._kth: dict[tuple[int, int], scoring.Kth] = {}
 
     def measurement(self, unscored: Unscored) -> Measurement:
         """Check the answers and score them.
@@ -110,10 +110,10 @@ class Scorer:
         recall = scoring.recall_of(data, batch.ids, search.k, self._kth_of(data, search.k))
         return len(data.test) / max(batch.seconds, 1e-9), recall.by_distance
 
-    def _kth_of(self, data: hdf5.LoadedDataset, k: int) -> scoring.Distances:
+    def _kth_of(self, data: hdf5.LoadedDataset, k: int) -> scoring.Kth:
         key = (id(data), k)
         if key not in self._kth:
-            self._kth[key] = scoring.kth_distances(data, k)
+            self._kth[key] = scoring.kth_neighbors(data, k)
         return self._kth[key]
 
     def _notes(self, n_short: int) -> Iterator[str]:

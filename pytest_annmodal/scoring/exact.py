@@ -28,6 +28,8 @@ from pytest_annmodal.scoring.candidates import (
 BLOCK_QUERIES = 512
 GROUP_QUERIES = 8192  # bounds the candidates held at once
 CHUNK_BYTES = 16 * 2**20
+PRODUCT_ROUNDING = float(np.finfo(np.float32).eps)
+COSINE_ROUNDING = 1e-12  # of numbers near 1, in float64, over thousands of dimensions
 PAIRS_BYTES = 2**19  # of float64 rows at once: what stays in a core's own cache
 
 
@@ -85,6 +87,34 @@ def pair_distances(
             train[ids[part]].astype(np.float64), queries[part, None].astype(np.float64), metric
         )
     return out
+
+
+def rounding(train: Floats, queries: Floats, ids: npt.NDArray[np.integer], metric: str) -> Float64s:
+    """How far off a computed distance may be for rounding, whatever the distance itself is.
+
+    A distance may be the small difference of large terms, and then nothing is relative to it.
+    It follows the sizes of the vectors, so that their unit does not matter.
+
+    Args:
+        train, queries, metric: as for :func:`pair_distances`.
+        ids: integers (m,), one row of ``train`` for each query.
+
+    Returns:
+        float64 (m,). ``dot``: what float32 rounds off a product of two such vectors.
+        ``angular``: what float64 rounds off ``1 - cos``. ``euclidean``: nothing, since
+        differences are exact or nearly so, and what is left is relative.
+    """
+    if metric == "euclidean":
+        return np.zeros(len(ids))
+    if metric == "angular":
+        return np.full(len(ids), COSINE_ROUNDING)
+    return PRODUCT_ROUNDING * lengths(queries) * lengths(train[ids])
+
+
+def lengths(vectors: Floats) -> Float64s:
+    """L2 norms over the last axis, in float64."""
+    wide = vectors.astype(np.float64)
+    return np.asarray(np.sqrt(_inner(wide, wide)))
 
 
 def _require_metric(metric: str) -> None:

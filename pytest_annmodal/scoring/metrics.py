@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 RELATIVE_TIE = 1e-6
-ABSOLUTE_TIE = 1e-12  # for a k-th distance of zero, or one lost in float64 rounding
 ANN_BENCHMARKS_EPSILON = 1e-3
 CHUNK_IDS = 2**14
 
@@ -30,6 +29,7 @@ def recall(
     ids: NDArray[np.int64],
     found: NDArray[np.float64],
     kth: NDArray[np.float64],
+    rounding: NDArray[np.float64] | float,
     neighbors: NDArray[np.int64],
     stored_kth: NDArray[np.float64],
 ) -> Recall:
@@ -40,17 +40,20 @@ def recall(
         found: float64 (n, k), the distances of ``ids`` recomputed from ``train``; what
             belongs to -1 is ignored.
         kth: float64 (n,), the k-th true neighbour's distance, recomputed the same way.
+        rounding: float64 (n,), what rounding alone may make of such a distance, where that is
+            more than a small part of it: see :func:`exact.rounding`.
         neighbors: int64 (n, k), the k true neighbours.
         stored_kth: float64 (n,), the k-th distance as the dataset file holds it.
 
     ``by_distance`` counts what is as near as the k-th true neighbour within a relative 1e-6,
-    so that any of several equally near rows is right. ``by_ids`` counts the row numbers
+    so that any of several equally near rows is right; it does not depend on the unit of the
+    vectors. ``by_ids`` counts the row numbers
     that the file lists. ``ann_benchmarks`` is that project's rule (``plotting/metrics.py``:
     within an absolute 1e-3 of the stored k-th distance), for comparison with published
     figures; with distances near 0.001 or less it counts nearly everything.
     """
     given = ids >= 0
-    tolerance = np.maximum(RELATIVE_TIE * np.abs(kth), ABSOLUTE_TIE)
+    tolerance = np.maximum(RELATIVE_TIE * np.abs(kth), rounding)
     near = given & (found <= (kth + tolerance)[:, None])
     with np.errstate(over="ignore"):  # files hold float32: a distance is compared as it is kept
         kept = found.astype(np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,30 +15,43 @@ Ids = NDArray[np.int64]
 Distances = NDArray[np.float64]
 
 
-def kth_distances(data: hdf5.LoadedDataset, k: int) -> Distances:
-    """Distance of each query's k-th true neighbour, float64 (n_queries,), out of ``train``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kth:
+    """Each query's k-th true neighbour: its distance and rounding, float64 (n_queries,)."""
+
+    distances: Distances
+    rounding: Distances
+
+
+def kth_neighbors(data: hdf5.LoadedDataset, k: int) -> Kth:
+    """Each query's k-th true neighbour, out of ``train``.
 
     The farthest of the k that the file lists: its float32 may have put near ties in the
     wrong order.
     """
-    metric = data.info.metric
-    true = exact.pair_distances(data.train, data.test, data.neighbors[:, :k], metric)
-    return np.asarray(true.max(axis=1))
+    metric, listed = data.info.metric, data.neighbors[:, :k]
+    true = exact.pair_distances(data.train, data.test, listed, metric)
+    farthest = true.argmax(axis=1)[:, None]
+    rows = np.take_along_axis(listed, farthest, axis=1)[:, 0]
+    return Kth(
+        distances=np.take_along_axis(true, farthest, axis=1)[:, 0],
+        rounding=exact.rounding(data.train, data.test, rows, metric),
+    )
 
 
-def recall_of(
-    data: hdf5.LoadedDataset, ids: Ids, k: int, kth: Distances | None = None
-) -> metrics.Recall:
+def recall_of(data: hdf5.LoadedDataset, ids: Ids, k: int, kth: Kth | None = None) -> metrics.Recall:
     """Recall of one round of checked answers, int64 (n_queries, k) padded with -1.
 
     Args:
-        kth: :func:`kth_distances`, if somebody has computed them already.
+        kth: :func:`kth_neighbors`, if somebody has computed them already.
     """
     metric = data.info.metric
+    kth = kth or kth_neighbors(data, k)
     return metrics.recall(
         ids=ids,
         found=exact.pair_distances(data.train, data.test, np.maximum(ids, 0), metric),
-        kth=kth_distances(data, k) if kth is None else kth,
+        kth=kth.distances,
+        rounding=kth.rounding,
         neighbors=data.neighbors[:, :k],
         stored_kth=data.distances[:, k - 1].astype(np.float64),
     )
@@ -49,7 +64,7 @@ def score_rounds(
     *,
     k: int,
     short_answers: bool,
-    kth: Distances | None = None,
+    kth: Kth | None = None,
 ) -> tuple[int, metrics.Recall]:
     """Validate and score every timed answer; a round equal to the first is scored once.
 
@@ -63,7 +78,7 @@ def score_rounds(
     Raises:
         InvalidResultError: an answer is not k distinct row numbers.
     """
-    kth = kth_distances(data, k) if kth is None else kth
+    kth = kth or kth_neighbors(data, k)
     scores: list[tuple[int, metrics.Recall]] = []
     for number in range(len(ids)):
         same = np.array_equal(ids[number], ids[0]) and np.array_equal(counts[number], counts[0])

@@ -184,3 +184,39 @@ def test_rounds_are_averaged(dataset, data, seed):
     assert n_short == 0
     assert got.by_ids == pytest.approx((2 + alone.by_ids) / 3)
     assert got.by_distance == pytest.approx((2 + alone.by_distance) / 3)
+
+
+@given(datasets(), st.data(), st.integers(-50, 50), st.integers(0, 99))
+def test_recall_does_not_depend_on_the_unit_of_the_vectors(dataset, data, power, seed):
+    """Times a power of two, which rounds nothing: from about 1e-15 to 1e15."""
+    k = draw_k(data, dataset)
+    factor = np.float32(2.0**power)
+    other = dataset_of(dataset.train * factor, dataset.test * factor, dataset.info.metric)
+    ids = random_ids(data, len(dataset.train), len(dataset.test), k, seed)
+    ids[np.random.default_rng(seed).random(ids.shape) < 0.2] = -1
+    one, scaled = scoring.recall_of(dataset, ids, k), scoring.recall_of(other, ids, k)
+    assert (scaled.by_distance, scaled.by_ids) == (one.by_distance, one.by_ids)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("power", range(-15, 16, 3))
+def test_random_answers_are_worth_chance_at_every_scale(metric, power):
+    """Products of 1e-14 each are told apart as well as products of 1."""
+    rng = np.random.default_rng(0)
+    n, m, k = 1000, 40, 10
+    vectors = (rng.standard_normal((n + m, 8)) * 10.0**power).astype(np.float32)
+    dataset = dataset_of(vectors[:n], vectors[n:], metric)
+    ids = np.stack([rng.permutation(n)[:k] for _ in range(m)])
+    assert scoring.recall_of(dataset, ids, k).by_distance < 4 * k / n
+    assert scoring.recall_of(dataset, dataset.neighbors[:, :k], k).by_distance == 1
+
+
+def test_a_product_that_cancels_may_be_off_by_the_rounding_of_its_terms():
+    """Near an inner product of zero nothing is relative to the product: 1e6 - 1e6 in float32."""
+    train = np.array([[1e3, -1e3], [1e3, -1e3 + 1e-4], [1e3, -999.0]], np.float32)
+    dataset = dataset_of(train, np.array([[1e3, 1e3]], np.float32), "dot")
+    assert [scoring.recall_of(dataset, np.array([[row]]), 1).by_distance for row in range(3)] == [
+        0, 0, 1,
+    ]  # fmt: skip
+    near = dataset_of(train[:2], dataset.test, "dot")
+    assert scoring.recall_of(near, np.array([[0]]), 1).by_distance == 1

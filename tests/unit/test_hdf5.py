@@ -217,10 +217,28 @@ def test_distances_that_are_not_finite_are_found(small_dataset):
     refused(path, "distances has NaN or infinity in row 5")
 
 
+def vectors(n, scale):
+    return (np.random.default_rng(n).standard_normal((n, 8)) * scale).astype(np.float32)
+
+
+@pytest.mark.parametrize("scale", [1e-21, 1e-15, 1e-7, 1e-4, 1, 1e15])
 @pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
-def test_a_truth_that_is_not_the_nearest_is_found(small_dataset, metric):
+def test_what_a_truth_may_be_off_by_follows_the_sizes_of_the_vectors(small_dataset, metric, scale):
+    """A right one is accepted in any unit, and 1 % of the largest distance too much is not."""
+    path = small_dataset(metric=metric, train=vectors(300, scale), test=vectors(20, scale))
+    hdf5.validate(path)
+    if metric == "dot" and scale < 1e-20:
+        return  # such products have no digits left in float32
+    stored = arrays(path)["distances"]
+    change(path, "distances", slice(None), stored + 0.01 * np.abs(stored).max())
+    refused(path, "distances[0, 0] is")
+
+
+@pytest.mark.parametrize("scale", [1e-15, 1e-7, 1, 1e15])
+@pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
+def test_a_truth_that_is_not_the_nearest_is_found(small_dataset, metric, scale):
     """The distances are those of its ids, but it was computed for the first half of train."""
-    path = small_dataset(metric=metric)
+    path = small_dataset(metric=metric, train=vectors(300, scale), test=vectors(20, scale))
     stored = arrays(path)
     ids, distances = exact.knn(stored["train"][:150], stored["test"], 10, metric)
     replace(path, "neighbors", ids)

@@ -8,11 +8,12 @@ import pytest
 from pytest_annmodal.scoring import metrics
 
 
-def recall(ids, found, kth, neighbors, stored=None):
+def recall(ids, found, kth, neighbors, stored=None, rounding=0.0):
     return metrics.recall(
         ids=np.array(ids),
         found=np.array(found, float),
         kth=np.array(kth, float),
+        rounding=rounding,
         neighbors=np.array(neighbors),
         stored_kth=np.array(kth if stored is None else stored, float),
     )
@@ -71,10 +72,12 @@ class TestRecall:
         """NaN is never near."""
         assert recall([[1]], [[math.nan]], [1], [[2]]).by_distance == 0
 
-    def test_a_distance_of_zero_has_a_tiny_tie(self):
-        """A duplicate of the query is found; what is merely near is not."""
-        assert recall([[9]], [[1e-13]], [0], [[1]]).by_distance == 1
-        assert recall([[9]], [[1e-6]], [0], [[1]]).by_distance == 0
+    def test_a_distance_of_zero_has_the_tie_of_its_rounding(self):
+        """A duplicate of the query is found; what is merely near is not, in whatever unit."""
+        assert recall([[9]], [[0]], [0], [[1]]).by_distance == 1
+        assert recall([[9]], [[1e-30]], [0], [[1]]).by_distance == 0
+        assert recall([[9]], [[1e-30]], [0], [[1]], rounding=1e-29).by_distance == 1
+        assert recall([[9]], [[1e-28]], [0], [[1]], rounding=1e-29).by_distance == 0
 
     def test_ann_benchmarks_rule_uses_the_stored_distance(self):
         """The float32 in the file, not the one computed here."""
