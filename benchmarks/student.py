@@ -32,6 +32,9 @@ class StudentIndex:
         if self.metric == "angular":
             norms = np.linalg.norm(X, axis=1, keepdims=True)
             X = X / np.where(norms > 0, norms, 1)  # no division by a zero vector's length
+        if self.metric == "euclidean":  # distances stay the same, and float32 keeps more digits
+            self.middle = X.mean(axis=0)
+            X = X - self.middle
         self.centres = self._k_means(X, min(self.n_cells, len(X)))
         # Keep each cell's vectors side by side: a search then reads memory in order.
         cell_of = self._closeness(X, self.centres).argmax(axis=1)
@@ -47,6 +50,8 @@ class StudentIndex:
 
     def query(self, v, k):
         """Give the row numbers of the k nearest to v, float32 (dim,). Only this is timed."""
+        if self.metric == "euclidean":
+            v = v - self.middle
         ranking = self._closeness(v[None], self.centres)[0].argsort()[::-1]
         n_probe = self.n_probe
         while self.sizes[ranking[:n_probe]].sum() < k and n_probe < len(ranking):

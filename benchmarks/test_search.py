@@ -7,11 +7,11 @@
     pytest benchmarks/ --modal                             in the cloud, all at once
 
 Copy this file: ``case`` is one implementation with one setting on one dataset, and
-``ann_benchmark(case)`` measures it. Thresholds, k and rounds can be set in a marker:
+``ann_benchmark(case)`` measures it, and returns what it measured. It passes whatever the figures
+are; what they must be, k and rounds can be set in a marker:
 ``@pytest.mark.ann(k=10, min_recall=0.9, max_p99_ms=5)``.
 """
 
 
 def test_search(ann_benchmark, case):
-    measured = ann_benchmark(case)
-    assert measured.recall > 0.1, "far below what any approximate index should reach"
+    ann_benchmark(case)

@@ -10,6 +10,8 @@
 import numpy as np
 
 BATCH_SCORES = 2**24  # at most 64 MB of scores at once
+BLOCK = 256  # rows in float64 that stay in the processor's cache
+SAMPLE = 4096
 
 
 class BruteForce:
@@ -17,31 +19,47 @@ class BruteForce:
         self.metric = metric
 
     def fit(self, X):
-        halves = np.zeros(len(X))
-        if self.metric == "angular":
-            norms = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64))[:, None]
-            X = X / np.where(norms > 0, norms, 1).astype(
-                np.float32
-            )  # a zero vector is similar to nothing
-        if self.metric == "euclidean":
-            # With y = x - c: ||q - x||² = ||q - c||² - 2 (q·y - ||y||²/2 - c·y), and the largest
-            # bracket is the nearest vector. Far from the origin, that keeps the digits that
-            # products of whole vectors would cancel. All is scaled, or squares might overflow.
-            center = X.mean(axis=0, dtype=np.float64).astype(np.float32)
-            X = X - center
-            scale = np.float32(1 / (max(X.max(), -X.min()) or 1))
-            X *= scale
-            halves = np.einsum("ij,ij->i", X, X, dtype=np.float64) / (2 * scale) + X @ center
-        self.X = X
-        self.halves = halves.astype(np.float32)
+        # With y = x - c, for a point c amid the data, the nearest x has the largest
+        #   euclidean  (q - c)·y - ||y||²/2 = (||q - c||² - ||q - x||²) / 2
+        #   angular    (q - c)·y + c·y      = q·x - q·c, of unit vectors
+        #   dot        q·y                  = q·x - q·c
+        # Far from the origin that keeps the digits which products of whole vectors lose.
+        self.center = self._rows(X[:: len(X) // SAMPLE + 1]).mean(axis=0)
+        # Products of all finite vectors stay within float32.
+        scale = 1 / (max(X.max(), -X.min()) or 1) if self.metric != "angular" else 1
+        self.X = np.empty_like(X)
+        self.bias = np.zeros(len(X), np.float32)
+        for start in range(0, len(X), BLOCK):
+            block = slice(start, start + BLOCK)
+            Y = self._rows(X[block]) - self.center
+            self.X[block] = Y * scale
+            if self.metric == "euclidean":
+                self.bias[block] = np.einsum("ij,ij->i", Y, Y) * (-scale / 2)
+            elif self.metric == "angular":
+                self.bias[block] = Y @ self.center
 
     def query(self, v, k):
-        return self._largest(self.X @ v - self.halves, k)
+        return self._largest(self.X @ self._place(v) + self.bias, k)
 
     def batch_query(self, Q, k):
         step = max(1, BATCH_SCORES // len(self.X))
-        chunks = (Q[i : i + step] @ self.X.T - self.halves for i in range(0, len(Q), step))
+        placed = self._place(Q)
+        chunks = (placed[i : i + step] @ self.X.T + self.bias for i in range(0, len(Q), step))
         return np.vstack([self._largest(chunk, k) for chunk in chunks])
+
+    def _rows(self, X):
+        """Vectors in float64; for angles, of unit length (a zero vector is similar to nothing)."""
+        X = X.astype(np.float64)
+        if self.metric == "angular":
+            norms = np.sqrt(np.einsum("...j,...j->...", X, X))[..., None]
+            X /= np.where(norms > 0, norms, 1)
+        return X
+
+    def _place(self, Q):
+        """What queries are multiplied as."""
+        if self.metric == "dot":
+            return Q
+        return (self._rows(Q) - self.center).astype(np.float32)
 
     def _largest(self, scores, k):
         """Ids of the k largest scores along the last axis, largest first."""
@@ -51,4 +69,4 @@ class BruteForce:
         return np.take_along_axis(ids, order, -1)
 
     def get_memory_usage(self):
-        return self.X.nbytes + self.halves.nbytes
+        return self.X.nbytes + self.bias.nbytes

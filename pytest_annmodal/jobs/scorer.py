@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from pytest_annmodal.model import Job, Search, to_plain
 from pytest_annmodal.outcome import Measurement
 from pytest_annmodal.scoring import metrics, scoring
 from pytest_annmodal.worker import answers
+
+FAR_OFFSET = 100.0  # its square is what float32's digits are divided by
+HIGH_CHANCE = 0.5  # where rows drawn at random find that much, being no better says nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,7 @@ class Scorer:
         self._views = materials.views(job, data)
         self._searches = {search.case_id: search for search in job.searches}
         self._kth: dict[tuple[int, int], scoring.Kth] = {}
+        self._chance: dict[tuple[int, int], tuple[float, float]] = {}
 
     def measurement(self, unscored: Unscored) -> Measurement:
         """Check the answers and score them.
@@ -72,7 +77,11 @@ class Scorer:
             kth=self._kth_of(asked, search.k),
         )
         batch_qps, batch_recall = self._batch(search, batched, unscored.batch)
-        notes = (*self._notes(n_short), *unscored.figures["notes"])
+        notes = (
+            *self._notes(n_short),
+            *self._no_better_than_chance(asked, search.k, recall.by_distance),
+            *unscored.figures["notes"],
+        )
         return Measurement(
             case_id=search.case_id,
             k=search.k,
@@ -124,3 +133,23 @@ class Scorer:
             yield f"zero vectors: {data.n_zero_train} in train, {data.n_zero_test} in test"
         if data.n_duplicates:
             yield f"duplicate rows in train: {data.n_duplicates}"
+        if data.info.metric != "dot" and self._offset > FAR_OFFSET:
+            yield (
+                f"train lies far from the origin: {self._offset:,.0f} times as far as its rows are "
+                "from their mean; an index that multiplies such vectors in float32 cannot tell "
+                "near from far"
+            )
+
+    def _no_better_than_chance(
+        self, data: hdf5.LoadedDataset, k: int, recall: float
+    ) -> Iterator[str]:
+        key = (id(data), k)
+        if key not in self._chance:
+            self._chance[key] = scoring.chance(data, k)
+        expected, limit = self._chance[key]
+        if recall <= limit and expected < HIGH_CHANCE:
+            yield "recall is no better than that of rows drawn at random"
+
+    @cached_property
+    def _offset(self) -> float:
+        return metrics.offset(self._data.train)

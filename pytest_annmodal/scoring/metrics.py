@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 RELATIVE_TIE = 1e-6
 ANN_BENCHMARKS_EPSILON = 1e-3
 CHUNK_IDS = 2**14
+SAMPLE_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,17 @@ def _count_same(ids: NDArray[np.int64], neighbors: NDArray[np.int64]) -> int:
             found |= part == column[:, None]
         same += int(np.count_nonzero(found & (part >= 0)))
     return same
+
+
+def offset(train: NDArray[np.floating]) -> float:
+    """How far the mean of vectors is from the origin, in root mean square distances from it.
+
+    Of some rows, spread over all; 0 if they are equal.
+    """
+    sample = np.asarray(train[:: len(train) // SAMPLE_ROWS + 1], dtype=np.float64)
+    mean = sample.mean(axis=0)
+    spread = np.sqrt(((sample - mean) ** 2).sum(axis=1).mean())
+    return float(np.linalg.norm(mean) / spread) if spread else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

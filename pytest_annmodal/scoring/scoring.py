@@ -13,6 +13,7 @@ from pytest_annmodal.worker import answers
 
 Ids = NDArray[np.int64]
 Distances = NDArray[np.float64]
+CHANCE_QUERIES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,21 @@ def recall_of(data: hdf5.LoadedDataset, ids: Ids, k: int, kth: Kth | None = None
         neighbors=data.neighbors[:, :k],
         stored_kth=data.distances[:, k - 1].astype(np.float64),
     )
+
+
+def chance(data: hdf5.LoadedDataset, k: int) -> tuple[float, float]:
+    """The recall that rows drawn at random have, and up to what a recall is no better than that.
+
+    Three standard deviations, of as many answers as there are and of those drawn here. With many
+    equally near rows it may be high, and with k near the number of rows it is.
+    """
+    n = len(data.train)
+    part = data.cut(slice(0, CHANCE_QUERIES))
+    rng = np.random.default_rng(0)
+    drawn = np.stack([rng.choice(n, k, replace=False, shuffle=False) for _ in part.test])
+    expected = max(recall_of(part, drawn, k).by_distance, k / n)
+    variance = expected * (1 - expected) * (1 / drawn.size + 1 / (len(data.test) * k))
+    return expected, expected + 3 * variance**0.5
 
 
 def score_rounds(

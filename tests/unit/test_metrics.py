@@ -128,3 +128,14 @@ class TestNoise:
         """More running than there are cores."""
         (note,) = metrics.noise_notes(involuntary_switches=0, timed_s=1, load_1min=3.2, cores=2)
         assert note == "noisy: load average 3.2 on 2 cores before the job"
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_an_offset_is_told_in_spreads(scale):
+    """Whatever the unit; equal rows have no spread to compare with."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((5000, 16))
+    far = ((rows + 1000) * scale).astype(np.float32)
+    assert metrics.offset((rows * scale).astype(np.float32)) < 0.1
+    assert metrics.offset(far) == pytest.approx(1000, rel=0.05)
+    assert metrics.offset(far[:1]) == metrics.offset(np.repeat(far[:1], 9, axis=0)) == 0

@@ -191,3 +191,35 @@ def test_isolation_that_cannot_be_had_is_nobodys_fault(small_dataset, source, mo
     failure = failed(outcome)
     assert (failure.kind, failure.blame) == ("infrastructure", "infrastructure")
     assert "--ann-isolation=strict needs bubblewrap" in failure.message
+
+
+def test_answers_at_random_are_said_to_be(small_dataset, tmp_path):
+    """With products of 1e-14 too; exact answers have no such note, nor all rows asked for."""
+    rng = np.random.default_rng(0)
+    train, test = (rng.standard_normal((n, 8)).astype(np.float32) * 1e-7 for n in (300, 40))
+    path = small_dataset(metric="dot", train=train, test=test, k=300)
+    text = index("""
+        def fit(self, X):
+            self.X, self.rng = X, np.random.default_rng(0)
+        def query(self, v, k):
+            if self.setting:
+                return self.rng.permutation(len(self.X))[:k]
+            return np.argsort(-self.X @ v, kind="stable")[:k]
+    """)
+    source = write(tmp_path / "mine.py", text)
+    exact, drawn = map(measured, run(path, source, settings=(0, 1), k=5))
+    words = "recall is no better than that of rows drawn at random"
+    assert (exact.recall, words in exact.notes) == (1, False)
+    assert words in drawn.notes
+    assert drawn.recall < 0.1
+    (everything,) = map(measured, run(path, source, settings=(1,), k=300))
+    assert (everything.recall, words in everything.notes) == (1, False)
+
+
+def test_data_far_from_the_origin_is_noted(small_dataset, source):
+    """With how far, in the spread of its rows."""
+    train = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
+    near, far = (small_dataset(f"x{s}-8-euclidean", train=train + s) for s in (10, 1000))
+    assert not any("origin" in note for note in measured(*run(near, source)).notes)
+    (note,) = (n for n in measured(*run(far, source)).notes if "origin" in n)
+    assert note.startswith("train lies far from the origin: 1,0")

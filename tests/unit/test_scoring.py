@@ -73,3 +73,20 @@ def test_ids_that_are_all_padding_find_nothing(dataset):
     """Nor do they break the arithmetic."""
     recall = scoring.recall_of(dataset, np.full((6, K), -1), K)
     assert dataclasses.astuple(recall) == (0, 0, 0)
+
+
+def test_chance_is_what_rows_drawn_at_random_find(small_dataset):
+    """k of n where rows differ; more where many are equal; all where all are asked for."""
+    rng = np.random.default_rng(1)
+    vectors = rng.standard_normal((400, 8)).astype(np.float32)
+    copies = vectors.copy()
+    copies[:300] = copies[0]
+    for train, queries, k, least, most in (
+        (vectors, vectors[:200], 4, 0.01, 0.03),
+        (copies, np.repeat(copies[:1], 200, axis=0), 4, 0.7, 0.8),
+        (vectors, vectors[:3], 400, 1, 1),
+    ):
+        data = hdf5.load(small_dataset(train=train, test=queries, k=k))
+        expected, limit = scoring.chance(data, k)
+        assert least <= expected <= limit <= most + 0.1
+        assert expected <= most
