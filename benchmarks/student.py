@@ -9,7 +9,7 @@
 # ///
 """Your index. It runs as it is; make it faster, and let it find more.
 
-    pytest benchmarks/ --submission benchmarks/student.py
+    pytest benchmarks/ --submission=benchmarks/student.py
 
 The method here: k-means puts the vectors into cells, and a query looks only into the cells
 whose centres are nearest. More cells looked into (``n_probe``) find more and take longer.

@@ -3,7 +3,7 @@
     pytest benchmarks/                                     what is installed, on small data
     pytest benchmarks/ --impl hnswlib --impl 'faiss-*'     some of it
     pytest benchmarks/ --dataset my_vectors.hdf5           your own data
-    pytest benchmarks/ --submission my_index.py            your own index
+    pytest benchmarks/ --submission=my_index.py            your own index
     pytest benchmarks/ --modal                             in the cloud, all at once
 
 Copy this file: ``case`` is one implementation with one setting on one dataset, and

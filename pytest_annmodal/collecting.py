@@ -17,7 +17,7 @@ from pytest_annmodal.errors import ConfigurationError
 if TYPE_CHECKING:
     from pytest_annmodal.model import Case
     from pytest_annmodal.session import BenchSession
-    from pytest_annmodal.settings.config import Settings
+    from pytest_annmodal.strangers.places import Places
 
 CASE = pytest.StashKey["Case"]()
 PROBLEM = pytest.StashKey[str]()  # of a session
@@ -26,34 +26,14 @@ PAIR = {"implementation", "dataset"}
 
 
 class NotTheirs:
-    """Leaves a submission's own ``conftest.py`` and tests alone: they would run unprotected.
+    """Leaves a submission's own ``conftest.py`` and tests alone: they would run unprotected."""
 
-    A submission that pytest was told to collect from, or from a folder in it, is its caller's.
-    """
-
-    def __init__(self, config: pytest.Config, settings: Settings) -> None:
-        self._settings = settings
-        here = config.invocation_params.dir
-        self._named = [Path(here, str(arg).split("::")[0]).resolve() for arg in config.args]
-        self._places: set[Path] | None = None
+    def __init__(self, places: Places) -> None:
+        self._places = places
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        if self._places is None:
-            self._places = self._submissions()
-        path = collection_path.resolve()
-        return True if not self._places.isdisjoint((path, *path.parents)) else None
-
-    def _submissions(self) -> set[Path]:
-        from pytest_annmodal.handed_in import handed_in
-
-        try:
-            paths = {one.path.resolve() for one in handed_in(self._settings)}
-        except ConfigurationError:  # told when the tests are parametrized
-            return set()
-        return {
-            path for path in paths if not any(path in (arg, *arg.parents) for arg in self._named)
-        }
+        return True if self._places.holder(collection_path) is not None else None
 
 
 def uses_benchmark(item: pytest.Item) -> bool:

@@ -18,7 +18,9 @@ from pytest_annmodal.collecting import CASE
 from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorError
 from pytest_annmodal.figures import THRESHOLDS
 from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.given import parser_arguments
 from pytest_annmodal.settings.options import OPTIONS
+from pytest_annmodal.strangers import doors
 
 if TYPE_CHECKING:
     from pytest_annmodal.grading.rules import Rules
@@ -55,31 +57,35 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(Hooks)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     for option in OPTIONS:
-        group = parser.getgroup(option.group)
-        how: dict[str, Any] = {"dest": f"annmodal_{option.name}", "help": option.help}
-        if option.kind is None:
-            how.update(action="store_true", default=False)
-        else:
-            how.update(action="append" if option.many else "store", default=None)
+        how = {**parser_arguments(option), "help": option.help}
+        if option.kind is not None:
             how["metavar"] = option.metavar or "|".join(option.choices or ())
-        group.addoption(option.flag, **how)
+        parser.getgroup(option.group).addoption(option.flag, **how)
         parser.addini(option.ini, f"Default of {option.flag} (or ${option.env}).", default="")
+    config: Any = pluginmanager.get_plugin("pytestconfig")
+    doors.close(config)  # as early as a plugin can
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    doors.check(early_config)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    doors.check(config)  # where a conftest file loaded this plugin, the hook above is not called
     config.addinivalue_line(
         "markers",
         f"ann(k, rounds, {', '.join(THRESHOLDS)}): settings and thresholds of an ANN benchmark.",
     )
     config.stash[ROWS] = []
     try:
-        settings = _settings(config)
+        _settings(config)
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from error
-    if settings.submission:
-        config.pluginmanager.register(collecting.NotTheirs(config, settings))
+    if doors.PLACES in config.stash:
+        config.pluginmanager.register(collecting.NotTheirs(config.stash[doors.PLACES]))
 
 
 def _settings(config: pytest.Config) -> Settings:

@@ -75,12 +75,13 @@ def plugin(_spec: dict[str, Any]) -> None:
     import pytest
     from _pytest.config import get_config
 
-    parser = get_config([])._parser
+    config = get_config([])
+    config._parser.addini("addopts", "as pytest has added it by then", "args")
     assert pytest.__version__
     start = time.process_time()
     from pytest_annmodal import plugin
 
-    plugin.pytest_addoption(parser)
+    plugin.pytest_addoption(config._parser, config.pluginmanager)
     tell({"plugin_ms": (time.process_time() - start) * 1e3})
 
 

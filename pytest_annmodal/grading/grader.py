@@ -160,7 +160,7 @@ def make_grader(bench: BenchSession, hook: Hook | None) -> Grader:
     found = submissions.gather(handed_in(settings), untrusted, rules)
     if not found:
         raise ConfigurationError(
-            "--ann-grade grades submissions: name them, as --submission 'submissions/*'"
+            "--ann-grade grades submissions: name them, as --submission='submissions/*'"
         )
     datasets = bench.datasets
     _check_names(rules, bench)

@@ -120,7 +120,7 @@ def test_what_is_not_installed(project: Project) -> None:
 
 
 def test_tests_of_strangers(project: Project) -> None:
-    """A submission's own tests and conftest.py are not pytest's to run, unless it was told to."""
+    """A submission's own tests and conftest.py are not pytest's to run, unless it is one file."""
     project.write("subs/one/submission.py", EXACT)
     project.write("subs/one/conftest.py", "raise SystemExit('a stranger was run')")
     project.write("subs/one/deep/test_it_too.py", "raise SystemExit('a stranger was run')")
@@ -130,7 +130,9 @@ def test_tests_of_strangers(project: Project) -> None:
     result.assert_outcomes(passed=4)
     project.write("own/submission.py", EXACT)
     project.write("own/test_own.py", "def test_own(ann_benchmark, case): ann_benchmark(case)")
-    result = project.run("own/test_own.py", *DATA, "--submission=own")
+    refused = project.run("own/test_own.py", *DATA, "--submission=own")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    result = project.run("own/test_own.py", *DATA, "--submission=own/submission.py")
     result.assert_outcomes(passed=2)
 
 

@@ -20,7 +20,7 @@ MODULES = sorted(
     if IMPLEMENTATIONS not in path.parents and PACKAGE / "data" not in path.parents
 )
 # What pytest loads on every run on the machine, whoever's tests they are.
-EAGER = {"collecting", "errors", "figures", "plugin", "settings"}
+EAGER = {"collecting", "errors", "figures", "plugin", "settings", "strangers"}
 TABLES = {"settings/options", "catalog"}  # a row for each thing, and no logic
 HEAVY = ("numpy", "h5py", "modal", "requests", "rich", "yaml", "psutil", "filelock", "packaging")
 
@@ -96,6 +96,7 @@ def test_pytest() -> None:
         "benchmarking",
         "reports/terminal",
         "reports/repeated",
+        "strangers/doors",
     }
 
 

@@ -1,0 +1,256 @@
+"""The ways by which pytest would read a submission before any test runs, each refused in time.
+
+They are looked at twice: while this plugin is loaded, before plugins that come after it and
+before any conftest file, and once more when all options are known. What a plugin cannot prevent,
+since pytest has done it before, is in docs/security.md.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.given import after_a_space, expanded, given
+from pytest_annmodal.strangers.imports import Guard, imported_already
+from pytest_annmodal.strangers.places import Places
+
+FLAG = "--submission"
+PLACES = pytest.StashKey[Places]()
+CHECKED = pytest.StashKey[bool]()
+MAX_NAMES = 3
+QUOTE = f"{FLAG}='submissions/*'"
+
+
+def typed(config: pytest.Config) -> list[str]:
+    """The command line with ``PYTEST_ADDOPTS`` before it, as pytest puts it, without an ini's."""
+    before = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
+    return expanded([*before, *map(str, config.invocation_params.args)])
+
+
+def close(config: pytest.Config) -> None:
+    """Find what is handed in, refuse what pytest has read of it, and guard the imports.
+
+    Raises:
+        pytest.UsageError: something of a submission has a say in this session.
+    """
+    if not _names_any(config):
+        return
+    try:
+        settings = _settings(config)
+        places = Places(settings.submission)
+        _refuse_configuration(config, places)
+        _refuse_python_path(places, grading=settings.grade is not None)
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[PLACES] = places
+    guard = Guard(places)
+    guard.install()
+    config.add_cleanup(guard.remove)
+
+
+def check(config: pytest.Config) -> None:
+    """Refuse tests, conftest files and folders of configuration that were handed in.
+
+    Raises:
+        pytest.UsageError: pytest would import or look into a submission.
+    """
+    if PLACES not in config.stash or CHECKED in config.stash:
+        return
+    config.stash[CHECKED] = True
+    places, options = config.stash[PLACES], config.known_args_namespace
+    try:
+        words = typed(config)
+        named = [str(arg).split("::")[0] for arg in options.file_or_dir]
+        _refuse_filled_in(words)
+        collected = [_absolute(config, arg) for arg in named]
+        for path in collected or _default_paths(config):
+            _refuse_collection(path, places, conftest=not options.noconftest)
+        if not options.inifilename:
+            _refuse_looking(config, words, collected)
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _names_any(config: pytest.Config) -> bool:
+    """Whether a submission is named anywhere; most sessions have nothing to do with any."""
+    return bool(
+        any(FLAG in word for word in (*typed(config), *config.getini("addopts")))
+        or os.environ.get("ANNMODAL_SUBMISSION")
+        or config.getini("annmodal_submission")
+        or getattr(config.option, "annmodal_submission", None)  # in a worker of pytest-xdist
+    )
+
+
+def _settings(config: pytest.Config) -> Settings:
+    """What is known while this plugin is loaded: pytest has not parsed its options yet."""
+    written = given([*config.getini("addopts"), *typed(config)])
+    return Settings.resolve(
+        cli=lambda name: written[name] or getattr(config.option, f"annmodal_{name}", None),
+        ini=config.getini,
+        environ=os.environ,
+        rootdir=config.rootpath,
+        cwd=config.invocation_params.dir,
+    )
+
+
+def _refuse_configuration(config: pytest.Config, places: Places) -> None:
+    for what, path in (("configuration", config.inipath), ("root folder", config.rootpath)):
+        place = None if path is None else places.holder(path)
+        if place is not None:
+            raise ConfigurationError(
+                f"pytest found its {what} at {path}, which lies in the submission {place}, "
+                "before this plugin could prevent it. Nothing was measured; plugins that a "
+                "configuration handed in names have been run, though, outside of any sandbox. "
+                f"{_instead(config, places)}"
+            )
+
+
+def _instead(config: pytest.Config, places: Places) -> str:
+    """What to write so that pytest does not look there."""
+    if places.holder(config.invocation_params.dir) is not None:
+        return "Start pytest in another folder."
+    spaced = after_a_space(typed(config), FLAG)
+    if spaced:
+        return f"Put an equals sign between option and path: {FLAG}={shlex.quote(spaced[0][0])}"
+    return "Name a file of your own with -c, and your own folder with --rootdir."
+
+
+def _refuse_python_path(places: Places, *, grading: bool) -> None:
+    """What Python looks for modules in, and what it found there before there was a guard."""
+    for folder in sys.path:
+        place = places.holder(folder)
+        if place is not None:
+            raise ConfigurationError(
+                f"Python looks for modules in {os.path.abspath(folder)}, which lies in the "  # noqa: PTH100
+                f"submission {place}, so nothing was run. Take it out of PYTHONPATH, or start "
+                "pytest in another folder (python -m pytest puts its own on the path)."
+            )
+    for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if grading else ():
+        if folder and places.directly_in(folder):
+            raise ConfigurationError(
+                f"PYTHONPATH names {folder}, where submissions lie: every Python that grading "
+                "starts could import one of them by its name. Take it out of PYTHONPATH."
+            )
+    early = imported_already(places)
+    if early is not None:
+        raise ConfigurationError(
+            f"The module {early[0]} was imported from the submission's file {early[1]} before "
+            "this plugin could prevent it. Do not trust this process or what it wrote. Name "
+            f"submissions with an equals sign ({FLAG}=…), and start pytest in another folder."
+        )
+
+
+def _refuse_filled_in(words: Sequence[str]) -> None:
+    """A shell that fills in a pattern makes the second match, and all others, pytest's tests."""
+    for value, following in after_a_space(words, FLAG):
+        more = [word for word in following if _could_match_with(value, word)]
+        if more:
+            names = ", ".join(more[:MAX_NAMES]) + (", …" if len(more) > MAX_NAMES else "")
+            raise ConfigurationError(
+                f"{FLAG} takes one path, {value}, and pytest takes what follows ({names}) for "
+                "tests: it would import them, and not measure them. Where the shell filled in a "
+                f"pattern, quote the pattern: {QUOTE}. Where these are your tests, name them "
+                "before the options."
+            )
+
+
+def _could_match_with(value: str, word: str) -> bool:
+    """Whether one pattern can stand for both: equally deep, or both in one folder."""
+    if len(Path(value).parts) == len(Path(word.split("::", maxsplit=1)[0]).parts):
+        return value.endswith("/") == word.endswith("/")
+    folder = Path(value).parent
+    return folder != Path() and folder in Path(word).parents
+
+
+def _default_paths(config: pytest.Config) -> list[Path]:
+    """What pytest collects where no test is named."""
+    here = config.invocation_params.dir
+    testpaths = config.getini("testpaths") if here == config.rootpath else []
+    found = [Path(path) for text in testpaths for path in glob.glob(str(here / text))]  # noqa: PTH207
+    return found or [here]
+
+
+def _refuse_collection(path: Path, places: Places, *, conftest: bool) -> None:
+    place = places.holder(path)
+    if place is not None:
+        raise ConfigurationError(
+            f"pytest would collect tests from {path}, which is or lies in the submission {place}: "
+            "it would be imported, and not measured. Name the folder of your own tests, as "
+            f"pytest benchmarks/, and quote the pattern of submissions: {QUOTE}."
+        )
+    for file in _conftests(path) if conftest else ():
+        place = places.holder(file)
+        if place is not None and file.is_file():
+            raise ConfigurationError(
+                f"pytest would import {file}, which is or lies in the submission {place}, so "
+                "nothing was run. Name the folder of your own tests, as pytest benchmarks/, "
+                "and keep submissions in another."
+            )
+
+
+def _conftests(path: Path) -> Iterator[Path]:
+    """Those that pytest imports before it collects: around a path, and in its ``test…`` folders."""
+    folders: Iterable[Path] = (path, *path.parents) if path.is_dir() else path.parents
+    if path.is_dir():
+        folders = (*folders, *(folder for folder in path.glob("test*") if folder.is_dir()))
+    return (folder / "conftest.py" for folder in folders)
+
+
+def _refuse_looking(config: pytest.Config, words: Sequence[str], collected: Sequence[Path]) -> None:
+    """Refuse a command by which pytest would have used a ``pytest.ini`` that is handed in.
+
+    Harmless submissions are refused too: with a harmful one it would be too late.
+    """
+    spaced = after_a_space(words, FLAG)
+    grading = bool(spaced) and _settings(config).grade is not None
+    for value, _ in spaced:
+        path = _absolute(config, value)
+        if (path.exists() and grading) or path.is_dir():
+            folder = path if path.is_dir() else path.parent
+            if not _is_own(config, folder, path, collected) and not _is_passed_over(
+                config, folder, words, collected
+            ):
+                raise ConfigurationError(
+                    f"{FLAG} {value}: before a plugin can prevent it, pytest looks for its own "
+                    "configuration in what follows the option after a space, and a pytest.ini "
+                    "handed in there would run code. Put an equals sign between option and path: "
+                    f"{FLAG}={shlex.quote(value)}"
+                )
+
+
+def _is_own(config: pytest.Config, folder: Path, path: Path, collected: Sequence[Path]) -> bool:
+    """Whether it is the organiser's folder: one they stand in, or that has their tests."""
+    here = config.invocation_params.dir
+    if path != folder and folder in (here, *here.parents):
+        return True
+    return any(folder in (test, *test.parents) for test in collected if test.exists())
+
+
+def _is_passed_over(
+    config: pytest.Config, folder: Path, words: Sequence[str], collected: Sequence[Path]
+) -> bool:
+    """Whether pytest finds the organiser's file before it looks into the folder.
+
+    It begins in the folder above all paths on the command line, and goes up from there.
+    """
+    ini = config.inipath
+    paths = [_absolute(config, word) for word in words if not word.startswith("-")]
+    return (
+        ini is not None
+        and ini.parent in folder.parents
+        and any(test.exists() for test in collected)
+        and all(ini.parent in (path, *path.parents) for path in paths if path.exists())
+    )
+
+
+def _absolute(config: pytest.Config, word: str) -> Path:
+    """As pytest has it: links stay as they are."""
+    return Path(os.path.abspath(config.invocation_params.dir / word))  # noqa: PTH100
