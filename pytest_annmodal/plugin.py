@@ -18,7 +18,7 @@ from pytest_annmodal.collecting import CASE
 from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorError
 from pytest_annmodal.figures import THRESHOLDS
 from pytest_annmodal.settings.config import Settings
-from pytest_annmodal.settings.given import parser_arguments
+from pytest_annmodal.settings.given import given, parser_arguments
 from pytest_annmodal.settings.options import OPTIONS
 from pytest_annmodal.strangers import doors
 
@@ -32,6 +32,7 @@ SESSION = pytest.StashKey["BenchSession"]()
 OUTCOME = pytest.StashKey[dict[str, Any]]()
 OWN_FAILURE = "annmodal_own_failure"  # an attribute of a benchmark's failed report
 ROWS = pytest.StashKey[list[dict[str, Any]]]()
+IGNORED = pytest.StashKey[list[str]]()  # what an ini file says and a grading does not take
 
 
 class Hooks:
@@ -89,22 +90,36 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _settings(config: pytest.Config) -> Settings:
-    def resolve(rules: Mapping[str, Any]) -> Settings:
+    def resolve(
+        cli: Callable[[str], Any], ini: Callable[[str], str], rules: Mapping[str, Any]
+    ) -> Settings:
         return Settings.resolve(
-            cli=lambda name: config.getoption(f"annmodal_{name}"),
-            ini=config.getini,
+            cli=cli,
+            ini=ini,
             environ=os.environ,
             rootdir=config.rootpath,
             cwd=config.invocation_params.dir,
             rules=rules,
         )
 
-    settings = resolve({})
+    def parsed(name: str) -> Any:
+        return config.getoption(f"annmodal_{name}")
+
+    settings = resolve(parsed, config.getini, {})
     if settings.grade is None:
         return settings
     from pytest_annmodal.grading.rules import read_rules
+    from pytest_annmodal.settings.strictness import Strictness
 
-    return resolve(read_rules(Path(settings.grade)).option_values())
+    sources = Strictness(
+        parsed=parsed,
+        typed=given(doors.typed(config)),
+        addopts=given(config.getini("addopts")),
+        ini=config.getini,
+    )
+    settings = resolve(sources.cli, sources.ini, read_rules(Path(settings.grade)).option_values())
+    config.stash[IGNORED] = sources.ignored
+    return settings
 
 
 def _session(config: pytest.Config) -> BenchSession:
@@ -302,4 +317,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if SESSION in config.stash and config.stash[SESSION].grading is not None:
         from pytest_annmodal.grading import session_hooks
 
-        session_hooks.write_summary(terminalreporter, config.stash[SESSION].grading)
+        ignored = config.stash.get(IGNORED, [])
+        session_hooks.write_summary(terminalreporter, config.stash[SESSION].grading, ignored)

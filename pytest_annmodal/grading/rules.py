@@ -14,6 +14,7 @@ from pytest_annmodal.figures import THRESHOLDS
 from pytest_annmodal.grading.table import Table
 from pytest_annmodal.grading.threshold import Threshold, read_threshold
 from pytest_annmodal.settings.config import nearest_names
+from pytest_annmodal.settings.grading_options import OF_THE_RULES
 from pytest_annmodal.settings.option import Option, expanded
 from pytest_annmodal.settings.options import OPTIONS
 
@@ -22,11 +23,6 @@ COUNTED = ("best", "each-part", "first")
 FEEDBACK = ("full", "kind")
 VISIBILITIES = ("visible", "hidden", "after_due_date", "after_published")
 LEADERBOARD = ("score", "recall", "qps", "p50_ms", "p99_ms", "build_s", "index_mb")
-# Options that the file may set; one that does not exist (yet) is no key of the file either.
-SETTINGS = (
-    "k", "rounds", "queries", "threads", "clock", "timeout_s", "max_search_s", "memory_mb",
-    "subset", "isolation", "fresh_queries", "baseline", "sessions", "difference", "at_recall",
-)  # fmt: skip
 DEFAULT_MAX_SUBMISSION_MB = 5.0
 DEFAULT_MAX_VARIANTS = 20
 DEFAULT_POINTS = 100.0
@@ -167,7 +163,7 @@ def _datasets(table: Table, folder: Path) -> tuple[str, ...]:
 
 
 def _settings(table: Table) -> dict[str, Any]:
-    known = {option.name: option for option in OPTIONS if option.name in SETTINGS}
+    known = {option.name: option for option in OPTIONS if option.name in OF_THE_RULES}
     found = {}
     for name, option in known.items():
         value = table.anything(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal.errors import ConfigurationError
@@ -83,7 +83,7 @@ def finish(session: pytest.Session, grading: Grading) -> None:
         session.exitstatus = TESTS_FAILED if red else PASSED
 
 
-def write_summary(reporter: Any, grading: Grading) -> None:
+def write_summary(reporter: Any, grading: Grading, ignored: Sequence[str]) -> None:
     """The class's table, where the files are, and what to do next."""
     grader = grading.grader
     book = grader.book(finished=True)
@@ -99,6 +99,13 @@ def write_summary(reporter: Any, grading: Grading) -> None:
         reporter.write_line(f"{grader.n_resumed} finished cases were taken from the journal.")
     if grader.journal.n_ignored:
         reporter.write_line(f"{grader.journal.n_ignored} torn lines of the journal were ignored.")
+    if ignored:
+        reporter.write_line(
+            f"Not taken from an ini file: {escape.line(', '.join(ignored))}. What is measured and "
+            f"how is said by {escape.line(grader.rules.path.name)}, the command line and the "
+            "environment.",
+            yellow=True,
+        )
     for text in grader.trouble:
         reporter.write_line(escape.line(text), red=True)
     n_open = len(book.incomplete)

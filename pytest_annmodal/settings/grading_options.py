@@ -5,6 +5,12 @@ from __future__ import annotations
 from pytest_annmodal.settings.option import Option, always
 
 GRADE = "ANN benchmarks: grading"
+# Options that a file of rules may set. In grading nobody else does but the command line and the
+# environment: an ini file only where that makes a rule stricter, see strictness.py.
+OF_THE_RULES = (
+    "k", "rounds", "queries", "threads", "clock", "timeout_s", "max_search_s", "memory_mb",
+    "subset", "isolation", "fresh_queries", "baseline", "sessions", "difference", "at_recall",
+)  # fmt: skip
 
 GRADING: tuple[Option, ...] = (
     Option(

@@ -90,6 +90,41 @@ def course(project: Project) -> Class:
     return Class(project)
 
 
+def test_ini_file_loosens_nothing(course: Class) -> None:
+    """Neither keys nor addopts of an ini file change the rules; it is said what was not taken."""
+    course.hand_in("half.py", index().replace(")[:k]", ")[[0, 1, 2, -1, -2]]"))
+    course.project.dataset("other-8-euclidean", n_train=20)
+    course.project.write(
+        "pytest.ini",
+        """
+        [pytest]
+        addopts = --dataset=other-8-euclidean.hdf5 --ann-k=1 --ann-memory-mb=5000 --ann-queries=1
+        annmodal_subset = 10
+        annmodal_rounds = 7
+        annmodal_isolation = process
+        annmodal_timeout_s = 30
+        """,
+    )
+    result = course.grade("--ann-queries=9")
+    assert result.ret == 0, result.stdout.str()
+    (case,) = course.by_name()["half"]["cases"]
+    figures = case["figures"]
+    assert (case["dataset"], case["k"], figures["recall"]) == ("small-8-euclidean", 5, 0.6)
+    assert (figures["rounds"], figures["n_queries"]) == (1, 9)
+    (line,) = lines_with(result, "Not taken from an ini file: ")
+    for words in (
+        "addopts --dataset (other-8-euclidean.hdf5)",
+        "addopts --ann-k (1)",
+        "addopts --ann-queries (1)",
+        "annmodal_rounds (7)",
+        "annmodal_isolation (process)",
+        "annmodal_subset (10)",
+    ):
+        assert words in line
+    assert "memory" not in line
+    assert "timeout" not in line
+
+
 def test_a_class(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:
     """One good, one half right, one that raises, one that cannot be read: four grades, exit 0."""
     summary = course.path / "step.md"
