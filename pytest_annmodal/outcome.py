@@ -93,7 +93,8 @@ class Measurement:
         recall: found by distance, ties within a relative 1e-6 of the k-th included.
         recall_ids: found by row number, as the file's ``neighbors`` lists them.
         recall_ann_benchmarks: ann-benchmarks' rule, within an absolute 1e-3 of the k-th.
-        latencies_ns: one per query and round, in the order they were asked.
+        latencies_ns: one per query and round, in the order they were asked, less those that
+            were left out.
         batch_qps: queries per second of one ``batch_query`` over all queries, or None;
             ``batch_recall`` is by distance, of its answers.
         first_query_ns: the very first query after the build (JIT, page faults).
@@ -103,6 +104,10 @@ class Measurement:
         mailbox_floor_ns: median round trip of a do-nothing answer over the mailbox.
         at_recall, qps_at_recall: the recall that was asked for, and the queries per second
             there, between the search settings of this build that bracket it, or None.
+        uncertain_share: of the samples by the parent's clock, those that were uncertain by more
+            than 5 % when they were first asked; None by the worker's, or on one core.
+        n_left_out: of them, how many are in no figure.
+        disturbed: what somebody else's work made slower (``build``, ``queries``, ``batch``).
         comparison: with the baseline, where there is one.
         environment: machine, load, versions, threads: see ``docs/measurement.md``.
         notes: what a reader of the numbers should know (noise, zero vectors…).
@@ -137,6 +142,9 @@ class Measurement:
     n_short_answers: int = 0
     at_recall: float | None = None
     qps_at_recall: float | None = None
+    uncertain_share: float | None = None
+    n_left_out: int = 0
+    disturbed: tuple[str, ...] = ()
     comparison: Comparison | None = None
     environment: Mapping[str, Plain] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False)
@@ -201,8 +209,8 @@ def outcome_from_plain(data: Mapping[str, Plain]) -> Outcome:
     plain = dict(data)
     if "kind" in plain:
         return Failure(**plain)
-    for name in ("latencies_ns", "notes"):
-        plain[name] = tuple(plain[name])
+    for name in ("latencies_ns", "notes", "disturbed"):
+        plain[name] = tuple(plain.get(name, ()))
     if plain.get("comparison"):
         plain["comparison"] = Comparison.from_plain(plain["comparison"])
     return Measurement(**plain)

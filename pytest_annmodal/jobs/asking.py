@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import resource
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +16,9 @@ from numpy.typing import NDArray
 from pytest_annmodal import hdf5
 from pytest_annmodal.errors import ProtocolViolationError, SmugglingError
 from pytest_annmodal.model import Limits, Search
+from pytest_annmodal.sandbox.contention import Contention
 from pytest_annmodal.sandbox.sandbox import Worker
+from pytest_annmodal.scoring import metrics
 from pytest_annmodal.worker import mailbox, measure
 from pytest_annmodal.worker.wire import Message
 
@@ -22,18 +27,34 @@ OnPhase = Callable[[str], None]
 SMUGGLING_SHARE = 1.3
 SMUGGLING_GRACE_S = 0.1
 USAGE = ("involuntary_switches", "cpu_s")
+MOST_ROUNDS_AGAIN = 3  # for samples that are too uncertain
+# Other threads of this process (the one that reads a worker's output) get the interpreter when the
+# loop naps or looks at the worker, not in the middle of a query.
+SWITCH_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
-    """What the timed loops of one search gave, whoever's clock it was."""
+    """What the timed loops of one search gave, whoever's clock it was.
+
+    Attributes:
+        times_ns: with :data:`metrics.LEFT_OUT` for a sample that stayed too uncertain.
+        uncertain_share: of the samples, before any was asked again; None where it is not known.
+    """
 
     times_ns: NDArray[np.int64]  # (rounds, n_queries)
     ids: NDArray[np.int64]  # (rounds, n_queries, k)
     counts: NDArray[np.int64]  # (rounds, n_queries)
     first_query_ns: int
     usage: Mapping[str, float]
+    contention: Contention
     warmup_s: float = 0.0
+    uncertain_share: float | None = None
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether somebody else made these times what they are."""
+        return self.contention.disturbed or (self.uncertain_share or 0.0) >= metrics.NOISY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,26 +77,31 @@ class Asker:
             once = dataclasses.replace(search, rounds=1)
             timed = self._by_worker(once, queries, lambda _text: None)
             return timed.times_ns[0], timed.ids[0], timed.counts[0]
-        self.worker.send("serve", {"k": search.k})
-        self._ask(self.warmup, search.k)
-        result = self._ask(queries, search.k)
+        self._serve(search.k)
+        with undivided():
+            self._ask(self.warmup, search.k)
+            asked = self._ask(queries, search.k)
         mailbox.dismiss(self.box)
         self.worker.receive("served")
-        return result
+        return asked[:3]
+
+    def _serve(self, k: int) -> None:
+        self.worker.send("serve", {"k": k, "apart": self.worker.apart})
 
     def _by_worker(self, search: Search, queries: NDArray[np.float32], on_phase: OnPhase) -> Timed:
         """The worker's own clock: it gets all queries and returns all times."""
         n = len(queries)
-        message = self.worker.request(
-            "timed",
-            {"k": search.k, "rounds": search.rounds, "max_search_s": self.limits.max_search_s},
-            [self.warmup, queries],
-            expect="answers",
-            max_array_bytes=search.rounds * n * (search.k + 2) * 8,
-            on_progress=lambda progress: on_phase(
-                f"queries, round {progress.number('rounds'):.0f} of {search.rounds}"
-            ),
-        )
+        with self.worker.watched() as contention:
+            message = self.worker.request(
+                "timed",
+                {"k": search.k, "rounds": search.rounds, "max_search_s": self.limits.max_search_s},
+                [self.warmup, queries],
+                expect="answers",
+                max_array_bytes=search.rounds * n * (search.k + 2) * 8,
+                on_progress=lambda progress: on_phase(
+                    f"queries, round {progress.number('rounds'):.0f} of {search.rounds}"
+                ),
+            )
         rounds = next((len(array) for array in message.arrays if array.size), 1)
         times, ids, counts = shaped(message, (rounds, n), (rounds, n, search.k), (rounds, n))
         return Timed(
@@ -84,38 +110,76 @@ class Asker:
             counts=counts,
             first_query_ns=int(message.number("first_query_ns")),
             usage={name: message.number(name) for name in USAGE},
+            contention=contention(),
         )
 
     def _by_parent(self, search: Search, queries: NDArray[np.float32], on_phase: OnPhase) -> Timed:
         """The parent's clock: every query goes through the mailbox when its turn comes."""
         worker, k = self.worker, search.k
-        worker.send("serve", {"k": k})
-        with measure.quiet_gc():
-            started = time.monotonic()
-            first_ns, _, _ = self._ask(self.warmup, k)
-            rounds = []
-            looked = time.monotonic()  # the worker spins while its processes are looked for
-            cpu_before_s = worker.cpu_s()
-            began = time.monotonic()
-            for number in range(search.rounds):
-                rounds.append(self._ask(queries, k))
-                on_phase(f"queries, round {number + 1} of {search.rounds}")
-                if time.monotonic() - began > self.limits.max_search_s:
-                    break
-            cpu_s = worker.cpu_s() - cpu_before_s
-            wall_s = time.monotonic() - looked
+        self._serve(k)
+        with measure.quiet_gc(), undivided():
+            warm = self._ask(self.warmup, k)
+            with worker.watched() as contention:
+                looked = time.monotonic()  # the worker spins while its processes are looked for
+                cpu_before_s, switches = worker.cpu_s(), _switches()
+                asked, share = self._rounds(search, queries, on_phase)
+                switches = _switches() - switches
+                cpu_s = worker.cpu_s() - cpu_before_s
+                wall_s = time.monotonic() - looked
         mailbox.dismiss(self.box)
         served = worker.receive("served")
         self._refuse_smuggling(cpu_s, wall_s)
-        times, ids, counts = (np.stack(column) for column in zip(*rounds, strict=True))
         return Timed(
-            times_ns=times,
-            ids=ids,
-            counts=counts,
-            first_query_ns=int(first_ns[0]),
-            usage={**{name: served.number(name) for name in USAGE}, "cpu_s": cpu_s},
-            warmup_s=began - started,
+            times_ns=asked.times_ns,
+            ids=asked.ids,
+            counts=asked.counts,
+            first_query_ns=int(warm.times_ns[0]),
+            usage={
+                **{name: served.number(name) for name in USAGE},
+                "cpu_s": cpu_s,
+                "parent_switches": switches,
+            },
+            contention=contention(),
+            warmup_s=float((warm.times_ns - warm.gaps_ns).sum()) / 1e9,
+            uncertain_share=share if worker.apart else None,
         )
+
+    def _rounds(
+        self, search: Search, queries: NDArray[np.float32], on_phase: OnPhase
+    ) -> tuple[mailbox.Asked, float]:
+        """All rounds, each array with one row more for it, and the share of uncertain samples."""
+        began, rounds = time.monotonic(), []
+        for number in range(search.rounds):
+            rounds.append(self._ask(queries, search.k))
+            on_phase(f"queries, round {number + 1} of {search.rounds}")
+            if time.monotonic() - began > self.limits.max_search_s:
+                break
+        asked = mailbox.Asked(*(np.stack(column) for column in zip(*rounds, strict=True)))
+        ordinary_ns = metrics.ordinary_look_ns(asked.gaps_ns)
+        unsure = metrics.uncertain(asked.times_ns, asked.gaps_ns, ordinary_ns)
+        share = float(unsure.mean())
+        # Who is asked but once could remember a query that comes again.
+        may_repeat = self.limits.fresh_seed is None and (self.trusted or search.rounds > 1)
+        for _ in range(MOST_ROUNDS_AGAIN if may_repeat else 0):
+            if not unsure.any() or time.monotonic() - began > self.limits.max_search_s:
+                break
+            self._again(asked, unsure, queries, search.k)
+            unsure = metrics.uncertain(asked.times_ns, asked.gaps_ns, ordinary_ns)
+        times_ns = metrics.settled(asked.times_ns, asked.gaps_ns, unsure)
+        return asked._replace(times_ns=times_ns), share
+
+    def _again(
+        self,
+        asked: mailbox.Asked,
+        unsure: NDArray[np.bool_],
+        queries: NDArray[np.float32],
+        k: int,
+    ) -> None:
+        """Ask the uncertain ones once more; what comes takes their place."""
+        for number in np.flatnonzero(unsure.any(axis=1)):
+            rows = np.flatnonzero(unsure[number])
+            for column, new in zip(asked, self._ask(queries[rows], k), strict=True):
+                column[number, rows] = new
 
     def _refuse_smuggling(self, cpu_s: float, wall_s: float) -> None:
         """Refuse work beside the timed queries: more CPU than the worker's own thread can use."""
@@ -127,12 +191,12 @@ class Asker:
                 "other threads or processes were at work between the queries"
             )
 
-    def _ask(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], ...]:
-        result = mailbox.ask(self.box, queries, k, self.worker.check)
-        if (result[2] < 0).any():
+    def _ask(self, queries: NDArray[np.float32], k: int) -> mailbox.Asked:
+        asked = mailbox.ask(self.box, queries, k, self.worker.check, apart=self.worker.apart)
+        if (asked.counts < 0).any():
             self.worker.receive("served")  # raises what the worker reported instead
             raise ProtocolViolationError("the worker reported an answer that raised, and no error")
-        return result
+        return asked
 
     def batch(
         self, k: int, queries: NDArray[np.float32]
@@ -153,6 +217,23 @@ class Asker:
         ids, counts = shaped(message, (n, k), (n,))
         by_worker = self.limits.clock == "worker"
         return (batched.number("batch_ns") / 1e9 if by_worker else parent_s), ids, counts
+
+
+@contextlib.contextmanager
+def undivided() -> Iterator[None]:
+    """Keep this process's other threads from taking the interpreter while a query is timed."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def _switches() -> int:
+    """Involuntary context switches of the calling thread (Linux), else of the process."""
+    who = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
+    return resource.getrusage(who).ru_nivcsw
 
 
 def shaped(message: Message, *shapes: tuple[int, ...]) -> tuple[NDArray[np.int64], ...]:

@@ -38,7 +38,8 @@ class Unscored:
     """What one search gave, before anybody has looked whether its answers are right.
 
     Attributes:
-        times_ns, ids, counts: int64 (rounds, n), (rounds, n, k), (rounds, n).
+        times_ns, ids, counts: int64 (rounds, n), (rounds, n, k), (rounds, n); of the times some
+            may be :data:`metrics.LEFT_OUT <pytest_annmodal.scoring.metrics.LEFT_OUT>`.
         figures: what a ``Measurement`` has besides and no truth is needed for, by its name.
     """
 
@@ -82,6 +83,7 @@ class Scorer:
             *self._no_better_than_chance(asked, search.k, recall.by_distance),
             *unscored.figures["notes"],
         )
+        times_ns = unscored.times_ns[unscored.times_ns != metrics.LEFT_OUT]
         return Measurement(
             case_id=search.case_id,
             k=search.k,
@@ -93,8 +95,8 @@ class Scorer:
             recall=recall.by_distance,
             recall_ids=recall.by_ids,
             recall_ann_benchmarks=recall.ann_benchmarks,
-            latencies_ns=tuple(unscored.times_ns.ravel().tolist()),
-            **to_plain(metrics.latency_figures(unscored.times_ns)),
+            latencies_ns=tuple(times_ns.tolist()),
+            **to_plain(metrics.latency_figures(times_ns)),
             batch_qps=batch_qps,
             batch_recall=batch_recall,
             n_short_answers=n_short,

@@ -17,6 +17,7 @@ from pytest_annmodal.errors import ProtocolViolationError
 from pytest_annmodal.jobs.scorer import Batch, Unscored
 from pytest_annmodal.model import Job, Search, to_plain
 from pytest_annmodal.outcome import Comparison, Failure, Measurement
+from pytest_annmodal.scoring import metrics
 from pytest_annmodal.worker import wire
 
 KIND = "answers"
@@ -24,6 +25,7 @@ MAX_NUMBER = 2.0**63
 FIGURES = (
     *("build_s", "first_query_ns", "index_bytes", "reported_index_bytes", "peak_rss_bytes"),
     *("clock_floor_ns", "mailbox_floor_ns", "environment", "notes", "log_tail"),
+    *("uncertain_share", "n_left_out", "disturbed"),
 )
 
 
@@ -90,7 +92,7 @@ def _answered(
     rounds = min(max(len(times), 1), search.rounds) if times.ndim else 0
     unscored = Unscored(
         case_id=search.case_id,
-        times_ns=_whole(times, (rounds, n_single), 0, None),
+        times_ns=_times(times, (rounds, n_single)),
         ids=_whole(next(arrays), (rounds, n_single, search.k), None, None),
         counts=_whole(next(arrays), (rounds, n_single), 0, search.k),
         batch=_batch(row["batch_s"], search, n_batch, arrays),
@@ -117,6 +119,13 @@ def _batch(
         ids=_whole(next(arrays), (n_queries, search.k), None, None),
         counts=_whole(next(arrays), (n_queries,), 0, search.k),
     )
+
+
+def _times(array: wire.Array, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    times = _whole(array, shape, metrics.LEFT_OUT, None)
+    if times.size and times.max() == metrics.LEFT_OUT:
+        raise ProtocolViolationError("not one query has a time")
+    return times
 
 
 def _whole(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from pytest_annmodal import hdf5
 from pytest_annmodal.jobs import compiling, materials
-from pytest_annmodal.jobs.asking import USAGE, Asker, OnPhase, Timed
+from pytest_annmodal.jobs.asking import Asker, OnPhase, Timed
 from pytest_annmodal.jobs.environment import describe_machine
 from pytest_annmodal.jobs.scorer import Batch, Unscored
 from pytest_annmodal.model import Implementation, Job, Search, to_plain
 from pytest_annmodal.sandbox import isolation
+from pytest_annmodal.sandbox.contention import Contention
 from pytest_annmodal.sandbox.sandbox import Worker
 from pytest_annmodal.sandbox.watch import Watch
 from pytest_annmodal.scoring import metrics
@@ -117,8 +118,10 @@ class Trial:
             },
             expect="started",
         )
-        worker.send("floor", {"k": self.k_max})
-        self.mailbox_floor_ns = mailbox.floor_ns(self.box, self.k_max, worker.check)
+        worker.send("floor", {"k": self.k_max, "apart": worker.apart})
+        self.mailbox_floor_ns = mailbox.floor_ns(
+            self.box, self.k_max, worker.check, apart=worker.apart
+        )
         mailbox.dismiss(self.box)
         self.clock_floor_ns = int(worker.receive("floored").number("clock_floor_ns"))
         confine = {"level": worker.level, "threads": job.limits.threads}
@@ -137,9 +140,11 @@ class Trial:
         on_phase("building")
         worker.begin("build")
         self.train_file.fill()
-        start = time.perf_counter()
-        built = worker.request("build", expect="built")
-        parent_s = time.perf_counter() - start
+        with worker.watched() as contention:
+            start = time.perf_counter()
+            built = worker.request("build", expect="built")
+            parent_s = time.perf_counter() - start
+        self.build_contention = contention()
         by_worker = job.limits.clock == "worker"
         self.build_s = built.number("build_ns") / 1e9 if by_worker else parent_s
         grown = 0
@@ -167,7 +172,12 @@ class Trial:
         for ids, counts in zip(timed.ids, timed.counts, strict=True):
             self._check(ids, counts, search)  # a wrong one ends the search before its batch
         build_s, index_bytes = self._with_what_came_later(set_s, timed)
-        batch = self._batch(search, batched, on_phase)
+        batch, beside_batch = self._batch(search, batched, on_phase)
+        disturbed = {
+            "build": self.build_contention.disturbed,
+            "queries": timed.disturbed,
+            "batch": beside_batch.disturbed,
+        }
         worker.note_memory()
         return Unscored(
             case_id=search.case_id,
@@ -183,8 +193,11 @@ class Trial:
                 "peak_rss_bytes": worker.peak_rss_bytes,
                 "clock_floor_ns": self.clock_floor_ns,
                 "mailbox_floor_ns": self.mailbox_floor_ns,
+                "uncertain_share": timed.uncertain_share,
+                "n_left_out": int((timed.times_ns == metrics.LEFT_OUT).sum()),
+                "disturbed": tuple(name for name, found in disturbed.items() if found),
                 "environment": self._environment(timed),
-                "notes": tuple(self._notes(timed)),
+                "notes": tuple(self._notes(timed, [n for n, found in disturbed.items() if found])),
                 "log_tail": worker.log_tail(),
             },
         )
@@ -216,7 +229,8 @@ class Trial:
             "isolation": self.worker.level,
             "calls_filtered": self.calls_filtered,
             "fresh_queries": limits.fresh_seed is not None,
-            **{name: timed.usage[name] for name in USAGE},
+            **timed.usage,
+            **to_plain(timed.contention),
         }
 
     def _with_what_came_later(self, set_s: float, timed: Timed) -> tuple[float, int]:
@@ -226,21 +240,24 @@ class Trial:
         """
         if self.job.implementation.trusted:
             return self.build_s, self.index_bytes
-        figures = metrics.latency_figures(timed.times_ns)
+        figures = metrics.latency_figures(timed.times_ns[timed.times_ns >= 0])
         late_s = timed.warmup_s - len(self.warmup) * max(figures.mean_s, figures.p50_s)
         grown = self.worker.held_bytes() - self.bytes_before
         return self.build_s + set_s + max(late_s, 0.0), max(self.index_bytes, grown)
 
-    def _batch(self, search: Search, data: hdf5.Vectors, on_phase: OnPhase) -> Batch | None:
+    def _batch(
+        self, search: Search, data: hdf5.Vectors, on_phase: OnPhase
+    ) -> tuple[Batch | None, Contention]:
         if not self.has_batch:
-            return None
+            return None, Contention()
         on_phase("batch")
         self.worker.begin("batch")
-        batch_s, ids, counts = self.asker.batch(search.k, data.test)
+        with self.worker.watched() as contention:
+            batch_s, ids, counts = self.asker.batch(search.k, data.test)
         self._check(ids, counts, search, "batch_query")
-        return Batch(seconds=batch_s, ids=ids, counts=counts)
+        return Batch(seconds=batch_s, ids=ids, counts=counts), contention()
 
-    def _notes(self, timed: Timed) -> Iterator[str]:
+    def _notes(self, timed: Timed, disturbed: Sequence[str]) -> Iterator[str]:
         if self.compiled:
             yield f"compiled in {self.compiled.compile_s:.1f} s, which is not part of the build"
         weak = isolation.weakness(self.worker.level, self.job.limits.isolation)
@@ -250,7 +267,11 @@ class Trial:
             yield "isolation: this system cannot filter system calls, so a submission has them all"
         yield from metrics.noise_notes(
             involuntary_switches=int(timed.usage["involuntary_switches"]),
-            timed_s=float(timed.times_ns.sum()) / 1e9,
+            timed_s=float(timed.times_ns.clip(0).sum()) / 1e9,
             load_1min=float(self.machine["load_1min"]),
             cores=int(self.machine["cores"]),
+            parent_switches=int(timed.usage.get("parent_switches", 0)),
+            parent_waited=timed.contention.parent_waited,
+            uncertain_share=timed.uncertain_share,
+            disturbed=disturbed,
         )

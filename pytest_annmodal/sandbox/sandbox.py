@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,7 +29,8 @@ from pytest_annmodal.errors import (
     SubmissionError,
     TimeoutExceededError,
 )
-from pytest_annmodal.sandbox import isolation, postmortem, strays, usage
+from pytest_annmodal.sandbox import contention, isolation, postmortem, strays, usage
+from pytest_annmodal.sandbox.contention import Contention
 from pytest_annmodal.sandbox.output import OutputTail
 from pytest_annmodal.sandbox.owned import owned
 from pytest_annmodal.sandbox.watch import Watch
@@ -163,6 +164,11 @@ class Worker:
         return self._output.text()
 
     @property
+    def apart(self) -> bool:
+        """Whether the worker has a core that the calling thread keeps off."""
+        return self.core is not None and bool(self._affinity - {self.core})
+
+    @property
     def alive(self) -> bool:
         return self._process.poll() is None
 
@@ -279,6 +285,23 @@ class Worker:
     def cpu_s(self) -> float:
         """CPU seconds that the worker and its children have used."""
         return usage.cpu_s(self.pid, *strays.descendants(self.pid))
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[Callable[[], Contention]]:
+        """Look who else runs on the worker's core in this block; the answer is there after it."""
+        before = contention.look(self.pid)
+        found: list[Contention] = []
+        yield lambda: found[0] if found else Contention()
+        found.append(
+            contention.between(
+                before,
+                contention.look(self.pid),
+                worker=self.pid,
+                cores=self._affinity if self.core is None else {self.core},
+                user=self._user,
+                apart=self.apart,
+            )
+        )
 
     def held_bytes(self) -> int:
         """What the worker and its children hold of their own; the peak is no less than its memory.

@@ -5,6 +5,7 @@ Pure numpy: no files, no clocks, no pytest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,9 @@ RELATIVE_TIE = 1e-6
 ANN_BENCHMARKS_EPSILON = 1e-3
 CHUNK_IDS = 2**14
 SAMPLE_ROWS = 1000
+UNCERTAIN = 0.05  # of a sample
+NOISY = 0.05  # of the samples, or of the time
+LOOKS = 4  # times the shortest look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +119,73 @@ def latency_figures(latencies_ns: NDArray[np.int64]) -> LatencyFigures:
     )
 
 
+LEFT_OUT = -1  # in place of the time of a sample that says nothing
+
+
+def uncertain(
+    times_ns: NDArray[np.int64], gaps_ns: NDArray[np.int64], ordinary_ns: int | None = None
+) -> NDArray[np.bool_]:
+    """Which samples may be too long by more than 5 % of themselves.
+
+    Args:
+        gaps_ns: by how much each may be; see :class:`~pytest_annmodal.worker.mailbox.Asked`.
+        ordinary_ns: what a look takes, which no sample of a very quick query is better than.
+    """
+    if ordinary_ns is None:
+        ordinary_ns = ordinary_look_ns(gaps_ns)
+    return np.asarray(gaps_ns > np.maximum(UNCERTAIN * times_ns, ordinary_ns))
+
+
+def ordinary_look_ns(gaps_ns: NDArray[np.int64]) -> int:
+    """Longer than this is no look, but that there was none: a few times the shortest."""
+    return LOOKS * int(gaps_ns.min()) if gaps_ns.size else 0
+
+
+def settled(
+    times_ns: NDArray[np.int64], gaps_ns: NDArray[np.int64], unsure: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """The times with LEFT_OUT where a sample is too uncertain to count.
+
+    One that is known to have been slow stays, at the middle of what it can have been: a long
+    query is met by an interruption more often than a short one, and must not vanish by it.
+    """
+    if not unsure.any() or unsure.all():
+        return times_ns
+    slow = times_ns - gaps_ns > np.median(times_ns[~unsure])
+    kept = np.where(slow, times_ns - gaps_ns // 2, LEFT_OUT)
+    return np.where(unsure, kept, times_ns)
+
+
 def noise_notes(
-    *, involuntary_switches: int, timed_s: float, load_1min: float, cores: int
+    *,
+    involuntary_switches: int,
+    timed_s: float,
+    load_1min: float,
+    cores: int,
+    parent_switches: int = 0,
+    parent_waited: float = 0.0,
+    uncertain_share: float | None = None,
+    disturbed: Sequence[str] = (),
 ) -> list[str]:
-    """Say when somebody else was using the machine while queries were timed."""
+    """Say when somebody else was using the machine while queries were timed.
+
+    Args:
+        parent_waited: share of the time in which the clock's process waited for its core.
+        disturbed: what was timed while others ran on the worker's core.
+    """
     notes = []
+    if uncertain_share is not None and uncertain_share >= NOISY:
+        notes.append(
+            f"noisy: {uncertain_share:.1%} of the samples were uncertain by more than "
+            f"{UNCERTAIN:.0%}, since the clock's process lost its core meanwhile"
+        )
+    if disturbed:
+        notes.append(f"noisy: others ran on its core while it was timed ({', '.join(disturbed)})")
+    if parent_waited >= NOISY:
+        notes.append(
+            f"noisy: the clock's process waited for its core {parent_waited:.0%} of the time "
+            f"({parent_switches} involuntary context switches)"
+        )
     if involuntary_switches > max(5, 20 * timed_s):
         notes.append(
             f"noisy: {involuntary_switches} involuntary context switches "

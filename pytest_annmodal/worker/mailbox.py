@@ -1,8 +1,9 @@
 """A query and its answer through shared memory, with spinning instead of system calls.
 
 Pipes, sockets and futexes cost about 50 µs a query and slow the worker itself down; two
-processes that spin on a word of shared memory, giving the core away between looks, need
-about 2 µs across cores. Layout, every word on a cache line of its own::
+processes that spin on a word of shared memory need about 2 µs across cores. They give the core
+away between two looks only where they share it: else the core would be a neighbour's for a whole
+slice of some ms, each time. Layout, every word on a cache line of its own::
 
       0  request    uint64  a random token: the parent asks
      64  slot       uint64  which query slot the request means
@@ -26,8 +27,8 @@ import struct
 import tempfile
 import threading
 from collections.abc import Callable
-from time import perf_counter_ns
-from typing import Any
+from time import perf_counter_ns, sleep
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,11 @@ REQUEST, SLOT, RESPONSE, COUNT, IDS = 0, 64, 128, 192, 256
 NOTHING, STOP = 0, 1  # never a question's token: those have their highest bit set
 RAISED = -1
 SPINS_BETWEEN_CHECKS = 4096
+# A parent with a core of its own lets others have it after so long, between two queries: else the
+# kernel takes it, in the middle of one. And a core that is idle for a moment draws a neighbour
+# from the worker's, which one that is only given away (sched_yield) does not.
+STRETCH_NS = 2_000_000
+NAP_S = 20e-6  # about 75 µs with the kernel's own slack
 
 
 def new_shared_file(n_bytes: int, *, label: str) -> int:
@@ -106,55 +112,92 @@ class Mailbox:
         return cls._slots_offset(capacity) + max(4 * n_slots * dim, mmap.PAGESIZE)
 
 
+class Asked(NamedTuple):
+    """What one round of queries gave.
+
+    Attributes:
+        times_ns: int64 (n,), by the parent's clock.
+        ids: int64 (n, k), padded with -1.
+        counts: int64 (n,). After an answer that raised, the rest is not asked: its count is
+            RAISED and later ones are 0.
+        gaps_ns: int64 (n,), by how much the true time may be less: for so long the parent did
+            not look before it saw the answer, or had not yet asked. 0 where it cannot be told.
+    """
+
+    times_ns: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    gaps_ns: NDArray[np.int64]
+
+
 def ask(
     box: Mailbox,
     queries: NDArray[np.float32],
     k: int,
     check: Callable[[], None],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    *,
+    apart: bool = False,
+) -> Asked:
     """Parent's side: ask every query in turn and time each by the parent's clock.
 
     Args:
         queries: float32 (n, dim), n at most the mailbox's slots.
         check: called now and then while waiting; raises if waiting is pointless.
-
-    Returns:
-        times_ns int64 (n,), ids int64 (n, k) padded with -1, counts int64 (n,). After an
-        answer that raised, the rest is not asked: its count is RAISED and later ones are 0.
+        apart: the worker keeps to a core that the caller is not on.
     """
     n = len(queries)
-    times = np.zeros(n, np.int64)
-    counts = np.zeros(n, np.int64)
-    answers = np.full((n, k), -1, np.int64)
-    tokens = _tokens(n)
-    request, slot, response, count = box.request, box.slot, box.response, box.count
-    memory, ids = box.memory, slice(IDS, IDS + 8 * min(k, box.capacity))
-    fence, give_way, clock = box.fence, os.sched_yield, perf_counter_ns
-    for i in range(n):
+    times, counts, gaps = np.zeros((3, n), np.int64)
+    written = slice(IDS, IDS + 8 * min(k, box.capacity))
+    answers: list[bytes] = []
+    began = perf_counter_ns() - STRETCH_NS
+    for i, token in enumerate(_tokens(n)):
+        if apart and perf_counter_ns() - began >= STRETCH_NS:
+            sleep(NAP_S)
+            began = perf_counter_ns()
         box.slots[i] = queries[i]
-        slot[0] = i
-        token = tokens[i]
-        fence()
-        start = clock()
-        request[0] = token
-        spins = 0
-        while response[0] != token:
-            give_way()
-            spins += 1
-            if not spins % SPINS_BETWEEN_CHECKS:
-                check()
-        fence()
-        # Taken before the clock is read: what is written after the response, while the parent
-        # waits for a core, must be late and not for nothing.
-        n_ids, taken = count[0], memory[ids]
-        end = clock()
-        times[i] = end - start
-        counts[i] = n_ids
-        if n_ids < 0:
+        box.slot[0] = i
+        times[i], gaps[i], counts[i], answer = _one(box, token, check, written, shared=not apart)
+        answers.append(answer)
+        if counts[i] < 0:
             break
-        kept = min(n_ids, k, box.capacity)
-        answers[i, :kept] = np.frombuffer(taken, np.int64)[:kept]
-    return times, answers, counts
+    return Asked(times, _ids(answers, counts, k), counts, gaps if apart else np.zeros_like(gaps))
+
+
+def _one(
+    box: Mailbox, token: int, check: Callable[[], None], written: slice, *, shared: bool
+) -> tuple[int, int, int, bytes]:
+    """Time in ns, the gap, the count and the ids of the question that is in its slot."""
+    request, response, count, memory = box.request, box.response, box.count, box.memory
+    fence, clock, give_way = box.fence, perf_counter_ns, os.sched_yield
+    spins = 0
+    fence()
+    start = clock()
+    request[0] = token
+    now = looked = asked = clock()
+    while response[0] != token:
+        looked = now  # read before this look: at that time there was no answer
+        if shared:
+            give_way()
+        spins += 1
+        if not spins % SPINS_BETWEEN_CHECKS:
+            check()
+            looked = clock()  # our own absence: what came meanwhile is late
+        now = clock()
+    fence()
+    # Taken before the clock is read: what is written after the response, while the parent
+    # waits for a core, must be late and not for nothing.
+    n_ids, answer = count[0], memory[written]
+    end = clock()
+    return end - start, end - looked + asked - start, n_ids, answer
+
+
+def _ids(answers: list[bytes], counts: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """int64 (n, k) from the bytes of each answer, of which the count is to be believed."""
+    ids = np.full((len(counts), k), -1, np.int64)
+    found = np.frombuffer(b"".join(answers), np.int64).reshape(len(answers), -1)
+    there = np.arange(found.shape[1]) < counts[: len(answers), None]
+    ids[: len(answers), : found.shape[1]][there] = found[there]
+    return ids
 
 
 def _tokens(n: int) -> list[int]:
@@ -168,8 +211,17 @@ def dismiss(box: Mailbox) -> None:
     box.request[0] = STOP
 
 
-def serve(box: Mailbox, query: Callable[[NDArray[np.float32], int], Any], k: int) -> None:
+def serve(
+    box: Mailbox,
+    query: Callable[[NDArray[np.float32], int], Any],
+    k: int,
+    *,
+    apart: bool = False,
+) -> None:
     """Worker's side: answer until dismissed.
+
+    Args:
+        apart: the parent is not on this process's core, so that it need not be given away.
 
     Raises:
         Exception: whatever ``query`` raised, or InvalidResultError for an answer that is
@@ -178,12 +230,13 @@ def serve(box: Mailbox, query: Callable[[NDArray[np.float32], int], Any], k: int
     rows = list(box.slots)
     store = _storer(box)
     request, slot, response, count = box.request, box.slot, box.response, box.count
-    fence, give_way = box.fence, os.sched_yield
+    fence, shared = box.fence, not apart
     last = response[0]  # not the request: the first question may be there already
     while True:
         token = request[0]
         if token in (last, NOTHING):
-            give_way()
+            if shared:
+                os.sched_yield()
             continue
         if token == STOP:
             request[0] = NOTHING
@@ -226,8 +279,12 @@ def _storer(box: Mailbox) -> Callable[[Any], int]:
     return store
 
 
-def floor_ns(box: Mailbox, k: int, check: Callable[[], None], n: int = 300) -> int:
+def floor_ns(
+    box: Mailbox, k: int, check: Callable[[], None], n: int = 300, *, apart: bool = False
+) -> int:
     """Parent's side: median round trip in ns while the worker serves a do-nothing answer."""
     queries = np.zeros((min(n, len(box.slots)), box.slots.shape[1]), np.float32)
-    samples = [ask(box, queries, k, check)[0] for _ in range(-(-n // len(queries)))]
-    return int(np.median(np.concatenate(samples)[10:]))
+    times = [
+        ask(box, queries, k, check, apart=apart).times_ns for _ in range(-(-n // len(queries)))
+    ]
+    return int(np.median(np.concatenate(times)[10:]))

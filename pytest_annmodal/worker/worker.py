@@ -161,7 +161,8 @@ class Session:
 
     def on_floor(self, message: Message) -> None:
         nothing = list(range(message.fields["k"]))
-        serve(self.box, lambda _vector, _k: nothing, message.fields["k"])
+        apart = bool(message.fields.get("apart"))
+        serve(self.box, lambda _vector, _k: nothing, message.fields["k"], apart=apart)
         self.channel.send("floored", {"clock_floor_ns": measure.clock_floor_ns()})
 
     def on_confine(self, message: Message) -> None:
@@ -244,9 +245,10 @@ class Session:
 
     def on_serve(self, message: Message) -> None:
         """Answer over the mailbox, by the parent's clock, until dismissed."""
+        apart = bool(message.fields.get("apart"))
         before = resource.getrusage(resource.RUSAGE_SELF)
         with measure.quiet_gc():
-            serve(self.box, self.adapter.query, message.fields["k"])
+            serve(self.box, self.adapter.query, message.fields["k"], apart=apart)
         self.channel.send("served", _usage_since(before))
 
     def on_batch_load(self, message: Message) -> None:

@@ -74,7 +74,7 @@ class TestAsk:
             return form([int(row[0]) + i for i in range(k)])
 
         with serving(theirs, query):
-            times, ids, counts = mailbox.ask(ours, QUERIES, K, patient())
+            times, ids, counts, _ = mailbox.ask(ours, QUERIES, K, patient())
         assert ids.tolist() == [[n, n + 1, n + 2] for n in (1, 3, 5, 7, 9)]
         assert counts.tolist() == [K] * SLOTS
         assert (times > 0).all()
@@ -93,7 +93,7 @@ class TestAsk:
 
         ours.memory = Slow()
         with serving(theirs, answer_with([1, 2, 3])):
-            times, ids, _ = mailbox.ask(ours, QUERIES[:2], K, patient())
+            times, ids, _, _ = mailbox.ask(ours, QUERIES[:2], K, patient())
         assert (times >= 5_000_000).all()
         assert ids.tolist() == [[1, 2, 3]] * 2
 
@@ -102,7 +102,7 @@ class TestAsk:
         ours, theirs = boxes
         replies = iter([[7, 8, 9], [1], [], [4, 5]])
         with serving(theirs, lambda _row, _k: next(replies)):
-            _, ids, counts = mailbox.ask(ours, QUERIES[:4], K, patient())
+            _, ids, counts, _ = mailbox.ask(ours, QUERIES[:4], K, patient())
         assert ids.tolist() == [[7, 8, 9], [1, -1, -1], [-1, -1, -1], [4, 5, -1]]
         assert counts.tolist() == [3, 1, 0, 2]
 
@@ -112,7 +112,7 @@ class TestAsk:
         ours, theirs = boxes
         end = IDS + 8 * CAPACITY
         with serving(theirs, answer_with(form(range(1, 1001)))):
-            _, ids, counts = mailbox.ask(ours, QUERIES[:1], K, patient())
+            _, ids, counts, _ = mailbox.ask(ours, QUERIES[:1], K, patient())
         assert ids.tolist() == [[1, 2, 3]]
         assert counts.tolist() == [1000]
         assert ours.ids.tolist() == [*range(1, CAPACITY + 1)]
@@ -200,7 +200,7 @@ class TestAsk:
             return [0, 1, 2]
 
         with serving(theirs, query) as raised:
-            _, ids, counts = mailbox.ask(ours, QUERIES, K, patient())
+            _, ids, counts, _ = mailbox.ask(ours, QUERIES, K, patient())
         assert counts.tolist() == [3, 3, RAISED, 0, 0]
         assert ids[2:].tolist() == [[-1] * K] * 3
         assert len(asked) == 3
@@ -215,7 +215,7 @@ class TestAsk:
             raise error
 
         with serving(theirs, query) as raised:
-            _, _, counts = mailbox.ask(ours, QUERIES[:1], K, patient())
+            _, _, counts, _ = mailbox.ask(ours, QUERIES[:1], K, patient())
         assert counts.tolist() == [RAISED]
         assert raised == [error]
 
@@ -250,7 +250,7 @@ class TestAsk:
         """With the same words as by the worker's own clock."""
         ours, theirs = boxes
         with serving(theirs, answer_with(nonsense)) as raised:
-            _, _, counts = mailbox.ask(ours, QUERIES[:1], K, patient())
+            _, _, counts, _ = mailbox.ask(ours, QUERIES[:1], K, patient())
         (error,) = raised
         assert counts.tolist() == [RAISED]
         assert isinstance(error, InvalidResultError)
@@ -266,7 +266,7 @@ class TestAsk:
             return buffer
 
         with serving(theirs, query):
-            _, ids, _ = mailbox.ask(ours, QUERIES, K, patient())
+            _, ids, _, _ = mailbox.ask(ours, QUERIES, K, patient())
         assert ids[:, 0].tolist() == [1, 3, 5, 7, 9]
 
     def test_a_query_that_is_changed_in_place_is_written_anew(self, boxes):
@@ -332,7 +332,7 @@ class TestServe:
         ours, theirs = boxes
         for number in range(5):
             with serving(theirs, answer_with([number] * K)):
-                _, ids, _ = mailbox.ask(ours, QUERIES, K, patient())
+                _, ids, _, _ = mailbox.ask(ours, QUERIES, K, patient())
             assert ids.tolist() == [[number] * K] * SLOTS
 
     def test_it_serves_again_after_a_query_that_raised(self, boxes):

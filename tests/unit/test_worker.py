@@ -179,7 +179,7 @@ class TestFrames:
 
         for _ in range(2):
             one.channel.send("serve", {"k": 2})
-            _, ids, _ = mailbox.ask(one.box, QUERIES, 2, lambda: None)
+            _, ids, _, _ = mailbox.ask(one.box, QUERIES, 2, lambda: None)
             mailbox.dismiss(one.box)
             assert one.channel.receive(timeout_s=60).kind == "served"
             assert ids[:, 0].tolist() == [0, 1, 2]
