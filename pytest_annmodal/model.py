@@ -232,6 +232,7 @@ class Limits:
         fresh_seed: draw queries that nobody has seen, by this seed, for a submission.
         max_search_s: no further round is begun once a search setting has taken this long.
         at_recall: also give the queries per second at this recall, between search settings.
+        private: files and folders that no submission may be shown, whatever lies in them.
     """
 
     threads: int = 1
@@ -245,6 +246,11 @@ class Limits:
     isolation: str = "auto"
     fresh_seed: int | None = None
     at_recall: float | None = None
+    private: tuple[str, ...] = ()
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Plain]) -> Limits:
+        return cls(**{**data, "private": tuple(data.get("private", ()))})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,6 +305,6 @@ class Job:
             implementation=Implementation.from_plain(data["implementation"]),
             build=Arguments.from_plain(data["build"]),
             searches=tuple(Search.from_plain(item) for item in data["searches"]),
-            limits=Limits(**data["limits"]),
+            limits=Limits.from_plain(data["limits"]),
             baseline=Baseline.from_plain(data["baseline"]) if data.get("baseline") else None,
         )

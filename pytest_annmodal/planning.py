@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable
 from functools import lru_cache
 
 from pytest_annmodal.comparison import choosing
+from pytest_annmodal.handed_in import handed_in
 from pytest_annmodal.model import Baseline, Case, Clock, Implementation, Job, Limits, Search
 from pytest_annmodal.selection import offered_implementations
 from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.option import is_dataset_file
+from pytest_annmodal.volumes.volume import default_volume_dir
 
 
 def limits(settings: Settings, implementation: Implementation) -> Limits:
@@ -27,7 +31,18 @@ def limits(settings: Settings, implementation: Implementation) -> Limits:
         isolation=settings.isolation,
         fresh_seed=None if implementation.trusted else settings.fresh_seed,
         at_recall=settings.at_recall,
+        private=() if implementation.trusted or settings.modal else _private(settings),
     )
+
+
+@lru_cache(maxsize=1)
+def _private(settings: Settings) -> tuple[str, ...]:
+    """What no submission may be shown here: the others, the grades and their rules, datasets."""
+    volume = settings.volume_dir or default_volume_dir(os.environ)
+    data = [text for text in settings.dataset if is_dataset_file(text)]
+    paths = [volume, settings.grade_dir, settings.grade, *data]
+    paths += [one.path for one in handed_in(settings)]
+    return tuple(os.path.realpath(path) for path in paths if path)
 
 
 def jobs(cases: Iterable[Case], settings: Settings) -> list[Job]:

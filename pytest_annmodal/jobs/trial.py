@@ -88,6 +88,7 @@ class Trial:
                 output_bytes=job.limits.output_bytes,
                 level=level,
                 readable=[implementation.folder or implementation.path],
+                private=job.limits.private,
                 watch=None if implementation.trusted else self.watch,
             )
         )

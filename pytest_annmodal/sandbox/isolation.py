@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Literal
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.sandbox import refusal, strays
+from pytest_annmodal.sandbox import libraries, refusal, strays
 
 Level = Literal["none", "bubblewrap", "uid", "process"]
 NOBODY = 65534
@@ -57,40 +57,50 @@ PACKAGE = Path(__file__).parents[1]
 HIDDEN = str(PACKAGE / "data")  # the packaged datasets hold their truth
 
 
-def environment(level: Level, threads: int, mark: str) -> dict[str, str]:
+def environment(
+    level: Level, threads: int, mark: str, private: Sequence[str] = ()
+) -> dict[str, str]:
     """A worker's variables; a submission sees none of ours but those on the list.
 
     Args:
         threads: what the libraries' own variables say.
         mark: by which what the worker starts is found again.
+        private: what a submission may not be shown.
     """
     if level == "none":
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
     else:
         kept = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
         kept |= dict.fromkeys(("HOME", "TMPDIR", "NUMBA_CACHE_DIR"), "/tmp")  # noqa: S108
+        if path := libraries.outside(private).path:
+            kept[libraries.PYTHONPATH] = os.pathsep.join(path)
+        if site.ENABLE_USER_SITE:  # which is looked for in HOME
+            kept["PYTHONUSERBASE"] = site.getuserbase()
     many = dict.fromkeys(THREAD_VARIABLES, str(threads))
     return {**kept, **many, "PYTHONHASHSEED": "0", strays.MARK: mark}
 
 
 def python_paths() -> list[str]:
     """Where the interpreter, its libraries and this package lie: what must stay readable."""
-    places = {sys.prefix, sys.base_prefix, sys.exec_prefix, *site.getsitepackages()}
+    places = {sys.prefix, sys.base_prefix, sys.exec_prefix, *libraries.site_folders()}
     places |= {
         sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")
     }
     places |= {str(Path(sys.executable).parent), str(Path(sys.executable).resolve().parent.parent)}
-    if site.ENABLE_USER_SITE:
-        places.add(site.getusersitepackages())
     places.add(str(PACKAGE))
     # One that may not be entered is not there either.
     return sorted(place for place in places if os.path.exists(place) and place != "/")  # noqa: PTH110
 
 
-def bubblewrap(command: Sequence[str], readable: Sequence[str]) -> list[str]:
+def bubblewrap(
+    command: Sequence[str], readable: Sequence[str], private: Sequence[str] = ()
+) -> list[str]:
     """The command inside bubblewrap; ``readable`` files and folders are shown read-only.
 
     One that has become a link is not shown: bubblewrap would show what it leads to.
+
+    Args:
+        private: what no library may show, wherever it is installed.
     """
     words = ["bwrap", "--unshare-all", "--die-with-parent", "--cap-drop", "ALL"]
     words += [*_no_more_namespaces(), "--uid", str(NOBODY), "--gid", str(NOBODY)]
@@ -108,7 +118,8 @@ def bubblewrap(command: Sequence[str], readable: Sequence[str]) -> list[str]:
     for path in ("/tmp", "/dev/shm"):  # noqa: S108 -- the sandbox's own
         words += ["--size", str(TMP_BYTES), "--tmpfs", path]
     inside = tuple(f"{path}/" for path in SYSTEM)
-    for path in (*python_paths(), *(path for path in readable if not Path(path).is_symlink())):
+    own = [path for path in readable if not Path(path).is_symlink()]
+    for path in (*python_paths(), *libraries.outside(private).shown, *own):
         if not path.startswith(inside):
             words += ["--ro-bind", path, path]
     if Path(HIDDEN).exists():  # in a submission's container on Modal it is not

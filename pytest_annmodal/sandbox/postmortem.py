@@ -20,6 +20,7 @@ LARGEST_LINE = 10**7
 FROM_NO_MEMORY = ("SIGABRT", "SIGSEGV", "SIGBUS")
 # A relative path to a file with a suffix, as FileNotFoundError shows it.
 NO_SUCH_FILE = re.compile(r"No such file or directory: '[^/'][^']*\.\w+'$")
+ABSENT_MODULE = re.compile(r"No module named '(\w+(?:\.\w+)*)'")
 FROM_ELSEWHERE = (
     "; a relative path starts from the worker's own working directory: "
     'Path(__file__).parent / "…" finds what lies beside the file'
@@ -44,6 +45,14 @@ def reported(fields: Mapping[str, Any], phase: str, evidence: Mapping[str, Any])
         return BuildError(message, **evidence)
     hint = FROM_ELSEWHERE if NO_SUCH_FILE.search(message) else ""
     return BuildError(f"{phase} raised {what}{where}{hint}", **seen)
+
+
+def absent_module(fields: Mapping[str, Any]) -> str | None:
+    """The module that an ``error`` frame says was looked for in vain."""
+    if fields.get("type") != ModuleNotFoundError.__name__:
+        return None
+    found = ABSENT_MODULE.search(_text(fields, "message", 2500))
+    return found[1] if found else None
 
 
 def _text(fields: Mapping[str, Any], name: str, most: int) -> str:

@@ -23,13 +23,14 @@ from typing import Any, Self
 from pytest_annmodal.errors import (
     BuildError,
     CrashedError,
+    ExecutorError,
     InvalidResultError,
     LimitExceededError,
     ProtocolViolationError,
     SubmissionError,
     TimeoutExceededError,
 )
-from pytest_annmodal.sandbox import contention, isolation, postmortem, strays, usage
+from pytest_annmodal.sandbox import contention, isolation, libraries, postmortem, strays, usage
 from pytest_annmodal.sandbox.contention import Contention
 from pytest_annmodal.sandbox.output import OutputTail
 from pytest_annmodal.sandbox.owned import owned
@@ -56,6 +57,7 @@ class Worker:
         inherit: descriptors the worker is given, by the name of its argument.
         level: how it is shut in; ``none`` for a trusted implementation.
         readable: files and folders that it may read although it is shut in.
+        private: those of which it must not be shown anything.
         watch: the limits on it and all that it starts, together.
     """
 
@@ -68,9 +70,11 @@ class Worker:
         output_bytes: int,
         level: isolation.Level = "none",
         readable: Sequence[str] = (),
+        private: Sequence[str] = (),
         watch: Watch | None = None,
     ) -> None:
-        self.level, self._readable, self._watch = level, readable, watch
+        self.level, self._readable, self._private = level, readable, private
+        self._watch = watch
         self._user = isolation.unused_user() if level == "uid" else None
         self._looked_at = 0.0
         self._phase_timeout_s, self._output_bytes = phase_timeout_s, output_bytes
@@ -94,7 +98,7 @@ class Worker:
         shut_in = self.level == "bubblewrap"  # which ends it with us, in a pid namespace
         command.append(f"--parent={0 if shut_in else os.getpid()}")
         if shut_in:
-            command = isolation.bubblewrap(command, self._readable)
+            command = isolation.bubblewrap(command, self._readable, self._private)
         self._affinity = usage.affinity()
         cores = sorted(self._affinity)
         self.core = cores[-1] if self._threads == 1 and cores else None
@@ -109,7 +113,7 @@ class Worker:
                 stdout=write_fd,
                 stderr=write_fd,
                 pass_fds=list(descriptors.values()),
-                env=isolation.environment(self.level, self._threads, self._mark),
+                env=isolation.environment(self.level, self._threads, self._mark, self._private),
                 start_new_session=True,
                 user=self._user,
                 group=self._user,
@@ -238,6 +242,7 @@ class Worker:
         Raises:
             SubmissionError: what the implementation raised, how the worker died, or a frame
                 that nobody asked for.
+            ExecutorError: it looked for a library that is here and that it is not shown.
         """
         if timeout_s is not None:
             self._deadline = time.monotonic() + timeout_s
@@ -258,10 +263,18 @@ class Worker:
                 continue
             self._check_output()  # it may have printed faster than anyone waited
             if message.kind == "error":
+                self._check_libraries(message.fields)
                 raise postmortem.reported(message.fields, self.phase, self._evidence())
             if message.kind != expect:
                 raise ProtocolViolationError(f"the worker sent {message.kind!r}, not {expect!r}")
             return message
+
+    def _check_libraries(self, error: Mapping[str, Any]) -> None:
+        """Raise where a submission lacks a library that this machine has and it is not shown."""
+        absent = postmortem.absent_module(error) if self.level != "none" else None
+        why = absent and libraries.missing(absent, self.level, self._private)
+        if why:
+            raise ExecutorError(why)
 
     def request(
         self,

@@ -309,6 +309,24 @@ def test_not_the_students_fault(course: Class) -> None:
     assert len(list((course.path / "grades").glob("journal*.jsonl"))) == 2
 
 
+def test_a_library_that_is_not_shown(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the organiser has and the sandbox does not show is nobody's fault, and says why."""
+    course.hand_in("uses.py", f"import notshown\n{index()}")
+    course.hand_in("lacks.py", index("import nowhere_at_all"))
+    course.project.write("notshown.py", "")
+    monkeypatch.setenv("PYTHONPATH", str(course.path))
+    result = course.grade()
+    assert result.ret == 1
+    found = course.by_name()
+    assert (found["lacks"]["status"], found["lacks"]["score"]) == ("graded", 0)
+    assert "ModuleNotFoundError: No module named 'nowhere_at_all'" in found["lacks"]["reason"]
+    assert found["uses"]["status"] == "incomplete"
+    assert found["uses"]["reason"].startswith(
+        f"the worker could not be run here: notshown lies in {course.path} here, and a submission "
+        f"is not shown that folder: it holds {course.path}. Install it with pip, or move it"
+    )
+
+
 def test_refused_and_other_failures(project: Project) -> None:
     """What is not allowed is not run; a failing test that grades nobody makes the session fail."""
     course = Class(project, 'allow = ["scipy"]\nmax_submission_mb = 0.01\nmax_variants = 2')
