@@ -108,10 +108,15 @@ def _short(value: Plain) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One point of an implementation's parameter grids."""
+    """One point of an implementation's parameter grids.
+
+    Attributes:
+        groups: the run groups of an ann-benchmarks definition that have it.
+    """
 
     build: Arguments
     search: Arguments
+    groups: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -120,7 +125,9 @@ class Variant:
     @classmethod
     def from_plain(cls, data: Mapping[str, Plain]) -> Variant:
         return cls(
-            build=Arguments.from_plain(data["build"]), search=Arguments.from_plain(data["search"])
+            build=Arguments.from_plain(data["build"]),
+            search=Arguments.from_plain(data["search"]),
+            groups=tuple(data.get("groups", ())),
         )
 
 
@@ -141,6 +148,10 @@ class Implementation:
             submission is timed by the parent.
         short_answers: fewer than k ids (or ``-1`` padding) are misses, not failures.
         error: why it cannot run at all (syntax error, no class…), found in its text.
+        build_names, search_names: what its constructor and its ``set_query_arguments`` call the
+            arguments that a variant gives by position, as far as its text says.
+        disabled: its ``config.yml`` says so; it is run where it, or its folder, is named.
+        on_request: left out unless ``--impl`` names it.
     """
 
     name: str
@@ -155,11 +166,15 @@ class Implementation:
     variants: tuple[Variant, ...] = (Variant(build=Arguments(), search=Arguments()),)
     error: str | None = None
     folder: str | None = None
+    build_names: tuple[str, ...] = ()
+    search_names: tuple[str, ...] = ()
+    disabled: bool = False
+    on_request: bool = False
 
     @classmethod
     def from_plain(cls, data: Mapping[str, Plain]) -> Implementation:
         plain = dict(data)
-        for name in ("metrics", "requirements", "modules"):
+        for name in ("metrics", "requirements", "modules", "build_names", "search_names"):
             plain[name] = tuple(plain[name])
         plain["variants"] = tuple(Variant.from_plain(item) for item in plain["variants"])
         return cls(**plain)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import glob
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pytest_annmodal import catalog
 from pytest_annmodal.errors import ConfigurationError, DatasetError
 from pytest_annmodal.handed_in import handed_in
-from pytest_annmodal.manifests import manifest
+from pytest_annmodal.manifests import manifest, narrowing
 from pytest_annmodal.model import (
     Case,
     Dataset,
@@ -22,6 +23,8 @@ from pytest_annmodal.settings.config import Settings, nearest_names
 from pytest_annmodal.settings.option import expanded, is_dataset_file
 
 STUDENT = "student"
+FEW = 30  # names that a message can list
+MARK = "~"  # between a name that is taken and what tells it apart; no name has it otherwise
 STUDENT_FILES = ("benchmarks/student.py", "student.py")
 DEFAULT_DATASETS = (
     "digits-64-euclidean",
@@ -38,19 +41,34 @@ def offered_implementations(settings: Settings) -> list[Implementation]:
     """Everything that ``--impl`` may name: built-ins, folders, submissions, the template.
 
     Raises:
-        ConfigurationError: a folder or trusted file cannot be read, or two have one name.
+        ConfigurationError: a folder cannot be read.
     """
     found = manifest.builtin()
-    for folder in settings.implementations:
-        found += manifest.read_directory(
-            expanded(folder, settings.rootdir, "--ann-implementations")
-        )
+    for text in settings.implementations:
+        folder = expanded(text, settings.rootdir, "--ann-implementations")
+        found += _told_apart(manifest.read_directory(folder), found, folder)
     if not settings.submission:
         for name in STUDENT_FILES:
             if (settings.rootdir / name).is_file():
                 found += manifest.read_submission(settings.rootdir / name)
                 break
     return found + submissions(settings)
+
+
+def _told_apart(
+    new: Sequence[Implementation], known: Sequence[Implementation], folder: Path
+) -> list[Implementation]:
+    """Mark names that are taken with their folder: ``annoy~ann-benchmarks``."""
+    taken = {item.name for item in known}
+    result = []
+    for item in new:
+        marked = f"{item.name}{MARK}{manifest.sanitise(folder.resolve().name)}"
+        numbered = (f"{marked}{MARK}{number}" for number in itertools.count(2))
+        candidates = itertools.chain((item.name, marked), numbered)
+        name = next(name for name in candidates if name not in taken)
+        taken.add(name)
+        result.append(dataclasses.replace(item, name=name))
+    return result
 
 
 def submissions(settings: Settings) -> list[Implementation]:
@@ -81,23 +99,75 @@ def select_implementations(settings: Settings) -> list[Implementation]:
     """What the options select; a submission is always among them, alone unless --impl is given.
 
     Raises:
-        ConfigurationError: a pattern matches nothing (with the nearest names).
+        ConfigurationError: a pattern, a run group or a parameter that nothing has (with the
+            nearest names), or nothing that is selected can be used.
     """
     offered = offered_implementations(settings)
     own = submissions(settings)
-    if not settings.impl:
-        return own or offered
+    grading = settings.grade is not None
+    if settings.impl:
+        chosen = _named(settings.impl, offered, own, narrow_own=not grading)
+    else:
+        chosen = own or [item for item in offered if not item.on_request]
+    if not grading:  # which runs what a submission names
+        chosen = narrowing.in_groups(chosen, settings.run_group)
+        chosen = narrowing.with_values(chosen, settings.param)
+    chosen = [narrowing.limited(item) for item in chosen]
+    errors = [item.error for item in chosen if item.error and item.trusted]
+    if errors and len(errors) == len(chosen):
+        raise ConfigurationError(errors[0])
+    return chosen
+
+
+def _named(
+    patterns: Sequence[str],
+    offered: Sequence[Implementation],
+    own: Sequence[Implementation],
+    *,
+    narrow_own: bool,
+) -> list[Implementation]:
+    """What ``--impl`` names, with the settings it names; submissions come along in any case."""
+    wanted: list[list[str | None]] = [[] for _ in offered]
+    for text in patterns:
+        positions, setting = _matched(text, offered, own)
+        matched = [offered[position] for position in positions]
+        fitting = [narrowing.of_settings(item, [setting]) for item in matched]
+        if not any(fitting):
+            raise ConfigurationError(f"--impl {text}: {narrowing.why_none(matched, setting or '')}")
+        for position in positions:
+            wanted[position].append(setting)
+    for position, item in enumerate(offered):
+        if item in own and not (narrow_own and wanted[position]):
+            wanted[position] = [None]
+    pairs = zip(offered, wanted, strict=True)
+    found = [narrowing.of_settings(item, texts) for item, texts in pairs]
+    return [item for item in found if item is not None]
+
+
+def _matched(
+    text: str, offered: Sequence[Implementation], own: Sequence[Implementation]
+) -> tuple[list[int], str | None]:
+    """Which of ``offered`` one value of ``--impl`` names, and the setting it names.
+
+    Raises:
+        ConfigurationError: none.
+    """
+    for name, setting in dict.fromkeys([(text, None), narrowing.split_pattern(text)]):
+        found = [
+            position
+            for position, item in enumerate(offered)
+            if fnmatch.fnmatchcase(item.name, name)
+            or fnmatch.fnmatchcase(item.name.split(MARK)[0], name)
+            or (item in own and fnmatch.fnmatchcase(STUDENT, name))
+        ]
+        if glob.has_magic(name):  # else it is named itself
+            found = [p for p in found if not offered[p].on_request] or found
+        if found:
+            return found, setting
     names = {item.name for item in offered} | ({STUDENT} if own else set())
-    chosen = list(own)
-    for pattern in settings.impl:
-        matched = [item for item in offered if fnmatch.fnmatchcase(item.name, pattern)]
-        if not matched and not (own and fnmatch.fnmatchcase(STUDENT, pattern)):
-            raise ConfigurationError(
-                f"--impl {pattern}: no such implementation{nearest_names(pattern, names)} "
-                f"Known: {', '.join(sorted(names))}."
-            )
-        chosen += [item for item in matched if item not in chosen]
-    return [item for item in offered if item in chosen]
+    near = nearest_names(narrowing.split_pattern(text)[0], names)
+    every = f" Known: {', '.join(sorted(names))}." if near == "." or len(names) <= FEW else ""
+    raise ConfigurationError(f"--impl {text}: no such implementation{near}{every}")
 
 
 def known_datasets(extra: Iterable[Dataset] = ()) -> dict[str, Dataset]:
@@ -236,8 +306,8 @@ def find_case(
     cases = expand(named, [target], k=k, rounds=rounds)
     exact = [case for case in cases if label in {case.implementation.name, case.label}]
     if cases and not exact:
-        labels = ", ".join(case.label for case in cases)
-        raise ConfigurationError(f"{name} has no variant {label!r}; it has {labels}")
+        there = narrowing.some_of(label, [case.label for case in cases])
+        raise ConfigurationError(f"{name} has no variant {label!r}; it has {there}")
     return exact[0] if exact else None
 
 

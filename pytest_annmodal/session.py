@@ -63,7 +63,10 @@ class BenchSession:
 
     @cached_property
     def offered(self) -> list[Any]:
-        return selection.offered_implementations(self.settings)
+        """What a test may name; what the options select has the settings that they select."""
+        chosen = {(item.name, item.path): item for item in self.implementations}
+        offered = selection.offered_implementations(self.settings)
+        return [chosen.get((item.name, item.path), item) for item in offered]
 
     @cached_property
     def datasets(self) -> list[Dataset]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.manifests import narrowing
 from pytest_annmodal.manifests.requirements import missing_requirements
 from pytest_annmodal.model import Baseline, Implementation
 from pytest_annmodal.settings.config import Settings, nearest_names
@@ -33,8 +34,9 @@ def choose(settings: Settings, offered: Sequence[Implementation]) -> Baseline | 
     if wanted != found.name:
         variants = [v for v in found.variants if wanted == f"{found.name}[{v.label}]"]
     if not variants:
-        labels = ", ".join(f"{found.name}[{v.label}]" for v in found.variants)
-        raise ConfigurationError(f"--ann-baseline {wanted}: no such setting; there is {labels}")
+        labels = [f"{found.name}[{v.label}]" for v in found.variants]
+        there = narrowing.some_of(wanted, labels)
+        raise ConfigurationError(f"--ann-baseline {wanted}: no such setting; there is {there}")
     path = Path(found.path)
     inside = path.is_relative_to(PACKAGE)
     return Baseline(

@@ -259,6 +259,8 @@ class Trial:
         return Batch(seconds=batch_s, ids=ids, counts=counts), contention()
 
     def _notes(self, timed: Timed, disturbed: Sequence[str]) -> Iterator[str]:
+        if self.job.implementation.disabled:
+            yield "its config.yml has it disabled; it was named, so it was run"
         if self.compiled:
             yield f"compiled in {self.compiled.compile_s:.1f} s, which is not part of the build"
         weak = isolation.weakness(self.worker.level, self.job.limits.isolation)

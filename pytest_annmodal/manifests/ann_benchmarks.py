@@ -36,11 +36,20 @@ OWN_WORDS = ("normalized", "cosine", "ip")
 VIBE_ANY = ("euclidean", "cosine", "ip")
 CLONES = (("ann_benchmarks", "algorithms"), ("vibe", "algorithms"))
 MAX_VALUES = 20_000  # YAML aliases can make a small file mean a huge one
+MAX_READ = 10_000  # settings of one definition, of which one then chooses
 
 
 def is_folder(path: Path) -> bool:
     """Whether ``path`` is an ann-benchmarks algorithm folder."""
     return (path / "module.py").is_file() and (path / "config.yml").is_file()
+
+
+def is_algorithm(path: Path) -> bool:
+    """Whether a folder of a clone defines anything: the one of the base class does not."""
+    if not is_folder(path):
+        return False
+    lines = (path / "config.yml").read_text(encoding="utf-8", errors="replace").splitlines()
+    return any(line.strip() and not line.lstrip().startswith("#") for line in lines)
 
 
 def half(folder: Path) -> str:
@@ -64,19 +73,28 @@ def readable_folder(folder: Path) -> Path:
 def read_config(
     text: str, folder: Path, *, modules: tuple[str, ...], trusted: bool
 ) -> list[Implementation]:
-    """Every enabled definition for float vectors, one per metric key that it stands under.
+    """Every definition for float vectors, one per metric key that it stands under.
+
+    Where one name serves a metric twice, one that is enabled holds, then one that names the metric.
 
     Raises:
         ConfigurationError: the file is not what ann-benchmarks would read.
     """
     order = list(METRIC_KEYS)
-    definitions = sorted(_definitions(_load(text)), key=lambda pair: order.index(pair[0]))
     found = [
         _implementation(definition, key, folder, modules=modules, trusted=trusted)
-        for key, definition in definitions
-        if not definition.get("disabled")
+        for key, definition in sorted(_definitions(_load(text)), key=lambda p: order.index(p[0]))
     ]
-    return list({(item.name, item.metrics): item for item in found}.values())
+    holds = {
+        (item.name, metric): item
+        for item in sorted(found, key=lambda item: not item.disabled)
+        for metric in item.metrics
+    }
+    left = [
+        replace(item, metrics=tuple(m for m in item.metrics if holds[item.name, m] is item))
+        for item in found
+    ]
+    return [item for item in left if item.metrics]
 
 
 def rename(
@@ -182,13 +200,13 @@ def _implementation(
     constructor = definition.get("constructor")
     if not isinstance(constructor, str):
         raise ConfigurationError(f"config.yml: {name} has no constructor")
-    metrics = METRIC_KEYS[key]
     return Implementation(
         name=name,
         path=str(_module_file(definition, folder, trusted=trusted)),
         class_name=constructor,
         style="ann-benchmarks",
-        metrics=metrics,
+        metrics=METRIC_KEYS[key],
+        disabled=bool(definition.get("disabled")),
         modules=modules,
         trusted=trusted,
         short_answers=True,
@@ -208,7 +226,7 @@ def _variants(definition: Mapping[str, Any], where: str, key: str) -> tuple[Vari
     base = definition.get("base_args") or []
     if not isinstance(base, list):
         raise ConfigurationError(f"{where}: base_args must be a list")
-    found: list[Variant] = []
+    found: dict[tuple[str, str], Variant] = {}
     for group_name, raw in _mapping(definition.get("run_groups"), f"{where}: run_groups").items():
         here = f"{where}: run_groups.{group_name}"
         group = _underscored(_mapping(raw, here))
@@ -217,11 +235,24 @@ def _variants(definition: Mapping[str, Any], where: str, key: str) -> tuple[Vari
         builds = [_arguments([*base, *args], key, here) for args in expanded]
         expanded = _expand_group(group, "query_", here, spread=spread)
         searches = [_arguments(args, key, here) for args in expanded]
-        found += header.product(builds, searches)
-        if len(found) > header.MAX_VARIANTS:
-            raise ConfigurationError(f"{where}: more than {header.MAX_VARIANTS} variants")
-    unique = {(item.build.key, item.search.key): item for item in found}
-    return tuple(unique.values())
+        if len(found) + len(builds) * len(searches) > MAX_READ:
+            raise ConfigurationError(f"{where}: more than {MAX_READ:,} settings")
+        _add(found, builds, searches, str(group_name))
+    return tuple(found.values())
+
+
+def _add(
+    found: dict[tuple[str, str], Variant],
+    builds: list[Arguments],
+    searches: list[Arguments],
+    group: str,
+) -> None:
+    """Add every build with every search of a run group; two groups may share a setting."""
+    pairs = itertools.product([(b.key, b) for b in builds], [(s.key, s) for s in searches])
+    for (build_key, build), (search_key, search) in pairs:
+        known = found.get((build_key, search_key))
+        groups = (*known.groups, group) if known else (group,)
+        found[build_key, search_key] = Variant(build=build, search=search, groups=groups)
 
 
 def _expand_group(
@@ -266,8 +297,8 @@ def _combinations(value: Any, where: str) -> list[Any]:
 
 
 def _check_size(axes: list[list[Any]], where: str) -> None:
-    if math.prod(map(len, axes)) > header.MAX_VARIANTS:
-        raise ConfigurationError(f"{where}: more than {header.MAX_VARIANTS} combinations")
+    if math.prod(map(len, axes)) > MAX_READ:
+        raise ConfigurationError(f"{where}: more than {MAX_READ:,} combinations")
 
 
 def _arguments(values: list[Any], key: str, where: str) -> Arguments:

@@ -174,15 +174,13 @@ def refuse_long(n_chars: int, where: str) -> None:
 
 def product(builds: Iterable[Arguments], searches: Iterable[Arguments]) -> tuple[Variant, ...]:
     """Every build with every search setting, each once, builds outermost."""
-    builds, searches = list(builds), list(searches)
-    if len(builds) * len(searches) > MAX_VARIANTS:
-        raise _too_many(len(builds) * len(searches))
-    pairs = {
-        (build.key, search.key): Variant(build=build, search=search)
-        for build in builds
-        for search in searches
-    }
-    return tuple(pairs.values())
+    each_build = {item.key: item for item in builds}.values()
+    each_search = {item.key: item for item in searches}.values()
+    if len(each_build) * len(each_search) > MAX_VARIANTS:
+        raise _too_many(len(each_build) * len(each_search))
+    return tuple(
+        Variant(build=build, search=search) for build in each_build for search in each_search
+    )
 
 
 def _too_many(total: int) -> ConfigurationError:

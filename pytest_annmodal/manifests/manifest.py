@@ -220,10 +220,12 @@ def read_directory(path: str | Path) -> list[Implementation]:
     """Read a folder of implementations of one's own, all trusted.
 
     Its public ``.py`` files (one without a header and a class is a helper, and left out), its
-    ann-benchmarks folders, a clone of ann-benchmarks, or one ann-benchmarks folder itself.
+    ann-benchmarks folders, a clone of ann-benchmarks, or one ann-benchmarks folder itself. What
+    cannot be used among others is kept with its ``error``, and stops none of them. What its
+    config.yml has disabled waits for its name, or for its folder's where all of that is.
 
     Raises:
-        ConfigurationError: no such folder, nothing in it, or a file that cannot be used.
+        ConfigurationError: no such folder, or nothing in it that can be used.
     """
     folder = Path(path).absolute()
     if not folder.is_dir():
@@ -232,18 +234,29 @@ def read_directory(path: str | Path) -> list[Implementation]:
         return _read_ann_benchmarks(folder, None, trusted=True)
     clones = [folder.joinpath(*parts) for parts in ann_benchmarks.CLONES]
     folder = next((clone for clone in clones if clone.is_dir()), folder)
-    found: list[Implementation] = []
-    for item in sorted(folder.iterdir()):
-        if ann_benchmarks.is_folder(item):
-            found += _read_ann_benchmarks(item, None, trusted=True)
-        elif item.suffix == ".py" and not NOT_IMPLEMENTATIONS.fullmatch(item.stem):
-            found += _read_if_implementation(item)
+    found = [one for item in sorted(folder.iterdir()) for one in _read_among_others(item)]
     if not found:
         raise ConfigurationError(
             f"{folder}: no implementations here; expected .py files with a class with fit and "
             "query, or ann-benchmarks folders (module.py and config.yml)"
         )
+    errors = [item.error for item in found if item.error]
+    if len(errors) == len(found):
+        raise ConfigurationError(errors[0])
     return found
+
+
+def _read_among_others(item: Path) -> list[Implementation]:
+    try:
+        if ann_benchmarks.is_algorithm(item):
+            found = _read_ann_benchmarks(item, None, trusted=True)
+            return [dataclasses.replace(one, on_request=one.disabled) for one in found]
+        if item.suffix == ".py" and not NOT_IMPLEMENTATIONS.fullmatch(item.stem):
+            return _read_if_implementation(item)
+    except ConfigurationError as error:
+        name = _name_of(item)
+        return [Implementation(name=name, path=str(item), class_name="", error=str(error))]
+    return []
 
 
 def _read_if_implementation(file: Path) -> list[Implementation]:
@@ -272,12 +285,31 @@ def _read_ann_benchmarks(
         config = read_text(folder / "config.yml")
         found = ann_benchmarks.read_config(config, folder, modules=modules, trusted=trusted)
         if not found and not trusted:
-            raise ConfigurationError("config.yml defines nothing for float vectors that is enabled")
+            raise ConfigurationError("config.yml defines nothing for float vectors")
     except ConfigurationError as error:
         return [_reject(folder, called or sanitise(folder.name), error, trusted=trusted)]
+    if any(not item.disabled for item in found):  # who names the folder means these
+        found = [
+            dataclasses.replace(item, on_request=item.disabled)
+            for item in found
+            if trusted or not item.disabled
+        ]
     named = ann_benchmarks.rename(found, sanitise, called)
     reach = str(ann_benchmarks.readable_folder(folder))
-    return [dataclasses.replace(item, folder=reach) for item in named]
+    return [_with_parameter_names(dataclasses.replace(item, folder=reach)) for item in named]
+
+
+def _with_parameter_names(item: Implementation) -> Implementation:
+    """Add what the class calls the arguments that a ``config.yml`` gives by position."""
+    try:
+        tree = source.parse(read_text(Path(item.path)))
+    except ConfigurationError:  # a neighbour's module; the worker will say what is wrong with it
+        return item
+    return dataclasses.replace(
+        item,
+        build_names=source.parameters(tree, item.class_name, "__init__"),
+        search_names=source.parameters(tree, item.class_name, "set_query_arguments"),
+    )
 
 
 def _modules_of(file: Path) -> tuple[str, ...]:

@@ -115,6 +115,17 @@ def _classes(tree: ast.Module) -> Mapping[str, _Class]:
     }
 
 
+def parameters(tree: ast.Module, class_name: str, method: str) -> tuple[str, ...]:
+    """Names of a method's positional parameters; none if the class does not write it itself."""
+    for node in _statements(tree.body):
+        if isinstance(node, ast.ClassDef) and node.name == class_name:
+            for statement in _statements(node.body):
+                if isinstance(statement, ast.FunctionDef) and statement.name == method:
+                    found = [*statement.args.posonlyargs, *statement.args.args]
+                    return tuple(argument.arg for argument in found[1:])
+    return ()
+
+
 def _last_name(node: ast.expr) -> str:
     """``BaseANN`` for ``BaseANN``, ``module.BaseANN`` and ``BaseANN[int]``."""
     if isinstance(node, ast.Subscript):

@@ -21,6 +21,8 @@ class Settings:
     """What the options say, checked once; field names are those of :data:`OPTIONS`."""
 
     impl: tuple[str, ...] = ()
+    param: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    run_group: tuple[str, ...] = ()
     dataset: tuple[str, ...] = ()
     submission: tuple[str, ...] = ()
     implementations: tuple[str, ...] = ()
@@ -116,6 +118,12 @@ class Settings:
                 )
         if self.download_only and cli("download"):
             raise ConfigurationError("--download and --download-only: choose one of them")
+        for flag, name in (("--ann-param", "param"), ("--ann-run-group", "run_group")):
+            if cli(name) and self.grade is not None:
+                raise ConfigurationError(
+                    f"{flag} and --ann-grade: grading runs the settings that a submission names. "
+                    "Leave out one of them."
+                )
         if cli("resume") and self.grade is None:
             raise ConfigurationError("--ann-resume goes on with a grading: name it (--ann-grade)")
 

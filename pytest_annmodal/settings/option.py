@@ -111,6 +111,28 @@ def no_home() -> str:
     return f"HOME is not set and the user id {os.getuid()} has no entry in the user database"
 
 
+def split_values(text: str) -> list[str]:
+    """Split at the commas that stand outside of brackets, braces and double quotes."""
+    parts, depth, quoted = [""], 0, False
+    for sign in text:
+        quoted ^= sign == '"'
+        depth += 0 if quoted else (sign in "[{(") - (sign in "]})")
+        if sign == "," and depth <= 0 and not quoted:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return parts
+
+
+def parameter_values(text: str) -> tuple[str, tuple[str, ...]]:
+    """``ef=20,50`` is the parameter ``ef`` and the texts of its values."""
+    name, _, rest = text.partition("=")
+    values = tuple(part.strip() for part in split_values(rest))
+    if not name.strip() or not all(values):
+        raise ValueError("expected NAME=VALUE or NAME=VALUE,VALUE, such as ef=20,50,100")
+    return name.strip(), values
+
+
 def always(_text: str) -> bool:
     return True
 

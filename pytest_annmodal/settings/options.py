@@ -11,6 +11,7 @@ from pytest_annmodal.settings.option import (
     Option,
     always,
     is_dataset_file,
+    parameter_values,
     positive_float,
     positive_int,
 )
@@ -33,7 +34,27 @@ OPTIONS: tuple[Option, ...] = (
         metavar="NAME",
         many=True,
         group=SELECT,
-        help="Run these implementations only; a name or a glob ('faiss-*'), repeatable.",
+        help="Run these implementations only; a name or a glob ('faiss-*'), with settings if only "
+        "those are wanted ('hnswlib[M=16,*]', docs/choosing.md); repeatable.",
+    ),
+    Option(
+        name="param",
+        flag="--ann-param",
+        metavar="NAME=V,V",
+        kind=parameter_values,
+        many=True,
+        group=SELECT,
+        help="Run these values of a parameter only (ef=20,50,100), of every implementation that "
+        "has it; repeatable.",
+    ),
+    Option(
+        name="run_group",
+        flag="--ann-run-group",
+        metavar="NAME",
+        many=True,
+        group=SELECT,
+        help="Run only what ann-benchmarks folders have in run groups of this name or glob; "
+        "repeatable.",
     ),
     Option(
         name="dataset",

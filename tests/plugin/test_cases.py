@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plugin_project import HALF, Project, lines_with
+from plugin_project import EXACT, HALF, Project, lines_with
 
 
 def test_case(project: Project) -> None:
@@ -217,3 +217,50 @@ def test_datasets_fixture_and_hook(project: Project) -> None:
     listed = project.run(*mine, "--collect-only", "-q")
     assert lines_with(listed, "exact[extra=0]-of-my-own-k10]")
     assert lines_with(listed, "exact[extra=0]-digits-64-euclidean-k10]")
+
+
+def test_long_ids(project: Project) -> None:
+    """Ids say the setting at any length, for cases and for pairs of names."""
+    values = ",".join(f"value_{number}={number}" for number in range(15))
+    grid = "".join(f"# build.{part.replace('=', ' = ')}\n" for part in values.split(","))
+    long = EXACT.replace("# search.extra", f"{grid}# search.extra")
+    project.write("mine/exact.py", long.replace("self, metric", "self, metric, **given"))
+    project.write(
+        "test_it.py",
+        """
+        def test_case(ann_benchmark, case): ...
+        def test_pair(ann_benchmark, implementation, dataset): ...
+        """,
+    )
+    result = project.bench("--collect-only", "-q")
+    labels = [f"exact[{values},extra={extra}]" for extra in (0, 1)]
+    assert [line for line in result.outlines if "::" in line] == [
+        *(f"test_it.py::test_case[{label}-small-8-euclidean-k10]" for label in labels),
+        *(f"test_it.py::test_pair[small-8-euclidean-{label}]" for label in labels),
+    ]
+    assert all(len(label) > 150 for label in labels)
+
+
+def test_chosen_settings(project: Project) -> None:
+    """``--impl NAME[…]`` and ``--ann-param`` run only what they name, for pairs of names as well."""
+    project.write(
+        "test_it.py",
+        """
+        def test_case(ann_benchmark, case):
+            assert ann_benchmark(case).recall == 1
+        def test_pair(ann_benchmark, implementation, dataset):
+            ann_benchmark(implementation=implementation, dataset=dataset)
+        def test_name(ann_benchmark):
+            label = "exact[extra=7]"
+            ann_benchmark(implementation=label, dataset="small-8-euclidean.hdf5")
+        """,
+    )
+    result = project.bench("--ann-param", "extra=7,1", "-v")
+    result.assert_outcomes(passed=5)
+    assert len(lines_with(result, "[extra=7]")) >= 3
+    mine = ("--ann-implementations=mine", "--dataset=small-8-euclidean.hdf5", "-v")
+    result = project.run(*mine, "--impl", "exact[extra=1]", "-k", "case or pair")
+    result.assert_outcomes(passed=2, deselected=1)
+    result = project.run(*mine, "--impl", "exact", "--ann-param", "extr=1")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: --ann-param extr: nothing *; did you mean 'extra'?"])

@@ -180,12 +180,42 @@ class TestDefinitions:
             for word in ("@metric", "cosine", "ip")
         ]
 
-    def test_for_bits_sets_and_the_disabled_are_left_out(self):
+    def test_for_bits_and_sets_are_left_out(self):
         """Only what this harness has data for."""
-        text = config("g: {args: [1]}").replace("disabled: false", "disabled: true")
-        text += f"  jaccard:\n{definition('g: {args: [1]}')}"
+        text = f"float:\n  jaccard:\n{definition('g: {args: [1]}')}"
         text += f"bit:\n  hamming:\n{definition('g: {args: [1]}')}"
         assert read(text) == []
+
+    def test_of_one_name_hold_for_the_metrics_that_no_closer_one_serves(self):
+        """As there: one under ``any`` gives way to one under the metric, an enabled one never."""
+        text = config("g: {args: [1]}") + f"  angular:\n{definition('g: {args: [2]}')}"
+        found = {item.metrics: item.variants[0].build.args[1] for item in read(text)}
+        assert found == {("euclidean",): 1, ("angular",): 2}
+        closer = f"  angular:\n{definition('g: {args: [2]}')}".replace("false", "true")
+        (alone,) = read(config("g: {args: [1]}") + closer)
+        assert (alone.metrics, alone.disabled) == (("euclidean", "angular"), False)
+
+    def test_say_what_their_class_calls_arguments_without_names(self, tmp_path):
+        """So that a parameter can be chosen by its name."""
+        module = """
+            class Index:
+                def __init__(self, metric, n_trees): ...
+                def set_query_arguments(self, search_k): ...
+        """
+        folder = write(tmp_path / "x", module, config("g: {args: [1], query_args: [2]}"))
+        (found,) = manifest.read_submission(folder)
+        assert (found.build_names, found.search_names) == (("metric", "n_trees"), ("search_k",))
+
+    def test_know_the_run_groups_of_each_setting(self):
+        """Two groups may share one."""
+        text = config(
+            """
+            one: {args: [[1, 2]]}
+            two: {args: [[2, 3]]}
+            """
+        )
+        groups = [variant.groups for variant in read(text)[0].variants]
+        assert groups == [("one",), ("one", "two"), ("two",)]
 
     def test_in_a_mapping_are_named_by_its_keys(self):
         """An older layout."""
@@ -229,12 +259,68 @@ class TestDefinitions:
         assert [item.name for item in manifest.read_submission(folder)] == ["bob-x", "bob-y"]
 
 
+def two_definitions(*, disabled: tuple[bool, bool]) -> str:
+    first, second = (
+        definition("g: {}").replace("disabled: false", f"disabled: {str(flag).lower()}")
+        for flag in disabled
+    )
+    return f"float:\n  any:\n{first}{second.replace('name: x', 'name: y')}"
+
+
+class TestDisabled:
+    """``disabled: true`` in a config.yml."""
+
+    def test_is_run_where_its_folder_is_named(self, tmp_path):
+        """Who names a folder wants it run, as a submission or as one's own."""
+        text = two_definitions(disabled=(True, True))
+        folder = write(tmp_path / "x", "import os", text)
+        for found in (manifest.read_submission(folder), manifest.read_directory(folder)):
+            assert [(item.disabled, item.on_request) for item in found] == [(True, False)] * 2
+            assert not any(item.error for item in found)
+
+    def test_beside_what_is_enabled_waits_for_its_name(self, tmp_path):
+        """A submission has left its own out."""
+        folder = write(tmp_path / "x", "import os", two_definitions(disabled=(True, False)))
+        assert [item.name for item in manifest.read_submission(folder)] == ["x"]
+        found = manifest.read_directory(folder)
+        assert [(item.name, item.on_request) for item in found] == [("x", True), ("y", False)]
+
+    def test_in_a_clone_waits_for_its_name(self, clone):
+        """All of a clone means all that upstream runs."""
+        config_file = clone / "ann_benchmarks/algorithms/forest/config.yml"
+        config_file.write_text(config_file.read_text().replace("false", "true"))
+        found = {item.name: item.on_request for item in manifest.read_directory(clone)}
+        assert found == {"batch": False, "forest": True, "graph": False, "steps": False}
+
+    def test_is_said_of_each_measurement(self, tmp_path, small_dataset):
+        """In the notes, which table and JSON have."""
+        module = """
+            class Index:
+                def __init__(self, metric): ...
+                def fit(self, X): ...
+                def query(self, v, k): return list(range(k))
+        """
+        text = config("g: {}").replace("disabled: false", "disabled: true")
+        (found,) = manifest.read_directory(write(tmp_path / "x", module, text))
+        path = small_dataset("tiny-8-euclidean")
+        job = dataclasses.replace(
+            make_job(path, Path(found.path), build=found.variants[0].build), implementation=found
+        )
+        (outcome,) = run_job(job, path)
+        assert (
+            "its config.yml has it disabled; it was named, so it was run" in measured(outcome).notes
+        )
+
+
 ALIASES = "a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
     f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 9)
 )
 
 
-MANY_GROUPS = "".join(f"g{i}: {{args: [{[*range(9 * i, 9 * i + 9)]}]}}\n" for i in range(120))
+MANY_GROUPS = "".join(f"g{i}: {{args: [{[*range(90 * i, 90 * i + 90)]}]}}\n" for i in range(120))
+
+
+HUNDRED = list(range(101))
 
 
 class TestBadConfig:
@@ -256,9 +342,9 @@ class TestBadConfig:
             (config("g: {arg_groups: 3}"), "arg_groups must be a list"),
             (config("g: {}", base_args="3"), "base_args must be a list"),
             (config("g: {args: [2020-01-01]}"), "is not a number, text"),
-            (config(f"g: {{args: [{list(range(40))}, {list(range(40))}]}}"), "more than 1000 comb"),
-            (config(f"g: {{args: [{list(range(40))}], query_args: [{list(range(40))}]}}"), "1600"),
-            (config(MANY_GROUPS), "more than 1000"),
+            (config(f"g: {{args: [{HUNDRED}, {HUNDRED}]}}"), "more than 10,000 comb"),
+            (config(f"g: {{args: [{HUNDRED}], query_args: [{HUNDRED}]}}"), "than 10,000 settings"),
+            (config(MANY_GROUPS), "more than 10,000 settings"),
             (ALIASES + config("g: {args: [[*a8]]}"), "20,000 values, or refers to itself"),
             (config("g: {args: [&loop [[*loop]]]}"), "20,000 values, or refers to itself"),
         ],
@@ -392,6 +478,7 @@ def clone(tmp_path):
     (root / "forest" / "helper.py").write_text(HELPER)
     (root / "base").mkdir()
     (root / "base" / "module.py").write_text("raise RuntimeError('the stand-in is used')\n")
+    (root / "base" / "config.yml").write_text("\n# nothing to run\n")
     return tmp_path
 
 
@@ -402,6 +489,17 @@ def test_a_clone_gives_all_its_algorithms(clone, where):
     assert [item.name for item in found] == ["batch", "forest", "graph", "steps"]
     assert [len(item.variants) for item in found] == [1, 4, 1, 1]
     assert all(item.trusted and item.modules in ((), ("numpy",)) for item in found)
+
+
+def test_what_cannot_be_used_stops_no_other(clone):
+    """It is kept with the reason, for whoever asks for it."""
+    algorithms = clone / "ann_benchmarks" / "algorithms"
+    (algorithms / "forest" / "config.yml").write_text("float: [")
+    (algorithms / "broken.py").write_text("def (")
+    found = {item.name: item.error for item in manifest.read_directory(clone)}
+    assert [name for name, error in found.items() if not error] == ["batch", "graph", "steps"]
+    assert "not valid YAML" in found["forest"]
+    assert "syntax error in line 1" in found["broken"]
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "angular"])

@@ -1,0 +1,270 @@
+"""Which settings of an implementation are wanted: by value, by run group, or values of one's own.
+
+The grammar is that of ``docs/choosing.md``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.manifests.header import MAX_VARIANTS
+from pytest_annmodal.model import Arguments, Implementation, Plain, Variant
+from pytest_annmodal.settings.config import nearest_names
+from pytest_annmodal.settings.option import split_values
+
+SHOWN = 8  # values in a message
+PYTHONS = {"True": True, "False": False, "None": None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """One value of a setting.
+
+    Attributes:
+        name: of its parameter, where that is known.
+        shows_name: whether ids and tables have the name as well.
+    """
+
+    name: str | None
+    value: Plain
+    shows_name: bool = True
+
+
+def split_pattern(text: str) -> tuple[str, str | None]:
+    """``hnswlib[M=16,*]`` is the name ``hnswlib`` and the setting ``M=16,*``; it may have none."""
+    name, bracket, setting = text.partition("[")
+    return (name, setting[:-1]) if bracket and text.endswith("]") else (text, None)
+
+
+def of_settings(item: Implementation, settings: Sequence[str | None]) -> Implementation | None:
+    """The implementation with those of its settings that any pattern fits; None if none does.
+
+    The pattern None fits all of them.
+    """
+    if None in settings:
+        return item
+    wanted = [(text, *_pattern(text)) for text in settings if text is not None]
+    kept = tuple(
+        variant
+        for variant in item.variants
+        if any(
+            fnmatch.fnmatchcase(variant.label, text) or _fits(_values(item, variant), named, bare)
+            for text, named, bare in wanted
+        )
+    )
+    return replace(item, variants=kept) if kept else None
+
+
+def why_none(items: Sequence[Implementation], setting: str) -> str:
+    """Why no setting of these fits a pattern: a parameter they do not have, or its values."""
+    known = parameters(items)
+    named, _ = _pattern(setting)
+    for name in named:
+        if name not in known:
+            return f"{items[0].name} has no parameter {name!r}{_nearest(name, known)}"
+    ranges = [f"{name} is {_one_of(_known_values(items, name))}" for name in named]
+    if not ranges:
+        labels = [variant.label for item in items for variant in item.variants]
+        return f"no such setting; it has {some_of(setting, labels)}"
+    values = ", ".join(f"{name}={value}" for name, value in named.items())
+    return (
+        f"no setting with {values}; {' and '.join(ranges)}. "
+        "--ann-param gives a parameter values of your own."
+    )
+
+
+def some_of(wanted: str, labels: Sequence[str]) -> str:
+    """All of a few labels, or those most like the wanted one and how many there are."""
+    if len(labels) <= SHOWN:
+        return ", ".join(labels)
+    near = difflib.get_close_matches(wanted, labels, n=3, cutoff=0) or labels[:3]
+    return f"{len(labels):,}, among them {', '.join(near)}"
+
+
+def in_groups(items: Sequence[Implementation], patterns: Sequence[str]) -> list[Implementation]:
+    """The implementations that have run groups of these names, with the settings of those.
+
+    Raises:
+        ConfigurationError: a name or pattern that no run group has.
+    """
+    if not patterns:
+        return list(items)
+    known = {group for item in items for variant in item.variants for group in variant.groups}
+    for pattern in patterns:
+        if not fnmatch.filter(known, pattern):
+            there = f" There is {_one_of(sorted(known))}." if known else " None of it has any."
+            raise ConfigurationError(
+                f"--ann-run-group {pattern}: nothing selected has such a run group"
+                f"{nearest_names(pattern, known)}{there}"
+            )
+
+    def kept(variant: Variant) -> bool:
+        return any(fnmatch.filter(variant.groups, pattern) for pattern in patterns)
+
+    found = [replace(item, variants=tuple(filter(kept, item.variants))) for item in items]
+    return [item for item in found if item.variants]
+
+
+def with_values(
+    items: Sequence[Implementation], wanted: Sequence[tuple[str, tuple[str, ...]]]
+) -> list[Implementation]:
+    """Give parameters these values only, in every implementation that has them.
+
+    Raises:
+        ConfigurationError: a name that no implementation has.
+    """
+    merged: dict[str, tuple[Plain, ...]] = {}
+    for name, values in wanted:
+        merged[name] = (*merged.get(name, ()), *map(_read, values))
+    known = parameters(items)
+    for name in merged:
+        if name not in known:
+            raise ConfigurationError(
+                f"--ann-param {name}: nothing selected has such a parameter{_nearest(name, known)}"
+            )
+    found = list(items)
+    for name, values in merged.items():
+        found = [_with_values(item, name, values) for item in found]
+    return found
+
+
+def limited(item: Implementation) -> Implementation:
+    """The implementation, or an unusable one if too many settings are left to be run."""
+    if len(item.variants) <= MAX_VARIANTS:
+        return item
+    error = (
+        f"{item.name} has {len(item.variants):,} settings, at most {MAX_VARIANTS:,} are run: "
+        f"choose some (--impl '{item.name}[PARAMETER=VALUE]', --ann-run-group, --ann-param)"
+    )
+    return replace(item, variants=item.variants[:1], error=error)
+
+
+def parameters(items: Iterable[Implementation]) -> list[str]:
+    """Names of all parameters, each once, in the order of the settings."""
+    found = (
+        value.name
+        for item in items
+        for variant in item.variants
+        for value in _values(item, variant)
+    )
+    return list(dict.fromkeys(name for name in found if name is not None))
+
+
+def _pattern(text: str) -> tuple[Mapping[str, str], Sequence[str]]:
+    """The parts ``name=pattern`` of a pattern, and the others, in their order."""
+    parts = [part.strip() for part in split_values(text)]
+    named = dict(part.split("=", 1) for part in parts if "=" in part)
+    return named, [part for part in parts if "=" not in part]
+
+
+def _fits(values: Sequence[_Value], named: Mapping[str, str], bare: Sequence[str]) -> bool:
+    of_name = {value.name: value.value for value in values if value.name is not None}
+    if not all(name in of_name and _matches(of_name[name], named[name]) for name in named):
+        return False
+    shown = [value.value for value in values if not value.shows_name]
+    if len(bare) > len(shown) and set(bare[len(shown) :]) != {"*"}:
+        return False
+    return all(_matches(value, pattern) for value, pattern in zip(shown, bare, strict=False))
+
+
+def _matches(value: Plain, pattern: str) -> bool:
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    return text == pattern or fnmatch.fnmatchcase(text, pattern) or _equal(value, _read(pattern))
+
+
+def _read(text: str) -> Plain:
+    """A number, ``true`` or ``false``, a list or a mapping as JSON has them, or else a text."""
+    try:
+        return PYTHONS[text] if text in PYTHONS else json.loads(text)
+    except ValueError:
+        return text
+
+
+def _equal(one: Plain, other: Plain) -> bool:
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def _values(item: Implementation, variant: Variant) -> list[_Value]:
+    """All values of a setting, in the order in which ids have them."""
+    found: list[_Value] = []
+    for arguments, names in (
+        (variant.build, item.build_names),
+        (variant.search, item.search_names),
+    ):
+        for position, value in enumerate(arguments.args):
+            if isinstance(value, Mapping):
+                found += [_Value(name, one) for name, one in value.items()]
+            elif not (isinstance(value, str) and value.startswith("@")):
+                name = names[position] if position < len(names) else None
+                found.append(_Value(name, value, shows_name=False))
+        found += [_Value(name, one) for name, one in arguments.kwargs.items()]
+    return found
+
+
+def _known_values(items: Sequence[Implementation], name: str) -> list[str]:
+    found = (
+        json.dumps(value.value)
+        for item in items
+        for variant in item.variants
+        for value in _values(item, variant)
+        if value.name == name
+    )
+    return list(dict.fromkeys(found))
+
+
+def _with_values(item: Implementation, name: str, values: Sequence[Plain]) -> Implementation:
+    """Settings that have one of the values; one that none has is put in the place of the others."""
+    having = [v for v in item.variants if any(one.name == name for one in _values(item, v))]
+    if not having:
+        return item
+    found: dict[tuple[str, str], Variant] = {}
+    for value in values:
+        same = [v for v in having if _has(item, v, name, value)]
+        for variant in same or [_replaced(item, v, name, value) for v in having]:
+            found.setdefault((variant.build.key, variant.search.key), variant)
+    return replace(item, variants=tuple(found.values()))
+
+
+def _has(item: Implementation, variant: Variant, name: str, value: Plain) -> bool:
+    return any(one.name == name and _equal(one.value, value) for one in _values(item, variant))
+
+
+def _replaced(item: Implementation, variant: Variant, name: str, value: Plain) -> Variant:
+    return replace(
+        variant,
+        build=_set(variant.build, item.build_names, name, value),
+        search=_set(variant.search, item.search_names, name, value),
+    )
+
+
+def _set(arguments: Arguments, names: Sequence[str], name: str, value: Plain) -> Arguments:
+    def one(position: int, old: Plain) -> Plain:
+        if isinstance(old, Mapping):
+            return {**old, name: value} if name in old else old
+        placeholder = isinstance(old, str) and old.startswith("@")
+        named = position < len(names) and names[position] == name
+        return value if named and not placeholder else old
+
+    kwargs = arguments.kwargs
+    return Arguments(
+        args=tuple(one(position, old) for position, old in enumerate(arguments.args)),
+        kwargs={**kwargs, name: value} if name in kwargs else kwargs,
+    )
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    alike = [other for other in known if other.lower() == name.lower()]
+    near = nearest_names(alike[0] if alike else name, known)
+    if near != ".":
+        return near
+    return f"; there is {_one_of(known)}." if known else "; it has none."
+
+
+def _one_of(values: Sequence[str]) -> str:
+    more = ", …" if len(values) > SHOWN else ""
+    return f"one of {', '.join(values[:SHOWN])}{more}" if len(values) > 1 else str(values[0])
