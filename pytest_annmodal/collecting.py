@@ -6,7 +6,6 @@ show it as that file's error, traceback and all; it is kept, and told once, by :
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +65,9 @@ def parametrize(metafunc: pytest.Metafunc, session: BenchSession) -> None:
         except ConfigurationError as error:
             metafunc.config.stash.setdefault(PROBLEM, str(error))
             values = [None]
-        metafunc.parametrize(name, values, indirect=[name] if name == "case" else False)
+        # pytest gives long texts no ids of their own but their positions: case12.
+        ids = None if None in values else [str(value) for value in values]
+        metafunc.parametrize(name, values, indirect=[name] if name == "case" else False, ids=ids)
 
 
 def _argnames(mark: pytest.Mark) -> list[str]:
@@ -95,9 +96,13 @@ def attach(
     Raises:
         ConfigurationError: an option, a marker or a name that cannot be used.
     """
+    from pytest_annmodal import endings
+
+    config.pluginmanager.register(endings.Ending(config))  # also for what is refused here
     if PROBLEM in config.stash:
         raise ConfigurationError(config.stash[PROBLEM])
-    _refuse_histograms_without_library(config)
+    if _has_pytest_benchmark(config):
+        endings.refuse_what_fails_at_the_end(config)
     dropped = []
     for item in wanted:
         try:
@@ -115,15 +120,6 @@ def attach(
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in dropped]
     _group_by_build(items)
-
-
-def _refuse_histograms_without_library(config: pytest.Config) -> None:
-    """pytest-benchmark looks for it at the end, and then all that was measured is lost."""
-    if getattr(config.option, "benchmark_histogram", None) and find_spec("pygal") is None:
-        raise ConfigurationError(
-            "--benchmark-histogram needs pygal, which is not installed. "
-            "Run pip install 'pytest-benchmark[histogram]', or leave it out."
-        )
 
 
 def _has_pytest_benchmark(config: pytest.Config) -> bool:

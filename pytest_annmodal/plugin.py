@@ -7,6 +7,7 @@ It is loaded by every pytest run on the machine where it is installed, so nothin
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,12 +82,22 @@ def pytest_configure(config: pytest.Config) -> None:
         f"ann(k, rounds, {', '.join(THRESHOLDS)}): settings and thresholds of an ANN benchmark.",
     )
     config.stash[ROWS] = []
+    _let_comparisons_warn()
     try:
         _settings(config)
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from error
     if doors.PLACES in config.stash:
         config.pluginmanager.register(collecting.NotTheirs(config.stash[doors.PLACES]))
+
+
+def _let_comparisons_warn() -> None:
+    """What pytest-benchmark says of stored results while it is configured is never an error.
+
+    Where warnings are errors, it would end pytest in a traceback.
+    """
+    for message in ("Can't compare", "Benchmark machine_info is different"):
+        warnings.filterwarnings("default", message=message, category=pytest.PytestWarning)
 
 
 def _settings(config: pytest.Config) -> Settings:
@@ -307,7 +318,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             session_hooks.finish(session, session.config.stash[SESSION].grading)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter,
+) -> Generator[None, object, object]:
+    try:
+        return (yield)
+    finally:  # whatever pytest-benchmark has raised
+        _write_summary(terminalreporter)
+
+
+def _write_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
     rows = config.stash.get(ROWS, [])
     if rows or SESSION in config.stash:
@@ -319,3 +340,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
         ignored = config.stash.get(IGNORED, [])
         session_hooks.write_summary(terminalreporter, config.stash[SESSION].grading, ignored)
+    if SESSION in config.stash:
+        from pytest_annmodal.endings import ENDING
+
+        for line in config.stash[ENDING].lines() if ENDING in config.stash else ():
+            terminalreporter.write_line(line)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 from typing import Any
 
+import pytest
 from plugin_project import Project, lines_with
 
 
@@ -103,3 +105,65 @@ def test_failures_are_used(project: Project) -> None:
     result.assert_outcomes(failed=2)
     assert "not used" not in result.stdout.str()
     assert not (project.path / "out.json").exists() or project.saved() == []
+
+
+GONE = ("--dataset", "gist-960-euclidean")  # in no volume, so its tests are skipped
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("--impl", "exact", *GONE), 0),
+        (("--impl", "exact", *GONE, "-W", "error"), 0),
+        (("--impl", "exact", *GONE, "-k", "nothing"), 5),
+        (("--impl", "exakt", *GONE), 4),
+    ],
+)
+def test_nothing_to_save(project: Project, arguments: tuple[str, ...], status: int) -> None:
+    """Where nothing was measured one line says so; the exit status is pytest's own."""
+    mine = ("--ann-implementations", "mine")
+    result = project.run(*mine, *arguments, "--benchmark-json=out.json", "--benchmark-autosave")
+    assert result.ret == status
+    words = "Nothing was measured, so --benchmark-json and --benchmark-autosave saved nothing."
+    assert len(lines_with(result, words)) == 1
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+def test_nothing_to_compare(project: Project) -> None:
+    """Without stored results one measures, with a warning; with a limit to hold one is told first."""
+    result = project.bench("--benchmark-compare")
+    result.assert_outcomes(passed=2)
+    assert "Can't compare. No benchmark files" in result.stdout.str() + result.stderr.str()
+    result = project.bench("--benchmark-compare", "--benchmark-compare-fail=mean:5%")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: --benchmark-compare-fail: there are no stored results*"])
+
+
+def test_slower_than_allowed(project: Project) -> None:
+    """The tables are shown, pytest's own summary too, and the exit status is 1."""
+    project.bench("--benchmark-autosave").assert_outcomes(passed=2)
+    (stored,) = (project.path / ".benchmarks").rglob("*.json")
+    saved = json.loads(stored.read_text())
+    for one in saved["benchmarks"]:
+        one["stats"]["mean"] = 1e-12
+    stored.write_text(json.dumps(saved))
+    result = project.bench("--benchmark-compare", "--benchmark-compare-fail=mean:5%")
+    result.assert_outcomes(passed=2)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "* ANN benchmarks *",
+            "Slower than --benchmark-compare-fail allows, so the exit status is 1.",
+        ]
+    )
+    result.stderr.fnmatch_lines(["Performance has regressed:"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+def test_a_folder_that_is_not_there(project: Project) -> None:
+    """Said before anything is measured, not after all of it."""
+    result = project.bench("--benchmark-json=gone/out.json")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(
+        ["ERROR: --benchmark-json=gone/out.json: there is no folder */gone.*"]
+    )

@@ -93,6 +93,7 @@ def test_pytest() -> None:
     assert importers("pytest") <= {
         "plugin",
         "collecting",
+        "endings",
         "benchmarking",
         "reports/terminal",
         "reports/repeated",

@@ -1,0 +1,96 @@
+"""How a session with ANN benchmarks ends when pytest-benchmark has something against it.
+
+It warns and raises while the session finishes. Where warnings are errors, or a threshold of
+``--benchmark-compare-fail`` is missed, that would end in a traceback, without the tables.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Generator, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_annmodal.errors import ConfigurationError
+
+ENDING = pytest.StashKey["Ending"]()
+NOTHING_RUN = "Not saving anything"
+LATE_OPTIONS = ("benchmark_json", "benchmark_save", "benchmark_autosave")
+
+
+def refuse_what_fails_at_the_end(config: pytest.Config) -> None:
+    """Say now what pytest-benchmark would find out when all is measured, and then lost.
+
+    Raises:
+        ConfigurationError: an option of pytest-benchmark that cannot be served.
+    """
+    option = config.option
+    if getattr(option, "benchmark_histogram", None) and find_spec("pygal") is None:
+        raise ConfigurationError(
+            "--benchmark-histogram needs pygal, which is not installed. "
+            "Run pip install 'pytest-benchmark[histogram]', or leave it out."
+        )
+    target = getattr(option, "benchmark_json", None)
+    if isinstance(target, (str, os.PathLike)) and not Path(target).absolute().parent.is_dir():
+        raise ConfigurationError(
+            f"--benchmark-json={target}: there is no folder {Path(target).absolute().parent}. "
+            "Make it, or name another file."
+        )
+    session = config.pluginmanager.get_plugin("pytest-benchmark")
+    if getattr(option, "benchmark_compare_fail", None) and not (
+        getattr(session, "compared_mapping", None)
+    ):
+        raise ConfigurationError(
+            "--benchmark-compare-fail: there are no stored results to compare with. Store some "
+            "with --benchmark-autosave, then add --benchmark-compare; for a first run leave it out."
+        )
+
+
+class Ending:
+    """Hooks around pytest-benchmark's own; registered when a session has ANN benchmarks."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        config.stash[ENDING] = self
+        self._config = config
+        self._nothing_saved = self._regressed = False
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("always", message=NOTHING_RUN, category=pytest.PytestWarning)
+            shown = warnings.showwarning
+
+            def show(message: Warning | str, *where: Any, **more: Any) -> None:
+                if str(message).startswith(NOTHING_RUN):
+                    self._nothing_saved = True
+                else:
+                    shown(message, *where, **more)
+
+            warnings.showwarning = show
+            result = yield
+        if self._regressed:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        return result
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_terminal_summary(self) -> Generator[None, object, object]:
+        from pytest_benchmark.session import PerformanceRegression
+
+        try:
+            return (yield)
+        except PerformanceRegression:  # which it has told already
+            self._regressed = True
+            return None
+
+    def lines(self) -> Iterator[str]:
+        """What is left to say below the tables."""
+        if self._nothing_saved:
+            flags = [name for name in LATE_OPTIONS if getattr(self._config.option, name, None)]
+            shown = " and ".join("--" + name.replace("_", "-") for name in flags)
+            yield f"Nothing was measured, so {shown} saved nothing."
+        if self._regressed:
+            yield "Slower than --benchmark-compare-fail allows, so the exit status is 1."
