@@ -28,6 +28,8 @@ VERSION = 2
 NOT_MEASURING = frozenset(
     {
         "impl",
+        "param",
+        "run_group",
         "dataset",
         "submission",
         "implementations",

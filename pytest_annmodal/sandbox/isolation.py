@@ -76,8 +76,24 @@ def environment(
             kept[libraries.PYTHONPATH] = os.pathsep.join(path)
         if site.ENABLE_USER_SITE:  # which is looked for in HOME
             kept["PYTHONUSERBASE"] = site.getuserbase()
+    kept["PATH"] = _search_path(kept.get("PATH", os.defpath), level)
     many = dict.fromkeys(THREAD_VARIABLES, str(threads))
     return {**kept, **many, "PYTHONHASHSEED": "0", strays.MARK: mark}
+
+
+def _search_path(path: str, level: Level) -> str:
+    """The PATH with the programs that libraries install, as in an environment that is activated."""
+    schemes = (sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user"))
+    places = [str(Path(sys.executable).parent)]
+    places += [sysconfig.get_path("scripts", scheme) for scheme in schemes]
+    shown = tuple(f"{place}/" for place in (*python_paths(), *SYSTEM))
+    there = [
+        place
+        for place in dict.fromkeys(places)
+        if Path(place).is_dir() and (level != "bubblewrap" or f"{place}/".startswith(shown))
+    ]
+    known = path.split(os.pathsep)
+    return os.pathsep.join([*(place for place in there if place not in known), *known])
 
 
 def python_paths() -> list[str]:

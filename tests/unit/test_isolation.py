@@ -189,6 +189,27 @@ class TestEnvironment:
         assert seen["MINE"] == "x"
         assert "PYTHONWARNINGS" not in seen
 
+    @pytest.mark.parametrize("level", ["none", "bubblewrap", "uid", "process"])
+    def test_programs_that_a_library_installs_are_found(self, monkeypatch, level):
+        """Beside the interpreter, as in an environment that is activated; first, and once."""
+        monkeypatch.setenv("PATH", "/nowhere")
+        seen = isolation.environment(level, 1, "abc")["PATH"].split(os.pathsep)
+        assert seen[-1] == "/nowhere"
+        assert seen[0] == str(Path(sys.executable).parent)
+        monkeypatch.setenv("PATH", os.pathsep.join(["/first", *seen]))
+        again = isolation.environment(level, 1, "abc")["PATH"].split(os.pathsep)
+        assert again == ["/first", *seen]
+
+    def test_a_folder_of_programs_that_the_sandbox_does_not_show_is_left_out(
+        self, monkeypatch, tmp_path
+    ):
+        """As a user's own often is."""
+        mine = tmp_path / "bin"
+        mine.mkdir()
+        monkeypatch.setattr(isolation.sysconfig, "get_path", lambda *_args: str(mine))
+        assert str(mine) in isolation.environment("none", 1, "abc")["PATH"]
+        assert str(mine) not in isolation.environment("bubblewrap", 1, "abc")["PATH"]
+
 
 class TestBubblewrap:
     @pytest.fixture(autouse=True)
@@ -218,6 +239,13 @@ class TestBubblewrap:
             "os.access(p, os.W_OK))"
         )
         assert self.run(code % path, path) == "hello ['mine.py'] False"
+
+    def test_programs_of_the_interpreter_can_be_run(self, monkeypatch):
+        """What lies beside it is shown."""
+        monkeypatch.setenv("PATH", "/nowhere")
+        program = Path(sys.executable).name
+        code = f"import shutil, subprocess; print(subprocess.call([{program!r}, '-c', '']))"
+        assert self.run(code) == "0"
 
     def test_a_link_is_not_shown(self, tmp_path):
         """Nor what it leads to."""
