@@ -242,10 +242,13 @@ class TestBubblewrap:
 
     def test_programs_of_the_interpreter_can_be_run(self, monkeypatch):
         """What lies beside it is shown."""
-        monkeypatch.setenv("PATH", "/nowhere")
+        monkeypatch.setenv("PATH", str(Path(shutil.which("bwrap")).parent))
         program = Path(sys.executable).name
-        code = f"import shutil, subprocess; print(subprocess.call([{program!r}, '-c', '']))"
-        assert self.run(code) == "0"
+        code = (
+            "import shutil, subprocess\n"
+            f"print(shutil.which({program!r}), subprocess.call([{program!r}, '-c', '']))"
+        )
+        assert self.run(code) == f"{Path(sys.executable).parent / program} 0"
 
     def test_a_link_is_not_shown(self, tmp_path):
         """Nor what it leads to."""
