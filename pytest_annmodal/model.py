@@ -147,6 +147,9 @@ class Implementation:
         trusted: a built-in or the user's own, whose own clock may be believed. A
             submission is timed by the parent.
         short_answers: fewer than k ids (or ``-1`` padding) are misses, not failures.
+        bounded_by: the parameter that bounds how many ids are found, if its header names it.
+        effective: by parameter, a rule for what the library makes of it by itself; see
+            :mod:`pytest_annmodal.manifests.effective`.
         error: why it cannot run at all (syntax error, no class…), found in its text.
         build_names, search_names: what its constructor and its ``set_query_arguments`` call the
             arguments that a variant gives by position, as far as its text says.
@@ -163,6 +166,8 @@ class Implementation:
     modules: tuple[str, ...] = ()
     trusted: bool = True
     short_answers: bool = False
+    bounded_by: str = ""
+    effective: Mapping[str, str] = field(default_factory=dict)
     variants: tuple[Variant, ...] = (Variant(build=Arguments(), search=Arguments()),)
     error: str | None = None
     folder: str | None = None

@@ -102,6 +102,11 @@ class Measurement:
         reported_index_bytes: what ``get_memory_usage()`` said, or None.
         clock_floor_ns: median of two readings of the clock in a row.
         mailbox_floor_ns: median round trip of a do-nothing answer over the mailbox.
+        bounded_by: the parameter that bounds how many ids are found, where some were short.
+        asked, effective: the named arguments of build and search, and what the library makes
+            of them by itself, as far as the implementation's header says.
+        measured_as: the case that this was measured as, where the library makes one setting
+            of both; empty for a measurement of its own.
         at_recall, qps_at_recall: the recall that was asked for, and the queries per second
             there, between the search settings of this build that bracket it, or None.
         uncertain_share: of the samples by the parent's clock, those that were uncertain by more
@@ -140,6 +145,10 @@ class Measurement:
     clock_floor_ns: int
     mailbox_floor_ns: int
     n_short_answers: int = 0
+    bounded_by: str = ""
+    asked: Mapping[str, Plain] = field(default_factory=dict, repr=False)
+    effective: Mapping[str, Plain] = field(default_factory=dict, repr=False)
+    measured_as: str = field(default="", repr=False)
     at_recall: float | None = None
     qps_at_recall: float | None = None
     uncertain_share: float | None = None

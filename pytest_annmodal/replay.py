@@ -73,6 +73,7 @@ def row(case: Case, outcome: Outcome, where: str) -> dict[str, Any]:
     return {
         "label": case.label,
         "build": case.build_label,
+        "search": case.variant.search.label,
         "dataset": case.dataset.name,
         "k": case.k,
         "where": where,

@@ -6,6 +6,7 @@
 # metrics = ["euclidean", "angular", "dot"]
 # build = { n_trees = 20 }
 # search = { search_k = [400, 1500, 6000] }
+# short-answers = "search_k"
 # ///
 """Annoy: a forest of random-projection trees."""
 

@@ -6,6 +6,11 @@
 # metrics = ["euclidean", "angular", "dot"]
 # build = { n_list = 128 }
 # search = { n_probe = [1, 4, 16] }
+# short-answers = "n_probe"                   # ids of -1: so many cells hold fewer than k vectors
+#
+# [tool.annmodal.effective]
+# n_list = "min(n_list, max(1, n // 39))"     # k-means wants 39 vectors a cell
+# n_probe = "min(n_probe, n_list)"
 # ///
 """faiss IVF: k-means cells, of which a query looks into the nearest few."""
 
@@ -23,25 +28,17 @@ class FaissIVF:
         if self.metric == "angular":  # the query's own length does not change the order
             norms = np.linalg.norm(X, axis=1, keepdims=True)
             X = X / np.where(norms > 0, norms, 1)
-        n_list = min(self.n_list, max(1, len(X) // 39))  # k-means wants 39 vectors a cell
+        n_list = min(self.n_list, max(1, len(X) // 39))
         self.cells = faiss.IndexFlat(X.shape[1], kind)  # kept: faiss does not own it
         self.index = faiss.IndexIVFFlat(self.cells, X.shape[1], n_list, kind)
         self.index.train(X)
         self.index.add(X)
-        self.everywhere = faiss.SearchParametersIVF(nprobe=n_list)
 
     def set_query_arguments(self, n_probe):
         self.index.nprobe = n_probe
 
     def query(self, v, k):
-        ids = self.index.search(v[None], k)[1][0]
-        if ids[-1] < 0:  # these cells hold fewer than k vectors
-            ids = self.index.search(v[None], k, params=self.everywhere)[1][0]
-        return ids
+        return self.index.search(v[None], k)[1][0]
 
     def batch_query(self, Q, k):
-        ids = self.index.search(Q, k)[1]
-        short = ids[:, -1] < 0
-        if short.any():
-            ids[short] = self.index.search(Q[short], k, params=self.everywhere)[1]
-        return ids
+        return self.index.search(Q, k)[1]

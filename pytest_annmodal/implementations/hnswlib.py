@@ -6,12 +6,15 @@
 # metrics = ["euclidean", "angular", "dot"]
 # build = { M = 12, ef_construction = 100 }
 # search = { ef = [10, 30, 100] }
+# short-answers = "ef"
+# effective = { ef = "max(ef, k)" }
 # ///
 """hnswlib: a hierarchy of navigable small-world graphs (HNSW)."""
 
 import os
 
 import hnswlib
+import numpy as np
 
 SPACES = {"euclidean": "l2", "angular": "cosine", "dot": "ip"}
 
@@ -34,10 +37,27 @@ class Hnswlib:
         self.index.set_ef(ef)
 
     def query(self, v, k):
-        return self.index.knn_query(v, k, 1)[0][0]
+        try:
+            return self.index.knn_query(v, k, 1)[0][0]
+        except RuntimeError:  # the search reaches fewer than k vectors
+            return self._reached(v, k)
 
     def batch_query(self, Q, k):
-        return self.index.knn_query(Q, k, self.threads)[0]
+        try:
+            return self.index.knn_query(Q, k, self.threads)[0]
+        except RuntimeError:
+            return [self.query(v, k) for v in Q]
+
+    def _reached(self, v, k):
+        """As many ids as the library gives: it raises instead of answering with fewer than k."""
+        found, n_found, n_missing = np.empty(0, np.int64), 0, k
+        while n_missing - n_found > 1:
+            middle = (n_found + n_missing) // 2
+            try:
+                found, n_found = self.index.knn_query(v, middle, 1)[0][0], middle
+            except RuntimeError:
+                n_missing = middle
+        return found
 
     def get_memory_usage(self):
         return self.index.index_file_size()

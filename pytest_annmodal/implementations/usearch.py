@@ -6,6 +6,8 @@
 # metrics = ["euclidean", "angular", "dot"]
 # build = { connectivity = 12, expansion_add = 48 }
 # search = { expansion_search = [10, 30, 100] }
+# short-answers = "expansion_search"
+# effective = { expansion_search = "max(expansion_search, k)" }
 # ///
 """USearch: HNSW with SIMD distance kernels."""
 
@@ -37,7 +39,11 @@ class USearch:
         return self.index.search(v, k, threads=1).keys
 
     def batch_query(self, Q, k):
-        return self.index.search(Q, k, threads=self.threads).keys
+        matches = self.index.search(Q, k, threads=self.threads)
+        if len(Q) == 1:  # answered as a single query is
+            return matches.keys[None]
+        given = np.arange(matches.keys.shape[1]) < matches.counts[:, None]
+        return np.where(given, matches.keys.astype(np.int64), -1)
 
     def get_memory_usage(self):
         return self.index.memory_usage

@@ -8,7 +8,7 @@ from pytest_annmodal import hdf5
 from pytest_annmodal.comparison import levels
 from pytest_annmodal.comparison.compare import compare
 from pytest_annmodal.errors import ProtocolViolationError, SubmissionError
-from pytest_annmodal.jobs import materials, sheet
+from pytest_annmodal.jobs import equal_settings, materials, sheet
 from pytest_annmodal.jobs.asking import OnPhase
 from pytest_annmodal.jobs.runner import ask_job
 from pytest_annmodal.jobs.scorer import Scorer, Unscored
@@ -114,5 +114,6 @@ def score(job: Job, data: hdf5.LoadedDataset, answers: bytes) -> list[Outcome]:
             outcome = dataclasses.replace(outcome, comparison=item.comparison)
         outcomes.append(outcome)
     if job.limits.at_recall is not None:
-        return levels.with_qps_at(outcomes, job.limits.at_recall)
-    return outcomes
+        outcomes = levels.with_qps_at(outcomes, job.limits.at_recall)
+    n, dim = data.train.shape
+    return equal_settings.for_all(job, outcomes, n=n, dim=dim)

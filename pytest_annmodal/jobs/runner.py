@@ -21,7 +21,7 @@ from pytest_annmodal.errors import (
     ExecutorError,
     SubmissionError,
 )
-from pytest_annmodal.jobs import materials
+from pytest_annmodal.jobs import equal_settings, materials
 from pytest_annmodal.jobs.asking import OnPhase
 from pytest_annmodal.jobs.scorer import Scorer, Unscored
 from pytest_annmodal.jobs.trial import Trial
@@ -55,10 +55,14 @@ def run_job(
         return [failure_of(s.case_id, error, "load") for s in job.searches]
     except AnnModalError as error:
         return [_not_to_blame(s, "dataset", str(error)) for s in job.searches]
-    found = ask_job(job, data, on_phase=on_phase, score=Scorer(job, data).measurement)
+    n, dim = data.train.shape
+    once = equal_settings.once(job, n=n, dim=dim)
+    found = ask_job(once, data, on_phase=on_phase, score=Scorer(once, data).measurement)
     if job.limits.at_recall is not None:
         found = levels.with_qps_at(found, job.limits.at_recall)
-    return found if job.baseline is None else compare(job, data, found, on_phase)
+    if job.baseline is not None:
+        found = compare(once, data, found, on_phase)
+    return equal_settings.for_all(job, found, n=n, dim=dim)
 
 
 def ask_job(

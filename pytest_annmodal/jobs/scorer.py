@@ -100,6 +100,7 @@ class Scorer:
             batch_qps=batch_qps,
             batch_recall=batch_recall,
             n_short_answers=n_short,
+            bounded_by=self._job.implementation.bounded_by if n_short else "",
             clock=self._job.limits.clock,
             **{**unscored.figures, "notes": notes},
         )
@@ -130,7 +131,9 @@ class Scorer:
     def _notes(self, n_short: int) -> Iterator[str]:
         data = self._data
         if n_short:
-            yield f"{n_short} answers had fewer ids than asked for; the missing ones are misses"
+            bound = self._job.implementation.bounded_by
+            by = f" ({bound} bounds them)" if bound else ""
+            yield f"{n_short} answers had fewer ids than asked for{by}; the missing ones are misses"
         if data.n_zero_train or data.n_zero_test:
             yield f"zero vectors: {data.n_zero_train} in train, {data.n_zero_test} in test"
         if data.n_duplicates:

@@ -52,5 +52,7 @@ def read_text(file: Path, text: str, called: str, *, trusted: bool) -> Implement
         metrics=head.metrics,
         trusted=trusted,
         short_answers=head.short_answers,
+        bounded_by=head.bounded_by,
+        effective=head.effective,
         variants=head.variants,
     )

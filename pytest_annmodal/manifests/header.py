@@ -10,6 +10,8 @@
     # metrics = ["euclidean", "angular"]
     # build.n_trees = [10, 50]
     # search = { search_k = [100, 1000] }
+    # short-answers = "search_k"               (fewer than k ids are misses; what bounds them)
+    # effective = { search_k = "max(search_k, k)" }    (what the library makes of it by itself)
     # ///
 """
 
@@ -23,16 +25,17 @@ import platform
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.manifests import effective
 from pytest_annmodal.model import METRICS, Arguments, Variant
 
 OPENING = "# /// script"
 CLOSING = "# ///"
 TOP_KEYS = ("dependencies", "requires-python", "tool")
-KEYS = ("name", "class", "metrics", "build", "search", "short-answers")
+KEYS = ("name", "class", "metrics", "build", "search", "short-answers", "effective")
 MAX_CHARS = 20_000  # TOML's parser needs the square of the length of some texts
 MAX_VALUE_CHARS = 2000
 MAX_DEPTH = 20
@@ -52,6 +55,8 @@ class Header:
     metrics: tuple[str, ...] = METRICS
     dependencies: tuple[str, ...] | None = None
     short_answers: bool = False
+    bounded_by: str = ""
+    effective: Mapping[str, str] = field(default_factory=dict)
     variants: tuple[Variant, ...] = (Variant(build=Arguments(), search=Arguments()),)
 
 
@@ -106,15 +111,18 @@ def parse(text: str) -> Header | None:
     own = _table(_table(table.get("tool", {}), "tool").get("annmodal", {}), "tool.annmodal")
     _known(own, KEYS, "[tool.annmodal]")
     dependencies = table.get("dependencies")
+    variants = product(grid(own.get("build", {}), "build"), grid(own.get("search", {}), "search"))
+    parameters = _parameters(variants)
+    bounded_by = _short_answers(own, parameters)
     return Header(
         name=_text(own, "name"),
         class_name=_text(own, "class"),
         metrics=_metrics(own.get("metrics", list(METRICS))),
         dependencies=None if dependencies is None else _requirements(dependencies),
-        short_answers=_flag(own, "short-answers"),
-        variants=product(
-            grid(own.get("build", {}), "build"), grid(own.get("search", {}), "search")
-        ),
+        short_answers=bounded_by is not None,
+        bounded_by=bounded_by or "",
+        effective=_rules(own.get("effective", {}), parameters),
+        variants=variants,
     )
 
 
@@ -227,11 +235,34 @@ def _text(table: Mapping[str, Any], key: str) -> str | None:
     return value
 
 
-def _flag(table: Mapping[str, Any], key: str) -> bool:
-    value = table.get(key, False)
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"{key} must be true or false, not {_kind(value)}")
-    return value
+def _parameters(variants: Iterable[Variant]) -> list[str]:
+    return [*dict.fromkeys(key for v in variants for key in (*v.build.kwargs, *v.search.kwargs))]
+
+
+def _short_answers(table: Mapping[str, Any], parameters: list[str]) -> str | None:
+    """What bounds the number of ids, or nothing known; None where answers may not be short."""
+    value = table.get("short-answers", False)
+    if isinstance(value, bool):
+        return "" if value else None
+    if value not in parameters:
+        known = f", or one of {', '.join(parameters)}" if parameters else ""
+        raise ConfigurationError(f"short-answers must be true or false{known}, not {_kind(value)}")
+    return str(value)
+
+
+def _rules(value: Any, parameters: list[str]) -> Mapping[str, str]:
+    rules = _table(value, "effective")
+    for name, rule in rules.items():
+        where = f"effective.{name}"
+        if name not in parameters:
+            raise ConfigurationError(f"{where} is about no parameter of build or search")
+        if not isinstance(rule, str):
+            raise ConfigurationError(f"{where} must be a text, not {_kind(rule)}")
+        try:
+            effective.check(rule, parameters)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{where}: {error}") from error
+    return dict(rules)
 
 
 def _metrics(value: Any) -> tuple[str, ...]:

@@ -93,6 +93,8 @@ def _read_text(file: Path, text: str, called: str, *, trusted: bool, named: bool
         modules=modules if head.dependencies is None else (),
         trusted=trusted,
         short_answers=head.short_answers,
+        bounded_by=head.bounded_by,
+        effective=head.effective,
         variants=head.variants,
     )
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
+from pytest_annmodal.reports import stand_ins
 from pytest_annmodal.reports.comparisons import comparison_lines, level_lines
 
 Row = Mapping[str, Any]  # as replay.row makes it; outcome is a plain Measurement or Failure
@@ -111,7 +112,7 @@ class _Table:
     lines: list[str] = field(default_factory=list)
 
     def text(self, dataset: str, k: int) -> str:
-        rows = sorted(self.rows, key=_best_first)
+        rows = sorted(stand_ins.shown(self.rows), key=_best_first)
         measured = [row for row in rows if not _failed(row)]
         cells = {id(row): _cells(row["outcome"]) for row in measured}
         header = [name for name, _, _ in COLUMNS]
@@ -135,7 +136,7 @@ class _Table:
         builds = [(printable(row["build"]), row["outcome"]) for row in measured]
         for line in (*comparison_lines(named), *level_lines(builds)):
             self._wrapped(line.split(" "), " ", indent=" " * MARK_WIDTH)
-        for note in _notes(measured):
+        for note in (*map(printable, stand_ins.lines(self.rows)), *_notes(measured)):
             self._wrapped(note.split(" "), " ", indent=" " * MARK_WIDTH, style="2")
         return "\n".join(self.lines)
 
@@ -275,17 +276,22 @@ def _clocks(measured: Sequence[Row]) -> list[str]:
 
 
 def _short(measured: Sequence[Row]) -> list[str]:
-    short = [row for row in measured if row["outcome"].get("n_short_answers")]
-    if not short:
-        return []
-    worst = max((row["outcome"] for row in short), key=lambda seen: seen["n_short_answers"])
+    by_bound: dict[str, list[Row]] = {}
+    for row in measured:
+        if row["outcome"].get("n_short_answers"):
+            by_bound.setdefault(row["outcome"].get("bounded_by", ""), []).append(row)
+    return [_short_by(bound, rows) for bound, rows in by_bound.items()]
+
+
+def _short_by(bound: str, rows: Sequence[Row]) -> str:
+    """Of the rows whose answers one parameter bounds."""
+    worst = max((row["outcome"] for row in rows), key=lambda seen: seen["n_short_answers"])
     total = worst["n_queries"] * worst["rounds"]
-    return [
-        (
-            f"short answers: up to {worst['n_short_answers']:,} of {total:,} had fewer than k ids, "
-            f"and recall counts what is missing as missed ({_some([_label(row) for row in short])})"
-        )
-    ]
+    by = f" ({printable(bound)} bounds them)" if bound else ""
+    return (
+        f"short answers: up to {worst['n_short_answers']:,} of {total:,} had fewer than k ids{by}, "
+        f"and recall counts what is missing as missed ({_some([_label(row) for row in rows])})"
+    )
 
 
 def _batch(measured: Sequence[Row]) -> list[str]:

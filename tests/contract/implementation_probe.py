@@ -12,9 +12,11 @@ import numpy as np
 
 from pytest_annmodal.manifests import manifest
 from pytest_annmodal.model import Implementation, to_plain
-from pytest_annmodal.worker import adapters
+from pytest_annmodal.worker import adapters, answers
 
 N, DIM, N_QUERIES, K = 1500, 16, 40, 10
+# Rows, dimension, queries, k: one of each, and all rows asked for.
+TINY = [(1, 1, 1, 1), (5, 1, 3, 5), (40, 4, 1, 40), (300, 3, 7, 300), (300, 8, 5, 100)]
 
 
 def members() -> dict[str, Implementation]:
@@ -93,9 +95,43 @@ def probe(implementation: Implementation, metric: str) -> dict[str, Any]:
     return seen
 
 
+def tiny(implementation: Implementation, metric: str) -> list[str]:
+    """What is wrong with the answers on the smallest data.
+
+    In each shape some rows are equal: a graph does not reach them all.
+    """
+    wrong: list[str] = []
+    for n, dim, m, k in TINY:
+        rng = np.random.default_rng(2)
+        train, queries = (rng.normal(size=(rows, dim)).astype(np.float32) for rows in (n, m))
+        train[: n * 3 // 4] = train[0]
+        adapter = build(implementation, metric, train)
+        for search in {v.search.key: v.search for v in implementation.variants}.values():
+            adapter.set_search(to_plain(search))
+            where = f"{n} × {dim}, {m} queries, k={k}, {search.label}"
+            try:
+                many = [[adapter.query(row, k) for row in queries]]
+                if adapter.batch is not None:
+                    many.append(adapter.batch(queries, k))
+                    answers.check_batch(many[1], m)
+                for got in many:
+                    ids, counts = answers.stack(got, k)
+                    answers.check(
+                        ids, counts, k=k, n_train=n, short_answers=implementation.short_answers
+                    )
+            except Exception as error:
+                wrong.append(f"{where}: {type(error).__name__}: {error}")
+        adapter.done()
+    return wrong
+
+
 def main() -> None:
     implementation = members()[sys.argv[1]]
-    print(json.dumps({metric: probe(implementation, metric) for metric in implementation.metrics}))
+    seen = {
+        metric: {**probe(implementation, metric), "tiny": tiny(implementation, metric)}
+        for metric in implementation.metrics
+    }
+    print(json.dumps(seen))
 
 
 if __name__ == "__main__":

@@ -61,6 +61,11 @@ def test_gives_k_distinct_rows_at_every_setting(seen):
     assert seen["range"][1] < N
 
 
+def test_serves_one_query_one_row_one_dimension_and_all_rows(seen):
+    """One by one and as a batch; where it finds fewer than k, its header says so."""
+    assert seen["tiny"] == []
+
+
 def test_finds_most_neighbours_at_its_best(seen):
     """The default grid reaches a useful recall, and a later setting is no worse."""
     assert seen["recalls"][-1] >= 0.9

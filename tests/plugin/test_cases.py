@@ -172,6 +172,23 @@ def test_thresholds(project: Project) -> None:
     assert {saved["group"] for saved in project.saved()} == {None, "mine"}
 
 
+def test_settings_that_a_library_makes_one_of(project: Project) -> None:
+    """Each test keeps its name and passes; one is measured, has the row, and stands for both."""
+    rules = '# short-answers = "extra"\n# effective = { extra = "max(extra, k - 9)" }\n# ///'
+    project.write("mine/exact.py", EXACT.replace("# ///\nimport", f"{rules}\nimport"))
+    result = project.bench("-v", "--benchmark-json=out.json")
+    result.assert_outcomes(passed=2)
+    assert len(lines_with(result, "exact[extra=0]-small-8-euclidean-k10] PASSED")) == 1
+    assert lines_with(result, "exact[extra=1] stands for extra=0 too, which is taken as extra=1")
+    assert not [line for line in result.outlines if line[2:].startswith("exact[extra=0]")]
+    first, second = sorted((saved["extra_info"] for saved in project.saved()), key=str)
+    told = [(row["asked"], row["effective"], row["measured_as"]) for row in (first, second)]
+    assert told == [
+        ({"extra": 0}, {"extra": 1}, "exact[extra=1]-small-8-euclidean-k10"),
+        ({"extra": 1}, {"extra": 1}, ""),
+    ]
+
+
 def test_bad_markers(project: Project) -> None:
     """A typo in a marker ends the session with one line that names it, with a case or without."""
     header = "import pytest\n@pytest.mark.ann(min_recal=0.9)\n"

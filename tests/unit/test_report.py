@@ -252,3 +252,38 @@ def test_speed_at_a_recall_names_what_was_built() -> None:
         f"graph[M=64] at recall 0.9: {unknown}",
         "trees at recall 0.9: 800 queries/s (between its settings)",
     ]
+
+
+def test_rows_of_one_setting_are_shown_once() -> None:
+    """The one that was measured; what it stands for is said below, by what tells them apart."""
+    rows = [
+        measured(f"graph[M=8,ef={ef}]", case_id=f"ef={ef}", **same) | {"search": f"ef={ef}"}
+        for ef, same in (
+            (10, {"measured_as": "ef=50", "asked": {"ef": 10}, "effective": {"ef": 50}}),
+            (30, {"measured_as": "ef=50", "asked": {"ef": 30}, "effective": {"ef": 50}}),
+            (50, {"asked": {"ef": 50}, "effective": {"ef": 50}}),
+        )
+    ]
+    text = summary(rows, width=None, color=False)
+    assert [line.split()[0] for line in text.splitlines()[3:]] == ["graph[M=8,ef=50]"] * 2
+    assert text.splitlines()[-1] == (
+        "  graph[M=8,ef=50] stands for ef=10, ef=30 too, which are taken as ef=50"
+    )
+    alone = summary(rows[:1], width=None, color=False)  # the other's test was not run
+    assert "graph[M=8,ef=10]  1.0000" in alone
+    assert "stands for" not in alone
+
+
+def test_short_answers_are_told_with_what_bounds_them() -> None:
+    """One line for each parameter, with the rows that it is for."""
+    rows = [
+        measured("cells[n=1]", n_short_answers=20, bounded_by="n"),
+        measured("cells[n=2]", n_short_answers=5, bounded_by="n"),
+        measured("graph", n_short_answers=7),
+    ]
+    text = summary(rows, width=None, color=False)
+    by, end = "(n bounds them)", "and recall counts what is missing as missed"
+    assert [line.strip() for line in text.splitlines() if "short answers" in line] == [
+        f"short answers: up to 20 of 600 had fewer than k ids {by}, {end} (cells[n=1], cells[n=2])",
+        f"short answers: up to 7 of 600 had fewer than k ids, {end} (graph)",
+    ]

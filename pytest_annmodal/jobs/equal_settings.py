@@ -1,0 +1,66 @@
+"""Settings that a library makes one and the same of: measured once, and told for each.
+
+Which they are, an implementation's header says (``effective``). Of a submission's header that is
+believed in what is said, and not in what is measured.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from pytest_annmodal.manifests import effective
+from pytest_annmodal.model import Job, Search
+from pytest_annmodal.outcome import Failure, Outcome
+
+
+def once(job: Job, *, n: int, dim: int) -> Job:
+    """The job with one search of each group that is one setting."""
+    return dataclasses.replace(job, searches=tuple(g[0] for g in _groups(job, n=n, dim=dim)))
+
+
+def for_all(job: Job, outcomes: list[Outcome], *, n: int, dim: int) -> list[Outcome]:
+    """An outcome for each search of the job, with what was asked and what came of it.
+
+    Args:
+        outcomes: of the searches of :func:`once`, in their order.
+    """
+    found: dict[str, Outcome] = {}
+    for group, outcome in zip(_groups(job, n=n, dim=dim), outcomes, strict=True):
+        for search in group:
+            found[search.case_id] = _told(job, search, outcome, n=n, dim=dim)
+    return [found[search.case_id] for search in job.searches]
+
+
+def _groups(job: Job, *, n: int, dim: int) -> list[list[Search]]:
+    """Searches that are one setting, together; first the one that is asked for as it is."""
+    if not job.implementation.trusted:
+        return [[search] for search in job.searches]
+    groups: dict[str, list[Search]] = {}
+    for search in job.searches:
+        asked, made = effective.values(job, search, n=n, dim=dim)
+        key = [made, list(search.arguments.args), search.k, search.rounds]
+        group = groups.setdefault(json.dumps(key, sort_keys=True), [])
+        group.insert(0 if asked == made else len(group), search)
+    return list(groups.values())
+
+
+def _told(job: Job, search: Search, outcome: Outcome, *, n: int, dim: int) -> Outcome:
+    """An outcome as that of one search."""
+    if isinstance(outcome, Failure):
+        return dataclasses.replace(outcome, case_id=search.case_id)
+    asked, made = effective.values(job, search, n=n, dim=dim)
+    rules = job.implementation.effective
+    changes = tuple(
+        f"{name}={asked[name]} is taken as {made[name]} ({rules[name]})"
+        for name in rules
+        if asked.get(name) != made.get(name)
+    )
+    return dataclasses.replace(
+        outcome,
+        case_id=search.case_id,
+        asked=asked,
+        effective=made,
+        measured_as="" if search.case_id == outcome.case_id else outcome.case_id,
+        notes=(*outcome.notes, *changes),
+    )

@@ -1,0 +1,40 @@
+"""Rows of settings that a library makes one of: shown once, with the others' names below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+def shown(rows: Sequence[Row]) -> list[Row]:
+    """Without those that were measured as another one that is there."""
+    there = {row["outcome"].get("case_id") for row in rows}
+    return [row for row in rows if not (_measured_as(row) and _measured_as(row) in there)]
+
+
+def lines(rows: Sequence[Row]) -> Iterator[str]:
+    """``hnswlib[ef=100] stands for ef=10, ef=30 too, which are taken as ef=100``."""
+    for row in shown(rows):
+        case_id = row["outcome"].get("case_id")
+        others = [other for other in rows if case_id and _measured_as(other) == case_id]
+        if others:
+            names = ", ".join(other["search"] or other["label"] for other in others)
+            verb = "are" if len(others) > 1 else "is"
+            yield f"{row['label']} stands for {names} too, which {verb} taken as {_made(others)}"
+
+
+def _measured_as(row: Row) -> str | None:
+    return row["outcome"].get("measured_as") or None
+
+
+def _made(rows: Sequence[Row]) -> str:
+    """The values that the library makes, of the parameters that it changes."""
+    made = {
+        name: value
+        for outcome in (row["outcome"] for row in rows)
+        for name, value in outcome["effective"].items()
+        if outcome["asked"][name] != value
+    }
+    return ", ".join(f"{name}={value}" for name, value in made.items())
