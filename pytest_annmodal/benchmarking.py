@@ -33,7 +33,7 @@ class Benchmarker:
         """Measure while the fixture is set up: an infrastructure fault is then a test error."""
         outcome = self._outcome(case)
         self._show_log(case, "setup")
-        self._end_without_result(outcome)
+        self._end_without_result(outcome, case)
         self._fetched[case.id] = outcome
 
     def _fetch(self, case: Case) -> Outcome:
@@ -45,25 +45,25 @@ class Benchmarker:
         unable = self._session.why_unable(case)
         if unable:
             self._benchmark_is_used()
-            pytest.fail(unable, pytrace=False)
+            pytest.fail(escape.told(unable), pytrace=False)
         outcome = self._outcome(case)
         self._show_log(case, "call")
-        self._end_without_result(outcome)
+        self._end_without_result(outcome, case)
         return outcome
 
-    def _end_without_result(self, outcome: Outcome) -> None:
+    def _end_without_result(self, outcome: Outcome, case: Case) -> None:
         """Skip or fail the test at once where the implementation was never at work."""
         if isinstance(outcome, Failure) and outcome.kind == "metric":
             self._benchmark_is_used()
-            pytest.skip(outcome.message)
+            pytest.skip(escape.line(outcome.message))
         if isinstance(outcome, Failure) and outcome.blame == "infrastructure":
             self._benchmark_is_used()
-            pytest.fail(infrastructure_text(outcome), pytrace=False)
+            pytest.fail(infrastructure_text(outcome, case), pytrace=False)
 
     def _show_log(self, case: Case, when: str) -> None:
         log = self._session.container_log(case)
         if log:
-            self._item.add_report_section(when, "container's log", escape.terminal(log))
+            self._item.add_report_section(when, "container's log", escape.quoted(log, last=True))
 
     def _outcome(self, case: Case) -> Outcome:
         try:
@@ -143,7 +143,7 @@ class Benchmarker:
         replay(self._benchmark, clock, measurement, self._session.where)
         self._item.user_properties.extend(properties(measurement))
         if measurement.log_tail.strip():
-            log = escape.terminal(measurement.log_tail, last=True)
+            log = escape.quoted(measurement.log_tail.rstrip(), last=True)
             self._item.add_report_section("call", "implementation's output", log)
 
     def _record(self, case: Case, outcome: Outcome) -> None:

@@ -264,7 +264,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if collecting.uses_benchmark(item):
         reason = collecting.refusal(item)
         if reason is not None:
-            pytest.fail(reason, pytrace=False)
+            from pytest_annmodal.reports import escape
+
+            pytest.fail(escape.told(reason), pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)

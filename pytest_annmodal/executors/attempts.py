@@ -78,7 +78,7 @@ class Attempts:
                 problem, again = self._problem(error)
                 if attempt == 2 or not again:
                     break
-                self._on_line(f"{job.label}: {problem} (trying once more)")
+                self._on_line(f"  {job.label}: {problem} (trying once more)")
         return failures(job, "infrastructure", problem)
 
     def give_up_waiting(self, n_threads: int) -> None:
@@ -135,8 +135,8 @@ class Attempts:
         def keep(line: str) -> None:
             text = line.removeprefix(container.PHASE)
             log.append(text)
-            if text != line:
-                self._on_line(text)
+            if text != line:  # a container that was taken over can print such a line as well
+                self._on_line(f"  {text}")
 
         return keep
 

@@ -18,6 +18,7 @@ from pytest_annmodal.executors.modal import ModalExecutor
 from pytest_annmodal.model import Case, Dataset, to_plain
 from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.replay import row
+from pytest_annmodal.reports import escape
 from pytest_annmodal.reports.report import summary
 from pytest_annmodal.settings.config import Settings
 
@@ -97,12 +98,12 @@ class Command:
                 failed += 1
                 self._say(f"❌ {outcome.case_id}: {outcome.message}")
             rows.append(row(case, outcome, "modal"))
-        self._say(summary(rows, width=132, color=False))
+        print(summary(rows, width=132, color=False), flush=True)
         RESULTS.mkdir(exist_ok=True)
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         path = RESULTS / f"{stamp}-{'-'.join(names)}-{Path(dataset).stem}.json"
         path.write_text(json.dumps([to_plain(outcome) for outcome in outcomes], indent=1))
-        self._say(f"\nResults: {path}")
+        print(f"\nResults: {path}", flush=True)
         return failed
 
     def _datasets(self, name: str) -> list[Dataset]:
@@ -117,5 +118,5 @@ class Command:
         return 1
 
     @staticmethod
-    def _say(line: str) -> None:
-        print(line, flush=True)
+    def _say(text: str) -> None:
+        print(escape.told(text), flush=True)

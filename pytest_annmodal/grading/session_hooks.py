@@ -44,7 +44,9 @@ def _words(report: pytest.TestReport) -> str:
     if isinstance(report.longrepr, tuple):
         return str(report.longrepr[2]).removeprefix("Skipped: ")
     lines = [line for line in report.longreprtext.splitlines() if line.strip()]
-    return (lines[0] if lines else "").removeprefix("E ").strip() or f"{report.when} failed"
+    return (lines[0] if lines else "").removeprefix("E ").removeprefix(
+        escape.BAR
+    ).strip() or f"{report.when} failed"
 
 
 def begin(
@@ -107,7 +109,7 @@ def write_summary(reporter: Any, grading: Grading, ignored: Sequence[str]) -> No
             yellow=True,
         )
     for text in grader.trouble:
-        reporter.write_line(escape.line(text), red=True)
+        reporter.write_line(f"  {escape.terminal(escape.line(text))}", red=True)
     n_open = len(book.incomplete)
     if n_open:
         reporter.write_line(

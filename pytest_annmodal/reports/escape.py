@@ -12,9 +12,11 @@ import re
 from collections.abc import Iterable
 
 MAX_LINE = 500
+MAX_TOLD = 4000  # of a first line, which may hold a list of paths
 MAX_BLOCK_LINES = 200
 MAX_FILE_NAME = 80
 CUT = "…"
+BAR = "| "  # before what is somebody else's
 # A spreadsheet runs a cell that begins so; the wide forms are folded to these by some.
 FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~&@$])")
@@ -48,8 +50,8 @@ def block(text: object, *, max_lines: int = MAX_BLOCK_LINES, last: bool = False)
     return "\n".join(_bounded(visible(item.expandtabs(4))) for item in lines)
 
 
-def _bounded(text: str) -> str:
-    return text if len(text) <= MAX_LINE else text[: MAX_LINE - 1] + CUT
+def _bounded(text: str, limit: int = MAX_LINE) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + CUT
 
 
 def terminal(text: object, *, max_lines: int = MAX_BLOCK_LINES, last: bool = False) -> str:
@@ -57,9 +59,27 @@ def terminal(text: object, *, max_lines: int = MAX_BLOCK_LINES, last: bool = Fal
 
     GitHub Actions runs what a log line begins with after ``::``, or holds after ``##[``.
     """
-    safe = block(text, max_lines=max_lines, last=last)
-    safe = re.sub(r"(?m)^(\s*):(?=:)", r"\1: ", safe)
-    return safe.replace("##[", "## [")
+    return _no_commands(block(text, max_lines=max_lines, last=last))
+
+
+def _no_commands(safe: str) -> str:
+    return re.sub(r"(?m)^(\s*):(?=:)", r"\1: ", safe).replace("##[", "## [")
+
+
+def quoted(text: object, *, max_lines: int = MAX_BLOCK_LINES, last: bool = False) -> str:
+    """Somebody's words among ours on a terminal: each line behind a bar.
+
+    So no line of theirs begins as pytest's do (``PASSED …``, ``==== 1 passed ====``), or ours.
+    """
+    safe = terminal(text, max_lines=max_lines, last=last)
+    return "\n".join(f"{BAR}{item}".rstrip() for item in safe.split("\n"))
+
+
+def told(text: object) -> str:
+    """A message that begins with our words: its first line as it is, any more behind a bar."""
+    first, newline, more = str(text).partition("\n")
+    safe = _no_commands(_bounded(visible(first.expandtabs(4)), MAX_TOLD))
+    return f"{safe}\n{quoted(more)}" if newline else safe
 
 
 def html(text: object) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pytest_annmodal.model import Case
 from pytest_annmodal.outcome import Failure
 from pytest_annmodal.reports import escape
@@ -11,30 +13,41 @@ AGAIN = (
     "--lf --ann-subset 1000 --ann-queries 20"
 )
 LOG_LINES = 20  # of an implementation's output, under a failed test
+# How our own messages begin. A container that was taken over can send any, so one that begins
+# otherwise is set off from what pytest prints.
+OURS = re.compile(
+    r"(start|build|search|batch|comparison|compile) (raised|took longer than) "
+    r"|(query|batch_query|warm-up) returned |the (process|worker) |an array |a frame "
+    r"|printed more than |started more than |used |does not compile|ran out of memory during "
+)
 
 
-def infrastructure_text(failure: Failure) -> str:
+def infrastructure_text(failure: Failure, case: Case) -> str:
     """A case that nobody is to blame for: no submission did anything wrong."""
     log = str(failure.evidence.get("log_tail", "")).rstrip()
-    return escape.terminal("\n".join([failure.message, *(["", log] if log else [])]))
+    message = failure.message
+    said = escape.told(message) if case.implementation.trusted else escape.quoted(message)
+    return "\n".join([said, *(["", escape.quoted(log, last=True)] if log else [])])
 
 
 def failure_text(failure: Failure, case: Case) -> str:
     """A failed case as its author reads it: what happened, where, what was seen, what next."""
-    parts = [failure.message]
     path = case.implementation.path
+    ours = case.implementation.trusted or OURS.match(failure.message)
+    begins = ours or failure.message.startswith(path)
+    parts = [escape.told(failure.message) if begins else escape.quoted(failure.message)]
     if path not in failure.message:
         name = case.implementation.class_name  # C++ has none
-        parts.append(f"  in {path}, class {name}" if name else f"  in {path}")
+        parts.append(f"  in {escape.line(path)}" + (f", class {escape.line(name)}" if name else ""))
     seen = failure.evidence
     trace = str(seen.get("traceback", "")).rstrip()
     if trace:
-        parts += ["", trace]
+        parts += ["", escape.quoted(trace)]
     log = str(seen.get("log_tail", "")).rstrip().splitlines()
     if log:
         left_out = f" ({len(log) - LOG_LINES} lines before)" if len(log) > LOG_LINES else ""
         parts += ["", f"Last output of the implementation{left_out}:"]
-        parts += ["  " + line for line in log[-LOG_LINES:]]
+        parts += [escape.quoted("\n".join(log[-LOG_LINES:]))]
     if failure.phase and case.implementation.error is None:  # it was run: not refused, and read
         parts += ["", AGAIN]
-    return escape.terminal("\n".join(parts))
+    return "\n".join(parts)

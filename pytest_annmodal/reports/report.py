@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
-from pytest_annmodal.reports import stand_ins
+from pytest_annmodal.reports import escape, stand_ins
 from pytest_annmodal.reports.comparisons import comparison_lines, level_lines
 
 Row = Mapping[str, Any]  # as replay.row makes it; outcome is a plain Measurement or Failure
@@ -176,7 +176,7 @@ class _Table:
         self._line(line, style)
 
     def _line(self, text: str, style: str = "") -> None:
-        text = text.rstrip()
+        text = escape.told(printable(text.rstrip()))
         self.lines.append(f"\x1b[{style}m{text}\x1b[0m" if self.color and style else text)
 
 

@@ -11,6 +11,7 @@ from pytest_annmodal.errors import AnnModalError, DatasetError, ExecutorError, V
 from pytest_annmodal.executors.plan import plan_of, refuse_too_large
 from pytest_annmodal.model import Case, Dataset, Job
 from pytest_annmodal.protocols import Executor
+from pytest_annmodal.reports import escape
 from pytest_annmodal.reports.report import printable, summary
 from pytest_annmodal.session import BenchSession, missing_datasets
 
@@ -88,7 +89,7 @@ def _speaker(config: pytest.Config, *, quiet: bool) -> Callable[[str], None]:
     def say(line: str) -> None:
         with _uncaptured(config):
             reporter.ensure_newline()
-            reporter.write_line(line)
+            reporter.write_line(escape.told(line))
 
     return say
 
@@ -163,7 +164,7 @@ def download_only(bench: BenchSession, cases: Sequence[Case], config: pytest.Con
             bench.executor.prepare(dataset)
         except AnnModalError as error:
             failures += 1
-            reporter.write_line(f"❌ {dataset.name}: {error}", red=True)
+            reporter.write_line(escape.told(f"❌ {dataset.name}: {error}"), red=True)
     return failures
 
 

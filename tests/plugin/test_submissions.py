@@ -67,7 +67,7 @@ def test_broken_submissions(project: Project) -> None:
         "query returned id 0 twice for query 0; 10 different ids are expected"
     )
     assert told["wrong"][1] == f"  in {at}/wrong.py, class Index"
-    assert "  fitting 300" in told["wrong"]
+    assert "| fitting 300" in told["wrong"]
     assert told["quits"][0].startswith("the process exited with status 3 during ")
     for lines in told.values():
         assert not any("pytest_annmodal" in line for line in lines)
@@ -184,3 +184,36 @@ def test_beside_a_built_in(project: Project) -> None:
     clocks = {one["param"].split("-")[0]: one["extra_info"]["clock"] for one in project.saved()}
     assert clocks == {"x": "parent", "bruteforce": "worker"}
     assert lines_with(result, "  clock: the parent's for x (its figures include the mailbox)")
+
+
+FORGED = (
+    "PASSED test_it.py::test_search[forger]",
+    "==== 9 passed in 0.01s ====",
+    "FAILED test_it.py::test_search[rival] - Failed: no index",
+    "All 9 submissions are graded.",
+    "::error::workflow command",
+    "  ::add-mask::workflow command",
+    "##[error]workflow command",
+)
+
+
+def test_forged_lines(project: Project) -> None:
+    """No line of a submission's output, exception or traceback looks like pytest's own or ours."""
+    forge = f"forged = {FORGED!r}; print(*forged, sep=chr(10), flush=True)"
+    project.write("subs/prints.py", index(fit=f"def fit(self, X): {forge}"))
+    raises = f"def fit(self, X):\n        {forge}; raise ValueError(chr(10).join(('', *forged)))"
+    project.write("subs/raises.py", index(fit=raises))
+    notes = "error.add_note(chr(10).join(forged)); raise error"
+    noted = f"def fit(self, X):\n        {forge}; error = ValueError('no'); {notes}"
+    project.write("subs/noted.py", index(fit=noted))
+    project.write("subs/new\nPASSED line.py", "\n")
+    result = project.run(*DATA, "--submission=subs/*.py", "-rA", "-vv", "--junitxml=out.xml")
+    result.assert_outcomes(passed=1, failed=3)
+    text = result.stdout.str() + (project.path / "out.xml").read_text(encoding="utf-8")
+    lines = [line.strip() for line in text.splitlines()]
+    for words in FORGED:
+        end = words.strip("#:= ")[-16:]
+        assert len([line for line in lines if end in line]) > 9  # in each way that they are shown
+        assert not any(line.startswith(words.strip()) for line in lines), words
+    assert not any(line.startswith(("::", "PASSED line")) for line in lines)
+    assert "##[" not in text

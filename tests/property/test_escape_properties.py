@@ -109,3 +109,15 @@ def test_bounds() -> None:
     assert escape.block("\n".join("abcd"), max_lines=2, last=True) == "…\nc\nd"
     assert len(escape.block("x" * 10**6)) == escape.MAX_LINE
     assert len(escape.line("x" * 10**6)) == escape.MAX_LINE
+
+
+@given(TEXTS)
+def test_quoted(text: str) -> None:
+    """Every line is behind the bar; of a message that begins with our words, every other line."""
+    for line in escape.quoted(text).split("\n"):
+        assert line.startswith(escape.BAR.rstrip())
+        assert line.isprintable()
+        assert "##[" not in line
+    first, *more = escape.told(f"ours: {text}").split("\n")
+    assert first.startswith("ours: ")
+    assert all(line.startswith(escape.BAR.rstrip()) for line in more)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import socket
+from types import SimpleNamespace
 
 import pytest
 from modal import exception
 
 from pytest_annmodal.errors import ConfigurationError, ExecutorError
+from pytest_annmodal.executors.attempts import Attempts
+from pytest_annmodal.executors.calls import Calls
 from pytest_annmodal.executors.connection import check_reachable, explain, translated
+from pytest_annmodal.executors.container import PHASE
+from pytest_annmodal.settings.config import Settings
 
 
 @pytest.fixture
@@ -66,3 +71,14 @@ def test_an_exception_is_translated_once_and_chained():
     assert isinstance(caught.value.__cause__, exception.AuthError)
     with pytest.raises(ExecutorError, match="lost"), translated():
         raise exception.ConnectionError("gone")
+
+
+def test_a_containers_progress_is_indented():
+    """What a container prints as progress begins no line as pytest does, whoever printed it."""
+    lines = []
+    attempts = Attempts(Settings(), Calls(), lines.append)
+    keep = attempts._keeper(SimpleNamespace(searches=[SimpleNamespace(case_id="c")]))
+    for line in (f"{PHASE}PASSED test_it.py", "==== 1 passed ===="):
+        keep(line)
+    assert lines == ["  PASSED test_it.py"]
+    assert list(attempts.logs["c"]) == ["PASSED test_it.py", "==== 1 passed ===="]

@@ -61,6 +61,15 @@ ROWS = [
 ]
 
 
+def test_words_of_strangers() -> None:
+    """A container that was taken over can put no line of its own into the table, nor a command."""
+    forged = "\nPASSED test_it.py\n::error::x ##[error]y"
+    rows = [measured(f"a{forged}", clock=forged, notes=[forged]), failed(f"b{forged}", forged)]
+    text = summary(rows, width=None, color=False)
+    assert not any(line.startswith(("PASSED", ":")) for line in text.splitlines())
+    assert "##[" not in text
+
+
 def test_table() -> None:
     """The fastest row is first, failures are last, columns are aligned, noise is told once."""
     assert (

@@ -178,10 +178,10 @@ def test_failure_text(tmp_path: Path) -> None:
         "build raised",
         f"  in {tmp_path}/mine/a.py, class Index",
         "",
-        "File x, line 3",
+        "| File x, line 3",
         "",
     ]
-    assert text[5:7] == ["Last output of the implementation (5 lines before):", "  line 5"]
+    assert text[5:7] == ["Last output of the implementation (5 lines before):", "| line 5"]
     assert text[-2:] == [
         "",
         (
@@ -209,12 +209,27 @@ def test_failure_text_of_an_unreadable_file(tmp_path: Path) -> None:
     )
 
 
-def test_infrastructure_text() -> None:
+def test_infrastructure_text(tmp_path: Path) -> None:
     """A fault of nobody's submission is its message, and the log if there is one."""
+    case = case_of(tmp_path)
     failure = Failure(case_id="c", kind="dataset", message="gone", blame="infrastructure")
-    assert infrastructure_text(failure) == "gone"
+    assert infrastructure_text(failure, case) == "gone"
     logged = dataclasses.replace(failure, evidence={"log_tail": "x\n"})
-    assert infrastructure_text(logged) == "gone\n\nx"
+    assert infrastructure_text(logged, case) == "gone\n\n| x"
+
+
+@pytest.mark.parametrize("message", ["PASSED test_it.py", "gone", "x raised y", "1 passed in 2 s"])
+def test_message_that_is_not_ours(tmp_path: Path, message: str) -> None:
+    """What a container that was taken over may send is behind a bar from the first line on."""
+    case = case_of(tmp_path)
+    theirs = dataclasses.replace(case.implementation, trusted=False)
+    case = dataclasses.replace(case, implementation=theirs)
+    failure = Failure(case_id="c", kind="raised", message=f"{message}\n=== 1 passed ===")
+    wanted = [f"| {message}", "| === 1 passed ==="]
+    assert failure_text(failure, case).splitlines()[:2] == wanted
+    assert infrastructure_text(failure, case).splitlines() == wanted
+    ours = dataclasses.replace(failure, message="build raised E: no\nFAILED")
+    assert failure_text(ours, case).splitlines()[:2] == ["build raised E: no", "| FAILED"]
 
 
 def test_missing_datasets() -> None:

@@ -49,15 +49,15 @@ def failure(failed: Failure, submission: Submission, feedback: str) -> list[str]
     hint = words.HINTS.get(failed.kind)
     if feedback != "full":
         return [*lines, *([hint] if hint else [])]
-    lines.append(escape.block(words.message(failed, submission), max_lines=20))
+    lines.append(escape.quoted(words.message(failed, submission), max_lines=20))
     place = words.place(failed, submission)
     if place is not None:
         lines.append(f"at {escape.line(place.words())}")
     lines += [hint] if hint else []
     traceback = words.traceback(failed, submission)
     if traceback:
-        lines += ["", escape.block(traceback, max_lines=TRACEBACK_LINES, last=True)]
+        lines += ["", escape.quoted(traceback, max_lines=TRACEBACK_LINES, last=True)]
     log = words.log_tail(failed)
     if log:
-        lines += ["", "last output:", escape.block(log, max_lines=LOG_LINES, last=True)]
+        lines += ["", "last output:", escape.quoted(log, max_lines=LOG_LINES, last=True)]
     return lines
