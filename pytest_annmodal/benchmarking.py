@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -114,14 +115,17 @@ class Benchmarker:
             self._benchmark_is_used()
             raise ConfigurationError(str(error)) from None  # the user's line is what matters
         outcome = self._fetched.get(wanted.id) or self._fetch(wanted)
-        self._record(wanted, outcome)
         if isinstance(outcome, Failure):
+            self._record(wanted, outcome)
             replay_failure(self._benchmark, outcome)
             pytest.fail(failure_text(outcome, wanted), pytrace=False)
+        missed, untold = missed_thresholds(outcome, self._marker)
+        self._record(wanted, replace(outcome, notes=(*outcome.notes, *untold)))
         self._replay(outcome)
-        missed = missed_thresholds(outcome, self._marker)
         if missed:
-            pytest.fail("\n".join(missed), pytrace=False)
+            pytest.fail("\n".join((*missed, *untold)), pytrace=False)
+        if untold:
+            pytest.skip("; ".join(untold))
         return outcome
 
     def _named(self, implementation: str | None, dataset: str | None) -> Case:

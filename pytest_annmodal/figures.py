@@ -26,6 +26,7 @@ class Figure(NamedTuple):
         better: whether ``more`` of it is better, or ``less``.
         needs: the option without which it is not measured, or nothing.
         unmeasured: why it may be missing although its option is there.
+        timed: in which phase its clock runs, as ``Measurement.disturbed`` names it; else nothing.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Figure(NamedTuple):
     better: Literal["more", "less"] = "more"
     needs: str = ""
     unmeasured: str = ""
+    timed: Literal["", "build", "queries", "batch"] = ""
 
     @property
     def threshold(self) -> str:
@@ -54,6 +56,10 @@ class Figure(NamedTuple):
         """Whether a value is as good as a bound; NaN is not."""
         return value >= bound if self.better == "more" else value <= bound
 
+    def cannot_tell(self, measurement: Measurement) -> bool:
+        """Whether a bound that is missed might be reached on a quieter machine."""
+        return self.timed in measurement.disturbed
+
     def show(self, value: float) -> str:
         text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
         return f"{text} {self.unit}".rstrip()
@@ -69,7 +75,7 @@ class Figure(NamedTuple):
 
 FIGURES: tuple[Figure, ...] = (
     Figure(name="recall", words="recall", field="recall"),
-    Figure(name="qps", words="speed", field="qps", unit="queries/s"),
+    Figure(name="qps", words="speed", field="qps", unit="queries/s", timed="queries"),
     Figure(
         name="qps_at_recall",
         words="speed at the recall level",
@@ -77,6 +83,7 @@ FIGURES: tuple[Figure, ...] = (
         unit="queries/s",
         needs="--ann-at-recall",
         unmeasured="no two settings of one build bracket that recall",
+        timed="queries",
     ),
     Figure(
         name="ratio",
@@ -90,6 +97,7 @@ FIGURES: tuple[Figure, ...] = (
         field="batch_qps",
         unit="queries/s",
         unmeasured="there is no batch_query",
+        timed="batch",
     ),
     Figure(
         name="p50_ms",
@@ -98,6 +106,7 @@ FIGURES: tuple[Figure, ...] = (
         factor=1e3,
         unit="ms",
         better="less",
+        timed="queries",
     ),
     Figure(
         name="p95_ms",
@@ -106,6 +115,7 @@ FIGURES: tuple[Figure, ...] = (
         factor=1e3,
         unit="ms",
         better="less",
+        timed="queries",
     ),
     Figure(
         name="p99_ms",
@@ -114,8 +124,16 @@ FIGURES: tuple[Figure, ...] = (
         factor=1e3,
         unit="ms",
         better="less",
+        timed="queries",
     ),
-    Figure(name="build_s", words="build time", field="build_s", unit="s", better="less"),
+    Figure(
+        name="build_s",
+        words="build time",
+        field="build_s",
+        unit="s",
+        better="less",
+        timed="build",
+    ),
     Figure(
         name="index_mb",
         words="index size",
@@ -134,5 +152,6 @@ FIGURES: tuple[Figure, ...] = (
     ),
 )
 
+CANNOT_TELL = "cannot tell, since others used its core meanwhile: measure on a quieter machine"
 BY_NAME: Mapping[str, Figure] = {figure.name: figure for figure in FIGURES}
 THRESHOLDS: Mapping[str, Figure] = {figure.threshold: figure for figure in FIGURES}

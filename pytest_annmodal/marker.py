@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_annmodal.figures import THRESHOLDS, Figure
+from pytest_annmodal.figures import CANNOT_TELL, THRESHOLDS, Figure
 from pytest_annmodal.outcome import Measurement, as_counted
 
 MARKER_ARGUMENTS = {"k", "rounds", *THRESHOLDS}
 
 
-def missed_thresholds(measurement: Measurement, marker: Mapping[str, Any]) -> list[str]:
-    """One line per threshold of the marker that the measurement misses."""
+def missed_thresholds(
+    measurement: Measurement, marker: Mapping[str, Any]
+) -> tuple[list[str], list[str]]:
+    """One line per threshold of the marker that the measurement misses.
+
+    Returns:
+        Those that it misses, and those of which one cannot tell on so busy a machine.
+    """
     counted = as_counted(measurement, marker)
-    lines = (
-        _missed(figure, counted, float(marker[name]))
-        for name, figure in THRESHOLDS.items()
-        if name in marker
-    )
-    return [line for line in lines if line]
+    missed: list[str] = []
+    untold: list[str] = []
+    for name, figure in THRESHOLDS.items():
+        line = _missed(figure, counted, float(marker[name])) if name in marker else ""
+        if line:
+            (untold if figure.cannot_tell(counted) else missed).append(line)
+    return missed, [f"{line}: {CANNOT_TELL}" for line in untold]
 
 
 def _missed(figure: Figure, measurement: Measurement, bound: float) -> str:

@@ -68,6 +68,10 @@ class Grader:
             if found is not None:
                 self._outcomes[case_id] = found
                 self.n_resumed += 1
+        for plan in self.plans:  # what the machine was too busy to tell is measured again
+            for case_id in score.untold(plan, self.rules, self._outcomes):
+                del self._outcomes[case_id]
+                self.n_resumed -= 1
         return list(self._outcomes.values())
 
     def _key(self, case: Case) -> str:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_annmodal.figures import CANNOT_TELL
 from pytest_annmodal.grading import formulas, words
 from pytest_annmodal.grading.grade import Grade, PartGrade, Status, Tried
 from pytest_annmodal.grading.rules import Part, Rules
@@ -70,6 +71,15 @@ def grade(
         notes=tuple(notes),
     )
     return dataclasses.replace(result, reason=_reason(result))
+
+
+def untold(plan: Plan, rules: Rules, outcomes: Mapping[str, Outcome]) -> set[str]:
+    """Cases that were measured while others used the machine, and that may get more points."""
+    found: set[str] = set()
+    for dataset, cases in plan.cases.items():
+        here = _Dataset(dataset, plan, rules, [_tried(c, outcomes, {}) for c in cases])
+        found |= {item.case.id for item in here.untold()}
+    return found
 
 
 def _tried(case: Case, outcomes: Mapping[str, Outcome], problems: Mapping[str, str]) -> Tried:
@@ -168,8 +178,8 @@ class _Dataset:
             dataset=self.name,
             points=possible * got,
             possible=possible,
-            status="incomplete" if self._open else status,
-            why=(*self._words(part, best.measurement), *self._beside(best)),
+            status="incomplete" if self._open or self._untold_of(part) else status,
+            why=(*self._words(part, best.measurement), *self._beside(best, self._untold_of(part))),
             visibility=part.visibility,
         )
 
@@ -195,27 +205,70 @@ class _Dataset:
         value = formulas.recall_qps_memory(measurement, score)
         points = formulas.points_of(value, score) * part_weight
         reached = possible is not None and points >= possible
+        doubts = self._untold_of(None)
         status: Status = "full" if reached else "partial" if value > 0 else "missed"
         return PartGrade(
             name=score.formula,
             dataset=self.name,
             points=points,
             possible=possible,
-            status="incomplete" if self._open else status,
-            why=(formulas.words(measurement, score, value), *self._beside(self.best)),
+            status="incomplete" if self._open or doubts else status,
+            why=(
+                formulas.words(measurement, score, value)
+                + (f": {CANNOT_TELL}" if self.best in doubts else ""),
+                *self._beside(self.best, doubts),
+            ),
         )
+
+    def untold(self) -> list[Tried]:
+        """Settings whose points, or more of them, are a matter of how busy the machine was."""
+        if self.rules.score.formula != "thresholds":
+            return self._untold_of(None)
+        return [item for part in self.own_parts for item in self._untold_of(part)]
+
+    def _untold_of(self, part: Part | None) -> list[Tried]:
+        """The same for one part, or for the formula."""
+        best = self._best_for(part) if part is not None else self.best
+        if best is None or best.measurement is None:
+            return []
+        got = self._got(part, best.measurement)
+        return [
+            item
+            for item in self.considered
+            if item.measurement is not None and self._at_most(part, item.measurement) > got
+        ]
+
+    def _got(self, part: Part | None, measurement: Measurement) -> float:
+        if part is not None:
+            return share(part, measurement)
+        score = self.rules.score
+        return formulas.points_of(formulas.recall_qps_memory(measurement, score), score)
+
+    def _at_most(self, part: Part | None, measurement: Measurement) -> float:
+        """What a measurement may be worth on a quieter machine; 0 if it was quiet enough."""
+        if not measurement.disturbed:
+            return 0.0
+        if part is not None:
+            counted = as_counted(measurement, [item.name for item in part.thresholds])
+            return min(threshold.at_most(counted) for threshold in part.thresholds)
+        score = self.rules.score
+        told = "queries" not in measurement.disturbed or not measurement.recall >= score.min_recall
+        if told:
+            return 0.0
+        return math.inf if score.points is None or score.full_at is None else score.points
 
     @property
     def _open(self) -> bool:
         """Whether something that may still change the points has no outcome."""
         return self.void is None and any(t.problem is not None for t in self.considered)
 
-    def _beside(self, best: Tried) -> list[str]:
+    def _beside(self, best: Tried, doubts: Sequence[Tried]) -> list[str]:
         """What else to say where a setting was measured: which counted, which did not run."""
         lines = []
         if len(self.tried) > 1:
             lines.append(f"measured with {best.case.variant.label or 'the default setting'}")
         lines += [f"{t.case.variant.label}: {t.problem}" for t in self.considered if t.problem]
+        lines += [f"{t.case.variant.label}: {CANNOT_TELL}" for t in doubts if t is not best]
         return lines
 
     def _nothing(self, name: str, possible: float | None, visibility: str | None) -> PartGrade:
@@ -255,7 +308,8 @@ def _reason(grade: Grade) -> str:
         for part in grade.parts:
             if part.status == status and part.why:
                 several = len({item.dataset for item in grade.parts}) > 1
-                return f"{part.dataset}: {part.why[0]}" if several else part.why[0]
+                why = next((w for w in part.why if not w.endswith(": reached")), part.why[0])
+                return f"{part.dataset}: {why}" if several else why
     if grade.notes:
         return grade.notes[0]
     lost = [part for part in grade.parts if part.status in ("missed", "partial")]

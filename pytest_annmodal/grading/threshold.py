@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from pytest_annmodal.figures import THRESHOLDS, Figure
+from pytest_annmodal.figures import CANNOT_TELL, THRESHOLDS, Figure
 from pytest_annmodal.grading.table import Table
 from pytest_annmodal.outcome import Measurement
 
@@ -33,6 +33,11 @@ class Threshold:
             return 0.0
         return min(max((value - self.none_at) / (self.full_at - self.none_at), 0.0), 1.0)
 
+    def at_most(self, measurement: Measurement) -> float:
+        """The share that it may have on a quieter machine."""
+        told = not self.figure.cannot_tell(measurement)
+        return self.share(measurement) if told else 1.0
+
     def words(self, measurement: Measurement) -> str:
         """What was wanted, what was measured, and by how much it missed."""
         figure, value = self.figure, self.figure.of(measurement)
@@ -46,6 +51,8 @@ class Threshold:
         share = self.share(measurement)
         if share == 1:
             return f"{text}: reached"
+        if self.figure.cannot_tell(measurement):
+            return f"{text}: {CANNOT_TELL}"
         missed = f"{text}: missed by {figure.show(abs(self.full_at - value))}"
         if self.none_at == self.full_at:
             return missed

@@ -260,11 +260,20 @@ def _noise(measured: Sequence[Row]) -> list[str]:
     noisy = [row["outcome"]["environment"] for row in measured if _noisy(row)]
     if not noisy:
         return []
-    switches = max(int(seen.get("involuntary_switches", 0)) for seen in noisy)
-    highest = max(float(seen.get("load_1min", 0.0)) for seen in noisy)
-    load = f"load average up to {highest:.1f} on {noisy[0].get('cores', '?')} cores"
-    timed = f"up to {switches:,} involuntary context switches while queries were timed, "
-    return [f"~ noisy: {timed if switches else ''}{load}; latencies may be too high"]
+
+    def most(name: str) -> float:
+        return max(float(seen.get(name, 0.0)) for seen in noisy)
+
+    uncertain = max(float(row["outcome"].get("uncertain_share") or 0.0) for row in measured)
+    switches = int(most("involuntary_switches") + most("parent_switches"))
+    facts = (
+        (switches, f"up to {switches:,} involuntary context switches while queries were timed"),
+        (most("worker_waited") >= 0.005, f"a core waited for {most('worker_waited'):.0%} of it"),
+        (uncertain >= 0.0005, f"{uncertain:.1%} of the samples uncertain"),
+        (True, f"load average up to {most('load_1min'):.1f} on {noisy[0].get('cores', '?')} cores"),
+    )
+    told = ", ".join(text for holds, text in facts if holds)
+    return [f"~ noisy: {told}; latencies may be too high"]
 
 
 def _clocks(measured: Sequence[Row]) -> list[str]:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-DISTURBED = 0.05  # of the seconds of a timed window
+WAITED = 0.02  # of the seconds of a timed window: enough to move a 95 % latency
+OTHERS = 0.05  # of them: no more than a machine's own housekeeping takes
 KERNEL = 2  # the process that all threads of the kernel descend from
 
 
@@ -38,7 +39,7 @@ class Contention:
     def disturbed(self) -> bool:
         """Whether the worker's times are too long by somebody else's doing."""
         others = max(self.others_beside, self.parent_waited)
-        return min(self.worker_waited, others) >= DISTURBED
+        return self.worker_waited >= WAITED and others >= OTHERS
 
 
 class Process(NamedTuple):

@@ -146,14 +146,14 @@ def settled(
 ) -> NDArray[np.int64]:
     """The times with LEFT_OUT where a sample is too uncertain to count.
 
-    One that is known to have been slow stays, at the middle of what it can have been: a long
-    query is met by an interruption more often than a short one, and must not vanish by it.
+    One that is known to have been slow stays, at the least that it can have taken: a long query
+    is met by an interruption more often than a short one, and must not vanish by it.
     """
     if not unsure.any() or unsure.all():
         return times_ns
-    slow = times_ns - gaps_ns > np.median(times_ns[~unsure])
-    kept = np.where(slow, times_ns - gaps_ns // 2, LEFT_OUT)
-    return np.where(unsure, kept, times_ns)
+    least_ns = times_ns - gaps_ns
+    slow = least_ns > np.median(times_ns[~unsure])
+    return np.where(unsure, np.where(slow, least_ns, LEFT_OUT), times_ns)
 
 
 def noise_notes(

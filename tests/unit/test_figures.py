@@ -42,7 +42,7 @@ def test_marker_and_grading_agree(tmp_path: Path, figure: Figure) -> None:
         return  # a property of the comparison: test_ratio_thresholds.py
     for value in (0.25, 0.5, 0.75, float("nan")):
         found = outcome({figure.field: value / figure.factor})
-        missed = missed_thresholds(found, {figure.threshold: 0.5})
+        missed, _ = missed_thresholds(found, {figure.threshold: 0.5})
         reached = value == 0.5 or value == (0.75 if figure.better == "more" else 0.25)
         assert (not missed) == (read.share(found) == 1) == reached
         assert all(line.startswith(f"{figure.name} ") for line in missed)
@@ -52,7 +52,7 @@ def test_marker_and_grading_agree(tmp_path: Path, figure: Figure) -> None:
 def test_a_figure_that_is_missing_is_a_miss_with_its_reason(threshold: str, words: str) -> None:
     """Both say why there is none, instead of counting it as reached."""
     found = outcome({"batch_qps": None, "qps_at_recall": None})
-    (line,) = missed_thresholds(found, {threshold: 10})
+    (line,), _ = missed_thresholds(found, {threshold: 10})
     assert words in line
     assert f"{threshold} of @pytest.mark.ann" in line
     graded = Threshold(name=threshold, none_at=10, full_at=10)
@@ -63,7 +63,7 @@ def test_a_figure_that_is_missing_is_a_miss_with_its_reason(threshold: str, word
 def test_a_level_that_no_settings_reach_is_told_from_one_not_asked_for() -> None:
     """With ``--ann-at-recall`` the reason is the settings."""
     found = outcome({"qps_at_recall": None, "at_recall": 0.99})
-    (line,) = missed_thresholds(found, {"min_qps_at_recall": 10})
+    (line,), _ = missed_thresholds(found, {"min_qps_at_recall": 10})
     assert "no two settings of one build bracket that recall" in line
 
 

@@ -76,7 +76,7 @@ def test_points_are_for_what_has_been_shown(
 @pytest.mark.parametrize(("replace", "share", "words"), SHOWN)
 def test_a_marker_asks_for_the_same(replace: dict[str, Any], share: float, words: str) -> None:
     """A test with ``min_ratio`` passes only where all the points would be given."""
-    missed = missed_thresholds(outcome(**replace)[1], {"min_recall": 0.8, "min_ratio": 1.0})
+    missed, _ = missed_thresholds(outcome(**replace)[1], {"min_recall": 0.8, "min_ratio": 1.0})
     assert (not missed) == (share == 1)
     if replace.get("recall"):
         assert missed[0].startswith("recall 0.1 should be at least 0.8")
@@ -84,4 +84,4 @@ def test_a_marker_asks_for_the_same(replace: dict[str, Any], share: float, words
 
 def test_recall_alone_is_that_of_the_measurement() -> None:
     """Who asks for no ratio gets no figure of the race."""
-    assert not missed_thresholds(outcome(recall=0.1)[1], {"min_recall": 0.8})
+    assert missed_thresholds(outcome(recall=0.1)[1], {"min_recall": 0.8}) == ([], [])
