@@ -136,9 +136,13 @@ def _settings(config: pytest.Config) -> Settings:
 def _session(config: pytest.Config) -> BenchSession:
     """The session's state, made at the first need."""
     if SESSION not in config.stash:
+        from pytest_annmodal.interruption import Interruption
         from pytest_annmodal.reports.terminal import make_local, make_modal
         from pytest_annmodal.session import BenchSession
 
+        interruption = Interruption()
+        config.pluginmanager.register(interruption)
+        interruption.install()
         extra = [dataset for rows in config.hook.pytest_annmodal_datasets() for dataset in rows]
         config.stash[SESSION] = BenchSession(
             _settings(config),
