@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pytest_annmodal.sandbox import cores
 from pytest_annmodal.sandbox.isolation import THREAD_VARIABLES
 
 CHECKOUT = Path(__file__).parents[2]
@@ -30,15 +31,13 @@ def environment() -> dict[str, str]:
     }
 
 
-def last_core() -> int | None:
-    """The core that a worker with one thread is pinned to."""
-    if not hasattr(os, "sched_getaffinity"):
-        return None
-    return max(os.sched_getaffinity(0))
+def query_core() -> int | None:
+    """The core on which a worker answers single queries."""
+    return min(cores.share_out(cores.affinity(), 1).query, default=None)
 
 
 def _command(task: str, spec: dict[str, Any]) -> list[str]:
-    text = json.dumps({**spec, "core": last_core()})
+    text = json.dumps({**spec, "core": query_core()})
     return [sys.executable, "-m", "benchmarks.overhead.child", task, text]
 
 

@@ -22,7 +22,7 @@ from pytest_annmodal.jobs import materials
 from pytest_annmodal.jobs.asking import OnPhase
 from pytest_annmodal.jobs.trial import Trial
 from pytest_annmodal.model import Arguments, Baseline, Clock, Job, Search, to_plain
-from pytest_annmodal.sandbox import strays, usage
+from pytest_annmodal.sandbox import cores, strays
 from pytest_annmodal.scoring import scoring
 from pytest_annmodal.worker import measure
 
@@ -93,6 +93,7 @@ class Entrant:
             worker = self.trial.worker
             worker.begin("comparison")
             if arguments != self._arguments:
+                worker.spread()
                 worker.request("search", {"arguments": to_plain(arguments)}, expect="set")
                 self._arguments = arguments
             return self._asker.block(search, queries)
@@ -121,21 +122,21 @@ class Session:
         clock: Clock = "parent" if self.once else job.limits.clock
         mine = dataclasses.replace(job, limits=dataclasses.replace(job.limits, clock=clock))
         theirs = baseline_job(mine, baseline)
-        cores = usage.affinity()
-        self.candidate = self._enter(mine, stack, None, cores, None)
+        usable = cores.affinity()
+        self.candidate = self._enter(mine, stack, None, usable, None)
         shared = self.candidate.trial.train_file
-        self.baseline = self._enter(theirs, stack, shared, cores, baseline)
-        self.control = self._enter(theirs, stack, shared, cores, baseline)
+        self.baseline = self._enter(theirs, stack, shared, usable, baseline)
+        self.control = self._enter(theirs, stack, shared, usable, baseline)
 
     def _enter(
         self,
         job: Job,
         stack: ExitStack,
         train_file: materials.TrainFile | None,
-        cores: set[int],
+        usable: frozenset[int],
         baseline: Baseline | None,
     ) -> Entrant:
-        usage.pin(cores)  # each worker gets the same core: only one is awake at a time
+        cores.pin(usable)  # each worker gets the same core: only one is awake at a time
         trial = Trial(job, self.data, stack, train_file=train_file)
         entrant = Entrant(trial, baseline=baseline)
         stack.callback(entrant.wake)

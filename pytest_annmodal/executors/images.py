@@ -17,6 +17,7 @@ Requirements = tuple[str, ...]
 # packages are not needed there.
 HARNESS = (
     *("cbor2", "filelock", "h5py", "numpy", "packaging", "psutil", "pyyaml", "requests", "rich"),
+    "threadpoolctl",
 )
 REMOTE_PACKAGE = "/root/pytest_annmodal"
 

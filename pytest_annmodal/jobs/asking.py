@@ -68,11 +68,13 @@ class Asker:
     trusted: bool
 
     def one_by_one(self, search: Search, data: hdf5.Vectors, on_phase: OnPhase) -> Timed:
+        self.worker.gather()
         ask = self._by_parent if self.limits.clock == "parent" else self._by_worker
         return ask(search, data.test, on_phase)
 
     def block(self, search: Search, queries: NDArray[np.float32]) -> tuple[NDArray[np.int64], ...]:
         """A few queries, once, after the warm-up: times_ns (n,), ids (n, k), counts (n,)."""
+        self.worker.gather()
         if self.limits.clock == "worker":
             once = dataclasses.replace(search, rounds=1)
             timed = self._by_worker(once, queries, lambda _text: None)
@@ -183,11 +185,11 @@ class Asker:
 
     def _refuse_smuggling(self, cpu_s: float, wall_s: float) -> None:
         """Refuse work beside the timed queries: more CPU than the worker's own thread can use."""
-        threads = self.limits.threads
-        allowed = threads * wall_s * SMUGGLING_SHARE + SMUGGLING_GRACE_S
+        n_cores = self.worker.n_cores or self.limits.threads
+        allowed = n_cores * wall_s * SMUGGLING_SHARE + SMUGGLING_GRACE_S
         if not self.trusted and cpu_s > allowed:
             raise SmugglingError(
-                f"used {cpu_s:.2f} s of CPU in {wall_s:.2f} s of queries on {threads} thread(s): "
+                f"used {cpu_s:.2f} s of CPU in {wall_s:.2f} s of queries on {n_cores} core(s): "
                 "other threads or processes were at work between the queries"
             )
 
@@ -207,6 +209,7 @@ class Asker:
         what a worker does before or after is its own to choose.
         """
         worker, n = self.worker, len(queries)
+        worker.spread()
         start = time.perf_counter()
         worker.request("batch-load", {}, [queries], expect="batch-loaded")
         batched = worker.request("batch", {"k": k}, expect="batched")

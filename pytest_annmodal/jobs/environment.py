@@ -8,6 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pytest_annmodal.jobs.quota import cpu_quota
+from pytest_annmodal.sandbox.cores import affinity
+
 
 @lru_cache(maxsize=1)
 def cpu_model() -> str:
@@ -20,18 +23,25 @@ def cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def usable_cores() -> int:
+def affinity_cores() -> int:
     """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(affinity()) or os.cpu_count() or 1
+
+
+def usable_cores(quota: float | None) -> int:
+    """Cores that it may keep busy all the time: no more than the quota's whole ones."""
+    cores = affinity_cores()
+    return cores if quota is None else min(cores, max(int(quota), 1))
 
 
 def describe_machine() -> dict[str, Any]:
     """CPU model, cores, load now, system: what must be equal for times to be compared."""
+    quota = cpu_quota()
     return {
         "cpu": cpu_model(),
-        "cores": usable_cores(),
+        "cores": usable_cores(quota),
+        "affinity_cores": affinity_cores(),
+        "cpu_quota": quota,
         "load_1min": round(os.getloadavg()[0], 2),
         "system": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),

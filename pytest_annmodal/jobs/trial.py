@@ -17,7 +17,9 @@ from pytest_annmodal import hdf5
 from pytest_annmodal.jobs import compiling, materials
 from pytest_annmodal.jobs.asking import Asker, OnPhase, Timed
 from pytest_annmodal.jobs.environment import describe_machine
+from pytest_annmodal.jobs.quota import Throttling, throttling
 from pytest_annmodal.jobs.scorer import Batch, Unscored
+from pytest_annmodal.jobs.share import Share, Work
 from pytest_annmodal.model import Implementation, Job, Search, to_plain
 from pytest_annmodal.sandbox import isolation
 from pytest_annmodal.sandbox.contention import Contention
@@ -75,6 +77,7 @@ class Trial:
         self.box = mailbox.Mailbox(fd, **self.layout)
         self.train_file = train_file or stack.enter_context(materials.train_file(job, data))
         self.machine = describe_machine()
+        self.work: dict[str, Work] = {}
         self.views = materials.views(job, data)
         implementation = job.implementation
         self.watch = Watch(memory_bytes=job.limits.memory_bytes)
@@ -116,17 +119,19 @@ class Trial:
                 "k": self.k_max,
                 "memory_bytes": job.limits.memory_bytes,
                 "work_folder": self.work_folder,
+                "threads": job.limits.threads,
             },
             expect="started",
         )
+        worker.gather()
         worker.send("floor", {"k": self.k_max, "apart": worker.apart})
         self.mailbox_floor_ns = mailbox.floor_ns(
             self.box, self.k_max, worker.check, apart=worker.apart
         )
         mailbox.dismiss(self.box)
         self.clock_floor_ns = int(worker.receive("floored").number("clock_floor_ns"))
-        confine = {"level": worker.level, "threads": job.limits.threads}
-        confined = worker.request("confine", confine, expect="confined")
+        worker.spread()
+        confined = worker.request("confine", {"level": worker.level}, expect="confined")
         self.calls_filtered = bool(confined.fields["calls_filtered"])
         self.watch.before_bytes = self.bytes_before = worker.held_bytes()
         self.compiled = compiling.compile_in(worker, job, self.watch)
@@ -141,11 +146,13 @@ class Trial:
         on_phase("building")
         worker.begin("build")
         self.train_file.fill()
+        cpu_before_s = worker.cpu_s()
         with worker.watched() as contention:
             start = time.perf_counter()
             built = worker.request("build", expect="built")
             parent_s = time.perf_counter() - start
         self.build_contention = contention()
+        self.work["build"] = Work(cpu_s=worker.cpu_s() - cpu_before_s, wall_s=parent_s)
         by_worker = job.limits.clock == "worker"
         self.build_s = built.number("build_ns") / 1e9 if by_worker else parent_s
         grown = 0
@@ -165,20 +172,24 @@ class Trial:
         """Set the search parameters, warm up, time."""
         worker = self.worker
         worker.begin("search")
-        start = time.perf_counter()
+        worker.spread()
+        held_up, start = throttling(), time.perf_counter()
         worker.request("search", {"arguments": to_plain(search.arguments)}, expect="set")
         set_s = time.perf_counter() - start
         asked, batched = self.views[search.case_id]
         timed = self.asker.one_by_one(search, asked, on_phase)
+        n_query_cores = worker.n_cores
         for ids, counts in zip(timed.ids, timed.counts, strict=True):
             self._check(ids, counts, search)  # a wrong one ends the search before its batch
         build_s, index_bytes = self._with_what_came_later(set_s, timed)
         batch, beside_batch = self._batch(search, batched, on_phase)
-        disturbed = {
+        share = self._share(n_query_cores, throttling().since(held_up), time.perf_counter() - start)
+        found = {
             "build": self.build_contention.disturbed,
-            "queries": timed.disturbed,
-            "batch": beside_batch.disturbed,
+            "queries": timed.disturbed or share.disturbed,
+            "batch": beside_batch.disturbed or (self.has_batch and share.disturbed),
         }
+        disturbed = tuple(name for name, by_others in found.items() if by_others)
         worker.note_memory()
         return Unscored(
             case_id=search.case_id,
@@ -196,11 +207,22 @@ class Trial:
                 "mailbox_floor_ns": self.mailbox_floor_ns,
                 "uncertain_share": timed.uncertain_share,
                 "n_left_out": int((timed.times_ns == metrics.LEFT_OUT).sum()),
-                "disturbed": tuple(name for name, found in disturbed.items() if found),
-                "environment": self._environment(timed),
-                "notes": tuple(self._notes(timed, [n for n, found in disturbed.items() if found])),
+                "disturbed": disturbed,
+                "environment": self._environment(timed, share),
+                "notes": (*share.notes(), *self._notes(timed, disturbed)),
                 "log_tail": worker.log_tail(),
             },
+        )
+
+    def _share(self, n_query_cores: int, held_up: Throttling, wall_s: float) -> Share:
+        return Share(
+            threads=self.job.limits.threads,
+            cores=self.worker.cores,
+            n_query_cores=n_query_cores,
+            quota=self.machine["cpu_quota"],
+            held_up=held_up,
+            wall_s=wall_s,
+            work=dict(self.work),
         )
 
     def _check(
@@ -219,14 +241,13 @@ class Trial:
             where=where,
         )
 
-    def _environment(self, timed: Timed) -> dict[str, Any]:
+    def _environment(self, timed: Timed, share: Share) -> dict[str, Any]:
         limits = self.job.limits
         return {
             **self.machine,
             "versions": self.versions,
             **(to_plain(self.compiled) if self.compiled else {}),
-            "threads": limits.threads,
-            "worker_core": self.worker.core,
+            **share.fields(),
             "isolation": self.worker.level,
             "calls_filtered": self.calls_filtered,
             "fresh_queries": limits.fresh_seed is not None,
@@ -254,7 +275,10 @@ class Trial:
         on_phase("batch")
         self.worker.begin("batch")
         with self.worker.watched() as contention:
+            cpu_before_s, start = self.worker.cpu_s(), time.perf_counter()
             batch_s, ids, counts = self.asker.batch(search.k, data.test)
+            wall_s = time.perf_counter() - start
+            self.work["batch"] = Work(cpu_s=self.worker.cpu_s() - cpu_before_s, wall_s=wall_s)
         self._check(ids, counts, search, "batch_query")
         return Batch(seconds=batch_s, ids=ids, counts=counts), contention()
 
@@ -272,7 +296,7 @@ class Trial:
             involuntary_switches=int(timed.usage["involuntary_switches"]),
             timed_s=float(timed.times_ns.clip(0).sum()) / 1e9,
             load_1min=float(self.machine["load_1min"]),
-            cores=int(self.machine["cores"]),
+            cores=int(self.machine["affinity_cores"]),
             parent_switches=int(timed.usage.get("parent_switches", 0)),
             parent_waited=timed.contention.parent_waited,
             uncertain_share=timed.uncertain_share,

@@ -217,17 +217,32 @@ def _facts(dataset: str, k: int, measured: Sequence[Row]) -> list[str]:
     outcomes = [row["outcome"] for row in measured]
     first = outcomes[0]
     rounds = sorted({outcome["rounds"] for outcome in outcomes})
-    threads = sorted({outcome["environment"].get("threads", 1) for outcome in outcomes})
     return [
         dataset,
         f"{first['n_train']:,} × {first['dim']}",
         first["metric"],
         f"k={k}",
         f"{first['n_queries']:,} quer{'y' if first['n_queries'] == 1 else 'ies'} × {_span(rounds)}",
-        f"{_span(threads)} thread{'' if threads == [1] else 's'}",
+        _threads([outcome["environment"] for outcome in outcomes]),
         "/".join(sorted({row["where"] for row in measured})),
         "clock: " + "/".join(sorted({outcome["clock"] for outcome in outcomes})),
     ]
+
+
+def _threads(environments: Sequence[Mapping[str, Any]]) -> str:
+    """How many were asked for, on how many cores builds and batches ran, and single queries."""
+    threads = sorted({seen.get("threads", 1) for seen in environments})
+    if threads == [1]:
+        return "1 thread"
+    given = sorted({len(seen.get("worker_cores", ())) for seen in environments})
+    single = sorted({seen.get("query_cores", 0) for seen in environments})
+    few = f" on {_cores(given)}" if given[0] > 0 and given[-1] < threads[0] else ""
+    alone = f" (single queries: {_cores(single)})" if single[0] else ""
+    return f"{_span(threads)} threads{few}{alone}"
+
+
+def _cores(numbers: Sequence[int]) -> str:
+    return f"{_span(numbers)} core{'' if numbers == [1] else 's'}"
 
 
 def _span(values: Sequence[int]) -> str:
@@ -265,12 +280,15 @@ def _noise(measured: Sequence[Row]) -> list[str]:
         return max(float(seen.get(name, 0.0)) for seen in noisy)
 
     uncertain = max(float(row["outcome"].get("uncertain_share") or 0.0) for row in measured)
+    held_up = most("throttled_s")
+    cores = noisy[0].get("affinity_cores", noisy[0].get("cores", "?"))
     switches = int(most("involuntary_switches") + most("parent_switches"))
     facts = (
         (switches, f"up to {switches:,} involuntary context switches while queries were timed"),
         (most("worker_waited") >= 0.005, f"a core waited for {most('worker_waited'):.0%} of it"),
         (uncertain >= 0.0005, f"{uncertain:.1%} of the samples uncertain"),
-        (True, f"load average up to {most('load_1min'):.1f} on {noisy[0].get('cores', '?')} cores"),
+        (held_up > 0, f"held up for {duration(held_up)} by the CPU quota"),
+        (True, f"load average up to {most('load_1min'):.1f} on {cores} cores"),
     )
     told = ", ".join(text for holds, text in facts if holds)
     return [f"~ noisy: {told}; latencies may be too high"]

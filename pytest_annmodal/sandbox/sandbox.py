@@ -27,10 +27,19 @@ from pytest_annmodal.errors import (
     InvalidResultError,
     LimitExceededError,
     ProtocolViolationError,
+    SmugglingError,
     SubmissionError,
     TimeoutExceededError,
 )
-from pytest_annmodal.sandbox import contention, isolation, libraries, postmortem, strays, usage
+from pytest_annmodal.sandbox import (
+    contention,
+    cores,
+    isolation,
+    libraries,
+    postmortem,
+    strays,
+    usage,
+)
 from pytest_annmodal.sandbox.contention import Contention
 from pytest_annmodal.sandbox.output import OutputTail
 from pytest_annmodal.sandbox.owned import owned
@@ -51,8 +60,8 @@ class Worker:
     """One worker process; use as a context manager.
 
     Args:
-        threads: value of the thread variables; with 1 and two cores or more, the worker gets
-            a core of its own and the calling thread keeps to the others.
+        threads: value of the thread variables, and the number of cores that the worker gets, as
+            far as there are so many; the calling thread keeps to others, where there are others.
         phase_timeout_s: longest any request may take.
         inherit: descriptors the worker is given, by the name of its argument.
         level: how it is shut in; ``none`` for a trusted implementation.
@@ -99,14 +108,14 @@ class Worker:
         command.append(f"--parent={0 if shut_in else os.getpid()}")
         if shut_in:
             command = isolation.bubblewrap(command, self._readable, self._private)
-        self._affinity = usage.affinity()
-        cores = sorted(self._affinity)
-        self.core = cores[-1] if self._threads == 1 and cores else None
+        self._affinity = parents = cores.affinity()
+        self.cores = cores.share_out(self._affinity, self._threads)
+        self._kept_to = self.cores.worker
         try:
-            usage.pin(self._affinity - {self.core} or self._affinity)
+            cores.pin(self.cores.parent)
             self._output = OutputTail(read_fd, self._output_bytes)
-            # A child inherits this thread's affinity: its libraries never see all cores.
-            usage.pin({self.core} if self.core is not None else self._affinity)
+            # A child inherits this thread's affinity: its libraries never see other cores.
+            cores.pin(self.cores.worker)
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -120,14 +129,14 @@ class Worker:
                 extra_groups=None if self._user is None else [],
                 cwd="/" if self.level == "uid" else None,
             )
+            parents = self.cores.parent
         except BaseException:
             ours.close()
-            self.core = None  # the caller gets all its cores back
             raise
         finally:
             theirs.close()
             os.close(write_fd)
-            usage.pin(self._affinity - {self.core} or self._affinity)
+            cores.pin(parents)
         self.pid = self._process.pid
         self._channel = Channel(ours)
         return self
@@ -147,7 +156,7 @@ class Worker:
         finally:
             self._kill()
             self._channel.close()
-            usage.pin(self._affinity)
+            cores.pin(self._affinity)
 
     def _kill(self) -> None:
         """End the group and what left it, as far as it can be found, and reap the worker."""
@@ -170,7 +179,7 @@ class Worker:
     @property
     def apart(self) -> bool:
         """Whether the worker has a core that the calling thread keeps off."""
-        return self.core is not None and bool(self._affinity - {self.core})
+        return bool(self._kept_to) and self._kept_to.isdisjoint(self.cores.parent)
 
     @property
     def alive(self) -> bool:
@@ -289,15 +298,46 @@ class Worker:
         self.send(kind, fields, arrays)
         return self.receive(expect, **options)
 
+    def gather(self) -> None:
+        """Keep the worker and all that it started to one core: single queries are asked now."""
+        self._keep_to(self.cores.query)
+
+    def spread(self) -> None:
+        """Let it use as many cores as it has threads: for a build, a setting or a batch."""
+        self._keep_to(self.cores.worker)
+
+    @property
+    def n_cores(self) -> int:
+        """How many cores it is kept to now; 0 where nobody can be kept to any."""
+        return len(self._kept_to)
+
+    def _keep_to(self, wanted: frozenset[int]) -> None:
+        if wanted == self._kept_to:
+            return
+        try:
+            kept = cores.keep(self._family, wanted)
+        except PermissionError:  # root without its rights, over another user's: they stay
+            return
+        self._kept_to = wanted
+        if not kept and self.level != "none":
+            raise SmugglingError(
+                "its processes and threads beget each other too quickly to be kept to "
+                f"{len(wanted)} core(s)",
+                **self._evidence(),
+            )
+
+    def _family(self) -> list[int]:
+        return [self.pid, *strays.descendants(self.pid)]
+
     def note_memory(self) -> list[int]:
         """Keep the largest resident size that one of its processes had; say which there are."""
-        family = [self.pid, *strays.descendants(self.pid)]
+        family = self._family()
         self.peak_rss_bytes = max(self.peak_rss_bytes, usage.peak_rss_bytes(*family))
         return family
 
     def cpu_s(self) -> float:
         """CPU seconds that the worker and its children have used."""
-        return usage.cpu_s(self.pid, *strays.descendants(self.pid))
+        return usage.cpu_s(*self._family())
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[Callable[[], Contention]]:
@@ -310,7 +350,7 @@ class Worker:
                 before,
                 contention.look(self.pid),
                 worker=self.pid,
-                cores=self._affinity if self.core is None else {self.core},
+                cores=self._kept_to or self._affinity,
                 user=self._user,
                 apart=self.apart,
             )

@@ -1,4 +1,4 @@
-"""What processes use, seen from outside them: memory, CPU time, cores."""
+"""What processes use, seen from outside them: memory and CPU time."""
 
 from __future__ import annotations
 
@@ -103,14 +103,3 @@ def cpu_s(*pids: int) -> float:
             total += times.user + times.system
             total += getattr(times, "children_user", 0) + getattr(times, "children_system", 0)
     return total
-
-
-def affinity() -> set[int]:
-    """Cores that the calling thread may use; empty where the system cannot tell."""
-    return set(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else set()
-
-
-def pin(cores: set[int]) -> None:
-    """Keep the calling thread, and what it starts, to these cores; an empty set is ignored."""
-    if cores and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, cores)

@@ -127,7 +127,8 @@ OPTIONS: tuple[Option, ...] = (
         kind=positive_int,
         default=1,
         group=MEASURE,
-        help="Threads an implementation may use (default: 1, pinned to a core of its own).",
+        help="Threads an implementation may use, each on a core, for builds and batches "
+        "(default: 1). Single queries are asked on one core.",
     ),
     Option(
         name="clock",

@@ -78,12 +78,11 @@ REFUSE = FAIL | errno.EPERM
 NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT = 0, 4, 16
 
 
-def confine(level: str, threads: int) -> bool:
+def confine(level: str) -> bool:
     """Give up what a submission has no use for; whether the filter of system calls is in place.
 
     Args:
         level: of the isolation; ``none`` gives up nothing.
-        threads: with one, the worker and all that it starts stay on its core.
     """
     if level == "none":
         return False
@@ -94,9 +93,7 @@ def confine(level: str, threads: int) -> bool:
     tasks = MOST_TASKS if level != "process" else MOST_TASKS + _tasks_of_user()
     if level != "bubblewrap" or _kernel() >= (5, 14):  # older ones count the user's everywhere
         _lower(resource.RLIMIT_NPROC, tasks)
-    return filter_calls(
-        keep_core=threads == 1, families=SANDBOX_FAMILIES if level == "bubblewrap" else ()
-    )
+    return filter_calls(families=SANDBOX_FAMILIES if level == "bubblewrap" else ())
 
 
 def _lower(kind: int, most: int) -> None:
@@ -120,18 +117,17 @@ def _tasks_of_user() -> int:
     return total
 
 
-def filter_calls(*, keep_core: bool, families: tuple[int, ...]) -> bool:
+def filter_calls(*, families: tuple[int, ...]) -> bool:
     """Have the kernel refuse system calls from now on; false where that cannot be had.
 
     Args:
-        keep_core: setting the affinity does nothing (and says that it did).
         families: the address families of which sockets may be made.
     """
     found = ARCHITECTURES.get(platform.machine())
     if found is None or struct.calcsize("P") != 8:  # a 64-bit interpreter
         return False
     column, architecture, seccomp = found
-    program = program_of(column, architecture, keep_core=keep_core, families=families)
+    program = program_of(column, architecture, families=families)
     code = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -141,9 +137,7 @@ def filter_calls(*, keep_core: bool, families: tuple[int, ...]) -> bool:
     return done == 0
 
 
-def program_of(
-    column: int, architecture: int, *, keep_core: bool, families: tuple[int, ...]
-) -> bytes:
+def program_of(column: int, architecture: int, *, families: tuple[int, ...]) -> bytes:
     """The filter, in the kernel's classic BPF: each rule is one comparison and one return."""
     steps = [
         (LOAD, 0, 0, ARCHITECTURE_AT),
@@ -155,8 +149,8 @@ def program_of(
         steps += [(AT_LEAST, 0, 1, X32), (RETURN, 0, 0, REFUSE)]
     for numbers in REFUSED.values():
         steps += [(EQUAL, 0, 1, numbers[column]), (RETURN, 0, 0, REFUSE)]
-    if keep_core:
-        steps += [(EQUAL, 0, 1, SET_AFFINITY[column]), (RETURN, 0, 0, FAIL)]
+    # Only the parent moves a worker: for itself it does nothing, and says that it did.
+    steps += [(EQUAL, 0, 1, SET_AFFINITY[column]), (RETURN, 0, 0, FAIL)]
     for *numbers_here, argument, value in LARGER_BUFFERS.values():
         steps += [
             (EQUAL, 0, 4, numbers_here[column]),

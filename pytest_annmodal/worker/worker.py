@@ -35,6 +35,7 @@ from pytest_annmodal.worker import adapters, answers, measure
 from pytest_annmodal.worker.confinement import confine
 from pytest_annmodal.worker.loading import settle
 from pytest_annmodal.worker.mailbox import Mailbox, serve
+from pytest_annmodal.worker.pools import Pools
 from pytest_annmodal.worker.wire import Channel, ChannelClosedError, Message
 
 MAX_ARRAY_BYTES = 2**40  # the parent is trusted
@@ -157,6 +158,7 @@ class Session:
             dtype=fields["train"]["dtype"],
         )
         self.fields = fields
+        self.pools = Pools(fields["threads"])
         self.channel.send("started")
 
     def on_floor(self, message: Message) -> None:
@@ -167,7 +169,7 @@ class Session:
 
     def on_confine(self, message: Message) -> None:
         measure.trim_allocator()  # what it holds by now is looked at: nothing is left to give back
-        filtered = confine(message.fields["level"], message.fields["threads"])
+        filtered = confine(message.fields["level"])
         self.channel.send("confined", {"calls_filtered": filtered})
 
     def on_compile(self, message: Message) -> None:
@@ -202,6 +204,7 @@ class Session:
         self.channel.send("memory", {"reported_index_bytes": reported, "versions": found})
 
     def on_search(self, message: Message) -> None:
+        self.pools.all()
         self.adapter.set_search(message.fields["arguments"])
         measure.warm_allocator()
         self.channel.send("set")
@@ -210,6 +213,7 @@ class Session:
         """Whole rounds by this process's own clock, as many as asked for and time allows."""
         fields, (warmup, queries) = message.fields, message.arrays
         k = fields["k"]
+        self.pools.one()
         self.keep: measure.Keep | None = None
         first_ns, _ = self._ask(warmup[:1], k)
         _, raw = self._ask(warmup[1:], k)
@@ -246,12 +250,14 @@ class Session:
     def on_serve(self, message: Message) -> None:
         """Answer over the mailbox, by the parent's clock, until dismissed."""
         apart = bool(message.fields.get("apart"))
+        self.pools.one()
         before = resource.getrusage(resource.RUSAGE_SELF)
         with measure.quiet_gc():
             serve(self.box, self.adapter.query, message.fields["k"], apart=apart)
         self.channel.send("served", _usage_since(before))
 
     def on_batch_load(self, message: Message) -> None:
+        self.pools.all()
         self.batch = message.arrays[0].astype(np.float32)  # writable and the worker's own
         self.channel.send("batch-loaded")
 

@@ -1,5 +1,7 @@
 """Searches ahead or keeps busy in threads and processes, on its own core and on others."""
 
+import os
+
 import pytest
 from witnesses import failed, measured, said, survived
 
@@ -62,3 +64,49 @@ def test_where_cores_can_be_had_it_is_smuggling(attack, strict, monkeypatch):
     assert failure.kind == "smuggling"
     assert "other threads or processes were at work" in failure.message
     survived(attack)
+
+
+def test_with_two_threads_single_queries_have_one_core_all_the_same(attack, level):
+    """Of every thread and process that was started for the build, and of those started later."""
+    body = """
+        def fit(self, X):
+            super().fit(X)
+            self.wait = threading.Event()
+            threading.Thread(target=self.wait.wait, daemon=True).start()
+            self.ours, self.theirs = os.pipe()
+            if os.fork() == 0:
+                os.setsid()
+                self.wait.wait(1.0)
+                while True:
+                    os.write(self.theirs, bytes([len(os.sched_getaffinity(0))]))
+                    self.wait.wait(0.01)
+            self.before = len(os.sched_getaffinity(0))
+        n = 0
+        def query(self, v, k):
+            self.n += 1
+            if self.n == 60:
+                import json, fcntl
+                for tid in os.listdir("/proc/self/task"):
+                    os.sched_setaffinity(int(tid), range(os.cpu_count()))
+                own = [len(os.sched_getaffinity(int(t))) for t in os.listdir("/proc/self/task")]
+                later = []
+                thread = threading.Thread(target=lambda: later.append(len(os.sched_getaffinity(0))))
+                thread.start()
+                thread.join()
+                child = max(os.read(self.ours, 1) for _ in range(3))[0]
+                print(json.dumps([self.before, max(own), later[0], child]), flush=True)
+            return self.near(v, k)
+    """
+    outcome = measured(attack(body, level=level, threads=2)[0])
+    before, own, later, child = said(outcome)
+    assert before == min(2, len(os.sched_getaffinity(0)))
+    assert (own, later, child) == (1, 1, 1)
+    survived(attack)
+
+
+def test_who_cannot_be_kept_to_one_core_is_not_timed(attack, strict, monkeypatch):
+    """A chain of processes that beget each other too quickly is smuggling."""
+    monkeypatch.setattr("pytest_annmodal.sandbox.cores._moved", lambda _pids, _cores: True)
+    failure = failed(attack("pass", threads=2)[0])
+    assert failure.kind == "smuggling"
+    assert "beget each other too quickly" in failure.message

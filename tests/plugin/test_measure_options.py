@@ -16,7 +16,7 @@ def test_what_is_measured(project: Project) -> None:
         "--benchmark-json=out.json",
     )
     result.assert_outcomes(passed=2)
-    title = "small-8-euclidean · 100 × 8 · euclidean · k=4 · 5 queries × 2 · 2 threads · local · "
+    title = "small-8-euclidean · 100 × 8 · euclidean · k=4 · 5 queries × 2 · 2 threads (single queries: 1 core) · local · "
     assert lines_with(result, title + "clock: parent")
     for saved in project.saved():
         info = saved["extra_info"]

@@ -282,8 +282,10 @@ class TestUnusedUser:
 
 
 class TestConfinement:
-    def run(self, code, level, threads=1):
-        text = f"from pytest_annmodal.worker.confinement import confine\nprint(confine({level!r}, {threads}))\n"
+    def run(self, code, level):
+        text = (
+            f"from pytest_annmodal.worker.confinement import confine\nprint(confine({level!r}))\n"
+        )
         done = subprocess.run(
             [sys.executable, "-c", text + code],
             capture_output=True,
@@ -313,22 +315,21 @@ class TestConfinement:
         assert self.run(code, level) == ["True", expected, "refused", "refused"]
 
     @pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
-    def test_several_threads_may_choose_their_cores(self):
-        """One may not: it stays where it was put, and is told that all is well."""
+    def test_nobody_chooses_its_cores(self):
+        """It stays where it was put, and is told that all is well."""
         cores = sorted(os.sched_getaffinity(0))
         code = f"import os\nos.sched_setaffinity(0, {{{cores[0]}}})\nprint(len(os.sched_getaffinity(0)))"
-        assert self.run(code, "bubblewrap", threads=2)[-1] == "1"
-        assert self.run(code, "bubblewrap", threads=1)[-1] == str(len(cores))
+        assert self.run(code, "bubblewrap")[-1] == str(len(cores))
 
     def test_a_machine_of_another_kind_has_no_filter(self, monkeypatch):
         """Its calls have other numbers: none is better than a wrong one."""
         monkeypatch.setattr(confinement.platform, "machine", lambda: "riscv64")
-        assert not confinement.filter_calls(keep_core=True, families=())
+        assert not confinement.filter_calls(families=())
 
     @pytest.mark.parametrize("column", [0, 1])
     def test_the_program_is_whole(self, column):
         """Eight bytes a step, each jump within it, a return at its end."""
-        program = confinement.program_of(column, 1, keep_core=True, families=(1, 2))
+        program = confinement.program_of(column, 1, families=(1, 2))
         steps = list(confinement.struct.iter_unpack("=HBBI", program))
         assert steps[-1][0] == confinement.RETURN
         for at, (code, yes, no, _) in enumerate(steps):

@@ -296,3 +296,29 @@ def test_short_answers_are_told_with_what_bounds_them() -> None:
         f"short answers: up to 20 of 600 had fewer than k ids {by}, {end} (cells[n=1], cells[n=2])",
         f"short answers: up to 7 of 600 had fewer than k ids, {end} (graph)",
     ]
+
+
+def test_threads_are_told_with_their_cores() -> None:
+    """For builds and batches where there are fewer than threads; for single queries always."""
+
+    def title(**environment: Any) -> str:
+        row = measured("fast", environment=environment)
+        return summary([row], width=None, color=False).splitlines()[0]
+
+    assert " · 1 thread · " in title(worker_cores=[1], query_cores=1)
+    both = title(threads=2, worker_cores=[0, 1], query_cores=1)
+    assert " · 2 threads (single queries: 1 core) · " in both
+    few = title(threads=4, worker_cores=[0, 1], query_cores=1)
+    assert " · 4 threads on 2 cores (single queries: 1 core) · " in few
+    assert " · 4 threads (single queries: 4 cores) · " in title(
+        threads=4, worker_cores=[0, 1, 2, 3], query_cores=4
+    )
+    assert " · 2 threads · " in title(threads=2)  # a system without core pinning
+
+
+def test_being_held_up_by_a_quota_is_told_with_the_noise() -> None:
+    """And the load beside the cores that it is to be compared with."""
+    environment = {"throttled_s": 0.25, "load_1min": 1.0, "cores": 1, "affinity_cores": 8}
+    row = measured("slow", notes=["noisy: the CPU quota"], environment=environment)
+    words = "~ noisy: held up for 250 ms by the CPU quota, load average up to 1.0 on 8 cores"
+    assert words in summary([row], width=None, color=False)

@@ -210,7 +210,7 @@ class TestSurroundings:
             seen = json.loads((tmp_path / "seen").read_text().splitlines()[-1])
             assert {seen["env"][name] for name in THREAD_VARIABLES} == {str(threads)}
             assert seen["cores"] == ([here[-1]] if threads == 1 else here)
-            core = here[-1] if threads == 1 else None
+            core = here[-1]
             assert measurement.environment["worker_core"] == core
             assert measurement.environment["threads"] == threads
             assert seen["group"]

@@ -85,14 +85,6 @@ class TestCpu:
         assert usage.cpu_s(pid) >= 0.25  # the kernel counts in ticks
 
 
-class TestCores:
-    def test_an_empty_set_is_ignored(self):
-        """As where the system cannot tell."""
-        before = usage.affinity()
-        usage.pin(set())
-        assert usage.affinity() == before
-
-
 class TestWatch:
     def test_a_quiet_process_meets_with_no_objection(self):
         """With a limit and without."""
