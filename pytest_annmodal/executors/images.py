@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 from pathlib import Path
 
 import modal
@@ -19,6 +20,8 @@ HARNESS = (
     *("cbor2", "filelock", "h5py", "numpy", "packaging", "psutil", "pyyaml", "requests", "rich"),
     "threadpoolctl",
 )
+# What reads files that h5py alone does not: in the image where it is installed here.
+OPTIONAL = ("hdf5plugin",)
 REMOTE_PACKAGE = "/root/pytest_annmodal"
 
 
@@ -41,13 +44,19 @@ def requirements_of(implementation: Implementation) -> Requirements:
     return tuple(sorted({pinned(requirement) for requirement in wanted}))
 
 
+def harness() -> list[str]:
+    """The harness's own packages, as they are installed here."""
+    there = [name for name in OPTIONAL if importlib.util.find_spec(name) is not None]
+    return [pinned(name) for name in (*HARNESS, *there)]
+
+
 def image_for(requirements: Requirements, *, truth: bool = True) -> modal.Image:
     """Equal requirements give the same image, which Modal builds once and caches.
 
     Args:
         truth: also ship the packaged datasets, which hold their own answers.
     """
-    packages = sorted({*map(pinned, HARNESS), *requirements})
+    packages = sorted({*harness(), *requirements})
     left_out = ["**/__pycache__", "**/*.pyc", "**/.*", *([] if truth else ["data"])]
     return (
         modal.Image.debian_slim(python_version=python_version())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 
 import pytest
 
-from pytest_annmodal.executors.images import pinned, requirements_of
+from pytest_annmodal.executors.images import harness, pinned, requirements_of
 from pytest_annmodal.model import Implementation
 
 NUMPY = f"numpy=={importlib.metadata.version('numpy')}"
@@ -39,3 +40,15 @@ def test_order_and_repeats_make_no_other_image():
 
 def test_a_file_without_a_header_gets_what_it_imports():
     assert requirements_of(implementation(modules=("numpy",))) == (NUMPY,)
+
+
+def test_filters_for_hdf5_are_in_the_image_where_they_are_installed_here(monkeypatch):
+    """So that a file that is read here is read there."""
+    real = importlib.metadata.version
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    assert not any(text.startswith("hdf5plugin") for text in harness())
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "hdf5plugin" or None)
+    monkeypatch.setattr(
+        importlib.metadata, "version", lambda name: "9.9" if name == "hdf5plugin" else real(name)
+    )
+    assert "hdf5plugin==9.9" in harness()
