@@ -16,12 +16,12 @@ from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
 
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.hdf5.metric import METRIC_WORDS, word_in_name
 from pytest_annmodal.model import Dataset
 
 ANN_BENCHMARKS = "https://ann-benchmarks.com/{}.hdf5"
 STR_ENCODERS = "https://github.com/fabiocarrara/str-encoders/releases/download/v0.1.3/{}.hdf5"
 VIBE = "https://huggingface.co/datasets/vector-index-bench/vibe/resolve/main/{}.hdf5"
-VIBE_METRICS = {"euclidean": "euclidean", "cosine": "angular", "normalized": "angular", "ip": "dot"}
 SUFFIXES = (".hdf5", ".h5")
 
 
@@ -64,7 +64,7 @@ def _unpinned(
 def _vibe(name: str) -> Dataset:
     """A dataset of VIBE, which names its metric and dimension last."""
     _, dim, metric = name.rsplit("-", 2)
-    return _unpinned(name, VIBE_METRICS[metric], int(dim), site=VIBE)
+    return _unpinned(name, METRIC_WORDS[metric], int(dim), site=VIBE)
 
 
 def _local(name: str, source: str, metric: str, n_train: int, n_queries: int) -> Dataset:
@@ -196,7 +196,7 @@ def dataset_from_argument(text: str) -> Dataset:
         )
     if name in CATALOG and CATALOG[name].source == source:
         return CATALOG[name]
-    metric = next((word for word in ("euclidean", "angular", "dot") if name.endswith(word)), None)
+    metric = METRIC_WORDS.get(word_in_name(last) or "")
     dataset = Dataset(name=name, source=source, metric=metric, k_truth=None)
     return marked_with_source(dataset) if name in CATALOG else dataset
 

@@ -1,9 +1,9 @@
 """One dataset file in ann-benchmarks' HDF5 format: look, check, load, write.
 
 ``train`` (n, d) and ``test`` (m, d) are vectors; ``neighbors`` and ``distances`` (m, K) are
-the exact nearest rows of ``train``. h5py is used in :mod:`.file` alone, every handle is
-closed before a function here returns, and neither h5py nor numpy is imported before one is
-called.
+the exact nearest rows of ``train``. No file is opened in this process that was not checked
+before: that is done in another one (:mod:`.apart`). Every handle is closed before a function
+here returns, and neither h5py nor numpy is imported before one is called.
 """
 
 from __future__ import annotations
@@ -11,19 +11,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_annmodal.hdf5.info import DatasetInfo, LoadedDataset, TrainMap, Vectors
+from pytest_annmodal.hdf5.info import (
+    CHECKS,
+    DatasetInfo,
+    Identity,
+    LoadedDataset,
+    TrainMap,
+    Vectors,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
+    "CHECKS",
     "DatasetInfo",
+    "Identity",
     "LoadedDataset",
     "TrainMap",
     "Vectors",
     "inspect",
     "load",
     "validate",
+    "vouch",
     "write",
 ]
 
@@ -31,26 +41,34 @@ __all__ = [
 def inspect(path: Path) -> DatasetInfo:
     """What the file says it holds, without reading its arrays.
 
+    The file is opened in another process; the same file is looked at once.
+
     Raises:
         DatasetFormatError: it is not an ann-benchmarks HDF5 file.
         DatasetError: it is not there or cannot be read.
     """
-    from pytest_annmodal.hdf5 import file
+    from pytest_annmodal.hdf5 import known
 
-    with file.opened(path) as arrays:
-        return arrays.info
+    return known.described(path)
 
 
 def validate(path: Path) -> DatasetInfo:
-    """Check everything that can be checked in one pass over the file.
+    """Check everything that can be checked in one pass over the file, in another process.
 
     Raises:
         DatasetFormatError: what is wrong, where, what was expected and what to do.
         DatasetError: it is not there or cannot be read.
     """
-    from pytest_annmodal.hdf5 import checks
+    from pytest_annmodal.hdf5 import known
 
-    return checks.check_file(path)
+    return known.checked(path)
+
+
+def vouch(path: Path, info: DatasetInfo) -> None:
+    """Say that the file as it is now was checked before, and what it holds."""
+    from pytest_annmodal.hdf5 import known
+
+    known.remember(path, info)
 
 
 def load(
@@ -64,7 +82,8 @@ def load(
     """Arrays ready to be benchmarked.
 
     Args:
-        path: a file that :func:`validate` accepted.
+        path: a file that :func:`validate` accepted; one that this process does not know is
+            looked at in another process before it is opened here.
         subset: keep only the first rows of ``train``; the truth is computed anew for them.
         n_queries: keep only the first queries.
         k: how many true neighbours are needed; where the file has fewer, they are computed.
@@ -72,7 +91,7 @@ def load(
 
     Raises:
         DatasetFormatError: it is not an ann-benchmarks HDF5 file.
-        DatasetError: it cannot be read, or has fewer rows than ``subset``.
+        DatasetError: it cannot be read, was changed meanwhile, or has fewer rows than ``subset``.
     """
     from pytest_annmodal.hdf5 import loading
 

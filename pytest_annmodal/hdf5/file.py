@@ -1,27 +1,25 @@
-"""The HDF5 container itself: the only code that touches h5py."""
+"""The HDF5 container itself: what it holds, and that it can be read."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 
-from pytest_annmodal.errors import DatasetError, DatasetFormatError
-from pytest_annmodal.hdf5.info import (
-    METRIC_WORDS,
-    UNSUPPORTED_METRICS,
-    DatasetInfo,
-    metric_word,
-)
-from pytest_annmodal.hdf5.lookalikes import what_it_is
-from pytest_annmodal.model import Metric
+from pytest_annmodal.errors import AnnModalError, DatasetError, DatasetFormatError
+from pytest_annmodal.hdf5 import storage
+from pytest_annmodal.hdf5.info import DatasetInfo
+from pytest_annmodal.hdf5.lookalikes import HDF5, what_it_is
+from pytest_annmodal.hdf5.metric import metric_of
+from pytest_annmodal.hdf5.words import damaged, few, printable
 
+NAMES = ("train", "test", "neighbors", "distances")
 FLOATS = ("float32", "float64")
 EXPECTED = "An ann-benchmarks file has train, test, neighbors and distances"
 
@@ -37,34 +35,55 @@ class Arrays:
     neighbors: Any | None
     distances: Any | None
 
+    @property
+    def named(self) -> list[tuple[str, Any]]:
+        """Those that are there."""
+        every = ((name, getattr(self, name)) for name in NAMES)
+        return [(name, array) for name, array in every if array is not None]
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[Arrays]:
-    """Open a file for reading; its shapes and types are checked, its numbers are not.
+    """Open a file for reading; its shapes, types and places are checked, its numbers are not.
+
+    Out of a damaged file h5py raises all kinds of errors, at any time until it is closed. All
+    become one that names the file; what HDF5 does besides raising (it may crash, or loop) is
+    the matter of :mod:`pytest_annmodal.hdf5.apart`.
 
     Raises:
         DatasetFormatError, DatasetError: as :func:`pytest_annmodal.hdf5.inspect` says.
     """
-    import h5py
-
     try:
         container = h5py.File(path, "r", locking=False)
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: there is no such file.") from error
     except PermissionError as error:
         raise DatasetError(f"{path}: it may not be read ({error.strerror}).") from error
-    except OSError as error:
+    except MemoryError as error:
+        raise _too_large(path) from error
+    except Exception as error:
         raise DatasetFormatError(_why_not_hdf5(path, error)) from error
-    with container:
-        try:
+    try:
+        with container:
             yield _arrays(path, container)
-        except OSError as error:  # h5py's word for bytes that are not where they should be
-            elsewhere = "external" in str(error)
-            raise DatasetFormatError(
-                f"{path}: its arrays cannot be read: "
-                f"{'they lie in another file' if elsewhere else 'the file is damaged or cut off'} "
-                f"({error}). {'Write them into this one.' if elsewhere else 'Fetch it again.'}"
-            ) from error
+    except AnnModalError:
+        raise
+    except MemoryError as error:
+        raise _too_large(path) from error
+    except Exception as error:
+        raise damaged(path, f"its arrays cannot be read ({_said(error)})") from error
+
+
+def _too_large(path: Path) -> DatasetError:
+    return DatasetError(
+        f"{path}: reading it takes more memory than there is. Free some, or use a smaller dataset."
+    )
+
+
+def _said(error: Exception) -> str:
+    """What a library says; from one that is no OSError its kind helps more than its text."""
+    kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+    return kind + printable(" ".join(str(error).split()), longest=300)
 
 
 def write_file(
@@ -74,8 +93,6 @@ def write_file(
     attrs: Mapping[str, str | float],
 ) -> None:
     """Create or replace ``path``."""
-    import h5py
-
     with h5py.File(path, "w", locking=False) as container:
         container.attrs["distance"] = metric
         container.attrs["type"] = "dense"
@@ -89,16 +106,16 @@ def write_file(
             container.attrs[key] = value
 
 
-def _why_not_hdf5(path: Path, error: OSError) -> str:
+def _why_not_hdf5(path: Path, error: Exception) -> str:
     if path.is_dir():
         return f"{path}: it is a directory; expected an HDF5 file."
     size = path.stat().st_size
     with path.open("rb") as stream:
         head = stream.read(8)
-    if head == b"\x89HDF\r\n\x1a\n":
+    if head == HDF5:
         return (
-            f"{path}: the HDF5 file is truncated or damaged ({size:,} bytes are there; {error}). "
-            "Fetch or write it again."
+            f"{path}: the HDF5 file is truncated or damaged ({size:,} bytes are there; "
+            f"{_said(error)}){_or_newer(error)}. Fetch or write it again."
         )
     guess = what_it_is(path)
     return (
@@ -107,68 +124,68 @@ def _why_not_hdf5(path: Path, error: OSError) -> str:
     )
 
 
-def _arrays(path: Path, container: Any) -> Arrays:
-    import h5py
+def _or_newer(error: Exception) -> str:
+    """What else a version that HDF5 does not know may mean."""
+    if "bad version" not in str(error):
+        return ""
+    return f", or written for a newer HDF5 than {storage.h5py_versions()} reads"
 
-    metric = _metric(path, container)
-    found = {
-        name: item
-        for name in ("train", "test", "neighbors", "distances")
-        if isinstance(item := container.get(name), h5py.Dataset)
-    }
+
+def _arrays(path: Path, container: Any) -> Arrays:
+    metric = metric_of(path, container.attrs)
+    found = {name: item for name in NAMES if (item := _find(path, container, name)) is not None}
     _require_arrays(path, found, container)
     train, test = found["train"], found["test"]
     neighbors, distances = found.get("neighbors"), found.get("distances")
     _require_vectors(path, train, test)
     if neighbors is not None and distances is not None:
         _require_truth(path, len(test), neighbors, distances)
-    # From the file's first byte; None if chunked. A link may lead into another file.
-    offset = train.id.get_offset() if train.file.filename == container.filename else None
+    storage.require_complete(path, list(found.items()))
     info = DatasetInfo(
         metric=metric,
         dim=int(train.shape[1]),
         n_train=int(train.shape[0]),
         n_queries=int(test.shape[0]),
         k_truth=0 if neighbors is None else int(neighbors.shape[1]),
-        contiguous=offset is not None,
-        train_offset=offset,
-        dtype=train.dtype.str,
+        contiguous=train.id.get_offset() is not None,
+        train_offset=storage.map_offset(train),
+        dtype=storage.type_name(train),
     )
     return Arrays(
         path=path, info=info, train=train, test=test, neighbors=neighbors, distances=distances
     )
 
 
-def _metric(path: Path, container: Any) -> Metric:
-    word = _metric_said(container.attrs) or _metric_in_name(path)
-    if word is not None and metric_word(word) in METRIC_WORDS:
-        return METRIC_WORDS[metric_word(word)]
-    if word is None:
-        raise DatasetFormatError(
-            f"{path}: neither the attribute 'distance' nor the file's name says its metric. "
-            "Set the attribute to euclidean, angular or dot, or name the file "
-            "NAME-DIM-euclidean.hdf5."
-        )
-    kind = "vectors of floats" if word in UNSUPPORTED_METRICS else "euclidean, angular or dot"
-    raise DatasetFormatError(
-        f"{path}: metric {word!r} is not supported; expected {kind}. Choose another dataset."
+def _find(path: Path, container: Any, name: str) -> Any | None:
+    """The array of that name in this file, or None."""
+    link = container.get(name, getlink=True)
+    if isinstance(link, h5py.ExternalLink):
+        raise _elsewhere(path, name, link.filename)
+    try:
+        item = container[name] if link is not None else None
+    except KeyError as error:
+        if isinstance(link, h5py.SoftLink):
+            return None
+        if storage.is_newer(container, error):
+            raise DatasetError(
+                f"{path}: {name} was written for a newer HDF5 than {storage.h5py_versions()} "
+                "reads. Install a newer h5py (pip install -U h5py), or write the file again for "
+                "older ones: h5py.File(path, 'w', libver='earliest')."
+            ) from error
+        why = f"{name} cannot be opened ({_said(error)}){_or_newer(error)}"
+        raise damaged(path, why) from error
+    if not isinstance(item, h5py.Dataset):
+        return None
+    if item.file.filename != container.filename:
+        raise _elsewhere(path, name, item.file.filename)
+    return item
+
+
+def _elsewhere(path: Path, name: str, other: str) -> DatasetFormatError:
+    return DatasetFormatError(
+        f"{path}: {name} is a link into another file ({printable(other)}). Expected all values in "
+        f"this file, which is what is checked, stamped and uploaded. {storage.ONE_FILE}"
     )
-
-
-def _metric_said(attrs: Mapping[str, Any]) -> str:
-    """The attribute ``distance``: text or bytes, maybe in an array of one, or ""."""
-    said = attrs.get("distance", "")
-    if isinstance(said, np.ndarray) and said.size == 1:
-        said = said.item()
-    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-    return "" if "Empty(" in text else text.strip().lower()
-
-
-def _metric_in_name(path: Path) -> str | None:
-    # What comes after the last word may be a number or a copy's mark.
-    words = re.split(r"[^a-z0-9_]+", path.name.lower().removesuffix(".corrupt"))
-    known = (*METRIC_WORDS, *UNSUPPORTED_METRICS)
-    return next((word for word in reversed(words) if word in known), None)
 
 
 def _require_arrays(path: Path, found: Mapping[str, Any], container: Any) -> None:
@@ -176,7 +193,7 @@ def _require_arrays(path: Path, found: Mapping[str, Any], container: Any) -> Non
     if ("neighbors" in found) != ("distances" in found):
         missing += [name for name in ("neighbors", "distances") if name not in found]
     if missing:
-        there = ", ".join(name + _if_no_array(container, name) for name in sorted(container))
+        there = few([printable(n) + _if_no_array(container, n) for n in sorted(container)])
         raise DatasetFormatError(
             f"{path}: it lacks {' and '.join(missing)}; it has {there or 'nothing'}. "
             f"{EXPECTED} (the last two may be absent together: the truth is then computed)."
@@ -187,7 +204,11 @@ def _if_no_array(container: Any, name: str) -> str:
     item = container.get(name)
     if item is None:
         return " (a link that leads nowhere)"
-    return "" if hasattr(item, "shape") else f" (a group of {', '.join(item) or 'nothing'})"
+    return (
+        ""
+        if hasattr(item, "shape")
+        else f" (a group of {few(list(map(printable, item))) or 'nothing'})"
+    )
 
 
 def _require_vectors(path: Path, train: Any, test: Any) -> None:
@@ -197,10 +218,7 @@ def _require_vectors(path: Path, train: Any, test: Any) -> None:
                 f"{path}: {name} has shape {array.shape}; expected two dimensions, one "
                 "row a vector."
             )
-        if array.dtype.kind not in "fiu":
-            raise DatasetFormatError(
-                f"{path}: {name} holds {array.dtype}; expected floats or integers. Convert it."
-            )
+        storage.require_numbers(path, name, array)
         if 0 in array.shape:
             raise DatasetFormatError(
                 f"{path}: {name} has shape {array.shape}; expected at least one row and one column."
@@ -227,3 +245,4 @@ def _require_truth(path: Path, n_queries: int, neighbors: Any, distances: Any) -
         raise DatasetFormatError(
             f"{path}: distances holds {distances.dtype}; expected float32 or float64."
         )
+    storage.require_numbers(path, "distances", distances)

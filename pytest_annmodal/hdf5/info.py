@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import re
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from pytest_annmodal.model import Metric
 
@@ -13,30 +13,20 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-# The words that files use for a metric, as :func:`metric_word` writes them. Sets and bits are
-# read by no implementation here.
-METRIC_WORDS: dict[str, Metric] = {
-    "euclidean": "euclidean",
-    "euclid": "euclidean",
-    "l2": "euclidean",
-    "angular": "angular",
-    "cosine": "angular",
-    "cosinesimilarity": "angular",
-    "cosinedistance": "angular",
-    "cos": "angular",
-    "normalized": "angular",
-    "dot": "dot",
-    "dotproduct": "dot",
-    "ip": "dot",
-    "mips": "dot",
-    "innerproduct": "dot",
-}
-UNSUPPORTED_METRICS = ("jaccard", "hamming")
+CHECKS = 2  # raise it when :func:`validate` finds more: what was stamped before is checked again
 
 
-def metric_word(text: str) -> str:
-    """``Inner-Product`` and `` inner_product`` are one word."""
-    return re.sub(r"[\s_-]+", "", text.lower())
+class Identity(NamedTuple):
+    """A file's content, as far as the file system knows: replaced or changed, it is another."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Identity:
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +35,9 @@ class DatasetInfo:
 
     Attributes:
         k_truth: columns of ``neighbors``, 0 if the file has no truth.
-        contiguous: ``train`` is one run of bytes in the file, so that it can be mapped.
-        train_offset: where that run begins, in bytes.
-        dtype: of ``train``, with its byte order: ``<f4``.
+        contiguous: ``train`` is one run of bytes in the file.
+        train_offset: where that run begins, in bytes, if it can be mapped as float32.
+        dtype: of ``train`` as the file has it, with its byte order: ``<f4``, or ``bfloat16``.
     """
 
     metric: Metric
@@ -69,6 +59,7 @@ class TrainMap:
 
     Attributes:
         offset: bytes from the beginning of the file.
+        identity: of the file that was checked; another one is not mapped.
         dtype: always ``<f4``.
     """
 
@@ -76,6 +67,7 @@ class TrainMap:
     offset: int
     shape: tuple[int, int]
     dtype: str
+    identity: Identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

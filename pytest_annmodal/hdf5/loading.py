@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_annmodal.errors import DatasetError
+from pytest_annmodal.hdf5 import known
 from pytest_annmodal.hdf5.file import Arrays, opened
-from pytest_annmodal.hdf5.info import LoadedDataset, TrainMap
+from pytest_annmodal.hdf5.info import Identity, LoadedDataset, TrainMap
 from pytest_annmodal.scoring import exact
 
 TRUTH_K = 100
@@ -29,10 +30,12 @@ def load_file(
     path: Path, *, subset: int | None, n_queries: int | None, k: int, truth_cache: Path | None
 ) -> LoadedDataset:
     """See :func:`pytest_annmodal.hdf5.load`."""
+    known.described(path)
+    before = known.identity(path)
     with opened(path) as arrays:
         n_train = _how_many(path, "train", arrays.info.n_train, subset)
         n_test = min(n_queries or arrays.info.n_queries, arrays.info.n_queries)
-        train_map = _train_map(arrays, n_train)
+        train_map = _train_map(arrays, n_train, before)
         train = _mapped(train_map) if train_map else _narrow(arrays.train[:n_train])
         test = _narrow(arrays.test[:n_test])
         stored = None
@@ -44,6 +47,7 @@ def load_file(
                 "distances": arrays.distances[:n_test],
             }
         info = arrays.info
+    known.require_same(path, before)
     cache, depth = _Cache(path, truth_cache), min(max(TRUTH_K, k), n_train)
     truth = (
         _clean(stored)
@@ -81,14 +85,15 @@ def _how_many(path: Path, name: str, there: int, wanted: int | None) -> int:
     return wanted
 
 
-def _train_map(arrays: Arrays, n_train: int) -> TrainMap | None:
-    if arrays.info.train_offset is None or arrays.info.dtype != "<f4":
+def _train_map(arrays: Arrays, n_train: int, identity: Identity) -> TrainMap | None:
+    if arrays.info.train_offset is None:
         return None
     return TrainMap(
         path=str(arrays.path.absolute()),
         offset=arrays.info.train_offset,
         shape=(n_train, arrays.info.dim),
         dtype="<f4",
+        identity=identity,
     )
 
 

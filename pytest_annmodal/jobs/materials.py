@@ -100,7 +100,7 @@ def train_file(job: Job, data: hdf5.Vectors) -> Iterator[TrainFile]:
     """
     fields = {"offset": 0, "shape": list(data.train.shape), "dtype": "<f4"}
     if data.train_map is not None and job.implementation.trusted:
-        fd = os.open(data.train_map.path, os.O_RDONLY)
+        fd = _opened(data.train_map)
         file = TrainFile(fd=fd, fields={**fields, "offset": data.train_map.offset}, missing=None)
     else:
         fd = mailbox.new_shared_file(data.train.nbytes, label="annmodal-train")
@@ -109,6 +109,21 @@ def train_file(job: Job, data: hdf5.Vectors) -> Iterator[TrainFile]:
         yield file
     finally:
         os.close(fd)
+
+
+def _opened(where: hdf5.TrainMap) -> int:
+    """The dataset file that was loaded, for reading.
+
+    Raises:
+        OSError: it is gone, or another one has its name by now.
+    """
+    fd = os.open(where.path, os.O_RDONLY)
+    if hdf5.Identity.of(os.fstat(fd)) != where.identity:
+        os.close(fd)
+        raise OSError(
+            f"{where.path} was changed since it was loaded; start again when nobody writes to it"
+        )
+    return fd
 
 
 def views(job: Job, data: fresh.V) -> dict[str, tuple[fresh.V, fresh.V]]:

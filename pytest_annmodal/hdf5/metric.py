@@ -1,0 +1,92 @@
+"""Which metric a dataset's file means: what its attributes say, then the end of its name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_annmodal.errors import DatasetFormatError
+from pytest_annmodal.model import Metric
+
+# The words that files use for a metric, as :func:`metric_word` writes them. Sets and bits are
+# read by no implementation here.
+METRIC_WORDS: dict[str, Metric] = {
+    "euclidean": "euclidean",
+    "euclid": "euclidean",
+    "l2": "euclidean",
+    "angular": "angular",
+    "cosine": "angular",
+    "cosinesimilarity": "angular",
+    "cosinedistance": "angular",
+    "cos": "angular",
+    "normalized": "angular",
+    "dot": "dot",
+    "dotproduct": "dot",
+    "ip": "dot",
+    "mips": "dot",
+    "innerproduct": "dot",
+}
+UNSUPPORTED_METRICS = ("jaccard", "hamming")
+ATTRIBUTES = ("distance", "metric")
+LONGEST_SHOWN = 60
+
+
+def metric_word(text: str) -> str:
+    """``Inner-Product`` and `` inner_product`` are one word."""
+    return re.sub(r"[\s_-]+", "", text.lower())
+
+
+def metric_of(path: Path, attrs: Mapping[str, Any]) -> Metric:
+    """The metric of an open file.
+
+    Args:
+        attrs: the file's attributes, as h5py has them.
+
+    Raises:
+        DatasetFormatError: nothing says it, two attributes disagree, or nothing serves it.
+    """
+    texts = {name: _text(attrs.get(name, "")) for name in ATTRIBUTES}
+    said = {name: text for name, text in texts.items() if text}
+    known = {name: METRIC_WORDS[text] for name, text in said.items() if text in METRIC_WORDS}
+    if len(set(known.values())) > 1:
+        raise DatasetFormatError(
+            f"{path}: its attribute distance says {said['distance']} and its attribute metric "
+            f"says {said['metric']}; expected one metric. Correct or remove one of them."
+        )
+    first = next(iter(said.values()), None)
+    word = first or word_in_name(path.name)
+    if word is None:
+        raise DatasetFormatError(
+            f"{path}: nothing says its metric: it has no attribute distance or metric, and its "
+            "name does not end in a metric. Set the attribute distance of the file to euclidean, "
+            "angular or dot, or name the file NAME-euclidean.hdf5."
+        )
+    if word in METRIC_WORDS:
+        return METRIC_WORDS[word]
+    kind = "vectors of floats" if word in UNSUPPORTED_METRICS else "euclidean, angular or dot"
+    raise DatasetFormatError(
+        f"{path}: metric {word[:LONGEST_SHOWN]!r} is not supported; expected {kind}. "
+        "Choose another dataset."
+    )
+
+
+def word_in_name(name: str) -> str | None:
+    """The metric that a file's name ends in, as :func:`metric_word` writes it, or None.
+
+    A number may follow (``x-angular-128.hdf5``, ``x-angular (1).hdf5``). No other place counts:
+    ``cosine-shop-vectors.hdf5`` says nothing of its metric.
+    """
+    stem = re.sub(r"\.(hdf5|h5)(\.(part|corrupt(-\d+)?))?$", "", name.lower())
+    words = [word for word in re.split(r"[\W_]+", stem) if word and not word.isdigit()]
+    known = (*METRIC_WORDS, *UNSUPPORTED_METRICS)
+    return next((w for w in ("".join(words[-2:]), *words[-1:]) if w in known), None)
+
+
+def _text(said: Any) -> str:
+    """An attribute's word: text or bytes, maybe in an array of one, or "" if it is empty."""
+    if getattr(said, "size", None) == 1:
+        said = said.item()
+    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    return "" if "Empty(" in text else metric_word(text)

@@ -1,0 +1,212 @@
+"""The process that looks into files which nobody has checked, and the rule that nobody else does."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from pytest_annmodal import hdf5
+from pytest_annmodal.errors import DatasetError, DatasetFormatError
+from pytest_annmodal.hdf5 import apart, known
+
+
+@pytest.fixture
+def checker():
+    """One of its own."""
+    checker = apart.Checker()
+    yield checker
+    checker.close()
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """A checker in whose process this line is run where a file would be looked at."""
+
+    def broken(line):
+        start = apart.START.replace("main()", f"{line}; main()")
+        monkeypatch.setattr(apart, "START", start)
+        made.append(apart.Checker())
+        return made[-1]
+
+    made = []
+    yield broken
+    for checker in made:
+        checker.close()
+
+
+HOOK = "from pytest_annmodal.hdf5 import storage; storage.require_complete = lambda *_: "
+
+
+def refused(checker, path, *words, kind=DatasetFormatError):
+    with pytest.raises(DatasetError) as caught:
+        checker.look(path, whole=True)
+    assert type(caught.value) is kind
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    for word in words:
+        assert word in message
+
+
+def test_a_file_that_never_ends_is_stopped(tmp_path, small_dataset):
+    """As the HDF5 library loops on some damaged files; the next file is looked at as ever."""
+    path = tmp_path / "pipe-euclidean.hdf5"
+    os.mkfifo(path)
+    checker = apart.Checker(limit_s=0.3)
+    try:
+        refused(checker, path, "opening it was not over after 0.3 s, and was stopped", "damaged")
+        with pytest.raises(DatasetError, match="no such file"):
+            checker.look(tmp_path / "gone", whole=True)
+    finally:
+        checker.close()
+
+
+def test_checking_a_large_file_may_take_longer_than_opening_it(broken, small_dataset):
+    """By the size of what it holds; here a clock goes off at once, and the limit is said."""
+    checker = broken(
+        "import time; from pytest_annmodal.hdf5 import child; child.SLOWEST_BYTES_PER_S = 100; "
+        "child.checks.check_file = lambda _: (child.signal.setitimer(0, 0.1), time.sleep(1e6))"
+    )
+    refused(checker, small_dataset(), "checking it was not over after 178.4 s", "was stopped")
+
+
+@pytest.mark.parametrize("signal", ["SIGSEGV", "SIGABRT", "SIGBUS"])
+def test_a_crash_is_one_sentence_on_the_file(broken, small_dataset, signal):
+    """And the process goes on with the next one."""
+    checker = broken(f"import os, signal; {HOOK}os.kill(os.getpid(), signal.{signal})")
+    for _ in range(2):
+        refused(checker, small_dataset(), f"opening it made the HDF5 library crash ({signal})")
+
+
+def test_an_exit_is_a_crash(broken, small_dataset):
+    """A library that ends the process."""
+    checker = broken(f"import os; {HOOK}os._exit(3)")
+    refused(checker, small_dataset(), "crash (exit status 3)")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds to the limit")
+def test_memory_without_measure_is_refused(broken, small_dataset):
+    """More than opening any file takes."""
+    checker = broken(f"{HOOK}bytearray(3 << 30)")
+    refused(checker, small_dataset(), "opening it takes more memory than its size explains")
+
+
+def test_being_killed_is_not_the_files_fault(broken, small_dataset):
+    """It is what a machine without memory does."""
+    checker = broken(f"import os; {HOOK}os.kill(os.getpid(), 9)")
+    refused(checker, small_dataset(), "was killed", "Free some memory", kind=DatasetError)
+
+
+def test_a_process_that_does_not_start_is_said(broken, small_dataset):
+    """With the last line of its error, and nothing about the file."""
+    checker = broken("raise ImportError('no h5py here')")
+    refused(checker, small_dataset(), "did not start", "no h5py here", kind=DatasetError)
+
+
+@pytest.mark.parametrize("error", ["RuntimeError", "KeyError", "TypeError", "ValueError"])
+def test_what_h5py_raises_on_damage_is_one_sentence(broken, small_dataset, error):
+    """Whatever its kind."""
+    checker = broken(f"{HOOK}(_ for _ in ()).throw({error}('B-tree\\x1b\\n' + 'x' * 5000))")
+    path = small_dataset()
+    refused(checker, path, "damaged or cut off: its arrays cannot be read", error)
+    with pytest.raises(DatasetFormatError) as caught:
+        checker.look(path, whole=False)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 800
+
+
+def test_relative_paths_are_those_of_now(checker, small_dataset, monkeypatch, tmp_path):
+    """The process was started somewhere else."""
+    path = small_dataset("a/x-euclidean")
+    checker.look(path, whole=True)
+    monkeypatch.chdir(path.parent)
+    assert checker.look(type(path)(path.name), whole=True).n_train == 300
+
+
+def test_an_interrupted_look_does_not_spoil_the_next(checker, small_dataset, monkeypatch):
+    """Ctrl-C while it waits: the answer that comes later belongs to no other file."""
+    first, second = small_dataset("a/x-euclidean"), small_dataset("b/x-euclidean", n_train=200)
+    checker.look(first, whole=True)
+
+    class Interrupted:
+        def readline(self):
+            raise KeyboardInterrupt
+
+        def close(self):
+            pass
+
+    pipe, checker._process.stdout = checker._process.stdout, Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        checker.look(first, whole=True)
+    pipe.close()
+    assert checker.look(second, whole=True).n_train == 200
+
+
+class TestWhatThisProcessOpens:
+    @pytest.fixture(autouse=True)
+    def no_opening(self, monkeypatch):
+        """Any use of h5py by this process is noted."""
+        opened = []
+        real = h5py.File
+
+        def noting(path, *arguments, **options):
+            opened.append(str(path))
+            return real(path, *arguments, **options)
+
+        monkeypatch.setattr(h5py, "File", noting)
+        self.opened = opened
+
+    def test_nothing_is_opened_here_to_look_or_check(self, small_dataset):
+        """Neither a good nor a bad one."""
+        path = small_dataset()
+        self.opened.clear()
+        hdf5.inspect(path)
+        hdf5.validate(path)
+        with path.open("r+b") as stream:
+            stream.truncate(3000)
+        for look in (hdf5.inspect, hdf5.validate, hdf5.load):
+            with pytest.raises(DatasetFormatError):
+                look(path)
+        assert self.opened == []
+
+    def test_a_file_is_opened_here_when_it_was_looked_at(self, small_dataset, monkeypatch):
+        """Once for as long as it stays the same; a changed one is looked at again."""
+        path = small_dataset()
+        self.opened.clear()
+        seen = []
+        look = apart.CHECKER.look
+        monkeypatch.setattr(
+            apart.CHECKER,
+            "look",
+            lambda path, **options: seen.append(path) or look(path, **options),
+        )
+        hdf5.load(path)
+        hdf5.load(path)
+        assert (len(seen), len(self.opened)) == (1, 2)
+        os.utime(path, ns=(1, 1))
+        hdf5.load(path)
+        assert len(seen) == 2
+
+    def test_a_stamp_vouches_for_a_file(self, small_dataset, monkeypatch):
+        """Then nothing is looked at."""
+        path = small_dataset()
+        info = hdf5.inspect(path)
+        os.utime(path, ns=(2, 2))
+        hdf5.vouch(path, info)
+        monkeypatch.setattr(apart.CHECKER, "look", None)
+        assert hdf5.inspect(path) == info
+        assert hdf5.load(path).info.n_train == 300
+
+
+def test_a_file_that_is_replaced_while_it_is_loaded_is_refused(small_dataset, monkeypatch):
+    """What was checked and what was read would be two things."""
+    path, other = small_dataset(), small_dataset("other-euclidean", seed=1)
+    hdf5.inspect(path)
+    before = known.identity(path)
+    other.replace(path)
+    with pytest.raises(DatasetError, match="it was changed while it was read"):
+        known.require_same(path, before)
+    np.testing.assert_array_equal(hdf5.load(path).train, hdf5.load(path).train)
