@@ -190,26 +190,28 @@ def select_datasets(settings: Settings, known: Mapping[str, Dataset]) -> list[Da
         return [known[name] for name in (*DEFAULT_DATASETS, *extra)]
     chosen: dict[str, Dataset] = {}
     for text in settings.dataset:
-        for dataset in find_datasets(text, known, settings.rootdir):
+        for dataset in find_datasets(text, known, settings):
             if chosen.setdefault(dataset.name, dataset).source != dataset.source:
                 marked = catalog.marked_with_source(dataset)
                 chosen.setdefault(marked.name, marked)
     return list(chosen.values())
 
 
-def find_datasets(text: str, known: Mapping[str, Dataset], rootdir: Path) -> list[Dataset]:
+def find_datasets(text: str, known: Mapping[str, Dataset], settings: Settings) -> list[Dataset]:
     """The datasets that one name, glob, file or URL stands for."""
     if text.startswith(("http://", "https://")):
         return [catalog.dataset_from_argument(text)]
     if is_dataset_file(text):
-        path = expanded(text, rootdir, "--dataset")
+        path = expanded(text, settings.rootdir, "--dataset")
         named = [path] if path.is_file() else map(Path, sorted(glob.glob(str(path))))  # noqa: PTH207 -- absolute patterns
         paths = [found for found in named if found.is_file()]
         if not paths:
             raise ConfigurationError(f"--dataset {text}: {_why_no_file(path)}")
-        return [_as_the_file_says(catalog.dataset_from_argument(str(p)), p) for p in paths]
+        return [
+            _as_the_file_says(catalog.dataset_from_argument(str(p)), p, settings) for p in paths
+        ]
     matched = [known[name] for name in known if fnmatch.fnmatchcase(name, text)]
-    if not matched and (file := expanded(text, rootdir, "--dataset")).is_file():
+    if not matched and (file := expanded(text, settings.rootdir, "--dataset")).is_file():
         raise ConfigurationError(f"--dataset {text}: {_why_no_dataset(file)}")
     if not matched:
         near = nearest_names(text, known)
@@ -237,14 +239,15 @@ def _why_no_dataset(path: Path) -> str:
     return f"this is {guess}"
 
 
-def _as_the_file_says(dataset: Dataset, path: Path) -> Dataset:
+def _as_the_file_says(dataset: Dataset, path: Path, settings: Settings) -> Dataset:
     """A file's name may not tell its metric, or tell a wrong one; it has the last word."""
     if not dataset.source.startswith("file:"):
         return dataset
     from pytest_annmodal import hdf5
+    from pytest_annmodal.volumes.volume import checked_before, local_volume
 
     try:
-        info = hdf5.inspect(path)
+        info = checked_before(dataset, local_volume(settings.volume_dir)) or hdf5.inspect(path)
     except DatasetError:  # its tests will say so
         return dataset
     return dataclasses.replace(dataset, metric=info.metric)
@@ -302,7 +305,7 @@ def find_case(
         raise ConfigurationError(
             f"no implementation is called {name!r}{nearest_names(name, [i.name for i in offered])}"
         )
-    (target,) = find_datasets(dataset, known, settings.rootdir)[:1]
+    (target,) = find_datasets(dataset, known, settings)[:1]
     cases = expand(named, [target], k=k, rounds=rounds)
     exact = [case for case in cases if label in {case.implementation.name, case.label}]
     if cases and not exact:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal import planning, selection
@@ -74,11 +72,9 @@ class BenchSession:
 
     @cached_property
     def volume(self) -> LocalVolume:
-        from pytest_annmodal.volumes.volume import LocalVolume, default_volume_dir
+        from pytest_annmodal.volumes.volume import local_volume
 
-        chosen = self.settings.volume_dir
-        path = Path(chosen) if chosen else default_volume_dir(os.environ)
-        return LocalVolume(path.absolute())
+        return local_volume(self.settings.volume_dir)
 
     @cached_property
     def local(self) -> LocalExecutor:

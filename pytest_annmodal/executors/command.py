@@ -108,7 +108,7 @@ class Command:
 
     def _datasets(self, name: str) -> list[Dataset]:
         known = selection.known_datasets()
-        return selection.find_datasets(name, known, self.settings.rootdir)
+        return selection.find_datasets(name, known, self.settings)
 
     def _executor(self) -> ModalExecutor:
         return ModalExecutor(self.settings, say=self._say, cloud=self.cloud, echo=False)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_annmodal import hdf5
 from pytest_annmodal.errors import (
     DamagedCopyError,
     DatasetError,
@@ -17,7 +18,7 @@ from pytest_annmodal.errors import (
     ReloadError,
     VolumeError,
 )
-from pytest_annmodal.hdf5 import DatasetInfo
+from pytest_annmodal.hdf5 import CHECKS, DatasetInfo
 from pytest_annmodal.model import Dataset
 from pytest_annmodal.protocols import Volume
 from pytest_annmodal.volumes import durable
@@ -36,6 +37,7 @@ LINES: Mapping[str, str] = {
     "in-place": "✅ Dataset '{name}': using your file where it is (no download needed)",
     "verifying": "   Verifying a file that has no stamp yet: {path}",
     "changed": "   Verifying a file that has changed since it was checked: {path}",
+    "outdated": "   Verifying a file again that an earlier version checked less: {path}",
     "not-stamped": "Note: Volume is read-only, the check of '{name}' cannot be recorded ({reason})",
     "set-aside": "⚠️  Dataset '{name}' is damaged and was set aside as {aside}: {reason}",
     "missing": "⚠️  Dataset '{name}' not found in volume '{volume}'",
@@ -79,6 +81,12 @@ def place_of(dataset: Dataset, volume: Volume) -> Path:
     return volume.path / f"{dataset.name}.hdf5"
 
 
+def own_stamp_path(dataset: Dataset, volume: Volume) -> Path:
+    """Where the stamp of a file lies that is used where it is."""
+    mark = hashlib.sha256(str(place_of(dataset, volume)).encode()).hexdigest()[:16]
+    return volume.path / ".stamps" / f"{dataset.name}-{mark}.json"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
     """One call of :func:`resolve`."""
@@ -99,8 +107,7 @@ class Resolution:
             raise DatasetError(
                 f"{self.path}: there is no such file (dataset '{self.dataset.name}')."
             )
-        mark = hashlib.sha256(str(self.path).encode()).hexdigest()[:16]
-        place = self.volume.path / ".stamps" / f"{self.dataset.name}-{mark}.json"
+        place = own_stamp_path(self.dataset, self.volume)
         stamp = Stamp.read(place)
         if stamp is None or not self.is_unchanged(stamp, place):
             mtime_ns = self.path.stat().st_mtime_ns
@@ -152,8 +159,11 @@ class Resolution:
         """Whether the file is the one that was checked.
 
         By length and time where times are kept (a file that was copied or restored has another
-        time and is hashed once), else by its whole content.
+        time and is hashed once), else by its whole content. A file that an earlier version
+        checked is not: it is checked again.
         """
+        if stamp.checks != CHECKS:
+            return False
         by_time = self.volume.keeps_times
         try:
             status = self.path.stat()
@@ -178,10 +188,14 @@ class Resolution:
         if self.is_damaged():
             self.set_aside(f"{self.path}: its content is no longer what was stored there.")
             return None
-        self.tell("changed" if Stamp.read(self.stamp_path) else "verifying")
+        old = Stamp.read(self.stamp_path)
+        outdated = old is not None and old.checks != CHECKS
+        self.tell("verifying" if old is None else "outdated" if outdated else "changed")
         try:
             mtime_ns = self.path.stat().st_mtime_ns
             stamp = self.stamp_for(self.check(self.path), mtime_ns=mtime_ns)
+            if old is not None and old.sha256 == stamp.sha256:
+                stamp = dataclasses.replace(stamp, source=old.source)
             acquire.require_pinned(self.dataset, stamp.size_bytes, stamp.sha256)
         except DatasetFormatError as error:
             self.set_aside(str(error))
@@ -316,6 +330,7 @@ class Resolution:
             self.say(LINES[key].format(**{**known, **facts}))
 
     def resolved(self, stamp: Stamp, *, was_present: bool) -> Resolved:
+        hdf5.vouch(self.path, stamp.info)
         return Resolved(
             path=self.path,
             name=self.dataset.name,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_annmodal.hdf5 import DatasetInfo
+from pytest_annmodal.hdf5 import CHECKS, DatasetInfo
 from pytest_annmodal.volumes import durable
 
 VERSION = 1
@@ -25,6 +25,7 @@ class Stamp:
         mtime_ns: nor is one that was changed since, where the volume keeps times.
         source: URL, ``package:…``, ``generate:…`` or ``file:…`` it came from; None if it
             was there already.
+        checks: which edition of the checks it passed.
     """
 
     sha256: str
@@ -32,6 +33,7 @@ class Stamp:
     source: str | None
     info: DatasetInfo
     mtime_ns: int | None = None
+    checks: int = CHECKS
 
     def write(self, path: Path) -> None:
         data = {
@@ -40,6 +42,7 @@ class Stamp:
             "bytes": self.size_bytes,
             "source": self.source,
             "mtime_ns": self.mtime_ns,
+            "checks": self.checks,
             "checked_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "info": self.info.to_plain(),
         }
@@ -62,6 +65,7 @@ class Stamp:
             source=data["source"],
             mtime_ns=data["mtime_ns"],
             info=DatasetInfo(**data["info"]),
+            checks=int(data.get("checks", 1)),
         )
 
 

@@ -20,15 +20,18 @@ from pytest_annmodal.protocols import Volume
 from pytest_annmodal.settings.option import no_home
 from pytest_annmodal.volumes import durable
 from pytest_annmodal.volumes.fetch import OnProgress
-from pytest_annmodal.volumes.resolution import LINES, Resolution, Resolved, place_of
+from pytest_annmodal.volumes.resolution import LINES, Resolution, Resolved, own_stamp_path, place_of
+from pytest_annmodal.volumes.stamp import Stamp
 
 __all__ = [
     "LINES",
     "LocalVolume",
     "OnProgress",
     "Resolved",
+    "checked_before",
     "default_volume_dir",
     "is_present",
+    "local_volume",
     "resolve",
 ]
 
@@ -98,6 +101,25 @@ def default_volume_dir(environ: Mapping[str, str]) -> Path:
             "(or ANNMODAL_VOLUME_DIR), or set HOME."
         ) from error
     return cache / "annmodal" / "volumes" / VOLUME_NAME
+
+
+def local_volume(chosen: str | None) -> LocalVolume:
+    """The volume in the directory that ``--ann-volume-dir`` names, or in the usual one."""
+    path = Path(chosen) if chosen else default_volume_dir(os.environ)
+    return LocalVolume(path.absolute())
+
+
+def checked_before(dataset: Dataset, volume: LocalVolume) -> hdf5.DatasetInfo | None:
+    """What a user's own file holds by its stamp, if it is unchanged since it got that."""
+    stamp, path = Stamp.read(own_stamp_path(dataset, volume)), place_of(dataset, volume)
+    if stamp is None or stamp.checks != hdf5.CHECKS:
+        return None
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    same = (stamp.size_bytes, stamp.mtime_ns) == (status.st_size, status.st_mtime_ns)
+    return stamp.info if same else None
 
 
 def is_present(dataset: Dataset, volume: Volume) -> bool:

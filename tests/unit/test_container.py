@@ -9,15 +9,19 @@ import threading
 import pytest
 from jobs import EXACT, make_job, measured, write
 
+from pytest_annmodal import hdf5
+from pytest_annmodal.catalog import CATALOG
 from pytest_annmodal.errors import DatasetError, ExecutorError
 from pytest_annmodal.executors import container, shipping
 from pytest_annmodal.executors.attempts import Attempts
 from pytest_annmodal.executors.calls import Calls, outcomes_of
 from pytest_annmodal.executors.container import failures
+from pytest_annmodal.hdf5 import apart
 from pytest_annmodal.jobs.runner import run_job
 from pytest_annmodal.model import Implementation, to_plain
 from pytest_annmodal.outcome import Failure
 from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.volumes.volume import resolve
 
 
 def implementation(path, folder=None):
@@ -104,6 +108,30 @@ def test_a_dataset_that_is_missing_in_the_container_says_how_to_mend_it(job, tmp
     dataset = dataclasses.replace(job.dataset, source="generate:euclidean")
     with pytest.raises(DatasetError, match="modal volume rm no-such-volume"):
         container.own_copy(dataset, volume, tmp_path, {}, None)
+
+
+@pytest.mark.parametrize("spoil", [None, "another size", "no stamp", "an older stamp"])
+def test_a_copy_of_what_was_checked_is_opened_without_another_look(
+    job, tmp_path, monkeypatch, spoil
+):
+    """By its stamp, if that is of this size and of these checks; else it is looked at apart."""
+    volume = container.MountedVolume("ours", str(tmp_path / "data"))
+    volume.reload = volume.commit = lambda: None
+    digits = CATALOG["digits-64-euclidean"]
+    stamp = resolve(digits, volume, say=lambda _line: None).path.with_suffix(".json")
+    data = json.loads(stamp.read_text())
+    data |= {"another size": {"bytes": 5}, "an older stamp": {"checks": 1}}.get(spoil, {})
+    stamp.write_text(json.dumps(data))
+    if spoil == "no stamp":
+        stamp.unlink()
+    looks = []
+    look = apart.CHECKER.look
+    monkeypatch.setattr(
+        apart.CHECKER, "look", lambda path, **how: looks.append(how) or look(path, **how)
+    )
+    copy = container.own_copy(digits, volume, tmp_path, {}, None)
+    assert hdf5.load(copy).info.n_train == 1597
+    assert looks == ([] if spoil is None else [{"whole": False}])
 
 
 class Call:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pytest_annmodal import planning, selection
+from pytest_annmodal import hdf5, planning, selection
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.handed_in import handed_in
 from pytest_annmodal.model import Arguments, Case, Dataset, Implementation, Variant
 from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.volumes.volume import local_volume, resolve
 
 INDEX = "class Index:\n    def fit(self, X): ...\n    def query(self, v, k): ...\n"
 
@@ -253,6 +255,24 @@ def test_own_files(tmp_path: Path, small_dataset: Callable[..., Path]) -> None:
     (tmp_path / "link.h5").symlink_to("gone.h5")
     with pytest.raises(ConfigurationError, match=r"a link to gone\.h5, which does not exist"):
         selection.select_datasets(Settings(rootdir=tmp_path, dataset=("link.h5",)), {})
+
+
+def test_own_files_that_were_checked(
+    tmp_path: Path, small_dataset: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stamp says the metric of an unchanged file, and nothing is opened; a changed one is."""
+    path = small_dataset("own-8-euclidean", metric="dot")
+    settings = Settings(rootdir=tmp_path, dataset=(str(path),), volume_dir=str(tmp_path / "volume"))
+    (found,) = selection.select_datasets(settings, {})
+    resolve(found, local_volume(settings.volume_dir), say=lambda _line: None)
+    looks: list[Path] = []
+    monkeypatch.setattr(hdf5, "inspect", looks.append)
+    assert selection.select_datasets(settings, {}) == [found]
+    assert looks == []
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(AttributeError):  # of the answer that is none
+        selection.select_datasets(settings, {})
+    assert looks == [path]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from pytest_annmodal.errors import (
     ReloadError,
     VolumeError,
 )
+from pytest_annmodal.hdf5 import apart
 from pytest_annmodal.model import Dataset
 from pytest_annmodal.volumes import resolution, transfer
 from pytest_annmodal.volumes.volume import LocalVolume, default_volume_dir, is_present, resolve
@@ -265,6 +266,77 @@ def test_a_stamp_that_says_nothing_is_written_anew(remote, volume, stamp):
     (volume.path / "small.json").write_text(stamp)
     assert run(remote, volume)[0].was_present
     assert json.loads((volume.path / "small.json").read_text())["version"] == 1
+
+
+def test_a_file_that_an_earlier_version_checked_is_checked_again(http_server, remote, volume):
+    """With what it did not look at; where the file came from stays known."""
+    run(remote, volume)
+    place = volume.path / "small.json"
+    stamp = json.loads(place.read_text())
+    assert stamp.pop("checks") == hdf5.CHECKS
+    place.write_text(json.dumps(stamp))
+    resolved, lines = run(remote, volume)
+    assert resolved.was_present
+    assert "   Verifying a file again that an earlier version checked less: " in lines[2]
+    again = json.loads(place.read_text())
+    assert (again["checks"], again["source"]) == (hdf5.CHECKS, stamp["source"])
+    assert "Verifying" not in "".join(run(remote, volume)[1])
+    assert len(http_server.asked("small.hdf5")) == 1
+
+
+@pytest.fixture
+def packed(http_server, tmp_path, monkeypatch):
+    """A dataset on the server that needs a filter which is not installed."""
+    from h5py import h5d, h5p, h5s, h5t
+
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "hdf5plugin.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+    apart.CHECKER.close()
+    with h5py.File(tmp_path / "packed-euclidean.hdf5", "w") as container:
+        plist = h5p.create(h5p.DATASET_CREATE)
+        plist.set_chunk((9, 4))
+        plist.set_filter(32001, 1, (0,))
+        space = h5s.create_simple((9, 4))
+        made = h5d.create(container.id, b"train", h5t.IEEE_F32LE, space, plist)
+        made.write_direct_chunk((0, 0), b"packed")
+        container["test"] = np.ones((2, 4), "<f4")
+    content = (tmp_path / "packed-euclidean.hdf5").read_bytes()
+    yield dataset_from_argument(http_server.serve("packed-euclidean.hdf5", content))
+    monkeypatch.undo()
+    apart.CHECKER.close()
+
+
+def test_a_download_that_only_this_machine_cannot_read_is_not_thrown_away(
+    http_server, packed, volume
+):
+    """It is asked for once, however often it is tried before the filter is installed."""
+    for _ in range(2):
+        with pytest.raises(DatasetError, match="filter Blosc") as caught:
+            run(packed, volume)
+        assert type(caught.value) is DatasetError
+    assert len(http_server.asked("packed-euclidean.hdf5")) == 1
+    assert names(volume) == []
+
+
+def test_a_file_that_only_this_machine_cannot_read_is_not_set_aside(packed, volume, tmp_path):
+    """It lies in the volume, and there is nothing wrong with it."""
+    volume.path.mkdir()
+    kept = volume.path / f"{packed.name}.hdf5"
+    kept.write_bytes((tmp_path / "packed-euclidean.hdf5").read_bytes())
+    with pytest.raises(DatasetError, match="pip install hdf5plugin"):
+        run(packed, volume)
+    assert names(volume) == [kept.name]
+
+
+@pytest.mark.parametrize("cut", [5000, 9000])
+def test_a_damaged_download_does_not_block_the_next_one(http_server, volume, content, cut):
+    """Of no known digest; the second try gets the file from its beginning."""
+    url = http_server.serve("small.hdf5", content[:cut])
+    with pytest.raises(DatasetFormatError):
+        run(dataset_from_argument(url), volume)
+    http_server.serve("small.hdf5", content)
+    assert run(dataset_from_argument(url), volume)[0].path.read_bytes() == content
 
 
 def test_a_file_that_is_not_what_is_pinned_now_is_replaced(
