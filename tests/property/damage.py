@@ -1,0 +1,205 @@
+"""Damage dataset files at random, and see that each is refused, or served as what it holds.
+
+``python tests/property/damage.py 20000`` does that to 20,000 files and prints the figures;
+``--seed`` gives others. A file that is accepted must be served exactly:
+
+* *equal*: all arrays, the metric and the truth are those of the file before it was damaged; or
+* *other data*: what is served is, value by value, what h5py reads from the same file into
+  float32, all of it finite; and if there is a truth, each of its distances is that of an exact
+  search. HDF5 keeps no checksum of plain arrays, so a flipped bit in a vector is another vector.
+
+Everything else that is accepted is *wrong*. So is any other end than a DatasetError whose
+message is one line that names the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pytest_annmodal import hdf5
+from pytest_annmodal.errors import DatasetError
+from pytest_annmodal.hdf5 import apart, known
+from pytest_annmodal.scoring import exact
+
+N, DIM, QUERIES, K = 60, 4, 10, 5  # all queries are among those that validate() probes
+SCRATCH_FILES = 64  # kept for a while: a new file with an old one's inode and time is not new
+NAMES = ("train", "test", "neighbors", "distances")
+GZIP = {"chunks": (16, DIM), "compression": "gzip"}
+# name: dtype of the vectors, how train is stored, whether there is a truth, HDF5's version
+LAYOUTS: dict[str, tuple[str, dict[str, Any], bool, str]] = {
+    "contiguous": ("<f4", {}, True, "earliest"),
+    "contiguous, no truth": ("<f4", {}, False, "earliest"),
+    "float64": ("<f8", {}, True, "earliest"),
+    "chunked": ("<f4", {"chunks": (16, DIM)}, True, "earliest"),
+    "chunked, no truth": ("<f4", {"chunks": (16, DIM)}, False, "earliest"),
+    "gzip": ("<f4", GZIP, True, "earliest"),
+    "gzip float64, no truth": ("<f8", {**GZIP, "shuffle": True}, False, "earliest"),
+    "gzip, newer format": ("<f4", {**GZIP, "fletcher32": True}, True, "v110"),
+}
+METRICS = ("euclidean", "angular", "dot")
+
+
+def originals(folder: Path) -> Iterator[tuple[str, str, Path]]:
+    """Good files: layout, metric and place of each."""
+    for number, (layout, (dtype, options, truth, libver)) in enumerate(LAYOUTS.items()):
+        metric = METRICS[number % len(METRICS)]
+        rng = np.random.default_rng(number)
+        train, test = (rng.standard_normal((n, DIM)).astype("<f4") for n in (N, QUERIES))
+        path = folder / f"original-{number}-{metric}.hdf5"
+        with h5py.File(path, "w", libver=(libver, "v110")) as file:
+            file.attrs["distance"] = metric
+            file.create_dataset("train", data=train.astype(dtype), **options)
+            file.create_dataset("test", data=test.astype(dtype))
+            if truth:
+                ids, distances = exact.knn(train, test, K, metric)
+                file["neighbors"], file["distances"] = ids.astype("<i4"), distances
+        yield layout, metric, path
+
+
+def headers(path: Path) -> list[int]:
+    """The bytes of a file that are no values of arrays."""
+    free = np.ones(path.stat().st_size, dtype=bool)
+    with h5py.File(path) as file:
+        for array in file.values():
+            if array.chunks:
+                infos = [array.id.get_chunk_info(i) for i in range(array.id.get_num_chunks())]
+                pieces = [(info.byte_offset, info.size) for info in infos]
+            else:
+                pieces = [(array.id.get_offset(), array.id.get_storage_size())]
+            for start, size in pieces:
+                free[start : start + size] = False
+    used = np.frombuffer(path.read_bytes(), np.uint8) != 0  # most of it is room for more
+    return [*np.flatnonzero(free).tolist(), *(np.flatnonzero(free & used).tolist() * 4)]
+
+
+def damage(content: bytes, places: list[int], rng: np.random.Generator) -> bytes:
+    """A few bytes changed, mostly of headers; or a piece zeroed, moved or cut off."""
+    spoiled = bytearray(content)
+    kind = rng.choice(
+        ["header", "anywhere", "zeros", "moved", "cut"], p=[0.8, 0.08, 0.05, 0.05, 0.02]
+    )
+    if kind in {"header", "anywhere"}:
+        among = places if kind == "header" else range(len(spoiled))
+        for place in rng.choice(among, rng.integers(1, 9)):
+            new = (int(rng.integers(256)), spoiled[place] ^ (1 << int(rng.integers(8))), 0, 255)
+            spoiled[place] = new[rng.choice(4, p=[0.4, 0.4, 0.1, 0.1])]
+        return bytes(spoiled)
+    start, length = int(rng.choice(places)), int(rng.integers(1, 65))
+    if kind == "cut":
+        return bytes(spoiled[:start])
+    other = int(rng.choice(places))
+    piece = bytes(length) if kind == "zeros" else bytes(spoiled[other : other + length])
+    spoiled[start : start + len(piece)] = piece
+    return bytes(spoiled[: len(content)])
+
+
+def outcome(path: Path, before: hdf5.LoadedDataset, checker: apart.Checker) -> str:
+    """What becomes of a damaged file: a word to be counted. Anything else raises."""
+    try:
+        info = checker.look(path, whole=True)
+    except DatasetError as error:
+        said = str(error)
+        assert said.startswith(str(path)), said
+        assert said.isprintable(), said
+        if "was stopped" in said:
+            return "refused: looped"
+        return "refused: crashed" if "library crash" in said else "refused"
+    known.remember(path, info)
+    served = hdf5.load(path)
+    if _same(served, before):
+        return "equal"
+    require_consistent(path, served)
+    return "other data"
+
+
+def _same(one: hdf5.LoadedDataset, other: hdf5.LoadedDataset) -> bool:
+    arrays = all(np.array_equal(getattr(one, name), getattr(other, name)) for name in NAMES)
+    return arrays and one.info.metric == other.info.metric
+
+
+def require_consistent(path: Path, served: hdf5.LoadedDataset) -> None:
+    """Raise AssertionError unless what is served is what the file holds, and its truth true."""
+    with h5py.File(path) as file:
+        for name in ("train", "test"):
+            values = np.asarray(file[name][:], dtype=np.float32)
+            assert np.isfinite(values).all(), name
+            np.testing.assert_array_equal(getattr(served, name), values, err_msg=name)
+    k = served.info.k_truth
+    _, distances = exact.knn(served.train, served.test, k, served.info.metric)
+    np.testing.assert_allclose(served.distances, distances, rtol=2e-3, atol=2e-3)
+
+
+def run(
+    n_files: int, seed: int, folder: Path, *, limit_s: float, say: Callable[[str], None] = print
+) -> Counter[tuple[str, str]]:
+    """How many files of each layout had which outcome.
+
+    A file that is neither refused nor served rightly is told of, kept, and counted as WRONG.
+    """
+    files = list(originals(folder))
+    wholes = [path.read_bytes() for _, _, path in files]
+    places = [headers(path) for _, _, path in files]
+    before = [hdf5.load(path) for _, _, path in files]
+    counted: Counter[tuple[str, str]] = Counter()
+    checker = apart.Checker(limit_s)
+    try:
+        for number, which in zip(range(n_files), itertools.cycle(range(len(files)))):
+            layout, metric, _ = files[which]
+            rng = np.random.default_rng([seed, number])
+            path = folder / f"{seed}-{number}-{metric}.hdf5"
+            path.write_bytes(damage(wholes[which], places[which], rng))
+            started = time.monotonic()
+            try:
+                found = outcome(path, before[which], checker)
+            except Exception as error:  # a finding, and the others are still to be seen
+                say(f"WRONG {path}: {type(error).__name__}: {error}")
+                counted[layout, "WRONG"] += 1
+                continue
+            counted[layout, found] += 1
+            if time.monotonic() - started > limit_s / 2:
+                say(f"slow: {layout}, --seed {seed}, file {number}: {found}")
+            folder.joinpath(f"{seed}-{number - SCRATCH_FILES * len(files)}-{metric}.hdf5").unlink(
+                missing_ok=True
+            )
+    finally:
+        checker.close()
+    return counted
+
+
+def table(counted: Counter[tuple[str, str]]) -> str:
+    columns = sorted({found for _, found in counted})
+    lines = [f"{'':24}" + "".join(f"{column:>18}" for column in columns)]
+    for layout in LAYOUTS:
+        cells = "".join(f"{counted[layout, column]:>18,}" for column in columns)
+        lines.append(f"{layout:24}{cells}")
+    sums = "".join(f"{sum(counted[name, c] for name in LAYOUTS):>18,}" for c in columns)
+    return "\n".join([*lines, f"{'all':24}{sums}"])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", type=int, help="how many files to damage")
+    parser.add_argument("--seed", type=int, default=0, help="another seed damages otherwise")
+    parser.add_argument("--limit", type=float, default=10, help="seconds until a loop is one")
+    asked = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="annmodal-damage-"))
+    started = time.monotonic()
+    counted = run(asked.files, asked.seed, folder, limit_s=asked.limit)
+    print(table(counted))
+    print(f"{asked.files:,} files in {time.monotonic() - started:,.0f} s; what is left: {folder}")
+    return int(any(found == "WRONG" for _, found in counted))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

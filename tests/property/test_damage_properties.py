@@ -1,0 +1,38 @@
+"""Damaged files are refused in one sentence, or served as exactly what they hold."""
+
+from __future__ import annotations
+
+import damage
+import numpy as np
+import pytest
+
+from pytest_annmodal import hdf5
+
+
+def test_no_damaged_file_ends_in_a_traceback_or_is_served_wrongly(tmp_path):
+    """Some hundred; ``python tests/property/damage.py 20000`` is the same in earnest."""
+    counted = damage.run(240, seed=0, folder=tmp_path, limit_s=60)
+    assert not [found for found in counted if found[1] == "WRONG"]
+    refused = sum(n for (_, found), n in counted.items() if found.startswith("refused"))
+    assert 40 < refused < 220
+
+
+@pytest.mark.parametrize("name", ["train", "distances"])
+def test_what_is_served_wrongly_would_be_found(tmp_path, name):
+    """The check of the check: another value, or a truth that is none."""
+    path = next(path for _, _, path in damage.originals(tmp_path))
+    served = hdf5.load(path)
+    damage.require_consistent(path, served)
+    getattr(served, name)[0] += 1
+    with pytest.raises(AssertionError):
+        damage.require_consistent(path, served)
+
+
+def test_damage_is_the_same_for_the_same_seed(tmp_path):
+    """So that what it finds can be found again."""
+    path = next(path for _, _, path in damage.originals(tmp_path))
+    content, places = path.read_bytes(), damage.headers(path)
+    one, two, three = (
+        damage.damage(content, places, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+    assert one == two != three != content
