@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pytest_annmodal.errors import ConfigurationError
@@ -23,6 +24,7 @@ ANN_BENCHMARKS = "https://ann-benchmarks.com/{}.hdf5"
 STR_ENCODERS = "https://github.com/fabiocarrara/str-encoders/releases/download/v0.1.3/{}.hdf5"
 VIBE = "https://huggingface.co/datasets/vector-index-bench/vibe/resolve/main/{}.hdf5"
 SUFFIXES = (".hdf5", ".h5")
+IN_VOLUME = "volume:"  # a source
 
 
 def _row(
@@ -199,6 +201,17 @@ def dataset_from_argument(text: str) -> Dataset:
     metric = METRIC_WORDS.get(word_in_name(last) or "")
     dataset = Dataset(name=name, source=source, metric=metric, k_truth=None)
     return marked_with_source(dataset) if name in CATALOG else dataset
+
+
+def dataset_in_volume(name: str, info: Mapping[str, Any] | None) -> Dataset:
+    """A file that somebody put into the volume.
+
+    Args:
+        info: what its stamp says of it, once it was used; before that its name says the metric.
+    """
+    dataset = dataset_from_argument(f"/{name}.hdf5")
+    known = {key: info[key] for key in ("metric", "dim", "n_train", "n_queries")} if info else {}
+    return dataclasses.replace(dataset, name=name, source=f"{IN_VOLUME}{name}.hdf5", **known)
 
 
 def marked_with_source(dataset: Dataset) -> Dataset:

@@ -37,7 +37,8 @@ class Dataset:
 
     Attributes:
         source: ``https://…``/``http://…`` (download), ``package:FILE`` (shipped with the
-            plugin), ``generate:METRIC`` (made on the spot) or ``file:/ABSOLUTE/PATH``.
+            plugin), ``generate:METRIC`` (made on the spot), ``file:/ABSOLUTE/PATH`` or
+            ``volume:FILE`` (somebody put it into the volume).
         sha256: hex digest if it is known before the file is seen.
         size_bytes: length of the file if known.
         metric, dim, n_train, n_queries, k_truth: what the file is said to hold. The file

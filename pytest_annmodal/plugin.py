@@ -238,7 +238,7 @@ def ann_datasets(request: pytest.FixtureRequest) -> Callable[[str], Any]:
     def resolve(name: str) -> Any:
         from pytest_annmodal.selection import find_datasets
 
-        (dataset,) = find_datasets(name, bench.known, bench.settings)[:1]
+        (dataset,) = find_datasets(name, bench.known, bench.settings, bench.stored)[:1]
         return bench.local.prepare(dataset)
 
     return resolve

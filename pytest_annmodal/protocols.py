@@ -35,6 +35,24 @@ class Volume(Protocol):
         """Make what was written durable and visible. Raises CommitError."""
 
 
+class Stored(Protocol):
+    """The dataset files that lie in a volume, by name, for those that no catalogue has."""
+
+    @property
+    def place(self) -> str:
+        """How a message calls it: ``volume 'ann-datasets' on Modal``."""
+
+    @property
+    def advice(self) -> str:
+        """What to do about a name that is not there."""
+
+    def names(self) -> Sequence[str]:
+        """What is there, without ``.hdf5``. Raises ConfigurationError if nobody can look."""
+
+    def dataset(self, name: str) -> Dataset:
+        """One of them."""
+
+
 class Executor(Protocol):
     """Where jobs run. ``concurrent`` says whether all of them may be submitted at once."""
 

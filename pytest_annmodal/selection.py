@@ -19,6 +19,7 @@ from pytest_annmodal.model import (
     Implementation,
     Variant,
 )
+from pytest_annmodal.protocols import Stored
 from pytest_annmodal.settings.config import Settings, nearest_names
 from pytest_annmodal.settings.option import expanded, is_dataset_file
 
@@ -175,7 +176,9 @@ def known_datasets(extra: Iterable[Dataset] = ()) -> dict[str, Dataset]:
     return {**catalog.CATALOG, **{dataset.name: dataset for dataset in extra}}
 
 
-def select_datasets(settings: Settings, known: Mapping[str, Dataset]) -> list[Dataset]:
+def select_datasets(
+    settings: Settings, known: Mapping[str, Dataset], stored: Stored | None = None
+) -> list[Dataset]:
     """What ``--dataset`` names, or the default ones.
 
     With ``--download-only`` and no ``--dataset``, the whole catalogue, for ``-k`` to choose.
@@ -190,15 +193,21 @@ def select_datasets(settings: Settings, known: Mapping[str, Dataset]) -> list[Da
         return [known[name] for name in (*DEFAULT_DATASETS, *extra)]
     chosen: dict[str, Dataset] = {}
     for text in settings.dataset:
-        for dataset in find_datasets(text, known, settings):
+        for dataset in find_datasets(text, known, settings, stored):
             if chosen.setdefault(dataset.name, dataset).source != dataset.source:
                 marked = catalog.marked_with_source(dataset)
                 chosen.setdefault(marked.name, marked)
     return list(chosen.values())
 
 
-def find_datasets(text: str, known: Mapping[str, Dataset], settings: Settings) -> list[Dataset]:
-    """The datasets that one name, glob, file or URL stands for."""
+def find_datasets(
+    text: str, known: Mapping[str, Dataset], settings: Settings, stored: Stored | None = None
+) -> list[Dataset]:
+    """The datasets that one name, glob, file or URL stands for.
+
+    Args:
+        stored: looked into for what is not known otherwise.
+    """
     if text.startswith(("http://", "https://")):
         return [catalog.dataset_from_argument(text)]
     if is_dataset_file(text):
@@ -206,21 +215,52 @@ def find_datasets(text: str, known: Mapping[str, Dataset], settings: Settings) -
         named = [path] if path.is_file() else map(Path, sorted(glob.glob(str(path))))  # noqa: PTH207 -- absolute patterns
         paths = [found for found in named if found.is_file()]
         if not paths:
-            raise ConfigurationError(f"--dataset {text}: {_why_no_file(path)}")
+            hint = _hint(path, stored) if stored is not None else ""
+            raise ConfigurationError(f"--dataset {text}: {_why_no_file(path)}{hint}")
         return [
             _as_the_file_says(catalog.dataset_from_argument(str(p)), p, settings) for p in paths
         ]
     matched = [known[name] for name in known if fnmatch.fnmatchcase(name, text)]
     if not matched and (file := expanded(text, settings.rootdir, "--dataset")).is_file():
         raise ConfigurationError(f"--dataset {text}: {_why_no_dataset(file)}")
+    if not matched and stored is not None:
+        try:
+            matched = _lying(text, stored)
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"--dataset {text}: not in the catalogue, and {error}"
+            ) from error
     if not matched:
-        near = nearest_names(text, known)
-        every = f" Known: {', '.join(sorted(known))}." if near == "." else ""
-        raise ConfigurationError(
-            f"--dataset {text}: no such dataset{near}{every} "
-            "A path ending in .hdf5 or a URL works too."
-        )
+        raise ConfigurationError(_no_such_dataset(text, known, stored))
     return matched
+
+
+def _lying(pattern: str, stored: Stored) -> list[Dataset]:
+    """What somebody put into the volume."""
+    return [stored.dataset(name) for name in stored.names() if fnmatch.fnmatchcase(name, pattern)]
+
+
+def _hint(path: Path, stored: Stored) -> str:
+    """A file's name that is not here may be one in the volume."""
+    try:
+        there = path.stem in stored.names()
+    except ConfigurationError:
+        return ""
+    return f"; {stored.place} holds one of that name: --dataset {path.stem}" if there else ""
+
+
+def _no_such_dataset(text: str, known: Mapping[str, Dataset], stored: Stored | None) -> str:
+    there = list(stored.names()) if stored is not None else []
+    near = nearest_names(text, {*known, *there})
+    every = f" Known: {', '.join(sorted(known))}." if near == "." else ""
+    lying = ""
+    if stored is not None:
+        place = stored.place[0].upper() + stored.place[1:]
+        lying = f" {place} holds {', '.join(there) or 'no dataset yet'}. {stored.advice}"
+    return (
+        f"--dataset {text}: no such dataset{near}{every}{lying} "
+        "A path ending in .hdf5 or a URL works too."
+    )
 
 
 def _why_no_file(path: Path) -> str:
@@ -291,6 +331,7 @@ def find_case(
     known: Mapping[str, Dataset],
     k: int,
     rounds: int,
+    stored: Stored | None = None,
 ) -> Case | None:
     """The case of ``name`` (its first variant) or ``name[variant]`` on a dataset.
 
@@ -305,7 +346,7 @@ def find_case(
         raise ConfigurationError(
             f"no implementation is called {name!r}{nearest_names(name, [i.name for i in offered])}"
         )
-    (target,) = find_datasets(dataset, known, settings)[:1]
+    (target,) = find_datasets(dataset, known, settings, stored)[:1]
     cases = expand(named, [target], k=k, rounds=rounds)
     exact = [case for case in cases if label in {case.implementation.name, case.label}]
     if cases and not exact:

@@ -14,7 +14,7 @@ from pytest_annmodal.errors import AnnModalError, ConfigurationError
 from pytest_annmodal.marker import MARKER_ARGUMENTS
 from pytest_annmodal.model import Case, Dataset, Job
 from pytest_annmodal.outcome import Failure, Outcome
-from pytest_annmodal.protocols import Executor
+from pytest_annmodal.protocols import Executor, Stored
 from pytest_annmodal.sandbox import isolation
 from pytest_annmodal.settings.config import Settings, nearest_names
 
@@ -68,7 +68,18 @@ class BenchSession:
 
     @cached_property
     def datasets(self) -> list[Dataset]:
-        return selection.select_datasets(self.settings, self.known)
+        return selection.select_datasets(self.settings, self.known, self.stored)
+
+    @cached_property
+    def stored(self) -> Stored:
+        """What lies in the volume, where this session runs."""
+        if self.settings.modal:
+            from pytest_annmodal.executors.stored import CloudStored
+
+            return CloudStored(self.settings)
+        from pytest_annmodal.volumes.stored import LocalStored
+
+        return LocalStored(self.volume)
 
     @cached_property
     def volume(self) -> LocalVolume:
@@ -109,6 +120,7 @@ class BenchSession:
             known={**self.known, **{own.name: own for own in self.datasets}},
             k=k,
             rounds=rounds,
+            stored=self.stored,
         )
         if case is None or (self.settings.impl and case.implementation not in self.implementations):
             return None

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import modal
 
-from pytest_annmodal.errors import ConfigurationError, ExecutorError
+from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorError
 
+T = TypeVar("T")
 CONNECT_TIMEOUT_S = 5.0
+WAKES_S = 0.2  # how late Ctrl-C may be, when another thread took the signal
+TRANSPORT = {"grpclib", "h2", "aiohttp"}
 
 
 def check_reachable() -> None:
@@ -43,6 +50,31 @@ def check_reachable() -> None:
     )
 
 
+def within(limit_s: float, work: Callable[[], T]) -> T:
+    """Do what is answered at once; what is not, is not waited for, and Ctrl-C ends it.
+
+    Raises:
+        ExecutorError: no answer.
+    """
+    future: Future[T] = Future()
+
+    def fill() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 -- whoever waits must not wait for ever
+            future.set_exception(error)
+
+    threading.Thread(target=fill, name="annmodal question", daemon=True).start()
+    deadline = time.monotonic() + limit_s
+    while not future.done() and time.monotonic() < deadline:
+        wait([future], WAKES_S)  # in steps: a signal may come to another thread
+    if not future.done():
+        raise ExecutorError(
+            f"Modal's server accepts connections and does not answer ({limit_s:g} s)"
+        )
+    return future.result()
+
+
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
     """Modal's exceptions as ours, once, at this seam."""
@@ -50,8 +82,15 @@ def translated() -> Iterator[None]:
         yield
     except modal.exception.AuthError as error:
         raise ConfigurationError(explain(error)) from error
-    except modal.exception.Error as error:
+    except AnnModalError:
+        raise
+    except Exception as error:  # a broken connection comes in the terms of the client's libraries
         raise ExecutorError(explain(error)) from error
+
+
+def is_of_transport(error: Exception) -> bool:
+    """Whether a library below the client raised it: the connection broke in the middle."""
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in TRANSPORT
 
 
 def explain(error: Exception) -> str:
@@ -60,7 +99,7 @@ def explain(error: Exception) -> str:
     known = modal.exception
     if isinstance(error, known.AuthError):
         return f"Modal refused the token: {text}. Run `modal setup` to make a new one."
-    if isinstance(error, known.ConnectionError):
+    if isinstance(error, known.ConnectionError) or is_of_transport(error):
         return f"The connection to Modal was lost: {text}. Try again; finished results are kept."
     if isinstance(error, known.FunctionTimeoutError):
         return f"It took longer than a container may: {text}."

@@ -8,31 +8,38 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from typing import Any, TypeVar
 
 import modal
 
 from pytest_annmodal import errors
 from pytest_annmodal.errors import AnnModalError, ExecutorError
+from pytest_annmodal.executors import quiet
 from pytest_annmodal.executors.attempts import Attempts, error_of
 from pytest_annmodal.executors.building import unbuildable, why_unbuildable
 from pytest_annmodal.executors.calls import Calls
 from pytest_annmodal.executors.cloud import Cloud, Runner, runner_of
-from pytest_annmodal.executors.connection import check_reachable, translated
+from pytest_annmodal.executors.connection import (
+    WAKES_S,
+    check_reachable,
+    is_of_transport,
+    translated,
+)
 from pytest_annmodal.executors.container import failures
 from pytest_annmodal.executors.images import Requirements
 from pytest_annmodal.executors.opening import OpenApp
 from pytest_annmodal.executors.plan import plan_of, refuse_too_large
+from pytest_annmodal.executors.pulse import Pulse
 from pytest_annmodal.executors.uploads import uploaded
 from pytest_annmodal.model import Dataset, Job, to_plain
 from pytest_annmodal.outcome import Outcome
 from pytest_annmodal.settings.config import Settings
 
 T = TypeVar("T")
-WAKES_S = 0.2  # how late Ctrl-C may be, when another thread took the signal
+CANCELLING_S = 10.0  # for the service to hear that calls are cancelled
 LAST_WORDS_S = 2.0  # for threads to notice that their calls were cancelled
-CLOSING_S = 30.0  # for the service to answer; without, the app ends with this process
+CLOSING_S = 20.0  # for the service to answer; without, the app ends with this process
 
 
 class ModalExecutor:
@@ -42,6 +49,7 @@ class ModalExecutor:
         say: given progress and log lines, from the caller's thread only (see :meth:`pump`).
         cloud: an app that somebody else runs (``modal run``).
         echo: whether to show containers' log lines; ``modal run`` does that by itself.
+        pulse: one that somebody else stops.
     """
 
     concurrent = True
@@ -53,6 +61,7 @@ class ModalExecutor:
         say: Callable[[str], None],
         cloud: Cloud | None = None,
         echo: bool = True,
+        pulse: Pulse | None = None,
     ) -> None:
         self._settings, self._say, self._echo = settings, say, echo
         self._clouds = [] if cloud is None else [cloud]
@@ -64,6 +73,10 @@ class ModalExecutor:
         self._datasets: dict[str, Dataset] = {}  # prepared ones, as containers find them
         self._submitted: list[Job] = []
         self._attempts = Attempts(settings, self._calls, self._lines.put)
+        quiet.hush()
+        self._pulse = pulse or Pulse(settings.modal_silence_s)
+        self._own_pulse = pulse is None
+        self._waiting: list[tuple[Job, Future[Sequence[Outcome]]]] = []
 
     def expect(self, jobs: Sequence[Job]) -> None:
         """Open the app with a function for each kind of job; this builds the images.
@@ -71,14 +84,15 @@ class ModalExecutor:
         Raises:
             ConfigurationError, ExecutorError: Modal cannot be used.
         """
+        self._pulse.start()
         if not self._clouds:
             self._open([runner_of(job.implementation) for job in jobs])
 
     def _open(self, runners: Sequence[Runner]) -> Cloud:
         """Open an app, leaving out images that cannot be built."""
         check_reachable()
-        cloud = Cloud(self._settings, runners)
         with translated():
+            cloud = Cloud(self._settings, runners)
             try:
                 self._apps.append(OpenApp(cloud.app))
                 self._wait(self._apps[-1].opened)
@@ -135,10 +149,11 @@ class ModalExecutor:
         future.set_running_or_notify_cancel()
 
         def fill() -> None:
-            try:
-                future.set_result(work())
-            except BaseException as error:  # noqa: BLE001 -- whoever waits must not wait for ever
-                future.set_exception(error)
+            with contextlib.suppress(InvalidStateError):  # it was given up
+                try:
+                    future.set_result(work())
+                except BaseException as error:  # noqa: BLE001 -- nobody must wait for ever
+                    future.set_exception(error)
 
         # A daemon: a call that never ends must not keep the interpreter from ending.
         thread = threading.Thread(target=fill, name=f"annmodal {name}", daemon=True)
@@ -147,8 +162,10 @@ class ModalExecutor:
         return future
 
     def _wait(self, future: Future[T]) -> T:
-        """Show lines until it is done; Ctrl-C ends the wait."""
+        """Show lines until it is done; Ctrl-C ends the wait, and so does Modal's silence."""
         self.pump(future)
+        if not future.done():
+            self._pulse.check()
         return future.result()
 
     def _resolve(self, dataset: Dataset, cloud: Cloud) -> dict[str, Any]:
@@ -170,7 +187,10 @@ class ModalExecutor:
                 result: dict[str, Any] = self._calls.result_of(call, self._lines.put)
             except modal.exception.Error:
                 raise
-            except Exception as error:  # whatever was raised in the container
+            except Exception as error:
+                if is_of_transport(error):
+                    raise
+                # Whatever was raised in the container.
                 raise ExecutorError(f"download_dataset failed on Modal: {error!r}") from error
         return result
 
@@ -187,10 +207,19 @@ class ModalExecutor:
             requirements = runner_of(job.implementation)[0]
             text = why_unbuildable(requirements, self._unbuildable[requirements])
             return _known(failures(job, "unusable", text, blame="submission"))
-        return self._start(lambda: self._attempts.run(located, cloud, runner), job.label)
+        future = self._start(lambda: self._attempts.run(located, cloud, runner), job.label)
+        self._waiting.append((job, future))
+        return future
+
+    def _give_up(self) -> None:
+        """Nobody answers any more: what is not finished fails, as nobody's fault."""
+        for job, future in self._waiting:
+            with contextlib.suppress(InvalidStateError):
+                future.set_result(failures(job, "infrastructure", self._pulse.words()))
 
     def _place_of(self, job: Job) -> tuple[Cloud, Any]:
         """The function for a job; another app is opened for one that was not expected."""
+        self._pulse.check()
         self._submitted.append(job)
         refuse_too_large(plan_of(self._submitted, self._settings), self._settings)
         self.prepare(job.dataset)
@@ -209,7 +238,10 @@ class ModalExecutor:
         return "\n".join(self._attempts.logs.get(case_id, ()))
 
     def pump(self, future: Future[Any]) -> None:
-        """Print progress lines until the future is done; called by whoever waits for it."""
+        """Print progress lines until the future is done; called by whoever waits for it.
+
+        Where Modal answers no more, jobs are done by that, and other futures are left as they are.
+        """
         finished = threading.Event()
 
         def finish(_future: Future[Any]) -> None:
@@ -222,18 +254,27 @@ class ModalExecutor:
                 line = self._lines.get(timeout=WAKES_S)
                 if line and self._echo:
                     self._say(line)
+            if self._pulse.silent.is_set():
+                self._give_up()
+                return
 
     def shutdown(self, *, cancel: bool = False) -> None:
         """Cancel what runs, close the app; nothing is left running or billing."""
         self._calls.closing = True
+        if self._own_pulse:
+            self._pulse.stop()
+        answers = not self._pulse.silent.is_set()
         self._attempts.give_up_waiting(len(self._threads))
-        if cancel:
-            self._calls.cancel()
+        if cancel and answers:
+            cancelling = threading.Thread(target=self._calls.cancel, daemon=True)
+            cancelling.start()
+            cancelling.join(min(CANCELLING_S, self._settings.modal_silence_s))
             deadline = time.monotonic() + LAST_WORDS_S
             for thread in self._threads:
                 thread.join(max(0.0, deadline - time.monotonic()))
         for app in self._apps:
-            app.close(CLOSING_S)
+            closing_s = min(CLOSING_S, self._settings.modal_silence_s)
+            app.close(closing_s if answers else LAST_WORDS_S)
 
 
 def _known(outcomes: Sequence[Outcome]) -> Future[Sequence[Outcome]]:

@@ -216,7 +216,9 @@ def _check_names(rules: Rules, bench: BenchSession) -> None:
     """Parts and weights may name what the rules' datasets are called, and nothing else."""
     known = {d.name for d in bench.datasets}
     for text in rules.datasets:
-        known |= {d.name for d in selection.find_datasets(text, bench.known, bench.settings)}
+        known |= {
+            d.name for d in selection.find_datasets(text, bench.known, bench.settings, bench.stored)
+        }
     named = {name: f"parts: {part.name}" for part in rules.parts for name in part.datasets or ()}
     named |= dict.fromkeys(rules.weights, "weights")
     for name, where in named.items():

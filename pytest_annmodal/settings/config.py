@@ -49,6 +49,7 @@ class Settings:
     modal_cpu: float = 2.0
     modal_memory_mb: int = 16384
     modal_timeout_s: int = 3600
+    modal_silence_s: float = 45.0
     modal_region: str | None = None
     modal_volume: str = "ann-datasets"
     modal_usd_core_hour: float = 0.0473

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -147,6 +148,20 @@ def positive_int(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ValueError("expected a whole number of at least 1")
     return int(text)
+
+
+def seconds_of_a_day(text: str) -> int:
+    """A whole number of at least 1 and at most 86400, the longest that Modal lets a call take."""
+    if not text.isdecimal() or not 1 <= int(text) <= 86400:
+        raise ValueError("expected a whole number from 1 to 86400 (a day)")
+    return int(text)
+
+
+def object_name(text: str) -> str:
+    """A name that Modal takes for what it keeps."""
+    if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text) is None:
+        raise ValueError("expected at most 64 letters, digits, '-', '_' and '.'")
+    return text
 
 
 def positive_float(text: str) -> float:

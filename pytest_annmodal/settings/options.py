@@ -11,9 +11,11 @@ from pytest_annmodal.settings.option import (
     Option,
     always,
     is_dataset_file,
+    object_name,
     parameter_values,
     positive_float,
     positive_int,
+    seconds_of_a_day,
 )
 
 CLOCKS = ("auto", "worker", "parent")
@@ -276,13 +278,23 @@ OPTIONS: tuple[Option, ...] = (
         name="modal_timeout_s",
         flag="--modal-timeout",
         metavar="SECONDS",
-        kind=positive_int,
+        kind=seconds_of_a_day,
         default=3600,
         group=MODAL,
-        help="Longest that one job may take in its container (default: 3600).",
+        help="Longest that one job may take in its container, a day at most (default: 3600).",
+    ),
+    Option(
+        name="modal_silence_s",
+        flag="--modal-silence",
+        metavar="SECONDS",
+        kind=positive_float,
+        default=45.0,
+        group=MODAL,
+        help="End a session once Modal's server has not answered for this long (default: 45).",
     ),
     Option(
         name="modal_volume",
+        kind=object_name,
         flag="--modal-volume",
         metavar="NAME",
         default="ann-datasets",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_annmodal import hdf5
+from pytest_annmodal.catalog import IN_VOLUME
 from pytest_annmodal.errors import (
     DamagedCopyError,
     DatasetError,
@@ -147,7 +148,12 @@ class Resolution:
             return stamp if stamp.sha256 == pinned else None
         came_from = stamp.source or ""
         wanted = identity(self.dataset.source)
-        if came_from.startswith("http") and identity(came_from) != wanted != came_from:
+        by_name = self.dataset.source.startswith(IN_VOLUME)
+        if (
+            not by_name
+            and came_from.startswith("http")
+            and identity(came_from) != wanted != came_from
+        ):
             raise DatasetError(
                 f"volume '{self.volume.name}' already holds {self.path.name} from "
                 f"{identity(came_from)}, which is not {wanted}. "
@@ -235,6 +241,11 @@ class Resolution:
         """Download, copy or generate the file, check it, and put it under its final name."""
         from pytest_annmodal.volumes import acquire
 
+        if self.dataset.source.startswith(IN_VOLUME):
+            raise DatasetError(
+                f"volume '{self.volume.name}' holds no usable {self.path.name} (any more). "
+                "It was put there by hand: put it there again."
+            )
         self.tell("missing")
         try:
             for directory in (self.volume.path, self.temp_dir):

@@ -1,9 +1,11 @@
 """`modal run modal_app.py` and `modal volume`: the same jobs and files without pytest."""
 
 import json
+import re
 import shutil
 
 import pytest
+from grpclib.const import Status
 from http_server import FaultyServer
 from product import ROOT, index, stored, write_dataset
 
@@ -92,22 +94,52 @@ def test_a_broken_student_file_fails_with_the_reason(downloaded, product):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--impl", "brutforce", "--dataset", DIGITS), "did you mean 'bruteforce'?"),
-        (("--download-only", "--dataset", "digit-64-euclidean"), f"did you mean '{DIGITS}'"),
+        (("--impl", "brutforce", "--dataset", DIGITS), "--impl brutforce: no such .* 'bruteforce'"),
+        (("--impl", "annoy", "--compare", "nope", "--dataset", DIGITS), "--compare nope: no such"),
+        (("--download-only", "--dataset", "digit-64"), f"--dataset digit-64: .* '{DIGITS}'"),
+        (("--impl", "annoy", "--dataset", DIGITS, "--k", "0"), "--k: '0': expected"),
+        (("--impl", "annoy", "--dataset", DIGITS, "--subset-size", "-5"), "--subset-size: '-5'"),
+        (("--impl", "annoy", "--dataset", DIGITS, "--k", "1598"), "--k 1598: more than .* 1,597"),
+        (("--download-only", "--dataset", DIGITS, "--k", "3"), "leave out --k"),
     ],
 )
-def test_an_unknown_name_fails_with_the_nearest_one(product, arguments, said):
+def test_arguments_are_checked_before_anything_is_started(product, arguments, said):
+    """One line that names the option, click's status for a wrong usage, and no app."""
     product.write("student.py", index())
+    apps = len(product.plane.calls_of("AppCreate"))
     done = product.modal_run(*arguments)
-    assert done.code == 1
-    assert said in done.words()
-    assert not product.containers()
+    assert done.code == 2, done.text
+    (line,) = [line for line in done.lines if line]
+    assert re.match(f"Error: .*{said}", line)
+    assert len(product.plane.calls_of("AppCreate")) == apps
+
+
+def test_variables_and_the_plan_are_checked_before_anything_is_started(product):
+    """Of a download too: a limit that cannot be kept is no reason to begin."""
+    arguments = ("--impl", "annoy", "--dataset", "sift-128-euclidean")
+    apps = len(product.plane.calls_of("AppCreate"))
+    wrong = product.modal_run(*arguments, ANNMODAL_MODAL_MAX_MINUTES="-3")
+    assert (wrong.code, wrong.text.count("\n")) == (2, 1), wrong.text
+    assert "ANNMODAL_MODAL_MAX_MINUTES '-3': expected a number above 0" in wrong.text
+    dear = product.modal_run(*arguments, ANNMODAL_MODAL_MAX_MINUTES="30")
+    assert (dear.code, dear.text.count("\n")) == (2, 1), dear.text
+    assert "That is more than --modal-max-minutes 30" in dear.text
+    assert len(product.plane.calls_of("AppCreate")) == apps
+
+
+def test_help_says_what_each_option_does(product):
+    """The client's own would list bare names."""
+    done = product.modal_run("--help")
+    assert done.code == 0, done.text
+    for text in ("neighbours to ask for (default: 10)", "measure nothing", "exit status: 0"):
+        assert text in done.words()
 
 
 def test_without_an_account_the_reason_is_given(product):
+    product.write("student.py", index())
     done = product.modal_run("--dataset", DIGITS, MODAL_TOKEN_ID="", MODAL_TOKEN_SECRET="")
     assert done.code == 1
-    assert "Token missing" in done.text
+    assert "❌ Modal has no token" in done.text
 
 
 def test_a_file_that_was_put_into_the_volume_is_verified_and_used(product):
@@ -122,6 +154,54 @@ def test_a_file_that_was_put_into_the_volume_is_verified_and_used(product):
     assert "Verifying a file that has no stamp yet: /data/web-8-euclidean.hdf5" in done.text
     assert "✅ Dataset 'web-8-euclidean' found in volume 'ann-datasets'!" in done.lines
     assert "web-8-euclidean.json" in stored(product, "ann-datasets")
+
+
+def test_a_file_that_was_put_into_the_volume_is_found_by_its_name(product):
+    """As docs/modal.md has it; without --modal, or with another name, it is said what is there."""
+    write_dataset(product.folder / "own.hdf5", seed=8)
+    put = product.modal("volume", "put", "ann-datasets", "own.hdf5", "/own-8-euclidean.hdf5")
+    assert put.code == 0, put.text
+    arguments = ("--dataset=own-8-euclidean", "--impl=bruteforce", "--ann-rounds=1")
+    done = product.pytest(*arguments)
+    assert done.counts() == {"passed": 1}, done.text
+    ran = product.modal_run(
+        "--dataset", "own-8-euclidean", "--impl", "bruteforce", ANNMODAL_ROUNDS="1"
+    )
+    assert ran.code == 0, ran.text
+    assert "own-8-euclidean · 200 × 8 · euclidean" in ran.text
+    wrong = product.pytest("--dataset=own-9-euclidean", "--impl=bruteforce")
+    assert wrong.code == 4, wrong.text
+    assert "did you mean 'own-8-euclidean'" in wrong.text
+    assert "Volume 'ann-datasets' on Modal holds " in wrong.text
+    here = product.finish(product.start("-m", "pytest", *arguments))
+    assert here.code == 4, here.text
+    assert "One that lies in a volume on Modal is found with --modal." in here.text
+
+
+def test_the_stamp_of_a_file_in_the_volume_says_its_metric(product):
+    """Its name says none; after the first use it is known which implementations serve it."""
+    write_dataset(product.folder / "own.hdf5", seed=8)
+    put = product.modal("volume", "put", "ann-datasets", "own.hdf5", "/nameless.hdf5")
+    assert put.code == 0, put.text
+    product.write(
+        "mine/dots.py",
+        index().replace(
+            "# ///\nimport", '#\n# [tool.annmodal]\n# metrics = ["dot"]\n# ///\nimport'
+        ),
+    )
+    arguments = ("--ann-implementations=mine", "--impl=dots", "--dataset=nameless")
+    assert product.pytest(*arguments).counts() == {"skipped": 1}
+    told = product.pytest(*arguments)
+    assert told.code == 4, told.text
+    assert "not the metric of nameless (euclidean)" in told.text
+
+
+def test_a_volume_that_cannot_be_listed_is_named(product):
+    product.plane.faults.fail("VolumeListFiles", times=100, status=Status.UNIMPLEMENTED)
+    done = product.pytest("--dataset=own-8-euclidean", "--impl=bruteforce")
+    product.plane.faults.clear()
+    assert done.code == 4, done.text
+    assert "volume 'ann-datasets' on Modal cannot be looked into: " in done.text
 
 
 def test_a_damaged_file_is_set_aside_and_fetched_again(product):

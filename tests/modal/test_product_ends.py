@@ -1,10 +1,12 @@
 """Sessions that end early or do not begin: Ctrl-C, `-x`, plans, names, workers."""
 
 import importlib.util
+import json
+import signal
 
 import pytest
 from http_server import Fault, FaultyServer
-from product import index, write_dataset
+from product import ROOT, index, write_dataset
 
 DIGITS = "digits-64-euclidean"
 NEVER = "import time\ntime.sleep(600)"
@@ -75,6 +77,43 @@ def test_ctrl_c_during_a_download_leaves_no_container(product):
     assert done.code == 2, done.text
     assert product.plane.no_container_is_left()
     assert not product.containers("run_benchmark")
+
+
+def test_ctrl_c_ends_modal_run_with_130_and_what_had_finished(product):
+    """The client swallows Ctrl-C and would end with 0."""
+    product.write("mine/a_quick.py", index())
+    product.write("mine/b_endless.py", ENDLESS)
+    results = product.folder / "annmodal-results"
+    session = product.start(
+        *("-m", "modal", "run", ROOT / "modal_app.py", "--impl", "a_quick"),
+        *("--compare", "b_endless", "--dataset", product.tiny),
+        ANNMODAL_IMPLEMENTATIONS="mine",
+    )
+    begun = _until(session, "1 of 2 jobs finished")
+    product.plane.wait_for(_is_building(product.plane, "b_endless"))
+    product.interrupt(session)
+    done = product.finish(session, PROMPT_S)
+    assert done.code == 130, begun + done.text
+    assert "Interrupted: 1 of 2 jobs had finished." in done.lines
+    assert "tiny-8-euclidean · 200 × 8 · euclidean" in done.text
+    (written,) = results.glob("*-a_quick-b_endless-*.json")
+    assert len(json.loads(written.read_text())) == 1
+    assert product.plane.no_container_is_left()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_images_are_built_ends_modal_run_as_interrupted(product, number):
+    """The app is the client's own by then; the status is the one that a shell expects."""
+    product.write("student.py", index())
+    product.plane.faults.hang("ImageGetOrCreate")
+    before = len(product.plane.calls_of("ImageGetOrCreate"))
+    session = product.start("-m", "modal", "run", ROOT / "modal_app.py", "--dataset", product.tiny)
+    product.plane.wait_for(lambda: len(product.plane.calls_of("ImageGetOrCreate")) > before)
+    session.send_signal(number)
+    done = product.finish(session, PROMPT_S)
+    product.plane.faults.clear()
+    assert done.code == 128 + number, done.text
+    assert "Traceback" not in done.text
 
 
 def test_ctrl_c_while_images_are_built_ends_the_session(product):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import socket
+import threading
 from types import SimpleNamespace
 
 import pytest
+from grpclib.exceptions import StreamTerminatedError
 from modal import exception
 
 from pytest_annmodal.errors import ConfigurationError, ExecutorError
 from pytest_annmodal.executors.attempts import Attempts
 from pytest_annmodal.executors.calls import Calls
-from pytest_annmodal.executors.connection import check_reachable, explain, translated
+from pytest_annmodal.executors.connection import check_reachable, explain, translated, within
 from pytest_annmodal.executors.container import PHASE
 from pytest_annmodal.settings.config import Settings
 
@@ -58,6 +60,8 @@ def test_a_local_socket_is_not_probed(account):
         (exception.RemoteError("boom"), "could not do its work: boom"),
         (ExecutorError("as it is"), "as it is"),
         (KeyError("x"), "KeyError: 'x'"),
+        (StreamTerminatedError("reset"), "connection to Modal was lost: reset"),
+        (OSError("no route"), "connection to Modal was lost: no route"),
         (exception.NotFoundError(""), "NotFoundError"),
     ],
 )
@@ -82,3 +86,19 @@ def test_a_containers_progress_is_indented():
         keep(line)
     assert lines == ["  PASSED test_it.py"]
     assert list(attempts.logs["c"]) == ["PASSED test_it.py", "==== 1 passed ===="]
+
+
+def test_an_error_of_the_clients_libraries_is_translated_too():
+    with pytest.raises(ExecutorError, match="lost: reset"), translated():
+        raise StreamTerminatedError("reset")
+
+
+def test_what_is_not_answered_is_not_waited_for():
+    """An answer is given as it is, an error too."""
+    assert within(60, lambda: "answer") == "answer"
+    with pytest.raises(KeyError):
+        within(60, lambda: {}["x"])
+    answered = threading.Event()
+    with pytest.raises(ExecutorError, match="does not answer"):
+        within(0.01, answered.wait)
+    answered.set()

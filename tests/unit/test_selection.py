@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_annmodal import hdf5, planning, selection
+from pytest_annmodal import catalog, hdf5, planning, selection
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.handed_in import handed_in
 from pytest_annmodal.model import Arguments, Case, Dataset, Implementation, Variant
@@ -290,6 +290,48 @@ def test_files_of_other_formats(tmp_path: Path, name: str, content: bytes, words
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ConfigurationError, match=words):
         selection.select_datasets(Settings(rootdir=tmp_path, dataset=(name,)), {})
+
+
+class Lying:
+    """A volume in which somebody has put two files."""
+
+    place, advice = "volume 'v'", "Put it there."
+
+    def names(self) -> list[str]:
+        return ["mine-8-euclidean", "mine-9-dot"]
+
+    def dataset(self, name: str) -> Dataset:
+        return catalog.dataset_in_volume(name, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("mine-8-euclidean", [("mine-8-euclidean", "euclidean")]),
+        ("mine-*", [("mine-8-euclidean", "euclidean"), ("mine-9-dot", "dot")]),
+        ("digits-*", [("digits-64-euclidean", "euclidean")]),
+    ],
+)
+def test_datasets_that_lie_in_the_volume(
+    tmp_path: Path, text: str, expected: list[tuple[str, str]]
+) -> None:
+    """By name, where the catalogue has none; the name's last word is the metric."""
+    found = selection.find_datasets(text, catalog.CATALOG, Settings(rootdir=tmp_path), Lying())
+    assert [(d.name, d.metric) for d in found] == expected
+    assert all(d.source.startswith("volume:") == d.name.startswith("mine") for d in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("mine-7", r"did you mean .*'mine-9-dot'.*Volume 'v' holds mine-8-euclidean, mine-9-dot"),
+        ("mine-9-dot.hdf5", r"there is no such file; volume 'v' holds one .*--dataset mine-9-dot"),
+        ("other-9-dot.hdf5", r"there is no such file$"),
+    ],
+)
+def test_what_the_volume_holds_is_said(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        selection.find_datasets(text, catalog.CATALOG, Settings(rootdir=tmp_path), Lying())
 
 
 def test_find_case() -> None:

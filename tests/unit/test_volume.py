@@ -30,6 +30,7 @@ from pytest_annmodal.errors import (
 from pytest_annmodal.hdf5 import apart
 from pytest_annmodal.model import Dataset
 from pytest_annmodal.volumes import resolution, transfer
+from pytest_annmodal.volumes.stored import LocalStored
 from pytest_annmodal.volumes.volume import LocalVolume, default_volume_dir, is_present, resolve
 
 ROOT = Path(__file__).parents[2]
@@ -258,6 +259,34 @@ def test_a_users_own_file_that_was_changed_in_the_volume_is_checked_again(volume
     assert again.was_present
     assert again.sha256 != first.sha256
     assert f"   Verifying a file that has changed since it was checked: {path}" in lines
+
+
+def test_a_file_put_into_the_volume_is_found_by_its_name(volume, small_dataset):
+    """What it holds is said by the file, then by its stamp, whatever its name says."""
+    volume.path.mkdir()
+    written = small_dataset("odd-dot", directory=volume.path)
+    assert list(LocalStored(volume).names()) == ["odd-dot"]
+    for _time in range(2):
+        dataset = LocalStored(volume).dataset("odd-dot")
+        assert (dataset.metric, dataset.dim, dataset.n_train) == ("euclidean", 8, 300)
+        assert run(dataset, volume)[0].path == written
+
+
+def test_a_file_that_somebody_put_there_cannot_be_brought_again(volume, small_dataset):
+    """Once it is gone, or damaged and set aside, only somebody can put it there."""
+    volume.path.mkdir()
+    small_dataset("mine", directory=volume.path)
+    dataset = LocalStored(volume).dataset("mine")
+    (volume.path / "mine.hdf5").write_bytes(b"damaged")
+    with pytest.raises(DatasetError, match=r"holds no usable mine\.hdf5 .* put it there again"):
+        run(dataset, volume)
+    assert names(volume) == ["mine.hdf5.corrupt"]
+
+
+def test_a_download_is_found_by_its_name_alone(remote, volume):
+    """Wherever it came from."""
+    run(remote, volume)
+    assert run(LocalStored(volume).dataset("small"), volume)[0].was_present
 
 
 @pytest.mark.parametrize("stamp", ["", "{}", "[]", '{"version": 99}', '{"version": 1}'])

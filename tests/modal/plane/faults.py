@@ -7,6 +7,7 @@ status, or `times` above the retries.
 
 import dataclasses
 import re
+import threading
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ When = Literal["started", "input", "output"]
 @dataclasses.dataclass
 class RpcFault:
     rpc: str
-    action: Literal["fail", "delay", "hang", "die"]
+    action: Literal["fail", "delay", "hang", "die", "silence", "cut"]
     nth: int
     times: int
     status: Status = Status.FAILED_PRECONDITION
@@ -71,6 +72,7 @@ class Faults:
         self._containers: list[ContainerFault] = []
         self._builds: list[BuildFault] = []
         self._refuse = refuse
+        self.silent = threading.Event()
 
     def fail(
         self,
@@ -102,6 +104,14 @@ class Faults:
     def refuse(self) -> None:
         """Stop listening now: the port answers with "connection refused"."""
         self._refuse()
+
+    def cut_at(self, rpc: str, *, nth: int = 1, times: int = ALWAYS) -> RpcFault:
+        """Break all connections when a call of `rpc` arrives, and go on listening."""
+        return self._add(RpcFault(rpc, "cut", nth, times))
+
+    def silent_from(self, rpc: str, *, nth: int = 1) -> RpcFault:
+        """Answer nothing any more, to nobody, from the `nth` call of `rpc` on; accept all."""
+        return self._add(RpcFault(rpc, "silence", nth, ALWAYS))
 
     def kill_container(
         self,
@@ -141,6 +151,7 @@ class Faults:
         self._rpcs.clear()
         self._containers.clear()
         self._builds.clear()
+        self.silent.clear()
 
     def _add(self, fault: RpcFault) -> RpcFault:
         self._rpcs.append(fault)

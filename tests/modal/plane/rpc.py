@@ -59,14 +59,25 @@ class _Endpoint:
             raise GRPCError(Status.UNIMPLEMENTED, f"the loopback plane does not serve {name}")
         if inspect.isasyncgenfunction(handler):
             async for message in handler(request, self.caller):
-                await stream.send_message(message)
+                await self._answer(stream, message)
         else:
-            await stream.send_message(await handler(request, self.caller))
+            await self._answer(stream, await handler(request, self.caller))
+
+    async def _answer(self, stream: Any, message: Any) -> None:
+        """Send it, unless the plane has fallen silent."""
+        if self.plane.faults.silent.is_set():
+            await asyncio.Event().wait()
+        await stream.send_message(message)
 
     async def _strike(self, name: str, request: Any) -> None:
         for fault in self.plane.faults.rpc_due(name, request):
             if fault.action == "delay":
                 await asyncio.sleep(fault.seconds)
+            elif fault.action == "cut":
+                self.plane.drop_connections()
+                await asyncio.Event().wait()
+            elif fault.action == "silence":
+                self.plane.faults.silent.set()
             elif fault.action == "hang":
                 await asyncio.Event().wait()
             elif fault.action == "die":
@@ -104,12 +115,16 @@ class Listener(grpclib.server.Server):
         # asyncio cannot finish accepting a connection of a server that is closed meanwhile.
         await _turns(3)
         self.close()
+        self.drop()
+        await _turns(3)
+
+    def drop(self) -> None:
+        """Break every connection without a goodbye."""
         for protocol in self._protocols:
             # Both are gone once a connection has ended.
             transport = getattr(getattr(protocol, "connection", None), "_transport", None)
             if transport is not None:
                 transport.abort()
-        await _turns(3)
 
 
 async def _turns(count: int) -> None:

@@ -237,6 +237,11 @@ class Plane:
         assert self._listener is not None
         self.call(self._listener.cut())
 
+    def drop_connections(self) -> None:
+        """Break every connection of clients, and accept new ones."""
+        assert self._listener is not None
+        self._listener.drop()
+
     async def die(self) -> None:
         """As if the service had gone down: no connection is left, no container survives."""
         assert self._listener is not None

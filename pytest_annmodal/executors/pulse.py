@@ -1,0 +1,87 @@
+"""Whether Modal's server still answers, asked beside everything else that waits for it.
+
+A server that is gone is noticed by the client. One that accepts and never answers is not, or
+after many minutes: a call that waits for an image or a job looks the same as one that nobody will
+ever answer. So a question that is always answered at once is asked every few seconds. Any answer
+will do, a refusal too.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import modal
+
+from pytest_annmodal.errors import ExecutorError
+
+ASKS_EVERY_S = 10.0
+LOOKS_EVERY_S = 0.2
+AT_MOST_S = 2.0  # counted from one look to the next: this process may have been stopped, or slept
+NO_ANSWERS = (modal.exception.ConnectionError, modal.exception.ClientClosed)
+
+
+class Pulse:
+    """Watches from two threads, from :meth:`start` until :meth:`stop`.
+
+    Args:
+        limit_s: how long nothing may come.
+
+    Attributes:
+        silent: nothing has come for that long.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self.silent = threading.Event()
+        self._stopped = threading.Event()
+        self._heard = threading.Event()
+        self._started = False
+
+    def start(self) -> None:
+        """Begin to watch, once."""
+        if not self._started:
+            self._started = True
+            for work in (self._ask, self._look):  # daemons: a question may never be answered
+                threading.Thread(target=work, name="annmodal pulse", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def check(self) -> None:
+        """Raise ExecutorError if the server does not answer any more."""
+        if self.silent.is_set():
+            raise ExecutorError(self.words())
+
+    def words(self) -> str:
+        """What happened, for whoever waited."""
+        return (
+            f"Modal does not answer: nothing has come from its server for {self._limit_s:g} s. "
+            "What had finished is kept; what still ran there is ended by Modal, which misses its "
+            "client. Try again later; --modal-silence (ANNMODAL_MODAL_SILENCE_S) waits longer."
+        )
+
+    def _ask(self) -> None:
+        pause_s = min(ASKS_EVERY_S, self._limit_s / 4)
+        while not self._stopped.wait(pause_s):
+            try:
+                modal.Client.from_env().hello()
+            except modal.exception.Error as error:
+                if not isinstance(error, NO_ANSWERS):
+                    self._heard.set()
+            except Exception:  # noqa: BLE001, S110 -- a broken connection, in the library's own terms
+                pass
+            else:
+                self._heard.set()
+
+    def _look(self) -> None:
+        quiet_s, before = 0.0, time.monotonic()
+        while not self._stopped.wait(LOOKS_EVERY_S):
+            now = time.monotonic()
+            quiet_s, before = quiet_s + min(now - before, AT_MOST_S), now
+            if self._heard.is_set():
+                self._heard.clear()
+                quiet_s = 0.0
+            if quiet_s > self._limit_s:
+                self.silent.set()
+                return

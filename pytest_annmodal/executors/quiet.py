@@ -1,0 +1,35 @@
+"""Keeps the client's inner tracebacks off the screen.
+
+When a connection is gone, calls that the client had under way end in its event loop, where
+nobody waits for them any more; asyncio logs each with a traceback, behind the report that has
+said already what happened. ``MODAL_TRACEBACK=1``, the client's own setting, shows them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import traceback
+from pathlib import Path
+
+import modal
+
+SPECS = map(importlib.util.find_spec, ("modal", "grpclib", "synchronicity"))
+CLIENT = tuple(str(Path(spec.origin).parent) for spec in SPECS if spec and spec.origin)
+
+
+def hush() -> None:
+    """From now on, once a process."""
+    logger = logging.getLogger("asyncio")
+    if not modal.config.config.get("traceback") and _is_not_of_the_client not in logger.filters:
+        logger.addFilter(_is_not_of_the_client)
+
+
+def _is_not_of_the_client(record: logging.LogRecord) -> bool:
+    """Whether a record of asyncio's is about something else than the client's own tasks."""
+    error = record.exc_info[1] if record.exc_info else None
+    files = [record.getMessage()]
+    while error is not None:
+        files += [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+        error = error.__cause__ or error.__context__
+    return not any(package in text for text in files for package in CLIENT)
