@@ -43,10 +43,13 @@ class Places:
         return next((place for place in (path, *path.parents) if place in self.roots), None)
 
 
-@lru_cache(maxsize=4096)
 def forms(path: str | os.PathLike[str]) -> tuple[Path, ...]:
     """A path as it is written and as it is behind links, absolute."""
-    written = os.path.abspath(path)  # noqa: PTH100 -- links stay
+    return _forms(os.path.abspath(path))  # noqa: PTH100 -- links stay
+
+
+@lru_cache(maxsize=4096)
+def _forms(written: str) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((Path(written), Path(os.path.realpath(written)))))
 
 
