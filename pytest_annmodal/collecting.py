@@ -6,6 +6,9 @@ show it as that file's error, traceback and all; it is kept, and told once, by :
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,7 @@ CASE = pytest.StashKey["Case"]()
 PROBLEM = pytest.StashKey[str]()  # of a session
 UNABLE = pytest.StashKey[str]()  # of one test
 PAIR = {"implementation", "dataset"}
+REPEATED = "__pytest_repeat_step_number"  # the parameter of pytest-repeat's --count
 
 
 class NotTheirs:
@@ -126,6 +130,31 @@ def _has_pytest_benchmark(config: pytest.Config) -> bool:
     return hasattr(config.option, "benchmark_skip")  # under whatever name it was loaded
 
 
+def test_of(item: pytest.Item) -> str:
+    """The test function of an item, whatever its parameters are."""
+    parent = item.parent.nodeid if item.parent is not None else ""
+    return f"{parent}::{getattr(item, 'originalname', None) or item.name}"
+
+
+def planned(items: Iterable[pytest.Item], *, graded: bool) -> list[Case]:
+    """The cases of the items, and the further measurements that pytest-repeat asks for.
+
+    Who else asks for a case again is known only when it does.
+    """
+    asked: Counter[tuple[str, str]] = Counter()
+    cases = []
+    for item in items:
+        if CASE not in item.stash:
+            continue
+        case = item.stash[CASE]
+        if REPEATED in _parameters(item) and not graded:
+            key = test_of(item), case.id
+            case = replace(case, repetition=asked[key])
+            asked[key] += 1
+        cases.append(case)
+    return cases
+
+
 def _give_clock(item: pytest.Item) -> None:
     """Add the replay clock to what the test's own ``benchmark`` markers say."""
     from pytest_annmodal.replay import ReplayClock
@@ -174,7 +203,7 @@ def will_run(session: pytest.Session) -> bool:
 
 def runnable(items: list[pytest.Item], session: BenchSession) -> list[Case]:
     """The cases of the items to run; the others are marked, with the reason."""
-    cases = []
+    wanted = []
     for item in items:
         if CASE not in item.stash:
             continue
@@ -187,8 +216,8 @@ def runnable(items: list[pytest.Item], session: BenchSession) -> list[Case]:
         elif unable:
             item.stash[UNABLE] = unable
         else:
-            cases.append(item.stash[CASE])
-    return cases
+            wanted.append(item)
+    return planned(wanted, graded=session.settings.grade is not None)
 
 
 def refusal(item: pytest.Item) -> str | None:

@@ -188,26 +188,35 @@ class Implementation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One thing to measure: an implementation's variant on a dataset at k."""
+    """One thing to measure: an implementation's variant on a dataset at k.
+
+    Attributes:
+        repetition: 0 for the first measurement, more where a test asks for it again.
+    """
 
     implementation: Implementation
     variant: Variant
     dataset: Dataset
     k: int = 10
     rounds: int = 3
+    repetition: int = 0
 
     def __repr__(self) -> str:
         return f"<Case {self.id}>"  # what pytest shows of it under a failed assertion
 
     @property
     def label(self) -> str:
-        """``annoy[n_trees=10,search_k=1000]``."""
-        return _with_parameters(self.implementation.name, self.variant.label)
+        """``annoy[n_trees=10,search_k=1000]``, and `` (2)`` behind it when measured again."""
+        return _with_parameters(self.implementation.name, self.variant.label) + self._again
 
     @property
     def build_label(self) -> str:
         """``annoy[n_trees=10]``: what is built, whatever is asked of it then."""
-        return _with_parameters(self.implementation.name, self.variant.build.label)
+        return _with_parameters(self.implementation.name, self.variant.build.label) + self._again
+
+    @property
+    def _again(self) -> str:
+        return f" ({self.repetition + 1})" if self.repetition else ""
 
     @property
     def id(self) -> str:
@@ -215,9 +224,10 @@ class Case:
         return f"{self.label}-{self.dataset.name}-k{self.k}"
 
     @property
-    def build_key(self) -> tuple[str, str, str]:
-        """Equal for cases that one build can serve."""
+    def build_key(self) -> tuple[int, str, str, str]:
+        """Equal for cases that one build can serve; a repetition has builds of its own."""
         return (
+            self.repetition,
             self.dataset.name,
             self.implementation.path + self.implementation.name,
             self.variant.build.key,

@@ -48,7 +48,7 @@ def _private(settings: Settings) -> tuple[str, ...]:
 def jobs(cases: Iterable[Case], settings: Settings) -> list[Job]:
     """Group cases by build, in the order in which each build is first wanted."""
     baseline = baseline_of(settings)
-    groups: dict[tuple[str, str, str], dict[str, Case]] = {}
+    groups: dict[tuple[int, str, str, str], dict[str, Case]] = {}
     for case in cases:
         groups.setdefault(case.build_key, {}).setdefault(case.id, case)
     return [

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SESSION = pytest.StashKey["BenchSession"]()
 OUTCOME = pytest.StashKey[dict[str, Any]]()
+RAN = pytest.StashKey[bool]()  # of an item that a plugin may run again
 OWN_FAILURE = "annmodal_own_failure"  # an attribute of a benchmark's failed report
 ROWS = pytest.StashKey[list[dict[str, Any]]]()
 IGNORED = pytest.StashKey[list[str]]()  # what an ini file says and a grading does not take
@@ -212,7 +213,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         raise pytest.UsageError("--download-only and --modal-plan run no tests: leave out -n")
     from pytest_annmodal.reports.terminal import download_only, show_plan
 
-    cases = [item.stash[CASE] for item in session.items if CASE in item.stash]
+    cases = collecting.planned(session.items, graded=settings.grade is not None)
     try:
         if settings.modal_plan:
             show_plan(_session(config), cases, config)
@@ -255,6 +256,9 @@ def ann_benchmark(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..
     node, session = request.node, _session(request.config)
     bench = Benchmarker(node, benchmark, session, collecting.marker_of(node))
     if CASE in node.stash:
+        if node.stash.get(RAN, False):
+            session.forget_fault(node.stash[CASE])
+        node.stash[RAN] = True
         bench.fetch_early(node.stash[CASE])
         if session.grading is not None:
             session.grading.suite_property = request.getfixturevalue("record_testsuite_property")

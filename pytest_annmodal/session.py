@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import cached_property
@@ -48,6 +49,9 @@ class BenchSession:
         self._jobs: dict[str, Job] = {}
         self._futures: dict[int, Future[Sequence[Outcome]]] = {}
         self._outcomes: dict[str, Outcome] = {}
+        self._asked: Counter[tuple[str, str]] = Counter()  # test function and case
+        self._retired: list[Job] = []  # kept, since futures go by their jobs' identity
+        self.n_repeated = 0  # times that a graded case was asked for again
         self.grading: Any = None  # a grading.session_hooks.Grading, with --ann-grade
         self.on_outcome: Callable[[Outcome], None] = lambda _outcome: None
 
@@ -201,6 +205,28 @@ class BenchSession:
                     phase="prepare",
                     blame="infrastructure",
                 )
+
+    def next_measurement(self, case: Case, test: str) -> Case:
+        """The measurement of a case that a test function gets, now that it asks for it.
+
+        Several functions share the first one. A function that asks for the same case again
+        (a parameter of its own, ``--count``, ``--reruns``) gets another; but in grading each
+        setting is measured once, so that nobody has more tries than others.
+        """
+        n_before = self._asked[test, case.id]
+        self._asked[test, case.id] += 1
+        if self.settings.grade is not None:
+            self.n_repeated += n_before > 0
+            return case
+        return dataclasses.replace(case, repetition=n_before)
+
+    def forget_fault(self, case: Case) -> None:
+        """Let a case be measured again that a fault of nobody's kept from being measured."""
+        known = self._outcomes.get(case.id)
+        if isinstance(known, Failure) and known.blame == "infrastructure":
+            del self._outcomes[case.id]
+            if case.id in self._jobs:
+                self._retired.append(self._jobs.pop(case.id))
 
     def outcome(self, case: Case) -> Outcome:
         """What the case gave; runs its job if nobody has."""

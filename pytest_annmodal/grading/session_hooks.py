@@ -23,8 +23,8 @@ PASSED, TESTS_FAILED = 0, 1  # pytest's exit statuses
 class Grading:
     """A Grader and what pytest must be told of it."""
 
-    def __init__(self, grader: Grader) -> None:
-        self.grader = grader
+    def __init__(self, grader: Grader, bench: BenchSession) -> None:
+        self.grader, self.bench = grader, bench
         self.case_ids: dict[str, str] = {}  # by node id
         self.other_failures = 0
         self.suite_property: Callable[[str, object], None] | None = None
@@ -62,7 +62,7 @@ def begin(
         raise ConfigurationError("--ann-grade keeps one journal: run it without -n")
     hook = config.hook.pytest_annmodal_score
     grader = make_grader(bench, lambda measured, rules: hook(measurements=measured, rules=rules))
-    bench.grading = grading = Grading(grader)
+    bench.grading = grading = Grading(grader, bench)
     bench.on_outcome = grader.heard
     bench.know(grader.known())
     for item in session.items:
@@ -99,6 +99,11 @@ def write_summary(reporter: Any, grading: Grading, ignored: Sequence[str]) -> No
     reporter.write_line("")
     if grader.n_resumed:
         reporter.write_line(f"{grader.n_resumed} finished cases were taken from the journal.")
+    if n_repeated := grading.bench.n_repeated:
+        reporter.write_line(
+            f"{n_repeated} tests asked for a setting again (--count, --reruns, or a parameter of "
+            "the test): in grading each is measured once, and the first measurement counts."
+        )
     if grader.journal.n_ignored:
         reporter.write_line(f"{grader.journal.n_ignored} torn lines of the journal were ignored.")
     if ignored:

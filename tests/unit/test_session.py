@@ -146,6 +146,34 @@ def test_one_build_serves_its_cases(tmp_path: Path) -> None:
     assert executor.cancelled == [True]
 
 
+def test_a_case_asked_for_again_is_measured_again(tmp_path: Path) -> None:
+    """By the same test; others share what there is, and a repetition has a build of its own."""
+    executor = FakeExecutor()
+    session = make(tmp_path, executor)
+    case = session.generate({})[0]
+    got = [session.next_measurement(case, test) for test in ("one", "one", "other")]
+    assert [item.repetition for item in got] == [0, 1, 0]
+    assert [item.label for item in got] == ["a[s=0]", "a[s=0] (2)", "a[s=0]"]
+    assert len(session.plan(got)) == 2
+    found = [session.outcome(item).case_id for item in got]
+    assert found == [case.id, "a[s=0] (2)-own-k10", case.id]
+    assert len(executor.jobs) == 2
+
+
+def test_only_a_fault_of_nobodys_is_forgotten(tmp_path: Path) -> None:
+    """What an implementation did wrong stays; a dataset that could not be had is tried again."""
+    executor = FakeExecutor()
+    session = make(tmp_path, executor)
+    case = session.generate({})[0]
+    fault = Failure(case_id=case.id, kind="dataset", message="gone", blame="infrastructure")
+    for known, n_jobs in ((dataclasses.replace(fault, blame="submission"), 0), (fault, 1)):
+        session.know([known])
+        session.forget_fault(case)
+        again = session.outcome(case)
+        assert len(executor.jobs) == n_jobs
+        assert isinstance(again, Failure) == (n_jobs == 0)
+
+
 def test_close_makes_nothing(tmp_path: Path) -> None:
     """Ending a session in which nothing ran makes no executor."""
     make(tmp_path).close()
