@@ -13,7 +13,7 @@ from pytest_annmodal.worker import answers
 
 Ids = NDArray[np.int64]
 Distances = NDArray[np.float64]
-CHANCE_QUERIES = 100
+CHANCE_ANSWERS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def chance(data: hdf5.LoadedDataset, k: int) -> tuple[float, float]:
     equally near rows it may be high, and with k near the number of rows it is.
     """
     n = len(data.train)
-    part = data.cut(slice(0, CHANCE_QUERIES))
+    part = data.cut(slice(0, max(1, CHANCE_ANSWERS // k)))
     rng = np.random.default_rng(0)
     drawn = np.stack([rng.choice(n, k, replace=False, shuffle=False) for _ in part.test])
     expected = max(recall_of(part, drawn, k).by_distance, k / n)

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from pytest_annmodal.errors import InvalidResultError
 
 N_BY_ADDRESS = 256
+MAY_BE_SHORT = (
+    "; if it found no more, short-answers = true in the header counts what is missing as missed"
+)
 
 
 def describe(answer: Any) -> str:
@@ -167,15 +170,17 @@ def check(
         ids[~given] = -1
     short = given.sum(axis=1) < k
     impossible = (counts > k) | (counts < 0)
-    _refuse(impossible, f"{where} returned {{count}} ids for query {{row}}, expected {k}", counts)
+    wrong = f"{where} returned {{count}} ids for query {{row}}, expected {k}"
+    _refuse(impossible, wrong, counts)
     if not short_answers:
-        _refuse(short, f"{where} returned {{count}} ids for query {{row}}, expected {k}", counts)
+        _refuse(short, wrong + MAY_BE_SHORT, counts)
     outside = given & ((ids < 0) | (ids >= n_train))
     if outside.any():
         row, column = np.argwhere(outside)[0]
         raise InvalidResultError(
             f"{where} returned id {ids[row, column]} for query {row}; ids are row numbers of "
             f"the training data, 0 to {n_train - 1}"
+            + (MAY_BE_SHORT if ids[row, column] == -1 else "")
         )
     ordered = np.sort(ids, axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
