@@ -149,7 +149,7 @@ def test_the_containers_own_versions_are_in_the_result(ran, product):
 
 def test_progress_is_one_plain_line_per_phase(ran):
     for phase in ("building", "queries, setting 1 of 1", "done"):
-        assert f"alone on tiny-8-euclidean: {phase}" in ran.lines
+        assert f"  alone on tiny-8-euclidean: {phase}" in ran.lines
     assert "\x1b" not in ran.text
 
 
