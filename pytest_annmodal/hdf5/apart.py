@@ -69,7 +69,8 @@ class Checker:
         process, self._process = self._process, None
         if process is None or self._owner != os.getpid():  # a fork of ours has no say in it
             return
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its fork too, which may be looping
         process.wait()
         for pipe in (process.stdin, process.stdout, self._said):
             assert pipe is not None

@@ -21,8 +21,8 @@ from pytest_annmodal.errors import DatasetError, DatasetFormatError
 from pytest_annmodal.hdf5 import checks, file, storage
 
 SLOWEST_BYTES_PER_S = 5e6  # of what is read and checked; slower than any disk worth using
-SPARE_BYTES = 2**30  # for HDF5 and for the pieces in which train is read
-COPIES = 6  # that checking makes of test and the truth
+SPARE_BYTES = 2 * 2**30  # for HDF5 and for the pieces in which train is read
+COPIES = 6  # that checking makes of test, the truth, and the rows that a sample of it names
 
 
 def main() -> None:
@@ -90,7 +90,9 @@ def _total_bytes(arrays: file.Arrays) -> int:
 def _held_bytes(arrays: file.Arrays) -> int:
     """What of the file is in memory at once."""
     whole = [array for name, array in arrays.named if name != "train"]
-    return COPIES * (storage.stored_bytes(whole) + storage.chunk_bytes([arrays.train, *whole]))
+    sample = 8 * checks.SAMPLE_QUERIES * arrays.info.k_truth * arrays.info.dim
+    pieces = storage.stored_bytes(whole) + storage.chunk_bytes([arrays.train, *whole])
+    return COPIES * (pieces + sample)
 
 
 def _limit(seconds: float, spare_bytes: int) -> None:

@@ -90,7 +90,7 @@ def test_an_exit_is_a_crash(broken, small_dataset):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds to the limit")
 def test_memory_without_measure_is_refused(broken, small_dataset):
     """More than opening any file takes."""
-    checker = broken(f"{HOOK}bytearray(3 << 30)")
+    checker = broken(f"{HOOK}bytearray(4 << 30)")
     refused(checker, small_dataset(), "opening it takes more memory than its size explains")
 
 
@@ -138,10 +138,13 @@ def test_an_interrupted_look_does_not_spoil_the_next(checker, small_dataset, mon
         def close(self):
             pass
 
+    pid = checker._process.pid
     pipe, checker._process.stdout = checker._process.stdout, Interrupted()
     with pytest.raises(KeyboardInterrupt):
         checker.look(first, whole=True)
     pipe.close()
+    with pytest.raises(ProcessLookupError):  # nor does a fork of it go on
+        os.killpg(pid, 0)
     assert checker.look(second, whole=True).n_train == 200
 
 
