@@ -68,6 +68,15 @@ def jobs(cases: Iterable[Case], settings: Settings) -> list[Job]:
     ]
 
 
+def too_few_vectors(job: Job) -> str | None:
+    """Why a job cannot be asked for so many neighbours, where that is known without the file."""
+    known = [n for n in (job.dataset.n_train, job.limits.subset) if n is not None]
+    k = max(search.k for search in job.searches)
+    if not known or k <= min(known):
+        return None
+    return f"k={k} is more than the {min(known):,} training vectors of {job.dataset.name}"
+
+
 def _prepared(
     implementation: Implementation, settings: Settings, baseline: Baseline | None
 ) -> Implementation:

@@ -169,6 +169,9 @@ class BenchSession:
         jobs = planning.jobs(open_cases, self.settings)
         for job in jobs:
             self._jobs.update((search.case_id, job) for search in job.searches)
+            if problem := planning.too_few_vectors(job):
+                self.know(_not_had(search.case_id, problem) for search in job.searches)
+        jobs = [job for job in jobs if job.searches[0].case_id not in self._outcomes]
         if not (self.settings.modal or all(job.implementation.trusted for job in jobs)):
             isolation.choose(self.settings.isolation, trusted=False)  # before anything runs
         return jobs
@@ -198,13 +201,7 @@ class BenchSession:
         """Fail every case on a dataset that cannot be had; the others go on."""
         for case_id, job in self._jobs.items():
             if job.dataset.name == dataset.name:
-                self._outcomes[case_id] = Failure(
-                    case_id=case_id,
-                    kind="dataset",
-                    message=str(error),
-                    phase="prepare",
-                    blame="infrastructure",
-                )
+                self._outcomes[case_id] = _not_had(case_id, str(error))
 
     def next_measurement(self, case: Case, test: str) -> Case:
         """The measurement of a case that a test function gets, now that it asks for it.
@@ -288,6 +285,17 @@ class BenchSession:
         """Nothing keeps running after this."""
         if "executor" in self.__dict__:
             self.executor.shutdown(cancel=True)
+
+
+def _not_had(case_id: str, problem: str) -> Failure:
+    """Of a case whose dataset cannot be had, or cannot be asked so much."""
+    return Failure(
+        case_id=case_id,
+        kind="dataset",
+        message=problem,
+        phase="prepare",
+        blame="infrastructure",
+    )
 
 
 def _is_at_least(value: object, least: int, *, whole: bool) -> bool:

@@ -67,6 +67,7 @@ class Command:
         self.app = self.cloud.app
         self._pulse = Pulse(settings.modal_silence_s)
         self._verdict = interrupts.Verdict()
+        self._ending = False
         self._wanted: dict[tuple[str, ...], Wanted] = {}  # by arguments that were checked
 
     @classmethod
@@ -199,7 +200,7 @@ class Command:
             for future in futures:
                 executor.pump(future)
         except KeyboardInterrupt:
-            interrupted = True
+            interrupted = self._ending = True
         done = [future.result() for future in futures if future.done()]
         outcomes = [outcome for found in done for outcome in found]
         if interrupted:
@@ -214,6 +215,8 @@ class Command:
 
     def _tell_as_they_finish(self, futures: Sequence[Future[Sequence[Outcome]]]) -> None:
         def tell(_future: Future[Sequence[Outcome]]) -> None:
+            if self._ending or self._pulse.silent.is_set():
+                return  # it was given up
             n_done = sum(future.done() for future in futures)
             self._say(f"{n_done} of {len(futures)} jobs finished")
 

@@ -267,3 +267,14 @@ def test_missing_datasets() -> None:
         "    big          3,845 MB",
         "    unknown  size unknown",
     ]
+
+
+def test_more_neighbours_than_vectors_are_refused_before_anything_runs(tmp_path: Path) -> None:
+    """Where the catalogue or the subset says how many there are; nothing is brought for it."""
+    session = make(tmp_path, FakeExecutor(), subset=5)
+    cases = [case for case in session.generate({"k": 6}) if case.dataset.name == "own"]
+    assert session.plan(cases) == []
+    outcome = session.outcome(next(case for case in cases if case.implementation.name == "a"))
+    assert isinstance(outcome, Failure)
+    assert (outcome.kind, outcome.blame) == ("dataset", "infrastructure")
+    assert outcome.message == "k=6 is more than the 5 training vectors of own"
