@@ -71,7 +71,7 @@ def test_an_image_that_cannot_be_built_shows_its_log(ran):
 
 
 def test_progress_and_the_containers_log_arrive(ran):
-    assert f"a_good on {DIGITS}: building" in ran.lines
+    assert f"  a_good on {DIGITS}: building" in ran.lines
     assert "Volume 'annmodal-smoke-" in ran.text
 
 
