@@ -82,6 +82,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         f"ann(k, rounds, {', '.join(THRESHOLDS)}): settings and thresholds of an ANN benchmark.",
     )
+    if getattr(config.option, "help", False):  # pytest-benchmark's has characters beyond ASCII
+        from pytest_annmodal.reports import nearest
+
+        nearest.install()
     config.stash[ROWS] = []
     _let_comparisons_warn()
     try:
@@ -138,12 +142,15 @@ def _session(config: pytest.Config) -> BenchSession:
     """The session's state, made at the first need."""
     if SESSION not in config.stash:
         from pytest_annmodal.interruption import Interruption
+        from pytest_annmodal.reports import nearest
         from pytest_annmodal.reports.terminal import make_local, make_modal
         from pytest_annmodal.session import BenchSession
 
         interruption = Interruption()
         config.pluginmanager.register(interruption)
         interruption.install()
+        reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+        nearest.install([reporter._tw._file] if reporter is not None else [])
         extra = [dataset for rows in config.hook.pytest_annmodal_datasets() for dataset in rows]
         config.stash[SESSION] = BenchSession(
             _settings(config),

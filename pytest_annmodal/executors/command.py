@@ -27,7 +27,7 @@ from pytest_annmodal.executors.stored import CloudStored
 from pytest_annmodal.model import Case, Dataset, Implementation, Job, to_plain
 from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.replay import row
-from pytest_annmodal.reports import escape
+from pytest_annmodal.reports import escape, nearest
 from pytest_annmodal.reports.report import summary
 from pytest_annmodal.settings.config import Settings
 
@@ -54,6 +54,7 @@ class Command:
     """
 
     def __init__(self, settings: Settings) -> None:
+        nearest.install()
         self.settings = settings
         self.offered = selection.offered_implementations(settings)
         wanted = {
@@ -238,7 +239,8 @@ class Command:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         names = "-".join(wanted.arguments.names)
         path = RESULTS / f"{stamp}-{names}-{Path(wanted.arguments.dataset).stem}.json"
-        path.write_text(json.dumps([to_plain(outcome) for outcome in outcomes], indent=1))
+        text = json.dumps([to_plain(outcome) for outcome in outcomes], indent=1)
+        path.write_text(text, encoding="utf-8")
         print(f"\nResults: {path}", flush=True)
         return failed
 

@@ -77,6 +77,8 @@ def environment(
         if site.ENABLE_USER_SITE:  # which is looked for in HOME
             kept["PYTHONUSERBASE"] = site.getuserbase()
     kept["PATH"] = _search_path(kept.get("PATH", os.defpath), level)
+    # What is printed is read as UTF-8, and a print must not fail wherever the grader runs.
+    kept["PYTHONIOENCODING"] = "utf-8:backslashreplace"
     many = dict.fromkeys(THREAD_VARIABLES, str(threads))
     return {**kept, **many, "PYTHONHASHSEED": "0", strays.MARK: mark}
 
