@@ -216,5 +216,5 @@ def dataset_in_volume(name: str, info: Mapping[str, Any] | None) -> Dataset:
 
 def marked_with_source(dataset: Dataset) -> Dataset:
     """The same under a name that no other source's dataset has."""
-    mark = hashlib.sha256(dataset.source.encode()).hexdigest()[:8]
+    mark = hashlib.sha256(dataset.source.encode("utf-8", "surrogateescape")).hexdigest()[:8]
     return dataclasses.replace(dataset, name=f"{dataset.name}-{mark}")

@@ -154,7 +154,8 @@ class _Cache:
         self.directory = directory
         status = path.stat()
         text = f"{TRUTH_VERSION}|{path.name}|{status.st_size}|{status.st_mtime_ns}"
-        self.prefix = f"{path.stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        mark = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        self.prefix = f"{path.stem}-{mark}"
 
     def get(self, what: str, compute: Callable[[], dict[str, Array]]) -> dict[str, Array]:
         """What is kept under this name, or what ``compute`` gives, which is then kept."""

@@ -84,7 +84,9 @@ def place_of(dataset: Dataset, volume: Volume) -> Path:
 
 def own_stamp_path(dataset: Dataset, volume: Volume) -> Path:
     """Where the stamp of a file lies that is used where it is."""
-    mark = hashlib.sha256(str(place_of(dataset, volume)).encode()).hexdigest()[:16]
+    mark = hashlib.sha256(
+        str(place_of(dataset, volume)).encode("utf-8", "surrogateescape")
+    ).hexdigest()[:16]
     return volume.path / ".stamps" / f"{dataset.name}-{mark}.json"
 
 

@@ -64,6 +64,16 @@ def test_tables_and_failures(project: Project, env: dict[str, str]) -> None:
     assert "größer als 5 µm" in text
 
 
+@pytest.mark.parametrize("env", ASCII.values(), ids=ASCII)
+def test_paths(project: Project, env: dict[str, str]) -> None:
+    """Folders with names beyond ASCII hold datasets and submissions as others do."""
+    project.write("ü x/mine.py", EXACT)
+    project.dataset("ü x/own-8-euclidean")
+    output = run(project, env, "--submission=ü x/mine.py", "--dataset=ü x/own-8-euclidean.hdf5")
+    assert b"\nown-8-euclidean | 300 x 8 | euclidean" in output
+    assert b"2 passed" in output
+
+
 def test_latin_1(project: Project) -> None:
     """What it has is written, and only the rest is replaced."""
     output = run(project, {"PYTHONIOENCODING": "latin-1"}, *OWN, DATA).decode("latin-1")
