@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import select
 import threading
 
 LOG_TAIL_BYTES = 16 * 1024
 CHUNK_BYTES = 64 * 1024
+PIPE_BYTES = 2**20  # so that nobody who prints has to wait for a reader that rests
+# Else each line that is printed would wake the reader on the core of the clock, in the middle of
+# a query.
+REST_S = 0.02
 MOST_CHUNKS = 32  # what a pipe can hold, so that an endless writer holds up nobody
 
 
@@ -38,6 +44,9 @@ class OutputTail:
         self._lock = threading.Lock()
         self.n_bytes = 0
         self.flooded = threading.Event()
+        self._worker_gone = threading.Event()
+        with contextlib.suppress(AttributeError, OSError):  # not Linux, or not allowed so much
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._thread = threading.Thread(target=self._drain, name="annmodal-output", daemon=True)
         try:
             self._thread.start()
@@ -48,7 +57,10 @@ class OutputTail:
     def _drain(self) -> None:
         while not self._ended:
             readable(self._fd, None)
-            self._take()
+            while self._take():
+                pass
+            if not self._ended:
+                self._worker_gone.wait(REST_S)
         os.close(self._fd)
 
     def _take(self) -> bool:
@@ -73,4 +85,5 @@ class OutputTail:
 
     def join(self) -> None:
         """Wait for the end of the output; a stray child may hold the pipe, so not for ever."""
+        self._worker_gone.set()
         self._thread.join(timeout=1.0)

@@ -236,6 +236,22 @@ class TestContention:
         assert Process(1, 1, 0, 102).cpu_s_since(Process(1, 1, 0, 0)) == pytest.approx(1.0)
         assert Process(1, 1, 0, 2).cpu_s_since(Process(1, 1, 0, 0)) == 0.0
 
+    @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs Linux")
+    def test_whoever_descends_from_the_worker_is_seen_as_its_own(self):
+        """Also a grandchild, by the kernel's table; and what each has waited is read."""
+        code = "import os, sys; os.fork() or os.fork(); print(); sys.stdin.read()"
+        with subprocess.Popen(
+            [sys.executable, "-uc", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as one:
+            for _ in range(3):
+                one.stdout.readline()
+            seen = contention.look(one.pid)
+            family = contention.family_of(one.pid, seen.processes)
+            one.communicate()
+        assert len(family) == 3
+        assert os.getpid() not in family
+        assert {name.split("/")[0] for name in seen.waited_ns} == {str(pid) for pid in family}
+
     def test_is_nothing_where_the_kernel_keeps_no_accounts(self, monkeypatch):
         """As on other systems: nobody is blamed."""
         monkeypatch.setattr(contention, "_processes", lambda: iter(()))

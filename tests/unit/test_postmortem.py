@@ -2,11 +2,12 @@
 
 import os
 import signal
+import threading
 
 import pytest
 
 from pytest_annmodal.errors import BuildError, InvalidResultError, LimitExceededError
-from pytest_annmodal.sandbox import postmortem
+from pytest_annmodal.sandbox import output, postmortem
 from pytest_annmodal.sandbox.output import LOG_TAIL_BYTES, OutputTail, plain
 
 SEEN = {"log_tail": "hello", "peak_rss_bytes": 5}
@@ -127,6 +128,32 @@ class TestPlain:
 
 
 class TestOutputTail:
+    def test_the_reader_rests_between_two_looks(self, monkeypatch):
+        """Each line would else wake it on the core of the clock; nothing is lost by it."""
+        monkeypatch.setattr(output, "REST_S", 3600.0)
+        rests = []
+        wait = threading.Event.wait
+
+        def resting(event, timeout=None):
+            if timeout == 3600.0:
+                rests.append(tail.n_bytes)
+                resting_now.set()
+            return wait(event, timeout)
+
+        resting_now = threading.Event()
+        monkeypatch.setattr(threading.Event, "wait", resting)
+        read_fd, write_fd = os.pipe()
+        tail = OutputTail(read_fd, 1000)
+        os.write(write_fd, b"one\n")
+        assert wait(resting_now, 30)
+        for _ in range(5):
+            os.write(write_fd, b"more\n")
+        assert (rests, tail.n_bytes) == ([4], 4)
+        assert tail.text() == "one\n" + "more\n" * 5
+        os.close(write_fd)
+        tail.join()
+        assert not tail._thread.is_alive()
+
     @pytest.fixture
     def pipe(self):
         read_fd, write_fd = os.pipe()
