@@ -125,6 +125,7 @@ class Far:
             "build": to_plain(Arguments()),
             "memory_bytes": None,
             "work_folder": None,
+            "threads": 1,
             "k": 2,
         }
 
