@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pytest_annmodal.hdf5.apart import CHECKER
 from pytest_annmodal.jobs.runner import run_job
 from pytest_annmodal.model import Arguments, Dataset, Implementation, Job, Limits, Search
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
@@ -122,6 +123,7 @@ def nothing_left_behind() -> Iterator[None]:
     The processes are found by what they inherit in their environment, so that one that left
     its group and lost its parent is found as well.
     """
+    CHECKER.start()  # which stays as long as its session, and is nobody's stray
     mark = os.urandom(8).hex()
     before, cores = _descriptors(), os.sched_getaffinity(0)
     os.environ["TEST_MARK"] = mark

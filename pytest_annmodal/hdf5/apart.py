@@ -60,9 +60,21 @@ class Checker:
         request = {"path": str(path), "whole": whole, "limit_s": self._limit_s, "cwd": _here()}
         with self._lock:
             answer = self._ask(request)
+            if "no_process" in answer:  # somebody ended it while it had nothing to do
+                answer = self._ask(request)
         if "info" in answer:
             return DatasetInfo(**answer["info"])
         raise _why_not(path, answer)
+
+    @property
+    def pid(self) -> int | None:
+        """The other process, where there is one."""
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Start the other process now, if there is none."""
+        if self._process is None or self._owner != os.getpid():
+            self._start()
 
     def close(self) -> None:
         """End the other process; the next look starts another one."""
@@ -78,8 +90,7 @@ class Checker:
                 pipe.close()
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        if self._process is None or self._owner != os.getpid():
-            self._start()
+        self.start()
         process = self._process
         assert process is not None
         assert process.stdin is not None

@@ -17,7 +17,7 @@ from pytest_annmodal.hdf5 import storage
 from pytest_annmodal.hdf5.info import DatasetInfo
 from pytest_annmodal.hdf5.lookalikes import HDF5, what_it_is
 from pytest_annmodal.hdf5.metric import metric_of
-from pytest_annmodal.hdf5.words import damaged, few, printable
+from pytest_annmodal.hdf5.words import damaged, few, printable, printable_path
 
 NAMES = ("train", "test", "neighbors", "distances")
 FLOATS = ("float32", "float64")
@@ -183,8 +183,8 @@ def _find(path: Path, container: Any, name: str) -> Any | None:
 
 def _elsewhere(path: Path, name: str, other: str) -> DatasetFormatError:
     return DatasetFormatError(
-        f"{path}: {name} is a link into another file ({printable(other)}). Expected all values in "
-        f"this file, which is what is checked, stamped and uploaded. {storage.ONE_FILE}"
+        f"{path}: {name} is a link into another file ({printable_path(other)}). Expected all "
+        f"values in this file, which is what is checked, stamped and uploaded. {storage.ONE_FILE}"
     )
 
 

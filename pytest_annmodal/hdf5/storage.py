@@ -12,7 +12,7 @@ import numpy as np
 from h5py import h5d, h5t, h5z
 
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
-from pytest_annmodal.hdf5.words import damaged, few, printable
+from pytest_annmodal.hdf5.words import damaged, few, printable, printable_path
 
 # The filters that the package hdf5plugin brings, by their registered numbers.
 PLUGINS = {
@@ -135,9 +135,9 @@ def _require_inside(path: Path, name: str, array: Any) -> None:
         kind = "external: its values lie in other files"
     else:
         return
-    listed = sorted(printable(other) for other in others if other != ".")
+    listed = sorted(printable_path(other) for other in others if other != ".")
     gone = sorted(
-        printable(other)
+        printable_path(other)
         for other in others
         if other != "." and not any((base / other).exists() for base in (path.parent, Path()))
     )

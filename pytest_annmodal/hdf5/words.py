@@ -17,6 +17,12 @@ def printable(text: str, longest: int = LONGEST_NAME) -> str:
     return shown if len(shown) <= longest else f"{shown[:longest]}…"
 
 
+def printable_path(path: str, longest: int = LONGEST_NAME) -> str:
+    """A file's name out of a stranger's file: of a long one the end, which tells it from others."""
+    shown = "".join(c if c.isprintable() else "?" for c in path[-longest:])
+    return shown if len(path) <= longest else f"…{shown}"
+
+
 def few(names: Sequence[str]) -> str:
     """The names, or the first of them."""
     more = len(names) - MOST_NAMES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import h5py
@@ -213,3 +214,11 @@ def test_a_file_that_is_replaced_while_it_is_loaded_is_refused(small_dataset, mo
     with pytest.raises(DatasetError, match="it was changed while it was read"):
         known.require_same(path, before)
     np.testing.assert_array_equal(hdf5.load(path).train, hdf5.load(path).train)
+
+
+def test_somebody_ended_it_meanwhile(checker, small_dataset):
+    """Another one is started, and the file is looked at."""
+    path = small_dataset()
+    checker.start()
+    os.kill(checker.pid, signal.SIGKILL)
+    assert checker.look(path, whole=True).n_train == 300
