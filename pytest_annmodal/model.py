@@ -154,6 +154,7 @@ class Implementation:
         error: why it cannot run at all (syntax error, no class…), found in its text.
         build_names, search_names: what its constructor and its ``set_query_arguments`` call the
             arguments that a variant gives by position, as far as its text says.
+        warm_up_build: build a small index before the clock starts: it compiles itself.
         disabled: its ``config.yml`` says so; it is run where it, or its folder, is named.
         on_request: left out unless ``--impl`` names it.
     """
@@ -174,6 +175,7 @@ class Implementation:
     folder: str | None = None
     build_names: tuple[str, ...] = ()
     search_names: tuple[str, ...] = ()
+    warm_up_build: bool = False
     disabled: bool = False
     on_request: bool = False
 

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_annmodal import hdf5
-from pytest_annmodal.jobs import compiling, materials
+from pytest_annmodal.jobs import compiling, materials, warming
 from pytest_annmodal.jobs.asking import Asker, OnPhase, Timed
 from pytest_annmodal.jobs.environment import describe_machine
 from pytest_annmodal.jobs.quota import Throttling, throttling
 from pytest_annmodal.jobs.scorer import Batch, Unscored
 from pytest_annmodal.jobs.share import Share, Work
 from pytest_annmodal.model import Implementation, Job, Search, to_plain
-from pytest_annmodal.sandbox import isolation
+from pytest_annmodal.sandbox import compile_cache, isolation
 from pytest_annmodal.sandbox.contention import Contention
 from pytest_annmodal.sandbox.sandbox import Worker
 from pytest_annmodal.sandbox.watch import Watch
@@ -44,6 +44,16 @@ def _work_folder(
     if level == "uid":
         Path(folder).chmod(0o777)
     return folder
+
+
+def _numba_cache(level: isolation.Level, stack: ExitStack) -> str | None:
+    """Where compiled code is kept: among trusted implementations, never among strangers."""
+    if level == "none":
+        return compile_cache.folder()
+    if level == "bubblewrap":  # its /tmp is its own
+        return None
+    made = tempfile.TemporaryDirectory(prefix="annmodal-numba-", ignore_cleanup_errors=True)
+    return stack.enter_context(made)
 
 
 class Trial:
@@ -83,24 +93,32 @@ class Trial:
         self.watch = Watch(memory_bytes=job.limits.memory_bytes)
         level = isolation.choose(job.limits.isolation, trusted=implementation.trusted)
         self.work_folder = _work_folder(implementation, level, stack)
-        self.worker = stack.enter_context(
-            Worker(
-                inherit={"mailbox": fd, "train": self.train_file.fd},
-                threads=job.limits.threads,
-                phase_timeout_s=job.limits.phase_timeout_s,
-                output_bytes=job.limits.output_bytes,
-                level=level,
-                readable=[implementation.folder or implementation.path],
-                private=job.limits.private,
-                watch=None if implementation.trusted else self.watch,
-            )
-        )
+        self.worker = self._worker(level, fd, stack)
         self.asker = Asker(
             worker=self.worker,
             box=self.box,
             limits=job.limits,
             warmup=self.warmup,
             trusted=implementation.trusted,
+        )
+
+    def _worker(self, level: isolation.Level, mailbox_fd: int, stack: ExitStack) -> Worker:
+        limits, implementation = self.job.limits, self.job.implementation
+        numba_cache = _numba_cache(level, stack)
+        self.keeps_compiled = level == "none" and numba_cache is not None
+        return stack.enter_context(
+            Worker(
+                inherit={"mailbox": mailbox_fd, "train": self.train_file.fd},
+                threads=limits.threads,
+                phase_timeout_s=limits.phase_timeout_s,
+                output_bytes=limits.output_bytes,
+                level=level,
+                readable=[implementation.folder or implementation.path],
+                private=limits.private,
+                watch=None if implementation.trusted else self.watch,
+                memory_bytes=limits.memory_bytes,
+                numba_cache=numba_cache,
+            )
         )
 
     def load(self, on_phase: OnPhase) -> None:
@@ -117,6 +135,7 @@ class Trial:
                 "metric": self.data.info.metric,
                 "build": to_plain(job.build),
                 "k": self.k_max,
+                "search": to_plain(job.searches[0].arguments),
                 "memory_bytes": job.limits.memory_bytes,
                 "work_folder": self.work_folder,
                 "threads": job.limits.threads,
@@ -137,6 +156,7 @@ class Trial:
         self.compiled = compiling.compile_in(worker, job, self.watch)
         loaded = worker.request("load", expect="loaded")
         self.has_batch = bool(loaded.fields.get("has_batch"))
+        self.warmed = warming.heard(loaded) if job.implementation.warm_up_build else None
         if job.implementation.trusted:  # a submission could set memory aside while it is loaded
             self.bytes_before = worker.held_bytes()
 
@@ -247,6 +267,8 @@ class Trial:
             **self.machine,
             "versions": self.versions,
             **(to_plain(self.compiled) if self.compiled else {}),
+            **(to_plain(self.warmed) if self.warmed else {}),
+            "keeps_compiled": self.keeps_compiled,
             **share.fields(),
             "isolation": self.worker.level,
             "calls_filtered": self.calls_filtered,
@@ -285,6 +307,8 @@ class Trial:
     def _notes(self, timed: Timed, disturbed: Sequence[str]) -> Iterator[str]:
         if self.job.implementation.disabled:
             yield "its config.yml has it disabled; it was named, so it was run"
+        if self.warmed:
+            yield self.warmed.note(kept=self.keeps_compiled)
         if self.compiled:
             yield f"compiled in {self.compiled.compile_s:.1f} s, which is not part of the build"
         weak = isolation.weakness(self.worker.level, self.job.limits.isolation)

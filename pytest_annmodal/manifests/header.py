@@ -12,6 +12,7 @@
     # search = { search_k = [100, 1000] }
     # short-answers = "search_k"               (fewer than k ids are misses; what bounds them)
     # effective = { search_k = "max(search_k, k)" }    (what the library makes of it by itself)
+    # warm_up_build = true                     (it compiles itself: build once before the clock)
     # ///
 """
 
@@ -35,7 +36,16 @@ from pytest_annmodal.model import METRICS, Arguments, Variant
 OPENING = "# /// script"
 CLOSING = "# ///"
 TOP_KEYS = ("dependencies", "requires-python", "tool")
-KEYS = ("name", "class", "metrics", "build", "search", "short-answers", "effective")
+KEYS = (
+    "name",
+    "class",
+    "metrics",
+    "build",
+    "search",
+    "short-answers",
+    "effective",
+    "warm_up_build",
+)
 MAX_CHARS = 20_000  # TOML's parser needs the square of the length of some texts
 MAX_VALUE_CHARS = 2000
 MAX_DEPTH = 20
@@ -57,6 +67,7 @@ class Header:
     short_answers: bool = False
     bounded_by: str = ""
     effective: Mapping[str, str] = field(default_factory=dict)
+    warm_up_build: bool = False
     variants: tuple[Variant, ...] = (Variant(build=Arguments(), search=Arguments()),)
 
 
@@ -122,6 +133,7 @@ def parse(text: str) -> Header | None:
         short_answers=bounded_by is not None,
         bounded_by=bounded_by or "",
         effective=_rules(own.get("effective", {}), parameters),
+        warm_up_build=_flag(own, "warm_up_build"),
         variants=variants,
     )
 
@@ -248,6 +260,13 @@ def _short_answers(table: Mapping[str, Any], parameters: list[str]) -> str | Non
         known = f", or one of {', '.join(parameters)}" if parameters else ""
         raise ConfigurationError(f"short-answers must be true or false{known}, not {_kind(value)}")
     return str(value)
+
+
+def _flag(table: Mapping[str, Any], key: str) -> bool:
+    value = table.get(key, False)
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{key} must be true or false, not {_kind(value)}")
+    return value
 
 
 def _rules(value: Any, parameters: list[str]) -> Mapping[str, str]:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Literal
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.sandbox import libraries, refusal, strays
+from pytest_annmodal.sandbox import compile_cache, libraries, refusal, strays
 
 Level = Literal["none", "bubblewrap", "uid", "process"]
 NOBODY = 65534
@@ -58,7 +58,11 @@ HIDDEN = str(PACKAGE / "data")  # the packaged datasets hold their truth
 
 
 def environment(
-    level: Level, threads: int, mark: str, private: Sequence[str] = ()
+    level: Level,
+    threads: int,
+    mark: str,
+    private: Sequence[str] = (),
+    numba_cache: str | None = None,
 ) -> dict[str, str]:
     """A worker's variables; a submission sees none of ours but those on the list.
 
@@ -66,16 +70,20 @@ def environment(
         threads: what the libraries' own variables say.
         mark: by which what the worker starts is found again.
         private: what a submission may not be shown.
+        numba_cache: a folder for compiled code that nobody else may write to; by default the
+            worker's ``/tmp`` where it is shut in.
     """
     if level == "none":
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
     else:
         kept = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
-        kept |= dict.fromkeys(("HOME", "TMPDIR", "NUMBA_CACHE_DIR"), "/tmp")  # noqa: S108
+        kept |= dict.fromkeys(("HOME", "TMPDIR", compile_cache.VARIABLE), "/tmp")  # noqa: S108
         if path := libraries.outside(private).path:
             kept[libraries.PYTHONPATH] = os.pathsep.join(path)
         if site.ENABLE_USER_SITE:  # which is looked for in HOME
             kept["PYTHONUSERBASE"] = site.getuserbase()
+    if numba_cache is not None:
+        kept[compile_cache.VARIABLE] = numba_cache
     kept["PATH"] = _search_path(kept.get("PATH", os.defpath), level)
     # What is printed is read as UTF-8, and a print must not fail wherever the grader runs.
     kept["PYTHONIOENCODING"] = "utf-8:backslashreplace"

@@ -68,6 +68,8 @@ class Worker:
         readable: files and folders that it may read although it is shut in.
         private: those of which it must not be shown anything.
         watch: the limits on it and all that it starts, together.
+        memory_bytes: what it is allowed, for the words on its end.
+        numba_cache: its folder for compiled code, see :func:`isolation.environment`.
     """
 
     def __init__(
@@ -81,9 +83,12 @@ class Worker:
         readable: Sequence[str] = (),
         private: Sequence[str] = (),
         watch: Watch | None = None,
+        memory_bytes: int | None = None,
+        numba_cache: str | None = None,
     ) -> None:
         self.level, self._readable, self._private = level, readable, private
         self._watch = watch
+        self._memory_bytes, self._numba_cache = memory_bytes, numba_cache
         self._user = isolation.unused_user() if level == "uid" else None
         self._looked_at = 0.0
         self._phase_timeout_s, self._output_bytes = phase_timeout_s, output_bytes
@@ -122,7 +127,7 @@ class Worker:
                 stdout=write_fd,
                 stderr=write_fd,
                 pass_fds=list(descriptors.values()),
-                env=isolation.environment(self.level, self._threads, self._mark, self._private),
+                env=self._environment(),
                 start_new_session=True,
                 user=self._user,
                 group=self._user,
@@ -140,6 +145,13 @@ class Worker:
         self.pid = self._process.pid
         self._channel = Channel(ours)
         return self
+
+    def _environment(self) -> dict[str, str]:
+        if self._user is not None and self._numba_cache is not None:
+            os.chown(self._numba_cache, self._user, self._user)
+        return isolation.environment(
+            self.level, self._threads, self._mark, self._private, self._numba_cache
+        )
 
     def __exit__(
         self,
@@ -384,5 +396,4 @@ class Worker:
         self._output.join()
         if self.level == "bubblewrap" and status > 128:
             status = 128 - status  # its guard reports a signal the way a shell does
-        limit = self._watch.memory_bytes if self._watch else None
-        return postmortem.ended(status, self.phase, self._evidence(), limit)
+        return postmortem.ended(status, self.phase, self._evidence(), self._memory_bytes)

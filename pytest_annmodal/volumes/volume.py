@@ -82,8 +82,8 @@ class LocalVolume:
             ) from error
 
 
-def default_volume_dir(environ: Mapping[str, str]) -> Path:
-    """Where the local volume is unless told: below the user's cache directory.
+def cache_dir(environ: Mapping[str, str]) -> Path:
+    """This package's folder in the user's cache directory.
 
     Raises:
         ConfigurationError: there is no such directory.
@@ -100,7 +100,16 @@ def default_volume_dir(environ: Mapping[str, str]) -> Path:
             f"there is no folder for datasets: {no_home()}. Name one with --ann-volume-dir DIR "
             "(or ANNMODAL_VOLUME_DIR), or set HOME."
         ) from error
-    return cache / "annmodal" / "volumes" / VOLUME_NAME
+    return cache / "annmodal"
+
+
+def default_volume_dir(environ: Mapping[str, str]) -> Path:
+    """Where the local volume is unless told: below the user's cache directory.
+
+    Raises:
+        ConfigurationError: there is no such directory.
+    """
+    return cache_dir(environ) / "volumes" / VOLUME_NAME
 
 
 def local_volume(chosen: str | None) -> LocalVolume:

@@ -105,7 +105,19 @@ def load(
     build: Mapping[str, Any],
     k: int = 10,
 ) -> Adapter:
-    """Import an implementation and construct its object.
+    """Import an implementation and construct its object, see :func:`maker`."""
+    return maker(implementation, metric=metric, dim=dim, build=build, k=k)()
+
+
+def maker(
+    implementation: Mapping[str, Any],
+    *,
+    metric: str,
+    dim: int,
+    build: Mapping[str, Any],
+    k: int,
+) -> Callable[[], Adapter]:
+    """Import an implementation; what is returned constructs an object of it at each call.
 
     Args:
         implementation: a plain :class:`~pytest_annmodal.model.Implementation`, and for C++
@@ -122,7 +134,7 @@ def load(
         raise BuildError(str(implementation["error"]))
     if implementation.get("style") == "c++":
         path, parameters = implementation["library"], build["kwargs"]
-        return adapt(CppIndex(path, metric=metric, dim=dim, build=parameters, k=k))
+        return lambda: adapt(CppIndex(path, metric=metric, dim=dim, build=parameters, k=k))
     module = load_module(implementation["path"])
     factory = getattr(module, implementation["class_name"], None)
     if not callable(factory):
@@ -131,15 +143,19 @@ def load(
             + closest(implementation["class_name"], module)
         )
     foreign = implementation.get("style") == "ann-benchmarks"
-    args, kwargs = list(build["args"]), dict(build["kwargs"])
-    if foreign:
-        known = {"@metric": metric, "@dimension": dim, "@count": k}
-        args = [substitute(value, known) for value in args]
-        check_call(factory, args, kwargs, factory.__name__)
-        subject = factory(*args, **kwargs)
-    else:
-        subject = construct(factory, metric, dim, args, kwargs)
-    return adapt(subject, kilobytes=foreign)
+
+    def make() -> Adapter:
+        args, kwargs = list(build["args"]), dict(build["kwargs"])
+        if foreign:
+            known = {"@metric": metric, "@dimension": dim, "@count": k}
+            args = [substitute(value, known) for value in args]
+            check_call(factory, args, kwargs, factory.__name__)
+            subject = factory(*args, **kwargs)
+        else:
+            subject = construct(factory, metric, dim, args, kwargs)
+        return adapt(subject, kilobytes=foreign)
+
+    return make
 
 
 def adapt(subject: Any, *, kilobytes: bool = False) -> Adapter:

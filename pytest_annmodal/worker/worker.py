@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from pytest_annmodal.cpp import compiler
 from pytest_annmodal.errors import ConfigurationError, InvalidResultError
-from pytest_annmodal.worker import adapters, answers, measure
+from pytest_annmodal.worker import adapters, answers, measure, warming
 from pytest_annmodal.worker.confinement import confine
 from pytest_annmodal.worker.loading import settle
 from pytest_annmodal.worker.mailbox import Mailbox, serve
@@ -180,17 +180,22 @@ class Session:
     def on_load(self, _message: Message) -> None:
         settle(self.path, self.fields["work_folder"])
         limit_memory(self.fields["memory_bytes"])
-        self.adapter = adapters.load(
+        dim, k = self.train.shape[1], self.fields["k"]
+        make = adapters.maker(
             {**self.spec, "library": self.library},
             metric=self.fields["metric"],
-            dim=self.train.shape[1],
+            dim=dim,
             build=self.fields["build"],
-            k=self.fields["k"],
+            k=k,
         )
+        warmed = {}
+        if self.spec["warm_up_build"]:
+            warmed = warming.warm_up(make, dim=dim, k=k, search=self.fields["search"])
+        self.adapter = make()
         gc.collect()
         gc.freeze()  # what was imported is never garbage: later collections are quick
         measure.trim_allocator()
-        self.channel.send("loaded", {"has_batch": self.adapter.batch is not None})
+        self.channel.send("loaded", {"has_batch": self.adapter.batch is not None, **warmed})
 
     def on_build(self, _message: Message) -> None:
         build_ns, _ = measure.time_call(self.adapter.fit, self.train)

@@ -1,0 +1,54 @@
+"""A throw-away build before the clock of the build starts, for what compiles itself in it.
+
+Worker side: stdlib and numpy only.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from pytest_annmodal.worker.adapters import Adapter
+from pytest_annmodal.worker.measure import trim_allocator
+
+N_ROWS = 256
+SEED = 20_240_301
+
+
+def warm_up(
+    make: Callable[[], Adapter], *, dim: int, k: int, search: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Build an index of some random rows, ask it once, and let go of it.
+
+    What it raises is told and no more: the build that counts will show what is wrong.
+
+    Args:
+        make: constructs the object, whose module is imported.
+        search: plain :class:`~pytest_annmodal.model.Arguments`.
+    """
+    start = time.perf_counter()
+    failed = ""
+    try:
+        _build_and_ask(make(), dim=dim, k=k, search=search)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 -- whatever the user's code raised
+        failed = type(error).__name__
+    gc.collect()  # an index may refer to itself
+    trim_allocator()
+    return {"warm_up_build_s": time.perf_counter() - start, "warm_up_build_failed": failed}
+
+
+def _build_and_ask(adapter: Adapter, *, dim: int, k: int, search: Mapping[str, Any]) -> None:
+    # Compiled code is for one kind of array: contiguous, writable, aligned, as ``train`` is.
+    rows = np.random.default_rng(SEED).standard_normal((N_ROWS, dim), dtype=np.float32)
+    adapter.fit(rows)
+    adapter.set_search(search)
+    k = min(k, N_ROWS)
+    if adapter.prepared is None:
+        adapter.query(rows[0].copy(), k)
+    if adapter.batch is not None:
+        adapter.batch(rows[:2].copy(), k)
+    adapter.done()
