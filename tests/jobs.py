@@ -101,7 +101,7 @@ def failed(outcome: Outcome) -> Failure:
     return outcome
 
 
-def _marked(mark: str) -> list[int]:
+def marked(mark: str) -> list[int]:
     """Living processes (a zombie has no environment left) that inherited the mark."""
     wanted, found = f"TEST_MARK={mark}".encode(), []
     for environment in Path("/proc").glob("[0-9]*/environ"):
@@ -129,10 +129,10 @@ def nothing_left_behind() -> Iterator[None]:
     os.environ["TEST_MARK"] = mark
     try:
         yield
-        left = _marked(mark)
+        left = marked(mark)
     finally:
         del os.environ["TEST_MARK"]
-        for stray in _marked(mark):
+        for stray in marked(mark):
             os.kill(stray, signal.SIGKILL)
     assert not left, f"left behind: processes {left}"
     assert _descriptors() <= before, "descriptors are left open"
