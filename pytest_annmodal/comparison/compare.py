@@ -13,7 +13,7 @@ from pytest_annmodal import hdf5
 from pytest_annmodal.comparison import levels, verdict
 from pytest_annmodal.comparison.bout import Bout
 from pytest_annmodal.comparison.levels import EQUAL_RECALL, Level
-from pytest_annmodal.comparison.session import PROBES, Session
+from pytest_annmodal.comparison.session import PROBES, Session, Size
 from pytest_annmodal.errors import BaselineError, SubmissionError
 from pytest_annmodal.jobs.asking import OnPhase
 from pytest_annmodal.model import Arguments, Baseline, Job, Search
@@ -29,6 +29,7 @@ class Contest:
     Attributes:
         chosen_at: the recall that the opponents were chosen by.
         recalls: of its answers in each session's race.
+        sizes: of its index in each session, with what its build took.
         bouts: of the sessions with these opponents.
     """
 
@@ -38,6 +39,7 @@ class Contest:
     opponents: tuple[Arguments, ...] = ()
     chosen_at: float = 0.0
     recalls: list[float] = field(default_factory=list)
+    sizes: list[Size] = field(default_factory=list)
     bouts: list[Bout] = field(default_factory=list)
     result: Outcome | None = None
 
@@ -114,7 +116,8 @@ def _run(
             _session(job, baseline, data, todo, number)
         if number + 1 in looks:
             for contest in _undecided(contests):
-                _judge(contest, baseline, last=number + 1 == looks[-1])
+                trusted = job.implementation.trusted
+                _judge(contest, baseline, last=number + 1 == looks[-1], trusted=trusted)
 
 
 def _session(
@@ -144,6 +147,7 @@ def _session(
                 return
             contest.bouts.append(bout)
             contest.recalls.append(bout.recall)
+            contest.sizes.append(session.size())
 
 
 def _choose_opponents(session: Session, baseline: Baseline, contest: Contest) -> None:
@@ -162,7 +166,7 @@ def _choose_opponents(session: Session, baseline: Baseline, contest: Contest) ->
         contest.bouts.clear()
 
 
-def _judge(contest: Contest, baseline: Baseline, *, last: bool) -> None:
+def _judge(contest: Contest, baseline: Baseline, *, last: bool, trusted: bool) -> None:
     """Decide, or leave it open for further sessions."""
     bouts = contest.bouts
     ratios = [bout.log_ratio for bout in bouts]
@@ -178,7 +182,22 @@ def _judge(contest: Contest, baseline: Baseline, *, last: bool) -> None:
         if found.word == "cannot tell" and not last:
             return
     comparison = _comparison(contest, baseline, found)
-    contest.result = dataclasses.replace(contest.measurement, comparison=comparison)
+    measured = contest.measurement if trusted else _with_larger(contest.measurement, contest.sizes)
+    contest.result = dataclasses.replace(measured, comparison=comparison)
+
+
+def _with_larger(measured: Measurement, sizes: Sequence[Size]) -> Measurement:
+    """What a submission's build took and holds where it was measured or in the race: the more.
+
+    It can tell one from the other. Seconds are those of the sessions' median, which one session
+    beside a busy neighbour does not make longer; memory is the most that it ever held.
+    """
+    return dataclasses.replace(
+        measured,
+        build_s=max(measured.build_s, statistics.median(size.build_s for size in sizes)),
+        index_bytes=max(measured.index_bytes, *(size.index_bytes for size in sizes)),
+        peak_rss_bytes=max(measured.peak_rss_bytes, *(size.peak_rss_bytes for size in sizes)),
+    )
 
 
 def _comparison(contest: Contest, baseline: Baseline, found: verdict.Verdict | None) -> Comparison:

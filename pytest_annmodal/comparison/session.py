@@ -7,6 +7,7 @@ import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,12 @@ from pytest_annmodal.comparison.bout import Bout, Race, bout_of
 from pytest_annmodal.comparison.choosing import located
 from pytest_annmodal.comparison.levels import Level
 from pytest_annmodal.comparison.schedule import Schedule
-from pytest_annmodal.errors import BaselineError, SmugglingError, SubmissionError
+from pytest_annmodal.errors import BaselineError, SubmissionError
 from pytest_annmodal.jobs import materials
 from pytest_annmodal.jobs.asking import OnPhase
-from pytest_annmodal.jobs.trial import Trial
+from pytest_annmodal.jobs.trial import Trial, late
 from pytest_annmodal.model import Arguments, Baseline, Clock, Job, Search, to_plain
-from pytest_annmodal.sandbox import cores, strays
+from pytest_annmodal.sandbox import cores
 from pytest_annmodal.scoring import scoring
 from pytest_annmodal.worker import measure
 
@@ -30,7 +31,6 @@ LEAD = 20  # queries before each block that are not timed: the one before has us
 PROBES = 100  # queries that tell what recall each of the baseline's settings has
 BUDGET_S = 20.0  # for one search setting in one session
 SEED = 20_240_229
-BESIDE_SHARE, BESIDE_GRACE_S = 0.02, 0.05  # of the others' turns; an honest one uses nothing
 
 
 class Entrant:
@@ -40,18 +40,15 @@ class Entrant:
         self.trial, self._baseline = trial, baseline
         self._asker = dataclasses.replace(trial.asker, warmup=trial.warmup[:LEAD])
         self._arguments: Arguments | None = None
-        self._paused: set[int] = set()
-        self._since = self._cpu_s = 0.0  # the pause, and what had been used by then
-        self._pauses_s = self._beside_s = 0.0
+        self.late_s = 0.0  # what the setting of these took, and their first warm-up too long
         self.short_answers = trial.job.implementation.short_answers
 
     @contextlib.contextmanager
     def awake(self) -> Iterator[None]:
         """Let it run. Raises BaselineError for what a baseline does wrong."""
         worker = self.trial.worker
-        self.wake()
         try:
-            self._refuse_smuggling()
+            worker.wake()
             yield
         except SubmissionError as error:
             error.evidence.setdefault("log_tail", worker.log_tail())
@@ -62,28 +59,7 @@ class Entrant:
                 f"it: {error}"
             ) from error
         finally:
-            if worker.alive:
-                self._paused = strays.pause(worker.pid)
-                self._since, self._cpu_s = time.monotonic(), worker.cpu_s()
-
-    def wake(self) -> None:
-        if self._paused:
-            self._pauses_s += time.monotonic() - self._since
-            self._beside_s += max(self.trial.worker.cpu_s() - self._cpu_s, 0.0)
-        strays.resume(self._paused)
-        self._paused = set()
-
-    def _refuse_smuggling(self) -> None:
-        """Refuse work in the others' turns, on the core that they are timed on.
-
-        Processes that beget each other quickly enough are not all there when they are stopped.
-        """
-        allowed = BESIDE_GRACE_S + BESIDE_SHARE * self._pauses_s
-        if not self.trial.job.implementation.trusted and self._beside_s > allowed:
-            raise SmugglingError(
-                f"used {self._beside_s:.2f} s of CPU while it was stopped and others were timed: "
-                "processes that it started went on"
-            )
+            worker.rest(trusted=True)
 
     def ask(
         self, search: Search, arguments: Arguments, queries: NDArray[np.float32]
@@ -92,11 +68,24 @@ class Entrant:
         with self.awake():
             worker = self.trial.worker
             worker.begin("comparison")
-            if arguments != self._arguments:
+            if new := arguments != self._arguments:
                 worker.spread()
+                start = time.perf_counter()
                 worker.request("search", {"arguments": to_plain(arguments)}, expect="set")
-                self._arguments = arguments
-            return self._asker.block(search, queries)
+                self.late_s, self._arguments = worker.answered_at - start, arguments
+            asked, warmup_s = self._asker.block(search, queries)
+            if new:
+                self.late_s += late(warmup_s, LEAD, asked[0])
+            return asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """What the candidate's build took in one session, and what it has held by the end of a bout."""
+
+    build_s: float
+    index_bytes: int
+    peak_rss_bytes: int
 
 
 class Session:
@@ -138,9 +127,7 @@ class Session:
     ) -> Entrant:
         cores.pin(usable)  # each worker gets the same core: only one is awake at a time
         trial = Trial(job, self.data, stack, train_file=train_file)
-        entrant = Entrant(trial, baseline=baseline)
-        stack.callback(entrant.wake)
-        return entrant
+        return Entrant(trial, baseline=baseline)
 
     def build(self, on_phase: OnPhase) -> None:
         """Load all, then build all: what is loaded late could not be kept from the vectors."""
@@ -151,6 +138,15 @@ class Session:
         for entrant in (entrants[i] for i in schedule.build_order(self.number)):
             with entrant.awake():
                 entrant.trial.build(on_phase)
+
+    def size(self) -> Size:
+        """Of the candidate, as of now: also what it put off until it was asked."""
+        trial = self.candidate.trial
+        return Size(
+            build_s=trial.build_s + self.candidate.late_s,
+            index_bytes=max(trial.index_bytes, trial.grown_bytes()),
+            peak_rss_bytes=trial.worker.peak_rss_bytes,
+        )
 
     def levels(self, search: Search, settings: Sequence[Arguments]) -> list[Level]:
         """Recall and speed of each of the baseline's settings, from a few queries."""

@@ -72,20 +72,26 @@ class Asker:
         ask = self._by_parent if self.limits.clock == "parent" else self._by_worker
         return ask(search, data.test, on_phase)
 
-    def block(self, search: Search, queries: NDArray[np.float32]) -> tuple[NDArray[np.int64], ...]:
-        """A few queries, once, after the warm-up: times_ns (n,), ids (n, k), counts (n,)."""
+    def block(
+        self, search: Search, queries: NDArray[np.float32]
+    ) -> tuple[tuple[NDArray[np.int64], ...], float]:
+        """A few queries, once, after the warm-up: times_ns (n,), ids (n, k), counts (n,).
+
+        Beside them the seconds of the warm-up; 0 by the worker's clock.
+        """
         self.worker.gather()
         if self.limits.clock == "worker":
             once = dataclasses.replace(search, rounds=1)
             timed = self._by_worker(once, queries, lambda _text: None)
-            return timed.times_ns[0], timed.ids[0], timed.counts[0]
+            return (timed.times_ns[0], timed.ids[0], timed.counts[0]), 0.0
         self._serve(search.k)
         with undivided():
-            self._ask(self.warmup, search.k)
+            warm = self._ask(self.warmup, search.k)
             asked = self._ask(queries, search.k)
         mailbox.dismiss(self.box)
         self.worker.receive("served")
-        return asked[:3]
+        self.worker.rest()
+        return asked[:3], _seconds(warm)
 
     def _serve(self, k: int) -> None:
         self.worker.send("serve", {"k": k, "apart": self.worker.apart})
@@ -130,6 +136,7 @@ class Asker:
                 wall_s = time.monotonic() - looked
         mailbox.dismiss(self.box)
         served = worker.receive("served")
+        worker.rest()
         self._refuse_smuggling(cpu_s, wall_s)
         return Timed(
             times_ns=asked.times_ns,
@@ -142,7 +149,7 @@ class Asker:
                 "parent_switches": switches,
             },
             contention=contention(),
-            warmup_s=float((warm.times_ns - warm.gaps_ns).sum()) / 1e9,
+            warmup_s=_seconds(warm),
             uncertain_share=share if worker.apart else None,
         )
 
@@ -209,6 +216,7 @@ class Asker:
         what a worker does before or after is its own to choose.
         """
         worker, n = self.worker, len(queries)
+        worker.wake()
         worker.spread()
         start = time.perf_counter()
         worker.request("batch-load", {}, [queries], expect="batch-loaded")
@@ -216,10 +224,15 @@ class Asker:
         message = worker.request(
             "batch-result", {"k": k}, expect="batch-answers", max_array_bytes=n * (k + 1) * 8
         )
-        parent_s = time.perf_counter() - start
+        parent_s = worker.answered_at - start
+        worker.rest()
         ids, counts = shaped(message, (n, k), (n,))
         by_worker = self.limits.clock == "worker"
         return (batched.number("batch_ns") / 1e9 if by_worker else parent_s), ids, counts
+
+
+def _seconds(asked: mailbox.Asked) -> float:
+    return float((asked.times_ns - asked.gaps_ns).sum()) / 1e9
 
 
 @contextlib.contextmanager

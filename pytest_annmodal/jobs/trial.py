@@ -56,6 +56,12 @@ def _numba_cache(level: isolation.Level, stack: ExitStack) -> str | None:
     return stack.enter_context(made)
 
 
+def late(warmup_s: float, n_warmup: int, times_ns: NDArray[np.int64]) -> float:
+    """Seconds that a warm-up took longer than as many of the queries after it."""
+    figures = metrics.latency_figures(times_ns[times_ns >= 0])
+    return max(warmup_s - n_warmup * max(figures.mean_s, figures.p50_s), 0.0)
+
+
 class Trial:
     """A worker with its mailbox, and the figures that belong to the build.
 
@@ -155,6 +161,7 @@ class Trial:
         self.watch.before_bytes = self.bytes_before = worker.held_bytes()
         self.compiled = compiling.compile_in(worker, job, self.watch)
         loaded = worker.request("load", expect="loaded")
+        worker.rest()
         self.has_batch = bool(loaded.fields.get("has_batch"))
         self.warmed = warming.heard(loaded) if job.implementation.warm_up_build else None
         if job.implementation.trusted:  # a submission could set memory aside while it is loaded
@@ -168,22 +175,25 @@ class Trial:
         self.train_file.fill()
         cpu_before_s = worker.cpu_s()
         with worker.watched() as contention:
+            worker.wake()
             start = time.perf_counter()
             built = worker.request("build", expect="built")
-            parent_s = time.perf_counter() - start
+            parent_s = worker.answered_at - start
+            worker.rest()
         self.build_contention = contention()
         self.work["build"] = Work(cpu_s=worker.cpu_s() - cpu_before_s, wall_s=parent_s)
         by_worker = job.limits.clock == "worker"
         self.build_s = built.number("build_ns") / 1e9 if by_worker else parent_s
         grown = 0
         if not job.implementation.trusted:
-            grown = worker.held_bytes() - self.bytes_before
+            grown = self.grown_bytes()
+        worker.wake()
         start = time.perf_counter()
         memory = worker.request("memory", expect="memory")
         if not job.implementation.trusted:  # it might build when it is asked for its size
-            self.build_s += time.perf_counter() - start
+            self.build_s += worker.answered_at - start
         else:  # what it has freed it has given back by now
-            grown = worker.held_bytes() - self.bytes_before
+            grown = self.grown_bytes()
         self.reported_index_bytes = memory.size("reported_index_bytes")
         self.index_bytes = max(grown, 0, self.reported_index_bytes or 0)
         self.versions = memory.texts("versions")
@@ -192,10 +202,11 @@ class Trial:
         """Set the search parameters, warm up, time."""
         worker = self.worker
         worker.begin("search")
+        worker.wake()
         worker.spread()
         held_up, start = throttling(), time.perf_counter()
         worker.request("search", {"arguments": to_plain(search.arguments)}, expect="set")
-        set_s = time.perf_counter() - start
+        set_s = worker.answered_at - start
         asked, batched = self.views[search.case_id]
         timed = self.asker.one_by_one(search, asked, on_phase)
         n_query_cores = worker.n_cores
@@ -284,10 +295,12 @@ class Trial:
         """
         if self.job.implementation.trusted:
             return self.build_s, self.index_bytes
-        figures = metrics.latency_figures(timed.times_ns[timed.times_ns >= 0])
-        late_s = timed.warmup_s - len(self.warmup) * max(figures.mean_s, figures.p50_s)
-        grown = self.worker.held_bytes() - self.bytes_before
-        return self.build_s + set_s + max(late_s, 0.0), max(self.index_bytes, grown)
+        late_s = set_s + late(timed.warmup_s, len(self.warmup), timed.times_ns)
+        return self.build_s + late_s, max(self.index_bytes, self.grown_bytes())
+
+    def grown_bytes(self) -> int:
+        """What its worker holds now beyond what it held before."""
+        return self.worker.held_bytes() - self.bytes_before
 
     def _batch(
         self, search: Search, data: hdf5.Vectors, on_phase: OnPhase

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -125,6 +125,22 @@ def between(
         others_beside=others_s / wall_s,
         parent_waited=parent_ns / 1e9 / wall_s,
     )
+
+
+@contextlib.contextmanager
+def watched(
+    worker: int, user: int | None, place: Callable[[], tuple[Collection[int], bool]]
+) -> Iterator[Callable[[], Contention]]:
+    """Look before and after a block; the answer is there after it.
+
+    Args:
+        place: the worker's cores by then, and whether the calling thread is on none of them.
+    """
+    before = look(worker)
+    found: list[Contention] = []
+    yield lambda: found[0] if found else Contention()
+    after, (cores, apart) = look(worker), place()
+    found.append(between(before, after, worker=worker, cores=cores, user=user, apart=apart))
 
 
 def _owner(pid: int) -> int | None:

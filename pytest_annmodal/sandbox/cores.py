@@ -7,6 +7,9 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pytest_annmodal.errors import SmugglingError
 
 TOPOLOGY = Path("/sys/devices/system/cpu")
 MOST_LOOKS = 20  # each may find threads that were started during the one before
@@ -82,6 +85,41 @@ def _place(topology: Path, cpu: int) -> Place:
         return socket, (folder / "thread_siblings_list").read_text().strip()
     except (OSError, ValueError):
         return 0, str(cpu)
+
+
+class Stay:
+    """Where a worker and all that it started are kept at the moment.
+
+    Args:
+        cores: where it was started.
+        family: says which processes there are.
+        trusted: it may beget others so quickly that they cannot be held.
+    """
+
+    def __init__(
+        self, cores: frozenset[int], family: Callable[[], Iterable[int]], *, trusted: bool
+    ) -> None:
+        self.cores, self._family, self._trusted = cores, family, trusted
+
+    def within(self, wanted: frozenset[int], evidence: Callable[[], dict[str, Any]]) -> None:
+        """Move all of them there; they stay where they are if this process has no right to.
+
+        Raises:
+            SmugglingError: some always escape.
+        """
+        if wanted == self.cores:
+            return
+        try:
+            kept = keep(self._family, wanted)
+        except PermissionError:  # root without its rights, over another user's
+            return
+        self.cores = wanted
+        if not kept and not self._trusted:
+            raise SmugglingError(
+                "its processes and threads beget each other too quickly to be kept to "
+                f"{len(wanted)} core(s)",
+                **evidence(),
+            )
 
 
 def keep(family: Callable[[], Iterable[int]], cores: Iterable[int]) -> bool:

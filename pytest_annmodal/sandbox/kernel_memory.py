@@ -98,7 +98,7 @@ def scratch_bytes(*pids: int) -> int:
 
 
 def kilobytes(path: str, names: Iterable[str]) -> int:
-    """The sum of such lines as ``VmPTE:  80 kB``; 0 of a file that cannot be read."""
+    """The sum of such lines as ``VmPTE:  80 kB`` or ``Threads: 3``; 0 if it cannot be read."""
     with contextlib.suppress(OSError, ValueError):
         return sum(int(words[1]) for words in lines(path) if words[0].rstrip(":") in names)
     return 0

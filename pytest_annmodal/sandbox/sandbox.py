@@ -15,7 +15,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,8 +42,10 @@ from pytest_annmodal.sandbox import (
     usage,
 )
 from pytest_annmodal.sandbox.contention import Contention
+from pytest_annmodal.sandbox.cores import Stay
 from pytest_annmodal.sandbox.output import OutputTail
 from pytest_annmodal.sandbox.owned import owned
+from pytest_annmodal.sandbox.rest import Rest
 from pytest_annmodal.sandbox.watch import Watch
 from pytest_annmodal.worker.wire import Array, Channel, ChannelClosedError, DeadlineError, Message
 
@@ -100,7 +103,7 @@ class Worker:
         self._mark = secrets.token_hex(8)
         self.peak_rss_bytes = 0
         self.phase = "start"
-        self._deadline = 0.0
+        self.answered_at = self._deadline = 0.0
         self._abandoned = False
 
     def __enter__(self) -> Self:
@@ -115,7 +118,7 @@ class Worker:
             command = isolation.bubblewrap(command, self._readable, self._private)
         self._affinity = parents = cores.affinity()
         self.cores = cores.share_out(self._affinity, self._threads)
-        self._kept_to = self.cores.worker
+        self._stay = Stay(self.cores.worker, self._family, trusted=self.level == "none")
         try:
             cores.pin(self.cores.parent)
             self._output = OutputTail(read_fd, self._output_bytes)
@@ -143,6 +146,7 @@ class Worker:
             os.close(write_fd)
             cores.pin(parents)
         self.pid = self._process.pid
+        self._rest = Rest(self.pid, self._family)
         self._channel = Channel(ours)
         return self
 
@@ -191,7 +195,7 @@ class Worker:
     @property
     def apart(self) -> bool:
         """Whether the worker has a core that the calling thread keeps off."""
-        return bool(self._kept_to) and self._kept_to.isdisjoint(self.cores.parent)
+        return bool(self._stay.cores) and self._stay.cores.isdisjoint(self.cores.parent)
 
     @property
     def alive(self) -> bool:
@@ -240,11 +244,33 @@ class Worker:
                 **self._evidence(),
             )
 
+    def rest(self, *, trusted: bool = False) -> None:
+        """Stop it, and all that it started, until the next frame: nobody's clock runs.
+
+        Args:
+            trusted: also one that is not shut in, since others are timed on its core.
+        """
+        if (trusted or self.level != "none") and self.alive:
+            self._rest.begin()
+
+    def wake(self) -> None:
+        """Let it go on.
+
+        Raises:
+            SmugglingError: processes that it started went on meanwhile.
+        """
+        self._rest.end()
+        if self.level != "none" and self._rest.broken:
+            raise SmugglingError(self._rest.objection, **self._evidence())
+
     def send(
         self, kind: str, fields: Mapping[str, Any] | None = None, arrays: Sequence[Array] = ()
     ) -> None:
+        self.wake()
         try:
-            self._channel.send(kind, fields, arrays, timeout_s=self._phase_timeout_s)
+            self._channel.send(
+                kind, fields, arrays, timeout_s=self._phase_timeout_s, waiting=self.check
+            )
         except ChannelClosedError as error:
             raise self._died() from error
         except DeadlineError as error:
@@ -268,11 +294,13 @@ class Worker:
         if timeout_s is not None:
             self._deadline = time.monotonic() + timeout_s
         while True:
-            while not self._channel.readable(0.2):
+            while not self._channel.readable(LOOK_EVERY_S):
                 self.check()
             try:
                 message = self._channel.receive(
-                    timeout_s=self._phase_timeout_s, max_array_bytes=max_array_bytes
+                    timeout_s=self._phase_timeout_s,
+                    max_array_bytes=max_array_bytes,
+                    waiting=self.check,
                 )
             except ChannelClosedError as error:
                 raise self._died() from error
@@ -282,6 +310,7 @@ class Worker:
                 self.check()  # progress without end is none
                 on_progress(message)
                 continue
+            self.answered_at = time.perf_counter()
             self._check_output()  # it may have printed faster than anyone waited
             if message.kind == "error":
                 self._check_libraries(message.fields)
@@ -312,31 +341,16 @@ class Worker:
 
     def gather(self) -> None:
         """Keep the worker and all that it started to one core: single queries are asked now."""
-        self._keep_to(self.cores.query)
+        self._stay.within(self.cores.query, self._evidence)
 
     def spread(self) -> None:
         """Let it use as many cores as it has threads: for a build, a setting or a batch."""
-        self._keep_to(self.cores.worker)
+        self._stay.within(self.cores.worker, self._evidence)
 
     @property
     def n_cores(self) -> int:
         """How many cores it is kept to now; 0 where nobody can be kept to any."""
-        return len(self._kept_to)
-
-    def _keep_to(self, wanted: frozenset[int]) -> None:
-        if wanted == self._kept_to:
-            return
-        try:
-            kept = cores.keep(self._family, wanted)
-        except PermissionError:  # root without its rights, over another user's: they stay
-            return
-        self._kept_to = wanted
-        if not kept and self.level != "none":
-            raise SmugglingError(
-                "its processes and threads beget each other too quickly to be kept to "
-                f"{len(wanted)} core(s)",
-                **self._evidence(),
-            )
+        return len(self._stay.cores)
 
     def _family(self) -> list[int]:
         return [self.pid, *strays.descendants(self.pid)]
@@ -351,28 +365,13 @@ class Worker:
         """CPU seconds that the worker and its children have used."""
         return usage.cpu_s(*self._family())
 
-    @contextlib.contextmanager
-    def watched(self) -> Iterator[Callable[[], Contention]]:
+    def watched(self) -> AbstractContextManager[Callable[[], Contention]]:
         """Look who else runs on the worker's core in this block; the answer is there after it."""
-        before = contention.look(self.pid)
-        found: list[Contention] = []
-        yield lambda: found[0] if found else Contention()
-        found.append(
-            contention.between(
-                before,
-                contention.look(self.pid),
-                worker=self.pid,
-                cores=self._kept_to or self._affinity,
-                user=self._user,
-                apart=self.apart,
-            )
-        )
+        place = lambda: (self._stay.cores or self._affinity, self.apart)  # noqa: E731 -- known later
+        return contention.watched(self.pid, self._user, place)
 
     def held_bytes(self) -> int:
-        """What the worker and its children hold of their own; the peak is no less than its memory.
-
-        Files that a trusted one wrote are part of it.
-        """
+        """What it and its children hold of their own, with files that a trusted one wrote."""
         family, watch = self.note_memory(), self._watch
         if watch is not None:
             memory = held = watch.held_bytes(family)

@@ -52,24 +52,47 @@ def end_family(pid: int) -> None:
 
 
 def pause(pid: int) -> set[int]:
-    """Let a process and all that descend from it do nothing for a while; who was stopped."""
-    _signal([pid], signal.SIGSTOP)
-    return {pid, *_stop_descendants(pid)}
+    """Let a process and all that descend from it do nothing for a while; who was stopped.
+
+    Args:
+        pid: leader of a process group. The group is stopped at once, so that no fork escapes; who
+            has left it is looked for.
+    """
+    _signal_group(pid, signal.SIGSTOP)
+    return {pid, *_stop_descendants(pid, group=pid)}
 
 
-def resume(pids: Iterable[int]) -> None:
+def resume(pid: int, pids: Iterable[int]) -> None:
+    """Let them go on: those that :func:`pause` stopped, and all of the group."""
     _signal(pids, signal.SIGCONT)
+    _signal_group(pid, signal.SIGCONT)
 
 
-def _stop_descendants(pid: int) -> set[int]:
+def _stop_descendants(pid: int, group: int | None = None) -> set[int]:
+    """Stop all that descend from a process, until a look finds no other.
+
+    Args:
+        group: that is stopped already, and begets nobody.
+    """
     seen: set[int] = set()
     for _ in range(MOST_LOOKS):
         new = set(descendants(pid)) - seen
-        if not new:
-            break
         _signal(new, signal.SIGSTOP)
         seen |= new
+        if all(group is not None and _group_of(one) == group for one in new):
+            break
     return seen
+
+
+def _group_of(pid: int) -> int | None:
+    with contextlib.suppress(OSError):
+        return os.getpgid(pid)
+    return None
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
 
 
 def _signal(pids: Iterable[int], number: signal.Signals) -> None:

@@ -36,6 +36,11 @@ def unique_bytes(*pids: int) -> int:
     return total
 
 
+def threads(*pids: int) -> int:
+    """How many threads they have, all together (Linux)."""
+    return sum(kilobytes(f"/proc/{pid}/status", ("Threads",)) for pid in pids)
+
+
 def resident_bytes(*pids: int) -> int:
     """What they have in memory that is no file's, each for itself; quick, and never too little."""
     total = sum(kilobytes(f"/proc/{pid}/status", RESIDENT) for pid in pids)

@@ -9,8 +9,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pytest_annmodal.sandbox import usage
+from pytest_annmodal.worker.confinement import MOST_TASKS
 
 MAX_PROCESSES = 64
+MAX_THREADS = MOST_TASKS  # of all of them; the kernel counts them only for who is not root
 SCARCE = 0.05  # of the machine's memory left
 LARGE = 0.1  # of the machine's memory held by one submission
 
@@ -35,8 +37,12 @@ class Watch:
 
     def objection(self, pids: Sequence[int], phase: str) -> str | None:
         """What is too much about these processes, or None."""
-        if len(pids) > MAX_PROCESSES:
-            return f"started more than {MAX_PROCESSES} processes during {phase}"
+        for number, most, of in (
+            (len(pids), MAX_PROCESSES, "processes"),
+            (usage.threads(*pids), MAX_THREADS, "threads"),
+        ):
+            if number > most:
+                return f"started more than {most} {of} during {phase}"
         if usage.resident_bytes(*pids) < (self.memory_bytes or 0) + self.before_bytes:
             return None
         total, left = usage.machine_bytes()

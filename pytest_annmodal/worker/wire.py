@@ -16,7 +16,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pytest_annmodal.errors import ProtocolViolationError
 
 Array = NDArray[Any]
+Waiting = Callable[[], None]
 
 MAGIC = b"ANNM"
 PREFIX = struct.Struct("<4sIQ")
@@ -42,6 +43,7 @@ class DeadlineError(Exception):
     """Nothing whole arrived before the deadline."""
 
 
+WAIT_S = 0.2  # at most so long, half way through a frame, before who waits may look around
 LARGEST_SIZE_BYTES = 2**50
 LARGEST_NUMBER = 2**63
 MAX_TEXTS = 100
@@ -155,6 +157,32 @@ def unpack(blob: bytes, kind: str) -> Message:
     return message
 
 
+class _Patience:
+    """With one frame: how long to wait for its next bytes, and who looks around meanwhile."""
+
+    def __init__(self, timeout_s: float | None, waiting: Waiting | None) -> None:
+        self._looked_at = time.monotonic()
+        self._deadline = None if timeout_s is None else self._looked_at + timeout_s
+        self._waiting = waiting
+
+    def left_s(self) -> float | None:
+        """Until the next look or the deadline; None for as long as it takes.
+
+        Raises:
+            DeadlineError: there is no time left.
+        """
+        now = time.monotonic()
+        if self._deadline is not None and now >= self._deadline:
+            raise DeadlineError
+        limits = [] if self._deadline is None else [self._deadline - now]
+        if self._waiting is not None:
+            if now - self._looked_at >= WAIT_S:
+                self._looked_at = now
+                self._waiting()
+            limits.append(WAIT_S)
+        return min(limits, default=None)
+
+
 class Channel:
     """Sends and receives frames on a connected stream socket; not thread-safe."""
 
@@ -168,22 +196,22 @@ class Channel:
         arrays: Sequence[Array] = (),
         *,
         timeout_s: float | None = None,
+        waiting: Waiting | None = None,
     ) -> None:
         """Write one frame.
+
+        Args:
+            waiting: called now and then while the other side does not read.
 
         Raises:
             ChannelClosedError: the other side is gone.
             DeadlineError: it did not read within ``timeout_s``.
         """
-        parts = encode(kind, fields or {}, arrays)
-        try:
-            self._sock.settimeout(timeout_s)
-            for part in parts:
-                self._sock.sendall(part)
-        except TimeoutError as error:
-            raise DeadlineError from error
-        except OSError as error:
-            raise ChannelClosedError from error
+        patience = _Patience(timeout_s, waiting)
+        for part in encode(kind, fields or {}, arrays):
+            view, done = memoryview(part), 0
+            while done < len(view):
+                done += self._patiently(self._sock.send, view[done:], patience)
 
     def receive(
         self,
@@ -191,14 +219,18 @@ class Channel:
         timeout_s: float | None = None,
         max_array_bytes: int = 0,
         max_json_bytes: int = MAX_JSON_BYTES,
+        waiting: Waiting | None = None,
     ) -> Message:
         """Read one frame whose JSON and arrays are no larger than allowed.
+
+        Args:
+            waiting: called now and then while the rest of the frame does not come.
 
         Raises:
             ChannelClosedError, DeadlineError, ProtocolViolationError.
         """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        magic, n_text, n_body = PREFIX.unpack(self._read(PREFIX.size, deadline))
+        patience = _Patience(timeout_s, waiting)
+        magic, n_text, n_body = PREFIX.unpack(self._read(PREFIX.size, patience))
         if magic != MAGIC:
             raise ProtocolViolationError(f"a frame starts with {magic!r}")
         if n_text > max_json_bytes or n_body > max_array_bytes:
@@ -206,26 +238,31 @@ class Channel:
                 f"a frame of {n_text} + {n_body} bytes is larger than the allowed "
                 f"{max_json_bytes} + {max_array_bytes}"
             )
-        return decode(bytes(self._read(n_text, deadline)), self._read(n_body, deadline))
+        text = bytes(self._read(n_text, patience))
+        return decode(text, self._read(n_body, patience))
 
-    def _read(self, n_bytes: int, deadline: float | None) -> bytearray:
+    def _read(self, n_bytes: int, patience: _Patience) -> bytearray:
         buffer = bytearray(n_bytes)
         view, done = memoryview(buffer), 0
         while done < n_bytes:
-            left_s = None if deadline is None else deadline - time.monotonic()
-            if left_s is not None and left_s <= 0:
-                raise DeadlineError
-            try:
-                self._sock.settimeout(left_s)
-                n = self._sock.recv_into(view[done:])
-            except TimeoutError as error:
-                raise DeadlineError from error
-            except OSError as error:
-                raise ChannelClosedError from error
+            n = self._patiently(self._sock.recv_into, view[done:], patience)
             if n == 0:
                 raise ChannelClosedError
             done += n
         return buffer
+
+    def _patiently(
+        self, move: Callable[[memoryview], int], view: memoryview, patience: _Patience
+    ) -> int:
+        """How many bytes were moved, as soon as there are any."""
+        while True:
+            try:
+                self._sock.settimeout(patience.left_s())
+                return move(view)
+            except TimeoutError:
+                continue
+            except OSError as error:
+                raise ChannelClosedError from error
 
     def readable(self, timeout_s: float) -> bool:
         """Whether a frame, or the end, has begun to arrive within ``timeout_s``."""

@@ -5,6 +5,8 @@ import dataclasses
 import pytest
 from jobs import EXACT, failed, index, make_job, measured, write
 
+from pytest_annmodal.comparison import compare
+from pytest_annmodal.comparison.session import Session
 from pytest_annmodal.jobs.runner import run_job
 from pytest_annmodal.model import Arguments, Baseline, Implementation
 
@@ -29,7 +31,7 @@ WRONG = """
 def race(small_dataset, tmp_path, strict):
     """The outcome of a submission with this text beside a baseline with these settings."""
 
-    def race(text, against=EXACT, *, settings=(None,), sessions=5):
+    def race(text, against=EXACT, *, settings=(None,), sessions=5, trusted=False):
         path = small_dataset(n_train=600, n_queries=60)
         theirs = write(tmp_path / "base.py", against)
         job = make_job(
@@ -39,7 +41,7 @@ def race(small_dataset, tmp_path, strict):
             isolation="strict",
             fresh_seed=5,
             n_queries=60,
-            implementation={"trusted": False},
+            implementation={"trusted": trusted},
         )
         baseline = Baseline(
             implementation=Implementation(name="base", path=str(theirs), class_name="Index"),
@@ -78,16 +80,64 @@ def test_who_escapes_the_pause_is_smuggling(race, monkeypatch):
     A chain of processes, each begetting the next at once, is sometimes too quick to be stopped;
     here none of them is, so that nothing depends on luck.
     """
-    monkeypatch.setattr("pytest_annmodal.sandbox.strays._stop_descendants", lambda _pid: set())
+    monkeypatch.setattr("pytest_annmodal.sandbox.strays._stop_descendants", lambda *_, **__: set())
     text = (
         index(RACING)
         + """
     def answer(self, found, v, k):
         if self.racing and self.n == 21 and os.fork() == 0:
+            os.setsid()
             while True: pass
         return found
 """
     )
     failure = failed(race(text, sessions=2))
     assert (failure.kind, failure.phase) == ("smuggling", "comparison")
-    assert "while it was stopped and others were timed" in failure.message
+    assert "while it was stopped" in failure.message
+
+
+def test_what_it_holds_in_the_race_only_counts(race):
+    """An index that is made where nobody measures its size is as large as it is there."""
+    text = (
+        index(RACING)
+        + """
+    kept = None
+    def answer(self, found, v, k):
+        if self.racing and self.kept is None: self.kept = np.ones(40 * 2**20, np.uint8)
+        return found
+"""
+    )
+    outcome = measured(race(text, sessions=1))
+    assert outcome.index_bytes >= 40 * 2**20
+    assert outcome.peak_rss_bytes >= outcome.index_bytes
+
+
+def test_what_its_builds_take_in_the_race_counts(race, monkeypatch):
+    """Their median, so that one session beside a busy neighbour is not held against it."""
+    builds = iter([5.0, 100.0, 1.0, 7.0, 90.0])
+    size = Session.size
+
+    def slower(self):
+        return dataclasses.replace(size(self), build_s=next(builds))
+
+    monkeypatch.setattr(Session, "size", slower)
+    assert measured(race(EXACT, sessions=5)).build_s == 7.0
+
+
+def test_what_it_puts_off_in_the_race_is_part_of_its_builds(race):
+    """Until its setting is set, or the first queries that are not timed."""
+    text = index("""
+        asked = 0
+        def query(self, v, k):
+            if self.asked == 0: time.sleep(0.5)
+            self.asked += 1
+            return self.near(v, k)
+    """)
+    assert measured(race(text, sessions=1)).build_s >= 0.4
+
+
+def test_a_trusted_one_is_measured_once(race, monkeypatch):
+    """Nobody cheats the one who wrote it."""
+    monkeypatch.setattr(compare, "_with_larger", None)
+    outcome = measured(race(EXACT, sessions=1, trusted=True))
+    assert outcome.comparison is not None

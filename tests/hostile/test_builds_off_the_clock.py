@@ -1,7 +1,11 @@
 """Builds its index before, or after, the time that a build is said to take."""
 
+import time
+
 import pytest
-from witnesses import measured, survived
+from witnesses import failed, measured, said, survived
+
+from pytest_annmodal.jobs.trial import Trial
 
 WORK_S = 1.0  # far more than fifty queries take, also where others use the cores
 WHEN = {
@@ -52,4 +56,75 @@ def test_writing_into_the_vectors(attack, strict):
     """
     outcome = attack(held)[0]
     assert getattr(outcome, "kind", "measured") in {"protocol", "measured"}
+    survived(attack)
+
+
+GAPS = """
+    def fit(self, X):
+        super().fit(X)
+        self.gaps = []
+        def work():
+            last = time.monotonic()
+            while True:
+                time.sleep(0.002)
+                now = time.monotonic()
+                self.gaps.append(now - last)
+                last = now
+        if {child}:
+            self.ours, theirs = os.pipe()
+            if os.fork() == 0:
+                {leave}
+                threading.Thread(target=work, daemon=True).start()
+                while True:
+                    time.sleep(0.05)
+                    os.write(theirs, int(1000 * max(self.gaps)).to_bytes(4, "big"))
+        else:
+            threading.Thread(target=work, daemon=True).start()
+    def batch_query(self, X, k):
+        time.sleep(0.2)
+        if {child}:
+            said = max(int.from_bytes(os.read(self.ours, 4), "big") for _ in range(16))
+        else:
+            said = int(1000 * max(self.gaps))
+        print(said)
+        return [self.near(v, k) for v in X]
+"""
+
+
+@pytest.mark.parametrize(
+    ("child", "leave"),
+    [(False, ""), (True, "pass"), (True, "os.setsid()")],
+    ids=["a thread", "a child", "a child in a session of its own"],
+)
+def test_work_while_nobodys_clock_runs(attack, level, monkeypatch, child, leave):
+    """All that it started stands still while its answers are scored, and goes on after it."""
+    monkeypatch.setattr(Trial, "_check", lambda *_: time.sleep(1.0))
+    outcome = measured(attack(GAPS.format(child=child, leave=leave), level=level)[0])
+    assert said(outcome) >= 900
+    survived(attack)
+
+
+def test_who_cannot_be_stopped_is_smuggling(attack, strict, monkeypatch):
+    """A chain of processes can be too quick for that: its CPU time is seen all the same."""
+    body = """
+        def fit(self, X):
+            super().fit(X)
+            if os.fork() == 0:
+                os.setsid()
+                while True: pass
+        def batch_query(self, X, k): return [self.near(v, k) for v in X]
+    """
+    check = Trial._check
+
+    def slowly(*given):
+        check(*given)
+        time.sleep(1.0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trial, "_check", slowly)
+        patch.setattr("pytest_annmodal.jobs.asking.SMUGGLING_GRACE_S", 60)
+        patch.setattr("pytest_annmodal.sandbox.strays._stop_descendants", lambda *_, **__: set())
+        failure = failed(attack(body)[0])
+    assert failure.kind == "smuggling"
+    assert "while it was stopped" in failure.message
     survived(attack)

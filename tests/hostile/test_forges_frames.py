@@ -39,6 +39,70 @@ def test_is_a_violation(attack, forged):
     survived(attack)
 
 
+HALVES = {
+    "a beginning": "raw(b'ANN')",
+    "a head": "raw(PREFIX.pack(b'ANNM', 100, 0))",
+    "a byte now and then": """threading.Thread(target=trickle, daemon=True).start()""",
+}
+
+
+@pytest.mark.parametrize("half", HALVES.values(), ids=HALVES.keys())
+def test_half_a_frame_hides_nothing(attack, half):
+    """What it does while the rest is waited for is seen long before the time limit."""
+    before = (
+        CHANNEL
+        + """
+def trickle():
+    import time
+    raw(PREFIX.pack(b"ANNM", 10**6, 0))
+    while True:
+        raw(b" ")
+        time.sleep(0.05)
+from pytest_annmodal.worker.wire import PREFIX
+ours = channel()
+def channel(): return ours
+"""
+    )
+    body = f"""
+        def fit(self, X):
+            {half}
+            for _ in range(100):
+                if os.fork() == 0: break
+            threading.Event().wait()
+    """
+    failure = failed(attack(body, before=before, phase_timeout_s=60.0)[0])
+    assert failure.kind == "limit"
+    assert failure.message == "started more than 64 processes during build"
+    survived(attack)
+
+
+def test_who_stops_reading_hides_nothing(attack, level):
+    """A batch that it does not take in is waited for with an eye on it."""
+    text = (
+        CHANNEL
+        + """
+ours = channel()
+"""
+    )
+    body = """
+        n = 0
+        def query(self, v, k):
+            self.n += 1
+            if self.n == 60:
+                def hold():
+                    for _ in range(100):
+                        if os.fork() == 0: break
+                    threading.Event().wait()
+                ours.receive = lambda **_: hold()
+            return self.near(v, k)
+        def batch_query(self, X, k): return [self.near(v, k) for v in X]
+    """
+    failure = failed(attack(body, before=text, level=level, phase_timeout_s=60.0)[0])
+    assert failure.kind == "limit"
+    assert failure.message == "started more than 64 processes during batch"
+    survived(attack)
+
+
 def test_an_error_of_its_own_making(attack):
     """Its words are bounded and plain, and it is still a failure."""
     forged = """{"type": "T" * 10**5, "message": "\\x1b[2J" * 10**4, "line": 10**400, "kind": {},

@@ -31,14 +31,37 @@ def test_is_ended_quickly(attack, level):
     survived(attack)
 
 
-def test_threads_are_processes_to_the_kernel(attack, strict):
-    """Thousands of them end as the submission's own failure or as its slow answers."""
+def test_threads_without_end(attack, level):
+    """The kernel refuses more than it counts for one user; root's are counted by the parent."""
     body = """
         def fit(self, X):
             super().fit(X)
             for _ in range(2000):
                 threading.Thread(target=threading.Event().wait, daemon=True).start()
+            threading.Event().wait()
     """
-    outcome = attack(body, memory_bytes=300 * 2**20)[0]
-    assert getattr(outcome, "kind", "measured") in {"raised", "limit", "crashed", "measured"}
+    failure = failed(attack(body, level=level)[0])
+    assert failure.kind in {"raised", "limit"}
+    if failure.kind == "limit":
+        assert failure.message == "started more than 512 threads during build"
+    survived(attack)
+
+
+FORKS = """
+    n = 0
+    def query(self, v, k):
+        self.n += 1
+        if self.n > {warm} and os.fork() == 0: threading.Event().wait()
+        return self.near(v, k)
+"""
+
+
+def test_one_with_each_quick_answer(attack, level, monkeypatch):
+    """They are looked for between two queries as well, though nobody has to wait for an answer."""
+    monkeypatch.setattr("pytest_annmodal.worker.mailbox.SPINS_BETWEEN_CHECKS", 2**60)
+    monkeypatch.setattr("pytest_annmodal.sandbox.sandbox.LOOK_EVERY_S", 0.0)
+    body = FORKS.format(warm=50)
+    failure = failed(attack(body, level=level, fresh=False, rounds=20)[0])
+    assert (failure.kind, failure.phase) == ("limit", "search")
+    assert failure.message == "started more than 64 processes during search"
     survived(attack)

@@ -174,19 +174,20 @@ class TestAsk:
         with pytest.raises(GaveUp):
             mailbox.ask(ours, QUERIES, K, give_up_at(1))
 
-    def test_check_is_not_called_for_quick_answers_only_while_waiting(self, boxes):
-        """It costs a system call, so it comes every few thousand looks."""
+    def test_check_is_called_before_the_first_question_and_while_waiting(self, boxes):
+        """It costs system calls, so it comes every few thousand looks, and now and then between."""
         ours, _ = boxes
         looks = []
 
         def check():
             looks.append(ours.request[0])
-            if len(looks) == 3:
+            if len(looks) == 4:
                 ours.response[0] = ours.request[0]
 
         mailbox.ask(ours, QUERIES[:1], K, check)
-        assert len(looks) == 3
-        assert len(set(looks)) == 1
+        assert looks[0] == mailbox.NOTHING
+        assert len(looks) == 4
+        assert len(set(looks[1:])) == 1
 
     def test_an_answer_that_raised_ends_the_round(self, boxes):
         """The rest is not asked."""

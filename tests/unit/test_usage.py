@@ -85,7 +85,24 @@ class TestCpu:
         assert usage.cpu_s(pid) >= 0.25  # the kernel counts in ticks
 
 
+class TestThreads:
+    def test_of_all_processes_are_counted(self, process):
+        """The first of each is one."""
+        more = process(
+            "import threading\n"
+            "for _ in range(3): threading.Thread(target=threading.Event().wait, daemon=True).start()"
+        )
+        assert usage.threads(more, process(""), GONE) == 5
+
+
 class TestWatch:
+    def test_many_threads_meet_with_objection(self, monkeypatch):
+        """One more than is allowed, whoever has them."""
+        limit = Watch(memory_bytes=None)
+        for number, words in ((512, None), (513, "started more than 512 threads during build")):
+            monkeypatch.setattr(usage, "threads", lambda *_, number=number: number)
+            assert limit.objection([os.getpid()], "build") == words
+
     def test_a_quiet_process_meets_with_no_objection(self):
         """With a limit and without."""
         for limit in (None, 2**40):

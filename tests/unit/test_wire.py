@@ -134,6 +134,56 @@ class TestChannel:
         assert far.readable(10)
 
 
+class TestWaiting:
+    """Who waits for the rest of a frame looks around meanwhile; its objection goes through."""
+
+    @pytest.fixture
+    def objection(self, monkeypatch):
+        monkeypatch.setattr(wire, "WAIT_S", 0.01)
+
+        def objection():
+            raise KeyError("enough")
+
+        return objection
+
+    def test_half_a_frame_is_waited_for_with_open_eyes(self, ends, objection):
+        """Not only until the time limit."""
+        near, _, _, theirs = ends
+        theirs.sendall(wire.PREFIX.pack(wire.MAGIC, 100, 0))
+        with pytest.raises(KeyError):
+            near.receive(waiting=objection)
+
+    def test_a_byte_now_and_then_does_not_close_them(self, ends, objection):
+        """Each is quick to come, all together are not."""
+        near, _, _, theirs = ends
+        theirs.sendall(wire.PREFIX.pack(wire.MAGIC, 2**16, 0) + b" ")
+        stop = threading.Event()
+
+        def trickle():
+            while not stop.wait(0.001):
+                theirs.sendall(b" ")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        with pytest.raises(KeyError):
+            near.receive(waiting=objection, timeout_s=60)
+        stop.set()
+        thread.join()
+
+    def test_who_is_not_read_looks_as_well(self, ends, objection):
+        """A large frame to somebody who does not take it."""
+        near, *_ = ends
+        with pytest.raises(KeyError):
+            near.send("x", {}, [np.zeros(10**6)], waiting=objection)
+
+    def test_a_frame_that_is_there_is_taken_at_once(self, ends):
+        """Whoever sent it may be gone by now."""
+        near, far, *_ = ends
+        far.send("x", {"a": 1})
+        far.close()
+        assert near.receive(waiting=None, timeout_s=10).fields == {"a": 1}
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("bad", "words"),

@@ -1,0 +1,56 @@
+"""A worker that is stopped while nobody's clock runs, and what it uses all the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+
+from pytest_annmodal.sandbox import strays, usage
+
+# Of the time that it was stopped; an honest one uses nothing.
+BESIDE_SHARE, BESIDE_GRACE_S = 0.02, 0.05
+
+
+class Rest:
+    """Stops one worker and all that it started, and lets them go on.
+
+    Processes that beget each other quickly enough are not all there when they are stopped: so
+    their CPU time is looked at as well.
+
+    Args:
+        pid: the worker, which leads a process group of its own.
+        family: says which processes there are.
+    """
+
+    def __init__(self, pid: int, family: Callable[[], Collection[int]]) -> None:
+        self._pid, self._family = pid, family
+        self._stopped: set[int] = set()
+        self._since = self._cpu_s = 0.0  # the rest, and what had been used by then
+        self.rests_s = self.beside_s = 0.0
+
+    def begin(self) -> None:
+        if not self._stopped:
+            self._stopped = strays.pause(self._pid)
+            self._since, self._cpu_s = time.monotonic(), usage.cpu_s(*self._stopped)
+
+    def end(self) -> None:
+        if not self._stopped:
+            return
+        lasted_s = time.monotonic() - self._since
+        self.rests_s += lasted_s
+        if lasted_s > BESIDE_GRACE_S:  # in less nobody can have used too much
+            self.beside_s += max(usage.cpu_s(*self._family()) - self._cpu_s, 0.0)
+        strays.resume(self._pid, self._stopped)
+        self._stopped = set()
+
+    @property
+    def broken(self) -> bool:
+        """Whether more CPU time was used than by who is stopped."""
+        return self.beside_s > BESIDE_GRACE_S + BESIDE_SHARE * self.rests_s
+
+    @property
+    def objection(self) -> str:
+        return (
+            f"used {self.beside_s:.2f} s of CPU while it was stopped, because others were timed "
+            "or nobody: processes that it started went on"
+        )
