@@ -5,4 +5,4 @@ import importlib.metadata
 _installed = {entry.name for entry in importlib.metadata.entry_points(group="pytest11")}
 pytest_plugins = ["pytester"]
 if "annmodal" not in _installed:
-    pytest_plugins.append("pytest_annmodal.plugin")
+    pytest_plugins.append("pytest_annmodal.plugin.hooks")

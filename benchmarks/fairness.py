@@ -24,8 +24,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pytest_annmodal import synthetic
-from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.datasets import synthetic
+from pytest_annmodal.execution import run_job
 from pytest_annmodal.manifests import manifest
 from pytest_annmodal.model import (
     Arguments,

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_annmodal import hdf5
-from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.distances.exact import knn
+from pytest_annmodal.execution import run_job
 from pytest_annmodal.model import Arguments, Dataset, Implementation, Job, Limits, Search
 from pytest_annmodal.outcome import Measurement
 from pytest_annmodal.sandbox import isolation
-from pytest_annmodal.scoring.exact import knn
 
 INDEX = """
 import numpy as np

@@ -21,8 +21,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_annmodal import synthetic
-from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.datasets import synthetic
+from pytest_annmodal.execution import run_job
 from pytest_annmodal.model import Arguments, Clock, Dataset, Implementation, Job, Limits, Search
 from pytest_annmodal.outcome import Measurement
 

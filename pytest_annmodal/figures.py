@@ -6,8 +6,9 @@ by every pytest run on the machine, so it imports nothing heavy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, NamedTuple
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeGuard
 
 if TYPE_CHECKING:
     from pytest_annmodal.outcome import Measurement
@@ -155,3 +156,56 @@ FIGURES: tuple[Figure, ...] = (
 CANNOT_TELL = "cannot tell, since others used its core meanwhile: measure on a quieter machine"
 BY_NAME: Mapping[str, Figure] = {figure.name: figure for figure in FIGURES}
 THRESHOLDS: Mapping[str, Figure] = {figure.threshold: figure for figure in FIGURES}
+
+
+NO_VALUE = "–"
+
+
+def duration(seconds: float | None) -> str:
+    """Three digits and the unit that fits: ``12.3 µs``."""
+    if not _is_number(seconds):
+        return NO_VALUE
+    for unit, factor in (("ns", 1e9), ("µs", 1e6), ("ms", 1e3)):
+        if abs(seconds) * factor < 999.5:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds:.3g} s" if seconds < 999.5 else f"{seconds:,.0f} s"
+
+
+def size(n_bytes: float | None) -> str:
+    """Decimal units, as disks and clouds count: ``36 kB``, ``1.2 MB``."""
+    if not _is_number(n_bytes):
+        return NO_VALUE
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if n_bytes >= factor:
+            return f"{n_bytes / factor:,.1f} {unit}"
+    return f"{n_bytes / 1e3:,.0f} kB"
+
+
+def rate(per_s: float | None) -> str:
+    """``12,345``, or a dash where there is none."""
+    if not _is_number(per_s):
+        return NO_VALUE
+    return f"{per_s:,.0f}" if per_s >= 10 else f"{per_s:.2g}"
+
+
+def share(value: float | None) -> str:
+    """Recall, never rounded up to a perfect 1.0000."""
+    if not _is_number(value):
+        return NO_VALUE
+    return f"{math.floor(value * 1e4 + 1e-6) / 1e4:.4f}"
+
+
+def _is_number(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
+
+
+COLUMNS: tuple[tuple[str, Callable[[Any], str], str], ...] = (
+    ("recall", share, "recall"),
+    ("QPS", rate, "qps"),
+    ("p50", duration, "p50_s"),
+    ("p95", duration, "p95_s"),
+    ("p99", duration, "p99_s"),
+    ("batch QPS", rate, "batch_qps"),
+    ("build", duration, "build_s"),
+    ("index", size, "index_bytes"),
+)

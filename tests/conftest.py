@@ -14,8 +14,8 @@ import pytest
 from http_server import FaultyServer
 from hypothesis import settings
 
-from pytest_annmodal import hdf5
-from pytest_annmodal.scoring import exact
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.distances import exact
 
 # A shell starts what runs in its background with Ctrl-C ignored, and children would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

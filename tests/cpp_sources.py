@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs import make_job
 
-from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.execution import run_job
 from pytest_annmodal.model import Arguments, Variant
 from pytest_annmodal.outcome import Outcome
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pytest_annmodal.hdf5.apart import CHECKER
-from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.datasets.hdf5.checker import CHECKER
+from pytest_annmodal.execution import run_job
 from pytest_annmodal.model import Arguments, Dataset, Implementation, Job, Limits, Search
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pytest_annmodal.jobs.environment import describe_machine
+from pytest_annmodal.jobs.machine import describe_machine
 
 from . import data, searching, sessions
 from .figures import QUICK, Noise, Row, Scale, describe_noise, show

@@ -55,8 +55,8 @@ def tight(spec: dict[str, Any]) -> None:
 def resolve(spec: dict[str, Any]) -> None:
     """The first resolve of a process and what it imports, then some more."""
     start = time.perf_counter()
+    from pytest_annmodal.datasets.volume.volume import LocalVolume, resolve
     from pytest_annmodal.model import Dataset
-    from pytest_annmodal.volumes.volume import LocalVolume, resolve
 
     import_ms = (time.perf_counter() - start) * 1e3
     times_ms = []
@@ -79,7 +79,7 @@ def plugin(_spec: dict[str, Any]) -> None:
     config._parser.addini("addopts", "as pytest has added it by then", "args")
     assert pytest.__version__
     start = time.process_time()
-    from pytest_annmodal import plugin
+    from pytest_annmodal.plugin import hooks as plugin
 
     plugin.pytest_addoption(config._parser, config.pluginmanager)
     tell({"plugin_ms": (time.process_time() - start) * 1e3})
@@ -90,7 +90,7 @@ def load(spec: dict[str, Any]) -> None:
     import h5py
     import numpy as np
 
-    from pytest_annmodal import hdf5
+    from pytest_annmodal.datasets import hdf5
 
     path, kept = Path(spec["dataset"]), Path(spec["kept"])
 
@@ -116,7 +116,7 @@ def exact(spec: dict[str, Any]) -> None:
     """Ground truth: ours, and the whole distance matrix, block by block."""
     import numpy as np
 
-    from pytest_annmodal.scoring import exact
+    from pytest_annmodal.distances import exact
 
     rng = np.random.default_rng(0)
     k = 100

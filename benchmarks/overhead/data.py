@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_annmodal import hdf5
-from pytest_annmodal.hdf5 import DatasetInfo
-from pytest_annmodal.volumes.stamp import Stamp
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.datasets.hdf5 import DatasetInfo
+from pytest_annmodal.datasets.volume.stamp import Stamp
 
 from .figures import Row, Scale
 from .processes import ask

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_annmodal import hdf5, synthetic
-from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.datasets import hdf5, synthetic
+from pytest_annmodal.execution import run_job
 from pytest_annmodal.manifests import manifest
 from pytest_annmodal.model import (
     Arguments,

@@ -24,7 +24,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_annmodal import replay
+from pytest_annmodal.plugin import replay
 
 CLOCK = replay.ReplayClock()
 N = int(os.environ["N_REPLAYED"])
@@ -102,7 +102,7 @@ def _pytest_cpu_s(
 def _with_plugin() -> tuple[str, ...]:
     """Arguments that load the plugin, where no installation has it loaded already."""
     names = {entry.name for entry in importlib.metadata.entry_points(group="pytest11")}
-    return () if "annmodal" in names else ("-p", "pytest_annmodal.plugin")
+    return () if "annmodal" in names else ("-p", "pytest_annmodal.plugin.hooks")
 
 
 def _plugin_load(scale: Scale, directory: Path) -> Row:

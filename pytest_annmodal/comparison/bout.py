@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_annmodal.comparison import levels, schedule
+from pytest_annmodal.comparison import schedule
 from pytest_annmodal.comparison.schedule import Schedule
+from pytest_annmodal.scoring import operating_points
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ def bout_of(
     """From the races with one or two of the baseline's settings, and the recalls of these."""
     recall = statistics.fmean(race.recall for race in races)
     times = [race.times for race in races]
-    share = levels.share_of(recall, recalls[0], recalls[-1], n_answers=n_answers)
+    share = operating_points.share_of(recall, recalls[0], recalls[-1], n_answers=n_answers)
     ratios = [schedule.log_ratio(mine, theirs, plan) for mine, theirs, _ in times]
     controls = [schedule.log_ratio(copy, theirs, plan) for _, theirs, copy in times]
     rates = [schedule.qps(theirs, plan) for _, theirs, _ in times]
@@ -56,5 +57,5 @@ def bout_of(
         recall=recall,
         baseline_recall=min(max(recall, recalls[0]), recalls[-1]),
         qps=statistics.geometric_mean(schedule.qps(mine, plan) for mine, _, _ in times),
-        baseline_qps=levels.between(rates[0], rates[-1], share),
+        baseline_qps=operating_points.between(rates[0], rates[-1], share),
     )

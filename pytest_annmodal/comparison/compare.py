@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from pytest_annmodal import hdf5
-from pytest_annmodal.comparison import levels, verdict
+from pytest_annmodal.comparison import verdict
 from pytest_annmodal.comparison.bout import Bout
-from pytest_annmodal.comparison.levels import EQUAL_RECALL, Level
-from pytest_annmodal.comparison.session import PROBES, Session, Size
+from pytest_annmodal.comparison.interleaving import PROBES, Session, Size
+from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.errors import BaselineError, SubmissionError
 from pytest_annmodal.jobs.asking import OnPhase
 from pytest_annmodal.model import Arguments, Baseline, Job, Search
 from pytest_annmodal.outcome import Comparison, Failure, Measurement, Outcome, failure_of
+from pytest_annmodal.scoring import operating_points
+from pytest_annmodal.scoring.operating_points import EQUAL_RECALL, Level
 
 PHASE = "comparison"
 
@@ -160,7 +161,9 @@ def _choose_opponents(session: Session, baseline: Baseline, contest: Contest) ->
     contest.opponents = baseline.searches
     if len(baseline.searches) > 1:
         found: list[Level] = session.levels(contest.search, baseline.searches)
-        chosen = levels.opponents(found, contest.chosen_at, n_answers=PROBES * contest.search.k)
+        chosen = operating_points.opponents(
+            found, contest.chosen_at, n_answers=PROBES * contest.search.k
+        )
         contest.opponents = tuple(baseline.searches[level.index] for level in chosen)
     if contest.opponents != before:
         contest.bouts.clear()

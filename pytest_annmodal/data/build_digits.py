@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_annmodal import hdf5
-from pytest_annmodal.scoring import exact
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.distances import exact
 
 NAME = "digits-64-euclidean.hdf5"
 SEED = 1998

@@ -7,10 +7,10 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from pytest_annmodal.datasets.volume.volume import LocalVolume, OnProgress, resolve
 from pytest_annmodal.errors import AnnModalError
 from pytest_annmodal.model import Dataset, Job
 from pytest_annmodal.outcome import Failure, Outcome
-from pytest_annmodal.volumes.volume import LocalVolume, OnProgress, resolve
 
 DONE = "done"  # the phase after a job's last
 Bar = Callable[[Dataset], AbstractContextManager[OnProgress | None]]
@@ -60,7 +60,7 @@ class LocalExecutor:
 
     def submit(self, job: Job) -> Future[Sequence[Outcome]]:
         """Run the job now."""
-        from pytest_annmodal.jobs.runner import run_job
+        from pytest_annmodal.execution import run_job
 
         future: Future[Sequence[Outcome]] = Future()
         try:

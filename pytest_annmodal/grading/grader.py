@@ -7,20 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_annmodal import selection
+from pytest_annmodal.datasets import locate
 from pytest_annmodal.errors import AnnModalError, ConfigurationError
 from pytest_annmodal.grading import outputs, score, submissions
 from pytest_annmodal.grading.grade import Grade
-from pytest_annmodal.grading.journal import Journal, key_of
-from pytest_annmodal.grading.outputs.book import Book, now, out_of, rank
+from pytest_annmodal.grading.outputs.gradebook import Book, now, out_of, rank
 from pytest_annmodal.grading.rules import Rules, read_rules
 from pytest_annmodal.grading.score import Hook, Plan
-from pytest_annmodal.handed_in import handed_in
+from pytest_annmodal.manifests.handed_in import handed_in
 from pytest_annmodal.model import Case, Dataset
 from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.reports import escape
+from pytest_annmodal.results.journal import Journal
+from pytest_annmodal.results.key import key_of
 from pytest_annmodal.sandbox import isolation
-from pytest_annmodal.session import BenchSession
+from pytest_annmodal.session import selection
+from pytest_annmodal.session.state import BenchSession
 from pytest_annmodal.settings.config import Settings, nearest_names
 
 
@@ -217,7 +219,7 @@ def _check_names(rules: Rules, bench: BenchSession) -> None:
     known = {d.name for d in bench.datasets}
     for text in rules.datasets:
         known |= {
-            d.name for d in selection.find_datasets(text, bench.known, bench.settings, bench.stored)
+            d.name for d in locate.find_datasets(text, bench.known, bench.settings, bench.stored)
         }
     named = {name: f"parts: {part.name}" for part in rules.parts for name in part.datasets or ()}
     named |= dict.fromkeys(rules.weights, "weights")

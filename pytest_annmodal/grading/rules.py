@@ -11,12 +11,12 @@ from typing import Any
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.figures import THRESHOLDS
-from pytest_annmodal.grading.table import Table
 from pytest_annmodal.grading.threshold import Threshold, read_threshold
 from pytest_annmodal.settings.config import nearest_names
 from pytest_annmodal.settings.grading_options import OF_THE_RULES
 from pytest_annmodal.settings.option import Option, expanded
 from pytest_annmodal.settings.options import OPTIONS
+from pytest_annmodal.settings.toml_table import Table
 
 FORMULAS = ("thresholds", "recall-qps-memory")
 COUNTED = ("best", "each-part", "first")

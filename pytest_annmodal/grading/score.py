@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_annmodal.figures import CANNOT_TELL
-from pytest_annmodal.grading import formulas, words
+from pytest_annmodal.grading import explanations, formulas
 from pytest_annmodal.grading.grade import Grade, PartGrade, Status, Tried
 from pytest_annmodal.grading.rules import Part, Rules
 from pytest_annmodal.grading.submissions import Submission
@@ -281,7 +281,7 @@ class _Dataset:
             seen = [self.void] if self.void else self.considered
             feedback = self.rules.feedback
             why = [
-                words.explain(t.failure, self.plan.submission, feedback=feedback)
+                explanations.explain(t.failure, self.plan.submission, feedback=feedback)
                 for t in seen
                 if t.failure
             ]

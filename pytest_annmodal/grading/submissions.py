@@ -15,8 +15,8 @@ from pathlib import Path
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.grading import requirements
 from pytest_annmodal.grading.rules import Rules
-from pytest_annmodal.handed_in import HandedIn
 from pytest_annmodal.manifests.contents import UNREAD, TooLargeError, walk
+from pytest_annmodal.manifests.handed_in import HandedIn
 from pytest_annmodal.model import Implementation
 
 

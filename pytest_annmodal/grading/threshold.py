@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from pytest_annmodal.figures import CANNOT_TELL, THRESHOLDS, Figure
-from pytest_annmodal.grading.table import Table
 from pytest_annmodal.outcome import Measurement
+from pytest_annmodal.settings.toml_table import Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_annmodal import hdf5
+from pytest_annmodal.channel import mailbox
+from pytest_annmodal.channel.wire import Message
+from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.errors import ProtocolViolationError, SmugglingError
 from pytest_annmodal.model import Limits, Search
 from pytest_annmodal.sandbox.contention import Contention
-from pytest_annmodal.sandbox.sandbox import Worker
-from pytest_annmodal.scoring import metrics
-from pytest_annmodal.worker import mailbox, measure
-from pytest_annmodal.worker.wire import Message
+from pytest_annmodal.sandbox.worker_process import Worker
+from pytest_annmodal.scoring import latency, recall
+from pytest_annmodal.worker import measure
 
 OnPhase = Callable[[str], None]
 # The worker's one thread spins between queries, so its CPU time is the loop's wall time.
@@ -54,7 +55,7 @@ class Timed:
     @property
     def disturbed(self) -> bool:
         """Whether somebody else made these times what they are."""
-        return self.contention.disturbed or (self.uncertain_share or 0.0) >= metrics.NOISY
+        return self.contention.disturbed or (self.uncertain_share or 0.0) >= latency.NOISY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +165,8 @@ class Asker:
             if time.monotonic() - began > self.limits.max_search_s:
                 break
         asked = mailbox.Asked(*(np.stack(column) for column in zip(*rounds, strict=True)))
-        ordinary_ns = metrics.ordinary_look_ns(asked.gaps_ns)
-        unsure = metrics.uncertain(asked.times_ns, asked.gaps_ns, ordinary_ns)
+        ordinary_ns = recall.ordinary_look_ns(asked.gaps_ns)
+        unsure = recall.uncertain(asked.times_ns, asked.gaps_ns, ordinary_ns)
         share = float(unsure.mean())
         # Who is asked but once could remember a query that comes again.
         may_repeat = self.limits.fresh_seed is None and (self.trusted or search.rounds > 1)
@@ -173,8 +174,8 @@ class Asker:
             if not unsure.any() or time.monotonic() - began > self.limits.max_search_s:
                 break
             self._again(asked, unsure, queries, search.k)
-            unsure = metrics.uncertain(asked.times_ns, asked.gaps_ns, ordinary_ns)
-        times_ns = metrics.settled(asked.times_ns, asked.gaps_ns, unsure)
+            unsure = recall.uncertain(asked.times_ns, asked.gaps_ns, ordinary_ns)
+        times_ns = recall.settled(asked.times_ns, asked.gaps_ns, unsure)
         return asked._replace(times_ns=times_ns), share
 
     def _again(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_annmodal.cpp.compiler import COMPILE_BYTES, COMPILE_S, NO_COMPILER
 from pytest_annmodal.errors import CompileError, ExecutorError
 from pytest_annmodal.model import Job
+from pytest_annmodal.sandbox.limits import Watch
 from pytest_annmodal.sandbox.output import plain
-from pytest_annmodal.sandbox.sandbox import Worker
-from pytest_annmodal.sandbox.watch import Watch
+from pytest_annmodal.sandbox.worker_process import Worker
+from pytest_annmodal.worker.cpp.compiler import COMPILE_BYTES, COMPILE_S, NO_COMPILER
 
 MAX_MESSAGE = 1000
 LATE_S = 15.0  # for a worker to end its compiler and to say so

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_annmodal import hdf5
-from pytest_annmodal.jobs import materials
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.jobs import training_data
 from pytest_annmodal.model import Job, Search, to_plain
 from pytest_annmodal.outcome import Measurement
-from pytest_annmodal.scoring import metrics, scoring
-from pytest_annmodal.worker import answers
+from pytest_annmodal.scoring import latency, scoring, validity
+from pytest_annmodal.scoring import recall as metrics
 
 FAR_OFFSET = 100.0  # its square is what float32's digits are divided by
 HIGH_CHANCE = 0.5  # where rows drawn at random find that much, being no better says nothing
@@ -39,7 +39,7 @@ class Unscored:
 
     Attributes:
         times_ns, ids, counts: int64 (rounds, n), (rounds, n, k), (rounds, n); of the times some
-            may be :data:`metrics.LEFT_OUT <pytest_annmodal.scoring.metrics.LEFT_OUT>`.
+            may be :data:`metrics.LEFT_OUT <pytest_annmodal.scoring.recall.LEFT_OUT>`.
         figures: what a ``Measurement`` has besides and no truth is needed for, by its name.
     """
 
@@ -56,7 +56,7 @@ class Scorer:
 
     def __init__(self, job: Job, data: hdf5.LoadedDataset) -> None:
         self._job, self._data = job, data
-        self._views = materials.views(job, data)
+        self._views = training_data.views(job, data)
         self._searches = {search.case_id: search for search in job.searches}
         self._kth: dict[tuple[int, int], scoring.Kth] = {}
         self._chance: dict[tuple[int, int], tuple[float, float]] = {}
@@ -96,7 +96,7 @@ class Scorer:
             recall_ids=recall.by_ids,
             recall_ann_benchmarks=recall.ann_benchmarks,
             latencies_ns=tuple(times_ns.tolist()),
-            **to_plain(metrics.latency_figures(times_ns)),
+            **to_plain(latency.latency_figures(times_ns)),
             batch_qps=batch_qps,
             batch_recall=batch_recall,
             n_short_answers=n_short,
@@ -111,7 +111,7 @@ class Scorer:
         """Queries per second of the whole batch, and the recall of its answers."""
         if batch is None:
             return None, None
-        answers.check(
+        validity.check(
             batch.ids,
             batch.counts,
             k=search.k,

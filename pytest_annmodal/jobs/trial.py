@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_annmodal import hdf5
-from pytest_annmodal.jobs import compiling, materials, warming
+from pytest_annmodal.channel import mailbox
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.jobs import compiling, training_data, warming
 from pytest_annmodal.jobs.asking import Asker, OnPhase, Timed
-from pytest_annmodal.jobs.environment import describe_machine
+from pytest_annmodal.jobs.machine import describe_machine
 from pytest_annmodal.jobs.quota import Throttling, throttling
 from pytest_annmodal.jobs.scorer import Batch, Unscored
 from pytest_annmodal.jobs.share import Share, Work
 from pytest_annmodal.model import Implementation, Job, Search, to_plain
 from pytest_annmodal.sandbox import compile_cache, isolation
 from pytest_annmodal.sandbox.contention import Contention
-from pytest_annmodal.sandbox.sandbox import Worker
-from pytest_annmodal.sandbox.watch import Watch
-from pytest_annmodal.scoring import metrics
-from pytest_annmodal.worker import answers, mailbox
+from pytest_annmodal.sandbox.limits import Watch
+from pytest_annmodal.sandbox.worker_process import Worker
+from pytest_annmodal.scoring import latency, recall, validity
 
 
 def _work_folder(
@@ -58,7 +58,7 @@ def _numba_cache(level: isolation.Level, stack: ExitStack) -> str | None:
 
 def late(warmup_s: float, n_warmup: int, times_ns: NDArray[np.int64]) -> float:
     """Seconds that a warm-up took longer than as many of the queries after it."""
-    figures = metrics.latency_figures(times_ns[times_ns >= 0])
+    figures = latency.latency_figures(times_ns[times_ns >= 0])
     return max(warmup_s - n_warmup * max(figures.mean_s, figures.p50_s), 0.0)
 
 
@@ -76,11 +76,11 @@ class Trial:
         data: hdf5.Vectors,
         stack: ExitStack,
         *,
-        train_file: materials.TrainFile | None = None,
+        train_file: training_data.TrainFile | None = None,
     ) -> None:
         self.job, self.data = job, data
         self.k_max = max(search.k for search in job.searches)
-        self.warmup = materials.warmup_vectors(data)
+        self.warmup = training_data.warmup_vectors(data)
         self.layout = {
             "capacity": 2 * self.k_max + 16,
             "n_slots": max(len(data.test), len(self.warmup)),
@@ -91,10 +91,10 @@ class Trial:
         )
         stack.callback(os.close, fd)
         self.box = mailbox.Mailbox(fd, **self.layout)
-        self.train_file = train_file or stack.enter_context(materials.train_file(job, data))
+        self.train_file = train_file or stack.enter_context(training_data.train_file(job, data))
         self.machine = describe_machine()
         self.work: dict[str, Work] = {}
-        self.views = materials.views(job, data)
+        self.views = training_data.views(job, data)
         implementation = job.implementation
         self.watch = Watch(memory_bytes=job.limits.memory_bytes)
         level = isolation.choose(job.limits.isolation, trusted=implementation.trusted)
@@ -237,7 +237,7 @@ class Trial:
                 "clock_floor_ns": self.clock_floor_ns,
                 "mailbox_floor_ns": self.mailbox_floor_ns,
                 "uncertain_share": timed.uncertain_share,
-                "n_left_out": int((timed.times_ns == metrics.LEFT_OUT).sum()),
+                "n_left_out": int((timed.times_ns == recall.LEFT_OUT).sum()),
                 "disturbed": disturbed,
                 "environment": self._environment(timed, share),
                 "notes": (*share.notes(), *self._notes(timed, disturbed)),
@@ -263,7 +263,7 @@ class Trial:
         search: Search,
         where: str = "query",
     ) -> None:
-        answers.check(
+        validity.check(
             ids,
             counts,
             k=search.k,
@@ -329,7 +329,7 @@ class Trial:
             yield f"isolation: {weak}"
         if self.worker.level != "none" and not self.calls_filtered:
             yield "isolation: this system cannot filter system calls, so a submission has them all"
-        yield from metrics.noise_notes(
+        yield from latency.noise_notes(
             involuntary_switches=int(timed.usage["involuntary_switches"]),
             timed_s=float(timed.times_ns.clip(0).sum()) / 1e9,
             load_1min=float(self.machine["load_1min"]),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_annmodal.channel.wire import Message
 from pytest_annmodal.sandbox.output import plain
 from pytest_annmodal.worker.warming import N_ROWS
-from pytest_annmodal.worker.wire import Message
 
 MAX_CHARS = 60
 

@@ -2,189 +2,36 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from pytest_annmodal.errors import AnnModalError, DatasetError, ExecutorError, VolumeError
-from pytest_annmodal.executors.plan import plan_of, refuse_too_large
-from pytest_annmodal.model import Case, Dataset, Job
-from pytest_annmodal.protocols import Executor
-from pytest_annmodal.reports import escape
-from pytest_annmodal.reports.report import printable, summary
-from pytest_annmodal.session import BenchSession, missing_datasets
-
-if TYPE_CHECKING:
-    import pytest
-
-    from pytest_annmodal.executors.local import LocalExecutor
-    from pytest_annmodal.volumes.volume import OnProgress
-
-
-# Without wrapping, and with the cursor back where it was: what pytest prints next (a dot, a
-# line) takes the text's place as if it had never been there.
-SAVE, RESTORE, NO_WRAP, WRAP, ERASE = "\x1b7", "\x1b8", "\x1b[?7l", "\x1b[?7h", "\x1b[K"
-
-
-class Progress:
-    """What is being done, after pytest's dots on a terminal; else silent.
-
-    It is written between phases only, never while queries are timed.
-    """
-
-    def __init__(self, config: pytest.Config) -> None:
-        reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
-        self._shows = reporter is not None and reporter.isatty and reporter.hasmarkup
-        self._config = config
-
-    def __call__(self, job: Job, text: str) -> None:
-        self._write(f"{SAVE}{NO_WRAP}  {printable(job.label)}: {text}{ERASE}{WRAP}{RESTORE}")
-
-    def clear(self) -> None:
-        self._write(ERASE)
-
-    def _write(self, text: str) -> None:
-        if self._shows:
-            with _uncaptured(self._config):
-                sys.stdout.write(text)
-                sys.stdout.flush()
-
-
-def make_local(session: BenchSession, config: pytest.Config) -> LocalExecutor:
-    """The executor for this machine, talking through pytest's terminal."""
-    from pytest_annmodal.executors.local import DONE, LocalExecutor
-
-    progress = Progress(config)
-
-    def on_phase(job: Job, text: str) -> None:
-        progress(job, text) if text != DONE else progress.clear()
-
-    return LocalExecutor(
-        session.volume,
-        base_urls=session.settings.base_url,
-        say=_speaker(config, quiet=not session.settings.download_only),
-        bar=lambda dataset: _download_bar(dataset, config),
-        on_phase=on_phase,
-    )
-
-
-def make_modal(session: BenchSession, config: pytest.Config) -> Executor:
-    """The executor for Modal; ``modal`` is imported here and not before."""
-    from pytest_annmodal.executors.modal import ModalExecutor
-
-    return ModalExecutor(session.settings, say=_speaker(config, quiet=False))
-
-
-def _speaker(config: pytest.Config, *, quiet: bool) -> Callable[[str], None]:
-    """Prints a log line on the terminal; where ``quiet`` only what is amiss, into the test's own.
-
-    What is captured is shown under a test that fails, whose author need not read that all is
-    well with the dataset.
-    """
-    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
-    if quiet or reporter is None:
-        return lambda line: print(line) if _is_amiss(line) else None
-
-    def say(line: str) -> None:
-        with _uncaptured(config):
-            reporter.ensure_newline()
-            reporter.write_line(escape.told(line))
-
-    return say
-
-
-def _is_amiss(line: str) -> bool:
-    """Not that a dataset is missing: it is made or fetched at once, or its error says so."""
-    return line.startswith(("⚠️", "Note")) and " not found in volume " not in line
-
-
-@contextmanager
-def _uncaptured(config: pytest.Config) -> Iterator[None]:
-    capture: Any = config.pluginmanager.get_plugin("capturemanager")
-    with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
-        yield
-
-
-def _download_bar(
-    dataset: Dataset, config: pytest.Config
-) -> AbstractContextManager[OnProgress | None]:
-    """A progress bar that shows itself once bytes arrive."""
-    if not dataset.is_remote:
-        return nullcontext(None)
-    from pytest_annmodal.volumes.progress import download_bar
-
-    @contextmanager
-    def bar() -> Iterator[OnProgress]:
-        with _uncaptured(config), download_bar(dataset.name) as on_progress:
-            yield on_progress
-
-    return bar()
-
-
-def submit_all(bench: BenchSession, jobs: Sequence[Job], config: pytest.Config) -> None:
-    """Show the plan, prepare each distinct dataset once, then start every job."""
-    say = _speaker(config, quiet=False)
-    plan = plan_of(jobs, bench.settings)
-    refuse_too_large(plan, bench.settings)
-    say(plan.line())
-    bench.executor.expect(jobs)
-    for dataset in {job.dataset.name: job.dataset for job in jobs}.values():
-        try:
-            bench.executor.prepare(dataset)
-        except (DatasetError, VolumeError, ExecutorError) as error:
-            bench.give_up(dataset, error)
-    bench.submit_all(jobs)
-
-
-def show_plan(bench: BenchSession, cases: Sequence[Case], config: pytest.Config) -> None:
-    """What would run on Modal, job by job, and what it could cost at most."""
-    say = _speaker(config, quiet=False)
-    jobs = bench.plan(cases)
-    for job in jobs:
-        many = "s" if len(job.searches) != 1 else ""
-        say(f"  {job.label}: {len(job.searches)} setting{many}")
-    plan = plan_of(jobs, bench.settings)
-    say(plan.line())
-    refuse_too_large(plan, bench.settings)
-
-
-def download_only(bench: BenchSession, cases: Sequence[Case], config: pytest.Config) -> int:
-    """Resolve each distinct dataset of the cases; the number that failed."""
-    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
-    datasets = {case.dataset.name: case.dataset for case in cases}
-    if not datasets:
-        reporter.write_line("No dataset is selected: choose with -k NAME or --dataset NAME.")
-        return 1
-    failures = 0
-    bench.executor.expect([])
-    for dataset in datasets.values():
-        reporter.write_line("")
-        try:
-            bench.executor.prepare(dataset)
-        except AnnModalError as error:
-            failures += 1
-            reporter.write_line(escape.told(f"❌ {dataset.name}: {error}"), red=True)
-    return failures
+from pytest_annmodal.reports.tables import printable, summary
 
 
 def write_summary(
-    reporter: Any, rows: Sequence[dict[str, Any]], bench: BenchSession | None
+    reporter: Any,
+    rows: Sequence[dict[str, Any]],
+    *,
+    libraries: Mapping[str, str],
+    datasets: Sequence[str],
 ) -> None:
-    """The table of what was measured, and how to get what was skipped."""
+    """The table of what was measured, and how to get what was skipped.
+
+    Args:
+        libraries: the command that installs what an implementation needs, by its name.
+        datasets: lines about those that are missing.
+    """
     if rows:
         reporter.section("ANN benchmarks", sep="-", yellow=True)
         width = reporter._tw.fullwidth if reporter.isatty else None
         reporter.write_line(summary(rows, width=width, color=reporter.hasmarkup))
-    if bench is None or bench.settings.download_only:
-        return
-    if bench.skipped_implementations:
+    if libraries:
         reporter.section("libraries to install", sep="-", yellow=True)
         reporter.write_line("Not installed, so the tests of what needs them were skipped:")
-        width = max(map(len, bench.skipped_implementations))
-        for name, command in bench.skipped_implementations.items():
+        width = max(map(len, libraries))
+        for name, command in libraries.items():
             reporter.write_line(f"    {name:{width}}  {printable(command)}")
-    if bench.skipped_datasets:
+    if datasets:
         reporter.section("datasets to download", sep="-", yellow=True)
-        for line in missing_datasets(bench.skipped_datasets.values()):
+        for line in datasets:
             reporter.write_line(line)

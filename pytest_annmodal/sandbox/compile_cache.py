@@ -19,9 +19,9 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from pytest_annmodal.datasets.volume.volume import cache_dir
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.sandbox import libraries
-from pytest_annmodal.volumes.volume import cache_dir
 
 VARIABLE = "NUMBA_CACHE_DIR"
 KEPT_S = 30 * 24 * 3600.0

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Literal
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.sandbox import compile_cache, libraries, refusal, strays
+from pytest_annmodal.sandbox import compile_cache, libraries, process_tree, refusal
 
 Level = Literal["none", "bubblewrap", "uid", "process"]
 NOBODY = 65534
@@ -88,7 +88,7 @@ def environment(
     # What is printed is read as UTF-8, and a print must not fail wherever the grader runs.
     kept["PYTHONIOENCODING"] = "utf-8:backslashreplace"
     many = dict.fromkeys(THREAD_VARIABLES, str(threads))
-    return {**kept, **many, "PYTHONHASHSEED": "0", strays.MARK: mark}
+    return {**kept, **many, "PYTHONHASHSEED": "0", process_tree.MARK: mark}
 
 
 def _search_path(path: str, level: Level) -> str:

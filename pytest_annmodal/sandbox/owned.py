@@ -12,7 +12,7 @@ import stat
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from pytest_annmodal.sandbox import usage
+from pytest_annmodal.sandbox import memory
 from pytest_annmodal.sandbox.kernel_memory import descriptors, kilobytes
 
 # Proportional: what a process shares with its own children counts once. Pages of a file that it
@@ -78,7 +78,7 @@ def _anonymous_bytes(pids: tuple[int, ...]) -> int:
     found = sum(kilobytes(f"/proc/{pid}/smaps_rollup", ANONYMOUS) for pid in pids)
     if not found:  # a kernel that does not add up, or adds up less
         found = sum(kilobytes(f"/proc/{pid}/smaps", ("Anonymous", "Swap")) for pid in pids)
-    return found * 1024 or usage.unique_bytes(*pids)
+    return found * 1024 or memory.unique_bytes(*pids)
 
 
 def _written(places: Iterable[str], since: float) -> dict[str, int]:
@@ -88,7 +88,7 @@ def _written(places: Iterable[str], since: float) -> dict[str, int]:
         with contextlib.suppress(OSError, ValueError):  # it was closed, or its name is gone
             state = os.stat(place)  # noqa: PTH116 -- a descriptor's link leads to no path
             if stat.S_ISREG(state.st_mode) and state.st_ctime >= since:
-                found[usage.id_of(state)] = state.st_blocks * BLOCK_BYTES
+                found[memory.id_of(state)] = state.st_blocks * BLOCK_BYTES
     return found
 
 

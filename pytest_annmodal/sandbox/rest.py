@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 
-from pytest_annmodal.sandbox import strays, usage
+from pytest_annmodal.sandbox import memory, process_tree
 
 # Of the time that it was stopped; an honest one uses nothing.
 BESIDE_SHARE, BESIDE_GRACE_S = 0.02, 0.05
@@ -30,8 +30,8 @@ class Rest:
 
     def begin(self) -> None:
         if not self._stopped:
-            self._stopped = strays.pause(self._pid)
-            self._since, self._cpu_s = time.monotonic(), usage.cpu_s(*self._stopped)
+            self._stopped = process_tree.pause(self._pid)
+            self._since, self._cpu_s = time.monotonic(), memory.cpu_s(*self._stopped)
 
     def end(self) -> None:
         if not self._stopped:
@@ -39,8 +39,8 @@ class Rest:
         lasted_s = time.monotonic() - self._since
         self.rests_s += lasted_s
         if lasted_s > BESIDE_GRACE_S:  # in less nobody can have used too much
-            self.beside_s += max(usage.cpu_s(*self._family()) - self._cpu_s, 0.0)
-        strays.resume(self._pid, self._stopped)
+            self.beside_s += max(memory.cpu_s(*self._family()) - self._cpu_s, 0.0)
+        process_tree.resume(self._pid, self._stopped)
         self._stopped = set()
 
     @property

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_annmodal import hdf5
-from pytest_annmodal.scoring import exact, metrics
-from pytest_annmodal.worker import answers
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.distances import exact
+from pytest_annmodal.scoring import recall, validity
 
 Ids = NDArray[np.int64]
 Distances = NDArray[np.float64]
@@ -40,7 +40,7 @@ def kth_neighbors(data: hdf5.LoadedDataset, k: int) -> Kth:
     )
 
 
-def recall_of(data: hdf5.LoadedDataset, ids: Ids, k: int, kth: Kth | None = None) -> metrics.Recall:
+def recall_of(data: hdf5.LoadedDataset, ids: Ids, k: int, kth: Kth | None = None) -> recall.Recall:
     """Recall of one round of checked answers, int64 (n_queries, k) padded with -1.
 
     Args:
@@ -48,7 +48,7 @@ def recall_of(data: hdf5.LoadedDataset, ids: Ids, k: int, kth: Kth | None = None
     """
     metric = data.info.metric
     kth = kth or kth_neighbors(data, k)
-    return metrics.recall(
+    return recall.recall(
         ids=ids,
         found=exact.pair_distances(data.train, data.test, np.maximum(ids, 0), metric),
         kth=kth.distances,
@@ -81,7 +81,7 @@ def score_rounds(
     k: int,
     short_answers: bool,
     kth: Kth | None = None,
-) -> tuple[int, metrics.Recall]:
+) -> tuple[int, recall.Recall]:
     """Validate and score every timed answer; a round equal to the first is scored once.
 
     Args:
@@ -95,18 +95,18 @@ def score_rounds(
         InvalidResultError: an answer is not k distinct row numbers.
     """
     kth = kth or kth_neighbors(data, k)
-    scores: list[tuple[int, metrics.Recall]] = []
+    scores: list[tuple[int, recall.Recall]] = []
     for number in range(len(ids)):
         same = np.array_equal(ids[number], ids[0]) and np.array_equal(counts[number], counts[0])
         if number and same:
             scores.append(scores[0])
             continue
-        n_short = answers.check(
+        n_short = validity.check(
             ids[number], counts[number], k=k, n_train=len(data.train), short_answers=short_answers
         )
         scores.append((n_short, recall_of(data, ids[number], k, kth)))
     recalls = [score for _, score in scores]
-    mean = metrics.Recall(
+    mean = recall.Recall(
         by_distance=float(np.mean([r.by_distance for r in recalls])),
         by_ids=float(np.mean([r.by_ids for r in recalls])),
         ann_benchmarks=float(np.mean([r.ann_benchmarks for r in recalls])),

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_annmodal.cpp.library import CppIndex
 from pytest_annmodal.errors import BuildError
 from pytest_annmodal.worker.base_ann import BaseANN
 from pytest_annmodal.worker.construction import (
@@ -26,6 +25,7 @@ from pytest_annmodal.worker.construction import (
     substitute,
     words,
 )
+from pytest_annmodal.worker.cpp.library import CppIndex
 from pytest_annmodal.worker.loading import load_module
 
 Vectors = NDArray[np.float32]

@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 from pytest_annmodal.errors import InvalidResultError
 
 N_BY_ADDRESS = 256
-MAY_BE_SHORT = (
-    "; if it found no more, short-answers = true in the header counts what is missing as missed"
-)
 
 
 def describe(answer: Any) -> str:
@@ -140,60 +137,3 @@ def _owner(answer: Any) -> int:
 def copied(answer: Any) -> Any:
     """The answer, safe from what its maker does to the list or array it returned."""
     return answer.copy() if isinstance(answer, (list, np.ndarray)) else answer
-
-
-def check(
-    ids: NDArray[np.int64],
-    counts: NDArray[np.int64],
-    *,
-    k: int,
-    n_train: int,
-    short_answers: bool = False,
-    where: str = "query",
-) -> int:
-    """Refuse answers that are not k distinct row numbers; say which query was first.
-
-    Args:
-        ids: int64 (n, k), padded with -1; changed in place where padding is allowed.
-        counts: int64 (n,), the number of ids each answer had.
-        short_answers: fewer ids, and negative ones as padding, count as misses.
-
-    Returns:
-        How many answers were shorter than k.
-
-    Raises:
-        InvalidResultError.
-    """
-    given = np.arange(ids.shape[1])[None, :] < counts[:, None]
-    if short_answers:
-        given &= ids >= 0
-        ids[~given] = -1
-    short = given.sum(axis=1) < k
-    impossible = (counts > k) | (counts < 0)
-    wrong = f"{where} returned {{count}} ids for query {{row}}, expected {k}"
-    _refuse(impossible, wrong, counts)
-    if not short_answers:
-        _refuse(short, wrong + MAY_BE_SHORT, counts)
-    outside = given & ((ids < 0) | (ids >= n_train))
-    if outside.any():
-        row, column = np.argwhere(outside)[0]
-        raise InvalidResultError(
-            f"{where} returned id {ids[row, column]} for query {row}; ids are row numbers of "
-            f"the training data, 0 to {n_train - 1}"
-            + (MAY_BE_SHORT if ids[row, column] == -1 else "")
-        )
-    ordered = np.sort(ids, axis=1)
-    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
-    if twice.any():
-        row, column = np.argwhere(twice)[0]
-        raise InvalidResultError(
-            f"{where} returned id {ordered[row, column]} twice for query {row}; "
-            f"{k} different ids are expected"
-        )
-    return int(short.sum())
-
-
-def _refuse(bad: NDArray[np.bool_], text: str, counts: NDArray[np.int64]) -> None:
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise InvalidResultError(text.format(row=row, count=int(counts[row])))

@@ -29,14 +29,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_annmodal.cpp import compiler
+from pytest_annmodal.channel.mailbox import Mailbox
+from pytest_annmodal.channel.wire import Channel, ChannelClosedError, Message
 from pytest_annmodal.errors import ConfigurationError, InvalidResultError
 from pytest_annmodal.worker import adapters, answers, measure, warming
 from pytest_annmodal.worker.confinement import confine
+from pytest_annmodal.worker.cpp import compiler
 from pytest_annmodal.worker.loading import settle
-from pytest_annmodal.worker.mailbox import Mailbox, serve
 from pytest_annmodal.worker.pools import Pools
-from pytest_annmodal.worker.wire import Channel, ChannelClosedError, Message
+from pytest_annmodal.worker.serving import serve
 
 MAX_ARRAY_BYTES = 2**40  # the parent is trusted
 MAX_JSON_BYTES = 2**28

@@ -12,6 +12,7 @@ import numpy as np
 
 from pytest_annmodal.manifests import manifest
 from pytest_annmodal.model import Implementation, to_plain
+from pytest_annmodal.scoring import validity
 from pytest_annmodal.worker import adapters, answers
 
 N, DIM, N_QUERIES, K = 1500, 16, 40, 10
@@ -116,7 +117,7 @@ def tiny(implementation: Implementation, metric: str) -> list[str]:
                     answers.check_batch(many[1], m)
                 for got in many:
                     ids, counts = answers.stack(got, k)
-                    answers.check(
+                    validity.check(
                         ids, counts, k=k, n_train=n, short_answers=implementation.short_answers
                     )
             except Exception as error:

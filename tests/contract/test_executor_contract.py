@@ -14,9 +14,9 @@ from executor_contract import ExecutorContract
 from jobs import EXACT, make_job, measured, write
 
 import pytest_annmodal
+from pytest_annmodal.datasets.volume.volume import LocalVolume
 from pytest_annmodal.executors.local import LocalExecutor
 from pytest_annmodal.model import Dataset
-from pytest_annmodal.volumes.volume import LocalVolume
 
 MEMBERS = {
     "LocalExecutor": "TestLocalExecutor",
@@ -27,7 +27,7 @@ MEMBERS = {
 def executor_classes() -> set[str]:
     """Classes in ``executors/`` that have the protocol's methods, found in their text."""
     found = set()
-    for path in (Path(pytest_annmodal.__file__).parent / "executors").glob("*.py"):
+    for path in (Path(pytest_annmodal.__file__).parent / "executors").rglob("*.py"):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef):
                 methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}

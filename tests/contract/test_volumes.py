@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from volume_contract import VolumeContract
 
+from pytest_annmodal.datasets.volume.volume import LocalVolume
 from pytest_annmodal.errors import CommitError, ReloadError
-from pytest_annmodal.volumes.volume import LocalVolume
 
 
 class TestLocalVolume(VolumeContract):

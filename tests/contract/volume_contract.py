@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_annmodal.catalog import CATALOG
+from pytest_annmodal.datasets.catalog import CATALOG
+from pytest_annmodal.datasets.volume.volume import is_present, resolve
 from pytest_annmodal.protocols import Volume
-from pytest_annmodal.volumes.volume import is_present, resolve
 
 DIGITS = CATALOG["digits-64-euclidean"]
 

@@ -15,8 +15,8 @@ import pytest
 from jobs import EXACT, index, measured, nothing_left_behind, run, write
 from witnesses import SECRET
 
-from pytest_annmodal.hdf5.apart import CHECKER
-from pytest_annmodal.sandbox import isolation, sandbox, strays
+from pytest_annmodal.datasets.hdf5.checker import CHECKER
+from pytest_annmodal.sandbox import isolation, process_tree, worker_process
 
 HERE = Path(__file__).parent
 TIMEOUT_S = 8.0
@@ -41,12 +41,14 @@ def _nothing_is_left(monkeypatch):
     Processes are found by their worker's mark, and as children.
     """
     marks = []
-    make = sandbox.secrets.token_hex
-    monkeypatch.setattr(sandbox.secrets, "token_hex", lambda n: marks.append(make(n)) or marks[-1])
+    make = worker_process.secrets.token_hex
+    monkeypatch.setattr(
+        worker_process.secrets, "token_hex", lambda n: marks.append(make(n)) or marks[-1]
+    )
     monkeypatch.setenv("GRADER_TOKEN", SECRET)
     with nothing_left_behind():
         yield
-    assert [pid for mark in marks for pid in strays.marked(mark)] == []
+    assert [pid for mark in marks for pid in process_tree.marked(mark)] == []
     left = psutil.Process().children(recursive=True)
     assert [process for process in left if process.pid != CHECKER.pid] == []
 

@@ -67,7 +67,7 @@ def test_files_without_a_name(attack, level):
 def test_without_a_limit_the_machine_is_watched(attack, strict, monkeypatch):
     """Where memory is scarce and one submission holds much of it, that one is ended."""
     monkeypatch.setattr(
-        "pytest_annmodal.sandbox.usage.machine_bytes", lambda: (500 * MEGABYTE, MEGABYTE)
+        "pytest_annmodal.sandbox.memory.machine_bytes", lambda: (500 * MEGABYTE, MEGABYTE)
     )
     body = "def fit(self, X): self.kept = np.ones(20 * 2**20); threading.Event().wait()"
     failure = failed(attack(body)[0])

@@ -6,8 +6,8 @@ import pytest
 from jobs import EXACT, failed, index, make_job, measured, write
 
 from pytest_annmodal.comparison import compare
-from pytest_annmodal.comparison.session import Session
-from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.comparison.interleaving import Session
+from pytest_annmodal.execution import run_job
 from pytest_annmodal.model import Arguments, Baseline, Implementation
 
 # In a race the warm-up's first vector comes again after twenty queries.
@@ -80,7 +80,9 @@ def test_who_escapes_the_pause_is_smuggling(race, monkeypatch):
     A chain of processes, each begetting the next at once, is sometimes too quick to be stopped;
     here none of them is, so that nothing depends on luck.
     """
-    monkeypatch.setattr("pytest_annmodal.sandbox.strays._stop_descendants", lambda *_, **__: set())
+    monkeypatch.setattr(
+        "pytest_annmodal.sandbox.process_tree._stop_descendants", lambda *_, **__: set()
+    )
     text = (
         index(RACING)
         + """

@@ -123,7 +123,9 @@ def test_who_cannot_be_stopped_is_smuggling(attack, strict, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Trial, "_check", slowly)
         patch.setattr("pytest_annmodal.jobs.asking.SMUGGLING_GRACE_S", 60)
-        patch.setattr("pytest_annmodal.sandbox.strays._stop_descendants", lambda *_, **__: set())
+        patch.setattr(
+            "pytest_annmodal.sandbox.process_tree._stop_descendants", lambda *_, **__: set()
+        )
         failure = failed(attack(body)[0])
     assert failure.kind == "smuggling"
     assert "while it was stopped" in failure.message

@@ -13,7 +13,7 @@ def channel():
 def raw(data):
     channel()._sock.sendall(data)
 def frame(text, body=b""):
-    from pytest_annmodal.worker.wire import PREFIX
+    from pytest_annmodal.channel.wire import PREFIX
     raw(PREFIX.pack(b"ANNM", len(text), len(body)) + text + body)
 """
 FORGED = {
@@ -58,7 +58,7 @@ def trickle():
     while True:
         raw(b" ")
         time.sleep(0.05)
-from pytest_annmodal.worker.wire import PREFIX
+from pytest_annmodal.channel.wire import PREFIX
 ours = channel()
 def channel(): return ours
 """

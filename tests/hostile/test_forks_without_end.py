@@ -58,8 +58,8 @@ FORKS = """
 
 def test_one_with_each_quick_answer(attack, level, monkeypatch):
     """They are looked for between two queries as well, though nobody has to wait for an answer."""
-    monkeypatch.setattr("pytest_annmodal.worker.mailbox.SPINS_BETWEEN_CHECKS", 2**60)
-    monkeypatch.setattr("pytest_annmodal.sandbox.sandbox.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("pytest_annmodal.channel.mailbox.SPINS_BETWEEN_CHECKS", 2**60)
+    monkeypatch.setattr("pytest_annmodal.sandbox.worker_process.LOOK_EVERY_S", 0.0)
     body = FORKS.format(warm=50)
     failure = failed(attack(body, level=level, fresh=False, rounds=20)[0])
     assert (failure.kind, failure.phase) == ("limit", "search")

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from witnesses import failed, index, survived
 
-from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.execution import run_job
 
 HANGS = {
     "__init__(self, metric)": ("threading.Event().wait()", "start"),
@@ -24,7 +24,7 @@ def test_is_ended_in_time(dataset, tmp_path, strict, monkeypatch, attack):
     """Each phase has its limit; what hangs at the very end costs nothing."""
     from jobs import make_job, write
 
-    monkeypatch.setattr("pytest_annmodal.sandbox.sandbox.GRACE_S", 1.0)
+    monkeypatch.setattr("pytest_annmodal.sandbox.worker_process.GRACE_S", 1.0)
 
     def outcome_of(method):
         text = index(f"def {method}:\n    {HANGS[method][0]}")

@@ -3,7 +3,7 @@
 from jobs import index
 from witnesses import measured, survived
 
-from pytest_annmodal import hdf5
+from pytest_annmodal.datasets import hdf5
 
 
 def memorised(dataset):

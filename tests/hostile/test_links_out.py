@@ -68,7 +68,7 @@ def test_a_link_inside_leads_nowhere(attack, tmp_path, dataset, strict):
 def _data(tmp_path):
     import numpy as np
 
-    from pytest_annmodal import hdf5
+    from pytest_annmodal.datasets import hdf5
 
     rows = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
     path = tmp_path / "tiny.hdf5"

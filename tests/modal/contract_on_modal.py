@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
 
 from executor_contract import ExecutorContract
 
-from pytest_annmodal.executors.modal import ModalExecutor
+from pytest_annmodal.executors.modal.client import ModalExecutor
 from pytest_annmodal.model import Dataset
 from pytest_annmodal.settings.config import Settings
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_annmodal import hdf5
-from pytest_annmodal.scoring import exact
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.distances import exact
 
 if TYPE_CHECKING:
     from plane import Plane

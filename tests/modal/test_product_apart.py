@@ -84,9 +84,9 @@ def test_what_such_a_container_returns_is_never_unpickled(product, tmp_path):
     """One that was taken over says that it sends a pickle; reading that would run its code here."""
     copy, trap = tmp_path / "pytest_annmodal", tmp_path / "trap"
     shutil.copytree(ROOT / copy.name, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    far_side = copy / "executors" / "apart.py"
+    far_side = copy / "executors" / "modal" / "restricted.py"
     text = far_side.read_text()
-    start = "    from pytest_annmodal.jobs import apart, sheet\n"
+    start = "    from pytest_annmodal.jobs.halves import halves\n"
     assert start in text
     far_side.write_text(text.replace(start, FORGED.format(trap=trap) + start))
     done = product.pytest(

@@ -18,7 +18,7 @@ def far_side_with(folder, old, new):
     """Where a copy of the package is to be found whose functions in containers are changed."""
     copy = folder / "pytest_annmodal"
     shutil.copytree(ROOT / copy.name, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    far_side = copy / "executors" / "container.py"
+    far_side = copy / "executors" / "modal" / "container.py"
     text = far_side.read_text()
     assert old in text
     far_side.write_text(text.replace(old, new))

@@ -19,7 +19,7 @@ import pytest
 from volume_contract import VolumeContract
 
 import volume_contract_app
-from pytest_annmodal.executors.container import MountedVolume
+from pytest_annmodal.executors.modal.container import MountedVolume
 
 
 class OtherContainer(MountedVolume):
@@ -47,7 +47,7 @@ class TestMountedVolume(VolumeContract):
 
 if modal.is_local():
     sys.path.insert(0, str(HERE.parents[2]))
-    from pytest_annmodal.executors.images import HARNESS, REMOTE_PACKAGE, pinned
+    from pytest_annmodal.executors.modal.images import HARNESS, REMOTE_PACKAGE, pinned
 
     image = (
         modal.Image.debian_slim()

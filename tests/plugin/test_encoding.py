@@ -131,7 +131,7 @@ def test_help(project: Project, option: str) -> None:
 def test_modal_run() -> None:
     """The command without pytest prints its lines where there is only ASCII, too."""
     code = (
-        "from pytest_annmodal.executors.command import Command\n"
+        "from pytest_annmodal.command.command import Command\n"
         "from pytest_annmodal.settings.config import Settings\n"
         "Command(Settings(modal=True))._say('❌ 5 µs – näher')\n"
     )

@@ -19,7 +19,7 @@ import psutil
 import pytest
 from plugin_project import DEADLINE_S, EXACT, UNRELATED, Project
 
-from pytest_annmodal.interruption import FINISHING, Interruption
+from pytest_annmodal.plugin.interruption import FINISHING, Interruption
 
 SIGNALS = pytest.mark.parametrize(
     "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name

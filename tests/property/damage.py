@@ -27,10 +27,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pytest_annmodal import hdf5
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.datasets.hdf5 import checker as apart
+from pytest_annmodal.datasets.hdf5 import known
+from pytest_annmodal.distances import exact
 from pytest_annmodal.errors import DatasetError
-from pytest_annmodal.hdf5 import apart, known
-from pytest_annmodal.scoring import exact
 
 N, DIM, QUERIES, K = 60, 4, 10, 5  # all queries are among those that validate() probes
 SCRATCH_FILES = 64  # kept for a while: a new file with an old one's inode and time is not new

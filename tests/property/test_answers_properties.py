@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_annmodal.errors import InvalidResultError
+from pytest_annmodal.scoring import validity
 from pytest_annmodal.worker import answers
 
 K, N_TRAIN = 4, 6
@@ -34,10 +35,10 @@ def test_the_strict_check_passes_exactly_k_distinct_rows_of_train(rows, data):
         len(row) == len(set(row)) == K and all(0 <= i < N_TRAIN for i in row) for row in rows
     )
     if right:
-        assert answers.check(ids, counts, k=K, n_train=N_TRAIN) == 0
+        assert validity.check(ids, counts, k=K, n_train=N_TRAIN) == 0
     else:
         with pytest.raises(InvalidResultError):
-            answers.check(ids, counts, k=K, n_train=N_TRAIN)
+            validity.check(ids, counts, k=K, n_train=N_TRAIN)
 
 
 @given(ROWS, st.data())
@@ -51,9 +52,9 @@ def test_the_lenient_check_takes_negative_ids_as_padding(rows, data):
     )
     if not right:
         with pytest.raises(InvalidResultError):
-            answers.check(ids, counts, k=K, n_train=N_TRAIN, short_answers=True)
+            validity.check(ids, counts, k=K, n_train=N_TRAIN, short_answers=True)
         return
-    n_short = answers.check(ids, counts, k=K, n_train=N_TRAIN, short_answers=True)
+    n_short = validity.check(ids, counts, k=K, n_train=N_TRAIN, short_answers=True)
     assert n_short == sum(len(some) < K for some in kept)
     assert ids.min(initial=-1) == -1
     assert [[i for i in row if i >= 0] for row in ids.tolist()] == kept
@@ -77,7 +78,7 @@ def test_nonsense_is_refused_in_one_way(rows):
     """Never another exception than InvalidResultError."""
     try:
         ids, counts = answers.stack(rows, K)
-        answers.check(ids, counts, k=K, n_train=N_TRAIN)
+        validity.check(ids, counts, k=K, n_train=N_TRAIN)
     except InvalidResultError:
         return
     assert ((ids >= 0) & (ids < N_TRAIN)).all()

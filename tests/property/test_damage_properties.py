@@ -6,7 +6,7 @@ import damage
 import numpy as np
 import pytest
 
-from pytest_annmodal import hdf5
+from pytest_annmodal.datasets import hdf5
 
 
 def test_no_damaged_file_ends_in_a_traceback_or_is_served_wrongly(tmp_path):

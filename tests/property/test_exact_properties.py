@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pytest_annmodal.scoring import exact
+from pytest_annmodal.distances import exact
 
 # Few distinct numbers make ties, duplicates and zero vectors; floats make near ties.
 NUMBERS = st.one_of(

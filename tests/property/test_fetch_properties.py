@@ -12,9 +12,9 @@ from http_server import Fault, FaultyServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_annmodal.datasets.sources import transfer
+from pytest_annmodal.datasets.sources.http import fetch
 from pytest_annmodal.errors import DownloadError
-from pytest_annmodal.volumes import transfer
-from pytest_annmodal.volumes.fetch import fetch
 
 CONTENT = transfer.SIGNATURE + random.Random(0).randbytes(5000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pytest_annmodal import hdf5
-from pytest_annmodal.hdf5 import DatasetInfo
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.datasets.hdf5 import DatasetInfo
+from pytest_annmodal.distances import exact
 from pytest_annmodal.model import METRICS
-from pytest_annmodal.scoring import exact, scoring
+from pytest_annmodal.scoring import scoring
 
 
 @st.composite

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from pytest_annmodal.channel import wire
+from pytest_annmodal.channel.wire import Channel, ChannelClosedError, decode, encode
 from pytest_annmodal.errors import ProtocolViolationError
-from pytest_annmodal.worker import wire
-from pytest_annmodal.worker.wire import Channel, ChannelClosedError, decode, encode
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -10,7 +10,7 @@ import pytest
 from jobs import make_job, measured
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.execution import run_job
 from pytest_annmodal.manifests import ann_benchmarks, manifest
 from pytest_annmodal.model import Implementation, to_plain
 from pytest_annmodal.worker import adapters

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pytest_annmodal.errors import InvalidResultError
+from pytest_annmodal.scoring import validity
 from pytest_annmodal.worker import answers
 
 K = 3
@@ -121,7 +122,7 @@ class TestReused:
 
 def check(rows, **options):
     ids, counts = answers.stack(rows, K)
-    return answers.check(ids, counts, **{"k": K, "n_train": 10, **options}), ids
+    return validity.check(ids, counts, **{"k": K, "n_train": 10, **options}), ids
 
 
 class TestCheck:
@@ -175,7 +176,7 @@ class TestCheck:
         """Even where short answers are allowed."""
         ids = np.full((1, K), -1)
         with pytest.raises(InvalidResultError, match="returned -1 ids"):
-            answers.check(ids, np.array([-1]), k=K, n_train=10, short_answers=True)
+            validity.check(ids, np.array([-1]), k=K, n_train=10, short_answers=True)
 
     def test_the_message_names_the_method(self):
         """So that one knows where to look."""

@@ -10,16 +10,20 @@ import numpy as np
 import pytest
 from jobs import EXACT, failed, index, make_job, measured, write
 
-from pytest_annmodal import hdf5
+from pytest_annmodal.channel import wire
+from pytest_annmodal.comparison.compare import compare
+from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.errors import DatasetError, ProtocolViolationError
-from pytest_annmodal.executors import apart as far_side
-from pytest_annmodal.executors import raw
-from pytest_annmodal.executors.container import MountedVolume
-from pytest_annmodal.jobs import apart, exam, materials, sheet
-from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.execution import run_job
+from pytest_annmodal.executors.modal import bytes_only
+from pytest_annmodal.executors.modal import restricted as far_side
+from pytest_annmodal.executors.modal.volume import MountedVolume
+from pytest_annmodal.jobs import training_data
+from pytest_annmodal.jobs.halves import answers as sheet
+from pytest_annmodal.jobs.halves import halves as apart
+from pytest_annmodal.jobs.halves import questions
 from pytest_annmodal.model import to_plain
 from pytest_annmodal.outcome import outcome_from_plain
-from pytest_annmodal.worker import wire
 
 SAME = ("recall", "recall_ids", "n_train", "n_queries", "n_short_answers", "rounds", "k")
 WRONG_BATCH = """
@@ -36,13 +40,15 @@ def halves(small_dataset, tmp_path):
         path = small_dataset()
         source = write(tmp_path / "mine.py", index(body))
         job = make_job(path, source, implementation={"trusted": False}, **options)
-        data = materials.load(job, path, None)
+        data = training_data.load(job, path, None)
         whole = hdf5.load(path).train
         whole.tofile(tmp_path / "train.f32")
-        asked = exam.questions(job, data, train="train.f32", n_rows=len(whole)).pack()
-        vectors = exam.Questions.unpack(asked).vectors(tmp_path / "train.f32")
-        blind = exam.without_secret(job)
-        answers = apart.answer(blind, vectors, notes=(), on_phase=lambda _text: None)
+        asked = questions.questions(job, data, train="train.f32", n_rows=len(whole)).pack()
+        vectors = questions.Questions.unpack(asked).vectors(tmp_path / "train.f32")
+        blind = questions.without_secret(job)
+        answers = apart.answer(
+            blind, vectors, compare=compare, notes=(), on_phase=lambda _text: None
+        )
         return job, data, answers, run_job(job, path)
 
     return halves
@@ -72,8 +78,8 @@ def test_a_failure_arrives_as_it_was(halves):
 def test_what_is_asked_has_neither_truth_nor_secret(halves, small_dataset):
     """Held-out rows are not indexed, and the seed stays with the referee."""
     job, data, _, _ = halves(fresh_seed=7)
-    assert exam.without_secret(job).limits.fresh_seed == 0
-    asked = exam.questions(job, data, train="train.f32", n_rows=300)
+    assert questions.without_secret(job).limits.fresh_seed == 0
+    asked = questions.questions(job, data, train="train.f32", n_rows=300)
     assert len(asked.kept) == len(data.train) == 240
     names = {field.name for field in dataclasses.fields(asked)}
     assert not names & {"neighbors", "distances"}
@@ -81,7 +87,7 @@ def test_what_is_asked_has_neither_truth_nor_secret(halves, small_dataset):
 
 def test_a_file_that_is_not_what_was_published_is_refused(halves, tmp_path):
     job, data, _, _ = halves()
-    asked = exam.questions(job, data, train="train.f32", n_rows=301)
+    asked = questions.questions(job, data, train="train.f32", n_rows=301)
     with pytest.raises(DatasetError, match="which is not"):
         asked.vectors(tmp_path / "train.f32")
 
@@ -150,9 +156,9 @@ def test_bytes_are_read_out_of_cbor_and_of_a_pickle(size):
     """As the client's own libraries write them."""
     cbor2 = pytest.importorskip("cbor2")
     content = np.random.default_rng(0).bytes(size)
-    assert raw.cbor_string(cbor2.dumps(content)) == content
+    assert bytes_only.cbor_string(cbor2.dumps(content)) == content
     for protocol in (4, 5):
-        assert raw.pickled_string(pickle.dumps(content, protocol)) == content
+        assert bytes_only.pickled_string(pickle.dumps(content, protocol)) == content
 
 
 @pytest.mark.parametrize(
@@ -160,17 +166,17 @@ def test_bytes_are_read_out_of_cbor_and_of_a_pickle(size):
 )
 def test_other_cbor_is_not_read(data):
     """Not even a text, a list, or bytes in pieces."""
-    assert raw.cbor_string(data) is None
+    assert bytes_only.cbor_string(data) is None
 
 
 @pytest.mark.parametrize("value", [None, "text", [b"x"], bytearray(b"x"), 5, len, (b"x", b"y")])
 def test_other_pickles_are_not_read(value):
     """Least of all one that begins with bytes."""
-    assert raw.pickled_string(pickle.dumps(value, 4)) is None
+    assert bytes_only.pickled_string(pickle.dumps(value, 4)) is None
     before = pickle.dumps(b"abc", 4)
-    assert raw.pickled_string(before[:-1] + pickle.dumps(value, 4)[2:]) is None
+    assert bytes_only.pickled_string(before[:-1] + pickle.dumps(value, 4)[2:]) is None
     for cut in range(len(before)):
-        assert raw.pickled_string(before[:cut]) is None
+        assert bytes_only.pickled_string(before[:cut]) is None
 
 
 class TestWholeVolume:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_annmodal.command import arguments
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.executors import arguments
 
 APP = Path("/somewhere/modal_app.py")
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from pytest_annmodal.distances import exact
 from pytest_annmodal.implementations.bruteforce import BruteForce
 from pytest_annmodal.model import METRICS
-from pytest_annmodal.scoring import exact
 
 PLACES = [(1, 0), (1, 1e3), (1, 1e4), (1, 3e4), (1e15, 0), (1e-15, 0), (1e30, 0), (1e-25, 0)]
 

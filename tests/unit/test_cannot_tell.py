@@ -10,11 +10,11 @@ from grading_data import DATASET, RULES, measured, plan, rules
 
 from pytest_annmodal.figures import CANNOT_TELL, FIGURES
 from pytest_annmodal.grading.grader import Grader
-from pytest_annmodal.grading.journal import Journal
 from pytest_annmodal.grading.score import grade, untold
-from pytest_annmodal.marker import missed_thresholds
 from pytest_annmodal.model import Case
 from pytest_annmodal.outcome import Measurement
+from pytest_annmodal.results.journal import Journal
+from pytest_annmodal.session.thresholds import missed_thresholds
 from pytest_annmodal.settings.config import Settings
 
 PHASES = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_annmodal.catalog import CATALOG, dataset_from_argument
+from pytest_annmodal.datasets.catalog import CATALOG, dataset_from_argument
 from pytest_annmodal.errors import ConfigurationError
 
 ROWS = pytest.mark.parametrize("dataset", CATALOG.values(), ids=CATALOG)
@@ -92,7 +92,14 @@ def test_anything_else_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    "module", ["catalog", "volumes.volume", "volumes.fetch", "hdf5", "volumes.progress"]
+    "module",
+    [
+        "datasets.catalog",
+        "datasets.volume.volume",
+        "datasets.sources.http",
+        "datasets.hdf5",
+        "reports.progress",
+    ],
 )
 def test_modules_loaded_with_the_plugin_import_nothing_heavy(module):
     code = (

@@ -7,12 +7,13 @@ import dataclasses
 import pytest
 from jobs import EXACT, failed, index, make_job, measured, nothing_left_behind, write
 
-from pytest_annmodal.comparison import choosing, session
+from pytest_annmodal.comparison import interleaving
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.jobs.runner import run_job
-from pytest_annmodal.manifests import manifest
+from pytest_annmodal.execution import run_job
+from pytest_annmodal.manifests import builtin_paths, manifest
 from pytest_annmodal.model import Arguments, Baseline, Implementation, Job, to_plain
 from pytest_annmodal.outcome import outcome_from_plain
+from pytest_annmodal.session import baseline as choosing
 from pytest_annmodal.settings.config import Settings
 
 BRUTEFORCE = next(item for item in manifest.builtin() if item.name == "bruteforce")
@@ -107,7 +108,7 @@ def test_the_baseline_is_shut_in_as_the_candidate_is(tmp_path, small_dataset, tr
     """What a sandbox costs or spares is no merit of either: 5 % were seen."""
     mine = write(tmp_path / "mine.py", EXACT)
     job = make_job(small_dataset(), mine, implementation={"trusted": trusted})
-    theirs = session.baseline_job(job, baseline())
+    theirs = interleaving.baseline_job(job, baseline())
     assert theirs.implementation.trusted == trusted
     assert theirs.limits == job.limits
 
@@ -162,7 +163,7 @@ class TestChoosing:
         assert found.label == "annoy[n_trees=20]"
         assert len(found.searches) > 1
         assert Baseline.from_plain(to_plain(found)) == found
-        assert choosing.located(found.implementation).path.endswith("implementations/annoy.py")
+        assert builtin_paths.located(found.implementation).path.endswith("implementations/annoy.py")
 
     def test_a_label_is_one_setting(self):
         found = choosing.choose(Settings(baseline="annoy[n_trees=20,search_k=400]"), self.offered)

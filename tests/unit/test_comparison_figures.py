@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_annmodal.comparison import intervals, levels, schedule, verdict
-from pytest_annmodal.comparison.levels import Level
+from pytest_annmodal.comparison import intervals, schedule, verdict
+from pytest_annmodal.scoring import operating_points
+from pytest_annmodal.scoring.operating_points import Level
 
 
 @pytest.mark.parametrize(
@@ -109,8 +110,8 @@ SOME_LEVELS = st.lists(
 @given(SOME_LEVELS, st.floats(0.01, 0.999))
 def test_a_speed_at_a_recall_lies_between_its_neighbours(found, recall):
     """Never the best setting above the level, and nothing is extrapolated."""
-    bracket = levels.bracket(found, recall, n_answers=1000)
-    recalls = [level.recall for level in levels.frontier(found)]
+    bracket = operating_points.bracket(found, recall, n_answers=1000)
+    recalls = [level.recall for level in operating_points.frontier(found)]
     if bracket is None:
         assert recall < min(recalls) or recall > max(recalls)
         return
@@ -124,16 +125,19 @@ def test_interpolation_is_linear_in_the_logarithm_over_logits():
     pair = [Level(recall=0.8, qps=4000.0), Level(recall=0.98, qps=1000.0)]
     middle = (math.log(0.8 / 0.2) + math.log(0.98 / 0.02)) / 2
     recall = 1 / (1 + math.exp(-middle))
-    assert levels.qps_at(pair, recall, n_answers=10**6) == pytest.approx(2000)
+    assert operating_points.qps_at(pair, recall, n_answers=10**6) == pytest.approx(2000)
 
 
 def test_opponents_are_around_the_recall_or_the_nearest():
     found = [
         Level(recall=r, qps=q, index=i) for i, (r, q) in enumerate([(0.8, 9), (0.9, 5), (1, 1)])
     ]
-    assert [level.index for level in levels.opponents(found, 0.85, n_answers=100)] == [0, 1]
-    assert [level.index for level in levels.opponents(found, 0.5, n_answers=100)] == [0]
-    assert [level.index for level in levels.opponents(found, 0.9, n_answers=100)] == [1]
+    assert [level.index for level in operating_points.opponents(found, 0.85, n_answers=100)] == [
+        0,
+        1,
+    ]
+    assert [level.index for level in operating_points.opponents(found, 0.5, n_answers=100)] == [0]
+    assert [level.index for level in operating_points.opponents(found, 0.9, n_answers=100)] == [1]
 
 
 @pytest.mark.parametrize("once", [True, False])

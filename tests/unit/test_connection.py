@@ -11,10 +11,10 @@ from grpclib.exceptions import StreamTerminatedError
 from modal import exception
 
 from pytest_annmodal.errors import ConfigurationError, ExecutorError
-from pytest_annmodal.executors.attempts import Attempts
-from pytest_annmodal.executors.calls import Calls
-from pytest_annmodal.executors.connection import check_reachable, explain, translated, within
-from pytest_annmodal.executors.container import PHASE
+from pytest_annmodal.executors.modal.attempts import Attempts
+from pytest_annmodal.executors.modal.calls import Calls
+from pytest_annmodal.executors.modal.connection import check_reachable, explain, translated, within
+from pytest_annmodal.executors.modal.container import PHASE
 from pytest_annmodal.settings.config import Settings
 
 

@@ -9,19 +9,20 @@ import threading
 import pytest
 from jobs import EXACT, make_job, measured, write
 
-from pytest_annmodal import hdf5
-from pytest_annmodal.catalog import CATALOG
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.datasets.catalog import CATALOG
+from pytest_annmodal.datasets.hdf5 import checker
+from pytest_annmodal.datasets.volume.volume import resolve
 from pytest_annmodal.errors import DatasetError, ExecutorError
-from pytest_annmodal.executors import container, shipping
-from pytest_annmodal.executors.attempts import Attempts
-from pytest_annmodal.executors.calls import Calls, outcomes_of
-from pytest_annmodal.executors.container import failures
-from pytest_annmodal.hdf5 import apart
-from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.execution import run_job
+from pytest_annmodal.executors.modal import container, shipping
+from pytest_annmodal.executors.modal import volume as the_volume
+from pytest_annmodal.executors.modal.attempts import Attempts
+from pytest_annmodal.executors.modal.calls import Calls, outcomes_of
+from pytest_annmodal.executors.modal.container import failures
 from pytest_annmodal.model import Implementation, to_plain
 from pytest_annmodal.outcome import Failure
 from pytest_annmodal.settings.config import Settings
-from pytest_annmodal.volumes.volume import resolve
 
 
 def implementation(path, folder=None):
@@ -103,7 +104,7 @@ def test_a_result_that_is_too_large_says_what_to_ask_less_of(job, monkeypatch):
 
 
 def test_a_dataset_that_is_missing_in_the_container_says_how_to_mend_it(job, tmp_path, capsys):
-    volume = container.MountedVolume("no-such-volume", str(tmp_path / "data"))
+    volume = the_volume.MountedVolume("no-such-volume", str(tmp_path / "data"))
     volume.reload = lambda: None
     dataset = dataclasses.replace(job.dataset, source="generate:euclidean")
     with pytest.raises(DatasetError, match="modal volume rm no-such-volume"):
@@ -115,7 +116,7 @@ def test_a_copy_of_what_was_checked_is_opened_without_another_look(
     job, tmp_path, monkeypatch, spoil
 ):
     """By its stamp, if that is of this size and of these checks; else it is looked at apart."""
-    volume = container.MountedVolume("ours", str(tmp_path / "data"))
+    volume = the_volume.MountedVolume("ours", str(tmp_path / "data"))
     volume.reload = volume.commit = lambda: None
     digits = CATALOG["digits-64-euclidean"]
     stamp = resolve(digits, volume, say=lambda _line: None).path.with_suffix(".json")
@@ -125,9 +126,9 @@ def test_a_copy_of_what_was_checked_is_opened_without_another_look(
     if spoil == "no stamp":
         stamp.unlink()
     looks = []
-    look = apart.CHECKER.look
+    look = checker.CHECKER.look
     monkeypatch.setattr(
-        apart.CHECKER, "look", lambda path, **how: looks.append(how) or look(path, **how)
+        checker.CHECKER, "look", lambda path, **how: looks.append(how) or look(path, **how)
     )
     copy = container.own_copy(digits, volume, tmp_path, {}, None)
     assert hdf5.load(copy).info.n_train == 1597
@@ -182,10 +183,10 @@ class EndlessCall(Call):
 def test_a_log_without_an_end_is_waited_for_once_in_a_session(texts, monkeypatch):
     calls, waits = Calls(), ("SILENCE_S", "LAST_LINES_S")
     for name in waits:
-        monkeypatch.setattr(f"pytest_annmodal.executors.calls.{name}", 0.01)
+        monkeypatch.setattr(f"pytest_annmodal.executors.modal.calls.{name}", 0.01)
     assert calls.result_of(EndlessCall(*texts), lambda _line: None) == "result"
     for name in waits:
-        monkeypatch.setattr(f"pytest_annmodal.executors.calls.{name}", threading.TIMEOUT_MAX)
+        monkeypatch.setattr(f"pytest_annmodal.executors.modal.calls.{name}", threading.TIMEOUT_MAX)
     assert calls.result_of(EndlessCall(*texts), lambda _line: None) == "result"
 
 

@@ -10,9 +10,9 @@ import pytest
 from jobs import index, measured, nothing_left_behind, run, write
 
 from pytest_annmodal.jobs.share import Work
-from pytest_annmodal.sandbox import cores, strays
+from pytest_annmodal.sandbox import cores, process_tree
 from pytest_annmodal.sandbox.cores import share_out
-from pytest_annmodal.sandbox.sandbox import Worker
+from pytest_annmodal.sandbox.worker_process import Worker
 from pytest_annmodal.worker.pools import Pools
 
 HERE = sorted(os.sched_getaffinity(0))
@@ -106,7 +106,7 @@ class TestKeep:
             assert process.stdout.readline() == b"\n"
 
             def family():
-                return [process.pid, *strays.descendants(process.pid)]
+                return [process.pid, *process_tree.descendants(process.pid)]
 
             tasks = [int(t.name) for p in family() for t in Path(f"/proc/{p}/task").iterdir()]
             assert len(tasks) == 5

@@ -10,9 +10,9 @@ import pytest
 from cpp_sources import EXACT, FACTORY, index, run, setting
 from jobs import failed, line_of, measured, nothing_left_behind, write
 
-from pytest_annmodal.cpp import compiler
 from pytest_annmodal.manifests import manifest
 from pytest_annmodal.model import Arguments, Variant
+from pytest_annmodal.worker.cpp import compiler
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "cpp"
 pytestmark = pytest.mark.skipif(

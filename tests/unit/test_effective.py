@@ -10,7 +10,7 @@ import pytest
 from jobs import failed, index, make_job, measured, write
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.execution import run_job
 from pytest_annmodal.manifests import effective, header
 from pytest_annmodal.model import Arguments, Implementation, Job, Search
 from pytest_annmodal.outcome import Outcome

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_annmodal.jobs import environment
+from pytest_annmodal.jobs import machine
 
 
 def test_the_description_is_plain_and_complete():
     """It goes into JSON with every result."""
-    described = environment.describe_machine()
+    described = machine.describe_machine()
     assert json.loads(json.dumps(described)) == described
     assert {"cpu", "cores", "affinity_cores", "cpu_quota", "load_1min", "system"} <= set(described)
     assert described["cpu"]
@@ -22,20 +22,20 @@ def test_the_cores_are_those_that_this_process_may_use():
     """Not those that the machine has."""
     if sys.platform != "linux":
         pytest.skip("affinity is Linux's")
-    assert environment.usable_cores(None) == len(os.sched_getaffinity(0))
+    assert machine.usable_cores(None) == len(os.sched_getaffinity(0))
 
 
 def test_without_affinity_all_cores_count(monkeypatch):
     """As on other systems."""
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    assert environment.usable_cores(None) == os.cpu_count()
+    assert machine.usable_cores(None) == os.cpu_count()
 
 
 def test_a_processor_without_a_name_is_called_by_its_kind(monkeypatch):
     """Where there is no /proc/cpuinfo, or no model in it."""
-    environment.cpu_model.cache_clear()
+    machine.cpu_model.cache_clear()
     monkeypatch.setattr(Path, "exists", lambda _self: False)
     try:
-        assert environment.cpu_model()
+        assert machine.cpu_model()
     finally:
-        environment.cpu_model.cache_clear()
+        machine.cpu_model.cache_clear()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pytest_annmodal.distances import candidates, exact
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.scoring import candidates, exact
 
 
 def brute_force(train, queries, k, metric):

@@ -14,9 +14,9 @@ import pytest
 from http_server import Fault
 
 from pytest_annmodal import __version__
+from pytest_annmodal.datasets.sources import transfer
+from pytest_annmodal.datasets.sources.http import fetch, without_secrets
 from pytest_annmodal.errors import ChecksumError, DatasetFormatError, DownloadError
-from pytest_annmodal.volumes import transfer
-from pytest_annmodal.volumes.fetch import fetch, without_secrets
 
 CONTENT = transfer.SIGNATURE + bytes(range(256)) * 1200
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -108,7 +108,7 @@ def test_retries_come_to_an_end(http_server, target):
 
 def test_waits_double_and_heed_retry_after(http_server, target, monkeypatch):
     waits = []
-    monkeypatch.setattr("pytest_annmodal.volumes.fetch.time.sleep", waits.append)
+    monkeypatch.setattr("pytest_annmodal.datasets.sources.http.time.sleep", waits.append)
     faults = [Fault(status=503)] * 3 + [Fault(status=429, headers={"Retry-After": "30"})]
     faults += [Fault(status=503, headers={"Retry-After": "86400"})]
     fetch([http_server.serve("x.hdf5", CONTENT, *faults)], target, backoff_s=0.5)
@@ -128,7 +128,7 @@ def test_a_cut_connection_is_resumed_where_it_was_cut(http_server, target, fault
 
 
 def test_failures_that_bring_bytes_do_not_use_up_the_retries(http_server, target, monkeypatch):
-    monkeypatch.setattr("pytest_annmodal.volumes.fetch.PROGRESS_BYTES", 4096)
+    monkeypatch.setattr("pytest_annmodal.datasets.sources.http.PROGRESS_BYTES", 4096)
     url = http_server.serve("x.hdf5", CONTENT, *[Fault(close_at=50_000)] * 6)
     get(url, target, retries=1)
     assert target.read_bytes() == CONTENT
@@ -452,7 +452,7 @@ def test_a_read_only_directory_is_named(read_only, http_server, tmp_path):
 CLIENT = """
 import sys
 from pathlib import Path
-from pytest_annmodal.volumes import fetch, transfer
+from pytest_annmodal.datasets.sources import http as fetch, transfer
 transfer.CHUNK_BYTES = 4096
 def show(done, total):
     print(done, flush=True)

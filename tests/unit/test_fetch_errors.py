@@ -8,8 +8,8 @@ import ssl
 import pytest
 import requests
 
+from pytest_annmodal.datasets.sources.http_errors import LocalDiskError, disk_errors, http_errors
 from pytest_annmodal.errors import DownloadError
-from pytest_annmodal.volumes.fetch_errors import LocalDiskError, disk_errors, http_errors
 
 
 @pytest.mark.parametrize(

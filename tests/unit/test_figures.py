@@ -12,9 +12,9 @@ from grading_data import measured, plan, rules
 from pytest_annmodal.figures import FIGURES, THRESHOLDS, Figure
 from pytest_annmodal.grading.score import Plan, grade
 from pytest_annmodal.grading.threshold import Threshold
-from pytest_annmodal.marker import missed_thresholds
 from pytest_annmodal.model import Case
 from pytest_annmodal.outcome import Measurement
+from pytest_annmodal.session.thresholds import missed_thresholds
 
 MISSING = [
     ("min_batch_qps", "not measured (there is no batch_query)"),

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from jobs import EXACT, make_job, write
 
-from pytest_annmodal import hdf5
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.distances import exact
 from pytest_annmodal.errors import DatasetError, SubmissionError
-from pytest_annmodal.jobs import fresh, materials
-from pytest_annmodal.scoring import exact
+from pytest_annmodal.jobs import fresh_queries, training_data
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ class TestFreshen:
     @pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
     def test_the_truth_is_exact(self, load, metric):
         """Against brute force over the rows that are left, written here."""
-        data = fresh.freshen(load(metric), n_queries=30, seed=3)
+        data = fresh_queries.freshen(load(metric), n_queries=30, seed=3)
         train, test = data.train.astype(np.float64), data.test.astype(np.float64)
         if metric == "euclidean":
             far = ((test[:, None] - train[None]) ** 2).sum(axis=2)
@@ -43,7 +43,7 @@ class TestFreshen:
     def test_held_out_rows_are_in_train_no_more(self, load):
         """And the others are all there, in another order."""
         data = load()
-        fresher = fresh.freshen(data, n_queries=30, seed=3)
+        fresher = fresh_queries.freshen(data, n_queries=30, seed=3)
         assert fresher.train.shape == (270, 8)
         assert rows_of(fresher.train) < rows_of(data.train)
         assert not np.array_equal(fresher.train, data.train[:270])
@@ -56,22 +56,24 @@ class TestFreshen:
     def test_a_query_is_moved_by_half_of_a_neighbours_distance(self, load):
         """From the row that was held out: it stays in its neighbourhood."""
         data = load()
-        fresher = fresh.freshen(data, n_queries=30, seed=3)
+        fresher = fresh_queries.freshen(data, n_queries=30, seed=3)
         kept = rows_of(fresher.train)
         held = np.array([row for row in data.train if row.tobytes() not in kept])
         moved = np.sqrt(((fresher.test[:, None] - held[None]) ** 2).sum(axis=2)).min(axis=1)
         _, tenth = exact.knn(fresher.train, held, 10, "euclidean")
         assert (moved > 0).all()
-        assert (moved <= fresh.NOISE * tenth[:, -1].max() * 1.001).all()
+        assert (moved <= fresh_queries.NOISE * tenth[:, -1].max() * 1.001).all()
         order = np.random.default_rng(3).permutation(300)[:30]
         _, distances = exact.knn(fresher.train, data.train[order].copy(), 10, "euclidean")
         step = np.linalg.norm(fresher.test - data.train[order], axis=1)
-        assert step == pytest.approx(fresh.NOISE * distances[:, -1], rel=1e-4)
+        assert step == pytest.approx(fresh_queries.NOISE * distances[:, -1], rel=1e-4)
 
     def test_the_seed_decides(self, load):
         """The same for all submissions of a session, another in the next."""
         data = load()
-        one, same, other = (fresh.freshen(data, n_queries=30, seed=seed) for seed in (3, 3, 4))
+        one, same, other = (
+            fresh_queries.freshen(data, n_queries=30, seed=seed) for seed in (3, 3, 4)
+        )
         assert np.array_equal(one.test, same.test)
         assert np.array_equal(one.train, same.train)
         assert not rows_of(one.test) & rows_of(other.test)
@@ -79,7 +81,7 @@ class TestFreshen:
     def test_too_small_a_dataset_is_refused(self, load):
         """With how many vectors it would need."""
         with pytest.raises(DatasetError, match="61 fresh queries need at least 305 training"):
-            fresh.freshen(load(), n_queries=61, seed=3)
+            fresh_queries.freshen(load(), n_queries=61, seed=3)
 
     @pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
     def test_duplicates_and_zero_vectors_do_no_harm(self, load, metric):
@@ -88,7 +90,7 @@ class TestFreshen:
         rows[:4] = 0
         train = np.repeat(rows, 12, axis=0)
         data = load(metric, train=train, neighbors=None, distances=None)
-        fresher = fresh.freshen(data, n_queries=90, seed=3)
+        fresher = fresh_queries.freshen(data, n_queries=90, seed=3)
         assert np.isfinite(fresher.test).all()
         assert np.isfinite(fresher.distances).all()
         assert fresher.neighbors.max() < len(fresher.train)
@@ -97,8 +99,8 @@ class TestFreshen:
 class TestParts:
     def test_share_no_query(self, load):
         """And each has its own truth."""
-        data = fresh.freshen(load(), n_queries=30, seed=3)
-        cut = list(fresh.parts(data, 4))
+        data = fresh_queries.freshen(load(), n_queries=30, seed=3)
+        cut = list(fresh_queries.parts(data, 4))
         assert [len(part.test) for part in cut] == [7] * 4
         assert len(set().union(*(rows_of(part.test) for part in cut))) == 28
         for number, part in enumerate(cut):
@@ -107,15 +109,15 @@ class TestParts:
 
     def test_are_no_larger_than_asked_for(self):
         """So that nothing is computed with queries that nobody is asked."""
-        assert fresh.size_of_parts(30, 4, None) == 7
-        assert fresh.size_of_parts(30, 4, 5) == 5
+        assert fresh_queries.size_of_parts(30, 4, None) == 7
+        assert fresh_queries.size_of_parts(30, 4, 5) == 5
 
     def test_more_parts_than_queries_are_refused(self):
         """No setting goes without queries."""
         with pytest.raises(SubmissionError, match=r"asks for 2 search settings .* at most 1;"):
-            fresh.size_of_parts(3, 4, None)
+            fresh_queries.size_of_parts(3, 4, None)
         with pytest.raises(DatasetError, match="1 fresh queries cannot serve one setting"):
-            fresh.size_of_parts(1, 4, None)
+            fresh_queries.size_of_parts(1, 4, None)
 
 
 class TestInAJob:
@@ -124,12 +126,12 @@ class TestInAJob:
         path = small_dataset(n_train=600)
         source = write(tmp_path / "mine.py", EXACT)
         job = make_job(path, source, settings=[1, 2, 3], fresh_seed=5)
-        data = materials.load(job, path, None)
-        views = materials.views(job, data)
+        data = training_data.load(job, path, None)
+        views = training_data.views(job, data)
         parts = [part for pair in views.values() for part in pair]
         assert len(parts) == 6
         seen = [rows_of(part.test) for part in parts]
         assert len(set().union(*seen)) == sum(map(len, seen))
         fewer = make_job(path, source, settings=[1], fresh_seed=5)
-        assert np.array_equal(materials.load(fewer, path, None).train, data.train)
+        assert np.array_equal(training_data.load(fewer, path, None).train, data.train)
         assert dataclasses.asdict(data.info)["n_train"] == 480

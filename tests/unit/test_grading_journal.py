@@ -11,10 +11,11 @@ import pytest
 from grading_data import failed, measured, plan, rules
 
 from pytest_annmodal.errors import ConfigurationError, VolumeError
-from pytest_annmodal.grading.journal import FILE, Journal, key_of
 from pytest_annmodal.grading.submissions import TooLargeError, gather, hash_files
-from pytest_annmodal.handed_in import handed_in
+from pytest_annmodal.manifests.handed_in import handed_in
 from pytest_annmodal.manifests.manifest import read_submission
+from pytest_annmodal.results.journal import FILE, Journal
+from pytest_annmodal.results.key import key_of
 from pytest_annmodal.settings.config import Settings
 
 

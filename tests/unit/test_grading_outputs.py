@@ -13,7 +13,7 @@ from grading_data import DATASET, RULES, failed, measured, plan, rules
 
 from pytest_annmodal.grading import outputs
 from pytest_annmodal.grading.outputs import gradescope, markdown, page
-from pytest_annmodal.grading.outputs.book import Book, rank, score_text
+from pytest_annmodal.grading.outputs.gradebook import Book, rank, score_text
 from pytest_annmodal.grading.outputs.terminal import table
 from pytest_annmodal.grading.score import grade
 

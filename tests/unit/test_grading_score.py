@@ -10,7 +10,7 @@ import pytest
 from grading_data import DATASET, OTHER, RULES, failed, measured, plan, rules
 
 from pytest_annmodal.errors import ProtocolViolationError, SmugglingError
-from pytest_annmodal.grading import words
+from pytest_annmodal.grading import explanations
 from pytest_annmodal.grading.formulas import recall_qps_memory
 from pytest_annmodal.grading.rules import Score
 from pytest_annmodal.grading.score import grade
@@ -93,7 +93,7 @@ def test_settings(tmp_path: Path) -> None:
     for kind in (ProtocolViolationError.kind, SmugglingError.kind):
         outcomes[three.id] = failed(three, kind=kind)
         assert grade(made, ours, outcomes, {}).score == 0
-        assert kind in words.KINDS
+        assert kind in explanations.KINDS
     del outcomes[three.id]
     assert grade(made, ours, outcomes, {}).status == "incomplete"
 
@@ -158,14 +158,19 @@ def test_place() -> None:
         '  File "/class/student.py", line 9, in go\n    return helper(x)\n'
         '  File "/usr/lib/numpy.py", line 1, in helper\n    raise ValueError\nValueError'
     )
-    place = words.place(failed(case, evidence={"traceback": trace}), made.submission)
+    place = explanations.place(failed(case, evidence={"traceback": trace}), made.submission)
     assert place is not None
     assert place.words() == "student.py, line 9 in go: return helper(x)"
     typo = failed(case, kind="unusable", message="/class/student.py: syntax error in line 8: :")
-    found = words.place(typo, made.submission)
-    assert (found and found.line, words.message(typo, made.submission)[:10]) == (8, "student.py")
+    found = explanations.place(typo, made.submission)
+    assert (found and found.line, explanations.message(typo, made.submission)[:10]) == (
+        8,
+        "student.py",
+    )
     forged = 'File "/etc/passwd", line ' + "9" * 5000 + "\n" + "x" * 10**6
     assert (
-        words.place(failed(case, kind="crashed", evidence={"traceback": forged}), made.submission)
+        explanations.place(
+            failed(case, kind="crashed", evidence={"traceback": forged}), made.submission
+        )
         is None
     )

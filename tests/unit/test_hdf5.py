@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
-from pytest_annmodal import hdf5
+from pytest_annmodal.datasets import hdf5, truth
+from pytest_annmodal.datasets.hdf5 import checks
+from pytest_annmodal.distances import exact
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
-from pytest_annmodal.hdf5 import checks, loading
-from pytest_annmodal.scoring import exact
 
 
 def arrays(path):
@@ -421,7 +421,7 @@ def test_a_cache_that_cannot_be_written_costs_only_time(small_dataset, tmp_path)
 
 
 def test_zero_vectors_and_duplicates_are_counted(small_dataset, monkeypatch):
-    monkeypatch.setattr(loading, "CHUNK_BYTES", 8 * 8 * 7)  # several chunks
+    monkeypatch.setattr(truth, "CHUNK_BYTES", 8 * 8 * 7)  # several chunks
     train = np.random.default_rng(0).standard_normal((100, 8)).astype(np.float32)
     train[10:13] = 0.0
     train[12] = -0.0

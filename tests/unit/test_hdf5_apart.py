@@ -10,9 +10,10 @@ import h5py
 import numpy as np
 import pytest
 
-from pytest_annmodal import hdf5
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.datasets.hdf5 import checker as apart
+from pytest_annmodal.datasets.hdf5 import known
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
-from pytest_annmodal.hdf5 import apart, known
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def broken(monkeypatch):
         checker.close()
 
 
-HOOK = "from pytest_annmodal.hdf5 import storage; storage.require_complete = lambda *_: "
+HOOK = "from pytest_annmodal.datasets.hdf5 import storage; storage.require_complete = lambda *_: "
 
 
 def refused(checker, path, *words, kind=DatasetFormatError):
@@ -68,7 +69,7 @@ def test_a_file_that_never_ends_is_stopped(tmp_path, small_dataset):
 def test_checking_a_large_file_may_take_longer_than_opening_it(broken, small_dataset):
     """By the size of what it holds; here a clock goes off at once, and the limit is said."""
     checker = broken(
-        "import time; from pytest_annmodal.hdf5 import child; child.SLOWEST_BYTES_PER_S = 100; "
+        "import time; from pytest_annmodal.datasets.hdf5 import checking_process as child; child.SLOWEST_BYTES_PER_S = 100; "
         "child.checks.check_file = lambda _: (child.signal.setitimer(0, 0.1), time.sleep(1e6))"
     )
     refused(checker, small_dataset(), "checking it was not over after 178.4 s", "was stopped")

@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from pytest_annmodal import catalog
+from pytest_annmodal.datasets import catalog
+from pytest_annmodal.datasets.hdf5.metric import metric_of, word_in_name
 from pytest_annmodal.errors import DatasetFormatError
-from pytest_annmodal.hdf5.metric import metric_of, word_in_name
 
 
 def of(name="vectors.hdf5", **attrs):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from h5py import h5d, h5p, h5s, h5t
 
-from pytest_annmodal import hdf5
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.datasets.hdf5 import file
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
-from pytest_annmodal.hdf5 import file
 
 N, DIM = 60, 4
 TRAIN = np.random.default_rng(0).standard_normal((N, DIM)).astype("<f4")

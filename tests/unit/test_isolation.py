@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.sandbox import isolation, refusal, strays
+from pytest_annmodal.sandbox import isolation, process_tree, refusal
 from pytest_annmodal.worker import confinement
 
 
@@ -177,7 +177,7 @@ class TestEnvironment:
         for level in ("bubblewrap", "uid", "process"):
             seen = isolation.environment(level, 3, "abc")
             assert not {"SECRET", "PYTHONPATH"} & set(seen)
-            assert seen[strays.MARK] == "abc"
+            assert seen[process_tree.MARK] == "abc"
             assert seen["HOME"] == "/tmp"
             assert {seen[name] for name in isolation.THREAD_VARIABLES} == {"3"}
 

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from jobs import EXACT, index, measured, nothing_left_behind, run, write
 
+from pytest_annmodal.channel import mailbox
+from pytest_annmodal.channel.mailbox import Asked
 from pytest_annmodal.jobs.asking import Asker
 from pytest_annmodal.model import Arguments, Limits, Search
 from pytest_annmodal.sandbox import contention
 from pytest_annmodal.sandbox.contention import Contention, Look, Process
-from pytest_annmodal.scoring import metrics
-from pytest_annmodal.worker import mailbox
-from pytest_annmodal.worker.mailbox import Asked
+from pytest_annmodal.scoring import recall
 
 TOKEN = 1 << 63
-LEFT_OUT = metrics.LEFT_OUT
+LEFT_OUT = recall.LEFT_OUT
 
 
 class AfterLooks:
@@ -86,26 +86,26 @@ class TestUncertain:
         """And not what a look always takes."""
         times = np.array([[1_000, 1_000, 1_000_000], [2, 100, 100]])
         gaps = np.array([[51, 50, 40_000], [2, 4, 9]])
-        assert metrics.uncertain(times, gaps).tolist() == [
+        assert recall.uncertain(times, gaps).tolist() == [
             [True, False, False],
             [False, False, True],
         ]
 
     def test_is_nothing_where_gaps_are_not_known(self):
         """Where worker and parent share a core the parent cannot look."""
-        assert not metrics.uncertain(np.array([5, 0]), np.zeros(2, np.int64)).any()
+        assert not recall.uncertain(np.array([5, 0]), np.zeros(2, np.int64)).any()
 
     def test_is_left_out_unless_it_is_known_to_have_been_slow(self):
         """A slow one stays, at its least: a long query must not vanish by being interrupted."""
         times = np.array([100, 110, 120, 4_000, 5_000])
         gaps = np.array([1, 1, 1, 3_950, 3_000])
-        found = metrics.settled(times, gaps, metrics.uncertain(times, gaps))
+        found = recall.settled(times, gaps, recall.uncertain(times, gaps))
         assert found.tolist() == [100, 110, 120, LEFT_OUT, 2_000]
 
     def test_everything_stays_where_all_is_uncertain(self):
         """As it was measured: there is nothing to hold it against."""
         times = np.array([4_000, 5_000])
-        assert metrics.settled(times, times, np.array([True, True])).tolist() == [4_000, 5_000]
+        assert recall.settled(times, times, np.array([True, True])).tolist() == [4_000, 5_000]
 
 
 class Rounds:

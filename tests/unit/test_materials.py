@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from jobs import EXACT, make_job, write
 
-from pytest_annmodal import hdf5
+from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.errors import ProtocolViolationError
-from pytest_annmodal.jobs import materials
+from pytest_annmodal.jobs import training_data
 from pytest_annmodal.worker import worker
 
 
@@ -18,7 +18,7 @@ def job_of(small_dataset, tmp_path):
         path = small_dataset()
         source = write(tmp_path / "mine.py", EXACT)
         job = make_job(path, source, implementation={"trusted": trusted}, **options)
-        return job, materials.load(job, path, None)
+        return job, training_data.load(job, path, None)
 
     return job_of
 
@@ -27,7 +27,7 @@ class TestTrainFile:
     def test_a_submission_sees_train_when_it_is_filled(self, job_of):
         """Mapped before, as the worker does it; then nobody can write any more."""
         job, data = job_of(False)
-        with materials.train_file(job, data) as file:
+        with training_data.train_file(job, data) as file:
             fields = file.fields
             seen = worker.map_train(
                 file.fd, offset=0, shape=tuple(fields["shape"]), dtype=fields["dtype"]
@@ -46,7 +46,7 @@ class TestTrainFile:
 
         job, data = job_of(False)
         with (
-            materials.train_file(job, data) as file,
+            training_data.train_file(job, data) as file,
             mmap.mmap(file.fd, 4096),
             pytest.raises(ProtocolViolationError, match="writes into the training vectors"),
         ):
@@ -55,7 +55,7 @@ class TestTrainFile:
     def test_a_trusted_one_maps_the_dataset_itself(self, job_of):
         """Nothing is missing from it."""
         job, data = job_of(True)
-        with materials.train_file(job, data) as file:
+        with training_data.train_file(job, data) as file:
             file.fill()
             offset = file.fields["offset"]
             assert os.pread(file.fd, data.train.nbytes, offset) == data.train.tobytes()
@@ -63,7 +63,7 @@ class TestTrainFile:
     def test_is_closed_whatever_happens(self, job_of):
         """Also when no worker starts."""
         job, data = job_of(False)
-        with pytest.raises(KeyError), materials.train_file(job, data) as file:
+        with pytest.raises(KeyError), training_data.train_file(job, data) as file:
             raise KeyError
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(file.fd)
@@ -73,7 +73,7 @@ class TestViews:
     def test_without_fresh_queries_all_are_asked_both_times(self, job_of):
         """By every setting."""
         job, data = job_of(False, settings=[1, 2])
-        assert materials.views(job, data) == dict.fromkeys(["case-0", "case-1"], (data, data))
+        assert training_data.views(job, data) == dict.fromkeys(["case-0", "case-1"], (data, data))
 
     def test_a_subset_and_fewer_queries_hold_for_both_kinds(self, job_of):
         """Fresh ones are drawn from the subset."""
@@ -87,5 +87,5 @@ class TestViews:
         job, data = job_of(True)
         assert isinstance(data, hdf5.LoadedDataset)
         assert len(data.test) == 20
-        assert materials.warmup_vectors(data).shape == (materials.N_WARMUP, 8)
+        assert training_data.warmup_vectors(data).shape == (training_data.N_WARMUP, 8)
         assert job.limits.fresh_seed is None

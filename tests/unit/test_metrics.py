@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from pytest_annmodal.scoring import metrics
+from pytest_annmodal.scoring import latency
+from pytest_annmodal.scoring import recall as metrics
 
 
 def recall(ids, found, kth, neighbors, stored=None, rounding=0.0):
@@ -88,7 +89,7 @@ class TestRecall:
 class TestLatency:
     def test_figures_of_known_times(self):
         """1 to 100 µs: percentiles are interpolated, QPS is the count over the sum."""
-        figures = metrics.latency_figures(np.arange(1, 101) * 1000)
+        figures = latency.latency_figures(np.arange(1, 101) * 1000)
         assert figures.mean_s == pytest.approx(50.5e-6)
         assert figures.qps == pytest.approx(1 / 50.5e-6)
         assert figures.p50_s == pytest.approx(50.5e-6)
@@ -98,35 +99,35 @@ class TestLatency:
     def test_all_rounds_count_together(self):
         """A two-dimensional array is taken whole."""
         times = np.array([[1, 2], [3, 4]]) * 10**9
-        assert metrics.latency_figures(times).mean_s == 2.5
-        assert metrics.latency_figures(times).p50_s == 2.5
+        assert latency.latency_figures(times).mean_s == 2.5
+        assert latency.latency_figures(times).p50_s == 2.5
 
     def test_one_sample_is_every_percentile(self):
         """Nothing to interpolate."""
-        figures = metrics.latency_figures(np.array([7_000]))
+        figures = latency.latency_figures(np.array([7_000]))
         assert figures.p50_s == figures.p95_s == figures.p99_s == pytest.approx(7e-6)
 
     def test_no_time_at_all_is_infinitely_fast(self):
         """Rather than a division by zero."""
-        assert metrics.latency_figures(np.zeros(3, np.int64)).qps == math.inf
+        assert latency.latency_figures(np.zeros(3, np.int64)).qps == math.inf
 
 
 class TestNoise:
     def test_a_quiet_machine_gets_no_note(self):
         """A few switches are no noise."""
         quiet = {"timed_s": 1.0, "load_1min": 0.5, "cores": 2}
-        assert metrics.noise_notes(involuntary_switches=5, **quiet) == []
+        assert latency.noise_notes(involuntary_switches=5, **quiet) == []
 
     def test_switches_are_judged_by_the_time(self):
         """More than twenty a second."""
         busy = {"involuntary_switches": 50, "load_1min": 0.0, "cores": 2}
-        (note,) = metrics.noise_notes(timed_s=0.1, **busy)
+        (note,) = latency.noise_notes(timed_s=0.1, **busy)
         assert "noisy: 50 involuntary context switches in 0.1 s" in note
-        assert metrics.noise_notes(timed_s=10, **busy) == []
+        assert latency.noise_notes(timed_s=10, **busy) == []
 
     def test_a_loaded_machine_is_named(self):
         """More running than there are cores."""
-        (note,) = metrics.noise_notes(involuntary_switches=0, timed_s=1, load_1min=3.2, cores=2)
+        (note,) = latency.noise_notes(involuntary_switches=0, timed_s=1, load_1min=3.2, cores=2)
         assert note == "noisy: load average 3.2 on 2 cores before the job"
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_annmodal import selection
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import narrowing
 from pytest_annmodal.model import Arguments, Implementation, Variant
+from pytest_annmodal.session import selection
 from pytest_annmodal.settings.config import Settings
 from pytest_annmodal.settings.option import parameter_values, split_values
 

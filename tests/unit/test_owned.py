@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from jobs import PRELUDE, measured, nothing_left_behind, run, write
 
-from pytest_annmodal.jobs import materials
-from pytest_annmodal.sandbox import usage
+from pytest_annmodal.jobs import training_data
+from pytest_annmodal.sandbox import memory as usage
 from pytest_annmodal.sandbox.owned import owned
-from pytest_annmodal.sandbox.strays import descendants
+from pytest_annmodal.sandbox.process_tree import descendants
 
 MEGABYTE = 2**20
 SIZE = 40 * MEGABYTE
@@ -170,7 +170,7 @@ class TestIndexBytes:
                 second.append(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
             sum(second[0][::4096])
 
-        monkeypatch.setattr(materials.TrainFile, "fill", loads_it)
+        monkeypatch.setattr(training_data.TrainFile, "fill", loads_it)
         beside = measured(run(small_dataset(), source)[0])
         second[0].close()
         for outcome in (alone, beside):

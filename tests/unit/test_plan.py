@@ -8,7 +8,7 @@ import pytest
 from jobs import EXACT, make_job, write
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.executors.plan import plan_of, refuse_too_large
+from pytest_annmodal.executors.modal.plan import plan_of, refuse_too_large
 from pytest_annmodal.model import Dataset
 from pytest_annmodal.settings.config import Settings
 

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from pytest_annmodal.volumes.progress import download_bar, tenths
+from pytest_annmodal.reports.progress import download_bar, tenths
 
 
 def test_elsewhere_there_is_a_line_per_tenth():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from jobs import index, measured, run, write
 
-from pytest_annmodal.jobs import environment, quota, trial
+from pytest_annmodal.jobs import machine, quota, trial
 from pytest_annmodal.jobs.quota import Throttling, cpu_quota, throttling
 from pytest_annmodal.jobs.share import Share
 from pytest_annmodal.sandbox.cores import Cores
@@ -123,8 +123,8 @@ def test_what_cannot_be_read_is_no_quota(tree, own, content):
 
 def test_the_cores_are_whole_ones_that_the_quota_allows(monkeypatch):
     """Of those that the process may run on."""
-    monkeypatch.setattr(environment, "affinity_cores", lambda: 8)
-    found = [environment.usable_cores(share) for share in (None, 100.0, 3.9, 0.4)]
+    monkeypatch.setattr(machine, "affinity_cores", lambda: 8)
+    found = [machine.usable_cores(share) for share in (None, 100.0, 3.9, 0.4)]
     assert found == [8, 8, 3, 1]
 
 
@@ -144,7 +144,7 @@ class TestNotes:
     def outcome_with(self, small_dataset, tmp_path, monkeypatch):
         def outcome_with(share, held_up=(), **options):
             looks = iter(held_up)
-            monkeypatch.setattr(environment, "cpu_quota", lambda: share)
+            monkeypatch.setattr(machine, "cpu_quota", lambda: share)
             monkeypatch.setattr(trial, "throttling", lambda: next(looks, Throttling()))
             source = write(tmp_path / "mine.py", index("pass"))
             return measured(run(small_dataset(), source, **options)[0])

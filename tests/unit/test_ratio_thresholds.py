@@ -9,8 +9,8 @@ import pytest
 from grading_data import measured, plan, rules
 
 from pytest_annmodal.grading.score import grade
-from pytest_annmodal.marker import missed_thresholds
 from pytest_annmodal.outcome import Comparison, Measurement
+from pytest_annmodal.session.thresholds import missed_thresholds
 
 RATIO = """
 datasets = ["tiny-8-euclidean"]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pytest_annmodal.outcome import Failure, Measurement
-from pytest_annmodal.replay import ReplayClock, extra_info, properties, replay, replay_failure
+from pytest_annmodal.plugin.replay import ReplayClock, replay, replay_failure
+from pytest_annmodal.results.rows import extra_info, properties
 
 
 def measurement(latencies_ns: tuple[int, ...] = (3, 2_000, 10**10)) -> Measurement:

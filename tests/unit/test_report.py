@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_annmodal.reports.report import duration, rate, share, size, summary
+from pytest_annmodal.figures import duration, rate, share, size
+from pytest_annmodal.reports.tables import summary
 
 
 def row_of(label: str, outcome: dict[str, Any], *, where: str = "local") -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jobs import EXACT, failed, index, make_job, measured, nothing_left_behind, run, write
 
-from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.execution import run_job
 
 
 @pytest.fixture(autouse=True)

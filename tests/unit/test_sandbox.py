@@ -12,7 +12,8 @@ import threading
 import pytest
 from jobs import EXACT, index, make_job, marked, measured, nothing_left_behind, run, write
 
-from pytest_annmodal import hdf5
+from pytest_annmodal.channel import mailbox
+from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.errors import (
     BuildError,
     CrashedError,
@@ -21,10 +22,9 @@ from pytest_annmodal.errors import (
     ProtocolViolationError,
     TimeoutExceededError,
 )
-from pytest_annmodal.jobs.runner import run_job
-from pytest_annmodal.sandbox import strays
-from pytest_annmodal.sandbox.sandbox import Worker
-from pytest_annmodal.worker import mailbox
+from pytest_annmodal.execution import run_job
+from pytest_annmodal.sandbox import process_tree
+from pytest_annmodal.sandbox.worker_process import Worker
 
 THREAD_VARIABLES = [f"{name}_NUM_THREADS" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA", "RAYON")]
 
@@ -286,14 +286,16 @@ class TestStrays:
                 [sys.executable, "-c", "input()"],
                 stdin=subprocess.PIPE,
                 start_new_session=True,
-                env={**os.environ, strays.MARK: mark},
+                env={**os.environ, process_tree.MARK: mark},
             )
             for mark in ("abc", "abcd")
         ]
         try:
-            assert strays.marked("abc") == [processes[0].pid]
-            assert {process.pid for process in processes} <= set(strays.descendants(os.getpid()))
-            strays.end_marked("abc")
+            assert process_tree.marked("abc") == [processes[0].pid]
+            assert {process.pid for process in processes} <= set(
+                process_tree.descendants(os.getpid())
+            )
+            process_tree.end_marked("abc")
             assert processes[0].wait(timeout=60) == -9
             assert processes[1].poll() is None
         finally:
@@ -305,6 +307,6 @@ class TestStrays:
         """Nothing is raised."""
         process = subprocess.Popen([sys.executable, "-c", ""])
         process.wait(timeout=60)
-        assert strays.descendants(process.pid) == []
-        strays.end([process.pid])
-        strays.end_marked("nobody carries this")
+        assert process_tree.descendants(process.pid) == []
+        process_tree.end([process.pid])
+        process_tree.end_marked("nobody carries this")

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pytest_annmodal import hdf5
+from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.errors import InvalidResultError
 from pytest_annmodal.scoring import scoring
 

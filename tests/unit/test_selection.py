@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_annmodal import catalog, hdf5, planning, selection
+from pytest_annmodal.datasets import catalog, hdf5, locate
+from pytest_annmodal.datasets.volume.volume import local_volume, resolve
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.handed_in import handed_in
+from pytest_annmodal.manifests.handed_in import handed_in
 from pytest_annmodal.model import Arguments, Case, Dataset, Implementation, Variant
+from pytest_annmodal.session import planning, selection
 from pytest_annmodal.settings.config import Settings
-from pytest_annmodal.volumes.volume import local_volume, resolve
 
 INDEX = "class Index:\n    def fit(self, X): ...\n    def query(self, v, k): ...\n"
 
@@ -213,7 +214,7 @@ def test_select_implementations(tmp_path: Path) -> None:
 def test_select_datasets(tmp_path: Path) -> None:
     """The default few, the whole catalogue for ``--download-only``, or what is named, once."""
     (tmp_path / "own-8-dot.hdf5").touch()
-    known = selection.known_datasets([dataset("extra")])
+    known = locate.known_datasets([dataset("extra")])
 
     def selected(**options) -> list[str]:
         found = selection.select_datasets(Settings(rootdir=tmp_path, **options), known)
@@ -316,7 +317,7 @@ def test_datasets_that_lie_in_the_volume(
     tmp_path: Path, text: str, expected: list[tuple[str, str]]
 ) -> None:
     """By name, where the catalogue has none; the name's last word is the metric."""
-    found = selection.find_datasets(text, catalog.CATALOG, Settings(rootdir=tmp_path), Lying())
+    found = locate.find_datasets(text, catalog.CATALOG, Settings(rootdir=tmp_path), Lying())
     assert [(d.name, d.metric) for d in found] == expected
     assert all(d.source.startswith("volume:") == d.name.startswith("mine") for d in found)
 
@@ -331,7 +332,7 @@ def test_datasets_that_lie_in_the_volume(
 )
 def test_what_the_volume_holds_is_said(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        selection.find_datasets(text, catalog.CATALOG, Settings(rootdir=tmp_path), Lying())
+        locate.find_datasets(text, catalog.CATALOG, Settings(rootdir=tmp_path), Lying())
 
 
 def test_find_case() -> None:

@@ -13,16 +13,12 @@ from test_replay import measurement
 from test_selection import INDEX, dataset
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.marker import missed_thresholds
 from pytest_annmodal.model import Case, Job
 from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.reports.failure_text import failure_text, infrastructure_text
-from pytest_annmodal.session import (
-    BenchSession,
-    missing_dataset_hint,
-    missing_datasets,
-    override,
-)
+from pytest_annmodal.session.availability import missing_dataset_hint, missing_datasets
+from pytest_annmodal.session.state import BenchSession, override
+from pytest_annmodal.session.thresholds import missed_thresholds
 from pytest_annmodal.settings.config import Settings
 
 

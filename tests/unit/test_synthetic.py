@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_annmodal import hdf5, synthetic
 from pytest_annmodal.data import build_digits
+from pytest_annmodal.datasets import hdf5, synthetic
 from pytest_annmodal.errors import ConfigurationError
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from jobs import EXACT, index, make_job, measured, nothing_left_behind, run, write
 
-from pytest_annmodal import hdf5
+from pytest_annmodal.channel.wire import Message
+from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.errors import ProtocolViolationError
-from pytest_annmodal.jobs import asking, materials
-from pytest_annmodal.jobs.materials import warmup_vectors
+from pytest_annmodal.jobs import asking, training_data
+from pytest_annmodal.jobs.training_data import warmup_vectors
 from pytest_annmodal.jobs.trial import Trial
-from pytest_annmodal.sandbox.sandbox import Worker
-from pytest_annmodal.worker.wire import Message
+from pytest_annmodal.sandbox.worker_process import Worker
 
 
 @pytest.fixture(autouse=True)
@@ -182,7 +182,7 @@ class TestTrain:
             path, write(tmp_path / "mine.py", EXACT), implementation={"trusted": trusted}
         )
         data = hdf5.load(path)
-        with materials.train_file(job, data) as file:
+        with training_data.train_file(job, data) as file:
             size = os.fstat(file.fd).st_size
             before = os.pread(file.fd, data.train.nbytes, file.fields["offset"])
             assert any(before) is trusted

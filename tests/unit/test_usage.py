@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from pytest_annmodal.sandbox import kernel_memory, usage, watch
-from pytest_annmodal.sandbox.watch import Watch
+from pytest_annmodal.sandbox import kernel_memory, limits, memory
+from pytest_annmodal.sandbox.limits import Watch
 
 MEGABYTE = 2**20
 GONE = 2**22 + 1  # above every process number
@@ -37,9 +37,9 @@ class TestMemory:
     def test_is_private_memory(self, process):
         """What it holds and what it has held at most."""
         pid = process("kept = bytearray(40 * 2**20)\nmore = bytearray(40 * 2**20)\ndel more")
-        for figure in (usage.held_bytes, usage.unique_bytes, usage.resident_bytes):
+        for figure in (memory.held_bytes, memory.unique_bytes, memory.resident_bytes):
             assert 40 * MEGABYTE < figure(pid) < 70 * MEGABYTE
-        assert usage.peak_rss_bytes(pid) > 80 * MEGABYTE
+        assert memory.peak_rss_bytes(pid) > 80 * MEGABYTE
 
     def test_what_two_share_counts_once(self, process):
         """And does not vanish, as it does from what is unique to each."""
@@ -52,23 +52,23 @@ class TestMemory:
             "    sum(kept[::4096]); os.write(theirs, b'x'); sys.stdin.read(); os._exit(0)\n"
             "os.read(ours, 1)"
         )
-        from pytest_annmodal.sandbox.strays import descendants
+        from pytest_annmodal.sandbox.process_tree import descendants
 
         family = [pid, *descendants(pid)]
         assert len(family) == 2
-        assert usage.unique_bytes(*family) < 30 * MEGABYTE
-        assert 40 * MEGABYTE < usage.held_bytes(*family) < 70 * MEGABYTE
-        assert usage.resident_bytes(*family) > 80 * MEGABYTE
+        assert memory.unique_bytes(*family) < 30 * MEGABYTE
+        assert 40 * MEGABYTE < memory.held_bytes(*family) < 70 * MEGABYTE
+        assert memory.resident_bytes(*family) > 80 * MEGABYTE
 
     def test_who_is_gone_uses_nothing(self):
         """Nothing is raised."""
-        for figure in (usage.held_bytes, usage.unique_bytes, usage.peak_rss_bytes, usage.cpu_s):
+        for figure in (memory.held_bytes, memory.unique_bytes, memory.peak_rss_bytes, memory.cpu_s):
             assert figure(GONE) == 0
         assert kernel_memory.scratch_bytes(GONE, os.getpid()) == 0
 
     def test_the_machine_has_some(self):
         """Less is available than there is."""
-        total, left = usage.machine_bytes()
+        total, left = memory.machine_bytes()
         assert 0 < left <= total
 
 
@@ -82,7 +82,7 @@ class TestCpu:
             "    os._exit(0)\n"
             "os.waitpid(child, 0)"
         )
-        assert usage.cpu_s(pid) >= 0.25  # the kernel counts in ticks
+        assert memory.cpu_s(pid) >= 0.25  # the kernel counts in ticks
 
 
 class TestThreads:
@@ -92,7 +92,7 @@ class TestThreads:
             "import threading\n"
             "for _ in range(3): threading.Thread(target=threading.Event().wait, daemon=True).start()"
         )
-        assert usage.threads(more, process(""), GONE) == 5
+        assert memory.threads(more, process(""), GONE) == 5
 
 
 class TestWatch:
@@ -100,7 +100,7 @@ class TestWatch:
         """One more than is allowed, whoever has them."""
         limit = Watch(memory_bytes=None)
         for number, words in ((512, None), (513, "started more than 512 threads during build")):
-            monkeypatch.setattr(usage, "threads", lambda *_, number=number: number)
+            monkeypatch.setattr(memory, "threads", lambda *_, number=number: number)
             assert limit.objection([os.getpid()], "build") == words
 
     def test_a_quiet_process_meets_with_no_objection(self):
@@ -110,7 +110,7 @@ class TestWatch:
 
     def test_many_processes_do(self):
         """One more than is allowed."""
-        pids = [GONE + n for n in range(watch.MAX_PROCESSES + 1)]
+        pids = [GONE + n for n in range(limits.MAX_PROCESSES + 1)]
         words = "started more than 64 processes during build"
         assert Watch(memory_bytes=None).objection(pids, "build") == words
         assert Watch(memory_bytes=None).objection(pids[1:], "build") is None
@@ -120,12 +120,12 @@ class TestWatch:
         pid = process("kept = bytearray(40 * 2**20)")
         limit = Watch(memory_bytes=20 * MEGABYTE)
         assert limit.objection([pid], "build").startswith("ran out of memory during build")
-        limit.before_bytes = usage.held_bytes(pid) - 10 * MEGABYTE
+        limit.before_bytes = memory.held_bytes(pid) - 10 * MEGABYTE
         assert limit.objection([pid], "build") is None
 
     def test_without_a_limit_only_scarcity_counts(self, process, monkeypatch):
         """And only against who holds much."""
         large, small = process("kept = bytearray(60 * 2**20)"), process("")
-        monkeypatch.setattr(usage, "machine_bytes", lambda: (400 * MEGABYTE, 10 * MEGABYTE))
+        monkeypatch.setattr(memory, "machine_bytes", lambda: (400 * MEGABYTE, 10 * MEGABYTE))
         assert "this machine has" in Watch(memory_bytes=None).objection([large], "search")
         assert Watch(memory_bytes=None).objection([small], "search") is None

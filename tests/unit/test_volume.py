@@ -15,8 +15,18 @@ import numpy as np
 import pytest
 from http_server import Fault
 
-from pytest_annmodal import hdf5
-from pytest_annmodal.catalog import CATALOG, dataset_from_argument
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.datasets.catalog import CATALOG, dataset_from_argument
+from pytest_annmodal.datasets.hdf5 import checker
+from pytest_annmodal.datasets.sources import transfer
+from pytest_annmodal.datasets.volume import resolution
+from pytest_annmodal.datasets.volume.stored import LocalStored
+from pytest_annmodal.datasets.volume.volume import (
+    LocalVolume,
+    default_volume_dir,
+    is_present,
+    resolve,
+)
 from pytest_annmodal.errors import (
     ChecksumError,
     CommitError,
@@ -27,11 +37,7 @@ from pytest_annmodal.errors import (
     ReloadError,
     VolumeError,
 )
-from pytest_annmodal.hdf5 import apart
 from pytest_annmodal.model import Dataset
-from pytest_annmodal.volumes import resolution, transfer
-from pytest_annmodal.volumes.stored import LocalStored
-from pytest_annmodal.volumes.volume import LocalVolume, default_volume_dir, is_present, resolve
 
 ROOT = Path(__file__).parents[2]
 DIGITS = CATALOG["digits-64-euclidean"]
@@ -126,7 +132,7 @@ def test_a_cached_dataset_is_found_without_reading_it_or_importing_anything(remo
 import sys
 from pathlib import Path
 from pytest_annmodal.model import Dataset
-from pytest_annmodal.volumes.volume import LocalVolume, resolve
+from pytest_annmodal.datasets.volume.volume import LocalVolume, resolve
 path = Path(sys.argv[1])
 (path / "small.hdf5").chmod(0)
 resolve(Dataset(name="small", source=sys.argv[2]), LocalVolume(path), say=lambda line: None)
@@ -321,7 +327,7 @@ def packed(http_server, tmp_path, monkeypatch):
     (tmp_path / "path").mkdir()
     (tmp_path / "path" / "hdf5plugin.py").write_text("raise ImportError")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
-    apart.CHECKER.close()
+    checker.CHECKER.close()
     with h5py.File(tmp_path / "packed-euclidean.hdf5", "w") as container:
         plist = h5p.create(h5p.DATASET_CREATE)
         plist.set_chunk((9, 4))
@@ -333,7 +339,7 @@ def packed(http_server, tmp_path, monkeypatch):
     content = (tmp_path / "packed-euclidean.hdf5").read_bytes()
     yield dataset_from_argument(http_server.serve("packed-euclidean.hdf5", content))
     monkeypatch.undo()
-    apart.CHECKER.close()
+    checker.CHECKER.close()
 
 
 def test_a_download_that_only_this_machine_cannot_read_is_not_thrown_away(
@@ -439,7 +445,7 @@ def test_a_download_that_was_cut_is_resumed_by_the_next_run(
     monkeypatch.setattr(transfer, "CHUNK_BYTES", 1000)
     url = http_server.serve("cut.hdf5", content, Fault(close_at=10_000), *[Fault(status=403)])
     with pytest.raises(DownloadError):
-        monkeypatch.setattr("pytest_annmodal.volumes.fetch.time.sleep", lambda _s: None)
+        monkeypatch.setattr("pytest_annmodal.datasets.sources.http.time.sleep", lambda _s: None)
         run(dataset_from_argument(url), volume)
     assert not is_present(dataset_from_argument(url), volume)
     run(dataset_from_argument(url), volume)
@@ -536,7 +542,7 @@ RESOLVE = """
 import sys
 from pathlib import Path
 from pytest_annmodal.model import Dataset
-from pytest_annmodal.volumes.volume import LocalVolume, resolve
+from pytest_annmodal.datasets.volume.volume import LocalVolume, resolve
 resolved = resolve(
     Dataset(name="small", source=sys.argv[2]),
     LocalVolume(Path(sys.argv[1])),

@@ -10,7 +10,7 @@ import pytest
 from jobs import PRELUDE, failed, make_job, measured, nothing_left_behind, run, write
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.jobs.runner import run_job
+from pytest_annmodal.execution import run_job
 from pytest_annmodal.manifests import header, manifest
 from pytest_annmodal.sandbox import compile_cache, isolation
 

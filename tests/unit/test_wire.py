@@ -7,9 +7,9 @@ import threading
 import numpy as np
 import pytest
 
+from pytest_annmodal.channel import wire
+from pytest_annmodal.channel.wire import Channel, ChannelClosedError, DeadlineError
 from pytest_annmodal.errors import ProtocolViolationError
-from pytest_annmodal.worker import wire
-from pytest_annmodal.worker.wire import Channel, ChannelClosedError, DeadlineError
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from jobs import EXACT, index, write
 
+from pytest_annmodal.channel import mailbox
+from pytest_annmodal.channel.wire import Channel, ChannelClosedError
 from pytest_annmodal.errors import InvalidResultError
 from pytest_annmodal.model import Arguments, Implementation, to_plain
-from pytest_annmodal.worker import mailbox, worker
-from pytest_annmodal.worker.wire import Channel, ChannelClosedError
+from pytest_annmodal.worker import worker
 
 TRAIN = np.arange(80, dtype=np.float32).reshape(20, 4)
 QUERIES = TRAIN[:3] + np.float32(0.1)

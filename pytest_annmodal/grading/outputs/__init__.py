@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pytest_annmodal.durable import write_text
 from pytest_annmodal.grading.outputs import document, gradescope, markdown, page, spreadsheet
-from pytest_annmodal.grading.outputs.book import Book
+from pytest_annmodal.grading.outputs.gradebook import Book
 from pytest_annmodal.reports import escape
-from pytest_annmodal.volumes.durable import write_text
 
 PAGES, GRADESCOPE = "pages", "gradescope"
 MAX_STEP_SUMMARY_BYTES = 900_000  # GitHub refuses more than 1 MiB

@@ -6,9 +6,9 @@ import json
 import math
 from typing import Any
 
-from pytest_annmodal.grading import words
+from pytest_annmodal.grading import explanations
 from pytest_annmodal.grading.grade import Grade, Tried
-from pytest_annmodal.grading.outputs.book import Book, Entry
+from pytest_annmodal.grading.outputs.gradebook import Book, Entry
 from pytest_annmodal.grading.submissions import Submission
 from pytest_annmodal.model import to_plain
 from pytest_annmodal.outcome import Failure, Measurement
@@ -109,11 +109,11 @@ def _figures(measurement: Measurement) -> dict[str, Any]:
 
 
 def _failure(failure: Failure, submission: Submission) -> dict[str, Any]:
-    place = words.place(failure, submission)
+    place = explanations.place(failure, submission)
     return {
         "kind": escape.line(failure.kind),
         "phase": escape.line(failure.phase),
-        "message": escape.block(words.message(failure, submission), max_lines=20),
+        "message": escape.block(explanations.message(failure, submission), max_lines=20),
         "file": escape.line(place.file) if place else None,
         "line": place.line if place else None,
     }

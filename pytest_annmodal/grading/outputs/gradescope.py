@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_annmodal.figures import BY_NAME
 from pytest_annmodal.grading.grade import Grade, PartGrade
-from pytest_annmodal.grading.outputs.book import Book, Entry, out_of
+from pytest_annmodal.grading.outputs.gradebook import Book, Entry, out_of
 from pytest_annmodal.grading.outputs.plain import details
 from pytest_annmodal.reports import escape
 

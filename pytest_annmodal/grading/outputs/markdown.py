@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pytest_annmodal.grading.outputs.book import Book, Entry, out_of
+from pytest_annmodal.figures import rate, share
 from pytest_annmodal.grading.outputs.document import MAX_WARNING
+from pytest_annmodal.grading.outputs.gradebook import Book, Entry, out_of
 from pytest_annmodal.reports import escape
-from pytest_annmodal.reports.report import rate, share
 
 
 def text(book: Book, *, max_rows: int | None = None) -> str:

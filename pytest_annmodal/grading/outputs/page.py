@@ -5,14 +5,14 @@ HTML without scripts or links; everything that the submission said is escaped.
 
 from __future__ import annotations
 
-from pytest_annmodal.grading import words
+from pytest_annmodal.figures import COLUMNS
+from pytest_annmodal.grading import explanations
 from pytest_annmodal.grading.grade import PartGrade, Tried
-from pytest_annmodal.grading.outputs.book import Book, Entry, out_of, score_text
+from pytest_annmodal.grading.outputs.gradebook import Book, Entry, out_of, score_text
 from pytest_annmodal.grading.outputs.plain import LOG_LINES, TRACEBACK_LINES
 from pytest_annmodal.grading.submissions import Submission
 from pytest_annmodal.outcome import Failure
 from pytest_annmodal.reports import escape
-from pytest_annmodal.reports.report import COLUMNS
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -111,21 +111,21 @@ def _failures(entry: Entry, feedback: str) -> list[str]:
 
 
 def _failure(failed: Failure, submission: Submission, feedback: str) -> list[str]:
-    what = escape.html(words.kind_words(failed))
+    what = escape.html(explanations.kind_words(failed))
     lines = [f'<p class="failed"><strong>{what[:1].upper()}{what[1:]}.</strong></p>']
-    hint = words.HINTS.get(failed.kind)
+    hint = explanations.HINTS.get(failed.kind)
     if hint:
         lines.append(f"<p>{escape.html(hint)}</p>")
     if feedback != "full":
         return lines
-    lines.append(_pre(words.message(failed, submission), 20))
-    place = words.place(failed, submission)
+    lines.append(_pre(explanations.message(failed, submission), 20))
+    place = explanations.place(failed, submission)
     if place is not None:
         lines.append(f"<p>Where: <code>{escape.html(escape.line(place.words()))}</code></p>")
-    traceback = words.traceback(failed, submission)
+    traceback = explanations.traceback(failed, submission)
     if traceback:
         lines += ["<p>Traceback:</p>", _pre(traceback, TRACEBACK_LINES)]
-    log = words.log_tail(failed)
+    log = explanations.log_tail(failed)
     if log:
         lines += ["<p>Last output:</p>", _pre(log, LOG_LINES)]
     return lines

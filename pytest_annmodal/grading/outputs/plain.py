@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pytest_annmodal.grading import words
+from pytest_annmodal.figures import duration, rate, share, size
+from pytest_annmodal.grading import explanations
 from pytest_annmodal.grading.grade import Tried
-from pytest_annmodal.grading.outputs.book import Entry
+from pytest_annmodal.grading.outputs.gradebook import Entry
 from pytest_annmodal.grading.submissions import Submission
 from pytest_annmodal.outcome import Failure, Measurement
 from pytest_annmodal.reports import escape
-from pytest_annmodal.reports.report import duration, rate, share, size
 
 LOG_LINES = 20
 TRACEBACK_LINES = 60
@@ -45,19 +45,19 @@ def figures(measurement: Measurement) -> str:
 
 def failure(failed: Failure, submission: Submission, feedback: str) -> list[str]:
     """What happened, where, the traceback and the last output; only the kind where so ruled."""
-    lines = [words.kind_words(failed)]
-    hint = words.HINTS.get(failed.kind)
+    lines = [explanations.kind_words(failed)]
+    hint = explanations.HINTS.get(failed.kind)
     if feedback != "full":
         return [*lines, *([hint] if hint else [])]
-    lines.append(escape.quoted(words.message(failed, submission), max_lines=20))
-    place = words.place(failed, submission)
+    lines.append(escape.quoted(explanations.message(failed, submission), max_lines=20))
+    place = explanations.place(failed, submission)
     if place is not None:
         lines.append(f"at {escape.line(place.words())}")
     lines += [hint] if hint else []
-    traceback = words.traceback(failed, submission)
+    traceback = explanations.traceback(failed, submission)
     if traceback:
         lines += ["", escape.quoted(traceback, max_lines=TRACEBACK_LINES, last=True)]
-    log = words.log_tail(failed)
+    log = explanations.log_tail(failed)
     if log:
         lines += ["", "last output:", escape.quoted(log, max_lines=LOG_LINES, last=True)]
     return lines

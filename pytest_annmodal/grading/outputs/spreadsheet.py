@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Callable
 
-from pytest_annmodal.grading.outputs.book import Book, Entry
+from pytest_annmodal.grading.outputs.gradebook import Book, Entry
 from pytest_annmodal.reports import escape
 
 Value = float | int | str | None

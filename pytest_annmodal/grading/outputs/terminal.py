@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import textwrap
 
-from pytest_annmodal.grading.outputs.book import Book, Entry, out_of
+from pytest_annmodal.figures import rate, share
+from pytest_annmodal.grading.outputs.gradebook import Book, Entry, out_of
 from pytest_annmodal.reports import escape
-from pytest_annmodal.reports.report import rate, share
 
 HEADER = ("rank", "submission", "score", "recall", "QPS", "what went wrong")
 MAX_NAME = 40

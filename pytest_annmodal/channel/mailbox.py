@@ -1,0 +1,221 @@
+"""A query and its answer through shared memory, with spinning instead of system calls.
+
+Pipes, sockets and futexes cost about 50 µs a query and slow the worker itself down; two
+processes that spin on a word of shared memory need about 2 µs across cores. They give the core
+away between two looks only where they share it: else the core would be a neighbour's for a whole
+slice of some ms, each time. Layout, every word on a cache line of its own::
+
+      0  request    uint64  a random token: the parent asks
+     64  slot       uint64  which query slot the request means
+    128  response   uint64  the same token: the worker has answered
+    192  count      int64   how many ids the answer has; RAISED if there is none
+    256  ids        int64 × capacity
+    then, on a page of their own, n_slots × dim float32: the queries
+
+The token of a request cannot be guessed, so an answer cannot be given before its question;
+a query is written only when its turn comes, so it cannot be read ahead. x86 keeps the order
+of stores; on other machines taking an uncontended lock is the fence.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import platform
+import tempfile
+import threading
+from collections.abc import Callable
+from time import perf_counter_ns, sleep
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+REQUEST, SLOT, RESPONSE, COUNT, IDS = 0, 64, 128, 192, 256
+NOTHING, STOP = 0, 1  # never a question's token: those have their highest bit set
+RAISED = -1
+SPINS_BETWEEN_CHECKS = 4096
+# A parent with a core of its own lets others have it after so long, between two queries: else the
+# kernel takes it, in the middle of one. And a core that is idle for a moment draws a neighbour
+# from the worker's, which one that is only given away (sched_yield) does not.
+STRETCH_NS = 2_000_000
+NAP_S = 20e-6  # about 75 µs with the kernel's own slack
+
+
+def new_shared_file(n_bytes: int, *, label: str) -> int:
+    """Descriptor of an anonymous shared file that nobody can shrink under a reader's feet."""
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create(label, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(fd, n_bytes)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+        return fd
+    with tempfile.TemporaryFile(prefix=label) as file:
+        file.truncate(n_bytes)
+        return os.dup(file.fileno())
+
+
+def seal(fd: int) -> None:
+    """Nobody can write to a shared file any more, whoever holds its descriptor."""
+    if hasattr(os, "memfd_create"):
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL)
+
+
+def _make_fence() -> Callable[[], None]:
+    if platform.machine().lower() in {"x86_64", "amd64"}:
+        return lambda: None
+    lock = threading.Lock()
+
+    def fence() -> None:
+        with lock:
+            pass
+
+    return fence
+
+
+class Mailbox:
+    """The mapped memory and its views; the same on both sides.
+
+    Args:
+        fd: from :func:`new_shared_file` with :meth:`size_bytes` bytes.
+        capacity: most ids an answer can carry.
+        n_slots: queries that can be held.
+        dim: length of a query.
+    """
+
+    def __init__(self, fd: int, *, capacity: int, n_slots: int, dim: int) -> None:
+        size = self.size_bytes(capacity=capacity, n_slots=n_slots, dim=dim)
+        self.capacity = capacity
+        self.memory = mmap.mmap(fd, size)
+        np.frombuffer(self.memory, np.uint8)[:: mmap.PAGESIZE].sum()  # no query pays for a page
+        view = memoryview(self.memory)
+        self.request = view[REQUEST : REQUEST + 8].cast("Q")
+        self.slot = view[SLOT : SLOT + 8].cast("Q")
+        self.response = view[RESPONSE : RESPONSE + 8].cast("Q")
+        self.count = view[COUNT : COUNT + 8].cast("q")
+        self.ids: NDArray[np.int64] = np.frombuffer(self.memory, np.int64, capacity, IDS)
+        start = self._slots_offset(capacity)
+        self.slots: NDArray[np.float32] = np.frombuffer(
+            self.memory, np.float32, n_slots * dim, start
+        ).reshape(n_slots, dim)
+        self.fence = _make_fence()
+
+    @staticmethod
+    def _slots_offset(capacity: int) -> int:
+        return -(-(IDS + 8 * capacity) // mmap.PAGESIZE) * mmap.PAGESIZE
+
+    @classmethod
+    def size_bytes(cls, *, capacity: int, n_slots: int, dim: int) -> int:
+        return cls._slots_offset(capacity) + max(4 * n_slots * dim, mmap.PAGESIZE)
+
+
+class Asked(NamedTuple):
+    """What one round of queries gave.
+
+    Attributes:
+        times_ns: int64 (n,), by the parent's clock.
+        ids: int64 (n, k), padded with -1.
+        counts: int64 (n,). After an answer that raised, the rest is not asked: its count is
+            RAISED and later ones are 0.
+        gaps_ns: int64 (n,), by how much the true time may be less: for so long the parent did
+            not look before it saw the answer, or had not yet asked. 0 where it cannot be told.
+    """
+
+    times_ns: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    gaps_ns: NDArray[np.int64]
+
+
+def ask(
+    box: Mailbox,
+    queries: NDArray[np.float32],
+    k: int,
+    check: Callable[[], None],
+    *,
+    apart: bool = False,
+) -> Asked:
+    """Parent's side: ask every query in turn and time each by the parent's clock.
+
+    Args:
+        queries: float32 (n, dim), n at most the mailbox's slots.
+        check: called now and then while waiting; raises if waiting is pointless.
+        apart: the worker keeps to a core that the caller is not on.
+    """
+    n = len(queries)
+    times, counts, gaps = np.zeros((3, n), np.int64)
+    written = slice(IDS, IDS + 8 * min(k, box.capacity))
+    answers: list[bytes] = []
+    began = perf_counter_ns() - STRETCH_NS
+    for i, token in enumerate(_tokens(n)):
+        if perf_counter_ns() - began >= STRETCH_NS:
+            check()  # also of who answers so quickly that nobody ever waits
+            if apart:
+                sleep(NAP_S)
+            began = perf_counter_ns()
+        box.slots[i] = queries[i]
+        box.slot[0] = i
+        times[i], gaps[i], counts[i], answer = _one(box, token, check, written, shared=not apart)
+        answers.append(answer)
+        if counts[i] < 0:
+            break
+    return Asked(times, _ids(answers, counts, k), counts, gaps if apart else np.zeros_like(gaps))
+
+
+def _one(
+    box: Mailbox, token: int, check: Callable[[], None], written: slice, *, shared: bool
+) -> tuple[int, int, int, bytes]:
+    """Time in ns, the gap, the count and the ids of the question that is in its slot."""
+    request, response, count, memory = box.request, box.response, box.count, box.memory
+    fence, clock, give_way = box.fence, perf_counter_ns, os.sched_yield
+    spins = 0
+    fence()
+    start = clock()
+    request[0] = token
+    now = looked = asked = clock()
+    while response[0] != token:
+        looked = now  # read before this look: at that time there was no answer
+        if shared:
+            give_way()
+        spins += 1
+        if not spins % SPINS_BETWEEN_CHECKS:
+            check()
+            looked = clock()  # our own absence: what came meanwhile is late
+        now = clock()
+    fence()
+    # Taken before the clock is read: what is written after the response, while the parent
+    # waits for a core, must be late and not for nothing.
+    n_ids, answer = count[0], memory[written]
+    end = clock()
+    return end - start, end - looked + asked - start, n_ids, answer
+
+
+def _ids(answers: list[bytes], counts: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """int64 (n, k) from the bytes of each answer, of which the count is to be believed."""
+    ids = np.full((len(counts), k), -1, np.int64)
+    found = np.frombuffer(b"".join(answers), np.int64).reshape(len(answers), -1)
+    there = np.arange(found.shape[1]) < counts[: len(answers), None]
+    ids[: len(answers), : found.shape[1]][there] = found[there]
+    return ids
+
+
+def _tokens(n: int) -> list[int]:
+    """Numbers that cannot be guessed, highest bit set; one call to the system for all."""
+    random = np.frombuffer(os.urandom(8 * n), np.uint64)
+    return (random | np.uint64(1 << 63)).tolist()  # type: ignore[no-any-return]
+
+
+def dismiss(box: Mailbox) -> None:
+    """Parent's side: end the worker's :func:`serve`."""
+    box.request[0] = STOP
+
+
+def floor_ns(
+    box: Mailbox, k: int, check: Callable[[], None], n: int = 300, *, apart: bool = False
+) -> int:
+    """Parent's side: median round trip in ns while the worker serves a do-nothing answer."""
+    queries = np.zeros((min(n, len(box.slots)), box.slots.shape[1]), np.float32)
+    times = [
+        ask(box, queries, k, check, apart=apart).times_ns for _ in range(-(-n // len(queries)))
+    ]
+    return int(np.median(np.concatenate(times)[10:]))

@@ -1,0 +1,1 @@
+"""Benchmarks on Modal without pytest: ``modal run modal_app.py``."""

@@ -1,0 +1,266 @@
+"""The command line of ``modal_app.py``: the same jobs on Modal without pytest."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pytest_annmodal.command import arguments
+from pytest_annmodal.command.arguments import Arguments
+from pytest_annmodal.datasets import locate
+from pytest_annmodal.errors import AnnModalError, ConfigurationError
+from pytest_annmodal.executors.modal import interrupts, quiet
+from pytest_annmodal.executors.modal.client import ModalExecutor
+from pytest_annmodal.executors.modal.connection import check_reachable
+from pytest_annmodal.executors.modal.definitions import Cloud
+from pytest_annmodal.executors.modal.images import requirements_of
+from pytest_annmodal.executors.modal.plan import plan_of, refuse_too_large
+from pytest_annmodal.executors.modal.pulse import Pulse
+from pytest_annmodal.executors.modal.stored import CloudStored
+from pytest_annmodal.model import Case, Dataset, Implementation, Job, to_plain
+from pytest_annmodal.outcome import Failure, Outcome
+from pytest_annmodal.reports import escape, nearest
+from pytest_annmodal.reports.tables import summary
+from pytest_annmodal.results.rows import row
+from pytest_annmodal.session import planning, selection
+from pytest_annmodal.settings.config import Settings
+
+RESULTS = Path("annmodal-results")
+USAGE_ERROR = 2
+# Half a minute of compilation in every process, for one library that is rarely asked for.
+NOT_IN_THE_IMAGE = {"pynndescent"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the arguments ask for, all of it checked."""
+
+    arguments: Arguments
+    datasets: Sequence[Dataset]
+    cases: Sequence[Case] = ()
+    jobs: Sequence[Job] = ()
+
+
+class Command:
+    """An app whose one image has every usual library.
+
+    ``modal run`` defines its functions before it knows which implementation is wanted.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        nearest.install()
+        self.settings = settings
+        self.offered = selection.offered_implementations(settings)
+        wanted = {
+            requirement
+            for item in self.offered
+            if item.name not in NOT_IN_THE_IMAGE and item.error is None
+            for requirement in requirements_of(item)
+        }
+        image = tuple(sorted(wanted))
+        self.cloud = Cloud(settings, [(image, True), (image, False)], universal=True)
+        self.app = self.cloud.app
+        self._pulse = Pulse(settings.modal_silence_s)
+        self._verdict = interrupts.Verdict()
+        self._ending = False
+        self._wanted: dict[tuple[str, ...], Wanted] = {}  # by arguments that were checked
+
+    @classmethod
+    def from_command_line(cls, argv: Sequence[str], app: Path) -> Command:
+        """Settings from ``ANNMODAL_…`` variables; the folder where one stands is the root.
+
+        Of a ``modal run`` that cannot be understood this is the end: one line, and nothing was
+        started.
+        """
+        try:
+            settings = Settings.resolve(
+                cli=lambda _name: None, ini=lambda _name: "", environ=os.environ, rootdir=Path.cwd()
+            )
+            command = cls(dataclasses.replace(settings, modal=True))
+            given = arguments.find(argv, app)
+            if given is not None:
+                command._begin(given)
+        except ConfigurationError as error:
+            cls._refuse(error)
+        return command
+
+    def _begin(self, given: Sequence[str]) -> None:
+        wanted = self._wanted[tuple(given)] = self.want(given)
+        if self.settings.modal_plan:
+            self._say(plan_of(wanted.jobs, self.settings).line())
+            sys.exit(0)
+        try:
+            check_reachable()
+        except AnnModalError as error:
+            self._say(f"❌ {error}")
+            sys.exit(1)
+        quiet.hush()
+        interrupts.end_as_interrupted()
+        interrupts.end_when_silent(self._pulse, self._verdict, self._say)
+
+    @staticmethod
+    def _refuse(error: ConfigurationError) -> None:
+        print(f"Error: {error}", file=sys.stderr, flush=True)
+        sys.exit(USAGE_ERROR)
+
+    def main(self, given: Sequence[str]) -> int:
+        """What ``modal run`` does once the app is open; the exit status."""
+        try:
+            wanted = self._wanted.get(tuple(given)) or self.want(given)
+        except ConfigurationError as error:
+            self._refuse(error)
+        self._verdict.awaited = True
+        try:
+            failed = self.download(wanted) if wanted.arguments.download_only else self.run(wanted)
+        except KeyboardInterrupt:
+            return self._end(interrupts.INTERRUPTED)
+        return self._end(1 if failed else 0)
+
+    def _end(self, status: int) -> int:
+        self._verdict.say(status)
+        return status
+
+    def want(self, given: Sequence[str]) -> Wanted:
+        """Read the arguments and check what they name, from text alone.
+
+        Raises:
+            ConfigurationError: something that cannot be measured, or not within the limits.
+        """
+        args = arguments.parse(given)
+        known = locate.known_datasets()
+        stored = CloudStored(self.settings)
+        datasets = locate.find_datasets(args.dataset, known, self.settings, stored)
+        if args.download_only:
+            return Wanted(arguments=args, datasets=datasets)
+        settings = self._settings_of(args)
+        chosen = self._implementations(args)
+        for dataset in datasets:
+            _refuse_large_k(args, dataset)
+        cases = selection.expand(chosen, datasets, k=args.k, rounds=settings.rounds)
+        if not cases:
+            raise ConfigurationError(selection.nothing_fits(chosen, datasets))
+        jobs = planning.jobs(cases, settings)
+        refuse_too_large(plan_of(jobs, settings), settings)
+        return Wanted(arguments=args, datasets=datasets, cases=cases, jobs=jobs)
+
+    def _settings_of(self, args: Arguments) -> Settings:
+        subset = args.subset_size or None
+        return dataclasses.replace(self.settings, impl=tuple(args.names), k=args.k, subset=subset)
+
+    def _implementations(self, args: Arguments) -> list[Implementation]:
+        for flag, name in (("--impl", args.impl), ("--compare", args.compare)):
+            try:
+                if name:
+                    selection.select_implementations(
+                        dataclasses.replace(self.settings, impl=(name,))
+                    )
+            except ConfigurationError as error:
+                text = str(error).replace("--impl", flag, 1)
+                if name == selection.STUDENT:
+                    here = " or ".join(selection.STUDENT_FILES)
+                    text = f"{flag} {name}: there is no {here} in {self.settings.rootdir}"
+                raise ConfigurationError(text) from error
+        return selection.select_implementations(self._settings_of(args))
+
+    def download(self, wanted: Wanted) -> int:
+        """Put datasets into the volume; the number of failures."""
+        executor = self._executor(self.settings)
+        try:
+            return len(wanted.datasets) - len(self._prepared(executor, wanted.datasets))
+        finally:
+            executor.shutdown(cancel=True)
+
+    def _prepared(self, executor: ModalExecutor, datasets: Sequence[Dataset]) -> set[str]:
+        """The names of those that could be had; why another could not is said."""
+        names = set()
+        for dataset in datasets:
+            try:
+                executor.prepare(dataset)
+                names.add(dataset.name)
+            except AnnModalError as error:
+                self._say(f"❌ {dataset.name}: {error}")
+        return names
+
+    def run(self, wanted: Wanted) -> int:
+        """Measure; the number of failures. On Ctrl-C what had finished is shown and written."""
+        executor = self._executor(self._settings_of(wanted.arguments))
+        futures: list[Future[Sequence[Outcome]]] = []
+        interrupted = False
+        self._say(plan_of(wanted.jobs, self.settings).line())
+        try:
+            there = self._prepared(executor, wanted.datasets)
+            todo = [job for job in wanted.jobs if job.dataset.name in there]
+            futures = [executor.submit(job) for job in todo]
+            self._tell_as_they_finish(futures)
+            for future in futures:
+                executor.pump(future)
+        except KeyboardInterrupt:
+            interrupted = self._ending = True
+        done = [future.result() for future in futures if future.done()]
+        outcomes = [outcome for found in done for outcome in found]
+        if interrupted:
+            self._say(f"Interrupted: {len(done)} of {len(wanted.jobs)} jobs had finished.")
+        try:
+            failed = self._report(wanted, outcomes) if outcomes else 0
+        finally:
+            executor.shutdown(cancel=True)
+        if interrupted:
+            raise KeyboardInterrupt
+        return failed + len(wanted.datasets) - len(there)
+
+    def _tell_as_they_finish(self, futures: Sequence[Future[Sequence[Outcome]]]) -> None:
+        def tell(_future: Future[Sequence[Outcome]]) -> None:
+            if self._ending or self._pulse.silent.is_set():
+                return  # it was given up
+            n_done = sum(future.done() for future in futures)
+            self._say(f"{n_done} of {len(futures)} jobs finished")
+
+        for future in futures:
+            future.add_done_callback(tell)
+
+    def _report(self, wanted: Wanted, outcomes: Sequence[Outcome]) -> int:
+        by_id = {case.id: case for case in wanted.cases}
+        rows: list[dict[str, Any]] = []
+        failed = 0
+        for outcome in outcomes:
+            case = by_id[outcome.case_id]
+            if isinstance(outcome, Failure):
+                failed += 1
+                self._say(f"❌ {outcome.case_id}: {outcome.message}")
+            rows.append(row(case, outcome, "modal"))
+        print(summary(rows, width=132, color=False), flush=True)
+        RESULTS.mkdir(exist_ok=True)
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        names = "-".join(wanted.arguments.names)
+        path = RESULTS / f"{stamp}-{names}-{Path(wanted.arguments.dataset).stem}.json"
+        text = json.dumps([to_plain(outcome) for outcome in outcomes], indent=1)
+        path.write_text(text, encoding="utf-8")
+        print(f"\nResults: {path}", flush=True)
+        return failed
+
+    def _executor(self, settings: Settings) -> ModalExecutor:
+        return ModalExecutor(
+            settings, say=self._say, cloud=self.cloud, echo=False, pulse=self._pulse
+        )
+
+    @staticmethod
+    def _say(text: str) -> None:
+        print(escape.told(text), flush=True)
+
+
+def _refuse_large_k(args: Arguments, dataset: Dataset) -> None:
+    """Where it is known how many vectors there are; of the others their container will say it."""
+    known = [number for number in (dataset.n_train, args.subset_size) if number]
+    if known and args.k > min(known):
+        cut = f" (--subset-size {args.subset_size})" if min(known) == args.subset_size else ""
+        raise ConfigurationError(
+            f"--k {args.k}: more than the {min(known):,} training vectors of {dataset.name}{cut}"
+        )

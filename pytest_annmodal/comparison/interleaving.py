@@ -1,0 +1,284 @@
+"""One session: candidate, baseline and the baseline's copy, freshly built, asked in turn."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal.comparison import schedule
+from pytest_annmodal.comparison.bout import Bout, Race, bout_of
+from pytest_annmodal.comparison.schedule import Schedule
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.errors import BaselineError, SubmissionError
+from pytest_annmodal.jobs import training_data
+from pytest_annmodal.jobs.asking import OnPhase
+from pytest_annmodal.jobs.trial import Trial, late
+from pytest_annmodal.manifests.builtin_paths import located
+from pytest_annmodal.model import Arguments, Baseline, Clock, Job, Search, to_plain
+from pytest_annmodal.sandbox import cores
+from pytest_annmodal.scoring import scoring
+from pytest_annmodal.scoring.operating_points import Level
+from pytest_annmodal.worker import measure
+
+LEAD = 20  # queries before each block that are not timed: the one before has used the caches
+PROBES = 100  # queries that tell what recall each of the baseline's settings has
+BUDGET_S = 20.0  # for one search setting in one session
+SEED = 20_240_229
+
+
+class Entrant:
+    """One of the three, with its worker: stopped whenever another is asked."""
+
+    def __init__(self, trial: Trial, *, baseline: Baseline | None) -> None:
+        self.trial, self._baseline = trial, baseline
+        self._asker = dataclasses.replace(trial.asker, warmup=trial.warmup[:LEAD])
+        self._arguments: Arguments | None = None
+        self.late_s = 0.0  # what the setting of these took, and their first warm-up too long
+        self.short_answers = trial.job.implementation.short_answers
+
+    @contextlib.contextmanager
+    def awake(self) -> Iterator[None]:
+        """Let it run. Raises BaselineError for what a baseline does wrong."""
+        worker = self.trial.worker
+        try:
+            worker.wake()
+            yield
+        except SubmissionError as error:
+            error.evidence.setdefault("log_tail", worker.log_tail())
+            if self._baseline is None:
+                raise
+            raise BaselineError(
+                f"the baseline {self._baseline.label} failed, so nothing can be compared with "
+                f"it: {error}"
+            ) from error
+        finally:
+            worker.rest(trusted=True)
+
+    def ask(
+        self, search: Search, arguments: Arguments, queries: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], ...]:
+        """Times in ns (n,), ids (n, k) and counts (n,) of one block."""
+        with self.awake():
+            worker = self.trial.worker
+            worker.begin("comparison")
+            if new := arguments != self._arguments:
+                worker.spread()
+                start = time.perf_counter()
+                worker.request("search", {"arguments": to_plain(arguments)}, expect="set")
+                self.late_s, self._arguments = worker.answered_at - start, arguments
+            asked, warmup_s = self._asker.block(search, queries)
+            if new:
+                self.late_s += late(warmup_s, LEAD, asked[0])
+            return asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """What the candidate's build took in one session, and what it has held by the end of a bout."""
+
+    build_s: float
+    index_bytes: int
+    peak_rss_bytes: int
+
+
+class Session:
+    """Three workers with fresh builds over one map of the training vectors.
+
+    Args:
+        number: of the session, which tells the order of building.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        baseline: Baseline,
+        data: hdf5.LoadedDataset,
+        stack: ExitStack,
+        *,
+        number: int,
+    ) -> None:
+        self.data, self.number = data, number
+        self.once = not job.implementation.trusted  # a submission could remember a query
+        self.n_parts = len(job.searches) if self.once else 1
+        self.budget_s = min(BUDGET_S, job.limits.max_search_s)
+        clock: Clock = "parent" if self.once else job.limits.clock
+        mine = dataclasses.replace(job, limits=dataclasses.replace(job.limits, clock=clock))
+        theirs = baseline_job(mine, baseline)
+        usable = cores.affinity()
+        self.candidate = self._enter(mine, stack, None, usable, None)
+        shared = self.candidate.trial.train_file
+        self.baseline = self._enter(theirs, stack, shared, usable, baseline)
+        self.control = self._enter(theirs, stack, shared, usable, baseline)
+
+    def _enter(
+        self,
+        job: Job,
+        stack: ExitStack,
+        train_file: training_data.TrainFile | None,
+        usable: frozenset[int],
+        baseline: Baseline | None,
+    ) -> Entrant:
+        cores.pin(usable)  # each worker gets the same core: only one is awake at a time
+        trial = Trial(job, self.data, stack, train_file=train_file)
+        return Entrant(trial, baseline=baseline)
+
+    def build(self, on_phase: OnPhase) -> None:
+        """Load all, then build all: what is loaded late could not be kept from the vectors."""
+        entrants = (self.candidate, self.baseline, self.control)
+        for entrant in entrants:
+            with entrant.awake():
+                entrant.trial.load(on_phase)
+        for entrant in (entrants[i] for i in schedule.build_order(self.number)):
+            with entrant.awake():
+                entrant.trial.build(on_phase)
+
+    def size(self) -> Size:
+        """Of the candidate, as of now: also what it put off until it was asked."""
+        trial = self.candidate.trial
+        return Size(
+            build_s=trial.build_s + self.candidate.late_s,
+            index_bytes=max(trial.index_bytes, trial.grown_bytes()),
+            peak_rss_bytes=trial.worker.peak_rss_bytes,
+        )
+
+    def levels(self, search: Search, settings: Sequence[Arguments]) -> list[Level]:
+        """Recall and speed of each of the baseline's settings, from a few queries."""
+        view = _rows(self.data, np.arange(min(PROBES, len(self.data.test))))
+        found = []
+        for index, arguments in enumerate(settings):
+            times, ids, counts = self.baseline.ask(search, arguments, view.test)
+            recall = _recall(view, ids[None], counts[None], search.k, self.baseline)
+            rate = len(times) / max(float(times.sum()), 1.0) * 1e9
+            found.append(Level(recall=recall, qps=rate, index=index))
+        return found
+
+    def bout(self, search: Search, part: int, opponents: Sequence[Arguments]) -> Bout:
+        """Race one search setting against each of its opponents among the baseline's.
+
+        Args:
+            part: which of the parts of the queries a setting of a submission gets.
+            opponents: one setting, or the two around the setting's recall.
+
+        Raises:
+            SubmissionError: what the candidate did wrong.
+            BaselineError: what the baseline did.
+        """
+        query_s = self._warm(search, opponents)
+        order, n = self._rows_of(part), len(opponents)
+        if len(order) < n:
+            raise BaselineError(
+                f"{len(self.data.test)} queries are too few to compare {self.n_parts} settings "
+                "with a baseline, since a submission gets none twice; ask more, or fewer settings"
+            )
+        plan = schedule.plan(
+            len(order) // n,
+            once=self.once,
+            block_s=query_s * (LEAD + schedule.BLOCK),
+            budget_s=self.budget_s / n,
+        )
+        rows = order[: n * plan.n_queries]
+        own = np.split(rows, n)  # no query is asked twice of a submission
+        races = [
+            self._race(search, arguments, _rows(self.data, own[number]), plan)
+            for number, arguments in enumerate(opponents)
+        ]
+        recalls = [self._recall_of(search, arguments, rows) for arguments in opponents]
+        return bout_of(races, recalls, plan, n_answers=len(rows) * search.k)
+
+    def _warm(self, search: Search, opponents: Sequence[Arguments]) -> float:
+        """Seconds that a query takes of all three together."""
+        warmup = self.candidate.trial.warmup
+        times = [
+            entrant.ask(search, arguments, warmup)[0]
+            for entrant, arguments in (
+                (self.candidate, search.arguments),
+                (self.baseline, opponents[0]),
+                (self.control, opponents[0]),
+            )
+        ]
+        return sum(float(np.median(own)) for own in times) / 1e9
+
+    def _rows_of(self, part: int) -> NDArray[np.int64]:
+        """Which queries, in which order: another one each session."""
+        size = len(self.data.test) // self.n_parts
+        start = part * size if self.once else 0
+        order = np.random.default_rng((SEED, self.number, part)).permutation(size)
+        return np.asarray(start + order, np.int64)
+
+    def _race(
+        self, search: Search, opponent: Arguments, view: hdf5.LoadedDataset, plan: Schedule
+    ) -> Race:
+        """Ask candidate, baseline and control in turn, these two with the same setting."""
+        turns = {
+            schedule.CANDIDATE: (self.candidate, search.arguments),
+            schedule.BASELINE: (self.baseline, opponent),
+            schedule.CONTROL: (self.control, opponent),
+        }
+        shape = (plan.repeats, plan.n_queries)
+        times = [np.zeros(shape, np.int64) for _ in turns]
+        counts = np.zeros(shape, np.int64)
+        ids = np.zeros((*shape, search.k), np.int64)
+        with measure.quiet_gc():
+            for repeat, rows, number in plan.turns():
+                entrant, arguments = turns[number]
+                answer = entrant.ask(search, arguments, view.test[rows])
+                times[number][repeat, rows] = answer[0]
+                if number == schedule.CANDIDATE:
+                    ids[repeat, rows], counts[repeat, rows] = answer[1:]
+        recall = _recall(view, ids, counts, search.k, self.candidate)
+        return Race(times=tuple(times), recall=recall)
+
+    def _recall_of(self, search: Search, opponent: Arguments, rows: NDArray[np.int64]) -> float:
+        """The baseline's recall over all queries of the bout, also those of the other race."""
+        view = _rows(self.data, rows)
+        _, ids, counts = self.baseline.ask(search, opponent, view.test)
+        return _recall(view, ids[None], counts[None], search.k, self.baseline)
+
+
+def baseline_job(job: Job, baseline: Baseline) -> Job:
+    """The baseline as a job of its own, with the same clock; its memory is not limited.
+
+    It is shut in as the candidate is: what a sandbox costs or spares is no merit of either.
+    """
+    k = max(search.k for search in job.searches)
+    trusted = job.implementation.trusted
+    return Job(
+        dataset=job.dataset,
+        implementation=dataclasses.replace(located(baseline.implementation), trusted=trusted),
+        build=baseline.build,
+        searches=tuple(
+            Search(case_id=f"baseline-{number}", arguments=arguments, k=k, rounds=1)
+            for number, arguments in enumerate(baseline.searches)
+        ),
+        limits=dataclasses.replace(job.limits, fresh_seed=None, memory_bytes=None),
+    )
+
+
+def _rows(data: hdf5.LoadedDataset, rows: NDArray[np.int64]) -> hdf5.LoadedDataset:
+    return dataclasses.replace(
+        data,
+        test=np.ascontiguousarray(data.test[rows]),
+        neighbors=data.neighbors[rows],
+        distances=data.distances[rows],
+    )
+
+
+def _recall(
+    view: hdf5.LoadedDataset,
+    ids: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    k: int,
+    entrant: Entrant,
+) -> float:
+    with entrant.awake():  # whose fault a wrong answer is
+        _, recall = scoring.score_rounds(
+            view, ids, counts, k=k, short_answers=entrant.short_answers
+        )
+    return recall.by_distance

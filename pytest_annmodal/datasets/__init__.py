@@ -1,0 +1,1 @@
+"""Datasets: their names, their files, and the way from a source into the volume."""

@@ -1,0 +1,165 @@
+"""Look into a file in another process, and say in one sentence what came of it.
+
+HDF5 is not made for damaged files: out of a few flipped bytes come crashes and endless loops.
+So no file is opened in this process before :mod:`.child` has been through it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+from pytest_annmodal.datasets.hdf5.info import DatasetInfo
+from pytest_annmodal.datasets.hdf5.messages import damaged, printable
+from pytest_annmodal.errors import DatasetError, DatasetFormatError
+
+OPENING_LIMIT_S = 60.0
+# As the sandbox starts its worker: a checkout is not installed, and PYTHONPATH would put what
+# lies beside the package before the standard library.
+START = (
+    f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); "
+    "from pytest_annmodal.datasets.hdf5.checking_process import main; main()"
+)
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Checker:
+    """The other process: started when it is first asked, ended with ``close``.
+
+    Args:
+        limit_s: longest that opening a file may take; checking its content takes longer, by
+            the size of what it holds.
+    """
+
+    def __init__(self, limit_s: float = OPENING_LIMIT_S) -> None:
+        self._limit_s = limit_s
+        self._process: subprocess.Popen[str] | None = None
+        self._said: IO[str]
+        self._owner = 0
+        self._lock = threading.Lock()
+
+    def look(self, path: Path, *, whole: bool) -> DatasetInfo:
+        """What the file holds.
+
+        Args:
+            whole: check all of its content, not only its structure.
+
+        Raises:
+            DatasetFormatError: it is damaged, or no ann-benchmarks file.
+            DatasetError: it is not there, or cannot be read here.
+        """
+        request = {"path": str(path), "whole": whole, "limit_s": self._limit_s, "cwd": _here()}
+        with self._lock:
+            answer = self._ask(request)
+            if "no_process" in answer:  # somebody ended it while it had nothing to do
+                answer = self._ask(request)
+        if "info" in answer:
+            return DatasetInfo(**answer["info"])
+        raise _why_not(path, answer)
+
+    @property
+    def pid(self) -> int | None:
+        """The other process, where there is one."""
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Start the other process now, if there is none."""
+        if self._process is None or self._owner != os.getpid():
+            self._start()
+
+    def close(self) -> None:
+        """End the other process; the next look starts another one."""
+        process, self._process = self._process, None
+        if process is None or self._owner != os.getpid():  # a fork of ours has no say in it
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its fork too, which may be looping
+        process.wait()
+        for pipe in (process.stdin, process.stdout, self._said):
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.start()
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        except BaseException:
+            self.close()  # an answer that nobody waits for must not be taken for the next one
+            raise
+        if line:
+            return dict(json.loads(line))
+        status = process.wait()  # its output has ended
+        self._said.seek(0)
+        said = self._said.read().strip().splitlines()
+        self.close()
+        return {"no_process": said[-1] if said else f"exit status {status}"}
+
+    def _start(self) -> None:
+        self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 -- as long as the process
+        self._owner = os.getpid()
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", START],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            env={**os.environ, **dict.fromkeys(THREADS, "1")},  # threads do not survive a fork
+            encoding="utf-8",
+            start_new_session=True,  # Ctrl-C is for us; that one ends with its input
+        )
+
+
+def _here() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:  # it was removed; then paths are absolute, or lead nowhere
+        return "/"
+
+
+def _why_not(path: Path, answer: dict[str, Any]) -> DatasetError:
+    """The one sentence on a file that gave no description."""
+    if "no_process" in answer:
+        return DatasetError(
+            f"{path}: the process that checks dataset files did not start or was ended "
+            f"({printable(answer['no_process'], longest=300)}). See that "
+            f"`{sys.executable} -c 'import numpy, h5py'` works, and try again."
+        )
+    if answer.get("exceeded"):
+        return damaged(path, f"{answer['step']} it takes more memory than its size explains")
+    if "error" in answer:
+        kind = DatasetFormatError if answer["is_damage"] else DatasetError
+        return kind(answer["error"])
+    ended = int(answer["ended"])
+    if ended == -signal.SIGALRM:
+        return damaged(
+            path,
+            f"{answer['step']} it was not over after {answer['limit_s']:,.4g} s, and was stopped",
+        )
+    if ended == -signal.SIGKILL:
+        return DatasetError(
+            f"{path}: the process that checked it was killed, as happens where memory runs out. "
+            "Free some memory, and try again."
+        )
+    how = signal.Signals(-ended).name if ended < 0 else f"exit status {ended}"
+    return damaged(path, f"{answer['step']} it made the HDF5 library crash ({how})")
+
+
+CHECKER = Checker()
+atexit.register(CHECKER.close)

@@ -1,0 +1,108 @@
+"""The process that looks into files which nobody has checked yet: a fork for each of them.
+
+A damaged file can make the HDF5 library crash, loop or ask for all memory. Each request is
+one line of JSON on standard input, each answer one on standard output. The libraries are
+imported once; what one file does to them ends with its fork.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pytest_annmodal.datasets.hdf5 import checks, file, storage
+from pytest_annmodal.errors import DatasetError, DatasetFormatError
+
+SLOWEST_BYTES_PER_S = 5e6  # of what is read and checked; slower than any disk worth using
+SPARE_BYTES = 2 * 2**30  # for HDF5 and for the pieces in which train is read
+COPIES = 6  # that checking makes of test, the truth, and the rows that a sample of it names
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a library prints is no answer
+    np.unique(np.zeros(1))  # imports half of numpy, which each fork would do again
+    for line in sys.stdin:
+        answers.write(json.dumps(_in_a_fork(json.loads(line))) + "\n")
+        answers.flush()
+
+
+def _in_a_fork(request: dict[str, Any]) -> dict[str, Any]:
+    """The answer, or how the fork ended that should have given one."""
+    read_fd, write_fd = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read_fd)
+        with os.fdopen(write_fd, "w", encoding="utf-8") as answers:
+            _look(request, answers)
+        os._exit(0)
+    os.close(write_fd)
+    with os.fdopen(read_fd, encoding="utf-8") as lines:
+        said: dict[str, Any] = {}
+        for line in lines:
+            said |= json.loads(line)
+    _, status = os.waitpid(pid, 0)
+    return said | {"ended": os.waitstatus_to_exitcode(status)}
+
+
+def _look(request: dict[str, Any], answers: Any) -> None:
+    """Do what is asked, within limits that follow the sizes once these are known."""
+    path, limit_s = Path(request["path"]), float(request["limit_s"])
+
+    def tell(**fields: Any) -> None:
+        answers.write(json.dumps(fields) + "\n")
+        answers.flush()
+
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        os.chdir(request["cwd"])
+        tell(limit_s=limit_s, step="opening")
+        _limit(limit_s, SPARE_BYTES)
+        with file.opened(path) as arrays:
+            info, held, total = arrays.info, _held_bytes(arrays), _total_bytes(arrays)
+        if request["whole"]:
+            limit_s += total / SLOWEST_BYTES_PER_S
+            tell(limit_s=limit_s, step="checking")
+            _limit(limit_s, SPARE_BYTES + held)
+            info = checks.check_file(path)
+        tell(info=info.to_plain())
+    except DatasetError as error:
+        is_damage = isinstance(error, DatasetFormatError)
+        if isinstance(error.__cause__, MemoryError):  # beyond our own limit, not the machine's
+            tell(exceeded=True)
+        tell(error=str(error), is_damage=is_damage)
+
+
+def _total_bytes(arrays: file.Arrays) -> int:
+    return storage.stored_bytes([array for _, array in arrays.named])
+
+
+def _held_bytes(arrays: file.Arrays) -> int:
+    """What of the file is in memory at once."""
+    whole = [array for name, array in arrays.named if name != "train"]
+    sample = 8 * checks.SAMPLE_QUERIES * arrays.info.k_truth * arrays.info.dim
+    pieces = storage.stored_bytes(whole) + storage.chunk_bytes([arrays.train, *whole])
+    return COPIES * (pieces + sample)
+
+
+def _limit(seconds: float, spare_bytes: int) -> None:
+    """End this process by a signal when the time is over; refuse memory beyond the spare."""
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except OSError:  # not Linux: the limit would not hold there
+        return
+    wanted = pages * resource.getpagesize() + spare_bytes
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    if hard == resource.RLIM_INFINITY or wanted < hard:
+        resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))

@@ -1,0 +1,231 @@
+"""The full check of a dataset file, in one pass and bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_annmodal.datasets.hdf5.file import Arrays, opened
+from pytest_annmodal.datasets.hdf5.info import DatasetInfo
+from pytest_annmodal.distances import exact
+from pytest_annmodal.errors import DatasetFormatError
+
+CHUNK_BYTES = 32 * 2**20
+SAMPLE_QUERIES = 50
+PROBES = 10  # of these, for which all of train is searched
+# Published truths were computed in float32, some by ways that cancel: wrong ids or another
+# convention are off by far more than this. All follows the sizes of the vectors: their unit
+# does not matter.
+RELATIVE = 1e-3
+OF_ONE = 1e-4  # of a cosine, or of the product of two vectors' lengths
+OF_ORDER = 1e-6
+LEAST = float(np.finfo(np.float32).tiny)  # a smaller distance has lost digits
+Array = npt.NDArray[Any]
+
+
+def check_file(path: Path) -> DatasetInfo:
+    """Raise DatasetFormatError for the first thing that is wrong."""
+    with opened(path) as arrays:
+        test = _read_finite(arrays, "test", arrays.test)
+        if arrays.neighbors is None or arrays.distances is None:
+            for _ in _finite_chunks(arrays.path, "train", arrays.train):
+                pass
+            return arrays.info
+        neighbors, distances = arrays.neighbors[:], arrays.distances[:]
+        nowhere = _at_no_distance(arrays.info, test)
+        _require_ids(arrays, neighbors)
+        _require_distances(path, distances, nowhere, _units(arrays.info.metric, test))
+        sample = _sample(nowhere)
+        wanted = np.unique(neighbors[sample])
+        slack = _slack(arrays.info.metric, distances[sample], test[sample])
+        probes = _Probes(test, sample, (distances[sample] - slack).max(axis=1), arrays.info.metric)
+        rows = _gather_while_checking(arrays, wanted, probes)
+        places = np.searchsorted(wanted, neighbors[sample])
+        actual = exact.pair_distances(rows, test[sample], places, arrays.info.metric)
+        if arrays.info.metric == "dot":
+            slack += _product_slack(test[sample, None], rows[places])
+        _require_agreement(arrays, sample, distances[sample], actual, slack)
+        probes.require_nearest(path, arrays.info.k_truth)
+        return arrays.info
+
+
+def _finite_chunks(path: Path, name: str, array: Any) -> Iterator[tuple[int, Array]]:
+    """Slices of an HDF5 array, as float32, with the number of their first row; each is checked."""
+    step = max(1, CHUNK_BYTES // (array.dtype.itemsize * array.shape[1]))
+    for start in range(0, len(array), step):
+        with np.errstate(over="ignore", invalid="ignore"):
+            chunk = np.asarray(array[start : start + step], dtype=np.float32)
+            total = chunk.sum()  # NaN and infinity survive a sum, and it is the cheapest look
+        if not np.isfinite(total):
+            bad = np.flatnonzero(~np.isfinite(chunk).all(axis=1))
+            if bad.size:
+                raise DatasetFormatError(
+                    f"{path}: {name} has NaN or infinity in row {start + int(bad[0])}, or more "
+                    "than float32 holds; expected finite numbers. Remove or repair such rows."
+                )
+        yield start, chunk
+
+
+def _read_finite(arrays: Arrays, name: str, array: Any) -> Array:
+    return np.concatenate([chunk for _, chunk in _finite_chunks(arrays.path, name, array)])
+
+
+def _at_no_distance(info: DatasetInfo, test: Array) -> npt.NDArray[np.bool_]:
+    """Queries for which cosine is undefined; what files store for them means nothing."""
+    if info.metric != "angular":
+        return np.zeros(len(test), dtype=np.bool_)
+    return np.asarray(~test.any(axis=1))
+
+
+def _require_ids(arrays: Arrays, neighbors: Array) -> None:
+    n_train = arrays.info.n_train
+    bad = np.argwhere((neighbors < 0) | (neighbors >= n_train))
+    if bad.size:
+        row, column = (int(i) for i in bad[0])
+        padding = neighbors[row, column] < 0
+        reason = "Rows are padded" if padding else "The truth belongs to another train set"
+        raise DatasetFormatError(
+            f"{arrays.path}: neighbors[{row}, {column}] is {neighbors[row, column]}; expected "
+            f"rows of train, 0 to {n_train - 1}. {reason}: compute it again, or remove "
+            "neighbors and distances to have it computed."
+        )
+
+
+def _units(metric: str, queries: Array) -> Array:
+    """Of each query (m, 1), what its distances are computed as small differences of.
+
+    The float32 of a published truth may be off by a part of it. (Of products that is known only
+    with the rows: see :func:`_product_slack`.)
+    """
+    if metric == "euclidean":
+        return exact.lengths(queries)[:, None]
+    return np.full((len(queries), 1), 1.0 if metric == "angular" else 0.0)
+
+
+def _slack(metric: str, distances: Array, queries: Array) -> Array:
+    """By how much stored distances (s, K) may be off; for products that is not all."""
+    of_units = RELATIVE if metric == "euclidean" else OF_ONE
+    return RELATIVE * np.abs(distances) + of_units * _units(metric, queries) + LEAST
+
+
+def _product_slack(queries: Array, rows: Array) -> Array:
+    """By how much an inner product in float32 may be off."""
+    return OF_ONE * exact.lengths(queries) * exact.lengths(rows)
+
+
+def _require_distances(
+    path: Path, distances: Array, nowhere: npt.NDArray[np.bool_], units: Array
+) -> None:
+    finite = np.isfinite(distances).all(axis=1) | nowhere
+    if not finite.all():
+        raise DatasetFormatError(
+            f"{path}: distances has NaN or infinity in row {int(np.argmin(finite))}; "
+            "expected finite numbers."
+        )
+    known = np.where(nowhere[:, None], 0.0, distances)
+    slack = RELATIVE * np.abs(known).max(axis=1, keepdims=True) + OF_ORDER * units
+    falls = (np.diff(known, axis=1) < -slack).any(axis=1)
+    if falls.any():
+        raise DatasetFormatError(
+            f"{path}: distances are not ascending in row {int(np.argmax(falls))}; expected nearest "
+            "first (inner products are stored negated)."
+        )
+
+
+def _sample(nowhere: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Query numbers spread over the file, without those that have no distance."""
+    usable = np.flatnonzero(~nowhere)
+    step = max(1, len(usable) // SAMPLE_QUERIES)
+    return usable[::step][:SAMPLE_QUERIES]
+
+
+class _Probes:
+    """A few queries for which it is counted how many rows of train are nearer than listed.
+
+    A truth may name the right distances and still be that of a part of train, or be found by
+    an approximate search: everybody's recall would then be too high.
+    """
+
+    def __init__(self, test: Array, sample: Array, limits: Array, metric: str) -> None:
+        step = max(1, len(sample) // PROBES)
+        self.numbers = sample[::step][:PROBES]
+        self.limits = limits[::step][:PROBES, None]
+        self.metric = metric
+        self.queries = test[self.numbers].astype(np.float64)
+        self.squares = (self.queries**2).sum(axis=1)
+        self.counts = np.zeros(len(self.numbers), dtype=np.int64)
+
+    def look(self, chunk: Array) -> None:
+        rows = chunk.astype(np.float64)
+        found = -self.queries @ rows.T
+        squares = np.einsum("ij,ij->i", rows, rows)
+        if self.metric == "dot":
+            found += OF_ONE * np.sqrt(squares * self.squares[:, None])
+        if self.metric == "euclidean":
+            found = np.sqrt(np.maximum(0, 2 * found + squares + self.squares[:, None]))
+        elif self.metric == "angular":
+            lengths = np.sqrt(squares * self.squares[:, None])
+            found = 1 + np.divide(found, lengths, out=np.zeros_like(found), where=lengths > 0)
+        self.counts += np.count_nonzero(found < self.limits, axis=1)
+
+    def require_nearest(self, path: Path, k: int) -> None:
+        bad = np.flatnonzero(self.counts >= k)
+        if bad.size:
+            first = bad[0]
+            raise DatasetFormatError(
+                f"{path}: {self.counts[first]} rows of train are nearer to "
+                f"test[{self.numbers[first]}] than the last of its {k} neighbors; expected the "
+                "exact nearest. The truth belongs to a part of train or is approximate: compute "
+                "it again, or remove neighbors and distances to have it computed."
+            )
+
+
+def _gather_while_checking(arrays: Arrays, wanted: Array, probes: _Probes) -> Array:
+    """Rows ``wanted`` (ascending) of train, read in the pass that checks all of train."""
+    rows = np.empty((len(wanted), arrays.info.dim), dtype=np.float32)
+    for start, chunk in _finite_chunks(arrays.path, "train", arrays.train):
+        low, high = np.searchsorted(wanted, (start, start + len(chunk)))
+        rows[low:high] = chunk[wanted[low:high].astype(np.int64) - start]
+        probes.look(chunk)
+    return rows
+
+
+def _require_agreement(
+    arrays: Arrays, sample: Array, stored: Array, actual: Array, slack: Array
+) -> None:
+    """Stored distances are those of the rows that the ids name.
+
+    Args:
+        sample: (s,) query numbers.
+        stored, actual, slack: (s, K).
+    """
+    if not sample.size:
+        return
+    wrong = np.abs(stored - actual) > slack
+    if not wrong.any():
+        return
+    row, column = (int(i) for i in np.argwhere(wrong)[0])
+    raise DatasetFormatError(
+        f"{arrays.path}: distances[{int(sample[row])}, {column}] is {stored[row, column]:.6g}, but "
+        f"the {arrays.info.metric} distance to the row of train that neighbors names is "
+        f"{actual[row, column]:.6g}.{_convention(stored, actual)} Correct the file, or remove "
+        "neighbors and distances to have them computed."
+    )
+
+
+def _convention(stored: Array, actual: Array) -> str:
+    """A guess at what the stored numbers are instead."""
+    others = {
+        "the squares of distances; expected plain L2": actual**2,
+        "inner products with their sign; expected them negated": -actual,
+        "cosines; expected 1 - cosine": 1.0 - actual,
+        "angles; expected 1 - cosine": np.arccos(np.clip(1.0 - actual, -1.0, 1.0)),
+    }
+    for words, numbers in others.items():
+        if np.allclose(stored, numbers, rtol=1e-2, atol=1e-3):
+            return f" They look like {words}."
+    return ""

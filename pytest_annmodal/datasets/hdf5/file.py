@@ -1,0 +1,248 @@
+"""The HDF5 container itself: what it holds, and that it can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from pytest_annmodal.datasets.hdf5 import storage
+from pytest_annmodal.datasets.hdf5.info import DatasetInfo
+from pytest_annmodal.datasets.hdf5.messages import damaged, few, printable, printable_path
+from pytest_annmodal.datasets.hdf5.metric import metric_of
+from pytest_annmodal.datasets.importers.recognise import HDF5, what_it_is
+from pytest_annmodal.errors import AnnModalError, DatasetError, DatasetFormatError
+
+NAMES = ("train", "test", "neighbors", "distances")
+FLOATS = ("float32", "float64")
+EXPECTED = "An ann-benchmarks file has train, test, neighbors and distances"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrays:
+    """The open file's arrays (h5py datasets: sliced, they become numpy arrays)."""
+
+    path: Path
+    info: DatasetInfo
+    train: Any
+    test: Any
+    neighbors: Any | None
+    distances: Any | None
+
+    @property
+    def named(self) -> list[tuple[str, Any]]:
+        """Those that are there."""
+        every = ((name, getattr(self, name)) for name in NAMES)
+        return [(name, array) for name, array in every if array is not None]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Arrays]:
+    """Open a file for reading; its shapes, types and places are checked, its numbers are not.
+
+    Out of a damaged file h5py raises all kinds of errors, at any time until it is closed. All
+    become one that names the file; what HDF5 does besides raising (it may crash, or loop) is
+    the matter of :mod:`pytest_annmodal.datasets.hdf5.checker`.
+
+    Raises:
+        DatasetFormatError, DatasetError: as :func:`pytest_annmodal.datasets.hdf5.inspect` says.
+    """
+    try:
+        container = h5py.File(path, "r", locking=False)
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path}: there is no such file.") from error
+    except PermissionError as error:
+        raise DatasetError(f"{path}: it may not be read ({error.strerror}).") from error
+    except MemoryError as error:
+        raise _too_large(path) from error
+    except Exception as error:
+        raise DatasetFormatError(_why_not_hdf5(path, error)) from error
+    try:
+        with container:
+            yield _arrays(path, container)
+    except AnnModalError:
+        raise
+    except MemoryError as error:
+        raise _too_large(path) from error
+    except Exception as error:
+        raise damaged(path, f"its arrays cannot be read ({_said(error)})") from error
+
+
+def _too_large(path: Path) -> DatasetError:
+    return DatasetError(
+        f"{path}: reading it takes more memory than there is. Free some, or use a smaller dataset."
+    )
+
+
+def _said(error: Exception) -> str:
+    """What a library says; from one that is no OSError its kind helps more than its text."""
+    kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+    return kind + printable(" ".join(str(error).split()), longest=300)
+
+
+def write_file(
+    path: Path,
+    arrays: Mapping[str, npt.NDArray[Any] | None],
+    metric: str,
+    attrs: Mapping[str, str | float],
+) -> None:
+    """Create or replace ``path``."""
+    with h5py.File(path, "w", locking=False) as container:
+        container.attrs["distance"] = metric
+        container.attrs["type"] = "dense"
+        container.attrs["point_type"] = "float"
+        for name, values in arrays.items():
+            if values is not None:
+                container.create_dataset(name, data=values)
+                if name == "train":
+                    container.attrs["dimension"] = values.shape[1]
+        for key, value in attrs.items():
+            container.attrs[key] = value
+
+
+def _why_not_hdf5(path: Path, error: Exception) -> str:
+    if path.is_dir():
+        return f"{path}: it is a directory; expected an HDF5 file."
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(8)
+    if head == HDF5:
+        return (
+            f"{path}: the HDF5 file is truncated or damaged ({size:,} bytes are there; "
+            f"{_said(error)}){_or_newer(error)}. Fetch or write it again."
+        )
+    guess = what_it_is(path)
+    return (
+        f"{path}: it is not an HDF5 file ({size:,} bytes, beginning with {head!r}). {EXPECTED}; "
+        f"{f'this is {guess}' if guess else 'check where the file came from'}."
+    )
+
+
+def _or_newer(error: Exception) -> str:
+    """What else a version that HDF5 does not know may mean."""
+    if "bad version" not in str(error):
+        return ""
+    return f", or written for a newer HDF5 than {storage.h5py_versions()} reads"
+
+
+def _arrays(path: Path, container: Any) -> Arrays:
+    metric = metric_of(path, container.attrs)
+    found = {name: item for name in NAMES if (item := _find(path, container, name)) is not None}
+    _require_arrays(path, found, container)
+    train, test = found["train"], found["test"]
+    neighbors, distances = found.get("neighbors"), found.get("distances")
+    _require_vectors(path, train, test)
+    if neighbors is not None and distances is not None:
+        _require_truth(path, len(test), neighbors, distances)
+    storage.require_complete(path, list(found.items()))
+    info = DatasetInfo(
+        metric=metric,
+        dim=int(train.shape[1]),
+        n_train=int(train.shape[0]),
+        n_queries=int(test.shape[0]),
+        k_truth=0 if neighbors is None else int(neighbors.shape[1]),
+        contiguous=train.id.get_offset() is not None,
+        train_offset=storage.map_offset(train),
+        dtype=storage.type_name(train),
+    )
+    return Arrays(
+        path=path, info=info, train=train, test=test, neighbors=neighbors, distances=distances
+    )
+
+
+def _find(path: Path, container: Any, name: str) -> Any | None:
+    """The array of that name in this file, or None."""
+    link = container.get(name, getlink=True)
+    if isinstance(link, h5py.ExternalLink):
+        raise _elsewhere(path, name, link.filename)
+    try:
+        item = container[name] if link is not None else None
+    except KeyError as error:
+        if isinstance(link, h5py.SoftLink):
+            return None
+        if storage.is_newer(container, error):
+            raise DatasetError(
+                f"{path}: {name} was written for a newer HDF5 than {storage.h5py_versions()} "
+                "reads. Install a newer h5py (pip install -U h5py), or write the file again for "
+                "older ones: h5py.File(path, 'w', libver='earliest')."
+            ) from error
+        why = f"{name} cannot be opened ({_said(error)}){_or_newer(error)}"
+        raise damaged(path, why) from error
+    if not isinstance(item, h5py.Dataset):
+        return None
+    if item.file.filename != container.filename:
+        raise _elsewhere(path, name, item.file.filename)
+    return item
+
+
+def _elsewhere(path: Path, name: str, other: str) -> DatasetFormatError:
+    return DatasetFormatError(
+        f"{path}: {name} is a link into another file ({printable_path(other)}). Expected all "
+        f"values in this file, which is what is checked, stamped and uploaded. {storage.ONE_FILE}"
+    )
+
+
+def _require_arrays(path: Path, found: Mapping[str, Any], container: Any) -> None:
+    missing = [name for name in ("train", "test") if name not in found]
+    if ("neighbors" in found) != ("distances" in found):
+        missing += [name for name in ("neighbors", "distances") if name not in found]
+    if missing:
+        there = few([printable(n) + _if_no_array(container, n) for n in sorted(container)])
+        raise DatasetFormatError(
+            f"{path}: it lacks {' and '.join(missing)}; it has {there or 'nothing'}. "
+            f"{EXPECTED} (the last two may be absent together: the truth is then computed)."
+        )
+
+
+def _if_no_array(container: Any, name: str) -> str:
+    item = container.get(name)
+    if item is None:
+        return " (a link that leads nowhere)"
+    return (
+        ""
+        if hasattr(item, "shape")
+        else f" (a group of {few(list(map(printable, item))) or 'nothing'})"
+    )
+
+
+def _require_vectors(path: Path, train: Any, test: Any) -> None:
+    for name, array in (("train", train), ("test", test)):
+        if array.ndim != 2:
+            raise DatasetFormatError(
+                f"{path}: {name} has shape {array.shape}; expected two dimensions, one "
+                "row a vector."
+            )
+        storage.require_numbers(path, name, array)
+        if 0 in array.shape:
+            raise DatasetFormatError(
+                f"{path}: {name} has shape {array.shape}; expected at least one row and one column."
+            )
+    if train.shape[1] != test.shape[1]:
+        raise DatasetFormatError(
+            f"{path}: train has {train.shape[1]} dimensions and test has {test.shape[1]}; "
+            "they must be equal."
+        )
+
+
+def _require_truth(path: Path, n_queries: int, neighbors: Any, distances: Any) -> None:
+    shape = neighbors.shape
+    if len(shape) != 2 or shape[0] != n_queries or shape[1] == 0 or distances.shape != shape:
+        raise DatasetFormatError(
+            f"{path}: neighbors has shape {shape} and distances {distances.shape}; expected "
+            f"both to be ({n_queries}, K), a row for each of the {n_queries} queries."
+        )
+    if not np.issubdtype(neighbors.dtype, np.integer):
+        raise DatasetFormatError(
+            f"{path}: neighbors holds {neighbors.dtype}; expected integers, rows of train."
+        )
+    if distances.dtype.name not in FLOATS:
+        raise DatasetFormatError(
+            f"{path}: distances holds {distances.dtype}; expected float32 or float64."
+        )
+    storage.require_numbers(path, "distances", distances)

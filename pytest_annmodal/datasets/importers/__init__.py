@@ -1,0 +1,1 @@
+"""Files that are not yet in the HDF5 layout."""

@@ -1,0 +1,116 @@
+"""Finds the datasets that an argument names: in the catalogue, as files, or at addresses."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import glob
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pytest_annmodal.datasets import catalog
+from pytest_annmodal.errors import ConfigurationError, DatasetError
+from pytest_annmodal.model import (
+    Dataset,
+)
+from pytest_annmodal.protocols import Stored
+from pytest_annmodal.settings.config import Settings, nearest_names
+from pytest_annmodal.settings.option import expanded, is_dataset_file
+
+
+def known_datasets(extra: Iterable[Dataset] = ()) -> dict[str, Dataset]:
+    """The catalogue and what the hook ``pytest_annmodal_datasets`` added."""
+    return {**catalog.CATALOG, **{dataset.name: dataset for dataset in extra}}
+
+
+def find_datasets(
+    text: str, known: Mapping[str, Dataset], settings: Settings, stored: Stored | None = None
+) -> list[Dataset]:
+    """The datasets that one name, glob, file or URL stands for.
+
+    Args:
+        stored: looked into for what is not known otherwise.
+    """
+    if text.startswith(("http://", "https://")):
+        return [catalog.dataset_from_argument(text)]
+    if is_dataset_file(text):
+        path = expanded(text, settings.rootdir, "--dataset")
+        named = [path] if path.is_file() else map(Path, sorted(glob.glob(str(path))))  # noqa: PTH207 -- absolute patterns
+        paths = [found for found in named if found.is_file()]
+        if not paths:
+            hint = _hint(path, stored) if stored is not None else ""
+            raise ConfigurationError(f"--dataset {text}: {_why_no_file(path)}{hint}")
+        return [
+            _as_the_file_says(catalog.dataset_from_argument(str(p)), p, settings) for p in paths
+        ]
+    matched = [known[name] for name in known if fnmatch.fnmatchcase(name, text)]
+    if not matched and (file := expanded(text, settings.rootdir, "--dataset")).is_file():
+        raise ConfigurationError(f"--dataset {text}: {_why_no_dataset(file)}")
+    if not matched and stored is not None:
+        try:
+            matched = _lying(text, stored)
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"--dataset {text}: not in the catalogue, and {error}"
+            ) from error
+    if not matched:
+        raise ConfigurationError(_no_such_dataset(text, known, stored))
+    return matched
+
+
+def _lying(pattern: str, stored: Stored) -> list[Dataset]:
+    """What somebody put into the volume."""
+    return [stored.dataset(name) for name in stored.names() if fnmatch.fnmatchcase(name, pattern)]
+
+
+def _hint(path: Path, stored: Stored) -> str:
+    """A file's name that is not here may be one in the volume."""
+    try:
+        there = path.stem in stored.names()
+    except ConfigurationError:
+        return ""
+    return f"; {stored.place} holds one of that name: --dataset {path.stem}" if there else ""
+
+
+def _no_such_dataset(text: str, known: Mapping[str, Dataset], stored: Stored | None) -> str:
+    there = list(stored.names()) if stored is not None else []
+    near = nearest_names(text, {*known, *there})
+    every = f" Known: {', '.join(sorted(known))}." if near == "." else ""
+    lying = ""
+    if stored is not None:
+        place = stored.place[0].upper() + stored.place[1:]
+        lying = f" {place} holds {', '.join(there) or 'no dataset yet'}. {stored.advice}"
+    return (
+        f"--dataset {text}: no such dataset{near}{every}{lying} "
+        "A path ending in .hdf5 or a URL works too."
+    )
+
+
+def _why_no_file(path: Path) -> str:
+    if path.is_symlink():
+        return f"is a link to {path.readlink()}, which does not exist"
+    return "is a directory; expected a file in it" if path.is_dir() else "there is no such file"
+
+
+def _why_no_dataset(path: Path) -> str:
+    """A file whose name does not end as a dataset's."""
+    from pytest_annmodal.datasets.importers import recognise
+
+    if recognise.begins_as_hdf5(path):
+        return "the name of a dataset's file ends in .hdf5 or .h5; rename this one"
+    guess = recognise.what_it_is(path) or f"no HDF5 file: {recognise.CONVERT}"
+    return f"this is {guess}"
+
+
+def _as_the_file_says(dataset: Dataset, path: Path, settings: Settings) -> Dataset:
+    """A file's name may not tell its metric, or tell a wrong one; it has the last word."""
+    if not dataset.source.startswith("file:"):
+        return dataset
+    from pytest_annmodal.datasets import hdf5
+    from pytest_annmodal.datasets.volume.volume import checked_before, local_volume
+
+    try:
+        info = checked_before(dataset, local_volume(settings.volume_dir)) or hdf5.inspect(path)
+    except DatasetError:  # its tests will say so
+        return dataset
+    return dataclasses.replace(dataset, metric=info.metric)

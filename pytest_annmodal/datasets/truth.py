@@ -1,0 +1,96 @@
+"""True neighbours of a dataset that brings none, computed once and kept beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_annmodal.distances import exact
+
+TRUTH_K = 100
+
+
+TRUTH_VERSION = 1  # part of every cache key: raise it when what is cached changes
+
+
+CHUNK_BYTES = 32 * 2**20
+
+
+Array = npt.NDArray[Any]
+
+
+def _compute(train: Array, test: Array, k: int, metric: str) -> dict[str, Array]:
+    ids, distances = exact.knn(train, test, k, metric)
+    return {"neighbors": ids, "distances": distances}
+
+
+def _count(train: Array, test: Array) -> dict[str, Array]:
+    hashes = _row_hashes(train)
+    zero_train = sum(not train[row].any() for row in np.flatnonzero(hashes == 0))
+    return {
+        "zero_train": np.asarray(zero_train),
+        "zero_test": np.asarray(np.count_nonzero(~test.any(axis=1))),
+        "duplicates": np.asarray(len(train) - len(np.unique(hashes))),
+    }
+
+
+def _row_hashes(train: Array) -> npt.NDArray[np.uint64]:
+    """One number per row: equal for equal rows, 0 for zero; unequal rows rarely collide."""
+    even = train.shape[1] % 2 == 0
+    words = train.shape[1] // 2 if even else train.shape[1]
+    odd = np.random.default_rng(0).integers(2**63, size=words, dtype=np.uint64)
+    odd = odd * np.uint64(2) + np.uint64(1)
+    hashes = np.empty(len(train), dtype=np.uint64)
+    step = max(1, CHUNK_BYTES // (4 * train.shape[1]))
+    for start in range(0, len(train), step):
+        rows = train[start : start + step] + np.float32(0.0)  # -0.0 becomes 0.0
+        bits = rows.view(np.uint64) if even else rows.view(np.uint32).astype(np.uint64)
+        hashes[start : start + step] = bits @ odd
+    return hashes
+
+
+class _Cache:
+    """Arrays kept in a directory under a key that changes with the dataset file."""
+
+    def __init__(self, path: Path, directory: Path | None) -> None:
+        self.directory = directory
+        status = path.stat()
+        text = f"{TRUTH_VERSION}|{path.name}|{status.st_size}|{status.st_mtime_ns}"
+        mark = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        self.prefix = f"{path.stem}-{mark}"
+
+    def get(self, what: str, compute: Callable[[], dict[str, Array]]) -> dict[str, Array]:
+        """What is kept under this name, or what ``compute`` gives, which is then kept."""
+        if self.directory is None:
+            return compute()
+        place = self.directory / f"{self.prefix}-{what}.npz"
+        try:
+            # Opened here: np.load leaves a damaged file open.
+            with place.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
+                return {name: kept[name] for name in kept.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            pass  # not there, or cut off: computed anew
+        values = compute()
+        self._keep(place, values)
+        return values
+
+    def _keep(self, place: Path, values: dict[str, Any]) -> None:
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=place.parent, suffix=".tmp")
+        except OSError:
+            return  # a cache that cannot be written only costs time
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                np.savez(stream, **values)
+            Path(temporary).replace(place)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,363 @@
+"""One call of ``volume.resolve``: its log lines, its decisions, and what it gives."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_annmodal import durable
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.datasets.catalog import IN_VOLUME
+from pytest_annmodal.datasets.hdf5 import CHECKS, DatasetInfo
+from pytest_annmodal.datasets.sources.http import OnProgress, identity
+from pytest_annmodal.datasets.volume.stamp import Stamp, hash_file
+from pytest_annmodal.errors import (
+    DamagedCopyError,
+    DatasetError,
+    DatasetFormatError,
+    ReloadError,
+    VolumeError,
+)
+from pytest_annmodal.model import Dataset
+from pytest_annmodal.protocols import Volume
+
+# Every line that resolve() says, in the mission's words where it has them.
+LINES: Mapping[str, str] = {
+    "checking": "📦 Checking for dataset in volume '{volume}'...",
+    "reloaded": "   ✓ Reloaded volume to check for latest changes",
+    "not-reloaded": "Note: Volume reload skipped ({reason})",
+    "waiting": "   Waiting for another run that is fetching it...",
+    "found": "✅ Dataset '{name}' found in volume '{volume}'!",
+    "cached": "   Using cached dataset (no download needed)",
+    "path": "   Path: {path}",
+    "in-place": "✅ Dataset '{name}': using your file where it is (no download needed)",
+    "verifying": "   Verifying a file that has no stamp yet: {path}",
+    "changed": "   Verifying a file that has changed since it was checked: {path}",
+    "outdated": "   Verifying a file again that an earlier version checked less: {path}",
+    "not-stamped": "Note: Volume is read-only, the check of '{name}' cannot be recorded ({reason})",
+    "set-aside": "⚠️  Dataset '{name}' is damaged and was set aside as {aside}: {reason}",
+    "missing": "⚠️  Dataset '{name}' not found in volume '{volume}'",
+    "download": "   Downloading now (this is a ONE-TIME operation)...",
+    "copy": "   Copying it from the installed package (this is a ONE-TIME operation)...",
+    "generate": "   Generating it now (this is a ONE-TIME operation)...",
+    "downloading": "📥 Downloading {name} from {url}",
+    "saving": "   Saving to volume: '{volume}' at path: {path}",
+    "event": "   {text}",
+    "downloaded": "✅ Downloaded and verified:",
+    "written": "✅ Written and verified:",
+    "train": "   Train: ({n_train}, {dim})",
+    "test": "   Test: ({n_queries}, {dim})",
+    "committing": "💾 Committing dataset to volume '{volume}'...",
+    "persisted": "✅ Dataset '{name}' persisted to volume!",
+    "future": "   Future runs will use the cached version (no download needed)",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """A dataset file that is there and checked.
+
+    Attributes:
+        was_present: nothing had to be downloaded, copied or generated.
+        seconds: how long resolving took.
+    """
+
+    path: Path
+    name: str
+    was_present: bool
+    size_bytes: int
+    sha256: str
+    seconds: float
+    info: DatasetInfo
+
+
+def place_of(dataset: Dataset, volume: Volume) -> Path:
+    if dataset.source.startswith("file:"):
+        return Path(dataset.source.removeprefix("file:"))
+    return volume.path / f"{dataset.name}.hdf5"
+
+
+def own_stamp_path(dataset: Dataset, volume: Volume) -> Path:
+    """Where the stamp of a file lies that is used where it is."""
+    mark = hashlib.sha256(
+        str(place_of(dataset, volume)).encode("utf-8", "surrogateescape")
+    ).hexdigest()[:16]
+    return volume.path / ".stamps" / f"{dataset.name}-{mark}.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """One call of :func:`resolve`."""
+
+    dataset: Dataset
+    volume: Volume
+    say: Callable[[str], None]
+    on_progress: OnProgress | None
+    base_urls: tuple[str, ...]
+    check: Callable[[Path], DatasetInfo]
+    temp_dir: Path
+    path: Path
+    started: float
+
+    def in_place(self) -> Resolved:
+        """Use the user's own file where it is; its stamp is kept in the volume."""
+        if not self.path.is_file():
+            raise DatasetError(
+                f"{self.path}: there is no such file (dataset '{self.dataset.name}')."
+            )
+        place = own_stamp_path(self.dataset, self.volume)
+        stamp = Stamp.read(place)
+        if stamp is None or not self.is_unchanged(stamp, place):
+            mtime_ns = self.path.stat().st_mtime_ns
+            stamp = self.stamp_for(self.check(self.path), mtime_ns=mtime_ns)
+            self.try_write(stamp, place)
+        if self.dataset.sha256 not in {None, stamp.sha256}:
+            raise DamagedCopyError(
+                f"{self.path}: the file has sha256 {stamp.sha256}, expected {self.dataset.sha256}."
+            )
+        self.tell("in-place", "path")
+        return self.resolved(stamp, was_present=True)
+
+    def in_volume(self) -> Resolved:
+        self.tell("checking")
+        try:
+            self.volume.reload()
+        except ReloadError as error:
+            self.tell("not-reloaded", reason=str(error))
+        else:
+            self.tell("reloaded")
+        stamp = self.good_stamp()
+        if stamp is None:
+            with self.locked():
+                stamp = self.good_stamp() or self.adopt()
+                if stamp is None:
+                    return self.bring()
+        self.tell("found", "cached", "path")
+        return self.resolved(stamp, was_present=True)
+
+    def good_stamp(self) -> Stamp | None:
+        """The stamp, if it belongs to the file that is there and to this dataset."""
+        stamp = Stamp.read(self.stamp_path)
+        if stamp is None or not self.is_unchanged(stamp, self.stamp_path):
+            return None
+        pinned = self.dataset.sha256
+        if pinned is not None:
+            return stamp if stamp.sha256 == pinned else None
+        came_from = stamp.source or ""
+        wanted = identity(self.dataset.source)
+        by_name = self.dataset.source.startswith(IN_VOLUME)
+        if (
+            not by_name
+            and came_from.startswith("http")
+            and identity(came_from) != wanted != came_from
+        ):
+            raise DatasetError(
+                f"volume '{self.volume.name}' already holds {self.path.name} from "
+                f"{identity(came_from)}, which is not {wanted}. "
+                "Rename one of them, or remove the file in the volume."
+            )
+        return stamp
+
+    def is_unchanged(self, stamp: Stamp, place: Path) -> bool:
+        """Whether the file is the one that was checked.
+
+        By length and time where times are kept (a file that was copied or restored has another
+        time and is hashed once), else by its whole content. A file that an earlier version
+        checked is not: it is checked again.
+        """
+        if stamp.checks != CHECKS:
+            return False
+        by_time = self.volume.keeps_times
+        try:
+            status = self.path.stat()
+            if stamp.size_bytes != status.st_size:
+                return False
+            if by_time and stamp.mtime_ns == status.st_mtime_ns:
+                return True
+            if hash_file(self.path) != stamp.sha256:
+                return False
+        except OSError:
+            return False
+        if by_time:
+            self.try_write(dataclasses.replace(stamp, mtime_ns=status.st_mtime_ns), place)
+        return True
+
+    def adopt(self) -> Stamp | None:
+        """Check a file that lies in the volume without a good stamp; None if there is none left."""
+        if not self.path.exists():
+            return None
+        from pytest_annmodal.datasets.sources import sources
+
+        if self.is_damaged():
+            self.set_aside(f"{self.path}: its content is no longer what was stored there.")
+            return None
+        old = Stamp.read(self.stamp_path)
+        outdated = old is not None and old.checks != CHECKS
+        self.tell("verifying" if old is None else "outdated" if outdated else "changed")
+        try:
+            mtime_ns = self.path.stat().st_mtime_ns
+            stamp = self.stamp_for(self.check(self.path), mtime_ns=mtime_ns)
+            if old is not None and old.sha256 == stamp.sha256:
+                stamp = dataclasses.replace(stamp, source=old.source)
+            sources.require_pinned(self.dataset, stamp.size_bytes, stamp.sha256)
+        except DatasetFormatError as error:
+            self.set_aside(str(error))
+            return None
+        if self.try_write(stamp, self.stamp_path):
+            self.commit()
+        return stamp
+
+    def is_damaged(self) -> bool:
+        """Whether a file that was brought here has other content in the same length.
+
+        Of one that somebody put here nobody can say that it was not put here again, changed.
+        """
+        stamp = Stamp.read(self.stamp_path)
+        return (
+            stamp is not None
+            and stamp.source is not None
+            and stamp.size_bytes == self.path.stat().st_size
+            and hash_file(self.path) != stamp.sha256
+        )
+
+    def set_aside(self, reason: str) -> None:
+        """Keep a damaged file under another name: it may be someone's only copy."""
+        names = (f"{self.path.name}.corrupt{mark}" for mark in _marks())
+        aside = next(p for p in map(self.path.with_name, names) if not p.exists())
+        try:
+            self.path.rename(aside)
+            self.stamp_path.unlink(missing_ok=True)
+        except OSError as error:
+            raise VolumeError(
+                f"{reason} It could not be set aside as {aside.name} ({error.strerror}): "
+                "remove it, or use another directory (--ann-volume-dir)."
+            ) from error
+        self.tell("set-aside", aside=aside.name, reason=reason)
+
+    def bring(self) -> Resolved:
+        """Download, copy or generate the file, check it, and put it under its final name."""
+        from pytest_annmodal.datasets.sources import sources
+
+        if self.dataset.source.startswith(IN_VOLUME):
+            raise DatasetError(
+                f"volume '{self.volume.name}' holds no usable {self.path.name} (any more). "
+                "It was put there by hand: put it there again."
+            )
+        self.tell("missing")
+        try:
+            for directory in (self.volume.path, self.temp_dir):
+                directory.mkdir(parents=True, exist_ok=True)
+            brought = sources.acquire(
+                self.dataset,
+                self.temp_dir / self.path.name,
+                check=self.check,
+                base_urls=self.base_urls,
+                on_progress=self.on_progress,
+                tell=self.tell,
+            )
+            self.tell("downloaded" if self.dataset.is_remote else "written")
+            self.tell("train", "test", **brought.info.to_plain())
+            durable.publish(brought.path, self.path)
+            source = identity(self.dataset.source)
+            stamp = self.stamp_for(brought.info, sha256=brought.sha256, source=source)
+            stamp.write(self.stamp_path)
+        except OSError as error:
+            raise VolumeError(
+                f"volume '{self.volume.name}' at {self.volume.path} cannot be written "
+                f"({error.strerror or error}), so dataset '{self.dataset.name}' cannot be put "
+                "there. Make it writable, free some space, or use another directory "
+                "(--ann-volume-dir)."
+            ) from error
+        self.tell("committing")
+        self.commit()
+        self.tell("persisted", "future")
+        return self.resolved(stamp, was_present=False)
+
+    def commit(self) -> None:
+        try:
+            self.volume.commit()
+        except BaseException:
+            # Without its stamp the file is verified and committed again by the next run.
+            self.stamp_path.unlink(missing_ok=True)
+            raise
+
+    def stamp_for(
+        self,
+        info: DatasetInfo,
+        *,
+        sha256: str | None = None,
+        source: str | None = None,
+        mtime_ns: int | None = None,
+    ) -> Stamp:
+        return Stamp(
+            sha256=sha256 or hash_file(self.path),
+            size_bytes=self.path.stat().st_size,
+            source=source,
+            info=info,
+            mtime_ns=mtime_ns or self.path.stat().st_mtime_ns,
+        )
+
+    def try_write(self, stamp: Stamp, place: Path) -> bool:
+        """Record a check; a volume that cannot be written still serves what it holds."""
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            stamp.write(place)
+        except OSError as error:
+            self.tell("not-stamped", reason=error.strerror or str(error))
+            return False
+        return True
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the dataset's lock: two runs at once make one download."""
+        import filelock
+
+        directory = self.volume.lock_dir
+        lock = filelock.FileLock(directory / f"{self.dataset.name}.lock")
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(blocking=False)
+            except filelock.Timeout:
+                self.tell("waiting")
+                lock.acquire()
+        except (OSError, NotImplementedError):
+            pass  # nothing can be written here: what follows says so, if it has to write
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def stamp_path(self) -> Path:
+        return self.path.with_suffix(".json")
+
+    def tell(self, *keys: str, **facts: object) -> None:
+        known = {"name": self.dataset.name, "volume": self.volume.name, "path": self.path}
+        for key in keys:
+            self.say(LINES[key].format(**{**known, **facts}))
+
+    def resolved(self, stamp: Stamp, *, was_present: bool) -> Resolved:
+        hdf5.vouch(self.path, stamp.info)
+        return Resolved(
+            path=self.path,
+            name=self.dataset.name,
+            was_present=was_present,
+            size_bytes=stamp.size_bytes,
+            sha256=stamp.sha256,
+            seconds=time.perf_counter() - self.started,
+            info=stamp.info,
+        )
+
+
+def _marks() -> Iterator[str]:
+    yield ""
+    number = 1
+    while True:
+        number += 1
+        yield f"-{number}"

@@ -1,0 +1,180 @@
+"""A directory of checked dataset files, and how a dataset gets into it.
+
+:func:`resolve` works on anything that has the ``Volume`` protocol. In a volume lie
+``{name}.hdf5``, its stamp ``{name}.json``, what was set aside (``{name}.hdf5.corrupt``) and
+the directories ``.locks``, ``.incoming`` (unfinished downloads) and ``.stamps`` (of files
+that are used where they are).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from pytest_annmodal import durable
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.datasets.sources.http import OnProgress
+from pytest_annmodal.datasets.volume.resolution import (
+    LINES,
+    Resolution,
+    Resolved,
+    own_stamp_path,
+    place_of,
+)
+from pytest_annmodal.datasets.volume.stamp import Stamp
+from pytest_annmodal.errors import CommitError, ConfigurationError, ReloadError
+from pytest_annmodal.model import Dataset
+from pytest_annmodal.protocols import Volume
+from pytest_annmodal.settings.option import no_home
+
+__all__ = [
+    "LINES",
+    "LocalVolume",
+    "OnProgress",
+    "Resolved",
+    "checked_before",
+    "default_volume_dir",
+    "is_present",
+    "local_volume",
+    "resolve",
+]
+
+VOLUME_NAME = "ann-datasets"
+
+
+class LocalVolume:
+    """A directory with the meaning of a volume."""
+
+    def __init__(self, path: Path, name: str = VOLUME_NAME) -> None:
+        self._path = path
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def lock_dir(self) -> Path:
+        return self._path / ".locks"
+
+    @property
+    def keeps_times(self) -> bool:
+        return True
+
+    def reload(self) -> None:
+        """Make sure that the directory is there and can be read. Raises ReloadError."""
+        try:
+            if not self._path.exists():
+                self._path.mkdir(parents=True, exist_ok=True)
+            with os.scandir(self._path):
+                pass
+        except OSError as error:
+            raise ReloadError(f"{self._path}: {error.strerror}") from error
+
+    def commit(self) -> None:
+        """Flush the directory's names to the disk. Raises CommitError."""
+        try:
+            durable.sync_directory(self._path)
+        except OSError as error:
+            raise CommitError(
+                f"volume '{self._name}' at {self._path} could not be flushed ({error.strerror}). "
+                "What was written is checked again by the next run."
+            ) from error
+
+
+def cache_dir(environ: Mapping[str, str]) -> Path:
+    """This package's folder in the user's cache directory.
+
+    Raises:
+        ConfigurationError: there is no such directory.
+    """
+    told = environ.get("XDG_CACHE_HOME", "")
+    try:
+        cache = (
+            Path(told)
+            if Path(told).is_absolute()
+            else Path(environ.get("HOME") or Path.home()) / ".cache"
+        )
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"there is no folder for datasets: {no_home()}. Name one with --ann-volume-dir DIR "
+            "(or ANNMODAL_VOLUME_DIR), or set HOME."
+        ) from error
+    return cache / "annmodal"
+
+
+def default_volume_dir(environ: Mapping[str, str]) -> Path:
+    """Where the local volume is unless told: below the user's cache directory.
+
+    Raises:
+        ConfigurationError: there is no such directory.
+    """
+    return cache_dir(environ) / "volumes" / VOLUME_NAME
+
+
+def local_volume(chosen: str | None) -> LocalVolume:
+    """The volume in the directory that ``--ann-volume-dir`` names, or in the usual one."""
+    path = Path(chosen) if chosen else default_volume_dir(os.environ)
+    return LocalVolume(path.absolute())
+
+
+def checked_before(dataset: Dataset, volume: LocalVolume) -> hdf5.DatasetInfo | None:
+    """What a user's own file holds by its stamp, if it is unchanged since it got that."""
+    stamp, path = Stamp.read(own_stamp_path(dataset, volume)), place_of(dataset, volume)
+    if stamp is None or stamp.checks != hdf5.CHECKS:
+        return None
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    same = (stamp.size_bytes, stamp.mtime_ns) == (status.st_size, status.st_mtime_ns)
+    return stamp.info if same else None
+
+
+def is_present(dataset: Dataset, volume: Volume) -> bool:
+    """Whether the file is there, without looking into it."""
+    path = place_of(dataset, volume)
+    return path.is_file() and path.stat().st_size > 0
+
+
+def resolve(
+    dataset: Dataset,
+    volume: Volume,
+    *,
+    say: Callable[[str], None],
+    on_progress: OnProgress | None = None,
+    base_urls: Sequence[str] = (),
+    validate: bool = True,
+    temp_dir: Path | None = None,
+) -> Resolved:
+    """Have the dataset in the volume, checked, and say so line by line.
+
+    Args:
+        say: is given each log line.
+        on_progress: is given the bytes done and the total, or None where it is not known.
+        base_urls: mirrors that hold ``NAME.hdf5``, tried before the dataset's own URL.
+        validate: check the content of a file that has no stamp, not only its structure.
+        temp_dir: where an unfinished download lies; by default in the volume.
+
+    Raises:
+        DatasetError: it cannot be had, or is not usable.
+        VolumeError: the volume cannot be written, or not committed.
+    """
+    run = Resolution(
+        dataset=dataset,
+        volume=volume,
+        say=say,
+        on_progress=on_progress,
+        base_urls=tuple(base_urls),
+        check=hdf5.validate if validate else hdf5.inspect,
+        temp_dir=temp_dir or volume.path / ".incoming",
+        path=place_of(dataset, volume),
+        started=time.perf_counter(),
+    )
+    return run.in_place() if dataset.source.startswith("file:") else run.in_volume()

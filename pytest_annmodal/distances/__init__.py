@@ -1,0 +1,1 @@
+"""Distances of the field, and exact neighbours by them."""

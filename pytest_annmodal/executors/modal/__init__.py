@@ -1,0 +1,1 @@
+"""Jobs on Modal: the client's side, and what runs in its containers."""

@@ -1,0 +1,283 @@
+"""Jobs on Modal: one ``app.run()`` a session, one container a job, all jobs at once."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from typing import Any, TypeVar
+
+import modal
+
+from pytest_annmodal import errors
+from pytest_annmodal.errors import AnnModalError, ExecutorError
+from pytest_annmodal.executors.modal import quiet
+from pytest_annmodal.executors.modal.app_runner import OpenApp
+from pytest_annmodal.executors.modal.attempts import Attempts, error_of
+from pytest_annmodal.executors.modal.building import unbuildable, why_unbuildable
+from pytest_annmodal.executors.modal.calls import Calls
+from pytest_annmodal.executors.modal.connection import (
+    WAKES_S,
+    check_reachable,
+    is_of_transport,
+    translated,
+)
+from pytest_annmodal.executors.modal.container import failures
+from pytest_annmodal.executors.modal.definitions import Cloud, Runner, runner_of
+from pytest_annmodal.executors.modal.images import Requirements
+from pytest_annmodal.executors.modal.plan import plan_of, refuse_too_large
+from pytest_annmodal.executors.modal.pulse import Pulse
+from pytest_annmodal.executors.modal.uploads import uploaded
+from pytest_annmodal.model import Dataset, Job, to_plain
+from pytest_annmodal.outcome import Outcome
+from pytest_annmodal.settings.config import Settings
+
+T = TypeVar("T")
+CANCELLING_S = 10.0  # for the service to hear that calls are cancelled
+LAST_WORDS_S = 2.0  # for threads to notice that their calls were cancelled
+CLOSING_S = 20.0  # for the service to answer; without, the app ends with this process
+
+
+class ModalExecutor:
+    """Submits jobs to Modal; every future is filled by a thread of its own.
+
+    Args:
+        say: given progress and log lines, from the caller's thread only (see :meth:`pump`).
+        cloud: an app that somebody else runs (``modal run``).
+        echo: whether to show containers' log lines; ``modal run`` does that by itself.
+        pulse: one that somebody else stops.
+    """
+
+    concurrent = True
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        say: Callable[[str], None],
+        cloud: Cloud | None = None,
+        echo: bool = True,
+        pulse: Pulse | None = None,
+    ) -> None:
+        self._settings, self._say, self._echo = settings, say, echo
+        self._clouds = [] if cloud is None else [cloud]
+        self._apps: list[OpenApp] = []
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._calls = Calls()
+        self._threads: list[threading.Thread] = []
+        self._unbuildable: dict[Requirements, str] = {}
+        self._datasets: dict[str, Dataset] = {}  # prepared ones, as containers find them
+        self._submitted: list[Job] = []
+        self._attempts = Attempts(settings, self._calls, self._lines.put)
+        quiet.hush()
+        self._pulse = pulse or Pulse(settings.modal_silence_s)
+        self._own_pulse = pulse is None
+        self._waiting: list[tuple[Job, Future[Sequence[Outcome]]]] = []
+
+    def expect(self, jobs: Sequence[Job]) -> None:
+        """Open the app with a function for each kind of job; this builds the images.
+
+        Raises:
+            ConfigurationError, ExecutorError: Modal cannot be used.
+        """
+        self._pulse.start()
+        if not self._clouds:
+            self._open([runner_of(job.implementation) for job in jobs])
+
+    def _open(self, runners: Sequence[Runner]) -> Cloud:
+        """Open an app, leaving out images that cannot be built."""
+        check_reachable()
+        with translated():
+            cloud = Cloud(self._settings, runners)
+            try:
+                self._apps.append(OpenApp(cloud.app))
+                self._wait(self._apps[-1].opened)
+            except modal.exception.RemoteError as error:
+                images = [(), *(runner[0] for runner in runners)]
+                failed = self._wait(self._start(lambda: unbuildable(images), "builds"))
+                if () in failed:
+                    raise ExecutorError(
+                        "The harness's own image could not be built on Modal; no implementation "
+                        f"is to blame. The end of the build log:\n{failed[()]}"
+                    ) from error
+                if not failed:
+                    raise
+                self._unbuildable.update(failed)
+                return self._open([runner for runner in runners if runner[0] not in failed])
+        self._clouds.append(cloud)
+        return cloud
+
+    def prepare(self, dataset: Dataset) -> None:
+        """Fill the cloud volume, once per dataset.
+
+        Raises:
+            DatasetError, VolumeError: as ``resolve`` in the container had it.
+            ConfigurationError, ExecutorError: Modal cannot be used.
+        """
+        if dataset.name in self._datasets:
+            return
+        self.expect([])
+        cloud = self._clouds[0]
+        there, result = self._bring(dataset, cloud)
+        if not result["ok"] and result["kind"] == errors.DamagedCopyError.__name__:
+            self._say(f"⚠️  The copy in volume '{self._settings.modal_volume}' is damaged")
+            there, result = self._bring(dataset, cloud, again=True)
+        if not result["ok"]:
+            raise error_of(result)
+        self._datasets[dataset.name] = dataclasses.replace(there, sha256=result["sha256"])
+
+    def _bring(
+        self, dataset: Dataset, cloud: Cloud, *, again: bool = False
+    ) -> tuple[Dataset, dict[str, Any]]:
+        """Upload it if it is the user's own, then have it resolved in a container."""
+
+        def upload() -> Dataset:
+            return uploaded(dataset, cloud, self._lines.put, again=again)
+
+        with translated():
+            there = self._wait(self._start(upload, "upload"))
+        resolve = self._start(lambda: self._resolve(there, cloud), f"download {dataset.name}")
+        return there, self._wait(resolve)
+
+    def _start(self, work: Callable[[], T], name: str) -> Future[T]:
+        """Do it in a thread of its own: Ctrl-C does not end every wait inside the client."""
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
+
+        def fill() -> None:
+            with contextlib.suppress(InvalidStateError):  # it was given up
+                try:
+                    future.set_result(work())
+                except BaseException as error:  # noqa: BLE001 -- nobody must wait for ever
+                    future.set_exception(error)
+
+        # A daemon: a call that never ends must not keep the interpreter from ending.
+        thread = threading.Thread(target=fill, name=f"annmodal {name}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return future
+
+    def _wait(self, future: Future[T]) -> T:
+        """Show lines until it is done; Ctrl-C ends the wait, and so does Modal's silence."""
+        self.pump(future)
+        if not future.done():
+            self._pulse.check()
+        return future.result()
+
+    def _resolve(self, dataset: Dataset, cloud: Cloud) -> dict[str, Any]:
+        try:
+            return self._resolve_once(dataset, cloud)
+        except ExecutorError as error:
+            if self._calls.closing:
+                raise
+            check_reachable()
+            self._lines.put(f"{dataset.name}: {error} (trying once more)")
+            return self._resolve_once(dataset, cloud)
+
+    def _resolve_once(self, dataset: Dataset, cloud: Cloud) -> dict[str, Any]:
+        with translated():
+            try:
+                call = cloud.download.spawn(
+                    to_plain(dataset), cloud.where, list(self._settings.base_url)
+                )
+                result: dict[str, Any] = self._calls.result_of(call, self._lines.put)
+            except modal.exception.Error:
+                raise
+            except Exception as error:
+                if is_of_transport(error):
+                    raise
+                # Whatever was raised in the container.
+                raise ExecutorError(f"download_dataset failed on Modal: {error!r}") from error
+        return result
+
+    def submit(self, job: Job) -> Future[Sequence[Outcome]]:
+        """Start the job in a container of its own, now."""
+        try:
+            cloud, runner = self._place_of(job)
+        except AnnModalError as error:
+            about_data = isinstance(error, (errors.DatasetError, errors.VolumeError))
+            kind = "dataset" if about_data else "infrastructure"
+            return _known(failures(job, kind, str(error)))
+        located = dataclasses.replace(job, dataset=self._datasets[job.dataset.name])
+        if runner is None:
+            requirements = runner_of(job.implementation)[0]
+            text = why_unbuildable(requirements, self._unbuildable[requirements])
+            return _known(failures(job, "unusable", text, blame="submission"))
+        future = self._start(lambda: self._attempts.run(located, cloud, runner), job.label)
+        self._waiting.append((job, future))
+        return future
+
+    def _give_up(self) -> None:
+        """Nobody answers any more: what is not finished fails, as nobody's fault."""
+        for job, future in self._waiting:
+            with contextlib.suppress(InvalidStateError):
+                future.set_result(failures(job, "infrastructure", self._pulse.words()))
+
+    def _place_of(self, job: Job) -> tuple[Cloud, Any]:
+        """The function for a job; another app is opened for one that was not expected."""
+        self._pulse.check()
+        self._submitted.append(job)
+        refuse_too_large(plan_of(self._submitted, self._settings), self._settings)
+        self.prepare(job.dataset)
+        for cloud in self._clouds:
+            runner = cloud.runner_for(job.implementation)
+            if runner is not None:
+                return cloud, runner
+        wanted = runner_of(job.implementation)
+        if wanted[0] not in self._unbuildable:
+            self._say(f"Not planned: {plan_of([job], self._settings).line()}")
+            cloud = self._open([wanted])
+        return self._clouds[-1], self._clouds[-1].runner_for(job.implementation)
+
+    def log_of(self, case_id: str) -> str:
+        """The last log lines of the container that ran a job, by its first case."""
+        return "\n".join(self._attempts.logs.get(case_id, ()))
+
+    def pump(self, future: Future[Any]) -> None:
+        """Print progress lines until the future is done; called by whoever waits for it.
+
+        Where Modal answers no more, jobs are done by that, and other futures are left as they are.
+        """
+        finished = threading.Event()
+
+        def finish(_future: Future[Any]) -> None:
+            finished.set()
+            self._lines.put("")  # wakes the loop below
+
+        future.add_done_callback(finish)
+        while not finished.is_set() or not self._lines.empty():
+            with contextlib.suppress(queue.Empty):
+                line = self._lines.get(timeout=WAKES_S)
+                if line and self._echo:
+                    self._say(line)
+            if self._pulse.silent.is_set():
+                self._give_up()
+                return
+
+    def shutdown(self, *, cancel: bool = False) -> None:
+        """Cancel what runs, close the app; nothing is left running or billing."""
+        self._calls.closing = True
+        if self._own_pulse:
+            self._pulse.stop()
+        answers = not self._pulse.silent.is_set()
+        self._attempts.give_up_waiting(len(self._threads))
+        if cancel and answers:
+            cancelling = threading.Thread(target=self._calls.cancel, daemon=True)
+            cancelling.start()
+            cancelling.join(min(CANCELLING_S, self._settings.modal_silence_s))
+            deadline = time.monotonic() + LAST_WORDS_S
+            for thread in self._threads:
+                thread.join(max(0.0, deadline - time.monotonic()))
+        for app in self._apps:
+            closing_s = min(CLOSING_S, self._settings.modal_silence_s)
+            app.close(closing_s if answers else LAST_WORDS_S)
+
+
+def _known(outcomes: Sequence[Outcome]) -> Future[Sequence[Outcome]]:
+    future: Future[Sequence[Outcome]] = Future()
+    future.set_result(outcomes)
+    return future

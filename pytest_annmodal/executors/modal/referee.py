@@ -1,0 +1,108 @@
+"""The referee's half: it has the truth, and scores what a restricted container answered."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pytest_annmodal.errors import AnnModalError, SubmissionError
+from pytest_annmodal.executors.modal.container import (
+    own_copy,
+)
+from pytest_annmodal.executors.modal.restricted import PUBLISHED, ROWS
+from pytest_annmodal.executors.modal.volume import SCRATCH, MountedVolume, say
+from pytest_annmodal.model import Job, to_plain
+
+KEPT_DATASETS = 3  # with fresh queries; sessions go through few, in any order
+
+
+def referee(
+    job_json: str, where: Mapping[str, Any], answers: bytes | None, download: Any
+) -> dict[str, Any]:
+    """Write the questions of a job, or score the answers; trusted, in one container at a time.
+
+    Args:
+        job_json: a ``Job``; of its implementation nothing is run or read here.
+        answers: what :func:`ask_submission` returned; None asks for the questions, and has the
+            training vectors published.
+        download: the ``download_dataset`` function, for a dataset that is not there.
+
+    Returns:
+        ``questions`` or ``outcomes`` (JSON), or ``error`` of a ``kind``; for a submission's own
+        fault ``outcomes``.
+    """
+    from pytest_annmodal.jobs import training_data
+    from pytest_annmodal.jobs.halves import halves
+    from pytest_annmodal.jobs.halves import questions as exam
+    from pytest_annmodal.outcome import failure_of
+
+    job = Job.from_plain(json.loads(job_json))
+    volume = MountedVolume(where["volume"], where["mount"])
+    try:
+        path = _kept_copy(job, volume, where, download)
+        data = training_data.load(job, path, SCRATCH, load_fresh=_load_fresh)
+        if answers is None:
+            name, n_rows = _publish(job, path, volume)
+            asked = exam.questions(job, data, train=name, n_rows=n_rows)
+            return {"questions": asked.pack()}
+        outcomes = halves.score(job, data, answers)
+    except SubmissionError as error:
+        outcomes = [failure_of(search.case_id, error, "load") for search in job.searches]
+    except AnnModalError as error:
+        return {"kind": type(error).__name__, "error": str(error)}
+    return {"outcomes": json.dumps([to_plain(outcome) for outcome in outcomes])}
+
+
+@lru_cache(maxsize=KEPT_DATASETS)
+def _load_fresh(path: Path, *, subset: int | None, seed: int, k: int, cache: Path | None) -> Any:
+    from pytest_annmodal.jobs import fresh_queries as fresh
+
+    return fresh.load_fresh.__wrapped__(path, subset=subset, seed=seed, k=k, cache=cache)
+
+
+def _kept_copy(job: Job, volume: MountedVolume, where: Mapping[str, Any], download: Any) -> Path:
+    """The dataset on this container's own disk, kept for the jobs to come."""
+    folder = SCRATCH / f"referee-{(job.dataset.sha256 or 'unknown')[:16]}"
+    kept = folder / f"{job.dataset.name}.hdf5"
+    if not kept.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as fresh:
+            own_copy(job.dataset, volume, Path(fresh), where, download).replace(kept)
+    return kept
+
+
+def _holds(path: Path, train: Any) -> bool:
+    """Whether a file is these vectors, to the last byte: others would be another question."""
+    if not (path.exists() and path.stat().st_size == train.nbytes):
+        return False
+    with path.open("rb") as file:  # not mapped: the mount could not be reloaded meanwhile
+        blocks = (train[start : start + ROWS] for start in range(0, len(train), ROWS))
+        return all(file.read(block.nbytes) == block.tobytes() for block in blocks)
+
+
+def _publish(job: Job, path: Path, volume: MountedVolume) -> tuple[str, int]:
+    """Have ``train`` in the directory that restricted containers see: name and rows.
+
+    Raises:
+        CommitError: it is not visible to others.
+    """
+    from pytest_annmodal.datasets import hdf5
+
+    subset = job.limits.subset
+    data = hdf5.load(path, subset=subset, truth_cache=SCRATCH)
+    cut = "" if subset is None else f"-first-{subset}"
+    name = f"{job.dataset.name}-{(job.dataset.sha256 or 'unknown')[:16]}{cut}.f32"
+    target = volume.path / PUBLISHED / name
+    if not _holds(target, data.train):
+        target.parent.mkdir(exist_ok=True)
+        partial = target.with_suffix(".part")  # under its own name it would pass for whole
+        with partial.open("wb") as file:
+            data.train.tofile(file)
+        partial.replace(target)
+        say(f"Published {data.train.nbytes / 1e6:,.1f} MB of training vectors as {name}")
+        volume.commit()
+    return name, len(data.train)

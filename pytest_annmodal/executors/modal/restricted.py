@@ -1,0 +1,105 @@
+"""What runs in containers for a submission: the restricted half, and the referee's.
+
+The restricted function's container has no network, no access to Modal, one directory of the
+volume with training vectors, and no truth. It takes and returns bytes, which no side unpickles
+(see ``raw.py``). The referee is trusted code alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_annmodal.errors import DatasetError, ExecutorError
+from pytest_annmodal.executors.modal.container import (
+    failures,
+    memory_left,
+    tell,
+    whole_log,
+)
+from pytest_annmodal.executors.modal.shipping import unpack
+from pytest_annmodal.executors.modal.volume import MountedVolume, await_commit, say
+from pytest_annmodal.model import Job
+
+PUBLISHED = "train"  # the volume's directory that restricted containers see, and no other
+ROWS = 4096  # of training vectors, compared at a time
+WHOLE_VOLUME = (
+    "isolation: Modal mounted the whole volume where one directory was asked for, so the truth is "
+    "in the container, behind the sandbox there"
+)
+
+
+@whole_log()
+def ask_submission(
+    job_json: str, files: Mapping[str, bytes], where: Mapping[str, Any], questions: bytes
+) -> bytes:
+    """Have a submission answer; nobody here knows whether it is right.
+
+    Args:
+        job_json: a ``Job`` whose implementation's path is among ``files``.
+        files: relative name → content, what belongs to the submission.
+        where: ``volume``, ``mount``, ``memory_bytes``.
+        questions: of the referee.
+    """
+    from pytest_annmodal.comparison.compare import compare
+    from pytest_annmodal.jobs.halves import answers as sheet
+    from pytest_annmodal.jobs.halves import halves
+    from pytest_annmodal.jobs.halves.questions import Questions
+
+    job = Job.from_plain(json.loads(job_json))
+    asked = Questions.unpack(questions)
+    volume = MountedVolume(where["volume"], where["mount"])
+    say(f"Volume '{volume.name}' is mounted at {volume.path} (its directory '{PUBLISHED}' alone)")
+    with tempfile.TemporaryDirectory(prefix="annmodal-") as folder:
+        scratch = Path(folder)
+        scratch.chmod(0o711)  # the submission runs as another user, who must reach its own file
+        try:
+            path, notes = _published(asked.train, volume, scratch, job)
+            vectors = asked.vectors(path)
+        except DatasetError as error:
+            lost = failures(job, "dataset", str(error))
+            return sheet.pack([sheet.Answered(result=item) for item in lost])
+        job = dataclasses.replace(
+            job,
+            implementation=unpack(job.implementation, files, scratch / "submission"),
+            limits=dataclasses.replace(job.limits, memory_bytes=memory_left(job, path, where)),
+        )
+        answers = halves.answer(
+            job,
+            vectors,
+            compare=compare,
+            notes=notes,
+            on_phase=lambda text: tell(job, text),
+        )
+        tell(job, "done")
+    return answers
+
+
+def _published(
+    name: str, volume: MountedVolume, scratch: Path, job: Job
+) -> tuple[Path, tuple[str, ...]]:
+    """An own copy of the training vectors, and what to note about where they were."""
+    stored, notes = volume.path / name, tuple[str, ...]()
+    whole = volume.path / PUBLISHED / name
+    if not stored.exists():
+        await_commit(volume, stored, whole)  # the container was there before they were
+    if whole.exists():
+        if job.limits.isolation == "strict":
+            raise DatasetError(f"{WHOLE_VOLUME}. --ann-isolation=strict does not run it there.")
+        stored, notes = whole, (WHOLE_VOLUME,)
+    copy = scratch / name
+    try:
+        shutil.copyfile(stored, copy)
+    except OSError as error:
+        # Not a DatasetError: another container, started later, may have them.
+        raise ExecutorError(
+            f"The training vectors of '{job.dataset.name}' cannot be read from directory "
+            f"'{PUBLISHED}' of volume '{volume.name}' ({error.strerror}). Try again."
+        ) from error
+    copy.chmod(0o600)
+    return copy, notes

@@ -1,0 +1,57 @@
+"""Users' own dataset files: put into the volume by their content."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import modal
+
+from pytest_annmodal.datasets.volume.stamp import hash_file
+from pytest_annmodal.errors import DatasetError
+from pytest_annmodal.executors.modal.definitions import MOUNT, Cloud
+from pytest_annmodal.model import Dataset
+
+UPLOADS = "uploads"
+
+
+def uploaded(
+    dataset: Dataset, cloud: Cloud, say: Callable[[str], None], *, again: bool = False
+) -> Dataset:
+    """The dataset as containers find it; a file of the user's own is uploaded if need be.
+
+    Its folder is named after its content: a file that was changed is another one, and none
+    stands in for a dataset of the catalogue. Its digest goes with it, for the copy to be held
+    against.
+
+    Args:
+        again: also if there is one already.
+
+    Raises:
+        DatasetError: the file cannot be read.
+    """
+    if not dataset.source.startswith("file:"):
+        return dataset
+    path = Path(dataset.source.removeprefix("file:"))
+    try:
+        sha256, size_bytes = hash_file(path), path.stat().st_size
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: it cannot be read ({error.strerror}; dataset '{dataset.name}')."
+        ) from error
+    folder = f"{UPLOADS}/{sha256[:16]}"
+    if again or not _holds(cloud.volume, folder, path.name, size_bytes):
+        say(f"📤 Uploading {path} to volume '{cloud.settings.modal_volume}'")
+        with cloud.volume.batch_upload(force=True) as batch:
+            batch.put_file(str(path), f"/{folder}/{path.name}")
+    source = f"file:{MOUNT}/{folder}/{path.name}"
+    return dataclasses.replace(dataset, source=source, sha256=sha256)
+
+
+def _holds(volume: modal.Volume, folder: str, name: str, size_bytes: int) -> bool:
+    try:
+        entries = volume.listdir(f"/{folder}")
+        return any((Path(e.path).name, e.size) == (name, size_bytes) for e in entries)
+    except (modal.exception.Error, FileNotFoundError):
+        return False  # then it is uploaded, which fails by itself where the volume cannot be used

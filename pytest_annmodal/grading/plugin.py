@@ -1,0 +1,132 @@
+"""What the pytest plugin asks of grading, hook by hook; ``config`` and reports are pytest's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.grading.grader import Grader, make_grader
+from pytest_annmodal.grading.outputs.terminal import table
+from pytest_annmodal.reports import escape
+from pytest_annmodal.session.state import BenchSession
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_annmodal.model import Case
+
+PASSED, TESTS_FAILED = 0, 1  # pytest's exit statuses
+
+
+class Grading:
+    """A Grader and what pytest must be told of it."""
+
+    def __init__(self, grader: Grader, bench: BenchSession) -> None:
+        self.grader, self.bench = grader, bench
+        self.case_ids: dict[str, str] = {}  # by node id
+        self.other_failures = 0
+        self.suite_property: Callable[[str, object], None] | None = None
+
+    def hear_report(self, report: pytest.TestReport) -> None:
+        """Tell failures of submissions, which are grades, from failures of the session."""
+        case_id = self.case_ids.get(report.nodeid)
+        graded = getattr(report, "annmodal", None) is not None
+        if report.failed and not (graded and report.when == "call"):
+            self.other_failures += 1
+        if case_id is not None and not graded and (report.failed or report.skipped):
+            self.grader.problem(case_id, _words(report))
+
+
+def _words(report: pytest.TestReport) -> str:
+    """Why a test was skipped, or the last line of its error."""
+    if isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2]).removeprefix("Skipped: ")
+    lines = [line for line in report.longreprtext.splitlines() if line.strip()]
+    return (lines[0] if lines else "").removeprefix("E ").removeprefix(
+        escape.BAR
+    ).strip() or f"{report.when} failed"
+
+
+def begin(
+    session: pytest.Session, bench: BenchSession, case_of: Callable[[Any], Case | None]
+) -> None:
+    """Open the journal and tell the session what is known already; before jobs are planned.
+
+    Raises:
+        ConfigurationError: what grading is told does not fit together.
+    """
+    config = session.config
+    if getattr(config.option, "dist", "no") != "no" or hasattr(config, "workerinput"):
+        raise ConfigurationError("--ann-grade keeps one journal: run it without -n")
+    hook = config.hook.pytest_annmodal_score
+    grader = make_grader(bench, lambda measured, rules: hook(measurements=measured, rules=rules))
+    bench.grading = grading = Grading(grader, bench)
+    bench.on_outcome = grader.heard
+    bench.know(grader.known())
+    for item in session.items:
+        case = case_of(item)
+        if case is not None:
+            grading.case_ids[item.nodeid] = case.id
+
+
+def finish(session: pytest.Session, grading: Grading) -> None:
+    """Write all outputs; the exit status says whether everybody has a grade."""
+    grader = grading.grader
+    finished = session.exitstatus in (PASSED, TESTS_FAILED)
+    book = grader.finish(os.environ, finished=finished)
+    if grading.suite_property is not None:
+        for key, value in ((f"grade:{p.submission.name}", p) for p in grader.plans):
+            grade = grader.grade(value)
+            grading.suite_property(key, f"{grade.score:g} {grade.status}")
+    if finished:
+        red = book.incomplete or grading.other_failures or grader.trouble
+        session.exitstatus = TESTS_FAILED if red else PASSED
+
+
+def write_summary(reporter: Any, grading: Grading, ignored: Sequence[str]) -> None:
+    """The class's table, where the files are, and what to do next."""
+    grader = grading.grader
+    book = grader.book(finished=True)
+    reporter.section(f"grades: {escape.line(grader.rules.title, 60)}", sep="-", yellow=True)
+    width = reporter._tw.fullwidth if reporter.isatty else None
+    for text in book.warnings:
+        reporter.write_line(text, yellow=True)
+        reporter.write_line("")
+    for line in table(book, width=width):
+        reporter.write_line(line)
+    reporter.write_line("")
+    if grader.n_resumed:
+        reporter.write_line(f"{grader.n_resumed} finished cases were taken from the journal.")
+    if n_repeated := grading.bench.n_repeated:
+        reporter.write_line(
+            f"{n_repeated} tests asked for a setting again (--count, --reruns, or a parameter of "
+            "the test): in grading each is measured once, and the first measurement counts."
+        )
+    if grader.journal.n_ignored:
+        reporter.write_line(f"{grader.journal.n_ignored} torn lines of the journal were ignored.")
+    if ignored:
+        reporter.write_line(
+            f"Not taken from an ini file: {escape.line(', '.join(ignored))}. What is measured and "
+            f"how is said by {escape.line(grader.rules.path.name)}, the command line and the "
+            "environment.",
+            yellow=True,
+        )
+    for text in grader.trouble:
+        reporter.write_line(f"  {escape.terminal(escape.line(text))}", red=True)
+    n_open = len(book.incomplete)
+    if n_open:
+        reporter.write_line(
+            f"{n_open} of {len(book.entries)} grades are incomplete. To go on with what is "
+            "missing, run the same command with --ann-resume.",
+            yellow=True,
+        )
+    else:
+        reporter.write_line(f"All {len(book.entries)} submissions are graded.")
+    if not (n_open or grading.other_failures) and reporter.stats.get("failed"):
+        reporter.write_line(
+            "The tests that failed are submissions' own failures; they are in the grades, and "
+            "pytest's exit status does not count them."
+        )
+    reporter.write_line(f"Written to {grader.folder}")

@@ -1,0 +1,138 @@
+"""Queries that nobody can have seen: held-out training rows, moved a little, exact truth.
+
+A public dataset's queries and answers can be carried along in a submission. So for grading,
+rows are drawn from ``train`` by a seed of the session, removed from the index, moved by
+noise of the size of a neighbour's distance, and their true neighbours among the rows that
+are left are computed. The rows that are left are shuffled: a memorised row number is worth
+nothing either. All submissions of a session get the same queries.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.distances import exact
+from pytest_annmodal.errors import DatasetError, SubmissionError
+
+NOISE = 0.5  # of the distance to the k-th neighbour: the query stays in its neighbourhood
+NOISE_NEIGHBOUR = 10
+LARGEST_SHARE = 0.2  # of train that may be held out
+MOST_QUERIES = 2000
+PARTS_PER_SETTING = 2  # one asked one by one, one as a batch
+V = TypeVar("V", bound=hdf5.Vectors)
+
+
+def freshen(
+    data: hdf5.LoadedDataset, *, n_queries: int, seed: int, k: int = 1
+) -> hdf5.LoadedDataset:
+    """A dataset of the same vectors with other queries, another row order and exact truth.
+
+    Args:
+        n_queries: how many to draw; at most a fifth of ``train``.
+        seed: of the session; the same seed gives the same queries.
+        k: how many true neighbours are needed.
+
+    Raises:
+        DatasetError: ``train`` is too small to spare that many rows.
+    """
+    n_train = len(data.train)
+    if n_queries > LARGEST_SHARE * n_train:
+        raise DatasetError(
+            f"{n_queries} fresh queries need at least {int(n_queries / LARGEST_SHARE)} training "
+            f"vectors, and there are {n_train}; ask fewer (--ann-queries) or select fewer settings"
+        )
+    rng = np.random.default_rng(seed)
+    held, kept = _split(n_train, n_queries, rng)
+    train = np.ascontiguousarray(data.train[kept])
+    test = moved(data.train[held], train, rng)
+    depth = min(max(k, data.neighbors.shape[1]), len(train))
+    neighbors, distances = exact.knn(train, test, depth, data.info.metric)
+    info = dataclasses.replace(
+        data.info, n_train=len(train), n_queries=n_queries, k_truth=depth, contiguous=False
+    )
+    return dataclasses.replace(
+        data,
+        info=info,
+        train=train,
+        test=test,
+        neighbors=neighbors,
+        distances=distances,
+        train_map=None,
+        truth_computed=True,
+    )
+
+
+def _split(
+    n_train: int, n_queries: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows that are held out, and rows that are kept, in their new order."""
+    order = rng.permutation(n_train)
+    return order[:n_queries], order[n_queries:]
+
+
+def kept_rows(n_train: int, n_queries: int, seed: int) -> NDArray[np.int64]:
+    """Which rows :func:`freshen` keeps, in which order."""
+    return _split(n_train, n_queries, np.random.default_rng(seed))[1]
+
+
+def n_drawn(n_train: int) -> int:
+    """How many queries are drawn; it does not depend on who asks: all get the same index."""
+    return min(MOST_QUERIES, int(LARGEST_SHARE * n_train))
+
+
+def moved(
+    rows: NDArray[np.float32], train: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Each row plus noise in a random direction, half as long as its neighbour is far (L2)."""
+    k = min(NOISE_NEIGHBOUR, len(train))
+    _, distances = exact.knn(train, np.ascontiguousarray(rows), k, "euclidean")
+    direction = rng.standard_normal(rows.shape)
+    direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-12)
+    return np.ascontiguousarray(rows + NOISE * distances[:, -1:] * direction, np.float32)
+
+
+def parts(data: V, n_parts: int, size: int | None = None) -> Iterator[V]:
+    """Cut the queries into equal parts, so that no process is shown one twice."""
+    size = size or len(data.test) // n_parts
+    for start in range(0, size * n_parts, size):
+        yield data.cut(slice(start, start + size))
+
+
+def size_of_parts(n_there: int, n_parts: int, n_queries: int | None) -> int:
+    """How many queries each of ``n_parts`` parts has, at most ``n_queries``.
+
+    Raises:
+        SubmissionError: it has so many settings that some would be asked nothing.
+        DatasetError: there is not one query for each part of a single setting.
+    """
+    each = min(n_there // n_parts, n_queries or n_there)
+    if each < 1 and n_there >= PARTS_PER_SETTING:
+        raise SubmissionError(
+            f"its header asks for {n_parts // PARTS_PER_SETTING} search settings of one build, and "
+            f"the {n_there} fresh queries of this dataset serve at most "
+            f"{n_there // PARTS_PER_SETTING}; remove values from search",
+            kind="too-many-settings",
+        )
+    if each < 1:
+        raise DatasetError(
+            f"{n_there} fresh queries cannot serve one setting, which takes "
+            f"{PARTS_PER_SETTING}; use a larger dataset"
+        )
+    return each
+
+
+@lru_cache(maxsize=1)
+def load_fresh(
+    path: Path, *, subset: int | None, seed: int, k: int, cache: Path | None
+) -> hdf5.LoadedDataset:
+    """Load and freshen a file; the last one is kept, for the next submission asks for it too."""
+    data = hdf5.load(path, subset=subset, truth_cache=cache)
+    return freshen(data, n_queries=n_drawn(len(data.train)), seed=seed, k=k)

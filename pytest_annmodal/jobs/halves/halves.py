@@ -1,0 +1,141 @@
+"""A job in two halves: a worker is asked where no truth is, its answers are scored elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Protocol
+
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.distances import exact
+from pytest_annmodal.errors import ProtocolViolationError, SubmissionError
+from pytest_annmodal.jobs import equal_settings, training_data
+from pytest_annmodal.jobs.asking import OnPhase
+from pytest_annmodal.jobs.halves import answers as sheet
+from pytest_annmodal.jobs.halves.answers import Answered
+from pytest_annmodal.jobs.runner import ask_job
+from pytest_annmodal.jobs.scorer import Scorer, Unscored
+from pytest_annmodal.model import Job
+from pytest_annmodal.outcome import Failure, Measurement, Outcome, failure_of
+from pytest_annmodal.scoring import operating_points
+
+SCORING = "scoring"
+RACED = ("build_s", "index_bytes", "peak_rss_bytes")  # of the measurement or the race: the more
+
+
+class Compare(Protocol):
+    """What races a job's settings with its baseline: ``comparison.compare``, a room above."""
+
+    def __call__(
+        self, job: Job, data: hdf5.LoadedDataset, found: list[Outcome], on_phase: OnPhase, /
+    ) -> list[Outcome]: ...
+
+
+def answer(
+    job: Job,
+    data: hdf5.Vectors,
+    *,
+    compare: Compare,
+    notes: tuple[str, ...] = (),
+    on_phase: OnPhase,
+) -> bytes:
+    """Drive workers through a job and pack what they answered.
+
+    Args:
+        compare: called where the job has a baseline.
+        notes: what a reader of every measurement should know.
+    """
+    found: list[Unscored | Failure] = ask_job(
+        job, data, score=lambda unscored: unscored, on_phase=on_phase
+    )
+    found = [_noted(item, notes) for item in found]
+    if job.baseline is None:
+        return sheet.pack([Answered(result=item) for item in found])
+    return sheet.pack(_compared(job, data, found, compare, on_phase))
+
+
+def _noted(item: Unscored | Failure, notes: tuple[str, ...]) -> Unscored | Failure:
+    if isinstance(item, Failure) or not notes:
+        return item
+    figures = {**item.figures, "notes": (*item.figures["notes"], *notes)}
+    return dataclasses.replace(item, figures=figures)
+
+
+def _compared(
+    job: Job,
+    data: hdf5.Vectors,
+    found: list[Unscored | Failure],
+    compare: Compare,
+    on_phase: OnPhase,
+) -> list[Answered]:
+    """Beside the baseline; who meets whom depends on recall, so the truth is computed here.
+
+    By now the answers that count for recall have been given.
+    """
+    loaded = _with_truth(data)
+    scorer = Scorer(job, loaded)
+    measured = [_scored(scorer, item) for item in found]
+    rows = []
+    compared = compare(job, loaded, measured, on_phase)
+    for item, before, after in zip(found, measured, compared, strict=True):
+        if isinstance(item, Failure) or isinstance(before, Failure):
+            rows.append(Answered(result=item))  # whoever scores it finds the same
+        elif isinstance(after, Failure):
+            rows.append(Answered(result=after))
+        else:
+            notes = tuple(note for note in after.notes if note not in before.notes)
+            figures = {**item.figures, **{name: getattr(after, name) for name in RACED}}
+            raced = dataclasses.replace(item, figures=figures)
+            rows.append(Answered(result=_noted(raced, notes), comparison=after.comparison))
+    return rows
+
+
+def _with_truth(data: hdf5.Vectors) -> hdf5.LoadedDataset:
+    info = data.info
+    neighbors, distances = exact.knn(data.train, data.test, info.k_truth, info.metric)
+    return hdf5.LoadedDataset(
+        info=info,
+        train=data.train,
+        test=data.test,
+        train_map=data.train_map,
+        neighbors=neighbors,
+        distances=distances,
+        n_zero_train=0,
+        n_zero_test=0,
+        n_duplicates=0,
+        truth_computed=True,
+    )
+
+
+def _scored(scorer: Scorer, item: Unscored | Failure) -> Outcome:
+    if isinstance(item, Failure):
+        return item
+    try:
+        return scorer.measurement(item)
+    except SubmissionError as error:
+        return failure_of(item.case_id, error, SCORING)
+
+
+def score(job: Job, data: hdf5.LoadedDataset, answers: bytes) -> list[Outcome]:
+    """One outcome per search, from what :func:`answer` packed.
+
+    Args:
+        data: the job's, with the truth, as
+            :func:`materials.load <pytest_annmodal.jobs.training_data.load>` gives it.
+    """
+    views = training_data.views(job, data)
+    n_queries = {key: (len(one.test), len(many.test)) for key, (one, many) in views.items()}
+    try:
+        found = sheet.unpack(answers, job, n_queries)
+    except ProtocolViolationError as error:
+        return [failure_of(search.case_id, error, SCORING) for search in job.searches]
+    scorer = Scorer(job, data)
+    outcomes = []
+    for item in found:
+        outcome = _scored(scorer, item.result)
+        if isinstance(outcome, Measurement) and item.comparison is not None:
+            outcome = dataclasses.replace(outcome, comparison=item.comparison)
+        outcomes.append(outcome)
+    if job.limits.at_recall is not None:
+        outcomes = operating_points.with_qps_at(outcomes, job.limits.at_recall)
+    n, dim = data.train.shape
+    return equal_settings.for_all(job, outcomes, n=n, dim=dim)

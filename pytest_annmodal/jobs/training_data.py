@@ -1,0 +1,145 @@
+"""What a worker is given: the training vectors, warm-up vectors, and which queries when."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal.channel import mailbox
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.errors import ProtocolViolationError
+from pytest_annmodal.jobs import fresh_queries
+from pytest_annmodal.model import Job
+
+N_WARMUP = 50
+WARMUP_SEED = 20_240_229
+
+
+def load(
+    job: Job,
+    path: Path,
+    cache: Path | None,
+    *,
+    load_fresh: Callable[..., hdf5.LoadedDataset] = fresh_queries.load_fresh,
+) -> hdf5.LoadedDataset:
+    """The job's vectors, queries and truth; fresh ones where the job asks for that.
+
+    Args:
+        load_fresh: another one keeps more of what it has drawn.
+
+    Raises:
+        DatasetError: the file cannot be used, or is too small for fresh queries.
+        SubmissionError: the job asks for more settings than there are fresh queries.
+    """
+    limits, k = job.limits, max(search.k for search in job.searches)
+    if limits.fresh_seed is None:
+        return hdf5.load(
+            path, subset=limits.subset, n_queries=limits.n_queries, k=k, truth_cache=cache
+        )
+    data = load_fresh(path, subset=limits.subset, seed=limits.fresh_seed, k=k, cache=cache)
+    return data.cut(slice(0, n_asked(job, len(data.test))))
+
+
+def n_asked(job: Job, n_there: int) -> int:
+    """How many of a dataset's queries a job has use for: the first ones.
+
+    Raises:
+        SubmissionError: the job asks for more settings than there are fresh queries.
+        DatasetError: there is not even one fresh query for each part of one setting.
+    """
+    limits = job.limits
+    if limits.fresh_seed is None:
+        return min(n_there, limits.n_queries or n_there)
+    n_parts = fresh_queries.PARTS_PER_SETTING * len(job.searches)
+    return n_parts * fresh_queries.size_of_parts(n_there, n_parts, limits.n_queries)
+
+
+@dataclass(slots=True, kw_only=True)
+class TrainFile:
+    """A file that workers map, and where ``train`` lies in it: ``fields``.
+
+    Attributes:
+        missing: what has yet to be written into it, or None.
+    """
+
+    fd: int
+    fields: dict[str, Any]
+    missing: NDArray[np.float32] | None
+
+    def fill(self) -> None:
+        """Write what is still missing, and let nobody write any more.
+
+        Raises:
+            ProtocolViolationError: the worker holds it open for writing.
+        """
+        if self.missing is None:
+            return
+        with open(self.fd, "wb", closefd=False) as file:
+            self.missing.tofile(file)
+        self.missing = None
+        try:
+            mailbox.seal(self.fd)
+        except OSError as error:
+            raise ProtocolViolationError("the worker writes into the training vectors") from error
+
+
+@contextlib.contextmanager
+def train_file(job: Job, data: hdf5.Vectors) -> Iterator[TrainFile]:
+    """What the worker may map. A trusted implementation maps the dataset file itself.
+
+    A submission gets memory that will hold ``train`` and nothing else, since the file has the
+    truth in it; and it is filled when the submission is loaded, so that a constructor cannot
+    build before the clock of the build runs.
+    """
+    fields = {"offset": 0, "shape": list(data.train.shape), "dtype": "<f4"}
+    if data.train_map is not None and job.implementation.trusted:
+        fd = _opened(data.train_map)
+        file = TrainFile(fd=fd, fields={**fields, "offset": data.train_map.offset}, missing=None)
+    else:
+        fd = mailbox.new_shared_file(data.train.nbytes, label="annmodal-train")
+        file = TrainFile(fd=fd, fields=fields, missing=data.train)
+    try:
+        yield file
+    finally:
+        os.close(fd)
+
+
+def _opened(where: hdf5.TrainMap) -> int:
+    """The dataset file that was loaded, for reading.
+
+    Raises:
+        OSError: it is gone, or another one has its name by now.
+    """
+    fd = os.open(where.path, os.O_RDONLY)
+    if hdf5.Identity.of(os.fstat(fd)) != where.identity:
+        os.close(fd)
+        raise OSError(
+            f"{where.path} was changed since it was loaded; start again when nobody writes to it"
+        )
+    return fd
+
+
+def views(job: Job, data: fresh_queries.V) -> dict[str, tuple[fresh_queries.V, fresh_queries.V]]:
+    """For each search what is asked one by one, and what as a batch.
+
+    All queries both times, or, where queries are fresh, parts that no other part shares.
+    """
+    ids = [search.case_id for search in job.searches]
+    if job.limits.fresh_seed is None:
+        return dict.fromkeys(ids, (data, data))
+    parts = list(fresh_queries.parts(data, 2 * len(ids)))
+    return dict(zip(ids, zip(parts[::2], parts[1::2], strict=True), strict=True))
+
+
+def warmup_vectors(data: hdf5.Vectors, n: int = N_WARMUP) -> NDArray[np.float32]:
+    """Vectors like the queries that are none of them: midpoints of random training pairs."""
+    rng = np.random.default_rng(WARMUP_SEED)
+    pairs = rng.integers(0, len(data.train), size=(n, 2))
+    return np.ascontiguousarray((data.train[pairs[:, 0]] + data.train[pairs[:, 1]]) / 2, np.float32)

@@ -1,0 +1,236 @@
+"""From collected tests to their cases: parametrize, find each item's case, order by build.
+
+What is wrong with options or markers is found while a file is collected, where pytest would
+show it as that file's error, traceback and all; it is kept, and told once, by :func:`attach`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_annmodal.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pytest_annmodal.model import Case
+    from pytest_annmodal.session.state import BenchSession
+    from pytest_annmodal.strangers.places import Places
+
+CASE = pytest.StashKey["Case"]()
+OUTCOME = pytest.StashKey[dict[str, Any]]()  # as results.rows.row makes it
+PROBLEM = pytest.StashKey[str]()  # of a session
+UNABLE = pytest.StashKey[str]()  # of one test
+PAIR = {"implementation", "dataset"}
+REPEATED = "__pytest_repeat_step_number"  # the parameter of pytest-repeat's --count
+
+
+class NotTheirs:
+    """Leaves a submission's own ``conftest.py`` and tests alone: they would run unprotected."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        return True if self._places.holder(collection_path) is not None else None
+
+
+def uses_benchmark(item: pytest.Item) -> bool:
+    return "ann_benchmark" in getattr(item, "fixturenames", ())
+
+
+def marker_of(node: pytest.Item) -> dict[str, Any]:
+    """The arguments of the ``ann`` markers on a test, the closest one winning."""
+    arguments: dict[str, Any] = {}
+    for mark in reversed(list(node.iter_markers("ann"))):
+        if mark.args:
+            raise ConfigurationError("@pytest.mark.ann takes keyword arguments only, like k=10")
+        arguments.update(mark.kwargs)
+    return arguments
+
+
+def parametrize(metafunc: pytest.Metafunc, session: BenchSession) -> None:
+    """Parametrize ``case``, or whichever of ``implementation`` and ``dataset`` is left open."""
+    names = set(metafunc.fixturenames)
+    explicit = {
+        name.strip()
+        for mark in metafunc.definition.iter_markers("parametrize")
+        for name in _argnames(mark)
+    }
+    wanted = names & PAIR or names & {"case"}
+    for name in sorted(wanted - explicit):
+        values: list[str | None]
+        try:
+            values = list(_values(name, metafunc, session))
+        except ConfigurationError as error:
+            metafunc.config.stash.setdefault(PROBLEM, str(error))
+            values = [None]
+        # pytest gives long texts no ids of their own but their positions: case12.
+        ids = None if None in values else [str(value) for value in values]
+        metafunc.parametrize(name, values, indirect=[name] if name == "case" else False, ids=ids)
+
+
+def _argnames(mark: pytest.Mark) -> list[str]:
+    names = mark.args[0] if mark.args else mark.kwargs.get("argnames", "")
+    return names.split(",") if isinstance(names, str) else list(names)
+
+
+def _values(name: str, metafunc: pytest.Metafunc, session: BenchSession) -> list[str]:
+    if name == "case":
+        return [case.id for case in session.generate(marker_of(metafunc.definition))]
+    if name == "dataset":
+        return [dataset.name for dataset in session.datasets]
+    from pytest_annmodal.session.selection import labels
+
+    return [label for item in session.implementations for label in labels(item)]
+
+
+def attach(
+    config: pytest.Config,
+    items: list[pytest.Item],
+    wanted: list[pytest.Item],
+    session: BenchSession,
+) -> None:
+    """Find each item's case, drop pairs that do not fit, put cases of one build together.
+
+    Raises:
+        ConfigurationError: an option, a marker or a name that cannot be used.
+    """
+    from pytest_annmodal.plugin import endings
+
+    config.pluginmanager.register(endings.Ending(config))  # also for what is refused here
+    if PROBLEM in config.stash:
+        raise ConfigurationError(config.stash[PROBLEM])
+    if _has_pytest_benchmark(config):
+        endings.refuse_what_fails_at_the_end(config)
+    dropped = []
+    for item in wanted:
+        try:
+            session.marked(marker_of(item))
+            case = _case_of(item, session)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{item.nodeid}: {error}") from error
+        if case is not None:
+            item.stash[CASE] = case
+        elif set(_parameters(item)) >= PAIR:
+            dropped.append(item)
+        if _has_pytest_benchmark(config):
+            _give_clock(item)
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in dropped]
+    _group_by_build(items)
+
+
+def _has_pytest_benchmark(config: pytest.Config) -> bool:
+    return hasattr(config.option, "benchmark_skip")  # under whatever name it was loaded
+
+
+def test_of(item: pytest.Item) -> str:
+    """The test function of an item, whatever its parameters are."""
+    parent = item.parent.nodeid if item.parent is not None else ""
+    return f"{parent}::{getattr(item, 'originalname', None) or item.name}"
+
+
+def planned(items: Iterable[pytest.Item], *, graded: bool) -> list[Case]:
+    """The cases of the items, and the further measurements that pytest-repeat asks for.
+
+    Who else asks for a case again is known only when it does.
+    """
+    asked: Counter[tuple[str, str]] = Counter()
+    cases = []
+    for item in items:
+        if CASE not in item.stash:
+            continue
+        case = item.stash[CASE]
+        if REPEATED in _parameters(item) and not graded:
+            key = test_of(item), case.id
+            case = replace(case, repetition=asked[key])
+            asked[key] += 1
+        cases.append(case)
+    return cases
+
+
+def _give_clock(item: pytest.Item) -> None:
+    """Add the replay clock to what the test's own ``benchmark`` markers say."""
+    from pytest_annmodal.plugin.replay import ReplayClock
+
+    kwargs: dict[str, Any] = {}
+    for mark in reversed(list(item.iter_markers("benchmark"))):
+        kwargs.update(mark.kwargs)
+    kwargs["timer"] = ReplayClock()
+    item.add_marker(pytest.mark.benchmark(**kwargs), append=False)
+
+
+def _parameters(item: pytest.Item) -> dict[str, Any]:
+    callspec = getattr(item, "callspec", None)
+    return dict(callspec.params) if callspec is not None else {}
+
+
+def _case_of(item: pytest.Item, session: BenchSession) -> Case | None:
+    parameters = _parameters(item)
+    if set(parameters) >= PAIR:
+        return session.named(parameters["implementation"], parameters["dataset"], marker_of(item))
+    case = parameters.get("case")  # a test may have a parameter of that name and its own values
+    return session.cases.get(case) if isinstance(case, str) else None
+
+
+def _group_by_build(items: list[pytest.Item]) -> None:
+    """Keep the order, but put every case beside the first that its build serves."""
+    first: dict[Any, int] = {}
+    for position, item in enumerate(items):
+        if CASE in item.stash:
+            first.setdefault(item.stash[CASE].build_key, position)
+    positions = {
+        id(item): first[item.stash[CASE].build_key] if CASE in item.stash else position
+        for position, item in enumerate(items)
+    }
+    items.sort(key=lambda item: positions[id(item)])
+
+
+def will_run(session: pytest.Session) -> bool:
+    """Whether the selected tests are about to be run, and not only listed or planned."""
+    option = session.config.option
+    listing = ("collectonly", "setupplan", "showfixtures", "show_fixtures_per_test")
+    if any(getattr(option, name, False) for name in listing):
+        return False
+    return not session.testsfailed or bool(option.continue_on_collection_errors)
+
+
+def runnable(items: list[pytest.Item], session: BenchSession) -> list[Case]:
+    """The cases of the items to run; the others are marked, with the reason."""
+    wanted = []
+    for item in items:
+        if CASE not in item.stash:
+            continue
+        reason = session.why_skip(item.stash[CASE])
+        if getattr(item.config.option, "benchmark_skip", False):
+            reason = "Skipping benchmark (--benchmark-skip active)."
+        unable = session.why_unable(item.stash[CASE])
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+        elif unable:
+            item.stash[UNABLE] = unable
+        else:
+            wanted.append(item)
+    return planned(wanted, graded=session.settings.grade is not None)
+
+
+def refusal(item: pytest.Item) -> str | None:
+    """Why an ANN benchmark cannot be run in this session at all, or this one cannot."""
+    if hasattr(item.config, "workerinput"):
+        return (
+            "ANN benchmarks measure time, so they do not run side by side: run them without -n, "
+            "or with -n 0. (With --modal, all of them run at once anyway.)"
+        )
+    if not _has_pytest_benchmark(item.config):
+        return (
+            "ANN benchmarks need the plugin pytest-benchmark, which is switched off: run them "
+            "without -p no:benchmark."
+        )
+    return item.config.stash.get(PROBLEM, None) or item.stash.get(UNABLE, None)

@@ -1,0 +1,352 @@
+"""The pytest plugin: hooks and fixtures, thin over ``session.py``.
+
+It is loaded by every pytest run on the machine where it is installed, so nothing but
+``config`` is imported until a test asks for a benchmark.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorError
+from pytest_annmodal.figures import THRESHOLDS
+from pytest_annmodal.plugin import collecting
+from pytest_annmodal.plugin.collecting import CASE
+from pytest_annmodal.plugin.hookspecs import Hooks
+from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.given import given, parser_arguments
+from pytest_annmodal.settings.options import OPTIONS
+from pytest_annmodal.strangers import doors
+
+if TYPE_CHECKING:
+    from pytest_annmodal.model import Case
+    from pytest_annmodal.outcome import Measurement
+    from pytest_annmodal.session.state import BenchSession
+
+SESSION = pytest.StashKey["BenchSession"]()
+RAN = pytest.StashKey[bool]()  # of an item that a plugin may run again
+OWN_FAILURE = "annmodal_own_failure"  # an attribute of a benchmark's failed report
+ROWS = pytest.StashKey[list[dict[str, Any]]]()
+IGNORED = pytest.StashKey[list[str]]()  # what an ini file says and a grading does not take
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(Hooks)
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    for option in OPTIONS:
+        how = {**parser_arguments(option), "help": option.help}
+        if option.kind is not None:
+            how["metavar"] = option.metavar or "|".join(option.choices or ())
+        parser.getgroup(option.group).addoption(option.flag, **how)
+        parser.addini(option.ini, f"Default of {option.flag} (or ${option.env}).", default="")
+    config: Any = pluginmanager.get_plugin("pytestconfig")
+    doors.close(config)  # as early as a plugin can
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    doors.check(early_config)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    doors.check(config)  # where a conftest file loaded this plugin, the hook above is not called
+    config.addinivalue_line(
+        "markers",
+        f"ann(k, rounds, {', '.join(THRESHOLDS)}): settings and thresholds of an ANN benchmark.",
+    )
+    if getattr(config.option, "help", False):  # pytest-benchmark's has characters beyond ASCII
+        from pytest_annmodal.reports import nearest
+
+        nearest.install()
+    config.stash[ROWS] = []
+    _let_comparisons_warn()
+    try:
+        _settings(config)
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from error
+    if doors.PLACES in config.stash:
+        config.pluginmanager.register(collecting.NotTheirs(config.stash[doors.PLACES]))
+
+
+def _let_comparisons_warn() -> None:
+    """What pytest-benchmark says of stored results while it is configured is never an error.
+
+    Where warnings are errors, it would end pytest in a traceback.
+    """
+    for message in ("Can't compare", "Benchmark machine_info is different"):
+        warnings.filterwarnings("default", message=message, category=pytest.PytestWarning)
+
+
+def _settings(config: pytest.Config) -> Settings:
+    def resolve(
+        cli: Callable[[str], Any], ini: Callable[[str], str], rules: Mapping[str, Any]
+    ) -> Settings:
+        return Settings.resolve(
+            cli=cli,
+            ini=ini,
+            environ=os.environ,
+            rootdir=config.rootpath,
+            cwd=config.invocation_params.dir,
+            rules=rules,
+        )
+
+    def parsed(name: str) -> Any:
+        return config.getoption(f"annmodal_{name}")
+
+    settings = resolve(parsed, config.getini, {})
+    if settings.grade is None:
+        return settings
+    from pytest_annmodal.grading.rules import read_rules
+    from pytest_annmodal.settings.strictness import Strictness
+
+    sources = Strictness(
+        parsed=parsed,
+        typed=given(doors.typed(config)),
+        addopts=given(config.getini("addopts")),
+        ini=config.getini,
+    )
+    settings = resolve(sources.cli, sources.ini, read_rules(Path(settings.grade)).option_values())
+    config.stash[IGNORED] = sources.ignored
+    return settings
+
+
+def _session(config: pytest.Config) -> BenchSession:
+    """The session's state, made at the first need."""
+    if SESSION not in config.stash:
+        from pytest_annmodal.plugin.interruption import Interruption
+        from pytest_annmodal.reports import nearest
+        from pytest_annmodal.session.orchestration import make_local, make_modal
+        from pytest_annmodal.session.state import BenchSession
+
+        interruption = Interruption()
+        config.pluginmanager.register(interruption)
+        interruption.install()
+        reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+        nearest.install([reporter._tw._file] if reporter is not None else [])
+        extra = [dataset for rows in config.hook.pytest_annmodal_datasets() for dataset in rows]
+        config.stash[SESSION] = BenchSession(
+            _settings(config),
+            extra_datasets=extra,
+            make_local=lambda session: make_local(session, config),
+            make_modal=lambda session: make_modal(session, config),
+        )
+    return config.stash[SESSION]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrize ``case``, or whichever of ``implementation`` and ``dataset`` is left open."""
+    if "ann_benchmark" in metafunc.fixturenames:
+        collecting.parametrize(metafunc, _session(metafunc.config))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Find each item's case, drop pairs that do not fit, put cases of one build together."""
+    wanted = [item for item in items if collecting.uses_benchmark(item)]
+    if not wanted:
+        return
+    try:
+        collecting.attach(config, items, wanted, _session(config))
+    except ConfigurationError as error:
+        if not hasattr(config, "workerinput"):
+            raise pytest.UsageError(str(error)) from error
+        config.stash[collecting.PROBLEM] = str(error)  # xdist would lose a worker that raises
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Plan jobs for what is still selected; on Modal, start all of them."""
+    config = session.config
+    if SESSION not in config.stash or not collecting.will_run(session):
+        return
+    bench = config.stash[SESSION]
+    if bench.settings.download_only or bench.settings.modal_plan:
+        return
+    if bench.settings.grade is not None:
+        from pytest_annmodal.grading import plugin
+
+        try:
+            plugin.begin(session, bench, lambda item: item.stash.get(CASE, None))
+        except ConfigurationError as error:
+            raise pytest.UsageError(str(error)) from error
+    try:
+        cases = collecting.runnable(session.items, bench)
+        if hasattr(config, "workerinput"):
+            return
+        jobs = bench.plan(cases)
+        if jobs and bench.executor.concurrent:
+            from pytest_annmodal.session.orchestration import submit_all
+
+            submit_all(bench, jobs, config)
+    except (ConfigurationError, ExecutorError) as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """With ``--download-only`` or ``--modal-plan``, do that instead of running the tests."""
+    config = session.config
+    settings = _settings(config)
+    if not (settings.download_only or settings.modal_plan) or config.option.collectonly:
+        return None
+    if getattr(config.option, "numprocesses", None):  # xdist: only its workers know the tests
+        raise pytest.UsageError("--download-only and --modal-plan run no tests: leave out -n")
+    from pytest_annmodal.session.orchestration import download_only, show_plan
+
+    cases = collecting.planned(session.items, graded=settings.grade is not None)
+    try:
+        if settings.modal_plan:
+            show_plan(_session(config), cases, config)
+        else:
+            session.testsfailed = download_only(_session(config), cases, config)
+    except (ConfigurationError, ExecutorError) as error:
+        raise pytest.UsageError(str(error)) from error
+    return True
+
+
+@pytest.fixture
+def case(request: pytest.FixtureRequest) -> Case | None:
+    """The case of this test: an implementation's variant on a dataset at k."""
+    found: Case | None = request.node.stash.get(CASE, None)
+    return found
+
+
+@pytest.fixture(scope="session")
+def ann_datasets(request: pytest.FixtureRequest) -> Callable[[str], Any]:
+    """``ann_datasets(name)``: the path of a dataset, resolved through the volume once."""
+    bench = _session(request.config)
+
+    def resolve(name: str) -> Any:
+        from pytest_annmodal.datasets.locate import find_datasets
+
+        (dataset,) = find_datasets(name, bench.known, bench.settings, bench.stored)[:1]
+        return bench.local.prepare(dataset)
+
+    return resolve
+
+
+@pytest.fixture
+def ann_benchmark(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..., Measurement]:
+    """``ann_benchmark(case)`` or ``ann_benchmark(implementation=…, dataset=…, k=…)``.
+
+    Measures, checks the thresholds of ``@pytest.mark.ann`` and returns the Measurement.
+    """
+    from pytest_annmodal.plugin.fixture import Benchmarker
+
+    node, session = request.node, _session(request.config)
+    bench = Benchmarker(node, benchmark, session, collecting.marker_of(node))
+    if CASE in node.stash:
+        if node.stash.get(RAN, False):
+            session.forget_fault(node.stash[CASE])
+        node.stash[RAN] = True
+        bench.fetch_early(node.stash[CASE])
+        if session.grading is not None:
+            session.grading.suite_property = request.getfixturevalue("record_testsuite_property")
+            node.user_properties.extend(session.grading.grader.properties(node.stash[CASE]))
+    return bench
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Say why it cannot be measured here, before any fixture is made."""
+    if collecting.uses_benchmark(item):
+        reason = collecting.refusal(item)
+        if reason is not None:
+            from pytest_annmodal.reports import escape
+
+            pytest.fail(escape.told(reason), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Carry the outcome with the report, so that it crosses from xdist's workers too."""
+    report = yield
+    if call.when == "call" and collecting.OUTCOME in item.stash:
+        report.annmodal = item.stash[collecting.OUTCOME]  # type: ignore[attr-defined]
+    if report.failed and collecting.uses_benchmark(item):
+        setattr(report, OWN_FAILURE, True)
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    row = getattr(report, "annmodal", None)
+    if row is not None and _CONFIG:
+        _CONFIG[-1].stash[ROWS].append(row)
+    if hasattr(report, OWN_FAILURE) and _CONFIG:
+        from pytest_annmodal.reports import repeated
+
+        repeated.note(_CONFIG[-1], report)
+    bench = _CONFIG[-1].stash.get(SESSION, None) if _CONFIG else None
+    if bench is not None and bench.grading is not None:
+        bench.grading.hear_report(report)
+
+
+_CONFIG: list[pytest.Config] = []  # logreport is not told its config; nested runs stack up
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    _CONFIG.append(session.config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """On -x, Ctrl-C or a crash nothing keeps running or billing."""
+    if session.config in _CONFIG:
+        _CONFIG.remove(session.config)
+    if SESSION in session.config.stash:
+        try:
+            session.config.stash[SESSION].close()
+        except AnnModalError as error:
+            session.config.issue_config_time_warning(pytest.PytestWarning(str(error)), stacklevel=1)
+        if session.config.stash[SESSION].grading is not None:
+            from pytest_annmodal.grading import plugin
+
+            plugin.finish(session, session.config.stash[SESSION].grading)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter,
+) -> Generator[None, object, object]:
+    try:
+        return (yield)
+    finally:  # whatever pytest-benchmark has raised
+        _write_summary(terminalreporter)
+
+
+def _write_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    config = terminalreporter.config
+    rows = config.stash.get(ROWS, [])
+    if rows or SESSION in config.stash:
+        from pytest_annmodal.reports.terminal import write_summary
+        from pytest_annmodal.session.availability import missing_datasets
+
+        bench = config.stash.get(SESSION, None)
+        told = None if bench is None or bench.settings.download_only else bench
+        write_summary(
+            terminalreporter,
+            rows,
+            libraries=told.skipped_implementations if told else {},
+            datasets=missing_datasets(told.skipped_datasets.values()) if told else (),
+        )
+    if SESSION in config.stash and config.stash[SESSION].grading is not None:
+        from pytest_annmodal.grading import plugin
+
+        ignored = config.stash.get(IGNORED, [])
+        plugin.write_summary(terminalreporter, config.stash[SESSION].grading, ignored)
+    if SESSION in config.stash:
+        from pytest_annmodal.plugin.endings import ENDING
+
+        for line in config.stash[ENDING].lines() if ENDING in config.stash else ():
+            terminalreporter.write_line(line)

@@ -1,0 +1,32 @@
+"""Hooks that other plugins and conftest files may implement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_annmodal.grading.rules import Rules
+    from pytest_annmodal.model import Dataset
+    from pytest_annmodal.outcome import Measurement
+
+
+class Hooks:
+    """Hooks that other plugins and conftest files may implement."""
+
+    @pytest.hookspec
+    def pytest_annmodal_datasets(self) -> Iterable[Dataset]:  # type: ignore[empty-body]
+        """Return more ``pytest_annmodal.model.Dataset`` rows for the catalogue."""
+
+    @pytest.hookspec(firstresult=True)
+    def pytest_annmodal_score(
+        self, measurements: Mapping[str, Sequence[Measurement]], rules: Rules
+    ) -> float | None:
+        """Return one submission's score instead of the rules' formula, or None to keep it.
+
+        Args:
+            measurements: all that succeeded, by dataset name; see docs/grading.md.
+            rules: what the file of ``--ann-grade`` says.
+        """

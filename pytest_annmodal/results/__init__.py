@@ -1,0 +1,1 @@
+"""What a measurement becomes when it is kept: rows, keys, the journal."""

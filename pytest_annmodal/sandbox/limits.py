@@ -1,0 +1,65 @@
+"""What a submission's processes may use together, looked at from outside now and then.
+
+Limits of the kernel hold for one process each, and for root some do not hold at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from pytest_annmodal.sandbox import memory
+from pytest_annmodal.worker.confinement import MOST_TASKS
+
+MAX_PROCESSES = 64
+MAX_THREADS = MOST_TASKS  # of all of them; the kernel counts them only for who is not root
+SCARCE = 0.05  # of the machine's memory left
+LARGE = 0.1  # of the machine's memory held by one submission
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """The limits on one worker and all that it started.
+
+    Args:
+        memory_bytes: most that they may hold together beyond what they held before the
+            submission was loaded (the interpreter, ``train``), or None.
+        before_bytes: that much; set when it is known.
+        given: files that never count, see :func:`usage.held_bytes`; set by the worker.
+    """
+
+    memory_bytes: int | None
+    before_bytes: int = 0
+    given: Collection[str] = ()
+
+    def held_bytes(self, pids: Sequence[int]) -> int:
+        return memory.held_bytes(*pids, given=self.given)
+
+    def objection(self, pids: Sequence[int], phase: str) -> str | None:
+        """What is too much about these processes, or None."""
+        for number, most, of in (
+            (len(pids), MAX_PROCESSES, "processes"),
+            (memory.threads(*pids), MAX_THREADS, "threads"),
+        ):
+            if number > most:
+                return f"started more than {most} {of} during {phase}"
+        if memory.resident_bytes(*pids) < (self.memory_bytes or 0) + self.before_bytes:
+            return None
+        total, left = memory.machine_bytes()
+        scarce = left < SCARCE * total
+        if self.memory_bytes is None and not scarce:
+            return None
+        held = (
+            memory.held_bytes(*pids, given=self.given) - self.before_bytes
+        )  # slower, so only in doubt
+        if self.memory_bytes is not None and held > self.memory_bytes:
+            return (
+                f"ran out of memory during {phase}: its processes hold {held:,} bytes together "
+                "(--ann-memory-mb sets the limit)"
+            )
+        if scarce and held > LARGE * total:
+            return (
+                f"ran out of memory during {phase}: its processes hold {held:,} bytes, and this "
+                f"machine has {left:,} left"
+            )
+        return None

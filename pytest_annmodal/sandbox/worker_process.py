@@ -1,0 +1,400 @@
+"""The parent's side of a worker: start it with limits, talk to it, say how it died.
+
+A :class:`Worker` is a process group of its own with nothing inherited but three
+descriptors: the frame socket, the mailbox and the training vectors. Its output goes into a
+bounded tail. Whatever happens, leaving the ``with`` block ends the whole group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pytest_annmodal.channel.wire import Array, Channel, ChannelClosedError, DeadlineError, Message
+from pytest_annmodal.errors import (
+    BuildError,
+    CrashedError,
+    ExecutorError,
+    InvalidResultError,
+    LimitExceededError,
+    ProtocolViolationError,
+    SmugglingError,
+    SubmissionError,
+    TimeoutExceededError,
+)
+from pytest_annmodal.sandbox import (
+    contention,
+    cores,
+    isolation,
+    libraries,
+    postmortem,
+    process_tree,
+)
+from pytest_annmodal.sandbox import (
+    memory as usage,
+)
+from pytest_annmodal.sandbox.contention import Contention
+from pytest_annmodal.sandbox.cores import Stay
+from pytest_annmodal.sandbox.limits import Watch
+from pytest_annmodal.sandbox.output import OutputTail
+from pytest_annmodal.sandbox.owned import owned
+from pytest_annmodal.sandbox.rest import Rest
+
+LOOK_EVERY_S = 0.2
+GRACE_S = 5.0  # for a worker that was asked to finish
+# The package is put last on the path (a checkout is not installed): PYTHONPATH would put it,
+# and whatever lies beside it, before the standard library.
+START = (
+    f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); "
+    "from pytest_annmodal.worker.worker import main; main()"
+)
+
+
+class Worker:
+    """One worker process; use as a context manager.
+
+    Args:
+        threads: value of the thread variables, and the number of cores that the worker gets, as
+            far as there are so many; the calling thread keeps to others, where there are others.
+        phase_timeout_s: longest any request may take.
+        inherit: descriptors the worker is given, by the name of its argument.
+        level: how it is shut in; ``none`` for a trusted implementation.
+        readable: files and folders that it may read although it is shut in.
+        private: those of which it must not be shown anything.
+        watch: the limits on it and all that it starts, together.
+        memory_bytes: what it is allowed, for the words on its end.
+        numba_cache: its folder for compiled code, see :func:`isolation.environment`.
+    """
+
+    def __init__(
+        self,
+        *,
+        inherit: Mapping[str, int],
+        threads: int,
+        phase_timeout_s: float,
+        output_bytes: int,
+        level: isolation.Level = "none",
+        readable: Sequence[str] = (),
+        private: Sequence[str] = (),
+        watch: Watch | None = None,
+        memory_bytes: int | None = None,
+        numba_cache: str | None = None,
+    ) -> None:
+        self.level, self._readable, self._private = level, readable, private
+        self._watch = watch
+        self._memory_bytes, self._numba_cache = memory_bytes, numba_cache
+        self._user = isolation.unused_user() if level == "uid" else None
+        self._looked_at = 0.0
+        self._phase_timeout_s, self._output_bytes = phase_timeout_s, output_bytes
+        self._inherit, self._threads = inherit, threads
+        self._given = [usage.file_id(fd) for fd in inherit.values()]
+        if watch is not None:
+            watch.given = self._given
+        self._started_at = time.time()
+        self._mark = secrets.token_hex(8)
+        self.peak_rss_bytes = 0
+        self.phase = "start"
+        self.answered_at = self._deadline = 0.0
+        self._abandoned = False
+
+    def __enter__(self) -> Self:
+        ours, theirs = socket.socketpair()
+        read_fd, write_fd = os.pipe()
+        descriptors = {**self._inherit, "socket": theirs.fileno()}
+        command = [sys.executable, "-P", "-u", "-c", START]
+        command += [f"--{name}={fd}" for name, fd in descriptors.items()]
+        shut_in = self.level == "bubblewrap"  # which ends it with us, in a pid namespace
+        command.append(f"--parent={0 if shut_in else os.getpid()}")
+        if shut_in:
+            command = isolation.bubblewrap(command, self._readable, self._private)
+        self._affinity = parents = cores.affinity()
+        self.cores = cores.share_out(self._affinity, self._threads)
+        self._stay = Stay(self.cores.worker, self._family, trusted=self.level == "none")
+        try:
+            cores.pin(self.cores.parent)
+            self._output = OutputTail(read_fd, self._output_bytes)
+            # A child inherits this thread's affinity: its libraries never see other cores.
+            cores.pin(self.cores.worker)
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=write_fd,
+                stderr=write_fd,
+                pass_fds=list(descriptors.values()),
+                env=self._environment(),
+                start_new_session=True,
+                user=self._user,
+                group=self._user,
+                extra_groups=None if self._user is None else [],
+                cwd="/" if self.level == "uid" else None,
+            )
+            parents = self.cores.parent
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(write_fd)
+            cores.pin(parents)
+        self.pid = self._process.pid
+        self._rest = Rest(self.pid, self._family)
+        self._channel = Channel(ours)
+        return self
+
+    def _environment(self) -> dict[str, str]:
+        if self._user is not None and self._numba_cache is not None:
+            os.chown(self._numba_cache, self._user, self._user)
+        return isolation.environment(
+            self.level, self._threads, self._mark, self._private, self._numba_cache
+        )
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None and self.alive and not self._abandoned:
+                with contextlib.suppress(SubmissionError):
+                    self.request("finish", expect="finished", timeout_s=GRACE_S)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(timeout=GRACE_S)
+        finally:
+            self._kill()
+            self._channel.close()
+            cores.pin(self._affinity)
+
+    def _kill(self) -> None:
+        """End the group and what left it, as far as it can be found, and reap the worker."""
+        if self.level != "bubblewrap":
+            process_tree.end_family(self.pid)
+        # Of a pid namespace the first process is the last to end.
+        first = process_tree.descendants(self.pid)[:1] if self.level == "bubblewrap" else []
+        with process_tree.awaited(first):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._process.wait()
+        if self._user is not None:
+            process_tree.end_user(self._user)
+        process_tree.end_marked(self._mark)
+        self._output.join()
+
+    def log_tail(self) -> str:
+        return self._output.text()
+
+    @property
+    def apart(self) -> bool:
+        """Whether the worker has a core that the calling thread keeps off."""
+        return bool(self._stay.cores) and self._stay.cores.isdisjoint(self.cores.parent)
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def in_step(self, error: SubmissionError) -> bool:
+        """Whether the worker can take the next request after this error."""
+        return isinstance(error, (BuildError, InvalidResultError)) and self.alive
+
+    def abandon(self) -> None:
+        """Leave without the polite farewell: the worker is dead, stuck or out of step."""
+        self._abandoned = True
+
+    def begin(self, phase: str) -> None:
+        """Start a phase: its name for messages, and its time limit."""
+        self.phase = phase
+        self._deadline = time.monotonic() + self._phase_timeout_s
+
+    def check(self) -> None:
+        """Raise if waiting for the worker is pointless: it died, flooded or is out of time."""
+        if self._process.poll() is not None:
+            raise self._died()
+        now = time.monotonic()
+        if now - self._looked_at > LOOK_EVERY_S:  # not at every spin of a mailbox
+            self._looked_at = now
+            self._look()
+        self._check_output()
+        if time.monotonic() > self._deadline:
+            raise TimeoutExceededError(
+                f"{self.phase} took longer than {self._phase_timeout_s:g} s "
+                "(--ann-timeout sets the limit)",
+                **self._evidence(),
+            )
+
+    def _look(self) -> None:
+        """Note the memory; refuse what its processes use too much of together."""
+        objection = self._watch and self._watch.objection(self.note_memory(), self.phase)
+        if objection:
+            raise LimitExceededError(objection, **self._evidence())
+
+    def _check_output(self) -> None:
+        if self._output.flooded.is_set():
+            raise LimitExceededError(
+                f"printed more than {self._output_bytes:,} bytes during {self.phase}; "
+                "remove the prints",
+                **self._evidence(),
+            )
+
+    def rest(self, *, trusted: bool = False) -> None:
+        """Stop it, and all that it started, until the next frame: nobody's clock runs.
+
+        Args:
+            trusted: also one that is not shut in, since others are timed on its core.
+        """
+        if (trusted or self.level != "none") and self.alive:
+            self._rest.begin()
+
+    def wake(self) -> None:
+        """Let it go on.
+
+        Raises:
+            SmugglingError: processes that it started went on meanwhile.
+        """
+        self._rest.end()
+        if self.level != "none" and self._rest.broken:
+            raise SmugglingError(self._rest.objection, **self._evidence())
+
+    def send(
+        self, kind: str, fields: Mapping[str, Any] | None = None, arrays: Sequence[Array] = ()
+    ) -> None:
+        self.wake()
+        try:
+            self._channel.send(
+                kind, fields, arrays, timeout_s=self._phase_timeout_s, waiting=self.check
+            )
+        except ChannelClosedError as error:
+            raise self._died() from error
+        except DeadlineError as error:
+            raise TimeoutExceededError(f"the worker stopped reading during {self.phase}") from error
+
+    def receive(
+        self,
+        expect: str,
+        *,
+        max_array_bytes: int = 0,
+        on_progress: Callable[[Message], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> Message:
+        """Wait for the frame ``expect``.
+
+        Raises:
+            SubmissionError: what the implementation raised, how the worker died, or a frame
+                that nobody asked for.
+            ExecutorError: it looked for a library that is here and that it is not shown.
+        """
+        if timeout_s is not None:
+            self._deadline = time.monotonic() + timeout_s
+        while True:
+            while not self._channel.readable(LOOK_EVERY_S):
+                self.check()
+            try:
+                message = self._channel.receive(
+                    timeout_s=self._phase_timeout_s,
+                    max_array_bytes=max_array_bytes,
+                    waiting=self.check,
+                )
+            except ChannelClosedError as error:
+                raise self._died() from error
+            except DeadlineError as error:
+                raise TimeoutExceededError(f"half a frame arrived during {self.phase}") from error
+            if message.kind == "progress" and on_progress is not None:
+                self.check()  # progress without end is none
+                on_progress(message)
+                continue
+            self.answered_at = time.perf_counter()
+            self._check_output()  # it may have printed faster than anyone waited
+            if message.kind == "error":
+                self._check_libraries(message.fields)
+                raise postmortem.reported(message.fields, self.phase, self._evidence())
+            if message.kind != expect:
+                raise ProtocolViolationError(f"the worker sent {message.kind!r}, not {expect!r}")
+            return message
+
+    def _check_libraries(self, error: Mapping[str, Any]) -> None:
+        """Raise where a submission lacks a library that this machine has and it is not shown."""
+        absent = postmortem.absent_module(error) if self.level != "none" else None
+        why = absent and libraries.missing(absent, self.level, self._private)
+        if why:
+            raise ExecutorError(why)
+
+    def request(
+        self,
+        kind: str,
+        fields: Mapping[str, Any] | None = None,
+        arrays: Sequence[Array] = (),
+        *,
+        expect: str,
+        **options: Any,
+    ) -> Message:
+        """Send one frame and wait for its answer."""
+        self.send(kind, fields, arrays)
+        return self.receive(expect, **options)
+
+    def gather(self) -> None:
+        """Keep the worker and all that it started to one core: single queries are asked now."""
+        self._stay.within(self.cores.query, self._evidence)
+
+    def spread(self) -> None:
+        """Let it use as many cores as it has threads: for a build, a setting or a batch."""
+        self._stay.within(self.cores.worker, self._evidence)
+
+    @property
+    def n_cores(self) -> int:
+        """How many cores it is kept to now; 0 where nobody can be kept to any."""
+        return len(self._stay.cores)
+
+    def _family(self) -> list[int]:
+        return [self.pid, *process_tree.descendants(self.pid)]
+
+    def note_memory(self) -> list[int]:
+        """Keep the largest resident size that one of its processes had; say which there are."""
+        family = self._family()
+        self.peak_rss_bytes = max(self.peak_rss_bytes, usage.peak_rss_bytes(*family))
+        return family
+
+    def cpu_s(self) -> float:
+        """CPU seconds that the worker and its children have used."""
+        return usage.cpu_s(*self._family())
+
+    def watched(self) -> AbstractContextManager[Callable[[], Contention]]:
+        """Look who else runs on the worker's core in this block; the answer is there after it."""
+        place = lambda: (self._stay.cores or self._affinity, self.apart)  # noqa: E731 -- known later
+        return contention.watched(self.pid, self._user, place)
+
+    def held_bytes(self) -> int:
+        """What it and its children hold of their own, with files that a trusted one wrote."""
+        family, watch = self.note_memory(), self._watch
+        if watch is not None:
+            memory = held = watch.held_bytes(family)
+        else:
+            found = owned(*family, given=self._given, since=self._started_at)
+            memory, held = found.memory_bytes, found.memory_bytes + found.file_bytes
+        self.peak_rss_bytes = max(self.peak_rss_bytes, memory)
+        return held
+
+    def _evidence(self) -> dict[str, Any]:
+        return {"log_tail": self.log_tail(), "peak_rss_bytes": self.peak_rss_bytes}
+
+    def _died(self) -> SubmissionError:
+        """Say how the worker ended; it is gone or about to be."""
+        try:
+            status = self._process.wait(timeout=GRACE_S)
+        except subprocess.TimeoutExpired:
+            return CrashedError(
+                f"the worker closed its connection during {self.phase}", **self._evidence()
+            )
+        self._output.join()
+        if self.level == "bubblewrap" and status > 128:
+            status = 128 - status  # its guard reports a signal the way a shell does
+        return postmortem.ended(status, self.phase, self._evidence(), self._memory_bytes)

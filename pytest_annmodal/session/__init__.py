@@ -1,0 +1,1 @@
+"""One session's state: what is selected, planned, available, and started."""

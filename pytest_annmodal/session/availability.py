@@ -1,0 +1,34 @@
+"""What cannot run here, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pytest_annmodal.model import Dataset
+
+
+def missing_dataset_hint(dataset: Dataset) -> str:
+    """Why a dataset's tests are skipped, and the command that fetches it."""
+    size = f" ({_megabytes(dataset)})" if dataset.size_bytes else ""
+    return (
+        f"{dataset.name}{size} is not in the volume; fetch it with: "
+        f"pytest -k {dataset.name} --download-only (or add --download)"
+    )
+
+
+def missing_datasets(datasets: Iterable[Dataset]) -> list[str]:
+    """All datasets whose tests were skipped, and how to get them; nothing if there are none."""
+    rows = [(dataset.name, _megabytes(dataset)) for dataset in datasets]
+    if not rows:
+        return []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "Not in the volume, so their tests were skipped. To get one, and to run with it:",
+        "  pytest -k NAME --download-only",
+        "  pytest -k NAME             (or at once: pytest -k NAME --download)",
+        *(f"    {name:{widths[0]}}  {size:>{widths[1]}}" for name, size in rows),
+    ]
+
+
+def _megabytes(dataset: Dataset) -> str:
+    return f"{dataset.size_bytes / 1e6:,.0f} MB" if dataset.size_bytes else "size unknown"

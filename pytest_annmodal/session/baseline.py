@@ -1,0 +1,90 @@
+"""Which implementation, build and settings ``--ann-baseline`` names."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.manifests import narrowing
+from pytest_annmodal.manifests.builtin_paths import BUILTIN, PACKAGE
+from pytest_annmodal.manifests.requirements import missing_requirements
+from pytest_annmodal.model import Baseline, Implementation
+from pytest_annmodal.settings.config import Settings, nearest_names
+
+
+def choose(settings: Settings, offered: Sequence[Implementation]) -> Baseline | None:
+    """The baseline of a session: ``name`` is its first build with all searches of that.
+
+    ``name[variant]`` is that setting alone.
+
+    Raises:
+        ConfigurationError: there is no such implementation or variant, or it cannot be one.
+    """
+    wanted = settings.baseline
+    if wanted is None:
+        return None
+    found = _named(wanted, offered)
+    _refuse(found, settings)
+    variants = [v for v in found.variants if v.build == found.variants[0].build]
+    if wanted != found.name:
+        variants = [v for v in found.variants if wanted == f"{found.name}[{v.label}]"]
+    if not variants:
+        labels = [f"{found.name}[{v.label}]" for v in found.variants]
+        there = narrowing.some_of(wanted, labels)
+        raise ConfigurationError(f"--ann-baseline {wanted}: no such setting; there is {there}")
+    path = Path(found.path)
+    inside = path.is_relative_to(PACKAGE)
+    return Baseline(
+        implementation=dataclasses.replace(
+            found,
+            variants=(),
+            path=BUILTIN + path.relative_to(PACKAGE).as_posix() if inside else found.path,
+        ),
+        build=variants[0].build,
+        searches=tuple(variant.search for variant in variants),
+        max_sessions=settings.sessions,
+        difference=settings.difference / 100,
+    )
+
+
+def _named(wanted: str, offered: Sequence[Implementation]) -> Implementation:
+    name = wanted.split("[", 1)[0]
+    for item in offered:
+        if item.name == name:
+            return item
+    trusted = [item.name for item in offered if item.trusted]
+    raise ConfigurationError(
+        f"--ann-baseline {wanted}: no such implementation{nearest_names(name, trusted)} "
+        f"Known: {', '.join(sorted(trusted))}."
+    )
+
+
+def _refuse(found: Implementation, settings: Settings) -> None:
+    if not found.trusted:
+        raise ConfigurationError(
+            f"--ann-baseline {found.name}: is a submission; a baseline must be trusted "
+            "(a built-in, or from --ann-implementations)"
+        )
+    if settings.modal:
+        if not Path(found.path).is_relative_to(PACKAGE):
+            raise ConfigurationError(
+                f"--ann-baseline {found.name}: with --modal it must be a built-in; only the "
+                "submission's own files are shipped"
+            )
+    elif missing := missing_requirements(found):
+        raise ConfigurationError(
+            f"--ann-baseline {found.name} needs: pip install {shlex.join(missing)}"
+        )
+
+
+def with_packages(implementation: Implementation, baseline: Baseline) -> Implementation:
+    """The implementation, asking also for what the baseline needs: they share a container."""
+    wanted = baseline.implementation.requirements
+    if implementation.modules and not implementation.requirements:
+        modules = dict.fromkeys((*implementation.modules, *wanted))
+        return dataclasses.replace(implementation, modules=tuple(modules))
+    requirements = dict.fromkeys((*implementation.requirements, *wanted))
+    return dataclasses.replace(implementation, requirements=tuple(requirements))

@@ -1,0 +1,97 @@
+"""From cases to jobs: one build, all that is asked of it, and how it runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable
+from functools import lru_cache
+
+from pytest_annmodal.datasets.volume.volume import default_volume_dir
+from pytest_annmodal.manifests.handed_in import handed_in
+from pytest_annmodal.model import Baseline, Case, Clock, Implementation, Job, Limits, Search
+from pytest_annmodal.session import baseline as choosing
+from pytest_annmodal.session.selection import offered_implementations
+from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.option import is_dataset_file
+
+
+def limits(settings: Settings, implementation: Implementation) -> Limits:
+    """How a job of this implementation runs."""
+    auto: Clock = "worker" if implementation.trusted else "parent"
+    clock: Clock = auto if settings.clock == "auto" else settings.clock  # type: ignore[assignment]
+    return Limits(
+        threads=settings.threads,
+        clock=clock,
+        subset=settings.subset,
+        n_queries=settings.queries,
+        phase_timeout_s=settings.timeout_s,
+        memory_bytes=settings.memory_mb * 2**20 if settings.memory_mb else None,
+        max_search_s=settings.max_search_s,
+        isolation=settings.isolation,
+        fresh_seed=None if implementation.trusted else settings.fresh_seed,
+        at_recall=settings.at_recall,
+        private=() if implementation.trusted or settings.modal else _private(settings),
+    )
+
+
+@lru_cache(maxsize=1)
+def _private(settings: Settings) -> tuple[str, ...]:
+    """What no submission may be shown here: the others, the grades and their rules, datasets."""
+    volume = settings.volume_dir or default_volume_dir(os.environ)
+    data = [text for text in settings.dataset if is_dataset_file(text)]
+    paths = [volume, settings.grade_dir, settings.grade, *data]
+    paths += [one.path for one in handed_in(settings)]
+    return tuple(os.path.realpath(path) for path in paths if path)
+
+
+def jobs(cases: Iterable[Case], settings: Settings) -> list[Job]:
+    """Group cases by build, in the order in which each build is first wanted."""
+    baseline = baseline_of(settings)
+    groups: dict[tuple[int, str, str, str], dict[str, Case]] = {}
+    for case in cases:
+        groups.setdefault(case.build_key, {}).setdefault(case.id, case)
+    return [
+        Job(
+            dataset=first.dataset,
+            implementation=_prepared(first.implementation, settings, baseline),
+            build=first.variant.build,
+            searches=tuple(
+                Search(case_id=c.id, arguments=c.variant.search, k=c.k, rounds=c.rounds)
+                for c in group.values()
+            ),
+            limits=limits(settings, first.implementation),
+            baseline=baseline,
+        )
+        for group in groups.values()
+        for first in [next(iter(group.values()))]
+    ]
+
+
+def too_few_vectors(job: Job) -> str | None:
+    """Why a job cannot be asked for so many neighbours, where that is known without the file."""
+    known = [n for n in (job.dataset.n_train, job.limits.subset) if n is not None]
+    k = max(search.k for search in job.searches)
+    if not known or k <= min(known):
+        return None
+    return f"k={k} is more than the {min(known):,} training vectors of {job.dataset.name}"
+
+
+def _prepared(
+    implementation: Implementation, settings: Settings, baseline: Baseline | None
+) -> Implementation:
+    """As a job has it: a container is made from what it needs."""
+    alone = dataclasses.replace(implementation, variants=())
+    return choosing.with_packages(alone, baseline) if baseline and settings.modal else alone
+
+
+@lru_cache(maxsize=1)
+def baseline_of(settings: Settings) -> Baseline | None:
+    """What ``--ann-baseline`` names; read once.
+
+    Raises:
+        ConfigurationError: it names nothing that can be a baseline.
+    """
+    if settings.baseline is None:
+        return None
+    return choosing.choose(settings, offered_implementations(settings))

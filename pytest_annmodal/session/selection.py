@@ -1,0 +1,276 @@
+"""From settings to cases: which implementation on which dataset."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import glob
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pytest_annmodal.datasets import catalog
+from pytest_annmodal.datasets.locate import find_datasets
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.manifests import manifest, narrowing
+from pytest_annmodal.manifests.handed_in import handed_in
+from pytest_annmodal.model import (
+    Case,
+    Dataset,
+    Implementation,
+    Variant,
+)
+from pytest_annmodal.protocols import Stored
+from pytest_annmodal.settings.config import Settings, nearest_names
+from pytest_annmodal.settings.option import expanded
+
+STUDENT = "student"
+FEW = 30  # names that a message can list
+MARK = "~"  # between a name that is taken and what tells it apart; no name has it otherwise
+STUDENT_FILES = ("benchmarks/student.py", "student.py")
+DEFAULT_DATASETS = (
+    "digits-64-euclidean",
+    "clusters-64-euclidean",
+    "clusters-64-angular",
+    "fashion-mnist-784-euclidean",
+    "nytimes-256-angular",
+    "sift-128-euclidean",
+    "gist-960-euclidean",
+)
+
+
+def offered_implementations(settings: Settings) -> list[Implementation]:
+    """Everything that ``--impl`` may name: built-ins, folders, submissions, the template.
+
+    Raises:
+        ConfigurationError: a folder cannot be read.
+    """
+    found = manifest.builtin()
+    for text in settings.implementations:
+        folder = expanded(text, settings.rootdir, "--ann-implementations")
+        found += _told_apart(manifest.read_directory(folder), found, folder)
+    if not settings.submission:
+        for name in STUDENT_FILES:
+            if (settings.rootdir / name).is_file():
+                found += manifest.read_submission(settings.rootdir / name)
+                break
+    return found + submissions(settings)
+
+
+def _told_apart(
+    new: Sequence[Implementation], known: Sequence[Implementation], folder: Path
+) -> list[Implementation]:
+    """Mark names that are taken with their folder: ``annoy~ann-benchmarks``."""
+    taken = {item.name for item in known}
+    result = []
+    for item in new:
+        marked = f"{item.name}{MARK}{manifest.sanitise(folder.resolve().name)}"
+        numbered = (f"{marked}{MARK}{number}" for number in itertools.count(2))
+        candidates = itertools.chain((item.name, marked), numbered)
+        name = next(name for name in candidates if name not in taken)
+        taken.add(name)
+        result.append(dataclasses.replace(item, name=name))
+    return result
+
+
+def submissions(settings: Settings) -> list[Implementation]:
+    """The files and folders that ``--submission`` names."""
+    found = [
+        item
+        for one in handed_in(settings)
+        for item in manifest.read_submission(one.path, called=one.name)
+    ]
+    return _with_distinct_names(found)
+
+
+def _with_distinct_names(found: Sequence[Implementation]) -> list[Implementation]:
+    """A folder with several algorithms may call one of them as another's file is called."""
+    paths: dict[str, list[str]] = {}
+    result = []
+    for item in found:
+        same = paths.setdefault(item.name, [])
+        if item.path not in same:
+            same.append(item.path)
+        number = same.index(item.path) + 1
+        name = item.name if number == 1 else f"{item.name}~{number}"
+        result.append(dataclasses.replace(item, name=name))
+    return result
+
+
+def select_implementations(settings: Settings) -> list[Implementation]:
+    """What the options select; a submission is always among them, alone unless --impl is given.
+
+    Raises:
+        ConfigurationError: a pattern, a run group or a parameter that nothing has (with the
+            nearest names), or nothing that is selected can be used.
+    """
+    offered = offered_implementations(settings)
+    own = submissions(settings)
+    grading = settings.grade is not None
+    if settings.impl:
+        chosen = _named(settings.impl, offered, own, narrow_own=not grading)
+    else:
+        chosen = own or [item for item in offered if not item.on_request]
+    if not grading:  # which runs what a submission names
+        chosen = narrowing.in_groups(chosen, settings.run_group)
+        chosen = narrowing.with_values(chosen, settings.param)
+    chosen = [narrowing.limited(item) for item in chosen]
+    errors = [item.error for item in chosen if item.error and item.trusted]
+    if errors and len(errors) == len(chosen):
+        raise ConfigurationError(errors[0])
+    return chosen
+
+
+def _named(
+    patterns: Sequence[str],
+    offered: Sequence[Implementation],
+    own: Sequence[Implementation],
+    *,
+    narrow_own: bool,
+) -> list[Implementation]:
+    """What ``--impl`` names, with the settings it names; submissions come along in any case."""
+    wanted: list[list[str | None]] = [[] for _ in offered]
+    for text in patterns:
+        positions, setting = _matched(text, offered, own)
+        matched = [offered[position] for position in positions]
+        fitting = [narrowing.of_settings(item, [setting]) for item in matched]
+        if not any(fitting):
+            raise ConfigurationError(f"--impl {text}: {narrowing.why_none(matched, setting or '')}")
+        for position in positions:
+            wanted[position].append(setting)
+    for position, item in enumerate(offered):
+        if item in own and not (narrow_own and wanted[position]):
+            wanted[position] = [None]
+    pairs = zip(offered, wanted, strict=True)
+    found = [narrowing.of_settings(item, texts) for item, texts in pairs]
+    return [item for item in found if item is not None]
+
+
+def _matched(
+    text: str, offered: Sequence[Implementation], own: Sequence[Implementation]
+) -> tuple[list[int], str | None]:
+    """Which of ``offered`` one value of ``--impl`` names, and the setting it names.
+
+    Raises:
+        ConfigurationError: none.
+    """
+    for name, setting in dict.fromkeys([(text, None), narrowing.split_pattern(text)]):
+        found = [
+            position
+            for position, item in enumerate(offered)
+            if fnmatch.fnmatchcase(item.name, name)
+            or fnmatch.fnmatchcase(item.name.split(MARK)[0], name)
+            or (item in own and fnmatch.fnmatchcase(STUDENT, name))
+        ]
+        if glob.has_magic(name):  # else it is named itself
+            found = [p for p in found if not offered[p].on_request] or found
+        if found:
+            return found, setting
+    names = {item.name for item in offered} | ({STUDENT} if own else set())
+    near = nearest_names(narrowing.split_pattern(text)[0], names)
+    every = f" Known: {', '.join(sorted(names))}." if near == "." or len(names) <= FEW else ""
+    raise ConfigurationError(f"--impl {text}: no such implementation{near}{every}")
+
+
+def select_datasets(
+    settings: Settings, known: Mapping[str, Dataset], stored: Stored | None = None
+) -> list[Dataset]:
+    """What ``--dataset`` names, or the default ones.
+
+    With ``--download-only`` and no ``--dataset``, the whole catalogue, for ``-k`` to choose.
+
+    Raises:
+        ConfigurationError: a pattern matches nothing (with the nearest names).
+    """
+    if not settings.dataset:
+        if settings.download_only:
+            return list(known.values())
+        extra = [name for name in known if name not in catalog.CATALOG]
+        return [known[name] for name in (*DEFAULT_DATASETS, *extra)]
+    chosen: dict[str, Dataset] = {}
+    for text in settings.dataset:
+        for dataset in find_datasets(text, known, settings, stored):
+            if chosen.setdefault(dataset.name, dataset).source != dataset.source:
+                marked = catalog.marked_with_source(dataset)
+                chosen.setdefault(marked.name, marked)
+    return list(chosen.values())
+
+
+def expand(
+    implementations: Iterable[Implementation],
+    datasets: Sequence[Dataset],
+    *,
+    k: int,
+    rounds: int,
+    default_variant_only: bool = False,
+) -> list[Case]:
+    """Every pair that fits: a case whose metric an implementation cannot serve is left out."""
+    return [
+        Case(implementation=item, variant=variant, dataset=dataset, k=k, rounds=rounds)
+        for dataset in datasets
+        for item in implementations
+        if dataset.metric is None or dataset.metric in item.metrics or item.error
+        for variant in (item.variants[:1] if default_variant_only else item.variants)
+    ]
+
+
+def nothing_fits(implementations: Sequence[Implementation], datasets: Sequence[Dataset]) -> str:
+    """Why no pair of what is selected makes a case."""
+    served = sorted({metric for item in implementations for metric in item.metrics})
+    held = ", ".join(f"{dataset.name} ({dataset.metric})" for dataset in datasets[:5])
+    more = ", …" if len(datasets) > 5 else ""
+    return (
+        f"nothing to measure: what is selected serves {', '.join(served)}, and not the metric of "
+        f"{held}{more}. Choose another --dataset or --impl."
+    )
+
+
+def find_case(
+    label: str,
+    dataset: str,
+    *,
+    settings: Settings,
+    offered: Sequence[Implementation],
+    known: Mapping[str, Dataset],
+    k: int,
+    rounds: int,
+    stored: Stored | None = None,
+) -> Case | None:
+    """The case of ``name`` (its first variant) or ``name[variant]`` on a dataset.
+
+    Returns None where the implementation does not serve the dataset's metric.
+
+    Raises:
+        ConfigurationError: there is no such implementation, variant or dataset.
+    """
+    name = label.split("[", 1)[0]
+    named = [item for item in offered if item.name == name]
+    if not named:
+        raise ConfigurationError(
+            f"no implementation is called {name!r}{nearest_names(name, [i.name for i in offered])}"
+        )
+    (target,) = find_datasets(dataset, known, settings, stored)[:1]
+    cases = expand(named, [target], k=k, rounds=rounds)
+    exact = [case for case in cases if label in {case.implementation.name, case.label}]
+    if cases and not exact:
+        there = narrowing.some_of(label, [case.label for case in cases])
+        raise ConfigurationError(f"{name} has no variant {label!r}; it has {there}")
+    return exact[0] if exact else None
+
+
+def with_parameters(case: Case, build: Mapping[str, object], search: Mapping[str, object]) -> Case:
+    """The same case with some named parameters replaced."""
+    old = case.variant
+    variant = Variant(
+        build=dataclasses.replace(old.build, kwargs={**old.build.kwargs, **build}),
+        search=dataclasses.replace(old.search, kwargs={**old.search.kwargs, **search}),
+    )
+    return dataclasses.replace(case, variant=variant)
+
+
+def labels(implementation: Implementation) -> list[str]:
+    """``name[variant]`` of every variant, as ids and ``find_case`` have them."""
+    parameters = (variant.label for variant in implementation.variants)
+    return [
+        f"{implementation.name}[{text}]" if text else implementation.name for text in parameters
+    ]

@@ -1,0 +1,315 @@
+"""The state of one pytest session: what is selected, what was measured, where it runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pytest_annmodal.datasets import locate
+from pytest_annmodal.errors import AnnModalError, ConfigurationError
+from pytest_annmodal.model import Case, Dataset, Job
+from pytest_annmodal.outcome import Failure, Outcome
+from pytest_annmodal.protocols import Executor, Stored
+from pytest_annmodal.sandbox import isolation
+from pytest_annmodal.session import planning, selection
+from pytest_annmodal.session.availability import missing_dataset_hint
+from pytest_annmodal.session.thresholds import MARKER_ARGUMENTS
+from pytest_annmodal.settings.config import Settings, nearest_names
+
+if TYPE_CHECKING:
+    from pytest_annmodal.datasets.volume.volume import LocalVolume
+    from pytest_annmodal.executors.local import LocalExecutor
+
+
+class BenchSession:
+    """Selects, plans and remembers; it knows nothing of pytest.
+
+    Args:
+        extra_datasets: what the hook ``pytest_annmodal_datasets`` gave.
+        make_local, make_modal: make an executor, called at the first need.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        extra_datasets: Iterable[Dataset] = (),
+        make_local: Callable[[BenchSession], LocalExecutor],
+        make_modal: Callable[[BenchSession], Executor],
+    ) -> None:
+        self.settings = settings
+        self.known = locate.known_datasets(extra_datasets)
+        self.cases: dict[str, Case] = {}
+        self.skipped_datasets: dict[str, Dataset] = {}
+        self.skipped_implementations: dict[str, str] = {}  # name: the command to install it
+        self._make_local, self._make_modal = make_local, make_modal
+        self._jobs: dict[str, Job] = {}
+        self._futures: dict[int, Future[Sequence[Outcome]]] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        self._asked: Counter[tuple[str, str]] = Counter()  # test function and case
+        self._retired: list[Job] = []  # kept, since futures go by their jobs' identity
+        self.n_repeated = 0  # times that a graded case was asked for again
+        self.grading: Any = None  # a grading.session_hooks.Grading, with --ann-grade
+        self.on_outcome: Callable[[Outcome], None] = lambda _outcome: None
+
+    @property
+    def where(self) -> str:
+        return "modal" if self.settings.modal else "local"
+
+    @cached_property
+    def implementations(self) -> list[Any]:
+        return selection.select_implementations(self.settings)
+
+    @cached_property
+    def offered(self) -> list[Any]:
+        """What a test may name; what the options select has the settings that they select."""
+        chosen = {(item.name, item.path): item for item in self.implementations}
+        offered = selection.offered_implementations(self.settings)
+        return [chosen.get((item.name, item.path), item) for item in offered]
+
+    @cached_property
+    def datasets(self) -> list[Dataset]:
+        return selection.select_datasets(self.settings, self.known, self.stored)
+
+    @cached_property
+    def stored(self) -> Stored:
+        """What lies in the volume, where this session runs."""
+        if self.settings.modal:
+            from pytest_annmodal.executors.modal.stored import CloudStored
+
+            return CloudStored(self.settings)
+        from pytest_annmodal.datasets.volume.stored import LocalStored
+
+        return LocalStored(self.volume)
+
+    @cached_property
+    def volume(self) -> LocalVolume:
+        from pytest_annmodal.datasets.volume.volume import local_volume
+
+        return local_volume(self.settings.volume_dir)
+
+    @cached_property
+    def local(self) -> LocalExecutor:
+        return self._make_local(self)
+
+    @cached_property
+    def executor(self) -> Executor:
+        return self._make_modal(self) if self.settings.modal else self.local
+
+    def generate(self, marker: Mapping[str, Any]) -> list[Case]:
+        """The cases of a test that takes ``case``: everything selected."""
+        k, rounds = self.marked(marker)
+        cases = selection.expand(
+            self.implementations,
+            self.datasets,
+            k=k,
+            rounds=rounds,
+            default_variant_only=self.settings.download_only,
+        )
+        if not cases and self.settings.grade is None:  # a grade says it for each dataset
+            raise ConfigurationError(selection.nothing_fits(self.implementations, self.datasets))
+        return self.remember(cases)
+
+    def named(self, implementation: str, dataset: str, marker: Mapping[str, Any]) -> Case | None:
+        """The case of two names; None where that pair does not fit or is not selected."""
+        k, rounds = self.marked(marker)
+        case = selection.find_case(
+            implementation,
+            dataset,
+            settings=self.settings,
+            offered=self.offered,
+            known={**self.known, **{own.name: own for own in self.datasets}},
+            k=k,
+            rounds=rounds,
+            stored=self.stored,
+        )
+        if case is None or (self.settings.impl and case.implementation not in self.implementations):
+            return None
+        if self.settings.dataset and case.dataset not in self.datasets:
+            return None
+        return self.remember([case])[0]
+
+    def remember(self, cases: list[Case]) -> list[Case]:
+        self.cases.update((case.id, case) for case in cases)
+        return cases
+
+    def marked(self, marker: Mapping[str, Any]) -> tuple[int, int]:
+        """K and rounds: a marker's own, unless the settings' defaults hold."""
+        for name, value in marker.items():
+            if name not in MARKER_ARGUMENTS:
+                raise ConfigurationError(
+                    f"@pytest.mark.ann has no argument {name!r}"
+                    f"{nearest_names(name, MARKER_ARGUMENTS)} "
+                    f"Known: {', '.join(sorted(MARKER_ARGUMENTS))}."
+                )
+            whole = name in {"k", "rounds"}
+            if not _is_at_least(value, 1 if whole else 0, whole=whole):
+                kind = "a whole number of at least 1" if whole else "a number"
+                raise ConfigurationError(f"@pytest.mark.ann({name}={value!r}): expected {kind}")
+        if self.settings.grade is not None:  # the same for all, whatever a test file says
+            return self.settings.k, self.settings.rounds
+        return marker.get("k", self.settings.k), marker.get("rounds", self.settings.rounds)
+
+    def plan(self, cases: Iterable[Case]) -> list[Job]:
+        """Make jobs of the cases that will be asked for.
+
+        Raises:
+            ConfigurationError: there is no isolation as demanded here, or no folder for datasets.
+        """
+        if not self.settings.modal:
+            _ = self.volume  # which a test may need that has no case yet
+        open_cases = (
+            case
+            for case in cases
+            if case.id not in self._outcomes and not (self.why_skip(case) or self.why_unable(case))
+        )
+        jobs = planning.jobs(open_cases, self.settings)
+        for job in jobs:
+            self._jobs.update((search.case_id, job) for search in job.searches)
+            if problem := planning.too_few_vectors(job):
+                self.know(_not_had(search.case_id, problem) for search in job.searches)
+        jobs = [job for job in jobs if job.searches[0].case_id not in self._outcomes]
+        if not (self.settings.modal or all(job.implementation.trusted for job in jobs)):
+            isolation.choose(self.settings.isolation, trusted=False)  # before anything runs
+        return jobs
+
+    def submit_all(self, jobs: Iterable[Job]) -> None:
+        """Start every job now; only for an executor that runs them side by side."""
+        for job in jobs:
+            if job.searches[0].case_id not in self._outcomes:
+                self._futures[id(job)] = self._submit(job)
+
+    def _submit(self, job: Job) -> Future[Sequence[Outcome]]:
+        future = self.executor.submit(job)
+        future.add_done_callback(self._hear)
+        return future
+
+    def _hear(self, future: Future[Sequence[Outcome]]) -> None:
+        """Tell of a finished job's outcomes at once, also of those no test has asked for yet."""
+        if not future.cancelled() and future.exception() is None:
+            for outcome in future.result():
+                self.on_outcome(outcome)
+
+    def know(self, outcomes: Iterable[Outcome]) -> None:
+        """Take outcomes from elsewhere; their cases are not run."""
+        self._outcomes.update((outcome.case_id, outcome) for outcome in outcomes)
+
+    def give_up(self, dataset: Dataset, error: AnnModalError) -> None:
+        """Fail every case on a dataset that cannot be had; the others go on."""
+        for case_id, job in self._jobs.items():
+            if job.dataset.name == dataset.name:
+                self._outcomes[case_id] = _not_had(case_id, str(error))
+
+    def next_measurement(self, case: Case, test: str) -> Case:
+        """The measurement of a case that a test function gets, now that it asks for it.
+
+        Several functions share the first one. A function that asks for the same case again
+        (a parameter of its own, ``--count``, ``--reruns``) gets another; but in grading each
+        setting is measured once, so that nobody has more tries than others.
+        """
+        n_before = self._asked[test, case.id]
+        self._asked[test, case.id] += 1
+        if self.settings.grade is not None:
+            self.n_repeated += n_before > 0
+            return case
+        return dataclasses.replace(case, repetition=n_before)
+
+    def forget_fault(self, case: Case) -> None:
+        """Let a case be measured again that a fault of nobody's kept from being measured."""
+        known = self._outcomes.get(case.id)
+        if isinstance(known, Failure) and known.blame == "infrastructure":
+            del self._outcomes[case.id]
+            if case.id in self._jobs:
+                self._retired.append(self._jobs.pop(case.id))
+
+    def outcome(self, case: Case) -> Outcome:
+        """What the case gave; runs its job if nobody has."""
+        if case.id not in self._outcomes:
+            job = self._jobs.get(case.id)
+            if job is None:
+                (job,) = planning.jobs([case], self.settings)
+                self._jobs[case.id] = job
+            future = self._futures.get(id(job)) or self._submit(job)
+            self.executor.pump(future)
+            self._outcomes.update((outcome.case_id, outcome) for outcome in future.result())
+        return self._outcomes[case.id]
+
+    def why_skip(self, case: Case) -> str | None:
+        """Why a case is left out here, with the command that would change it."""
+        from pytest_annmodal.datasets.volume import volume
+
+        settings = self.settings
+        if settings.modal or case.id in self._outcomes:
+            return None
+        dataset = case.dataset
+        named = dataset.is_remote and not settings.download and dataset.name in self.known
+        if named and not volume.is_present(dataset, self.volume):
+            self.skipped_datasets[dataset.name] = dataset
+            return missing_dataset_hint(dataset)
+        return None if self._is_asked_for(case) else self._lacking(case)
+
+    def why_unable(self, case: Case) -> str | None:
+        """Why a submission cannot be measured: no skip, since it was asked for by its path."""
+        if self.settings.modal or case.id in self._outcomes or not self._is_asked_for(case):
+            return None
+        return self._lacking(case)
+
+    def _is_asked_for(self, case: Case) -> bool:
+        return bool(self.settings.submission) and not case.implementation.trusted
+
+    def _lacking(self, case: Case) -> str | None:
+        """What would have to be installed here."""
+        from pytest_annmodal.manifests import manifest
+        from pytest_annmodal.worker.cpp import compiler
+
+        implementation = case.implementation
+        if implementation.error is not None:
+            return None
+        if missing := manifest.missing_requirements(implementation):
+            command = f"pip install {shlex.join(missing)}"
+            if not self._is_asked_for(case):
+                self.skipped_implementations[implementation.name] = command
+            return f"{implementation.name} needs: {command}"
+        return compiler.missing() if implementation.style == "c++" else None
+
+    def container_log(self, case: Case) -> str:
+        """What the container that ran the case's job printed, on Modal."""
+        job = self._jobs.get(case.id)
+        log_of = getattr(self.executor, "log_of", None) if job else None
+        return log_of(job.searches[0].case_id) if job and log_of else ""
+
+    def close(self) -> None:
+        """Nothing keeps running after this."""
+        if "executor" in self.__dict__:
+            self.executor.shutdown(cancel=True)
+
+
+def _not_had(case_id: str, problem: str) -> Failure:
+    """Of a case whose dataset cannot be had, or cannot be asked so much."""
+    return Failure(
+        case_id=case_id,
+        kind="dataset",
+        message=problem,
+        phase="prepare",
+        blame="infrastructure",
+    )
+
+
+def _is_at_least(value: object, least: int, *, whole: bool) -> bool:
+    kinds = (int,) if whole else (int, float)
+    return isinstance(value, kinds) and not isinstance(value, bool) and value >= least
+
+
+def override(
+    case: Case, *, k: int | None, build: Mapping[str, Any], search: Mapping[str, Any]
+) -> Case:
+    """A case with another k or other parameters, as ``ann_benchmark(...)`` takes them."""
+    if k is not None and not _is_at_least(k, 1, whole=True):
+        raise ConfigurationError(f"k={k!r}: expected a whole number of at least 1")
+    changed = selection.with_parameters(case, build, search)
+    return changed if k is None else dataclasses.replace(changed, k=k)
