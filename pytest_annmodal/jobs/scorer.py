@@ -18,7 +18,7 @@ from pytest_annmodal.jobs import training_data
 from pytest_annmodal.model import Job, Search, to_plain
 from pytest_annmodal.outcome import Measurement
 from pytest_annmodal.scoring import latency, scoring, validity
-from pytest_annmodal.scoring import recall as metrics
+from pytest_annmodal.scoring.recall import LEFT_OUT, offset
 
 FAR_OFFSET = 100.0  # its square is what float32's digits are divided by
 HIGH_CHANCE = 0.5  # where rows drawn at random find that much, being no better says nothing
@@ -39,7 +39,7 @@ class Unscored:
 
     Attributes:
         times_ns, ids, counts: int64 (rounds, n), (rounds, n, k), (rounds, n); of the times some
-            may be :data:`metrics.LEFT_OUT <pytest_annmodal.scoring.recall.LEFT_OUT>`.
+            may be :data:`~pytest_annmodal.scoring.recall.LEFT_OUT`.
         figures: what a ``Measurement`` has besides and no truth is needed for, by its name.
     """
 
@@ -83,7 +83,7 @@ class Scorer:
             *self._no_better_than_chance(asked, search.k, recall.by_distance),
             *unscored.figures["notes"],
         )
-        times_ns = unscored.times_ns[unscored.times_ns != metrics.LEFT_OUT]
+        times_ns = unscored.times_ns[unscored.times_ns != LEFT_OUT]
         return Measurement(
             case_id=search.case_id,
             k=search.k,
@@ -157,4 +157,4 @@ class Scorer:
 
     @cached_property
     def _offset(self) -> float:
-        return metrics.offset(self._data.train)
+        return offset(self._data.train)

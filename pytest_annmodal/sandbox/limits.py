@@ -25,7 +25,7 @@ class Watch:
         memory_bytes: most that they may hold together beyond what they held before the
             submission was loaded (the interpreter, ``train``), or None.
         before_bytes: that much; set when it is known.
-        given: files that never count, see :func:`usage.held_bytes`; set by the worker.
+        given: files that never count, see :func:`memory.held_bytes`; set by the worker.
     """
 
     memory_bytes: int | None

@@ -54,7 +54,7 @@ def owned(*pids: int, given: Collection[str] = (), since: float) -> Owned:
     """What these processes hold now.
 
     Args:
-        given: files (see :func:`usage.file_id`) that they were given, which never count.
+        given: files (see :func:`memory.file_id`) that they were given, which never count.
         since: in seconds since the epoch; a file that was last changed earlier is not theirs.
             The time is that of ``st_ctime``, which no program can set.
     """

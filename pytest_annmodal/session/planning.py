@@ -10,7 +10,7 @@ from functools import lru_cache
 from pytest_annmodal.datasets.volume.volume import default_volume_dir
 from pytest_annmodal.manifests.handed_in import handed_in
 from pytest_annmodal.model import Baseline, Case, Clock, Implementation, Job, Limits, Search
-from pytest_annmodal.session import baseline as choosing
+from pytest_annmodal.session.baseline import choose, with_packages
 from pytest_annmodal.session.selection import offered_implementations
 from pytest_annmodal.settings.config import Settings
 from pytest_annmodal.settings.option import is_dataset_file
@@ -82,7 +82,7 @@ def _prepared(
 ) -> Implementation:
     """As a job has it: a container is made from what it needs."""
     alone = dataclasses.replace(implementation, variants=())
-    return choosing.with_packages(alone, baseline) if baseline and settings.modal else alone
+    return with_packages(alone, baseline) if baseline and settings.modal else alone
 
 
 @lru_cache(maxsize=1)
@@ -94,4 +94,4 @@ def baseline_of(settings: Settings) -> Baseline | None:
     """
     if settings.baseline is None:
         return None
-    return choosing.choose(settings, offered_implementations(settings))
+    return choose(settings, offered_implementations(settings))

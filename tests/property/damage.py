@@ -28,8 +28,8 @@ import h5py
 import numpy as np
 
 from pytest_annmodal.datasets import hdf5
-from pytest_annmodal.datasets.hdf5 import checker as apart
 from pytest_annmodal.datasets.hdf5 import known
+from pytest_annmodal.datasets.hdf5.checker import Checker
 from pytest_annmodal.distances import exact
 from pytest_annmodal.errors import DatasetError
 
@@ -105,7 +105,7 @@ def damage(content: bytes, places: list[int], rng: np.random.Generator) -> bytes
     return bytes(spoiled[: len(content)])
 
 
-def outcome(path: Path, before: hdf5.LoadedDataset, checker: apart.Checker) -> str:
+def outcome(path: Path, before: hdf5.LoadedDataset, checker: Checker) -> str:
     """What becomes of a damaged file: a word to be counted. Anything else raises."""
     try:
         info = checker.look(path, whole=True)
@@ -153,7 +153,7 @@ def run(
     places = [headers(path) for _, _, path in files]
     before = [hdf5.load(path) for _, _, path in files]
     counted: Counter[tuple[str, str]] = Counter()
-    checker = apart.Checker(limit_s)
+    checker = Checker(limit_s)
     try:
         for number, which in zip(range(n_files), itertools.cycle(range(len(files)))):
             layout, metric, _ = files[which]

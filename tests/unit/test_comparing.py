@@ -13,7 +13,7 @@ from pytest_annmodal.execution import run_job
 from pytest_annmodal.manifests import builtin_paths, manifest
 from pytest_annmodal.model import Arguments, Baseline, Implementation, Job, to_plain
 from pytest_annmodal.outcome import outcome_from_plain
-from pytest_annmodal.session import baseline as choosing
+from pytest_annmodal.session.baseline import choose
 from pytest_annmodal.settings.config import Settings
 
 BRUTEFORCE = next(item for item in manifest.builtin() if item.name == "bruteforce")
@@ -159,14 +159,14 @@ class TestChoosing:
     offered = manifest.builtin()
 
     def test_a_name_is_its_first_build_with_all_searches(self):
-        found = choosing.choose(Settings(baseline="annoy"), self.offered)
+        found = choose(Settings(baseline="annoy"), self.offered)
         assert found.label == "annoy[n_trees=20]"
         assert len(found.searches) > 1
         assert Baseline.from_plain(to_plain(found)) == found
         assert builtin_paths.located(found.implementation).path.endswith("implementations/annoy.py")
 
     def test_a_label_is_one_setting(self):
-        found = choosing.choose(Settings(baseline="annoy[n_trees=20,search_k=400]"), self.offered)
+        found = choose(Settings(baseline="annoy[n_trees=20,search_k=400]"), self.offered)
         assert [search.label for search in found.searches] == ["search_k=400"]
 
     @pytest.mark.parametrize(
@@ -176,4 +176,4 @@ class TestChoosing:
     def test_what_cannot_be_one_is_refused(self, name, words):
         own = Implementation(name="untrusted", path="x.py", class_name="X", trusted=False)
         with pytest.raises(ConfigurationError, match=words):
-            choosing.choose(Settings(baseline=name), [*self.offered, own])
+            choose(Settings(baseline=name), [*self.offered, own])

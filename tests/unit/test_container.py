@@ -16,10 +16,10 @@ from pytest_annmodal.datasets.volume.volume import resolve
 from pytest_annmodal.errors import DatasetError, ExecutorError
 from pytest_annmodal.execution import run_job
 from pytest_annmodal.executors.modal import container, shipping
-from pytest_annmodal.executors.modal import volume as the_volume
 from pytest_annmodal.executors.modal.attempts import Attempts
 from pytest_annmodal.executors.modal.calls import Calls, outcomes_of
 from pytest_annmodal.executors.modal.container import failures
+from pytest_annmodal.executors.modal.volume import MountedVolume
 from pytest_annmodal.model import Implementation, to_plain
 from pytest_annmodal.outcome import Failure
 from pytest_annmodal.settings.config import Settings
@@ -104,7 +104,7 @@ def test_a_result_that_is_too_large_says_what_to_ask_less_of(job, monkeypatch):
 
 
 def test_a_dataset_that_is_missing_in_the_container_says_how_to_mend_it(job, tmp_path, capsys):
-    volume = the_volume.MountedVolume("no-such-volume", str(tmp_path / "data"))
+    volume = MountedVolume("no-such-volume", str(tmp_path / "data"))
     volume.reload = lambda: None
     dataset = dataclasses.replace(job.dataset, source="generate:euclidean")
     with pytest.raises(DatasetError, match="modal volume rm no-such-volume"):
@@ -116,7 +116,7 @@ def test_a_copy_of_what_was_checked_is_opened_without_another_look(
     job, tmp_path, monkeypatch, spoil
 ):
     """By its stamp, if that is of this size and of these checks; else it is looked at apart."""
-    volume = the_volume.MountedVolume("ours", str(tmp_path / "data"))
+    volume = MountedVolume("ours", str(tmp_path / "data"))
     volume.reload = volume.commit = lambda: None
     digits = CATALOG["digits-64-euclidean"]
     stamp = resolve(digits, volume, say=lambda _line: None).path.with_suffix(".json")

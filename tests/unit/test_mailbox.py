@@ -11,7 +11,7 @@ import pytest
 from pytest_annmodal.channel import mailbox
 from pytest_annmodal.channel.mailbox import IDS, NOTHING, RAISED, STOP, Mailbox
 from pytest_annmodal.errors import InvalidResultError
-from pytest_annmodal.worker import serving as the_serving
+from pytest_annmodal.worker.serving import serve
 
 K, CAPACITY, SLOTS, DIM = 3, 8, 5, 2
 LAYOUT = {"capacity": CAPACITY, "n_slots": SLOTS, "dim": DIM}
@@ -49,7 +49,7 @@ def serving(box, query, k=K):
 
     def work():
         try:
-            the_serving.serve(box, query, k)
+            serve(box, query, k)
         except BaseException as error:
             raised.append(error)
 
@@ -324,7 +324,7 @@ class TestServe:
         """It is seen, and does not end the next serving too."""
         ours, theirs = boxes
         mailbox.dismiss(ours)
-        the_serving.serve(theirs, answer_with([1, 2, 3]), K)
+        serve(theirs, answer_with([1, 2, 3]), K)
         assert ours.request[0] == NOTHING
         with serving(theirs, answer_with([1, 2, 3])):
             assert mailbox.ask(ours, QUERIES, K, patient())[2].tolist() == [K] * SLOTS

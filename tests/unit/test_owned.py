@@ -11,7 +11,7 @@ import pytest
 from jobs import PRELUDE, measured, nothing_left_behind, run, write
 
 from pytest_annmodal.jobs import training_data
-from pytest_annmodal.sandbox import memory as usage
+from pytest_annmodal.sandbox import memory as process_memory
 from pytest_annmodal.sandbox.owned import owned
 from pytest_annmodal.sandbox.process_tree import descendants
 
@@ -82,7 +82,7 @@ class TestMemory:
         os.ftruncate(fd, SIZE)
         with mmap.mmap(fd, SIZE) as memory:
             np.frombuffer(memory, np.uint8)[:] = 1
-        given, path = [usage.file_id(fd)], f"/proc/{os.getpid()}/fd/{fd}"
+        given, path = [process_memory.file_id(fd)], f"/proc/{os.getpid()}/fd/{fd}"
         pid, since = process(
             f"import mmap\nfile = open({path!r}, 'r+b')\nkept = mmap.mmap(file.fileno(), {SIZE})\n"
             "sum(kept[::4096])"

@@ -2,7 +2,7 @@
 
 ``train`` (n, d) and ``test`` (m, d) are vectors; ``neighbors`` and ``distances`` (m, K) are
 the exact nearest rows of ``train``. No file is opened in this process that was not checked
-before: that is done in another one (:mod:`.apart`). Every handle is closed before a function
+before: that is done in another one (:mod:`.checker`). Every handle is closed before a function
 here returns, and neither h5py nor numpy is imported before one is called.
 """
 

@@ -1,7 +1,7 @@
 """Look into a file in another process, and say in one sentence what came of it.
 
 HDF5 is not made for damaged files: out of a few flipped bytes come crashes and endless loops.
-So no file is opened in this process before :mod:`.child` has been through it.
+So no file is opened in this process before :mod:`.checking_process` has been through it.
 """
 
 from __future__ import annotations

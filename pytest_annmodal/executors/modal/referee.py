@@ -36,8 +36,7 @@ def referee(
         fault ``outcomes``.
     """
     from pytest_annmodal.jobs import training_data
-    from pytest_annmodal.jobs.halves import halves
-    from pytest_annmodal.jobs.halves import questions as exam
+    from pytest_annmodal.jobs.halves import halves, questions
     from pytest_annmodal.outcome import failure_of
 
     job = Job.from_plain(json.loads(job_json))
@@ -47,7 +46,7 @@ def referee(
         data = training_data.load(job, path, SCRATCH, load_fresh=_load_fresh)
         if answers is None:
             name, n_rows = _publish(job, path, volume)
-            asked = exam.questions(job, data, train=name, n_rows=n_rows)
+            asked = questions.questions(job, data, train=name, n_rows=n_rows)
             return {"questions": asked.pack()}
         outcomes = halves.score(job, data, answers)
     except SubmissionError as error:
@@ -59,9 +58,9 @@ def referee(
 
 @lru_cache(maxsize=KEPT_DATASETS)
 def _load_fresh(path: Path, *, subset: int | None, seed: int, k: int, cache: Path | None) -> Any:
-    from pytest_annmodal.jobs import fresh_queries as fresh
+    from pytest_annmodal.jobs import fresh_queries
 
-    return fresh.load_fresh.__wrapped__(path, subset=subset, seed=seed, k=k, cache=cache)
+    return fresh_queries.load_fresh.__wrapped__(path, subset=subset, seed=seed, k=k, cache=cache)
 
 
 def _kept_copy(job: Job, volume: MountedVolume, where: Mapping[str, Any], download: Any) -> Path:

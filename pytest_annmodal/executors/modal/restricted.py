@@ -47,8 +47,8 @@ def ask_submission(
         questions: of the referee.
     """
     from pytest_annmodal.comparison.compare import compare
-    from pytest_annmodal.jobs.halves import answers as sheet
     from pytest_annmodal.jobs.halves import halves
+    from pytest_annmodal.jobs.halves.answers import Answered, pack
     from pytest_annmodal.jobs.halves.questions import Questions
 
     job = Job.from_plain(json.loads(job_json))
@@ -63,7 +63,7 @@ def ask_submission(
             vectors = asked.vectors(path)
         except DatasetError as error:
             lost = failures(job, "dataset", str(error))
-            return sheet.pack([sheet.Answered(result=item) for item in lost])
+            return pack([Answered(result=item) for item in lost])
         job = dataclasses.replace(
             job,
             implementation=unpack(job.implementation, files, scratch / "submission"),

@@ -1,4 +1,4 @@
-"""What is handed out: one module per format, all made from a :class:`~.book.Book`."""
+"""What is handed out: one module per format, all made from a :class:`~.gradebook.Book`."""
 
 from __future__ import annotations
 

@@ -10,8 +10,7 @@ from pytest_annmodal.distances import exact
 from pytest_annmodal.errors import ProtocolViolationError, SubmissionError
 from pytest_annmodal.jobs import equal_settings, training_data
 from pytest_annmodal.jobs.asking import OnPhase
-from pytest_annmodal.jobs.halves import answers as sheet
-from pytest_annmodal.jobs.halves.answers import Answered
+from pytest_annmodal.jobs.halves.answers import Answered, pack, unpack
 from pytest_annmodal.jobs.runner import ask_job
 from pytest_annmodal.jobs.scorer import Scorer, Unscored
 from pytest_annmodal.model import Job
@@ -49,8 +48,8 @@ def answer(
     )
     found = [_noted(item, notes) for item in found]
     if job.baseline is None:
-        return sheet.pack([Answered(result=item) for item in found])
-    return sheet.pack(_compared(job, data, found, compare, on_phase))
+        return pack([Answered(result=item) for item in found])
+    return pack(_compared(job, data, found, compare, on_phase))
 
 
 def _noted(item: Unscored | Failure, notes: tuple[str, ...]) -> Unscored | Failure:
@@ -120,12 +119,12 @@ def score(job: Job, data: hdf5.LoadedDataset, answers: bytes) -> list[Outcome]:
 
     Args:
         data: the job's, with the truth, as
-            :func:`materials.load <pytest_annmodal.jobs.training_data.load>` gives it.
+            :func:`pytest_annmodal.jobs.training_data.load` gives it.
     """
     views = training_data.views(job, data)
     n_queries = {key: (len(one.test), len(many.test)) for key, (one, many) in views.items()}
     try:
-        found = sheet.unpack(answers, job, n_queries)
+        found = unpack(answers, job, n_queries)
     except ProtocolViolationError as error:
         return [failure_of(search.case_id, error, SCORING) for search in job.searches]
     scorer = Scorer(job, data)

@@ -1,7 +1,7 @@
 """What a worker's side is told where no truth may be: which rows to index, what to ask.
 
 A referee, who has the truth, writes the questions; whoever drives the worker reads them beside
-the published ``train``; see :mod:`.sheet` for what comes back.
+the published ``train``; see :mod:`.answers` for what comes back.
 """
 
 from __future__ import annotations

@@ -19,9 +19,9 @@ from pytest_annmodal.executors.modal import bytes_only
 from pytest_annmodal.executors.modal import restricted as far_side
 from pytest_annmodal.executors.modal.volume import MountedVolume
 from pytest_annmodal.jobs import training_data
-from pytest_annmodal.jobs.halves import answers as sheet
-from pytest_annmodal.jobs.halves import halves as apart
+from pytest_annmodal.jobs.halves import answers as answers_format
 from pytest_annmodal.jobs.halves import questions
+from pytest_annmodal.jobs.halves.halves import answer, score
 from pytest_annmodal.model import to_plain
 from pytest_annmodal.outcome import outcome_from_plain
 
@@ -46,9 +46,7 @@ def halves(small_dataset, tmp_path):
         asked = questions.questions(job, data, train="train.f32", n_rows=len(whole)).pack()
         vectors = questions.Questions.unpack(asked).vectors(tmp_path / "train.f32")
         blind = questions.without_secret(job)
-        answers = apart.answer(
-            blind, vectors, compare=compare, notes=(), on_phase=lambda _text: None
-        )
+        answers = answer(blind, vectors, compare=compare, notes=(), on_phase=lambda _text: None)
         return job, data, answers, run_job(job, path)
 
     return halves
@@ -60,7 +58,7 @@ def test_both_halves_give_what_the_whole_gives(halves, fresh):
     job, data, answers, whole = halves(
         WRONG_BATCH, settings=[1, 2], clock="parent", fresh_seed=fresh
     )
-    for mine, other in zip(apart.score(job, data, answers), map(measured, whole), strict=True):
+    for mine, other in zip(score(job, data, answers), map(measured, whole), strict=True):
         assert [getattr(measured(mine), n) for n in SAME] == [getattr(other, n) for n in SAME]
         assert mine.recall == 1.0
         assert mine.batch_recall == other.batch_recall < 1.0
@@ -70,7 +68,7 @@ def test_both_halves_give_what_the_whole_gives(halves, fresh):
 def test_a_failure_arrives_as_it_was(halves):
     """With its words, its phase and its evidence."""
     job, data, answers, whole = halves("def query(self, v, k): raise ValueError('no')")
-    (mine,), (other,) = apart.score(job, data, answers), whole
+    (mine,), (other,) = score(job, data, answers), whole
     assert (failed(mine).kind, mine.message, mine.phase) == (other.kind, other.message, other.phase)
     assert "no" in mine.evidence["traceback"]
 
@@ -93,11 +91,11 @@ def test_a_file_that_is_not_what_was_published_is_refused(halves, tmp_path):
 
 
 def altered(answers, change):
-    message = wire.unpack(answers, sheet.KIND)
+    message = wire.unpack(answers, answers_format.KIND)
     row = message.fields["rows"][0]
     arrays = [array.copy() for array in message.arrays]
     change(row, arrays)
-    return wire.pack(sheet.KIND, {"rows": [row]}, arrays)
+    return wire.pack(answers_format.KIND, {"rows": [row]}, arrays)
 
 
 def put(name, value):
@@ -126,7 +124,7 @@ def put(name, value):
 def test_answers_that_are_not_what_was_asked_are_refused(halves, change):
     """Whoever took a container over may send anything."""
     job, data, answers, _ = halves()
-    (outcome,) = apart.score(job, data, altered(answers, change))
+    (outcome,) = score(job, data, altered(answers, change))
     assert failed(outcome).kind == "protocol"
     assert outcome.blame == "submission"
 
@@ -135,8 +133,8 @@ def test_answers_that_are_not_what_was_asked_are_refused(halves, change):
 def test_bytes_that_are_no_answers_are_refused(halves, blob):
     job, data, _, _ = halves()
     with pytest.raises(ProtocolViolationError):
-        wire.unpack(blob, sheet.KIND)
-    assert failed(apart.score(job, data, blob)[0]).kind == "protocol"
+        wire.unpack(blob, answers_format.KIND)
+    assert failed(score(job, data, blob)[0]).kind == "protocol"
 
 
 def test_ids_out_of_range_are_scored_as_ever(halves):
@@ -146,7 +144,7 @@ def test_ids_out_of_range_are_scored_as_ever(halves):
     def change(row, arrays):
         arrays[1][0, 3, 0] = 10**6
 
-    (outcome,) = apart.score(job, data, altered(answers, change))
+    (outcome,) = score(job, data, altered(answers, change))
     assert failed(outcome).kind == "invalid-result"
     assert "1000000 for query 3" in outcome.message
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pytest_annmodal.datasets import hdf5
-from pytest_annmodal.datasets.hdf5 import checker as apart
+from pytest_annmodal.datasets.hdf5 import checker as checking
 from pytest_annmodal.datasets.hdf5 import known
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
 
@@ -19,7 +19,7 @@ from pytest_annmodal.errors import DatasetError, DatasetFormatError
 @pytest.fixture
 def checker():
     """One of its own."""
-    checker = apart.Checker()
+    checker = checking.Checker()
     yield checker
     checker.close()
 
@@ -29,9 +29,9 @@ def broken(monkeypatch):
     """A checker in whose process this line is run where a file would be looked at."""
 
     def broken(line):
-        start = apart.START.replace("main()", f"{line}; main()")
-        monkeypatch.setattr(apart, "START", start)
-        made.append(apart.Checker())
+        start = checking.START.replace("main()", f"{line}; main()")
+        monkeypatch.setattr(checking, "START", start)
+        made.append(checking.Checker())
         return made[-1]
 
     made = []
@@ -57,7 +57,7 @@ def test_a_file_that_never_ends_is_stopped(tmp_path, small_dataset):
     """As the HDF5 library loops on some damaged files; the next file is looked at as ever."""
     path = tmp_path / "pipe-euclidean.hdf5"
     os.mkfifo(path)
-    checker = apart.Checker(limit_s=0.3)
+    checker = checking.Checker(limit_s=0.3)
     try:
         refused(checker, path, "opening it was not over after 0.3 s, and was stopped", "damaged")
         with pytest.raises(DatasetError, match="no such file"):
@@ -182,9 +182,9 @@ class TestWhatThisProcessOpens:
         path = small_dataset()
         self.opened.clear()
         seen = []
-        look = apart.CHECKER.look
+        look = checking.CHECKER.look
         monkeypatch.setattr(
-            apart.CHECKER,
+            checking.CHECKER,
             "look",
             lambda path, **options: seen.append(path) or look(path, **options),
         )
@@ -201,7 +201,7 @@ class TestWhatThisProcessOpens:
         info = hdf5.inspect(path)
         os.utime(path, ns=(2, 2))
         hdf5.vouch(path, info)
-        monkeypatch.setattr(apart.CHECKER, "look", None)
+        monkeypatch.setattr(checking.CHECKER, "look", None)
         assert hdf5.inspect(path) == info
         assert hdf5.load(path).info.n_train == 300
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from pytest_annmodal.scoring import latency
-from pytest_annmodal.scoring import recall as metrics
+from pytest_annmodal.scoring import recall as scoring_recall
 
 
 def recall(ids, found, kth, neighbors, stored=None, rounding=0.0):
-    return metrics.recall(
+    return scoring_recall.recall(
         ids=np.array(ids),
         found=np.array(found, float),
         kth=np.array(kth, float),
@@ -24,7 +24,7 @@ class TestRecall:
     def test_the_true_neighbours_are_all_found(self):
         """By every rule, in any order."""
         got = recall([[3, 1], [0, 2]], [[2, 1], [5, 6]], [2, 6], [[1, 3], [0, 2]])
-        assert got == metrics.Recall(by_distance=1, by_ids=1, ann_benchmarks=1)
+        assert got == scoring_recall.Recall(by_distance=1, by_ids=1, ann_benchmarks=1)
 
     def test_is_the_mean_over_queries_of_what_was_found(self):
         """Two of two, one of two, none of two."""
@@ -34,7 +34,7 @@ class TestRecall:
             [2, 2, 2],
             [[1, 2], [1, 2], [1, 2]],
         )
-        assert got == metrics.Recall(by_distance=0.5, by_ids=0.5, ann_benchmarks=0.5)
+        assert got == scoring_recall.Recall(by_distance=0.5, by_ids=0.5, ann_benchmarks=0.5)
 
     def test_a_tie_with_the_kth_counts_by_distance_and_not_by_ids(self):
         """Row 9 is as near as row 2."""
@@ -137,6 +137,8 @@ def test_an_offset_is_told_in_spreads(scale):
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((5000, 16))
     far = ((rows + 1000) * scale).astype(np.float32)
-    assert metrics.offset((rows * scale).astype(np.float32)) < 0.1
-    assert metrics.offset(far) == pytest.approx(1000, rel=0.05)
-    assert metrics.offset(far[:1]) == metrics.offset(np.repeat(far[:1], 9, axis=0)) == 0
+    assert scoring_recall.offset((rows * scale).astype(np.float32)) < 0.1
+    assert scoring_recall.offset(far) == pytest.approx(1000, rel=0.05)
+    assert (
+        scoring_recall.offset(far[:1]) == scoring_recall.offset(np.repeat(far[:1], 9, axis=0)) == 0
+    )
