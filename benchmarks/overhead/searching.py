@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,6 +51,15 @@ class NoSearch:
     def query(self, v, k):
         self.turn = (self.turn + 1) & 4095
         return self.answers[self.turn].copy()  # an array of its own, as libraries give
+"""
+# Equal settings of a job are measured once. A number that changes nothing makes them different.
+NUMBERED = """\
+
+
+class Numbered({base}):
+    def set_query_arguments(self, repeat, **search):
+        if search:
+            super().set_query_arguments(**search)
 """
 
 
@@ -105,24 +115,14 @@ def _alternate(
     implementation: Implementation, path: Path, scale: Scale, clock: Clock, floors: Floors
 ) -> list[float]:
     """One build on either side, then a tight pass before each search of a real job."""
-    variant = implementation.variants[len(implementation.variants) // 2]
-    job = _job(
-        implementation,
-        path,
-        build=variant.build,
-        searches=tuple(
-            Search(case_id=str(number), arguments=variant.search, k=K, rounds=1)
-            for number in range(scale.alternations + 1)
-        ),
-        limits=Limits(clock=clock),
-    )
+    job = _repeated(implementation, path, scale, clock)
     with tight_loop(
-        path=implementation.path,
-        **{"class": implementation.class_name},
+        path=job.implementation.path,
+        **{"class": job.implementation.class_name},
         dataset=str(path),
         metric="euclidean",
-        build=dict(variant.build.kwargs),
-        search=dict(variant.search.kwargs),
+        build=dict(job.build.kwargs),
+        search=dict(job.searches[0].arguments.kwargs),
         k=K,
     ) as tight:
         tight_ns: list[float] = []
@@ -134,10 +134,35 @@ def _alternate(
         measured = _run(job, path, on_phase=on_phase)
         floors.note(measured[0])
         tight_ns.append(tight.p50_ns())
+    assert len(tight_ns) == len(measured) + 1
     # Each product pass lies between two tight ones: drift of the machine's speed cancels.
     around = (np.array(tight_ns[:-1]) + np.array(tight_ns[1:])) / 2
     ratios = np.array([item.p50_s * 1e9 for item in measured]) / around
     return [float(ratio) for ratio in ratios[1:]]  # the first pass warms both sides
+
+
+def _repeated(implementation: Implementation, path: Path, scale: Scale, clock: Clock) -> Job:
+    """One setting of an implementation, again and again: the searches differ by a number only."""
+    source = Path(implementation.path)
+    copy = path.with_name(f"numbered_{source.name}")
+    text = source.read_text(encoding="utf-8")
+    copy.write_text(text + NUMBERED.format(base=implementation.class_name), encoding="utf-8")
+    variant = implementation.variants[len(implementation.variants) // 2]
+    return _job(
+        dataclasses.replace(implementation, path=str(copy), class_name="Numbered"),
+        path,
+        build=variant.build,
+        searches=tuple(
+            Search(
+                case_id=str(number),
+                arguments=Arguments(kwargs={**variant.search.kwargs, "repeat": number}),
+                k=K,
+                rounds=1,
+            )
+            for number in range(scale.alternations + 1)
+        ),
+        limits=Limits(clock=clock),
+    )
 
 
 def _per_query(path: Path, scale: Scale, directory: Path, floors: Floors) -> Iterator[Row]:
@@ -211,5 +236,10 @@ def _run(job: Job, path: Path, **options: object) -> list[Measurement]:
     for outcome in run_job(job, path, **options):  # type: ignore[arg-type]
         if isinstance(outcome, Failure):
             raise RuntimeError(f"{job.label}: {outcome.message} {dict(outcome.evidence)}")  # noqa: TRY004
+        if outcome.measured_as:
+            raise RuntimeError(
+                f"{job.label}: {outcome.case_id} was not measured: it has the figures of "
+                f"{outcome.measured_as}. Each repeat must be a measurement of its own"
+            )
         measured.append(outcome)
     return measured

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 from rich.console import Console
 
 from benchmarks.overhead import __main__ as command
-from benchmarks.overhead import child, processes
+from benchmarks.overhead import child, processes, searching
 from benchmarks.overhead.figures import QUICK, Noise, Row, Scale, describe_noise, show
+from pytest_annmodal.jobs import equal_settings
+from pytest_annmodal.manifests import manifest
 
 TINY = Scale(
     n_train=300,
@@ -78,13 +81,41 @@ def test_a_tiny_run_prints_and_writes_every_figure(monkeypatch, tmp_path, capsys
 
 
 def test_a_library_that_is_not_installed_gives_a_row_without_figures(monkeypatch, tmp_path):
-    from benchmarks.overhead import searching
-
     monkeypatch.setattr(searching.manifest, "missing_requirements", lambda _: ["hnswlib"])
     (implementation,) = (i for i in searching.manifest.builtin() if i.name == "hnswlib")
     floors = searching.Floors(clock_ns=[], mailbox_us=[])
     rows = list(searching._fidelity(implementation, tmp_path / "none.hdf5", TINY, floors))
     assert [(item.values, item.mark) for item in rows] == [((), "skipped")] * 2
+
+
+@pytest.mark.parametrize("name", Scale().implementations)
+def test_repeats_of_one_setting_are_measurements_of_their_own(name, small_dataset):
+    """No two searches of a fidelity job are one setting to the harness; nor is one left out."""
+    (implementation,) = (i for i in manifest.builtin() if i.name == name)
+    path = small_dataset()
+    job = searching._repeated(implementation, path, TINY, "worker")
+    assert len(job.searches) == TINY.alternations + 1
+    assert equal_settings.once(job, n=300, dim=8).searches == job.searches
+    setting = implementation.variants[len(implementation.variants) // 2].search.kwargs
+    for search in job.searches:
+        assert dict(setting).items() <= dict(search.arguments.kwargs).items()
+
+
+def test_a_repeat_that_was_not_measured_is_an_error(small_dataset):
+    """Figures copied from an equal setting would count as an agreement of repeats."""
+    path = small_dataset()
+    (implementation,) = (i for i in manifest.builtin() if i.name == "bruteforce")
+    job = searching._repeated(implementation, path, TINY, "worker")
+    equal = dataclasses.replace(
+        job,
+        searches=tuple(
+            dataclasses.replace(search, arguments=job.searches[0].arguments)
+            for search in job.searches
+        ),
+    )
+    assert [item.case_id for item in searching._run(job, path)] == ["0", "1", "2"]
+    with pytest.raises(RuntimeError, match="0 was not measured: it has the figures of 2"):
+        searching._run(equal, path)
 
 
 @pytest.mark.parametrize(
