@@ -27,6 +27,11 @@ FIGURES = (
     *("clock_floor_ns", "mailbox_floor_ns", "environment", "notes", "log_tail"),
     *("uncertain_share", "n_left_out", "disturbed"),
 )
+# What tables count with, of an environment; the rest of it is only shown.
+ENVIRONMENT_NUMBERS = (
+    *("threads", "cores", "affinity_cores", "query_cores", "load_1min"),
+    *("involuntary_switches", "parent_switches", "worker_waited", "throttled_s"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +162,13 @@ def _all(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and all(map(check, value))
 
 
+def _is_environment(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    numbers = [value[name] for name in ENVIRONMENT_NUMBERS if value.get(name) is not None]
+    return all(map(_is_number, numbers)) and _all(_is_whole)(value.get("worker_cores", []))
+
+
 # By what the dataclasses say of their fields.
 CHECKS: dict[str, Callable[[Any], bool]] = {
     "str": _is_text,
@@ -168,7 +180,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "float | None": lambda value: value is None or _is_number(value),
     "tuple[str, ...]": _all(_is_text),
     "tuple[float, ...]": _all(_is_number),
-    "Mapping[str, Plain]": lambda value: isinstance(value, dict),
+    "Mapping[str, Plain]": _is_environment,
     "Blame": lambda value: value in ("submission", "infrastructure"),
 }
 
