@@ -26,7 +26,7 @@ OPENING_LIMIT_S = 60.0
 # As the sandbox starts its worker: a checkout is not installed, and PYTHONPATH would put what
 # lies beside the package before the standard library.
 START = (
-    f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); "
+    f"import sys; sys.path.append({str(Path(__file__).parents[3])!r}); "
     "from pytest_annmodal.datasets.hdf5.checking_process import main; main()"
 )
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from pytest_annmodal.model import Implementation
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[2]
 BUILTIN = "builtin:"  # a path inside this package, wherever that lies
 
 
