@@ -74,7 +74,7 @@ def test_disabled(project: Project) -> None:
         """
         import pytest
 
-        @pytest.mark.ann(max_p50_ms=1e-9)
+        @pytest.mark.ann(max_index_mb=0)
         def test_search(ann_benchmark, benchmark, case):
             ann_benchmark(case)
 
