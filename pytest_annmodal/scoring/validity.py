@@ -11,6 +11,8 @@ MAY_BE_SHORT = (
     "; if it found no more, short-answers = true in the header counts what is missing as missed"
 )
 
+UNSIGNED_MINUS_ONE = 2**32 - 1  # what -1 becomes in an array of uint32; no file has so many rows
+
 
 def check(
     ids: NDArray[np.int64],
@@ -24,7 +26,8 @@ def check(
     """Refuse answers that are not k distinct row numbers; say which query was first.
 
     Args:
-        ids: int64 (n, k), padded with -1; changed in place where padding is allowed.
+        ids: int64 (n, k), padded with -1; changed in place: a -1 that was put
+            into uint32 is one again, and padding is -1 where it is allowed.
         counts: int64 (n,), the number of ids each answer had.
         short_answers: fewer ids, and negative ones as padding, count as misses.
 
@@ -34,6 +37,7 @@ def check(
     Raises:
         InvalidResultError.
     """
+    ids[ids == UNSIGNED_MINUS_ONE] = -1
     given = np.arange(ids.shape[1])[None, :] < counts[:, None]
     if short_answers:
         given &= ids >= 0

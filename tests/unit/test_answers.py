@@ -182,3 +182,14 @@ class TestCheck:
         """So that one knows where to look."""
         with pytest.raises(InvalidResultError, match=r"^batch_query returned id 99"):
             check([[0, 1, 99]], where="batch_query")
+
+
+def test_minus_one_in_unsigned_ids_is_padding():
+    """It arrives as the largest number of 32 bits: a miss where answers may be short."""
+    rows = [np.array([1, -1, -1]).astype(np.uint32)]
+    ids, counts = answers.stack(rows, K)
+    assert validity.check(ids, counts, k=K, n_train=10, short_answers=True) == 1
+    assert ids.tolist() == [[1, -1, -1]]
+    ids, counts = answers.stack(rows, K)
+    with pytest.raises(InvalidResultError, match="returned id -1 .*short-answers"):
+        validity.check(ids, counts, k=K, n_train=10)
