@@ -191,5 +191,5 @@ def test_minus_one_in_unsigned_ids_is_padding():
     assert validity.check(ids, counts, k=K, n_train=10, short_answers=True) == 1
     assert ids.tolist() == [[1, -1, -1]]
     ids, counts = answers.stack(rows, K)
-    with pytest.raises(InvalidResultError, match="returned id -1 .*short-answers"):
+    with pytest.raises(InvalidResultError, match=r"returned id -1 .*short-answers"):
         validity.check(ids, counts, k=K, n_train=10)
