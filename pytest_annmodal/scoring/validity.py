@@ -26,7 +26,7 @@ def check(
     """Refuse answers that are not k distinct row numbers; say which query was first.
 
     Args:
-        ids: int64 (n, k), padded with -1; changed in place: a -1 that was put into uint32 is one again.
+        ids: int64 (n, k), padded with -1; changed in place: -1 put into uint32 is one again.
         counts: int64 (n,), the number of ids each answer had.
         short_answers: fewer ids, and negative ones as padding, count as misses.
 
