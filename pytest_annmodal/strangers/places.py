@@ -21,7 +21,10 @@ class Places:
 
     def __init__(self, texts: Iterable[str]) -> None:
         self.roots = frozenset(
-            form for text in texts for path in _handed_in(text) for form in forms(str(path))
+            form
+            for text in texts
+            for path in _handed_in(text)
+            for form in (forms(str(path)) if str(path) == text else _roots(path))
         )
         # Python itself is the organiser's, also where they keep it in a folder they measure.
         own = {form for place in (sys.prefix, sys.base_prefix, PACKAGE) for form in forms(place)}
@@ -46,6 +49,13 @@ class Places:
 def forms(path: str | os.PathLike[str]) -> tuple[Path, ...]:
     """A path as it is written and as it is behind links, absolute."""
     return _forms(os.path.abspath(path))  # noqa: PTH100 -- links stay
+
+
+def _roots(path: Path) -> tuple[Path, ...]:
+    """The forms of what a pattern matches; of a link only its own: it may lead anywhere."""
+    if path.is_symlink():
+        return tuple(parent / path.name for parent in forms(path.parent))
+    return forms(path)
 
 
 @lru_cache(maxsize=4096)

@@ -15,7 +15,8 @@ def test_reaches_nobody(attack, level):
                 super().fit(X)
                 made = []
                 ways = [(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", {server.getsockname()[1]})),
-                        (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 53)), (40, 1, (2, 1024))]
+                        (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 53)), (40, 1, (2, 1024)),
+                        (16, socket.SOCK_RAW, (0, 0))]
                 for family, kind, address in ways:
                     try:
                         one = socket.socket(family, kind)

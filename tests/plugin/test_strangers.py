@@ -271,3 +271,13 @@ def test_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert after_a_space(["--submission"], "--submission") == []
     with pytest.raises(ConfigurationError, match="--ann-k: expected one argument"):
         given(["--ann-k"])
+
+
+def test_what_lies_behind_a_link_is_not_handed_in(tmp_path: Path) -> None:
+    """A link to the organiser's own folder must not stop the grading of all others."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "handed-in").mkdir()
+    (tmp_path / "handed-in" / "eve").symlink_to(tmp_path / "own")
+    places = Places([str(tmp_path / "handed-in" / "*")])
+    assert places.holder(tmp_path / "own" / "pytest.ini") is None
+    assert places.holder(tmp_path / "handed-in" / "eve" / "pytest.ini") is not None

@@ -444,3 +444,12 @@ def test_no_handle_stays_open(small_dataset):
     hdf5.load(path)
     with h5py.File(path, "r+") as container:  # HDF5 refuses this while it is open for reading
         container["train"][0] = 1.0
+
+
+def test_a_truth_that_names_a_row_twice_is_refused(small_dataset):
+    """Recall by ids could not be 1 on it."""
+    path = small_dataset()
+    with h5py.File(path) as container:
+        first = int(container["neighbors"][4, 1])
+    change(path, "neighbors", (4, 2), first)
+    refused(path, f"names row {first} twice for query 4")

@@ -93,6 +93,15 @@ def _require_ids(arrays: Arrays, neighbors: Array) -> None:
             f"rows of train, 0 to {n_train - 1}. {reason}: compute it again, or remove "
             "neighbors and distances to have it computed."
         )
+    ordered = np.sort(neighbors, axis=1)
+    twice = np.argwhere(ordered[:, 1:] == ordered[:, :-1])
+    if twice.size:
+        row, column = (int(i) for i in twice[0])
+        raise DatasetFormatError(
+            f"{arrays.path}: neighbors names row {ordered[row, column]} twice for query {row}; "
+            "expected different rows of train. Compute it again, or remove neighbors and "
+            "distances to have it computed."
+        )
 
 
 def _units(metric: str, queries: Array) -> Array:
