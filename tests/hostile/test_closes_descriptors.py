@@ -16,7 +16,7 @@ def test_putting_others_in_their_place(attack):
     """A pipe where the socket was speaks to nobody."""
     body = """
         def fit(self, X):
-            for fd in range(3, 20):
+            for fd in range(3, 80):
                 os.dup2(os.pipe()[0], fd)
     """
     assert failed(attack(body)[0]).kind in {"crashed", "timeout"}
@@ -29,7 +29,7 @@ def test_sending_descriptors_through_the_socket(attack):
         def fit(self, X):
             import socket
             super().fit(X)
-            for fd in range(3, 20):
+            for fd in range(3, 80):
                 try:
                     ours = socket.socket(fileno=os.dup(fd))
                     socket.send_fds(ours, [b"A"], list(range(3)))
@@ -46,7 +46,7 @@ def test_sealing_the_mailbox_and_the_vectors(attack):
         def fit(self, X):
             import fcntl
             super().fit(X)
-            for fd in range(3, 20):
+            for fd in range(3, 80):
                 for change in (lambda: os.ftruncate(fd, 0), lambda: fcntl.fcntl(fd, 1033, 31)):
                     try: change()
                     except OSError: pass

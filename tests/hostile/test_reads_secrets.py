@@ -20,7 +20,7 @@ def test_are_not_among_its_variables(attack, level):
     assert SECRET not in str(variables)
     known = {*isolation.ALLOWED_ENVIRONMENT, *isolation.THREAD_VARIABLES, "HOME", "TMPDIR"}
     known |= {"NUMBA_CACHE_DIR", "PYTHONHASHSEED", "LC_CTYPE", "PWD"}
-    known |= {"ANNMODAL_WORKER", loading.FILE_VARIABLE, "LOGNAME"}
+    known |= {"ANNMODAL_WORKER", loading.FILE_VARIABLE, "LOGNAME", "PYTHONIOENCODING"}
     assert set(variables) <= known
     assert variables["HOME"] == "/tmp"
     assert re.fullmatch("[0-9a-f]+", variables["ANNMODAL_WORKER"])

@@ -8,9 +8,9 @@ import contextlib
 import pytest
 from product import ROOT, Product, index
 
-SILENCE_S = "2"
+SILENCE_S = "4"
 NEVER = "import time\ntime.sleep(600)"
-SLOW = "import time\ntime.sleep(5)"  # more than twice the limit
+SLOW = "import time\ntime.sleep(9)"  # more than twice the limit
 WORDS = f"Modal does not answer: nothing has come from its server for {SILENCE_S} s."
 NOISE = ("Traceback", "INTERNALERROR", "was never retrieved", "ClientClosed", "aclose()")
 
