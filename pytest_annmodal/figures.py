@@ -58,8 +58,11 @@ class Figure(NamedTuple):
         return value >= bound if self.better == "more" else value <= bound
 
     def cannot_tell(self, measurement: Measurement) -> bool:
-        """Whether a bound that is missed might be reached on a quieter machine."""
-        return self.timed in measurement.disturbed
+        """Whether a bound that is missed might be reached on a quieter machine.
+
+        A figure that was not measured is missing on every machine.
+        """
+        return self.timed in measurement.disturbed and self.of(measurement) is not None
 
     def show(self, value: float) -> str:
         text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

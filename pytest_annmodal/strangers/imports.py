@@ -85,7 +85,9 @@ def imported_already(places: Places) -> tuple[str, str] | None:
     """The name and file of a module that came from a submission before there was a guard."""
     for name, module in sorted(sys.modules.items()):
         spec: Any = getattr(module, "__spec__", None)
-        file = getattr(module, "__file__", None) or getattr(spec, "origin", None)
+        # The origin of a module without a place is a word, such as "built-in", and no path.
+        origin = getattr(spec, "origin", None) if getattr(spec, "has_location", False) else None
+        file = getattr(module, "__file__", None) or origin
         if name != "__main__" and isinstance(file, str) and places.holder(file):
             return name, file
     return None

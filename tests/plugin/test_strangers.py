@@ -13,6 +13,7 @@ from plugin_project import DEADLINE_S, EXACT, SEARCH, UNRELATED
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.settings.given import after_a_space, expanded, given
+from pytest_annmodal.strangers.imports import imported_already
 from pytest_annmodal.strangers.places import Places
 
 DATA = ("--dataset=digits-64-euclidean", "--collect-only", "-q")
@@ -281,3 +282,9 @@ def test_what_lies_behind_a_link_is_not_handed_in(tmp_path: Path) -> None:
     places = Places([str(tmp_path / "handed-in" / "*")])
     assert places.holder(tmp_path / "own" / "pytest.ini") is None
     assert places.holder(tmp_path / "handed-in" / "eve" / "pytest.ini") is not None
+
+
+def test_built_in_modules_come_from_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who starts pytest in the folder that is handed in is accused of nothing."""
+    monkeypatch.chdir(tmp_path)
+    assert imported_already(Places([str(tmp_path)])) is None

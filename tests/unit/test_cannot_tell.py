@@ -36,10 +36,19 @@ def slow(case: Case, **replace: Any) -> Measurement:
 def test_which_figures_hang_on_the_machine(figure: Any) -> None:
     """Those that a clock measures, each in its own phase; recall, memory and ratios do not."""
     case = cases_of(plan())[0]
+    there = {"qps_at_recall": 5.0, "batch_qps": 5.0}
     for phase in ("build", "queries", "batch"):
-        told = not figure.cannot_tell(measured(case, disturbed=(phase,)))
+        told = not figure.cannot_tell(measured(case, disturbed=(phase,), **there))
         assert told == (PHASES.get(figure.name) != phase)
     assert not figure.cannot_tell(measured(case))
+
+
+def test_a_figure_that_was_not_measured_is_missed_on_any_machine() -> None:
+    """Without ``--ann-at-recall`` there is none, however quiet the machine."""
+    found = slow(cases_of(plan())[0])
+    with_none = [figure for figure in FIGURES if figure.of(found) is None]
+    assert "qps_at_recall" in [figure.name for figure in with_none]
+    assert not any(figure.cannot_tell(found) for figure in with_none)
 
 
 class TestMarker:
