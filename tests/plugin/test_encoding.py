@@ -25,10 +25,12 @@ DATA = "--dataset=small-8-euclidean.hdf5"
 def run(project: Project, env: dict[str, str], *arguments: str) -> bytes:
     """All that pytest writes, as bytes."""
     blocked = (f"-pno:{name}" for name in UNRELATED)
+    # tox sets this variable, and it would win over the locale.
+    inherited = {name: text for name, text in os.environ.items() if name != "PYTHONIOENCODING"}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-mpytest", *blocked, *arguments],
         cwd=project.path,
-        env={**os.environ, **env},
+        env={**inherited, **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=DEADLINE_S,
