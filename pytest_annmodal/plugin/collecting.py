@@ -110,6 +110,7 @@ def attach(
         endings.refuse_what_fails_at_the_end(config)
     dropped = []
     for item in wanted:
+        item.add_marker(pytest.mark.ann(), append=False)  # so that -m ann selects it
         try:
             session.marked(marker_of(item))
             case = _case_of(item, session)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from pytest_annmodal.errors import ConfigurationError
 ENDING = pytest.StashKey["Ending"]()
 NOTHING_RUN = "Not saving anything"
 LATE_OPTIONS = ("benchmark_json", "benchmark_save", "benchmark_autosave")
+RESULT_OPTIONS = (*LATE_OPTIONS, "benchmark_compare", "benchmark_compare_fail")
+WORKER_VARIABLE = "PYTEST_XDIST_WORKER"
 
 
 def refuse_what_fails_at_the_end(config: pytest.Config) -> None:
@@ -29,6 +31,14 @@ def refuse_what_fails_at_the_end(config: pytest.Config) -> None:
         ConfigurationError: an option of pytest-benchmark that cannot be served.
     """
     option = config.option
+    why = why_switched_off(config)
+    wanted = [name for name in RESULT_OPTIONS if getattr(option, name, None)]
+    if why and wanted:
+        raise ConfigurationError(
+            f"{_flags(wanted)}: pytest-benchmark has switched itself off, since {why}. It would "
+            "save nothing, compare nothing, and fail nothing. "
+            f"{_instead()}, or leave out {_flags(wanted)}."
+        )
     if getattr(option, "benchmark_histogram", None) and find_spec("pygal") is None:
         raise ConfigurationError(
             "--benchmark-histogram needs pygal, which is not installed. "
@@ -48,6 +58,28 @@ def refuse_what_fails_at_the_end(config: pytest.Config) -> None:
             "--benchmark-compare-fail: there are no stored results to compare with. Store some "
             "with --benchmark-autosave, then add --benchmark-compare; for a first run leave it out."
         )
+
+
+def why_switched_off(config: pytest.Config) -> str:
+    """Why pytest-benchmark is off although nobody has said --benchmark-disable; else nothing."""
+    session = config.pluginmanager.get_plugin("pytest-benchmark")
+    asked = getattr(config.option, "benchmark_disable", False)
+    if asked or not getattr(session, "disabled", False) or hasattr(config, "workerinput"):
+        return ""
+    worker = os.environ.get(WORKER_VARIABLE)
+    if worker:
+        return f"{WORKER_VARIABLE}={worker} in the environment says that this is a worker of xdist"
+    return f"--dist={getattr(config.option, 'dist', 'no')} was given"
+
+
+def _instead() -> str:
+    if os.environ.get(WORKER_VARIABLE):
+        return f"Start pytest without that variable (env -u {WORKER_VARIABLE} pytest …)"
+    return "Leave out --dist, or say --dist=no"
+
+
+def _flags(names: Sequence[str]) -> str:
+    return " and ".join("--" + name.replace("_", "-") for name in names)
 
 
 class Ending:
@@ -90,7 +122,8 @@ class Ending:
         """What is left to say below the tables."""
         if self._nothing_saved:
             flags = [name for name in LATE_OPTIONS if getattr(self._config.option, name, None)]
-            shown = " and ".join("--" + name.replace("_", "-") for name in flags)
-            yield f"Nothing was measured, so {shown} saved nothing."
+            yield f"Nothing was measured, so {_flags(flags)} saved nothing."
+        if why := why_switched_off(self._config):
+            yield f"pytest-benchmark shows no table: it has switched itself off, since {why}."
         if self._regressed:
             yield "Slower than --benchmark-compare-fail allows, so the exit status is 1."

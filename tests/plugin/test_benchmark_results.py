@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from typing import Any
 
 import pytest
-from plugin_project import Project, lines_with
+from plugin_project import UNRELATED, Project, lines_with
 
 
 def check_saved(saved: dict[str, Any]) -> None:
@@ -68,7 +68,8 @@ def test_save_and_compare(project: Project) -> None:
 
 
 def test_disabled(project: Project) -> None:
-    """``--benchmark-disable`` still measures, checks and shows; only pytest-benchmark is silent."""
+    """``--benchmark-disable`` still measures, checks and shows; ``-m ann`` selects our tests."""
+    project.write("test_other.py", "def test_other(): pass")
     project.write(
         "test_it.py",
         """
@@ -83,8 +84,9 @@ def test_disabled(project: Project) -> None:
             assert benchmark.stats is None
         """,
     )
-    result = project.bench("--benchmark-disable")
-    result.assert_outcomes(passed=2, failed=2)
+    result = project.bench("--benchmark-disable", "-m", "ann")
+    result.assert_outcomes(passed=2, failed=2, deselected=1)
+    assert not lines_with(result, "pytest-benchmark shows no table")
     assert len(lines_with(result, "  1.0000  ")) == 2
     assert not lines_with(result, "Name (time in")
 
@@ -167,3 +169,31 @@ def test_a_folder_that_is_not_there(project: Project) -> None:
     result.stderr.fnmatch_lines(
         ["ERROR: --benchmark-json=gone/out.json: there is no folder */gone.*"]
     )
+
+
+@pytest.mark.parametrize(
+    ("variable", "arguments", "words"),
+    [
+        ("gw1", (), "PYTEST_XDIST_WORKER=gw1"),
+        ("", ("-p", "xdist", "--dist=load"), "--dist=load was given"),
+    ],
+)
+def test_switched_off(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    """Where pytest-benchmark takes itself for xdist's, no result can be asked of it; else one line says so."""
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", variable)
+    loaded = tuple(name for name in UNRELATED if name != "xdist")
+    result = project.bench("--benchmark-json=out.json", *arguments, without=loaded)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(
+        [f"ERROR: --benchmark-json: pytest-benchmark has switched*{words}*"]
+    )
+    result = project.bench(*arguments, without=loaded)
+    result.assert_outcomes(passed=2)
+    assert len(lines_with(result, "pytest-benchmark shows no table")) == 1
+    assert lines_with(result, words)
