@@ -22,6 +22,7 @@ def test_case(project: Project) -> None:
             "* exact[[]extra=?]  1.0000 *",
         ]
     )
+    assert not lines_with(result, "was not read")  # the dataset lies in the project itself
 
 
 def test_names_and_parameters(project: Project) -> None:

@@ -92,3 +92,20 @@ def test_help(pytester: pytest.Pytester) -> None:
     assert max(map(len, result.outlines[text[: text.index("ANN bench")].count("\n") :][:60])) <= 80
     markers = pytester.runpytest_subprocess("--markers", timeout=60).stdout.str()
     assert "@pytest.mark.ann(k, rounds, min_recall, min_qps, " in markers
+
+
+@pytest.mark.parametrize("arguments", [(), ("test_it.py",)])
+def test_dataset_elsewhere(
+    project: Project, tmp_path_factory: pytest.TempPathFactory, arguments: tuple[str, ...]
+) -> None:
+    """Where a dataset's path made pytest read another ini file, a line names both, and what to write."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "x-8-euclidean.hdf5"
+    project.dataset("x-8-euclidean").replace(elsewhere)
+    (elsewhere.parent / "pytest.ini").write_text("[pytest]\n")
+    mine = ("--ann-implementations=mine", "--impl=exact")
+    words = "was not read: pytest takes a path behind a space for one of tests"
+    result = project.run(*mine, "--dataset", elsewhere, *arguments)
+    result.assert_outcomes(passed=2)
+    (line,) = lines_with(result, words)
+    assert line.startswith(f"{project.path / 'tox.ini'} was not read")
+    assert line.endswith(f"({elsewhere.parent / 'pytest.ini'}). Write --dataset={elsewhere}.")

@@ -1,0 +1,65 @@
+"""Says so where a path behind an option has made pytest read another project's ini file.
+
+pytest looks for its root folder and its ini file before it knows the options of plugins. A value
+behind a space is a path like any other then: ``--dataset /elsewhere/x.hdf5`` makes it look there.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from pytest_annmodal.settings.given import after_a_space
+from pytest_annmodal.settings.options import OPTIONS
+from pytest_annmodal.strangers import doors
+
+# What makes a file pytest's: nothing further, or the table that is in it.
+INI_FILES = (
+    ("pytest.toml", ""),
+    (".pytest.toml", ""),
+    ("pytest.ini", ""),
+    (".pytest.ini", ""),
+    ("pyproject.toml", "[tool.pytest"),
+    ("tox.ini", "[pytest]"),
+    ("setup.cfg", "[tool:pytest]"),
+)
+
+
+def lines(config: pytest.Config) -> Iterator[str]:
+    """One line if the ini file of the tests was not read, because of what follows an option."""
+    if config.option.inifilename or getattr(config.option, "rootdir", None):
+        return
+    here = config.invocation_params.dir
+    spaced = [
+        (option.flag, value)
+        for option in OPTIONS
+        if option.kind is not None
+        for value, _ in after_a_space(doors.typed(config), option.flag)
+        if (here / value).exists()
+    ]
+    if not spaced:
+        return
+    own = _own_ini(here, config.option.file_or_dir)
+    if own is not None and own != config.inipath:
+        flag, value = spaced[0]
+        yield (
+            f"{own} was not read: pytest takes a path behind a space for one of tests, and "
+            f"{flag} {shlex.quote(value)} made it look for its configuration elsewhere "
+            f"({config.inipath or 'there is none'}). Write {flag}={shlex.quote(value)}."
+        )
+
+
+def _own_ini(here: Path, tests: Sequence[str]) -> Path | None:
+    """The ini file that pytest reads where nothing but tests is named."""
+    named = [os.path.abspath(here / str(test).split("::")[0]) for test in tests]  # noqa: PTH100
+    start = Path(os.path.commonpath(named)) if named else here
+    for folder in (start, *start.parents):
+        for name, table in INI_FILES:
+            path = folder / name
+            if path.is_file() and table in path.read_text(encoding="utf-8", errors="replace"):
+                return path
+    return None
