@@ -43,7 +43,8 @@ class Grader:
         self.datasets = tuple(dataset.name for dataset in datasets)
         self.folder = journal.path.parent
         self.trouble: list[str] = []  # that is the session's own
-        self.n_resumed = 0
+        self.n_resumed = self.n_known = self.n_measured = 0
+        self.writes = True  # False at the end of a session that leaves the folder as it was
         self._hook = hook
         self._lock = threading.RLock()
         self._plan_of = {
@@ -74,6 +75,7 @@ class Grader:
             for case_id in score.untold(plan, self.rules, self._outcomes):
                 del self._outcomes[case_id]
                 self.n_resumed -= 1
+        self.n_known = len(self._outcomes)
         return list(self._outcomes.values())
 
     def _key(self, case: Case) -> str:
@@ -87,6 +89,9 @@ class Grader:
         with self._lock:
             self._outcomes[case.id] = outcome
             self._grades.pop(self._plan_of[case.id].submission.name, None)
+            if isinstance(outcome, Failure) and outcome.blame == "infrastructure":
+                return  # nothing was measured
+            self.n_measured += 1
             try:
                 self.journal.add(self._key(case), outcome)
                 outputs.write_grades(self.folder, self.book(finished=False))
@@ -145,10 +150,21 @@ class Grader:
         return (f"Isolation: {weak}. {untrustworthy}",) if weak else ()
 
     def finish(self, environ: Mapping[str, str], *, finished: bool) -> Book:
-        """Write every output; what could not be written is in ``trouble``."""
+        """Write every output; what could not be written is in ``trouble``.
+
+        A session that came to nothing leaves what an earlier one wrote as it was.
+        """
         book = self.book(finished=finished)
-        for text in outputs.write_all(self.folder, book, environ):
-            self._remember_trouble(text)
+        earlier = (self.folder / outputs.GRADES).exists()
+        came_to_something = self.n_known > 0 or not earlier
+        self.writes = self.n_measured > 0 or (finished and came_to_something)
+        if self.writes:
+            try:
+                self.journal.begin()
+            except AnnModalError as error:
+                self._remember_trouble(str(error))
+            for text in outputs.write_all(self.folder, book, environ):
+                self._remember_trouble(text)
         self.journal.close()
         return book
 
@@ -175,7 +191,9 @@ def make_grader(bench: BenchSession, hook: Hook | None) -> Grader:
         Plan(submission=item, cases={d.name: _cases(item, d, settings) for d in datasets})
         for item in found
     ]
-    journal = Journal.open(Path(settings.grade_dir).absolute(), resume=settings.resume)
+    journal = Journal.open(
+        Path(settings.grade_dir).absolute(), resume=settings.resume, beside=outputs.NAMES
+    )
     if settings.fresh_queries and not settings.fresh_seed:  # the same when it is resumed
         settings = replace(settings, fresh_seed=int(journal.secret, 16) + 1)
         bench.settings = settings

@@ -15,6 +15,7 @@ from pytest_annmodal.session.state import BenchSession
 if TYPE_CHECKING:
     import pytest
 
+    from pytest_annmodal.grading.outputs.gradebook import Book
     from pytest_annmodal.model import Case
 
 PASSED, TESTS_FAILED = 0, 1  # pytest's exit statuses
@@ -88,6 +89,12 @@ def finish(session: pytest.Session, grading: Grading) -> None:
 def write_summary(reporter: Any, grading: Grading, ignored: Sequence[str]) -> None:
     """The class's table, where the files are, and what to do next."""
     grader = grading.grader
+    if not grader.writes:
+        reporter.write_line(
+            f"Nothing was measured, so nothing was written: {grader.folder} is as it was before.",
+            yellow=True,
+        )
+        return
     book = grader.book(finished=True)
     reporter.section(f"grades: {escape.line(grader.rules.title, 60)}", sep="-", yellow=True)
     width = reporter._tw.fullwidth if reporter.isatty else None
@@ -115,6 +122,11 @@ def write_summary(reporter: Any, grading: Grading, ignored: Sequence[str]) -> No
         )
     for text in grader.trouble:
         reporter.write_line(f"  {escape.terminal(escape.line(text))}", red=True)
+    _write_end(reporter, grading, book)
+
+
+def _write_end(reporter: Any, grading: Grading, book: Book) -> None:
+    """Whether everybody has a grade, what to do next, and where the files are."""
     n_open = len(book.incomplete)
     if n_open:
         reporter.write_line(
@@ -129,4 +141,6 @@ def write_summary(reporter: Any, grading: Grading, ignored: Sequence[str]) -> No
             "The tests that failed are submissions' own failures; they are in the grades, and "
             "pytest's exit status does not count them."
         )
-    reporter.write_line(f"Written to {grader.folder}")
+    reporter.write_line(f"Written to {grading.grader.folder}")
+    if (aside := grading.grader.journal.aside) is not None:
+        reporter.write_line(f"What an earlier session wrote is in {aside}")

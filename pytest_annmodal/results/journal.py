@@ -1,16 +1,18 @@
 """Finished cases, one JSON line each, appended and flushed: what a killed session leaves behind.
 
 A line is whole or it does not count, so a session may be killed at any moment. Lines are keyed
-by the submission's content, so a changed submission is run again.
+by the submission's content, so a changed submission is run again. Until a session writes its
+first line, it changes nothing of what an earlier one left.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,17 +24,20 @@ from pytest_annmodal.outcome import Failure, Outcome, outcome_from_plain
 from pytest_annmodal.results.key import VERSION
 
 FILE = "journal.jsonl"
+EARLIER = "earlier"  # begins the name of a folder with what an earlier session wrote
 
 
 @dataclass
 class Journal:
-    """The journal of one grading session, open for appending.
+    """The journal of one grading session.
 
     Attributes:
         session: a random word that stays the same when a session is continued.
         secret: another one, that nothing but this file holds: it names the fresh queries.
         known: key → outcome, of finished cases.
         n_ignored: lines that were torn or are not ours.
+        beside: other names in the folder that are put aside together with an earlier journal.
+        aside: where they were put, if there were any.
     """
 
     path: Path
@@ -40,34 +45,41 @@ class Journal:
     secret: str = ""
     known: dict[str, Outcome] = field(default_factory=dict)
     n_ignored: int = 0
+    beside: Sequence[str] = ()
+    aside: Path | None = None
+    _resume: bool = False
+    _is_new: bool = True  # whether its first line is still to be written
+    _n_whole: int | None = None  # bytes before a torn end
     _fd: int = -1
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _closed: bool = False
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
-    def open(cls, folder: Path, *, resume: bool) -> Journal:
-        """Continue the journal in ``folder``, or put it aside and begin a new one.
+    def open(cls, folder: Path, *, resume: bool, beside: Sequence[str] = ()) -> Journal:
+        """Read the journal in ``folder`` to continue it, or make ready for a new one.
 
         Raises:
             ConfigurationError: the folder cannot be written.
         """
-        journal = cls(path=folder / FILE)
+        journal = cls(path=folder / FILE, beside=beside, _resume=resume)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not resume:
-                _put_aside(journal.path)
-            journal._read()
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            journal._fd = os.open(journal.path, flags, 0o600)
-            journal._begin()
-            sync_directory(folder)
+            if resume:
+                journal._read()
+            for place in (folder, journal.path) if resume else (folder,):
+                if place.exists() and not os.access(place, os.W_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
             raise ConfigurationError(
                 f"--ann-grade-dir {folder}: cannot be written: {error.strerror or error}"
             ) from error
+        journal._is_new = not journal.session
+        if journal._is_new:
+            journal.session, journal.secret = os.urandom(16).hex(), os.urandom(16).hex()
         return journal
 
     def _read(self) -> None:
-        """Take what is whole, and cut off a torn end so that the next line stands alone."""
+        """Take what is whole; a torn end is cut off when the next line is written."""
         try:
             raw = self.path.read_bytes()
         except FileNotFoundError:
@@ -75,7 +87,7 @@ class Journal:
         whole = raw.rfind(b"\n") + 1
         if whole < len(raw):
             self.n_ignored += 1
-            os.truncate(self.path, whole)
+            self._n_whole = whole
         for line in raw[:whole].splitlines():
             try:
                 self._take(json.loads(line))
@@ -89,11 +101,37 @@ class Journal:
             return
         self.known[str(row["key"])] = outcome_from_plain(row["outcome"])
 
+    def begin(self) -> None:
+        """Open the file for writing; what an earlier session left is put aside, unless continued.
+
+        Raises:
+            VolumeError: it cannot be written.
+        """
+        try:
+            with self._lock:
+                self._begin()
+        except OSError as error:
+            raise self._unwritable(error) from error
+
     def _begin(self) -> None:
-        if not self.session:
-            self.session, self.secret = os.urandom(16).hex(), os.urandom(16).hex()
+        if self._closed:
+            raise OSError(errno.EBADF, "the session has ended")
+        if self._fd < 0:
+            if not self._resume:
+                self.aside = _put_aside(self.path.parent, (FILE, *self.beside))
+                self._resume = True  # from here on it is this session's own
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            self._fd = os.open(self.path, flags, 0o600)
+            if self._n_whole is not None:
+                os.ftruncate(self._fd, self._n_whole)
+        if self._is_new:
             row = {"session": self.session, "version": VERSION, "began": _now()}
             self._append({**row, "secret": self.secret})
+            self._is_new = False
+            sync_directory(self.path.parent)
+
+    def _unwritable(self, error: OSError) -> VolumeError:
+        return VolumeError(f"{self.path}: cannot be written: {error.strerror or error}")
 
     def add(self, key: str, outcome: Outcome) -> None:
         """Write a finished case; a fault of the infrastructure is none and is run again.
@@ -110,48 +148,49 @@ class Journal:
             "outcome": to_plain(outcome),
         }
         try:
-            self._append(row)
+            with self._lock:
+                self._begin()
+                self._append(row)
         except OSError as error:
-            raise VolumeError(
-                f"{self.path}: cannot be written: {error.strerror or error}"
-            ) from error
+            raise self._unwritable(error) from error
         self.known[key] = outcome
 
     def _append(self, row: Mapping[str, Any]) -> None:
         left = memoryview(json.dumps(row, default=str).encode("ascii", "backslashreplace") + b"\n")
-        with self._lock:
-            size = os.fstat(self._fd).st_size
-            try:
-                while left:
-                    left = left[os.write(self._fd, left) :]
-                os.fsync(self._fd)
-            except OSError:
-                os.ftruncate(self._fd, size)
-                raise
+        size = os.fstat(self._fd).st_size
+        try:
+            while left:
+                left = left[os.write(self._fd, left) :]
+            os.fsync(self._fd)
+        except OSError:
+            os.ftruncate(self._fd, size)
+            raise
 
     def close(self) -> None:
         with self._lock:
+            self._closed = True
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
 
 
-def _put_aside(path: Path) -> None:
-    """Keep an earlier journal under a name of its own; a session without cases is no loss."""
-    try:
-        if path.stat().st_size == 0:
-            return
-    except FileNotFoundError:
-        return
+def _put_aside(folder: Path, names: Sequence[str]) -> Path | None:
+    """Keep what an earlier session wrote in a folder of its own, named by the time."""
+    there = [folder / name for name in names if os.path.lexists(folder / name)]
+    if not there:
+        return None
     stamp = time.strftime("%Y%m%dT%H%M%S", time.localtime())
     number = 0
     while True:
-        name = f"journal-{stamp}{f'-{number}' if number else ''}.jsonl"
-        target = path.with_name(name)
-        if not target.exists():
-            path.rename(target)
-            return
-        number += 1
+        aside = folder / f"{EARLIER}-{stamp}{f'-{number}' if number else ''}"
+        try:
+            aside.mkdir()
+        except FileExistsError:
+            number += 1
+            continue
+        for place in there:
+            place.rename(aside / place.name)
+        return aside
 
 
 def _now() -> str:

@@ -291,7 +291,12 @@ def test_hostile_words(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:
             assert not [cell for cell in row if cell.startswith(("=", "+", "-", "@"))]
 
 
-def test_not_the_students_fault(course: Class) -> None:
+def files_in(folder: Path) -> dict[str, bytes]:
+    found = (file for file in folder.rglob("*") if file.is_file())
+    return {str(file.relative_to(folder)): file.read_bytes() for file in found}
+
+
+def test_not_the_students_fault(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dataset that cannot be used: grades are incomplete, exit 1, and are made by a resume."""
     course.hand_in("good.py", index())
     data = course.path / "small-8-euclidean.hdf5"
@@ -305,8 +310,20 @@ def test_not_the_students_fault(course: Class) -> None:
     data.write_bytes(good)
     assert course.grade("--ann-resume").ret == 0
     assert course.by_name()["good"]["score"] == 40
-    assert course.grade().ret == 0  # without it, the journal begins anew and the old one stays
-    assert len(list((course.path / "grades").glob("journal*.jsonl"))) == 2
+    before = files_in(course.path / "grades")
+    fake = course.project.write("bin/bwrap", "#!/bin/sh\nexit 1\n")
+    fake.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+        refused = course.grade("--ann-isolation=strict")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    assert lines_with(refused, "Nothing was measured, so nothing was written: ")
+    assert files_in(course.path / "grades") == before
+    again = course.grade()  # begins a journal anew
+    assert again.ret == 0
+    assert lines_with(again, "What an earlier session wrote is in ")
+    (aside,) = (course.path / "grades").glob("earlier-*")
+    assert files_in(aside) == before
 
 
 def test_a_library_that_is_not_shown(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,12 @@ import pytest
 from grading_data import failed, measured, plan, rules
 
 from pytest_annmodal.errors import ConfigurationError, VolumeError
+from pytest_annmodal.grading import outputs
+from pytest_annmodal.grading.grader import Grader
 from pytest_annmodal.grading.submissions import TooLargeError, gather, hash_files
 from pytest_annmodal.manifests.handed_in import handed_in
 from pytest_annmodal.manifests.manifest import read_submission
+from pytest_annmodal.outcome import Outcome
 from pytest_annmodal.results.journal import FILE, Journal
 from pytest_annmodal.results.key import key_of
 from pytest_annmodal.settings.config import Settings
@@ -24,6 +27,7 @@ def case_of(number: int = 0) -> object:
 
 
 def test_resume(tmp_path: Path) -> None:
+    """A continued journal keeps its cases and words; a new one puts the earlier one aside."""
     first = Journal.open(tmp_path, resume=False)
     one, two, three = (case_of(number) for number in range(3))
     first.add("one", measured(one))
@@ -39,13 +43,67 @@ def test_resume(tmp_path: Path) -> None:
     assert (again.session, again.secret) == (first.session, first.secret)
     assert first.secret not in first.session  # which the grades show to everybody
     assert first.path.stat().st_mode & 0o077 == 0
-    fresh = Journal.open(tmp_path, resume=False)
-    fresh.close()
-    assert fresh.known == {}
+    (tmp_path / "grades.json").write_text("earlier")
+    fresh = Journal.open(tmp_path, resume=False, beside=["grades.json"])
+    assert (fresh.known, fresh.aside, fresh.path.exists()) == ({}, None, True)
     assert fresh.session != first.session
-    assert len(list(tmp_path.glob("journal-*.jsonl"))) == 1
-    Journal.open(tmp_path, resume=False).close()
-    assert len(list(tmp_path.glob("journal-*.jsonl"))) == 2
+    fresh.add("one", measured(one))
+    fresh.close()
+    (aside,) = tmp_path.glob("earlier-*")
+    assert fresh.aside == aside
+    assert Journal.open(aside, resume=True).known == again.known
+    assert (aside / "grades.json").read_text() == "earlier"
+    last = Journal.open(tmp_path, resume=False)
+    last.begin()
+    last.close()
+    assert len(list(tmp_path.glob("earlier-*"))) == 2
+    with pytest.raises(VolumeError, match="the session has ended"):
+        last.add("one", measured(one))
+
+
+def test_a_session_that_comes_to_nothing_changes_nothing(tmp_path: Path) -> None:
+    """Refused, interrupted, or without its dataset: journal and grades of before stay as they are."""
+    made = plan(0)
+    (case,) = made.cases["tiny-8-euclidean"]
+    folder = tmp_path / "grades"
+
+    def session(*outcomes: Outcome, resume: bool = False, finished: bool = True) -> Grader:
+        settings = Settings(grade="grading.toml", resume=resume)
+        journal = Journal.open(folder, resume=resume, beside=outputs.NAMES)
+        grader = Grader(
+            settings=settings, rules=rules(tmp_path), plans=[made], datasets=[], journal=journal
+        )
+        grader.known()
+        for outcome in outcomes:
+            grader.heard(outcome)
+        grader.finish({}, finished=finished)
+        return grader
+
+    def files() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    fault = failed(case, blame="infrastructure")
+    assert not session(fault, finished=False).writes
+    assert files() == {}
+    assert session(measured(case)).writes
+    before = files()
+    assert {path.name for path in before} >= {"journal.jsonl", "grades.json", "student.html"}
+    for came_to_nothing in (
+        session(finished=False),
+        session(finished=False, resume=True),
+        session(fault),
+        session(fault, finished=False),
+    ):
+        assert not came_to_nothing.writes
+        assert files() == before
+    assert session(resume=True).writes  # by changed rules, it may be
+    again = session(measured(case, qps=3000.0), finished=False)
+    kept = {
+        path.relative_to(again.journal.aside): path
+        for path in files()
+        if again.journal.aside in path.parents
+    }
+    assert set(kept) == {path.relative_to(folder) for path in before}
 
 
 def test_torn(tmp_path: Path) -> None:
@@ -72,6 +130,7 @@ def test_torn(tmp_path: Path) -> None:
 )
 def test_foreign_lines(tmp_path: Path, line: str) -> None:
     journal = Journal.open(tmp_path, resume=False)
+    journal.begin()
     journal.close()
     with journal.path.open("a") as file:
         file.write(line + "\n")
@@ -83,6 +142,7 @@ def test_foreign_lines(tmp_path: Path, line: str) -> None:
 def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be written whole leaves no half line behind."""
     journal = Journal.open(tmp_path, resume=False)
+    journal.begin()
     before = journal.path.read_bytes()
     write = os.write
     calls: list[int] = []

@@ -12,7 +12,8 @@ from pytest_annmodal.grading.outputs import document, gradescope, markdown, page
 from pytest_annmodal.grading.outputs.gradebook import Book
 from pytest_annmodal.reports import escape
 
-PAGES, GRADESCOPE = "pages", "gradescope"
+GRADES, PAGES, GRADESCOPE = "grades.json", "pages", "gradescope"
+NAMES = (GRADES, "grades.csv", "summary.md", PAGES, GRADESCOPE)  # in the folder of grades
 MAX_STEP_SUMMARY_BYTES = 900_000  # GitHub refuses more than 1 MiB
 
 
@@ -21,9 +22,9 @@ def write_grades(folder: Path, book: Book) -> None:
 
     It is not flushed to the disk each time: what must survive a power cut is in the journal.
     """
-    near = folder / f".grades.json.{os.getpid()}.incoming"
+    near = folder / f".{GRADES}.{os.getpid()}.incoming"
     near.write_text(document.text(book), encoding="utf-8")
-    near.replace(folder / "grades.json")
+    near.replace(folder / GRADES)
 
 
 def write_all(folder: Path, book: Book, environ: Mapping[str, str]) -> list[str]:
@@ -37,7 +38,7 @@ def write_all(folder: Path, book: Book, environ: Mapping[str, str]) -> list[str]
         except (OSError, ValueError) as error:
             problems.append(f"{path}: could not be written: {error}")
 
-    attempt(folder / "grades.json", lambda: document.text(book))
+    attempt(folder / GRADES, lambda: document.text(book))
     attempt(folder / "grades.csv", lambda: spreadsheet.text(book))
     attempt(folder / "summary.md", lambda: markdown.text(book))
     names = escape.file_names(entry.grade.name for entry in book.entries)
