@@ -144,6 +144,7 @@ def planned(items: Iterable[pytest.Item], *, graded: bool) -> list[Case]:
     Who else asks for a case again is known only when it does.
     """
     asked: Counter[tuple[str, str]] = Counter()
+    further: Counter[str] = Counter()
     cases = []
     for item in items:
         if CASE not in item.stash:
@@ -151,8 +152,10 @@ def planned(items: Iterable[pytest.Item], *, graded: bool) -> list[Case]:
         case = item.stash[CASE]
         if REPEATED in _parameters(item) and not graded:
             key = test_of(item), case.id
-            case = replace(case, repetition=asked[key])
             asked[key] += 1
+            if asked[key] > 1:  # numbered as ``BenchSession.next_measurement`` does
+                further[case.id] += 1
+                case = replace(case, repetition=further[case.id])
         cases.append(case)
     return cases
 

@@ -52,6 +52,7 @@ class BenchSession:
         self._futures: dict[int, Future[Sequence[Outcome]]] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._asked: Counter[tuple[str, str]] = Counter()  # test function and case
+        self._further: Counter[str] = Counter()  # measurements of a case after its first
         self._retired: list[Job] = []  # kept, since futures go by their jobs' identity
         self.n_repeated = 0  # times that a graded case was asked for again
         self.grading: Any = None  # a grading.session_hooks.Grading, with --ann-grade
@@ -209,15 +210,19 @@ class BenchSession:
         """The measurement of a case that a test function gets, now that it asks for it.
 
         Several functions share the first one. A function that asks for the same case again
-        (a parameter of its own, ``--count``, ``--reruns``) gets another; but in grading each
-        setting is measured once, so that nobody has more tries than others.
+        (a parameter of its own, ``--count``, ``--reruns``) gets another, which it shares with
+        nobody; but in grading each setting is measured once, so that nobody has more tries
+        than others.
         """
         n_before = self._asked[test, case.id]
         self._asked[test, case.id] += 1
         if self.settings.grade is not None:
             self.n_repeated += n_before > 0
             return case
-        return dataclasses.replace(case, repetition=n_before)
+        if n_before == 0:
+            return case
+        self._further[case.id] += 1
+        return dataclasses.replace(case, repetition=self._further[case.id])
 
     def forget_fault(self, case: Case) -> None:
         """Let a case be measured again that a fault of nobody's kept from being measured."""

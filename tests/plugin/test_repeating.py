@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from plugin_project import Project, lines_with
+from plugin_project import SEARCH, Project, lines_with
 
 ONE = ("--ann-implementations=mine", "--impl=exact", "--dataset=small-8-euclidean.hdf5")
 LOG = """
@@ -99,10 +99,12 @@ def test_a_parameter_of_ones_own_measures_again(project: Project) -> None:
 def test_counting_measures_again(project: Project) -> None:
     """pytest-repeat's --count; a build and all its settings are measured together each time."""
     project.write("conftest.py", REPEAT)
+    project.write("test_it.py", SEARCH + SEARCH.replace("_search", "_other"))
     result = project.run(*ONE)
-    result.assert_outcomes(passed=6)
-    for label in ("exact[extra=0]", "exact[extra=1]", "exact[extra=0] (3)", "exact[extra=1] (3)"):
+    result.assert_outcomes(passed=12)
+    for label in ("exact[extra=0]", *(f"exact[extra=1] ({n})" for n in (2, 3, 4, 5))):
         assert lines_with(result, f" {label} ")
+    assert not lines_with(result, " (6) ")
 
 
 def test_a_test_that_is_run_again_measures_again(project: Project) -> None:
@@ -118,12 +120,16 @@ def test_a_test_that_is_run_again_measures_again(project: Project) -> None:
             measured = ann_benchmark(case)
             log("flaky", measured)
             assert "(2)" in measured.case_id
+
+        def test_too(ann_benchmark, case):
+            measured = ann_benchmark(case)
+            log("too", measured)
+            assert "(3)" in measured.case_id
         """,
     )
     result = project.run(*ONE)
-    result.assert_outcomes(passed=1)
-    first, second = logged(project)
-    assert first[2] != second[2]
+    result.assert_outcomes(passed=2)
+    assert len({speed for _, _, speed in logged(project)}) == 3  # the first is shared
 
 
 def test_a_fault_of_nobodys_is_tried_again(project: Project) -> None:

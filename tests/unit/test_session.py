@@ -143,17 +143,16 @@ def test_one_build_serves_its_cases(tmp_path: Path) -> None:
 
 
 def test_a_case_asked_for_again_is_measured_again(tmp_path: Path) -> None:
-    """By the same test; others share what there is, and a repetition has a build of its own."""
+    """By the same test; others share the first, and a repetition is one test's own, build and all."""
     executor = FakeExecutor()
     session = make(tmp_path, executor)
     case = session.generate({})[0]
-    got = [session.next_measurement(case, test) for test in ("one", "one", "other")]
-    assert [item.repetition for item in got] == [0, 1, 0]
-    assert [item.label for item in got] == ["a[s=0]", "a[s=0] (2)", "a[s=0]"]
-    assert len(session.plan(got)) == 2
+    got = [session.next_measurement(case, test) for test in ("one", "one", "other", "other")]
+    assert [item.label for item in got] == ["a[s=0]", "a[s=0] (2)", "a[s=0]", "a[s=0] (3)"]
+    assert len(session.plan(got)) == 3
     found = [session.outcome(item).case_id for item in got]
-    assert found == [case.id, "a[s=0] (2)-own-k10", case.id]
-    assert len(executor.jobs) == 2
+    assert found == [case.id, "a[s=0] (2)-own-k10", case.id, "a[s=0] (3)-own-k10"]
+    assert len(executor.jobs) == 3
 
 
 def test_only_a_fault_of_nobodys_is_forgotten(tmp_path: Path) -> None:
