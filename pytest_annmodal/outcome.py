@@ -95,6 +95,8 @@ class Measurement:
         recall_ann_benchmarks: ann-benchmarks' rule, within an absolute 1e-3 of the k-th.
         latencies_ns: one per query and round, in the order they were asked, less those that
             were left out.
+        query_hits: how many of each query's neighbours were found, in all rounds together: the
+            recall of a query is that over ``k * rounds``. None where it is not known.
         batch_qps: queries per second of one ``batch_query`` over all queries, or None;
             ``batch_recall`` is by distance, of its answers.
         first_query_ns: the very first query after the build (JIT, page faults).
@@ -149,6 +151,7 @@ class Measurement:
     asked: Mapping[str, Plain] = field(default_factory=dict, repr=False)
     effective: Mapping[str, Plain] = field(default_factory=dict, repr=False)
     measured_as: str = field(default="", repr=False)
+    query_hits: tuple[int, ...] | None = field(default=None, repr=False)
     at_recall: float | None = None
     qps_at_recall: float | None = None
     uncertain_share: float | None = None
@@ -220,6 +223,8 @@ def outcome_from_plain(data: Mapping[str, Plain]) -> Outcome:
         return Failure(**plain)
     for name in ("latencies_ns", "notes", "disturbed"):
         plain[name] = tuple(plain.get(name, ()))
+    if plain.get("query_hits") is not None:
+        plain["query_hits"] = tuple(plain["query_hits"])
     if plain.get("comparison"):
         plain["comparison"] = Comparison.from_plain(plain["comparison"])
     return Measurement(**plain)

@@ -96,6 +96,7 @@ class Scorer:
             recall_ids=recall.by_ids,
             recall_ann_benchmarks=recall.ann_benchmarks,
             latencies_ns=tuple(times_ns.tolist()),
+            query_hits=tuple(recall.hits.tolist()),
             **to_plain(latency.latency_figures(times_ns)),
             batch_qps=batch_qps,
             batch_recall=batch_recall,

@@ -9,9 +9,9 @@ from pytest_annmodal.outcome import Comparison, Failure, Measurement, Outcome
 
 
 def extra_info(measurement: Measurement, where: str) -> dict[str, Any]:
-    """What goes into ``--benchmark-json`` beside the times: all figures, no latencies twice."""
+    """What goes into ``--benchmark-json`` beside the times: all figures, nothing by query."""
     plain: dict[str, Any] = to_plain(measurement)
-    del plain["latencies_ns"], plain["log_tail"]
+    del plain["latencies_ns"], plain["query_hits"], plain["log_tail"]
     return {**plain, "where": where}
 
 

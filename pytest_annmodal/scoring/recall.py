@@ -5,7 +5,7 @@ Pure numpy: no files, no clocks, no pytest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,18 @@ LOOKS = 4  # times the shortest look
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recall:
-    """Three definitions of recall@k, each the mean over all queries (0 to 1)."""
+    """Three definitions of recall@k, each the mean over all queries (0 to 1).
+
+    Attributes:
+        hits: int64 (n_queries,), what ``by_distance`` counted of each query, in all rounds.
+    """
 
     by_distance: float
     by_ids: float
     ann_benchmarks: float
+    hits: NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(0, np.int64), repr=False, compare=False
+    )
 
 
 def recall(
@@ -66,6 +73,7 @@ def recall(
         by_distance=float(np.count_nonzero(near) / near.size),
         by_ids=float(_count_same(ids, neighbors) / ids.size),
         ann_benchmarks=float(np.count_nonzero(lenient) / lenient.size),
+        hits=np.count_nonzero(near, axis=1),
     )
 
 

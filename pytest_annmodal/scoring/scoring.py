@@ -110,5 +110,6 @@ def score_rounds(
         by_distance=float(np.mean([r.by_distance for r in recalls])),
         by_ids=float(np.mean([r.by_ids for r in recalls])),
         ann_benchmarks=float(np.mean([r.ann_benchmarks for r in recalls])),
+        hits=np.sum([r.hits for r in recalls], axis=0),
     )
     return sum(n for n, _ in scores), mean

@@ -27,8 +27,8 @@ ROOMS = (
     "manifests",
     "datasets",
     "scoring",
-    "reports",
     "results",
+    "reports",
     "channel",
     "worker",
     "sandbox",
@@ -41,6 +41,8 @@ ROOMS = (
     "strangers",
     "command",
     "plugin",
+    "cli",
+    "__main__",
 )
 NOT_OURS = {"implementations", "data"}  # they run in a worker, or are no modules of ours
 EXCEPTIONS: frozenset[tuple[str, str]] = frozenset()  # (module, what it imports): only ever fewer

@@ -29,7 +29,8 @@ def test_the_stored_truth_is_perfect(dataset):
         dataset, *rounds_of(truth, truth), k=K, short_answers=False
     )
     assert n_short == 0
-    assert dataclasses.astuple(recall) == (1, 1, 1)
+    assert dataclasses.astuple(recall)[:3] == (1, 1, 1)
+    assert recall.hits.tolist() == [2 * K] * len(dataset.test)
 
 
 def test_every_round_is_checked(dataset):
@@ -72,7 +73,8 @@ def test_distances_come_from_train_and_not_from_the_file(dataset):
 def test_ids_that_are_all_padding_find_nothing(dataset):
     """Nor do they break the arithmetic."""
     recall = scoring.recall_of(dataset, np.full((6, K), -1), K)
-    assert dataclasses.astuple(recall) == (0, 0, 0)
+    assert dataclasses.astuple(recall)[:3] == (0, 0, 0)
+    assert not recall.hits.any()
 
 
 def test_chance_is_what_rows_drawn_at_random_find(small_dataset):

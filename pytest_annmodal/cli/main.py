@@ -1,0 +1,56 @@
+"""``annmodal``, also ``python -m pytest_annmodal``: the table of its subcommands, and its errors.
+
+A new subcommand is a module here with a :class:`Subcommand`, and its name in ``SUBCOMMANDS``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from pytest_annmodal import __version__
+from pytest_annmodal.cli import results
+from pytest_annmodal.cli.subcommand import Subcommand
+from pytest_annmodal.errors import AnnModalError
+from pytest_annmodal.reports import escape, nearest
+
+SUBCOMMANDS: tuple[Subcommand, ...] = (results.RESULTS,)
+FAILED, INTERRUPTED = 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; the exit status is 2 where it cannot be done."""
+    nearest.install()
+    arguments = parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except AnnModalError as error:
+        print(f"annmodal {arguments.subcommand}: {escape.told(error)}", file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:  # `annmodal results | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="annmodal",
+        description="Look at the results of ANN benchmarks, and turn them into tables.",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"pytest-annmodal {__version__}")
+    subparsers = top.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
+    for row in SUBCOMMANDS:
+        one = subparsers.add_parser(
+            row.name, help=row.help, description=row.description, allow_abbrev=False
+        )
+        row.add_arguments(one)
+        one.set_defaults(run=row.run)
+    return top

@@ -1,0 +1,62 @@
+"""``annmodal results``: which sessions there are, and what they hold."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+
+from pytest_annmodal.cli.inputs import add_files, given_results
+from pytest_annmodal.cli.subcommand import Subcommand
+from pytest_annmodal.reports import escape
+from pytest_annmodal.results.stored import StoredCase
+
+HEAD = (
+    "session",
+    "first result (UTC)",
+    "where",
+    "measured",
+    "failed",
+    "datasets",
+    "implementations",
+)
+MAX_NAMES = 4
+
+
+def run(arguments: argparse.Namespace) -> int:
+    sessions: dict[str, list[StoredCase]] = {}
+    for case in given_results(arguments).cases:
+        sessions.setdefault(case.session, []).append(case)
+    rows = [HEAD, *(_row(name, cases) for name, cases in sessions.items())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+    return 0
+
+
+def _row(session: str, cases: Sequence[StoredCase]) -> tuple[str, ...]:
+    n_failed = sum(case.failure is not None for case in cases)
+    return (
+        escape.line(session[:8] or "–"),
+        escape.line(min(case.measured_at for case in cases) or "–"),
+        _some({case.where or case.source for case in cases}),
+        str(len(cases) - n_failed),
+        str(n_failed),
+        _some({case.dataset for case in cases}),
+        _some({case.implementation for case in cases}),
+    )
+
+
+def _some(names: Iterable[str]) -> str:
+    shown = [escape.line(name, 40) for name in sorted(names)]
+    rest = len(shown) - MAX_NAMES
+    return ", ".join(shown[:MAX_NAMES]) + (f" and {rest} more" if rest > 0 else "")
+
+
+RESULTS = Subcommand(
+    name="results",
+    help="list the sessions that were kept, and what they hold",
+    description="List the sessions whose results were kept, and what each of them holds.",
+    add_arguments=add_files,
+    run=run,
+)

@@ -1,0 +1,145 @@
+"""What the store knows of one case: a line of JSON and, beside it, its samples.
+
+The names of the fields are the keys of the line; docs/results.md describes them. A field that a
+:class:`~pytest_annmodal.outcome.Measurement` has too has its name and its unit, so the rows of
+:mod:`pytest_annmodal.figures` read both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pytest_annmodal.model import Arguments, Plain
+from pytest_annmodal.outcome import Comparison, Failure
+
+SCHEMA = 1
+Source = Literal["pytest-annmodal", "ann-benchmarks", "vibe", "pytest-benchmark"]
+OURS: Source = "pytest-annmodal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Where one array lies in a file of samples.
+
+    Attributes:
+        offset, n_bytes: of a whole ``.npy`` file, its header included.
+        crc32: of these bytes.
+    """
+
+    offset: int
+    n_bytes: int
+    crc32: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplesPlace:
+    """Where the samples of one case lie.
+
+    Attributes:
+        file: a name, in the folder of the line's own file.
+        latencies_ns: unsigned integers (rounds, n_queries), or (n,) where some were left out.
+        query_hits: unsigned integers (n_queries,), of all rounds together; None where it is not
+            known. Divided by ``k * rounds`` they are the recall of each query.
+    """
+
+    file: str
+    latencies_ns: Block
+    query_hits: Block | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCase:
+    """One case as it was measured, or why it could not be. None is what nobody knows.
+
+    Attributes:
+        schema: the edition of these fields.
+        key: equal where the same content was measured in the same way; None where that cannot
+            be told, and of others' results.
+        session: the same for all cases of one session.
+        measured_at: UTC, ISO 8601, when the case was finished; empty where nobody knows.
+        source, version: who measured, and the version of that program.
+        where: ``local`` or ``modal``; empty for others' results.
+        machine: its class: processor, cores and system; empty where nobody knows.
+        case_id: the pytest id.
+        label, build_label: ``annoy[n_trees=10,search_k=1000]``, ``annoy[n_trees=10]``.
+        build, search: the arguments as they were given; see ``asked`` for their names.
+        trusted: whether it is no submission.
+        dataset_sha256: of the dataset's file. Equal names with another content are not one dataset.
+        subset: how many of the training vectors were used, or None for all.
+        failure: why there are no figures; None for a measurement.
+        samples: where latencies and recalls of single queries are; None where none were kept.
+
+    The other attributes are those of a :class:`~pytest_annmodal.outcome.Measurement`; None, zero
+    or empty for a failure.
+    """
+
+    schema: int = SCHEMA
+    key: str | None = None
+    session: str = ""
+    measured_at: str = ""
+    source: Source = OURS
+    version: str = ""
+    where: str = ""
+    machine: str = ""
+    case_id: str
+    implementation: str
+    label: str
+    build_label: str
+    build: Arguments = field(default_factory=Arguments)
+    search: Arguments = field(default_factory=Arguments)
+    trusted: bool = True
+    dataset: str
+    dataset_sha256: str | None = None
+    subset: int | None = None
+    metric: str | None = None
+    dim: int | None = None
+    n_train: int | None = None
+    n_queries: int | None = None
+    k: int
+    rounds: int | None = None
+    threads: int | None = None
+    clock: str | None = None
+    recall: float | None = None
+    recall_ids: float | None = None
+    recall_ann_benchmarks: float | None = None
+    qps: float | None = None
+    mean_s: float | None = None
+    p50_s: float | None = None
+    p95_s: float | None = None
+    p99_s: float | None = None
+    batch_qps: float | None = None
+    batch_recall: float | None = None
+    build_s: float | None = None
+    first_query_ns: int | None = None
+    index_bytes: int | None = None
+    reported_index_bytes: int | None = None
+    peak_rss_bytes: int | None = None
+    clock_floor_ns: int | None = None
+    mailbox_floor_ns: int | None = None
+    n_short_answers: int = 0
+    bounded_by: str = ""
+    asked: Mapping[str, Plain] = field(default_factory=dict)
+    effective: Mapping[str, Plain] = field(default_factory=dict)
+    measured_as: str = ""
+    at_recall: float | None = None
+    qps_at_recall: float | None = None
+    uncertain_share: float | None = None
+    n_left_out: int = 0
+    disturbed: tuple[str, ...] = ()
+    comparison: Comparison | None = None
+    environment: Mapping[str, Plain] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    failure: Failure | None = None
+    samples: SamplesPlace | None = None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether somebody else's program measured it, on whatever machine."""
+        return self.source != OURS
+
+    @property
+    def supported_ratio(self) -> float | None:
+        """At least how many times as fast as the baseline it is, if that can be told."""
+        return self.comparison.supported_ratio if self.comparison is not None else None

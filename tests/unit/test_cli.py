@@ -1,0 +1,94 @@
+"""The command ``annmodal``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from stored_cases import failed, measured, stored
+
+from pytest_annmodal.cli.main import SUBCOMMANDS, main
+
+RESULTS = Path(".annmodal") / "results"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project in which two sessions kept results; one stands in a folder of it."""
+    stored(tmp_path / RESULTS, measured(1), failed())
+    stored(tmp_path / RESULTS, measured(2, implementation="\x1b[31mred"), session="fedc" * 4)
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path / "inner")
+    return tmp_path
+
+
+def test_results(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line a session, from any folder of the project, without anybody's control characters."""
+    assert main(["results"]) == 0
+    out = capsys.readouterr().out
+    head, *lines = out.splitlines()
+    assert head.split()[0] == "session"
+    one, two = sorted(lines)
+    assert one.split("  ")[0] == "01234567"
+    assert "digits-64-euclidean" in one
+    assert "broken, hnswlib" in one
+    assert two.startswith("fedcfedc")
+    assert "\x1b" not in out
+
+
+def test_what_is_skipped_is_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A damaged line is told on standard error and costs no other line."""
+    (path, *_) = sorted((project / RESULTS).glob("*.jsonl"))
+    path.write_bytes(b"half a li\n" + path.read_bytes())
+    assert main(["results"]) == 0
+    said = capsys.readouterr()
+    assert "line 1 is damaged and skipped" in said.err
+    assert len(said.out.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "no folder .annmodal/results here or above"),
+        (["nowhere"], "nowhere: there is no such file or folder"),
+        (["."], "there are no results in it"),
+    ],
+)
+def test_no_results(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Status 2 and one sentence that says what was looked for."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["results", *arguments]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert words in said.err
+
+
+@pytest.mark.parametrize("name", [row.name for row in SUBCOMMANDS])
+def test_every_subcommand_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """``annmodal NAME --help`` says what it does."""
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: annmodal {name}" in capsys.readouterr().out
+
+
+def test_as_a_module(project: Path) -> None:
+    """``python -m pytest_annmodal`` is the same command, and a closed pipe is no error."""
+    done = subprocess.run(
+        f"{sys.executable} -m pytest_annmodal results | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.startswith("session")
+    assert done.stderr == ""
