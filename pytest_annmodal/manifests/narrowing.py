@@ -67,13 +67,19 @@ def why_none(items: Sequence[Implementation], setting: str) -> str:
     for name in named:
         if name not in known:
             return f"{items[0].name} has no parameter {name!r}{_nearest(name, known)}"
-    ranges = [f"{name} is {_one_of(_known_values(items, name))}" for name in named]
-    if not ranges:
+    known_values = {name: _known_values(items, name) for name in named}
+    missing = {
+        name: pattern
+        for name, pattern in named.items()
+        if not any(_matches(value, pattern) for value in known_values[name])
+    }
+    if not missing:  # each alone would do: say what there is together
         labels = [variant.label for item in items for variant in item.variants]
         return f"no such setting; it has {some_of(setting, labels)}"
-    values = ", ".join(f"{name}={value}" for name, value in named.items())
+    wanted = ", ".join(f"{name}={pattern}" for name, pattern in missing.items())
+    ranges = (f"{name} is {_one_of([*map(json.dumps, known_values[name])])}" for name in missing)
     return (
-        f"no setting with {values}; {' and '.join(ranges)}. "
+        f"no setting with {wanted}; {' and '.join(ranges)}. "
         "--ann-param gives a parameter values of your own."
     )
 
@@ -206,15 +212,16 @@ def _values(item: Implementation, variant: Variant) -> list[_Value]:
     return found
 
 
-def _known_values(items: Sequence[Implementation], name: str) -> list[str]:
+def _known_values(items: Sequence[Implementation], name: str) -> list[Plain]:
+    """Each value of a parameter once, in the order of the settings."""
     found = (
-        json.dumps(value.value)
+        value.value
         for item in items
         for variant in item.variants
         for value in _values(item, variant)
         if value.name == name
     )
-    return list(dict.fromkeys(found))
+    return list({json.dumps(value): value for value in found}.values())
 
 
 def _with_values(item: Implementation, name: str, values: Sequence[Plain]) -> Implementation:

@@ -317,18 +317,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter,
+    terminalreporter: pytest.TerminalReporter, exitstatus: int
 ) -> Generator[None, object, object]:
     try:
         return (yield)
     finally:  # whatever pytest-benchmark has raised
-        _write_summary(terminalreporter)
+        refused = exitstatus == pytest.ExitCode.USAGE_ERROR  # that is all to be said
+        _write_summary(terminalreporter, refused=refused)
 
 
-def _write_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def _write_summary(terminalreporter: pytest.TerminalReporter, *, refused: bool) -> None:
     config = terminalreporter.config
     rows = config.stash.get(ROWS, [])
-    if rows or SESSION in config.stash:
+    if (rows or SESSION in config.stash) and not refused:
         from pytest_annmodal.reports.terminal import write_summary
         from pytest_annmodal.session.availability import missing_datasets
 

@@ -16,9 +16,9 @@ from pytest_annmodal.settings.config import Settings, nearest_names
 
 
 def choose(settings: Settings, offered: Sequence[Implementation]) -> Baseline | None:
-    """The baseline of a session: ``name`` is its first build with all searches of that.
+    """The baseline of a session: the first build of those named, with all its searches named.
 
-    ``name[variant]`` is that setting alone.
+    ``name`` names all settings, ``name[SETTING]`` those that ``--impl`` would choose.
 
     Raises:
         ConfigurationError: there is no such implementation or variant, or it cannot be one.
@@ -26,15 +26,15 @@ def choose(settings: Settings, offered: Sequence[Implementation]) -> Baseline | 
     wanted = settings.baseline
     if wanted is None:
         return None
-    found = _named(wanted, offered)
+    name, setting = narrowing.split_pattern(wanted)
+    found = _named(name, wanted, offered)
     _refuse(found, settings)
-    variants = [v for v in found.variants if v.build == found.variants[0].build]
-    if wanted != found.name:
-        variants = [v for v in found.variants if wanted == f"{found.name}[{v.label}]"]
-    if not variants:
-        labels = [f"{found.name}[{v.label}]" for v in found.variants]
-        there = narrowing.some_of(wanted, labels)
-        raise ConfigurationError(f"--ann-baseline {wanted}: no such setting; there is {there}")
+    fitting = narrowing.of_settings(found, [setting])
+    if fitting is None:
+        raise ConfigurationError(
+            f"--ann-baseline {wanted}: {narrowing.why_none([found], setting or '')}"
+        )
+    variants = [v for v in fitting.variants if v.build == fitting.variants[0].build]
     path = Path(found.path)
     inside = path.is_relative_to(PACKAGE)
     return Baseline(
@@ -50,8 +50,7 @@ def choose(settings: Settings, offered: Sequence[Implementation]) -> Baseline | 
     )
 
 
-def _named(wanted: str, offered: Sequence[Implementation]) -> Implementation:
-    name = wanted.split("[", 1)[0]
+def _named(name: str, wanted: str, offered: Sequence[Implementation]) -> Implementation:
     for item in offered:
         if item.name == name:
             return item

@@ -22,7 +22,8 @@ COMPARISON: tuple[Option, ...] = (
         metavar="NAME",
         group=COMPARE,
         help="Compare everything with this implementation, side by side in the same job: 'annoy' "
-        "(its first build, with all search settings) or one setting as 'hnswlib[M=12,ef=30]'.",
+        "(its first build, with all search settings), or settings as --impl has them: "
+        "'hnswlib[ef=30]'.",
     ),
     Option(
         name="sessions",

@@ -37,7 +37,7 @@ OPTIONS: tuple[Option, ...] = (
         many=True,
         group=SELECT,
         help="Run these implementations only; a name or a glob ('faiss-*'), with settings if only "
-        "those are wanted ('hnswlib[M=16,*]', docs/choosing.md); repeatable.",
+        "those are wanted ('hnswlib[ef=30]', docs/choosing.md); repeatable.",
     ),
     Option(
         name="param",

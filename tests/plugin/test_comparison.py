@@ -42,9 +42,11 @@ def test_a_threshold_on_a_ratio_needs_a_verdict(project: Project) -> None:
 
 
 def test_what_is_no_baseline_is_refused_at_once(project: Project) -> None:
-    result = project.bench("--ann-baseline=exakt")
+    """Nothing stands beside the reason: not what else could be fetched or installed."""
+    result = project.bench("--ann-baseline=exakt", "--dataset=sift-128-euclidean")
     assert result.ret == 4
-    assert "no such implementation" in result.stderr.str() + result.stdout.str()
+    assert "no such implementation; did you mean 'exact'?" in result.stderr.str()
+    assert "Not in the volume" not in result.stdout.str()
     result = project.bench("--ann-baseline=exact", "--ann-sessions=3")
     assert result.ret == 4
     assert "expected 1, 5, 8, 11" in result.stderr.str() + result.stdout.str()

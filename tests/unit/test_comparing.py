@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 from jobs import EXACT, failed, index, make_job, measured, nothing_left_behind, write
@@ -15,6 +16,7 @@ from pytest_annmodal.model import Arguments, Baseline, Implementation, Job, to_p
 from pytest_annmodal.outcome import outcome_from_plain
 from pytest_annmodal.session.baseline import choose
 from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.options import OPTIONS
 
 BRUTEFORCE = next(item for item in manifest.builtin() if item.name == "bruteforce")
 
@@ -165,13 +167,22 @@ class TestChoosing:
         assert Baseline.from_plain(to_plain(found)) == found
         assert builtin_paths.located(found.implementation).path.endswith("implementations/annoy.py")
 
-    def test_a_label_is_one_setting(self):
-        found = choose(Settings(baseline="annoy[n_trees=20,search_k=400]"), self.offered)
+    @pytest.mark.parametrize("text", ["annoy[n_trees=20,search_k=400]", "annoy[search_k=4*]"])
+    def test_settings_are_chosen_as_by_impl(self, text):
+        """A whole label, or as much of it as is wanted."""
+        found = choose(Settings(baseline=text), self.offered)
         assert [search.label for search in found.searches] == ["search_k=400"]
+
+    def test_the_example_of_the_help_exists(self):
+        """Each pattern of a setting that the options' help shows fits a built-in."""
+        examples = re.findall(r"'(\S+\[\S+\])'", " ".join(option.help for option in OPTIONS))
+        assert examples
+        for example in examples:
+            assert choose(Settings(baseline=example), self.offered)
 
     @pytest.mark.parametrize(
         ("name", "words"),
-        [("anoy", "annoy"), ("annoy[n_trees=3]", "there is annoy"), ("untrusted", "submission")],
+        [("anoy", "annoy"), ("annoy[n_trees=3]", "n_trees is 20"), ("untrusted", "submission")],
     )
     def test_what_cannot_be_one_is_refused(self, name, words):
         own = Implementation(name="untrusted", path="x.py", class_name="X", trusted=False)
