@@ -24,13 +24,23 @@ def known_datasets(extra: Iterable[Dataset] = ()) -> dict[str, Dataset]:
 
 
 def find_datasets(
-    text: str, known: Mapping[str, Dataset], settings: Settings, stored: Stored | None = None
+    text: str,
+    known: Mapping[str, Dataset],
+    settings: Settings,
+    stored: Stored | None = None,
+    *,
+    asked: str | None = None,
 ) -> list[Dataset]:
     """The datasets that one name, glob, file or URL stands for.
 
     Args:
         stored: looked into for what is not known otherwise.
+        asked: what an error calls the request; as the option has it by default.
+
+    Raises:
+        ConfigurationError: it stands for nothing (with the nearest names).
     """
+    asked = asked or f"--dataset {text}"
     if text.startswith(("http://", "https://")):
         return [catalog.dataset_from_argument(text)]
     if is_dataset_file(text):
@@ -39,22 +49,20 @@ def find_datasets(
         paths = [found for found in named if found.is_file()]
         if not paths:
             hint = _hint(path, stored) if stored is not None else ""
-            raise ConfigurationError(f"--dataset {text}: {_why_no_file(path)}{hint}")
+            raise ConfigurationError(f"{asked}: {_why_no_file(path)}{hint}")
         return [
             _as_the_file_says(catalog.dataset_from_argument(str(p)), p, settings) for p in paths
         ]
     matched = [known[name] for name in known if fnmatch.fnmatchcase(name, text)]
     if not matched and (file := expanded(text, settings.rootdir, "--dataset")).is_file():
-        raise ConfigurationError(f"--dataset {text}: {_why_no_dataset(file)}")
+        raise ConfigurationError(f"{asked}: {_why_no_dataset(file)}")
     if not matched and stored is not None:
         try:
             matched = _lying(text, stored)
         except ConfigurationError as error:
-            raise ConfigurationError(
-                f"--dataset {text}: not in the catalogue, and {error}"
-            ) from error
+            raise ConfigurationError(f"{asked}: not in the catalogue, and {error}") from error
     if not matched:
-        raise ConfigurationError(_no_such_dataset(text, known, stored))
+        raise ConfigurationError(f"{asked}: {_no_such_dataset(text, known, stored)}")
     return matched
 
 
@@ -80,10 +88,7 @@ def _no_such_dataset(text: str, known: Mapping[str, Dataset], stored: Stored | N
     if stored is not None:
         place = stored.place[0].upper() + stored.place[1:]
         lying = f" {place} holds {', '.join(there) or 'no dataset yet'}. {stored.advice}"
-    return (
-        f"--dataset {text}: no such dataset{near}{every}{lying} "
-        "A path ending in .hdf5 or a URL works too."
-    )
+    return f"no such dataset{near}{every}{lying} A path ending in .hdf5 or a URL works too."
 
 
 def _why_no_file(path: Path) -> str:

@@ -236,9 +236,9 @@ def _check_names(rules: Rules, bench: BenchSession) -> None:
     """Parts and weights may name what the rules' datasets are called, and nothing else."""
     known = {d.name for d in bench.datasets}
     for text in rules.datasets:
-        known |= {
-            d.name for d in locate.find_datasets(text, bench.known, bench.settings, bench.stored)
-        }
+        asked = f"{rules.path.name}: datasets: {text}"
+        found = locate.find_datasets(text, bench.known, bench.settings, bench.stored, asked=asked)
+        known |= {dataset.name for dataset in found}
     named = {name: f"parts: {part.name}" for part in rules.parts for name in part.datasets or ()}
     named |= dict.fromkeys(rules.weights, "weights")
     for name, where in named.items():

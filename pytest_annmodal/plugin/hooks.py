@@ -226,7 +226,8 @@ def ann_datasets(request: pytest.FixtureRequest) -> Callable[[str], Any]:
     def resolve(name: str) -> Any:
         from pytest_annmodal.datasets.locate import find_datasets
 
-        (dataset,) = find_datasets(name, bench.known, bench.settings, bench.stored)[:1]
+        asked = f"ann_datasets({name!r})"
+        (dataset, *_) = find_datasets(name, bench.known, bench.settings, bench.stored, asked=asked)
         return bench.local.prepare(dataset)
 
     return resolve

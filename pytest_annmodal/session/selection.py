@@ -189,11 +189,18 @@ def select_datasets(
         return [known[name] for name in (*DEFAULT_DATASETS, *extra)]
     chosen: dict[str, Dataset] = {}
     for text in settings.dataset:
-        for dataset in find_datasets(text, known, settings, stored):
+        for dataset in find_datasets(text, known, settings, stored, asked=_asked(text, settings)):
             if chosen.setdefault(dataset.name, dataset).source != dataset.source:
                 marked = catalog.marked_with_source(dataset)
                 chosen.setdefault(marked.name, marked)
     return list(chosen.values())
+
+
+def _asked(text: str, settings: Settings) -> str:
+    """What an error calls a dataset that was asked for."""
+    if settings.grade is None:
+        return f"--dataset {text}"
+    return f"dataset {text!r} (of {Path(settings.grade).name}, or of --dataset)"
 
 
 def expand(
@@ -249,7 +256,8 @@ def find_case(
         raise ConfigurationError(
             f"no implementation is called {name!r}{nearest_names(name, [i.name for i in offered])}"
         )
-    (target,) = find_datasets(dataset, known, settings, stored)[:1]
+    asked = f"dataset={dataset!r}"
+    (target, *_) = find_datasets(dataset, known, settings, stored, asked=asked)
     cases = expand(named, [target], k=k, rounds=rounds)
     exact = [case for case in cases if label in {case.implementation.name, case.label}]
     if cases and not exact:

@@ -252,8 +252,9 @@ class BenchSession:
         if settings.modal or case.id in self._outcomes:
             return None
         dataset = case.dataset
-        named = dataset.is_remote and not settings.download and dataset.name in self.known
-        if named and not volume.is_present(dataset, self.volume):
+        by_name = dataset.name in self.known and dataset.source not in settings.dataset
+        waits = dataset.is_remote and by_name and not settings.download  # a URL is fetched
+        if waits and not volume.is_present(dataset, self.volume):
             self.skipped_datasets[dataset.name] = dataset
             return missing_dataset_hint(dataset)
         return None if self._is_asked_for(case) else self._lacking(case)

@@ -198,7 +198,8 @@ OPTIONS: tuple[Option, ...] = (
         kind=None,
         default=False,
         group=DATA,
-        help="Download missing datasets, then run; without it their tests are skipped.",
+        help="Download missing datasets of the catalogue, then run; without it their tests are "
+        "skipped. What a URL names is always fetched.",
     ),
     Option(
         name="download_only",

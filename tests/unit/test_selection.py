@@ -354,6 +354,8 @@ def test_find_case() -> None:
         found("b")
     with pytest.raises(ConfigurationError, match=r"a has no variant 'a\[s=9\]'; it has a\[b=0,s"):
         found("a[s=9]")
+    with pytest.raises(ConfigurationError, match=r"^dataset='e': no such dataset"):
+        found("a", "e")
 
 
 def test_with_parameters() -> None:

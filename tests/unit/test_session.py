@@ -12,6 +12,7 @@ import pytest
 from test_replay import measurement
 from test_selection import INDEX, dataset
 
+from pytest_annmodal.datasets.catalog import CATALOG
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.model import Case, Job
 from pytest_annmodal.outcome import Failure, Outcome
@@ -123,6 +124,15 @@ def test_why_skip(tmp_path: Path) -> None:
         "b needs: pip install 'no-such-library>=2'"
     )
     assert make(tmp_path, download=True).why_skip(cases["a[s=0]-gist-960-euclidean-k10"]) is None
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.org/x-9-dot.hdf5", CATALOG["gist-960-euclidean"].source]
+)
+def test_a_url_is_fetched_without_being_asked_twice(tmp_path: Path, url: str) -> None:
+    """Only what has a name of the catalogue waits for ``--download``."""
+    session = make(tmp_path, dataset=(url,), impl=("bruteforce",))
+    assert [session.why_skip(case) for case in session.generate({})] == [None]
 
 
 def test_one_build_serves_its_cases(tmp_path: Path) -> None:
