@@ -1,11 +1,22 @@
-"""Rows of settings that a library makes one of: shown once, with the others' names below."""
+"""Rows that are shown once: of several tests, and of settings that a library makes one of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
+
+
+def distinct(rows: Iterable[Row]) -> list[Row]:
+    """Each measurement once, with the notes of all tests that it was shown for."""
+    found: dict[str, dict[str, Any]] = {}
+    for each in rows:
+        bare = {**each, "outcome": {**each["outcome"], "notes": ()}}
+        first = found.setdefault(repr(bare), bare)["outcome"]  # NaN equals itself in a text only
+        told = dict.fromkeys((*first["notes"], *each["outcome"].get("notes", ())))
+        first["notes"] = tuple(told)
+    return list(found.values())
 
 
 def shown(rows: Sequence[Row]) -> list[Row]:

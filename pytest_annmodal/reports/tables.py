@@ -41,10 +41,8 @@ def summary(rows: Sequence[Row], *, width: int | None, color: bool) -> str:
         color: whether to use ANSI colours.
     """
     groups: dict[tuple[str, int], list[Row]] = {}
-    for row in rows:
-        members = groups.setdefault((row["dataset"], row["k"]), [])
-        if row not in members:  # two tests of one case
-            members.append(row)
+    for row in stand_ins.distinct(rows):
+        groups.setdefault((row["dataset"], row["k"]), []).append(row)
     tables = [
         _Table(members, width=width or UNBOUNDED, color=color).text(dataset, k)
         for (dataset, k), members in groups.items()

@@ -186,14 +186,16 @@ def test_many_labels_in_a_note() -> None:
 
 
 def test_groups_and_repetition() -> None:
-    """Each dataset and k has its own table; a case that two tests measured is one row."""
+    """Each dataset and k has its own table; a case of several tests is one row, with their notes."""
     other = {**measured("a"), "k": 5}
-    text = summary([measured("a"), measured("a"), other], width=None, color=False)
+    shared = [measured("a", p95_s=float("nan"), notes=notes) for notes in ([], ["odd"], ["even"])]
+    text = summary([*shared, other], width=None, color=False)
     assert [table.splitlines()[0].split(" · ")[3] for table in text.split("\n\n")] == [
         "k=10",
         "k=5",
     ]
     assert text.count("\n  a ") == 2
+    assert re.findall("odd|even", text) == ["odd", "even"]
 
 
 def test_varying_rounds() -> None:
