@@ -193,6 +193,7 @@ class Case:
     """One thing to measure: an implementation's variant on a dataset at k.
 
     Attributes:
+        subset: how many rows of ``train`` are used, where not all are.
         repetition: 0 for the first measurement, more where a test asks for it again.
     """
 
@@ -201,6 +202,7 @@ class Case:
     dataset: Dataset
     k: int = 10
     rounds: int = 3
+    subset: int | None = None
     repetition: int = 0
 
     def __repr__(self) -> str:
@@ -222,8 +224,12 @@ class Case:
 
     @property
     def id(self) -> str:
-        """The pytest id: ``annoy[n_trees=10,search_k=1000]-gist-960-euclidean-k10``."""
-        return f"{self.label}-{self.dataset.name}-k{self.k}"
+        """The pytest id: ``annoy[n_trees=10,search_k=1000]-gist-960-euclidean-k10``.
+
+        With ``-subset1000`` before k where only so many rows are used.
+        """
+        cut = f"-subset{self.subset}" if self.subset else ""
+        return f"{self.label}-{self.dataset.name}{cut}-k{self.k}"
 
     @property
     def build_key(self) -> tuple[int, str, str, str]:
@@ -257,8 +263,8 @@ class Limits:
     Attributes:
         threads: what OMP_NUM_THREADS and its kin say; 1 also pins the worker to one core.
         clock: ``worker`` (its own clock) or ``parent`` (over the shared-memory mailbox).
-        subset: cut ``train`` to this many rows, or None.
-        n_queries: use only this many of the dataset's queries, or None for all.
+        subset: use a sample of this many rows of ``train``, or None.
+        n_queries: use a sample of this many of the dataset's queries, or None for all.
         phase_timeout_s: longest any one phase may take (start, build, one search setting).
         memory_bytes: most private memory the worker may have beyond ``train``, or None.
         isolation: ``auto``, ``strict`` or ``process``: how a submission is shut in.

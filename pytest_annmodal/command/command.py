@@ -144,7 +144,9 @@ class Command:
         chosen = self._implementations(args)
         for dataset in datasets:
             _refuse_large_k(args, dataset)
-        cases = selection.expand(chosen, datasets, k=args.k, rounds=settings.rounds)
+        cases = selection.expand(
+            chosen, datasets, k=args.k, rounds=settings.rounds, subset=settings.subset
+        )
         if not cases:
             raise ConfigurationError(selection.nothing_fits(chosen, datasets))
         jobs = planning.jobs(cases, settings)

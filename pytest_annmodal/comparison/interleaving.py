@@ -150,7 +150,8 @@ class Session:
 
     def levels(self, search: Search, settings: Sequence[Arguments]) -> list[Level]:
         """Recall and speed of each of the baseline's settings, from a few queries."""
-        view = _rows(self.data, np.arange(min(PROBES, len(self.data.test))))
+        n_queries = len(self.data.test)  # spread over all: a file may have them in an order
+        view = _rows(self.data, np.linspace(0, n_queries - 1, min(PROBES, n_queries)).astype(int))
         found = []
         for index, arguments in enumerate(settings):
             times, ids, counts = self.baseline.ask(search, arguments, view.test)

@@ -229,7 +229,13 @@ def _check_needs(rules: Rules, settings: Settings) -> None:
 
 
 def _cases(item: submissions.Submission, dataset: Dataset, settings: Settings) -> list[Case]:
-    return selection.expand(item.implementations, [dataset], k=settings.k, rounds=settings.rounds)
+    return selection.expand(
+        item.implementations,
+        [dataset],
+        k=settings.k,
+        rounds=settings.rounds,
+        subset=settings.subset,
+    )
 
 
 def _check_names(rules: Rules, bench: BenchSession) -> None:

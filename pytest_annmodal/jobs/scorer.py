@@ -92,6 +92,7 @@ class Scorer:
             dim=self._data.train.shape[1],
             n_train=len(self._data.train),
             n_queries=len(asked.test),
+            sampled_from=self._data.info.sampled_from,
             recall=recall.by_distance,
             recall_ids=recall.by_ids,
             recall_ann_benchmarks=recall.ann_benchmarks,
@@ -135,6 +136,11 @@ class Scorer:
             bound = self._job.implementation.bounded_by
             by = f" ({bound} bounds them)" if bound else ""
             yield f"{n_short} answers had fewer ids than asked for{by}; the missing ones are misses"
+        if data.info.sampled_from:
+            yield (
+                f"train is a sample of the file's {data.info.sampled_from:,} rows, drawn at random "
+                "(always the same) and left in their order"
+            )
         if data.n_zero_train or data.n_zero_test:
             yield f"zero vectors: {data.n_zero_train} in train, {data.n_zero_test} in test"
         if data.n_duplicates:

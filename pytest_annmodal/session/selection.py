@@ -209,11 +209,14 @@ def expand(
     *,
     k: int,
     rounds: int,
+    subset: int | None = None,
     default_variant_only: bool = False,
 ) -> list[Case]:
     """Every pair that fits: a case whose metric an implementation cannot serve is left out."""
     return [
-        Case(implementation=item, variant=variant, dataset=dataset, k=k, rounds=rounds)
+        Case(
+            implementation=item, variant=variant, dataset=dataset, k=k, rounds=rounds, subset=subset
+        )
         for dataset in datasets
         for item in implementations
         if dataset.metric is None or dataset.metric in item.metrics or item.error
@@ -258,7 +261,7 @@ def find_case(
         )
     asked = f"dataset={dataset!r}"
     (target, *_) = find_datasets(dataset, known, settings, stored, asked=asked)
-    cases = expand(named, [target], k=k, rounds=rounds)
+    cases = expand(named, [target], k=k, rounds=rounds, subset=settings.subset)
     exact = [case for case in cases if label in {case.implementation.name, case.label}]
     if cases and not exact:
         there = narrowing.some_of(label, [case.label for case in cases])

@@ -110,6 +110,7 @@ class BenchSession:
             self.datasets,
             k=k,
             rounds=rounds,
+            subset=self.settings.subset,
             default_variant_only=self.settings.download_only,
         )
         if not cases and self.settings.grade is None:  # a grade says it for each dataset

@@ -120,7 +120,7 @@ OPTIONS: tuple[Option, ...] = (
         metavar="N",
         kind=positive_int,
         group=MEASURE,
-        help="Ask only the first N queries of a dataset.",
+        help="Ask only a random sample of N of a dataset's queries.",
     ),
     Option(
         name="threads",
@@ -190,7 +190,7 @@ OPTIONS: tuple[Option, ...] = (
         metavar="N",
         kind=positive_int,
         group=DATA,
-        help="Use only the first N training vectors; the true neighbours are computed anew.",
+        help="Use a random sample of N training vectors; the true neighbours are computed anew.",
     ),
     Option(
         name="download",

@@ -24,6 +24,9 @@ def test_what_is_measured(project: Project) -> None:
         assert (info["clock"], info["environment"]["threads"]) == ("parent", 2)
         assert info["recall"] == info["recall_ids"] == 1.0  # against the truth of the cut
         assert saved["stats"]["rounds"] == 10
+        assert saved["param"].endswith("-small-8-euclidean-subset100-k4")
+        assert info["sampled_from"] == 300
+    assert lines_with(result, "train is a sample of the file's 300 rows")
 
 
 def test_max_time(project: Project) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pytest_annmodal.datasets import hdf5, truth
-from pytest_annmodal.datasets.hdf5 import checks
+from pytest_annmodal.datasets.hdf5 import checks, loading
 from pytest_annmodal.distances import exact
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
 
@@ -361,12 +361,31 @@ def test_other_numbers_are_converted(small_dataset, dtype):
 def test_a_subset_has_its_own_truth(small_dataset):
     path = small_dataset()
     loaded = hdf5.load(path, subset=40, n_queries=5)
-    train = arrays(path)["train"][:40]
-    ids, distances = exact.knn(train, loaded.test, 40, "euclidean")
+    stored = arrays(path)
+    rows, queries = loading.sampled_rows(300, 40), loading.sampled_rows(20, 5)
+    np.testing.assert_array_equal(loaded.train, stored["train"][rows])
+    np.testing.assert_array_equal(loaded.test, stored["test"][queries])
+    ids, distances = exact.knn(loaded.train, loaded.test, 40, "euclidean")
     assert (loaded.info.n_train, loaded.info.n_queries, loaded.info.k_truth) == (40, 5, 40)
-    assert loaded.train_map.shape == (40, 8)
+    assert (loaded.info.sampled_from, loaded.train_map) == (300, None)
     np.testing.assert_array_equal(loaded.neighbors, ids)
     np.testing.assert_array_equal(loaded.distances, distances)
+
+
+@pytest.mark.parametrize("stored", ["<f4", "<f8"])
+def test_a_subset_of_a_sorted_file_has_all_its_classes(tmp_path, monkeypatch, stored):
+    """Mapped or read block by block: ten classes in order, a tenth of each, their order kept."""
+    monkeypatch.setattr(loading, "BLOCK_BYTES", 1000)
+    classes = np.repeat(np.arange(10), 200)
+    path = tmp_path / "sorted-2-euclidean.hdf5"
+    train = np.column_stack([classes, np.arange(2000)]).astype(stored)
+    hdf5.write(path, train=train, test=train, neighbors=None, distances=None, metric="euclidean")
+    loaded = hdf5.load(path, subset=500, n_queries=500)
+    assert loaded.train.dtype == np.float32
+    assert np.bincount(loaded.train[:, 0].astype(int)).min() > 30
+    assert np.bincount(loaded.test[:, 0].astype(int)).min() > 30
+    assert (np.diff(loaded.train[:, 1]) > 0).all()
+    np.testing.assert_array_equal(loaded.train, hdf5.load(path, subset=500).train)
 
 
 def test_more_neighbours_than_the_file_has_are_computed(small_dataset, tmp_path):

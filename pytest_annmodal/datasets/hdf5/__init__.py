@@ -84,8 +84,9 @@ def load(
     Args:
         path: a file that :func:`validate` accepted; one that this process does not know is
             looked at in another process before it is opened here.
-        subset: keep only the first rows of ``train``; the truth is computed anew for them.
-        n_queries: keep only the first queries.
+        subset: keep only so many rows of ``train``, drawn at random with a fixed seed and left in
+            their order; the truth is computed anew for them.
+        n_queries: keep only so many queries, drawn likewise.
         k: how many true neighbours are needed; where the file has fewer, they are computed.
         truth_cache: directory that keeps computed truths and counts between runs.
 

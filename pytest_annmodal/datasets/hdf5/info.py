@@ -38,6 +38,7 @@ class DatasetInfo:
         contiguous: ``train`` is one run of bytes in the file.
         train_offset: where that run begins, in bytes, if it can be mapped as float32.
         dtype: of ``train`` as the file has it, with its byte order: ``<f4``, or ``bfloat16``.
+        sampled_from: how many rows the file has, where ``n_train`` counts a sample; else 0.
     """
 
     metric: Metric
@@ -48,6 +49,7 @@ class DatasetInfo:
     contiguous: bool
     train_offset: int | None
     dtype: str
+    sampled_from: int = 0
 
     def to_plain(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -15,6 +15,9 @@ from pytest_annmodal.datasets.hdf5.info import Identity, LoadedDataset, TrainMap
 from pytest_annmodal.datasets.truth import TRUTH_K, Array, _Cache, _compute, _count
 from pytest_annmodal.errors import DatasetError
 
+SAMPLE_SEED = 0
+BLOCK_BYTES = 64 * 2**20
+
 
 def load_file(
     path: Path, *, subset: int | None, n_queries: int | None, k: int, truth_cache: Path | None
@@ -23,34 +26,35 @@ def load_file(
     known.described(path)
     before = known.identity(path)
     with opened(path) as arrays:
-        n_train = _how_many(path, "train", arrays.info.n_train, subset)
-        n_test = min(n_queries or arrays.info.n_queries, arrays.info.n_queries)
-        train_map = _train_map(arrays, n_train, before)
-        train = _mapped(train_map) if train_map else _narrow(arrays.train[:n_train])
-        test = _narrow(arrays.test[:n_test])
-        stored = None
-        whole = n_train == arrays.info.n_train
-        if whole and arrays.neighbors is not None and arrays.info.k_truth >= min(k, n_train):
-            assert arrays.distances is not None
-            stored = {
-                "neighbors": arrays.neighbors[:n_test],
-                "distances": arrays.distances[:n_test],
-            }
         info = arrays.info
+        n_train = _how_many(path, "train", info.n_train, subset)
+        n_test = min(n_queries or info.n_queries, info.n_queries)
+        train_map, train = _train(arrays, n_train, before)
+        queries = sampled_rows(info.n_queries, n_test)
+        test = _narrow(arrays.test[:][queries])
+        whole = n_train == info.n_train
+        stored = None
+        if whole and info.k_truth >= min(k, n_train):
+            stored = _stored(arrays, queries)
     known.require_same(path, before)
     cache, depth = _Cache(path, truth_cache), min(max(TRUTH_K, k), n_train)
+    cut = f"{_cut(info.n_train, n_train)}-{_cut(info.n_queries, n_test)}"
     truth = (
         _clean(stored)
         if stored
         else cache.get(
-            f"truth-{info.metric}-{n_train}-{n_test}-{depth}",
+            f"truth-{info.metric}-{cut}-{depth}",
             lambda: _compute(train, test, depth, info.metric),
         )
     )
-    counts = cache.get(f"counts-{n_train}-{n_test}", lambda: _count(train, test))
+    counts = cache.get(f"counts-{cut}", lambda: _count(train, test))
     return LoadedDataset(
         info=dataclasses.replace(
-            info, n_train=n_train, n_queries=n_test, k_truth=truth["neighbors"].shape[1]
+            info,
+            n_train=n_train,
+            n_queries=n_test,
+            k_truth=truth["neighbors"].shape[1],
+            sampled_from=0 if whole else info.n_train,
         ),
         train=train,
         test=test,
@@ -75,13 +79,57 @@ def _how_many(path: Path, name: str, there: int, wanted: int | None) -> int:
     return wanted
 
 
-def _train_map(arrays: Arrays, n_train: int, identity: Identity) -> TrainMap | None:
+def sampled_rows(there: int, n: int) -> npt.NDArray[np.int64]:
+    """Which rows a sample has, ascending: the first ones of a sorted file would be one class."""
+    rng = np.random.default_rng(SAMPLE_SEED)
+    return np.sort(rng.choice(there, n, replace=False))
+
+
+def _train(
+    arrays: Arrays, n_train: int, identity: Identity
+) -> tuple[TrainMap | None, npt.NDArray[np.float32]]:
+    """All rows, mapped where that can be, or a sample of them."""
+    train_map = _train_map(arrays, identity)
+    mapped = _mapped(train_map) if train_map else None
+    if n_train == arrays.info.n_train:
+        return train_map, _narrow(arrays.train[:]) if mapped is None else mapped
+    rows = sampled_rows(arrays.info.n_train, n_train)
+    return None, _taken(arrays.train if mapped is None else mapped, rows)
+
+
+def _stored(arrays: Arrays, queries: npt.NDArray[np.int64]) -> dict[str, Array] | None:
+    """The file's own truth for these queries, if it has one."""
+    if arrays.neighbors is None or arrays.distances is None:
+        return None
+    return {
+        "neighbors": arrays.neighbors[:][queries],
+        "distances": arrays.distances[:][queries],
+    }
+
+
+def _cut(there: int, n: int) -> str:
+    """What tells a truth of all rows from that of a sample, among those that are kept."""
+    return str(n) if n == there else f"{n}-sample-{SAMPLE_SEED}"
+
+
+def _taken(train: Array, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """These rows, float32; read block by block, since HDF5 takes ages to find single ones."""
+    parts = []
+    step = max(1, BLOCK_BYTES // (train.dtype.itemsize * train.shape[1]))
+    for start in range(0, train.shape[0], step):
+        first, end = np.searchsorted(rows, (start, start + step))
+        if first < end:
+            parts.append(_narrow(train[start : start + step][rows[first:end] - start]))
+    return np.concatenate(parts)
+
+
+def _train_map(arrays: Arrays, identity: Identity) -> TrainMap | None:
     if arrays.info.train_offset is None:
         return None
     return TrainMap(
         path=str(arrays.path.absolute()),
         offset=arrays.info.train_offset,
-        shape=(n_train, arrays.info.dim),
+        shape=(arrays.info.n_train, arrays.info.dim),
         dtype="<f4",
         identity=identity,
     )

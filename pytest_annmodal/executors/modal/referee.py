@@ -93,7 +93,7 @@ def _publish(job: Job, path: Path, volume: MountedVolume) -> tuple[str, int]:
 
     subset = job.limits.subset
     data = hdf5.load(path, subset=subset, truth_cache=SCRATCH)
-    cut = "" if subset is None else f"-first-{subset}"
+    cut = "" if subset is None else f"-sample-{subset}"
     name = f"{job.dataset.name}-{(job.dataset.sha256 or 'unknown')[:16]}{cut}.f32"
     target = volume.path / PUBLISHED / name
     if not _holds(target, data.train):
