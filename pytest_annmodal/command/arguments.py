@@ -15,11 +15,22 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.settings.option import positive_int
-from pytest_annmodal.settings.options import MODAL, OPTIONS
+from pytest_annmodal.settings.config import MODAL, OPTIONS
+from pytest_annmodal.settings.option import Option
 
 ENTRYPOINT = "main"
+# Where a default, or what is said of an option, is another here than in pytest.
+DEFAULTS = {"dataset": "gist-960-euclidean", "impl": "student", "subset_size": 0}
 MEASURING = ("impl", "compare", "k", "subset_size")  # what only a measurement can use
+WORDS = {
+    "dataset": "A name of the catalogue or of a file in the volume, an HDF5 file here, or a URL "
+    "(default: {default}).",
+    "impl": "The implementation to measure, a name or a glob (default: {default}, which is "
+    "benchmarks/student.py or student.py).",
+    "subset": "Use a random sample of N training vectors; the true neighbours are computed anew "
+    "(default: {default}, which is all).",
+    "download_only": "Put the dataset into the volume and measure nothing.",
+}
 DESCRIPTION = """\
 Measure implementations on a dataset in Modal's cloud, without pytest, or only download the
 dataset into the volume there. Results are printed, and written to annmodal-results/ as JSON.
@@ -77,8 +88,8 @@ def parse(argv: Sequence[str], app: str = "modal_app.py") -> Arguments:
     if given.get("download_only") and needless:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in needless)
         raise ConfigurationError(f"--download-only measures nothing: leave out {flags}")
-    defaults = {"impl": "student", "compare": "", "k": 10, "subset_size": 0}
-    return Arguments(**{**defaults, **given})
+    defaults = {_name(option): _default(option) for option in OPTIONS if option.modal_run}
+    return Arguments(**{"compare": "", **defaults, **given})
 
 
 def _parser(app: str) -> argparse.ArgumentParser:
@@ -90,47 +101,34 @@ def _parser(app: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,  # whether an option was given must be known
     )
-    for flag, how in _options().items():
-        parser.add_argument(flag, **how)
+    for option in OPTIONS:
+        if option.modal_run is not None:
+            parser.add_argument(option.modal_run, **_how(option))
+    parser.add_argument(
+        "--compare",
+        metavar="NAME",
+        help="Another implementation to measure on the same dataset (default: none).",
+    )
     return parser
 
 
-def _options() -> dict[str, dict[str, Any]]:
-    return {
-        "--dataset": {
-            "metavar": "NAME",
-            "type": _not_empty,
-            "default": "gist-960-euclidean",
-            "help": "a name of the catalogue or of a file in the volume, an HDF5 file here, or a "
-            "URL (default: gist-960-euclidean)",
-        },
-        "--impl": {
-            "metavar": "NAME",
-            "type": _not_empty,
-            "help": "the implementation to measure, a name or a glob (default: student, which is "
-            "benchmarks/student.py or student.py)",
-        },
-        "--compare": {
-            "metavar": "NAME",
-            "help": "another implementation to measure on the same dataset (default: none)",
-        },
-        "--k": {
-            "metavar": "K",
-            "type": _checked(positive_int),
-            "help": "neighbours to ask for (default: 10)",
-        },
-        "--subset-size": {
-            "metavar": "N",
-            "type": _checked(_size),
-            "help": "use only the first N training vectors; the true neighbours are computed anew "
-            "(default: 0, which is all)",
-        },
-        "--download-only": {
-            "action": argparse.BooleanOptionalAction,
-            "default": False,
-            "help": "put the dataset into the volume and measure nothing",
-        },
-    }
+def _name(option: Option) -> str:
+    """The field of Arguments that is the option."""
+    assert option.modal_run is not None
+    return option.modal_run.removeprefix("--").replace("-", "_")
+
+
+def _default(option: Option) -> Any:
+    return DEFAULTS.get(_name(option), option.default)
+
+
+def _how(option: Option) -> dict[str, Any]:
+    """How a parser takes one of pytest's options, once."""
+    default = _default(option)
+    words = WORDS.get(option.name, option.help).replace("{default}", str(default))
+    if option.kind is None:
+        return {"action": argparse.BooleanOptionalAction, "help": words}
+    return {"metavar": option.metavar, "type": _checked(option.kind, default), "help": words}
 
 
 def _variables() -> str:
@@ -144,24 +142,17 @@ def _variables() -> str:
     )
 
 
-def _checked(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+def _checked(kind: Callable[[str], Any], default: object) -> Callable[[str], Any]:
+    """The option's own check; what is the default here may be said too, as 0 for all."""
+
     def check(text: str) -> Any:
+        if text == str(default):
+            return default
+        if not text:
+            raise argparse.ArgumentTypeError("is empty: give it a value, or leave it out")
         try:
             return kind(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
 
     return check
-
-
-def _size(text: str) -> int:
-    """A number of vectors, or 0 for all."""
-    if not text.isdecimal():
-        raise ValueError("expected a whole number of at least 1, or 0 for all")
-    return int(text)
-
-
-def _not_empty(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("is empty: give it a value, or leave it out")
-    return text

@@ -32,6 +32,7 @@ from pytest_annmodal.reports.tables import summary
 from pytest_annmodal.results.rows import row
 from pytest_annmodal.session import planning, selection
 from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.sources import resolve
 
 RESULTS = Path("annmodal-results")
 USAGE_ERROR = 2
@@ -81,7 +82,7 @@ class Command:
         started.
         """
         try:
-            settings = Settings.resolve(
+            settings = resolve(
                 cli=lambda _name: None, ini=lambda _name: "", environ=os.environ, rootdir=Path.cwd()
             )
             command = cls(dataclasses.replace(settings, modal=True))

@@ -12,10 +12,8 @@ from typing import Any
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.figures import THRESHOLDS
 from pytest_annmodal.grading.threshold import Threshold, read_threshold
-from pytest_annmodal.settings.config import nearest_names
-from pytest_annmodal.settings.grading_options import OF_THE_RULES
+from pytest_annmodal.settings.config import OPTIONS, nearest_names
 from pytest_annmodal.settings.option import Option, expanded
-from pytest_annmodal.settings.options import OPTIONS
 from pytest_annmodal.settings.toml_table import Table
 
 FORMULAS = ("thresholds", "recall-qps-memory")
@@ -163,12 +161,11 @@ def _datasets(table: Table, folder: Path) -> tuple[str, ...]:
 
 
 def _settings(table: Table) -> dict[str, Any]:
-    known = {option.name: option for option in OPTIONS if option.name in OF_THE_RULES}
     found = {}
-    for name, option in known.items():
-        value = table.anything(name)
+    for option in OPTIONS:
+        value = table.anything(option.name) if option.grading == "rules" else None
         if value is not None:
-            found[name] = _setting(option, value, table)
+            found[option.name] = _setting(option, value, table)
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,9 @@ from pytest_annmodal.figures import THRESHOLDS
 from pytest_annmodal.plugin import collecting
 from pytest_annmodal.plugin.collecting import CASE
 from pytest_annmodal.plugin.hookspecs import Hooks
-from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.config import OPTIONS, Settings
 from pytest_annmodal.settings.given import given, parser_arguments
-from pytest_annmodal.settings.options import OPTIONS
+from pytest_annmodal.settings.sources import ini_of, resolve
 from pytest_annmodal.strangers import doors
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_annmodal.outcome import Measurement
     from pytest_annmodal.session.state import BenchSession
 
+SETTINGS = pytest.StashKey[Settings]()
 SESSION = pytest.StashKey["BenchSession"]()
 RAN = pytest.StashKey[bool]()  # of an item that a plugin may run again
 OWN_FAILURE = "annmodal_own_failure"  # an attribute of a benchmark's failed report
@@ -69,7 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[ROWS] = []
     _let_comparisons_warn()
     try:
-        _settings(config)
+        config.stash[SETTINGS] = _resolve(config)
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from error
     if doors.PLACES in config.stash:
@@ -85,23 +86,19 @@ def _let_comparisons_warn() -> None:
         warnings.filterwarnings("default", message=message, category=pytest.PytestWarning)
 
 
-def _settings(config: pytest.Config) -> Settings:
-    def resolve(
-        cli: Callable[[str], Any], ini: Callable[[str], str], rules: Mapping[str, Any]
-    ) -> Settings:
-        return Settings.resolve(
-            cli=cli,
-            ini=ini,
-            environ=os.environ,
-            rootdir=config.rootpath,
-            cwd=config.invocation_params.dir,
-            rules=rules,
-        )
+def _resolve(config: pytest.Config) -> Settings:
+    """What this session is told, from everywhere; in a grading, from whom it may be told."""
 
     def parsed(name: str) -> Any:
         return config.getoption(f"annmodal_{name}")
 
-    settings = resolve(parsed, config.getini, {})
+    places: dict[str, Any] = {
+        "environ": os.environ,
+        "rootdir": config.rootpath,
+        "cwd": config.invocation_params.dir,
+    }
+    ini = ini_of(config)
+    settings = resolve(cli=parsed, ini=ini, **places)
     if settings.grade is None:
         return settings
     from pytest_annmodal.grading.rules import read_rules
@@ -111,11 +108,11 @@ def _settings(config: pytest.Config) -> Settings:
         parsed=parsed,
         typed=given(doors.typed(config)),
         addopts=given(config.getini("addopts")),
-        ini=config.getini,
+        ini=ini,
     )
-    settings = resolve(sources.cli, sources.ini, read_rules(Path(settings.grade)).option_values())
+    rules = read_rules(Path(settings.grade)).option_values()
     config.stash[IGNORED] = sources.ignored
-    return settings
+    return resolve(cli=sources.cli, ini=sources.ini, rules=rules, **places)
 
 
 def _session(config: pytest.Config) -> BenchSession:
@@ -133,7 +130,7 @@ def _session(config: pytest.Config) -> BenchSession:
         nearest.install([reporter._tw._file] if reporter is not None else [])
         extra = [dataset for rows in config.hook.pytest_annmodal_datasets() for dataset in rows]
         config.stash[SESSION] = BenchSession(
-            _settings(config),
+            config.stash[SETTINGS],
             extra_datasets=extra,
             make_local=lambda session: make_local(session, config),
             make_modal=lambda session: make_modal(session, config),
@@ -193,7 +190,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """With ``--download-only`` or ``--modal-plan``, do that instead of running the tests."""
     config = session.config
-    settings = _settings(config)
+    settings = config.stash[SETTINGS]
     if not (settings.download_only or settings.modal_plan) or config.option.collectonly:
         return None
     if getattr(config.option, "numprocesses", None):  # xdist: only its workers know the tests

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_annmodal.settings.config import OPTIONS
 from pytest_annmodal.settings.given import after_a_space
-from pytest_annmodal.settings.options import OPTIONS
 from pytest_annmodal.strangers import doors
 
 # What makes a file pytest's: nothing further, or the table that is in it.

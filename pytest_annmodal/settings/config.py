@@ -1,132 +1,385 @@
-"""The Settings that the options of ``options.py`` make, checked once.
+"""Every option, its ini key, its environment variable and what it means, in ONE table.
 
-The command line wins over the environment (``ANNMODAL_NAME``), which wins over the ini file
-(``annmodal_name``), which wins over the default. This module is imported by every pytest run
-on the machine, so it imports nothing heavy.
+A field of :class:`Settings` is an option, written once. pytest's parser, ``--help``, the ini
+keys, the variables and what a grading takes from whom are made from the fields. This module is
+imported by every pytest run on the machine, so it imports nothing heavy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
-from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.settings.options import OPTIONS
+from pytest_annmodal.settings.option import (
+    SESSIONS,
+    Option,
+    always,
+    is_dataset_file,
+    object_name,
+    option,
+    option_of,
+    parameter_values,
+    proportion,
+    seconds_of_a_day,
+    session_count,
+)
+
+CLOCKS = ("auto", "worker", "parent")
+ISOLATION_LEVELS = ("auto", "strict", "process")
+PHASE_S = 3600.0  # that importing, building or one search setting may take
+
+SELECT, MEASURE, DATA, MODAL, COMPARE, GRADE = (
+    "ANN benchmarks: what to run",
+    "ANN benchmarks: how to measure",
+    "ANN benchmarks: datasets",
+    "ANN benchmarks: on Modal",
+    "ANN benchmarks: comparing with a baseline",
+    "ANN benchmarks: grading",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the options say, checked once; field names are those of :data:`OPTIONS`."""
+    """What the options say, checked once, by :func:`~.sources.resolve`."""
 
-    impl: tuple[str, ...] = ()
-    param: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    run_group: tuple[str, ...] = ()
-    dataset: tuple[str, ...] = ()
-    submission: tuple[str, ...] = ()
-    implementations: tuple[str, ...] = ()
-    k: int = 10
-    rounds: int = 3
-    max_search_s: float = 60.0
-    queries: int | None = None
-    threads: int = 1
-    clock: str = "auto"
-    timeout_s: float = 3600.0
-    isolation: str = "auto"
-    fresh_queries: bool = False
-    fresh_seed: int | None = None
-    memory_mb: int | None = None
-    subset: int | None = None
-    download: bool = False
-    download_only: bool = False
-    volume_dir: str | None = None
-    base_url: tuple[str, ...] = ()
-    modal: bool = False
-    modal_plan: bool = False
-    modal_max_minutes: float | None = None
-    modal_max_containers: int | None = None
-    modal_cpu: float = 2.0
-    modal_memory_mb: int = 16384
-    modal_timeout_s: int = 3600
-    modal_silence_s: float = 45.0
-    modal_region: str | None = None
-    modal_volume: str = "ann-datasets"
-    modal_usd_core_hour: float = 0.0473
-    modal_usd_gib_hour: float = 0.008
-    baseline: str | None = None
-    sessions: int = 11
-    difference: float = 5.0
-    at_recall: float | None = None
-    grade: str | None = None
-    grade_dir: str = "grades"
-    resume: bool = False
+    impl: tuple[str, ...] = option(
+        (),
+        "--impl",
+        SELECT,
+        "Run these implementations only; a name or a glob ('faiss-*'), with settings if only "
+        "those are wanted ('hnswlib[ef=30]', docs/choosing.md); repeatable.",
+        metavar="NAME",
+        modal_run="--impl",
+    )
+    param: tuple[tuple[str, tuple[str, ...]], ...] = option(
+        (),
+        "--ann-param",
+        SELECT,
+        "Run these values of a parameter only (ef=20,50,100), of every implementation that has "
+        "it; repeatable.",
+        metavar="NAME=V,V",
+        kind=parameter_values,
+    )
+    run_group: tuple[str, ...] = option(
+        (),
+        "--ann-run-group",
+        SELECT,
+        "Run only what ann-benchmarks folders have in run groups of this name or glob; repeatable.",
+        metavar="NAME",
+    )
+    dataset: tuple[str, ...] = option(
+        (),
+        "--dataset",
+        SELECT,
+        "Run on these datasets: a catalogue name or glob, an HDF5 file or a URL; repeatable.",
+        metavar="NAME",
+        is_path=is_dataset_file,
+        grading="typed",
+        modal_run="--dataset",
+    )
+    submission: tuple[str, ...] = option(
+        (),
+        "--submission",
+        SELECT,
+        "Measure this file or folder (a class with fit and query, or an ann-benchmarks folder) "
+        "as untrusted code; a glob works, repeatable.",
+        metavar="PATH",
+        is_path=always,
+    )
+    implementations: tuple[str, ...] = option(
+        (),
+        "--ann-implementations",
+        SELECT,
+        "Also offer the implementations in this folder (files with a header, ann-benchmarks "
+        "folders) as trusted code; repeatable.",
+        metavar="DIR",
+        is_path=always,
+    )
+    k: int = option(
+        10,
+        "--ann-k",
+        MEASURE,
+        "Neighbours to ask for (default: {default}).",
+        metavar="K",
+        grading="rules",
+        modal_run="--k",
+    )
+    rounds: int = option(
+        3,
+        "--ann-rounds",
+        MEASURE,
+        "Times that all queries are asked (default: {default}); all rounds count.",
+        metavar="N",
+        grading="rules",
+    )
+    max_search_s: float = option(
+        60.0,
+        "--ann-max-time",
+        MEASURE,
+        "Begin no further round of a search setting after this long (default: {default}).",
+        metavar="SECONDS",
+        grading="rules",
+    )
+    queries: int | None = option(
+        None,
+        "--ann-queries",
+        MEASURE,
+        "Ask only a random sample of N of a dataset's queries.",
+        metavar="N",
+        grading="rules",
+    )
+    threads: int = option(
+        1,
+        "--ann-threads",
+        MEASURE,
+        "Threads an implementation may use, each on a core, for builds and batches (default: "
+        "{default}). Single queries are asked on one core.",
+        metavar="N",
+        grading="rules",
+    )
+    clock: str = option(
+        "auto",
+        "--ann-clock",
+        MEASURE,
+        "Whose clock times a query: the worker's, the parent's (over shared memory), or auto "
+        "(default): the parent's for submissions, the worker's for the rest.",
+        choices=CLOCKS,
+        grading="rules",
+        stricter=lambda clock: clock == "parent",
+    )
+    timeout_s: float = option(
+        PHASE_S,
+        "--ann-timeout",
+        MEASURE,
+        "Longest that importing, building or one search setting may take (default: {default}).",
+        metavar="SECONDS",
+        grading="rules",
+        stricter=lambda limit: limit <= PHASE_S,
+    )
+    isolation: str = option(
+        "auto",
+        "--ann-isolation",
+        MEASURE,
+        "How a submission is shut in: the best that works here (auto, default), nothing less "
+        "than bubblewrap (strict), or only a process with limits.",
+        choices=ISOLATION_LEVELS,
+        grading="rules",
+        stricter=lambda level: level == "strict",
+    )
+    fresh_queries: bool = option(
+        False,
+        "--ann-fresh-queries",
+        MEASURE,
+        "Ask submissions queries that nobody has seen, drawn for this session; no query is "
+        "asked twice.",
+        grading="rules",
+        stricter=bool,
+    )
+    fresh_seed: int | None = option(
+        None,
+        "--ann-fresh-seed",
+        MEASURE,
+        "Seed of the fresh queries, to repeat a session (default: drawn).",
+        metavar="N",
+        grading="typed",
+    )
+    memory_mb: int | None = option(
+        None,
+        "--ann-memory-mb",
+        MEASURE,
+        "Most private memory an implementation may use beyond the training vectors.",
+        metavar="MB",
+        grading="rules",
+        stricter=lambda _limit: True,
+    )
+    subset: int | None = option(
+        None,
+        "--ann-subset",
+        DATA,
+        "Use a random sample of N training vectors; the true neighbours are computed anew.",
+        metavar="N",
+        grading="rules",
+        modal_run="--subset-size",
+    )
+    download: bool = option(
+        False,
+        "--download",
+        DATA,
+        "Download missing datasets of the catalogue, then run; without it their tests are "
+        "skipped. What a URL names is always fetched.",
+    )
+    download_only: bool = option(
+        False,
+        "--download-only",
+        DATA,
+        "Put the datasets of the selected tests into the volume and run nothing.",
+        modal_run="--download-only",
+    )
+    volume_dir: str | None = option(
+        None,
+        "--ann-volume-dir",
+        DATA,
+        "Folder of the local volume (default: $XDG_CACHE_HOME/annmodal/volumes/ann-datasets).",
+        metavar="DIR",
+        is_path=always,
+    )
+    base_url: tuple[str, ...] = option(
+        (),
+        "--ann-base-url",
+        DATA,
+        "Mirror to try first, as URL/NAME.hdf5; repeatable.",
+        metavar="URL",
+    )
+    modal: bool = option(
+        False,
+        "--modal",
+        MODAL,
+        "Run on Modal: one container per build, all at once.",
+    )
+    modal_plan: bool = option(
+        False,
+        "--modal-plan",
+        MODAL,
+        "Print what --modal would run and what it could cost at most, and run nothing.",
+    )
+    modal_max_minutes: float | None = option(
+        None,
+        "--modal-max-minutes",
+        MODAL,
+        "Refuse a plan of more container-minutes than this.",
+        metavar="N",
+    )
+    modal_max_containers: int | None = option(
+        None,
+        "--modal-max-containers",
+        MODAL,
+        "Run at most N jobs at once (default: all), the referee of submissions aside.",
+        metavar="N",
+    )
+    modal_cpu: float = option(
+        2.0,
+        "--modal-cpu",
+        MODAL,
+        "Physical cores per container, requested and capped (default: {default}).",
+        metavar="N",
+    )
+    modal_memory_mb: int = option(
+        16384,
+        "--modal-memory-mb",
+        MODAL,
+        "Memory per container in MiB (default: 16384, enough for gist-960-euclidean).",
+        metavar="MB",
+    )
+    modal_timeout_s: int = option(
+        3600,
+        "--modal-timeout",
+        MODAL,
+        "Longest that one job may take in its container, a day at most (default: {default}).",
+        metavar="SECONDS",
+        kind=seconds_of_a_day,
+    )
+    modal_silence_s: float = option(
+        45.0,
+        "--modal-silence",
+        MODAL,
+        "End a session once Modal's server has not answered for this long (default: {default}).",
+        metavar="SECONDS",
+    )
+    modal_volume: str = option(
+        "ann-datasets",
+        "--modal-volume",
+        MODAL,
+        "Volume that holds the datasets (default: {default}).",
+        metavar="NAME",
+        kind=object_name,
+    )
+    modal_region: str | None = option(
+        None,
+        "--modal-region",
+        MODAL,
+        "Region to run in (default: wherever there is room).",
+        metavar="NAME",
+    )
+    modal_usd_core_hour: float = option(
+        0.0473,
+        "--modal-usd-core-hour",
+        MODAL,
+        "Price of one physical core for an hour, for the plan (default: {default}).",
+        metavar="USD",
+    )
+    modal_usd_gib_hour: float = option(
+        0.008,
+        "--modal-usd-gib-hour",
+        MODAL,
+        "Price of one GiB of memory for an hour, for the plan (default: {default}).",
+        metavar="USD",
+    )
+    baseline: str | None = option(
+        None,
+        "--ann-baseline",
+        COMPARE,
+        "Compare everything with this implementation, side by side in the same job: 'annoy' "
+        "(its first build, with all search settings), or settings as --impl has them: "
+        "'hnswlib[ef=30]'.",
+        metavar="NAME",
+        grading="rules",
+    )
+    sessions: int = option(
+        SESSIONS[-1],
+        "--ann-sessions",
+        COMPARE,
+        "Fresh builds of all for a verdict, at most: one looks after 5, 8 and 11 (default) and "
+        "stops when it is decided; 1 gives the ratio without a verdict.",
+        metavar="N",
+        kind=session_count,
+        grading="rules",
+    )
+    difference: float = option(
+        5.0,
+        "--ann-difference",
+        COMPARE,
+        "Smallest difference from the baseline that matters, in per cent (default: {default}).",
+        metavar="PERCENT",
+        grading="rules",
+    )
+    at_recall: float | None = option(
+        None,
+        "--ann-at-recall",
+        COMPARE,
+        "Also give the queries per second at this recall, between the search settings of a "
+        "build that bracket it.",
+        metavar="R",
+        kind=proportion,
+        grading="rules",
+    )
+    grade: str | None = option(
+        None,
+        "--ann-grade",
+        GRADE,
+        "Grade the submissions by the rules in this TOML file (docs/grading.md).",
+        metavar="FILE",
+        is_path=always,
+    )
+    grade_dir: str = option(
+        "grades",
+        "--ann-grade-dir",
+        GRADE,
+        "Folder for the grades and the journal (default: {default}).",
+        metavar="DIR",
+        is_path=always,
+    )
+    resume: bool = option(
+        False,
+        "--ann-resume",
+        GRADE,
+        "Go on with an interrupted grading: finished cases are not run again.",
+    )
+
     rootdir: Path = Path()
 
-    @classmethod
-    def resolve(
-        cls,
-        *,
-        cli: Callable[[str], Any],
-        ini: Callable[[str], str],
-        environ: Mapping[str, str],
-        rootdir: Path = Path(),
-        cwd: Path = Path(),
-        rules: Mapping[str, Any] | None = None,
-    ) -> Settings:
-        """Settings from the command line, the environment and the ini file.
 
-        Args:
-            cli: option name → value, or None if it was not given.
-            ini: ini key → text, empty if it was not given.
-            rootdir: what relative paths in the ini file start from.
-            cwd: what relative paths on the command line and in the environment start from.
-            rules: option name → value that a file named on the command line sets.
-
-        Raises:
-            ConfigurationError: a value that cannot be used, or a bad combination.
-        """
-        values: dict[str, Any] = {"rootdir": rootdir}
-        known = {field.name for field in fields(cls)}
-        for option in OPTIONS:
-            assert option.name in known, option.name
-            value = option.default
-            if given := option.from_cli(cli(option.name)):
-                value = option.located(given, cwd, option.flag)
-            elif rules is not None and option.name in rules:
-                value = rules[option.name]
-            elif text := environ.get(option.env, ""):
-                value = option.located(option.parse(text, option.env), cwd, option.env)
-            elif text := ini(option.ini):
-                value = option.located(option.parse(text, option.ini), rootdir, option.ini)
-            values[option.name] = tuple(value or ()) if option.many else value
-        if values["fresh_queries"] and not values["fresh_seed"] and not values["grade"]:
-            import secrets
-
-            values["fresh_seed"] = secrets.randbits(128) + 1  # a submission could try all of 2**31
-        values["modal"] = values["modal"] or values["modal_plan"]
-        settings = cls(**values)
-        settings._refuse_bad_combinations(cli)
-        return settings
-
-    def _refuse_bad_combinations(self, cli: Callable[[str], Any]) -> None:
-        """What contradicts itself; a default in the ini file or environment just does not hold."""
-        for flag, name in (("--ann-volume-dir", "volume_dir"), ("--download", "download")):
-            if self.modal and cli(name):
-                raise ConfigurationError(
-                    f"{flag} is for local runs and --modal was given too. Leave out one of them; "
-                    "with --modal, datasets are downloaded into the cloud volume by themselves."
-                )
-        if self.download_only and cli("download"):
-            raise ConfigurationError("--download and --download-only: choose one of them")
-        for flag, name in (("--ann-param", "param"), ("--ann-run-group", "run_group")):
-            if cli(name) and self.grade is not None:
-                raise ConfigurationError(
-                    f"{flag} and --ann-grade: grading runs the settings that a submission names. "
-                    "Leave out one of them."
-                )
-        if cli("resume") and self.grade is None:
-            raise ConfigurationError("--ann-resume goes on with a grading: name it (--ann-grade)")
+OPTIONS: tuple[Option, ...] = tuple(option_of(one) for one in fields(Settings) if one.metadata)
 
 
 def nearest_names(name: str, names: Iterable[str]) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.settings.config import OPTIONS
 from pytest_annmodal.settings.option import Option
-from pytest_annmodal.settings.options import OPTIONS
 
 
 class _Parser(argparse.ArgumentParser):

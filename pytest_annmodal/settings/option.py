@@ -1,4 +1,4 @@
-"""One row of the table of options, and how its text becomes a value."""
+"""One option, as a field of Settings declares it, and how its text becomes a value."""
 
 from __future__ import annotations
 
@@ -6,29 +6,47 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pytest_annmodal.errors import ConfigurationError
 
 ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+SESSIONS = (1, 5, 8, 11)
+# Who may set it in a grading: anybody; not an ini file; and of these, a file of rules too.
+Grading = Literal["anywhere", "typed", "rules"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One row of the table; ``name`` is the field of Settings and gives all other names."""
+    """What a field of Settings says of itself; its name gives the ini key and the variable.
+
+    Attributes:
+        kind: makes a value of a text, or raises ValueError; None for a switch.
+        many: whether it can be given several times; the value is a tuple.
+        is_number: whether a number in a TOML file is a value of it.
+        is_path: whether a value is a path and not a name.
+        modal_run: its flag in ``modal run modal_app.py``, where it is an argument of that too.
+        grading: who may set it in a grading.
+        stricter: whether an ini file may set this value in a grading all the same, because it
+            makes the grading no easier than the default does.
+    """
 
     name: str
     flag: str
+    group: str
     help: str
-    kind: Callable[[str], Any] | None = str  # None: a switch
-    default: Any = None
-    many: bool = False
+    default: Any
+    kind: Callable[[str], Any] | None
+    many: bool
+    is_number: bool
     choices: Sequence[str] | None = None
     metavar: str | None = None
-    group: str = "annmodal"
-    is_path: Callable[[str], bool] | None = None  # whether a value is a path and not a name
+    is_path: Callable[[str], bool] | None = None
+    modal_run: str | None = None
+    grading: Grading = "anywhere"
+    stricter: Callable[[Any], bool] | None = None
 
     @property
     def ini(self) -> str:
@@ -44,10 +62,34 @@ class Option:
             return [self._one(part, self.flag) for part in value]
         return self._one(value, self.flag) if isinstance(value, str) else value
 
-    def parse(self, text: str, source: str) -> Any:
-        """Turn the text of an ini key or environment variable into a value."""
+    def parse(self, given: object, source: str) -> Any:
+        """A value from a text, or from what a TOML file has instead of one.
+
+        Raises:
+            ConfigurationError: it is of a type that means nothing here, or cannot be used.
+        """
+        if isinstance(given, str):
+            return self._parse_text(given, source)
+        if isinstance(given, list) and self.many and all(isinstance(part, str) for part in given):
+            return [self._one(part, source) for part in given]
+        if isinstance(given, bool):
+            if self.kind is None:
+                return given
+        elif isinstance(given, (int, float)) and self.is_number:
+            return self._one(str(given), source)
+        raise ConfigurationError(f"{source} {given!r}: expected {self._expected}")
+
+    @property
+    def _expected(self) -> str:
         if self.kind is None:
-            return self._switch(text, source)
+            return "true or false"
+        if self.many:
+            return "texts in quotes: a list of them, or one with spaces between them"
+        return "a number" if self.is_number else "text in quotes"
+
+    def _parse_text(self, text: str, source: str) -> Any:
+        if self.kind is None:
+            return _switch(text, source)
         if self.many:
             try:
                 parts = shlex.split(text)  # a name with spaces can be quoted
@@ -67,12 +109,6 @@ class Option:
         is_path = self.is_path is not None and isinstance(value, str) and self.is_path(value)
         return str(expanded(value, base, source)) if is_path else value
 
-    def _switch(self, text: str, source: str) -> bool:
-        word = text.strip().lower()
-        if word not in {*ON, *OFF}:
-            raise ConfigurationError(f"{source} {text!r}: expected {' or '.join((*ON, *OFF))}")
-        return word in ON
-
     def _one(self, text: str, source: str) -> Any:
         assert self.kind is not None
         if not text:  # an unset variable of a script
@@ -84,6 +120,41 @@ class Option:
         if self.choices is not None and value not in self.choices:
             raise ConfigurationError(f"{source} {text!r}: expected {', '.join(self.choices)}")
         return value
+
+
+def option(default: Any, flag: str, group: str, text: str, **more: Any) -> Any:
+    """A field of Settings that is an option.
+
+    Args:
+        default: what holds where nobody says anything; ``{default}`` in the help text is this.
+        group: the heading under which ``--help`` shows it.
+        text: what ``--help`` says.
+        more: attributes of :class:`Option` that the field's type does not tell.
+    """
+    return field(default=default, metadata={"flag": flag, "group": group, "help": text, **more})
+
+
+def option_of(declared: Field[Any]) -> Option:
+    """The option that a field declares; its type says how it is read where nothing else does."""
+    annotation = str(declared.type).removesuffix(" | None")
+    default = declared.default
+    metadata: dict[str, Any] = {"kind": KINDS.get(annotation, str), **declared.metadata}
+    shown = f"{default:g}" if isinstance(default, float) else str(default)
+    metadata["help"] = metadata["help"].replace("{default}", shown)
+    return Option(
+        name=declared.name,
+        default=default,
+        many=annotation.startswith("tuple"),
+        is_number=annotation in {"int", "float"},
+        **metadata,
+    )
+
+
+def _switch(text: str, source: str) -> bool:
+    word = text.strip().lower()
+    if word not in {*ON, *OFF}:
+        raise ConfigurationError(f"{source} {text!r}: expected {' or '.join((*ON, *OFF))}")
+    return word in ON
 
 
 def expanded(text: str, base: Path, source: str) -> Path:
@@ -181,3 +252,18 @@ def proportion(text: str) -> float:
     if value >= 1:
         raise ValueError("expected a number above 0 and below 1")
     return value
+
+
+def session_count(text: str) -> int:
+    """One of the numbers after which a comparison is looked at."""
+    if not text.isdecimal() or int(text) not in SESSIONS:
+        raise ValueError(f"expected {', '.join(map(str, SESSIONS))}")
+    return int(text)
+
+
+# How a text is read, by the type of its field; None: a switch, which takes none.
+KINDS: dict[str, Callable[[str], Any] | None] = {
+    "bool": None,
+    "int": positive_int,
+    "float": positive_float,
+}

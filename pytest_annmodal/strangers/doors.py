@@ -19,6 +19,7 @@ import pytest
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.settings.config import Settings
 from pytest_annmodal.settings.given import after_a_space, expanded, given
+from pytest_annmodal.settings.sources import ini_of, resolve
 from pytest_annmodal.strangers.imports import Guard, imported_already
 from pytest_annmodal.strangers.places import Places
 
@@ -84,7 +85,7 @@ def _names_any(config: pytest.Config) -> bool:
     return bool(
         any(FLAG in word for word in (*typed(config), *config.getini("addopts")))
         or os.environ.get("ANNMODAL_SUBMISSION")
-        or config.getini("annmodal_submission")
+        or ini_of(config)("annmodal_submission")
         or getattr(config.option, "annmodal_submission", None)  # in a worker of pytest-xdist
     )
 
@@ -92,9 +93,9 @@ def _names_any(config: pytest.Config) -> bool:
 def _settings(config: pytest.Config) -> Settings:
     """What is known while this plugin is loaded: pytest has not parsed its options yet."""
     written = given([*config.getini("addopts"), *typed(config)])
-    return Settings.resolve(
+    return resolve(
         cli=lambda name: written[name] or getattr(config.option, f"annmodal_{name}", None),
-        ini=config.getini,
+        ini=ini_of(config),
         environ=os.environ,
         rootdir=config.rootpath,
         cwd=config.invocation_params.dir,

@@ -8,6 +8,8 @@ import sys
 import pytest
 from plugin_project import Project, lines_with
 
+from pytest_annmodal.plugin.hooks import SETTINGS
+
 
 @pytest.mark.parametrize(
     ("options", "message"),
@@ -104,3 +106,44 @@ def test_unusable_files(project: Project) -> None:
     ] or lines_with(result, "k=10 is more than the 5 training vectors of five-8-euclidean")
     assert not lines_with(result, "pytest_annmodal/")
     assert 'errors="2" failures="0"' in (project.path / "out.xml").read_text()
+
+
+NATIVE = """
+annmodal_k = 5
+annmodal_impl = ["annoy", "faiss *"]
+annmodal_download = true
+annmodal_difference = 2.5
+annmodal_timeout_s = "100"
+"""
+OF_PYTEST_9 = [("pyproject.toml", "[tool.pytest]"), ("pytest.toml", "[pytest]")]
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("pyproject.toml", "[tool.pytest.ini_options]"),
+        *(OF_PYTEST_9 if pytest.version_tuple >= (9,) else []),
+    ],
+)
+def test_toml_types(pytester: pytest.Pytester, name: str, table: str) -> None:
+    """Numbers, booleans, lists and texts of TOML are taken where they mean something; else one line."""
+    ini = pytester.path / name
+    head = f'{table}\nfilterwarnings = ["error"]\n'
+    ini.write_text(head + NATIVE)
+    config = pytester.parseconfigure()
+    settings = config.stash[SETTINGS]
+    assert (settings.k, settings.impl, settings.download) == (5, ("annoy", "faiss *"), True)
+    assert (settings.difference, settings.timeout_s) == (2.5, 100.0)
+    config._ensure_unconfigure()
+    for key, message in (
+        ("annmodal_k = [5]", "annmodal_k [5]: expected a number"),
+        ("annmodal_impl = [5]", "annmodal_impl [5]: expected texts in quotes: a list of them, or "),
+        ("annmodal_submission = [5]", "annmodal_submission [5]: expected texts in quotes"),
+        ("annmodal_download = [true]", "annmodal_download [True]: expected true or false"),
+        ("annmodal_modal_region = ['eu']", "annmodal_modal_region ['eu']: expected text in quotes"),
+    ):
+        ini.write_text(head + key)
+        result = pytester.runpytest_inprocess("-pno:cacheprovider")
+        assert result.ret == 4
+        (line,) = result.stderr.str().strip().splitlines()
+        assert message in line

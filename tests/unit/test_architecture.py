@@ -21,7 +21,7 @@ MODULES = sorted(
 )
 # What pytest loads on every run on the machine, whoever's tests they are.
 EAGER = {"errors", "figures", "plugin", "settings", "strangers"}
-TABLES = {"settings/options", "datasets/catalog"}  # a row for each thing, and no logic
+TABLES = {"settings/config", "datasets/catalog"}  # a row for each thing, and no logic
 HEAVY = ("numpy", "h5py", "modal", "requests", "rich", "yaml", "psutil", "filelock", "packaging")
 
 

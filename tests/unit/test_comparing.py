@@ -15,8 +15,7 @@ from pytest_annmodal.manifests import builtin_paths, manifest
 from pytest_annmodal.model import Arguments, Baseline, Implementation, Job, to_plain
 from pytest_annmodal.outcome import outcome_from_plain
 from pytest_annmodal.session.baseline import choose
-from pytest_annmodal.settings.config import Settings
-from pytest_annmodal.settings.options import OPTIONS
+from pytest_annmodal.settings.config import OPTIONS, Settings
 
 BRUTEFORCE = next(item for item in manifest.builtin() if item.name == "bruteforce")
 

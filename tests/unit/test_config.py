@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.settings.config import Settings, nearest_names
+from pytest_annmodal.settings.config import OPTIONS, Settings, nearest_names
 from pytest_annmodal.settings.option import Option, expanded
-from pytest_annmodal.settings.options import OPTIONS
+from pytest_annmodal.settings.sources import resolve
 
 ROOT, HERE = Path("/root/of/it"), Path("/where/one/is")
 
@@ -25,7 +25,7 @@ def settings(
     env: Mapping[str, str] | None = None,
     ini: Mapping[str, str] | None = None,
 ) -> Settings:
-    return Settings.resolve(
+    return resolve(
         cli=(cli or {}).get,
         ini=lambda key: (ini or {}).get(key, ""),
         environ=env or {},

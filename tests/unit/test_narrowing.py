@@ -12,6 +12,7 @@ from pytest_annmodal.model import Arguments, Implementation, Variant
 from pytest_annmodal.session import selection
 from pytest_annmodal.settings.config import Settings
 from pytest_annmodal.settings.option import parameter_values, split_values
+from pytest_annmodal.settings.sources import resolve
 
 # As in ann-benchmarks' hnsw definitions, where ef has no name, and as in a header.
 HNSW = Implementation(
@@ -275,4 +276,4 @@ def test_grading_takes_no_values_from_the_command_line() -> None:
     for name, value in (("param", ["ef=1"]), ("run_group", ["g"])):
         given = {"grade": "rules.toml", name: value}
         with pytest.raises(ConfigurationError, match=r"and --ann-grade: grading runs the settings"):
-            Settings.resolve(cli=given.get, ini=lambda _key: "", environ={})
+            resolve(cli=given.get, ini=lambda _key: "", environ={})

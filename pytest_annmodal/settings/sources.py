@@ -1,0 +1,113 @@
+"""From the command line, the environment and the ini file to Settings, checked once.
+
+The command line wins over the environment (``ANNMODAL_NAME``), which wins over the ini file
+(``annmodal_name``), which wins over the default.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.settings.config import OPTIONS, Settings
+
+if TYPE_CHECKING:
+    import pytest
+
+# Where a TOML file has pytest's keys: pyproject.toml in two tables, pytest.toml in one.
+TABLES = (("tool", "pytest", "ini_options"), ("tool", "pytest"), ("pytest",))
+
+
+def resolve(
+    *,
+    cli: Callable[[str], Any],
+    ini: Callable[[str], object],
+    environ: Mapping[str, str],
+    rootdir: Path = Path(),
+    cwd: Path = Path(),
+    rules: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Settings from the command line, the environment and the ini file.
+
+    Args:
+        cli: option name → value, or None if it was not given.
+        ini: ini key → text, or what a TOML file has instead; an empty text if it was not given.
+        rootdir: what relative paths in the ini file start from.
+        cwd: what relative paths on the command line and in the environment start from.
+        rules: option name → value that a file named on the command line sets.
+
+    Raises:
+        ConfigurationError: a value that cannot be used, or a bad combination.
+    """
+    values: dict[str, Any] = {"rootdir": rootdir}
+    for option in OPTIONS:
+        value = option.default
+        if given := option.from_cli(cli(option.name)):
+            value = option.located(given, cwd, option.flag)
+        elif rules is not None and option.name in rules:
+            value = rules[option.name]
+        elif text := environ.get(option.env, ""):
+            value = option.located(option.parse(text, option.env), cwd, option.env)
+        elif (said := ini(option.ini)) != "":
+            value = option.located(option.parse(said, option.ini), rootdir, option.ini)
+        values[option.name] = tuple(value) if option.many else value
+    if values["fresh_queries"] and not values["fresh_seed"] and not values["grade"]:
+        import secrets
+
+        values["fresh_seed"] = secrets.randbits(128) + 1  # a submission could try all of 2**31
+    values["modal"] = values["modal"] or values["modal_plan"]
+    settings = Settings(**values)
+    _refuse_bad_combinations(settings, cli)
+    return settings
+
+
+def _refuse_bad_combinations(settings: Settings, cli: Callable[[str], Any]) -> None:
+    """What contradicts itself; a default in the ini file or environment just does not hold."""
+    for flag, name in (("--ann-volume-dir", "volume_dir"), ("--download", "download")):
+        if settings.modal and cli(name):
+            raise ConfigurationError(
+                f"{flag} is for local runs and --modal was given too. Leave out one of them; "
+                "with --modal, datasets are downloaded into the cloud volume by themselves."
+            )
+    if settings.download_only and cli("download"):
+        raise ConfigurationError("--download and --download-only: choose one of them")
+    for flag, name in (("--ann-param", "param"), ("--ann-run-group", "run_group")):
+        if cli(name) and settings.grade is not None:
+            raise ConfigurationError(
+                f"{flag} and --ann-grade: grading runs the settings that a submission names. "
+                "Leave out one of them."
+            )
+    if cli("resume") and settings.grade is None:
+        raise ConfigurationError("--ann-resume goes on with a grading: name it (--ann-grade)")
+
+
+def ini_of(config: pytest.Config) -> Callable[[str], object]:
+    """What pytest's ini file says of a key, in the types of a TOML file where it is one."""
+
+    def ini(key: str) -> object:
+        with warnings.catch_warnings():  # pytest 9.2 warns of a list where it expects a text
+            warnings.simplefilter("ignore")
+            try:
+                return config.getini(key)
+            except Exception:  # noqa: BLE001 -- TypeError, UsageError: each version its own
+                return _in_toml(config.inipath, key)
+
+    return ini
+
+
+def _in_toml(path: Path | None, key: str) -> object:
+    """A value that pytest refuses because it is not a text: in ``[tool.pytest]`` since 9.0."""
+    import tomllib
+
+    assert path is not None
+    written = tomllib.loads(path.read_text(encoding="utf-8"))
+    for names in TABLES:
+        table: Any = written
+        for name in names:
+            table = table.get(name, {})
+        if key in table:
+            return table[key]
+    raise AssertionError(f"pytest found {key} in {path}, and it is not there")
