@@ -32,7 +32,7 @@ from pytest_annmodal.reports.tables import summary
 from pytest_annmodal.results.rows import row
 from pytest_annmodal.session import planning, selection
 from pytest_annmodal.settings.config import Settings
-from pytest_annmodal.settings.sources import resolve
+from pytest_annmodal.settings.sources import resolve, unused_variables
 
 RESULTS = Path("annmodal-results")
 USAGE_ERROR = 2
@@ -94,6 +94,8 @@ class Command:
         return command
 
     def _begin(self, given: Sequence[str]) -> None:
+        for line in unused_variables(os.environ):
+            self._say(line)
         wanted = self._wanted[tuple(given)] = self.want(given)
         if self.settings.modal_plan:
             self._say(plan_of(wanted.jobs, self.settings).line())

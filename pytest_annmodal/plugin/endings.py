@@ -16,6 +16,10 @@ from typing import Any
 import pytest
 
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.plugin import rootdir
+from pytest_annmodal.reports import escape
+from pytest_annmodal.settings.sources import unused_variables
+from pytest_annmodal.strangers import doors
 
 ENDING = pytest.StashKey["Ending"]()
 NOTHING_RUN = "Not saving anything"
@@ -127,3 +131,13 @@ class Ending:
             yield f"pytest-benchmark shows no table: it has switched itself off, since {why}."
         if self._regressed:
             yield "Slower than --benchmark-compare-fail allows, so the exit status is 1."
+
+
+def last_lines(config: pytest.Config) -> Iterator[str]:
+    """What stands below the tables: what was asked for and not done."""
+    yield from rootdir.lines(config)
+    if ENDING in config.stash:
+        yield from config.stash[ENDING].lines()
+    yield from map(escape.line, unused_variables(os.environ))
+    if doors.PLACES in config.stash:
+        yield from map(escape.line, doors.unread(config.stash[doors.PLACES]))

@@ -345,10 +345,7 @@ def _write_summary(terminalreporter: pytest.TerminalReporter, *, refused: bool) 
         ignored = config.stash.get(IGNORED, [])
         plugin.write_summary(terminalreporter, config.stash[SESSION].grading, ignored)
     if SESSION in config.stash:
-        from pytest_annmodal.plugin import rootdir
-        from pytest_annmodal.plugin.endings import ENDING
+        from pytest_annmodal.plugin.endings import last_lines
 
-        for line in rootdir.lines(config):
-            terminalreporter.write_line(line)
-        for line in config.stash[ENDING].lines() if ENDING in config.stash else ():
+        for line in last_lines(config):
             terminalreporter.write_line(line)

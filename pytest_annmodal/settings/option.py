@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pytest_annmodal.errors import ConfigurationError
 
+PREFIX = "ANNMODAL_"  # of the environment variables
 ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 SESSIONS = (1, 5, 8, 11)
 # Who may set it in a grading: anybody; not an ini file; and of these, a file of rules too.
@@ -54,7 +55,7 @@ class Option:
 
     @property
     def env(self) -> str:
-        return f"ANNMODAL_{self.name.upper()}"
+        return f"{PREFIX}{self.name.upper()}"
 
     def from_cli(self, value: Any) -> Any:
         """Check what the command line gave: text, a list of texts, True or nothing."""

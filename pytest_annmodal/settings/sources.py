@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.settings.config import OPTIONS, Settings
+from pytest_annmodal.settings.config import OPTIONS, Settings, nearest_names
+from pytest_annmodal.settings.option import PREFIX
 
 if TYPE_CHECKING:
     import pytest
@@ -82,6 +83,17 @@ def _refuse_bad_combinations(settings: Settings, cli: Callable[[str], Any]) -> N
             )
     if cli("resume") and settings.grade is None:
         raise ConfigurationError("--ann-resume goes on with a grading: name it (--ann-grade)")
+
+
+def unused_variables(environ: Mapping[str, str]) -> list[str]:
+    """One line for each variable that is called like an option's and is none."""
+    known = {option.env for option in OPTIONS}
+    found = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    return [
+        f"The environment variable {name} was not used: no option has it"
+        f"{nearest_names(name, known)}"
+        for name in found
+    ]
 
 
 def ini_of(config: pytest.Config) -> Callable[[str], object]:

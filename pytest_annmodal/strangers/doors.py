@@ -221,10 +221,26 @@ def _refuse_looking(config: pytest.Config, words: Sequence[str], collected: Sequ
             ):
                 raise ConfigurationError(
                     f"{FLAG} {value}: before a plugin can prevent it, pytest looks for its own "
-                    "configuration in what follows the option after a space, and a pytest.ini "
-                    "handed in there would run code. Put an equals sign between option and path: "
-                    f"{FLAG}={shlex.quote(value)}"
+                    "configuration in what follows the option after a space, and runs plugins that "
+                    f"a pytest.ini there names. {_found_there(config, folder)} Put an equals sign "
+                    f"between option and path: {FLAG}={shlex.quote(value)}"
                 )
+
+
+def _found_there(config: pytest.Config, folder: Path) -> str:
+    """What has happened already, since pytest was told to look into a folder."""
+    ini = config.inipath
+    if ini is None or folder not in ini.parents:
+        return "It found none, and nothing was run."
+    return f"It read {ini}, and has run what that names, outside of any sandbox."
+
+
+def unread(places: Places) -> Iterator[str]:
+    """A line about files that were handed in and would configure pytest elsewhere."""
+    files = places.unread()
+    if files:
+        names = ", ".join(map(str, files[:MAX_NAMES])) + (", …" if len(files) > MAX_NAMES else "")
+        yield f"Not read, since nothing that is handed in configures pytest: {names}"
 
 
 def _is_own(config: pytest.Config, folder: Path, path: Path, collected: Sequence[Path]) -> bool:

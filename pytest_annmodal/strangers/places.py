@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
+FOR_PYTEST = ("conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml")
 
 
 class Places:
@@ -37,6 +38,17 @@ class Places:
             if root is not None and self._trusted.isdisjoint((form, *form.parents)):
                 return root
         return None
+
+    def unread(self) -> list[Path]:
+        """Files for pytest in what is handed in, at its top or one folder deeper: none is read."""
+        folders = (root for root in self.roots if root == root.resolve() and root.is_dir())
+        found = (
+            file
+            for folder in folders
+            for name in FOR_PYTEST
+            for file in (folder / name, *folder.glob(f"*/{name}"))
+        )
+        return sorted(file for file in found if file.is_file() and not file.is_symlink())
 
     def directly_in(self, folder: str) -> bool:
         """Whether a folder holds a submission itself, as a module or package of its own."""

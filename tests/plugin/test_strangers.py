@@ -89,8 +89,12 @@ def test_configuration_that_is_handed_in(room: Class) -> None:
     """A configuration file of any name has no say where the submission follows an equals sign."""
     for name, text in HOSTILE.items():
         room.write(f"subs/eve/{name}", text)
-    said = room.is_measured("benchmarks", "--submission=subs/eve")
+    said = room.is_measured("benchmarks", "--submission=subs/eve", ANNMODAL_ROUND="3")
     assert "test_search[eve[extra=0]-digits-64-euclidean-k10]" in said
+    eve = room.path / "subs/eve"
+    unread = ", ".join(str(eve / name) for name in (".pytest.ini", "conftest.py", "pytest.ini"))
+    assert f"Not read, since nothing that is handed in configures pytest: {unread}, …" in said
+    assert "ANNMODAL_ROUND was not used: no option has it; did you mean 'ANNMODAL_ROUNDS'" in said
 
 
 def test_ways_of_naming(room: Class) -> None:
@@ -115,8 +119,11 @@ def test_a_space_where_pytest_would_look(room: Class) -> None:
     room.is_refused(EQUALS, "benchmarks", "@args.txt")
     room.write("grading.toml", "")
     grade = "--ann-grade=grading.toml"
-    file = "--submission subs/eve/index.py: before a plugin can prevent it"
-    room.is_refused(file, "benchmarks", "--submission", "subs/eve/index.py", grade)
+    file = ("benchmarks", "--submission", "subs/eve/index.py", grade)
+    room.is_refused("It found none, and nothing was run. Put an equals sign", *file)
+    room.write("subs/eve/pytest.ini", "[pytest]\n")  # harmless; it might have named a plugin
+    read = f"It read {room.path}/subs/eve/pytest.ini, and has run what that names, outside of any"
+    room.is_refused(read, *file)
     room.is_measured("benchmarks", "--submission", "subs/eve/index.py")
 
 
