@@ -114,6 +114,7 @@ def show_plan(bench: BenchSession, cases: Sequence[Case], config: pytest.Config)
 
 def download_only(bench: BenchSession, cases: Sequence[Case], config: pytest.Config) -> int:
     """Resolve each distinct dataset of the cases; the number that failed."""
+    bench.check_volume()
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     datasets = {case.dataset.name: case.dataset for case in cases}
     if not datasets:

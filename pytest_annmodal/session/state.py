@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal.datasets import locate
-from pytest_annmodal.errors import AnnModalError, ConfigurationError
+from pytest_annmodal.errors import AnnModalError, ConfigurationError, ReloadError
 from pytest_annmodal.model import Case, Dataset, Job
 from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.protocols import Executor, Stored
@@ -94,6 +94,24 @@ class BenchSession:
 
         return local_volume(self.settings.volume_dir)
 
+    def check_volume(self) -> None:
+        """Find out at once what any test would find out later.
+
+        Raises:
+            ConfigurationError: there is no folder for datasets, or not the one that is named.
+        """
+        if self.settings.modal:
+            return
+        volume = self.volume
+        try:
+            if self.settings.volume_dir is not None:
+                volume.reload()
+        except ReloadError as error:
+            raise ConfigurationError(
+                f"--ann-volume-dir {error}. Name a folder that can be made and read, or leave "
+                "the option out."
+            ) from error
+
     @cached_property
     def local(self) -> LocalExecutor:
         return self._make_local(self)
@@ -163,8 +181,7 @@ class BenchSession:
         Raises:
             ConfigurationError: there is no isolation as demanded here, or no folder for datasets.
         """
-        if not self.settings.modal:
-            _ = self.volume  # which a test may need that has no case yet
+        self.check_volume()
         open_cases = (
             case
             for case in cases

@@ -39,6 +39,13 @@ from pytest_annmodal.plugin.hooks import SETTINGS
         ("--modal --download", "--download is for local runs and --modal was given too."),
         ("--modal --ann-volume-dir v", "--ann-volume-dir is for local runs and --modal was given"),
         ("--download --download-only", "--download and --download-only: choose one of them"),
+        *(
+            (
+                f"{more} --dataset=small-8-euclidean.hdf5 --ann-volume-dir=test_it.py/volume",
+                "/test_it.py/volume: Not a directory. Name a folder that can be made and read",
+            )
+            for more in ("--impl=bruteforce", "--impl=bruteforce --download-only")
+        ),
     ],
 )
 def test_usage_errors(
