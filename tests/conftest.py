@@ -9,13 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 from http_server import FaultyServer
 from hypothesis import settings
-
-from pytest_annmodal.datasets import hdf5
-from pytest_annmodal.distances import exact
+from small_data import write_small
 
 # A shell starts what runs in its background with Ctrl-C ignored, and children would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -39,39 +36,12 @@ def http_server() -> Iterator[FaultyServer]:
 
 @pytest.fixture
 def small_dataset(tmp_path: Path) -> Callable[..., Path]:
-    """Write a small dataset file with exact truth; keyword arguments replace what it holds.
-
-    ``neighbors=None, distances=None`` leaves the truth out.
-    """
+    """`small_data.write_small` into the test's own folder, or into the ``directory`` that is given."""
 
     def make(
-        name: str = "small-8-euclidean",
-        *,
-        metric: str = "euclidean",
-        n_train: int = 300,
-        n_queries: int = 20,
-        dim: int = 8,
-        k: int = 10,
-        seed: int = 0,
-        directory: Path = tmp_path,
-        **replace: object,
+        name: str = "small-8-euclidean", *, directory: Path = tmp_path, **options: object
     ) -> Path:
-        rng = np.random.default_rng(seed)
-        train = replace.pop("train", None)
-        if train is None:
-            train = rng.standard_normal((n_train, dim)).astype(np.float32)
-        test = replace.pop("test", None)
-        if test is None:
-            test = rng.standard_normal((n_queries, dim)).astype(np.float32)
-        truth = dict.fromkeys(("neighbors", "distances"))
-        if not set(truth) <= set(replace):
-            ids, distances = exact.knn(train, test, min(k, len(train)), metric)
-            truth = {"neighbors": ids.astype(np.int32), "distances": distances}
-        truth.update({key: replace.pop(key) for key in tuple(truth) if key in replace})
-        path = directory / f"{name}.hdf5"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        hdf5.write(path, train=train, test=test, metric=metric, **truth, **replace)
-        return path
+        return write_small(directory, name, **options)
 
     return make
 

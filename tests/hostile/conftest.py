@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from jobs import EXACT, index, measured, nothing_left_behind, run, write
+from small_data import write_small
 from witnesses import SECRET
 
 from pytest_annmodal.datasets.hdf5.checker import CHECKER
@@ -75,8 +76,30 @@ def dataset(small_dataset):
     return small_dataset(n_train=600)
 
 
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory):
+    """A list of the attacks of a module; after them, the grader measures an honest submission as it should."""
+    done = []
+    yield done
+    folder = tmp_path_factory.mktemp("honest")
+    data, source = write_small(folder, n_train=600), write(folder / "mine.py", EXACT)
+    for level in {attack["isolation"] for attack in done}:
+        given = {"trusted": False}
+        with nothing_left_behind():
+            (outcome,) = run(
+                data,
+                source,
+                clock="parent",
+                phase_timeout_s=TIMEOUT_S,
+                isolation=level,
+                fresh_seed=SEED,
+                implementation=given,
+            )
+        assert measured(outcome).recall == 1
+
+
 @pytest.fixture
-def attack(dataset, tmp_path):
+def attack(dataset, tmp_path, attacked):
     """The outcomes of a hostile index with these methods, at a level, with fresh queries."""
 
     def attack(body, *, level=None, before="", fresh=True, path=None, **options):
@@ -88,6 +111,7 @@ def attack(dataset, tmp_path):
         if fresh:
             given.setdefault("fresh_seed", SEED)
         given["implementation"] = {"trusted": False, **given.get("implementation", {})}
+        attacked.append(given)
         return run(path or dataset, write(folder / "mine.py", text), **given)
 
     return attack

@@ -1,7 +1,7 @@
 """Takes memory without end, also where no limit of the kernel counts it."""
 
 import pytest
-from witnesses import MEGABYTE, failed, measured, survived
+from witnesses import MEGABYTE, failed, measured
 
 from pytest_annmodal.sandbox import isolation
 
@@ -30,7 +30,6 @@ def test_memory_of_processes(attack, level, how):
     assert failure.kind == "limit"
     assert failure.message.startswith("ran out of memory during build")
     assert failure.evidence["peak_rss_bytes"] < 500 * MEGABYTE
-    survived(attack)
 
 
 @pytest.mark.parametrize("place", ["/tmp", "/dev/shm"])
@@ -45,7 +44,6 @@ def test_files_in_memory(attack, strict, monkeypatch, place):
     """
     failure = failed(attack(body)[0])
     assert "No space left on device" in failure.message
-    survived(attack)
 
 
 def test_files_without_a_name(attack, level):

@@ -1,7 +1,7 @@
 """Ends its own process, in every way and phase, hoping to end the grader or skip a failure."""
 
 import pytest
-from witnesses import failed, survived
+from witnesses import failed
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,6 @@ def test_is_a_crash(attack, how, words):
         failure = failed(attack(f"def {method}: {how}")[0])
         assert (failure.kind, failure.blame) == ("crashed", "submission")
         assert words in failure.message
-    survived(attack)
 
 
 def test_its_whole_group_and_all_that_it_may_signal(attack, strict):
@@ -33,4 +32,3 @@ def test_its_whole_group_and_all_that_it_may_signal(attack, strict):
             )[0]
         )
         assert failure.kind in {"crashed", "timeout", "raised"}
-    survived(attack)

@@ -1,6 +1,6 @@
 """Prints without end, to fill the grader's memory, disk or log."""
 
-from witnesses import MEGABYTE, failed, survived
+from witnesses import MEGABYTE, failed
 
 
 def test_is_a_limit(attack, level):
@@ -12,4 +12,3 @@ def test_is_a_limit(attack, level):
         assert failure.message.startswith("printed more than 1,048,576 bytes")
         assert "\x1b" not in failure.evidence["log_tail"]
         assert len(failure.evidence["log_tail"]) < 100_000
-    survived(attack)

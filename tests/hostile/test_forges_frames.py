@@ -1,7 +1,7 @@
 """Writes frames of its own into the socket, instead of the worker or before it."""
 
 import pytest
-from witnesses import failed, survived
+from witnesses import failed
 
 CHANNEL = """
 import sys
@@ -36,7 +36,6 @@ def test_is_a_violation(attack, forged):
     failure = failed(attack(body, before=CHANNEL)[0])
     assert failure.kind == "protocol"
     assert len(failure.message) < 2000
-    survived(attack)
 
 
 HALVES = {
@@ -73,7 +72,6 @@ def channel(): return ours
     failure = failed(attack(body, before=before, phase_timeout_s=60.0)[0])
     assert failure.kind == "limit"
     assert failure.message == "started more than 64 processes during build"
-    survived(attack)
 
 
 def test_who_stops_reading_hides_nothing(attack, level):
@@ -100,7 +98,6 @@ ours = channel()
     failure = failed(attack(body, before=text, level=level, phase_timeout_s=60.0)[0])
     assert failure.kind == "limit"
     assert failure.message == "started more than 64 processes during batch"
-    survived(attack)
 
 
 def test_an_error_of_its_own_making(attack):
@@ -113,7 +110,6 @@ def test_an_error_of_its_own_making(attack):
     assert "\x1b" not in failure.message
     assert len(failure.message) < 12_000
     assert len(failure.evidence["traceback"]) < 50_000
-    survived(attack)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +128,6 @@ def test_a_memory_frame_with_nonsense(attack, fields):
     """
     failure = failed(attack(body, before=CHANNEL)[0])  # the real frame is one too many
     assert failure.kind == "protocol"
-    survived(attack)
 
 
 def test_progress_without_end(attack):

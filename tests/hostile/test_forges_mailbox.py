@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from witnesses import measured, survived
+from witnesses import measured
 
 BOX = """
 import sys
@@ -29,7 +29,6 @@ def test_answering_before_the_search(attack, strict):
     outcome = measured(attack(LATE, before=BOX)[0])
     waited = np.mean(np.array(outcome.latencies_ns) >= 1e9 * SEARCH_S)
     assert outcome.recall < 0.5 + waited
-    survived(attack)
 
 
 def test_changing_the_ids_afterwards(attack, strict):
@@ -45,7 +44,6 @@ def test_changing_the_ids_afterwards(attack, strict):
             return list(range(k))
     """
     assert measured(attack(body, before=BOX)[0]).recall < 0.9
-    survived(attack)
 
 
 def test_guessing_tokens(attack, strict):
@@ -68,7 +66,6 @@ def test_guessing_tokens(attack, strict):
     assert getattr(outcome, "kind", "measured") in {"timeout", "measured"}
     if hasattr(outcome, "latencies_ns"):
         assert min(outcome.latencies_ns) >= 1_000_000
-    survived(attack)
 
 
 @pytest.mark.parametrize("count", ["2**62", "-5", "k + 1", "0", "-2**63"])
@@ -86,7 +83,6 @@ def test_a_count_that_is_not_true(attack, strict, count):
     assert getattr(outcome, "kind", "measured") in kinds
     if hasattr(outcome, "recall"):  # the true count was written in time, as its clock shows
         assert outcome.recall <= 1
-    survived(attack)
 
 
 def test_dismissing_and_asking_itself(attack, strict):
@@ -99,4 +95,3 @@ def test_dismissing_and_asking_itself(attack, strict):
         """
         outcome = attack(body, before=BOX, phase_timeout_s=2.0)[0]
         assert getattr(outcome, "kind", "measured") in {"timeout", "protocol", "measured"}
-    survived(attack)

@@ -1,7 +1,7 @@
 """A fork bomb (its own counter ends it at 200, should nobody else)."""
 
 import psutil
-from witnesses import failed, survived
+from witnesses import failed
 
 BOMB = """
     def fit(self, X):
@@ -28,7 +28,6 @@ def test_is_ended_quickly(attack, level):
         assert (failure.kind, failure.phase) == ("limit", "build")
         assert failure.message == "started more than 64 processes during build"
     assert living() - before < 50  # others use this machine too
-    survived(attack)
 
 
 def test_threads_without_end(attack, level):
@@ -44,7 +43,6 @@ def test_threads_without_end(attack, level):
     assert failure.kind in {"raised", "limit"}
     if failure.kind == "limit":
         assert failure.message == "started more than 512 threads during build"
-    survived(attack)
 
 
 FORKS = """
@@ -64,4 +62,3 @@ def test_one_with_each_quick_answer(attack, level, monkeypatch):
     failure = failed(attack(body, level=level, fresh=False, rounds=20)[0])
     assert (failure.kind, failure.phase) == ("limit", "search")
     assert failure.message == "started more than 64 processes during search"
-    survived(attack)

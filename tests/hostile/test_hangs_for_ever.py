@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from witnesses import failed, index, survived
+from witnesses import failed, index
 
 from pytest_annmodal.execution import run_job
 
@@ -20,7 +20,7 @@ HANGS = {
 }
 
 
-def test_is_ended_in_time(dataset, tmp_path, strict, monkeypatch, attack):
+def test_is_ended_in_time(dataset, tmp_path, strict, monkeypatch, attacked):
     """Each phase has its limit; what hangs at the very end costs nothing."""
     from jobs import make_job, write
 
@@ -45,4 +45,4 @@ def test_is_ended_in_time(dataset, tmp_path, strict, monkeypatch, attack):
     assert outcomes.pop("done(self)").recall == 1
     for method, outcome in outcomes.items():
         assert (failed(outcome).kind, outcome.phase) == ("timeout", HANGS[method][1])
-    survived(attack)
+    attacked.append({"isolation": "strict"})

@@ -1,6 +1,6 @@
 """Code for the end: ``atexit``, ``__del__``, ``done``, threads that never stop."""
 
-from witnesses import measured, survived
+from witnesses import measured
 
 LATE = """
     def __init__(self, metric):
@@ -24,4 +24,3 @@ def test_changes_nothing(attack, strict):
         "print('x' * 10**7)",
     ):
         assert measured(attack(LATE.format(done=done))[0]).recall == 1
-    survived(attack)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 from jobs import run
-from witnesses import EXACT, failed, said, survived
+from witnesses import EXACT, failed, said
 
 from pytest_annmodal.manifests import manifest
 
@@ -62,7 +62,6 @@ def test_a_link_inside_leads_nowhere(attack, tmp_path, dataset, strict):
     """
     outcome = attack(body, implementation={"folder": str(folder)})[0]
     assert said(outcome) in ([], [[]])  # an empty /home
-    survived(attack)
 
 
 def _data(tmp_path):

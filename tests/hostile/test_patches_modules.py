@@ -1,6 +1,6 @@
 """Replaces clocks, the garbage collector, numpy and the worker's own code."""
 
-from witnesses import measured, survived
+from witnesses import measured
 
 PATCHES = """
 import gc, time, sys
@@ -36,7 +36,6 @@ def test_the_clock_is_in_another_process(attack, level):
     assert min(outcome.latencies_ns) >= 2_000_000
     assert outcome.build_s >= 0.05
     assert outcome.batch_qps <= 60 / 0.05
-    survived(attack)
 
 
 def test_replacing_the_batch_handlers(attack, strict):

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from witnesses import SECRET, measured, said, survived
+from witnesses import SECRET, measured, said
 
 LOOK = f"""
     def fit(self, X):
@@ -55,7 +55,6 @@ def test_tracing_is_refused(attack, level):
             print(json.dumps(answers))
     """
     assert said(measured(attack(body, level=level)[0])) == [-1, -1, -1]
-    survived(attack)
 
 
 def test_ending_the_grader(attack, strict):
@@ -69,4 +68,3 @@ def test_ending_the_grader(attack, strict):
                     except OSError: pass
     """
     assert measured(attack(body)[0]).recall == 1
-    survived(attack)

@@ -1,7 +1,7 @@
 """A class whose metaclass, attributes or constructor do not behave."""
 
 import pytest
-from witnesses import measured, survived
+from witnesses import measured
 
 CLASSES = {
     "every attribute": "class Index(Exact):\n    def __getattr__(self, name): return lambda *a, **k: 0\n",
@@ -26,4 +26,3 @@ def test_is_an_outcome(attack, strict, how):
         assert outcome.kind in {"raised", "crashed", "invalid-result"}
     else:
         assert measured(outcome).recall <= 1
-    survived(attack)

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from witnesses import failed, measured, said, survived
+from witnesses import failed, measured, said
 
 BUSY = """
     def fit(self, X):
@@ -31,7 +31,6 @@ def test_on_one_core_it_only_slows_itself(attack, strict, honest, start):
         assert outcome.kind == "smuggling"
     else:
         assert outcome.recall == honest.recall
-    survived(attack)
 
 
 def test_other_cores_are_out_of_reach(attack, level):
@@ -49,7 +48,6 @@ def test_other_cores_are_out_of_reach(attack, level):
     """
     before, after, of_child = said(measured(attack(body, level=level)[0]))
     assert before == after == of_child == 1
-    survived(attack)
 
 
 def test_where_cores_can_be_had_it_is_smuggling(attack, strict, monkeypatch):
@@ -63,7 +61,6 @@ def test_where_cores_can_be_had_it_is_smuggling(attack, strict, monkeypatch):
         failure = failed(attack(body, threads=2, n_queries=40)[0])
     assert failure.kind == "smuggling"
     assert "other threads or processes were at work" in failure.message
-    survived(attack)
 
 
 def test_with_two_threads_single_queries_have_one_core_all_the_same(attack, level):
@@ -101,7 +98,6 @@ def test_with_two_threads_single_queries_have_one_core_all_the_same(attack, leve
     before, own, later, child = said(outcome)
     assert before == min(2, len(os.sched_getaffinity(0)))
     assert (own, later, child) == (1, 1, 1)
-    survived(attack)
 
 
 def test_who_cannot_be_kept_to_one_core_is_not_timed(attack, strict, monkeypatch):

@@ -15,11 +15,4 @@ def said(outcome):
     return json.loads(outcome.log_tail.strip().splitlines()[-1])
 
 
-def survived(attack):
-    """The grader still measures an honest submission as it should."""
-    outcome = measured(attack(EXACT)[0])
-    assert outcome.recall == 1
-    return outcome
-
-
-__all__ = ["EXACT", "MEGABYTE", "SECRET", "failed", "index", "measured", "said", "survived"]
+__all__ = ["EXACT", "MEGABYTE", "SECRET", "failed", "index", "measured", "said"]
