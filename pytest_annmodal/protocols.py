@@ -64,6 +64,9 @@ class Executor(Protocol):
     def prepare(self, dataset: Dataset) -> object:
         """Have the dataset in the volume. Raises DatasetError or VolumeError."""
 
+    def content(self, dataset: Dataset) -> str | None:
+        """Sha256 of the dataset's file as it is measured, or None where nobody knows it yet."""
+
     def submit(self, job: Job) -> Future[Sequence[Outcome]]:
         """Start a job; the future gives one outcome per search, in order."""
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.reports import escape
-from pytest_annmodal.results.reading import DEFAULT, Results, read
+from pytest_annmodal.results.folder import DEFAULT
+from pytest_annmodal.results.reading import Results, read
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from pytest_annmodal.reports import escape, nearest
 from pytest_annmodal.reports.tables import summary
 from pytest_annmodal.results.rows import row
 from pytest_annmodal.session import planning, selection
+from pytest_annmodal.session.keeping import Keeper
 from pytest_annmodal.settings.config import Settings
 from pytest_annmodal.settings.sources import resolve, unused_variables
 
@@ -197,13 +199,17 @@ class Command:
     def run(self, wanted: Wanted) -> int:
         """Measure; the number of failures. On Ctrl-C what had finished is shown and written."""
         executor = self._executor(self._settings_of(wanted.arguments))
+        keeper = self._keeper(executor)
         futures: list[Future[Sequence[Outcome]]] = []
         interrupted = False
         self._say(plan_of(wanted.jobs, self.settings).line())
         try:
             there = self._prepared(executor, wanted.datasets)
             todo = [job for job in wanted.jobs if job.dataset.name in there]
-            futures = [executor.submit(job) for job in todo]
+            for job in todo:
+                keeper.look_at(job)
+                futures.append(executor.submit(job))
+                futures[-1].add_done_callback(partial(_keep, keeper, job))
             self._tell_as_they_finish(futures)
             for future in futures:
                 executor.pump(future)
@@ -217,6 +223,9 @@ class Command:
             failed = self._report(wanted, outcomes) if outcomes else 0
         finally:
             executor.shutdown(cancel=True)
+            keeper.store.close()
+        for text in keeper.trouble:
+            self._say(text)
         if interrupted:
             raise KeyboardInterrupt
         return failed + len(wanted.datasets) - len(there)
@@ -251,6 +260,14 @@ class Command:
         print(f"\nResults: {path}", flush=True)
         return failed
 
+    def _keeper(self, executor: ModalExecutor) -> Keeper:
+        return Keeper(
+            self.settings,
+            session=os.urandom(8).hex(),
+            content=executor.content,
+            machine=self.settings.modal_machine,
+        )
+
     def _executor(self, settings: Settings) -> ModalExecutor:
         return ModalExecutor(
             settings, say=self._say, cloud=self.cloud, echo=False, pulse=self._pulse
@@ -259,6 +276,12 @@ class Command:
     @staticmethod
     def _say(text: str) -> None:
         print(escape.told(text), flush=True)
+
+
+def _keep(keeper: Keeper, job: Job, future: Future[Sequence[Outcome]]) -> None:
+    """Append what a job gave to the store, unless it was given up."""
+    if not future.cancelled() and future.exception() is None:
+        keeper.keep(job, future.result())
 
 
 def _refuse_large_k(args: Arguments, dataset: Dataset) -> None:

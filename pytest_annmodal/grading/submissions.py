@@ -5,9 +5,7 @@ Nothing here runs or imports a submission; only its regular files are read, as b
 
 from __future__ import annotations
 
-import hashlib
 import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,8 @@ from pathlib import Path
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.grading import requirements
 from pytest_annmodal.grading.rules import Rules
-from pytest_annmodal.manifests.contents import UNREAD, TooLargeError, walk
+from pytest_annmodal.manifests.contents import TooLargeError
+from pytest_annmodal.manifests.digest import hash_files
 from pytest_annmodal.manifests.handed_in import HandedIn
 from pytest_annmodal.model import Implementation
 
@@ -101,45 +100,3 @@ def _refusal(own: Sequence[Implementation], rules: Rules) -> tuple[str, str] | N
         if message:
             return "requirements", message
     return None
-
-
-def hash_files(path: Path, *, max_bytes: int) -> str:
-    """Sha256 over the names and bytes of a file, or of all regular files of a folder.
-
-    A link inside counts as its text, a device or pipe as what it is; neither is opened.
-
-    Raises:
-        TooLargeError: more than ``max_bytes``, or more files and folders than are looked at.
-        OSError: something cannot be read.
-    """
-    left = max_bytes
-    total = hashlib.sha256()
-    limit = f"{max_bytes / 1e6:g} MB"
-    files = (Path(entry.path) for entry in walk(path)) if path.is_dir() else [path]
-    for file in files:
-        content, size = _content(file, left, top=file == path)
-        if size > left:
-            raise TooLargeError(f"is larger than the {limit} that a submission may have")
-        left -= size
-        name = os.fsencode(file.relative_to(path)) if file != path else b"."
-        if UNREAD not in file.relative_to(path).parts:
-            total.update(b"%d:%s%s" % (len(name), name, content))
-    return total.hexdigest()
-
-
-def _content(file: Path, max_bytes: int, *, top: bool) -> tuple[bytes, int]:
-    """A hash of what the file is, and its size; reads no more than ``max_bytes``."""
-    if file.is_symlink() and not top:
-        return hashlib.sha256(b"link" + os.fsencode(file.readlink())).digest(), 0
-    # O_NONBLOCK: opening a pipe must not wait for a writer.
-    fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | (0 if top else os.O_NOFOLLOW))
-    try:
-        mode = os.fstat(fd)
-        if not stat.S_ISREG(mode.st_mode):
-            return hashlib.sha256(b"special %o" % stat.S_IFMT(mode.st_mode)).digest(), 0
-        if mode.st_size > max_bytes:
-            return b"", mode.st_size
-        with os.fdopen(os.dup(fd), "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").digest(), mode.st_size
-    finally:
-        os.close(fd)

@@ -46,3 +46,10 @@ def describe_machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
     }
+
+
+def machine_class() -> str:
+    """What two machines must share for times on them to be compared."""
+    cores = usable_cores(cpu_quota())
+    many = "core" if cores == 1 else "cores"
+    return f"{cpu_model()}, {cores} {many}, {platform.system()} {platform.machine()}"

@@ -63,3 +63,25 @@ def _is_importable(name: str) -> bool:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):  # a module that is loaded but has no spec
         return name in sys.modules
+
+
+def installed(implementation: Implementation) -> dict[str, str]:
+    """The versions installed here of what it requires; ``missing`` where there is none."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    wanted = [DISTRIBUTIONS.get(name, name) for name in implementation.modules]
+    for text in implementation.requirements:
+        try:
+            wanted.append(Requirement(text).name)
+        except InvalidRequirement:
+            wanted.append(text)
+    return {name: _version(name) or "missing" for name in sorted(set(wanted))}
+
+
+def _version(name: str) -> str | None:
+    for spelling in _spellings(name):
+        try:
+            return importlib.metadata.version(spelling)
+        except (importlib.metadata.PackageNotFoundError, ValueError):
+            continue
+    return None

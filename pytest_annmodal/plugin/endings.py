@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.plugin import rootdir
+from pytest_annmodal.plugin import keeping, rootdir
 from pytest_annmodal.reports import escape
+from pytest_annmodal.session.keeping import Keeper
 from pytest_annmodal.settings.sources import unused_variables
 from pytest_annmodal.strangers import doors
 
@@ -133,11 +134,13 @@ class Ending:
             yield "Slower than --benchmark-compare-fail allows, so the exit status is 1."
 
 
-def last_lines(config: pytest.Config) -> Iterator[str]:
-    """What stands below the tables: what was asked for and not done."""
+def last_lines(config: pytest.Config, keeper: Keeper | None) -> Iterator[str]:
+    """What stands below the tables: what was asked for and not done, and where the results are."""
     yield from rootdir.lines(config)
     if ENDING in config.stash:
         yield from config.stash[ENDING].lines()
     yield from map(escape.line, unused_variables(os.environ))
     if doors.PLACES in config.stash:
         yield from map(escape.line, doors.unread(config.stash[doors.PLACES]))
+    if keeper is not None:
+        yield from map(escape.line, keeping.lines(keeper))

@@ -118,6 +118,7 @@ def _resolve(config: pytest.Config) -> Settings:
 def _session(config: pytest.Config) -> BenchSession:
     """The session's state, made at the first need."""
     if SESSION not in config.stash:
+        from pytest_annmodal.plugin import keeping
         from pytest_annmodal.plugin.interruption import Interruption
         from pytest_annmodal.reports import nearest
         from pytest_annmodal.session.orchestration import make_local, make_modal
@@ -135,6 +136,7 @@ def _session(config: pytest.Config) -> BenchSession:
             make_local=lambda session: make_local(session, config),
             make_modal=lambda session: make_modal(session, config),
         )
+        keeping.attach(config.stash[SESSION])
     return config.stash[SESSION]
 
 
@@ -347,5 +349,5 @@ def _write_summary(terminalreporter: pytest.TerminalReporter, *, refused: bool) 
     if SESSION in config.stash:
         from pytest_annmodal.plugin.endings import last_lines
 
-        for line in last_lines(config):
+        for line in last_lines(config, config.stash[SESSION].keeper):
             terminalreporter.write_line(line)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from pytest_annmodal.model import Case, Dataset, to_plain
+from pytest_annmodal.manifests.requirements import installed
+from pytest_annmodal.model import Case, Dataset, Implementation, Job, to_plain
 from pytest_annmodal.settings.config import Settings
 
 VERSION = 2
+MEASURING = 1  # the edition of how it is measured: results of another are not the same
+# What of a job's limits does not change what is measured.
+NO_MATTER = {"phase_timeout_s", "output_bytes", "private"}
 
 
 # Settings that choose what runs or what is shown, not how it is measured; all others matter.
@@ -39,6 +45,9 @@ NOT_MEASURING = frozenset(
         "grade",
         "grade_dir",
         "resume",
+        "results",
+        "reuse",
+        "summary",
     }
 )
 
@@ -61,8 +70,7 @@ def key_of(case: Case, digest: str, settings: Settings) -> str:
         "rounds": case.rounds,
         "settings": matters,
     }
-    text = json.dumps(what, sort_keys=True)
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+    return _hash(what)
 
 
 def _identity(dataset: Dataset) -> list[Any]:
@@ -75,3 +83,50 @@ def _identity(dataset: Dataset) -> list[Any]:
             return known
         known += [state.st_size, state.st_mtime_ns]
     return known
+
+
+def keys_of(
+    job: Job,
+    *,
+    content: str | None,
+    machine: str,
+    digest: Callable[[Implementation], str | None],
+) -> dict[str, str]:
+    """By case: equal only where the same content was measured in the same way on such a machine.
+
+    Args:
+        content: sha256 of the dataset's file; without it nobody can tell.
+        digest: of an implementation's files; None where they cannot be read.
+
+    Returns:
+        Nothing where it cannot be told what is measured.
+    """
+    own = digest(job.implementation)
+    baseline = None if job.baseline is None else digest(job.baseline.implementation)
+    if content is None or own is None or (job.baseline is not None and baseline is None):
+        return {}
+    implementation = job.implementation
+    limits = {key: value for key, value in to_plain(job.limits).items() if key not in NO_MATTER}
+    what = {
+        "measuring": MEASURING,
+        "digest": own,
+        "class": [implementation.class_name, implementation.style, implementation.trusted],
+        "installed": installed(implementation),
+        "python": platform.python_version(),
+        "build": to_plain(job.build),
+        "dataset": content,
+        "limits": limits,
+        "machine": machine,
+    }
+    if job.baseline is not None:
+        plain = to_plain(job.baseline)
+        del plain["implementation"]
+        what["baseline"] = [plain, baseline, installed(job.baseline.implementation)]
+    if job.baseline is not None or job.limits.at_recall is not None:
+        what["together"] = [to_plain(search.arguments) for search in job.searches]
+    return {search.case_id: _hash({**what, "search": to_plain(search)}) for search in job.searches}
+
+
+def _hash(what: Any) -> str:
+    text = json.dumps(what, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()

@@ -12,11 +12,11 @@ from pathlib import Path
 import msgspec
 
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.results.folder import DEFAULT
 from pytest_annmodal.results.samples import SUFFIX, Samples, read_samples
 from pytest_annmodal.results.stored import SCHEMA, StoredCase
 
 LINES = ".jsonl"
-DEFAULT = Path(".annmodal") / "results"
 
 
 class _Edition(msgspec.Struct):

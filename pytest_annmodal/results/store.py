@@ -20,7 +20,8 @@ import msgspec
 import numpy as np
 
 from pytest_annmodal.outcome import Measurement
-from pytest_annmodal.results.reading import DEFAULT, LINES
+from pytest_annmodal.results.folder import DEFAULT
+from pytest_annmodal.results.reading import LINES
 from pytest_annmodal.results.samples import SUFFIX, Samples
 from pytest_annmodal.results.stored import StoredCase
 
@@ -32,20 +33,22 @@ class ResultStore:
     """The files of one session, made when its first case is kept; safe to be told from threads.
 
     Args:
-        folder: where they go.
+        folder: where they go; None to know them in this process only.
         session: the same for every process of one session.
         warn: told once, in words, that nothing can be written.
 
     Attributes:
         kept: the cases of this process, in the order in which they were finished.
         path: the file with their lines; None before the first.
+        n_written: how many of them are in it.
     """
 
-    folder: Path
+    folder: Path | None
     session: str
     warn: Callable[[str], None] = lambda _text: None
     kept: list[StoredCase] = field(default_factory=list)
     path: Path | None = None
+    n_written: int = 0
     _lines: int = -1
     _samples: int = -1
     _broken: bool = False
@@ -58,17 +61,18 @@ class ResultStore:
                 self.kept.append(self._written(replace(case, session=self.session), samples))
 
     def _written(self, case: StoredCase, samples: Samples | None) -> StoredCase:
-        if self._broken:
+        if self._broken or self.folder is None:
             return case
         try:
             if self.path is None:
-                self._open()
+                self._open(self.folder)
             if samples is not None:
                 offset = os.lseek(self._samples, 0, os.SEEK_END)
                 place, raw = samples.pack(f"{self._stem}{SUFFIX}", offset)
                 _append(self._samples, raw)
                 case = replace(case, samples=place)
             _append(self._lines, line_of(case))
+            self.n_written += 1
         except OSError as error:
             self._broken = True
             self.warn(
@@ -83,12 +87,12 @@ class ResultStore:
         assert self.path is not None
         return self.path.stem
 
-    def _open(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if self.folder.parts[-2:] == DEFAULT.parts:
-            _ignore(self.folder.parent)
+    def _open(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder.parts[-2:] == DEFAULT.parts:
+            _ignore(folder.parent)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        path = self.folder / f"{stamp}-{self.session[:8]}-{os.urandom(3).hex()}{LINES}"
+        path = folder / f"{stamp}-{self.session[:8]}-{os.urandom(3).hex()}{LINES}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_EXCL
         self._samples = os.open(path.with_suffix(SUFFIX), flags, 0o600)
         self._lines = os.open(path, flags, 0o600)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pytest_annmodal.datasets.volume.volume import default_volume_dir
 from pytest_annmodal.manifests.handed_in import handed_in
 from pytest_annmodal.model import Baseline, Case, Clock, Implementation, Job, Limits, Search
+from pytest_annmodal.results.folder import folder_of
 from pytest_annmodal.session.baseline import choose, with_packages
 from pytest_annmodal.session.selection import offered_implementations
 from pytest_annmodal.settings.config import Settings
@@ -37,10 +38,10 @@ def limits(settings: Settings, implementation: Implementation) -> Limits:
 
 @lru_cache(maxsize=1)
 def _private(settings: Settings) -> tuple[str, ...]:
-    """What no submission may be shown here: the others, the grades and their rules, datasets."""
+    """What no submission may be shown here: the others, the grades and rules, data, results."""
     volume = settings.volume_dir or default_volume_dir(os.environ)
     data = [text for text in settings.dataset if is_dataset_file(text)]
-    paths = [volume, settings.grade_dir, settings.grade, *data]
+    paths = [volume, settings.grade_dir, settings.grade, folder_of(settings), *data]
     paths += [one.path for one in handed_in(settings)]
     return tuple(os.path.realpath(path) for path in paths if path)
 

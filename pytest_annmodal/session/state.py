@@ -18,6 +18,7 @@ from pytest_annmodal.protocols import Executor, Stored
 from pytest_annmodal.sandbox import isolation
 from pytest_annmodal.session import planning, selection
 from pytest_annmodal.session.availability import missing_dataset_hint
+from pytest_annmodal.session.keeping import Keeper
 from pytest_annmodal.session.thresholds import MARKER_ARGUMENTS
 from pytest_annmodal.settings.config import Settings, nearest_names
 
@@ -57,6 +58,7 @@ class BenchSession:
         self.n_repeated = 0  # times that a graded case was asked for again
         self.grading: Any = None  # a grading.session_hooks.Grading, with --ann-grade
         self.on_outcome: Callable[[Outcome], None] = lambda _outcome: None
+        self.keeper: Keeper | None = None
 
     @property
     def where(self) -> str:
@@ -120,6 +122,10 @@ class BenchSession:
     def executor(self) -> Executor:
         return self._make_modal(self) if self.settings.modal else self.local
 
+    def content(self, dataset: Dataset) -> str | None:
+        """Sha256 of the dataset's file where this session runs, as far as it is known."""
+        return self.executor.content(dataset)
+
     def generate(self, marker: Mapping[str, Any]) -> list[Case]:
         """The cases of a test that takes ``case``: everything selected."""
         k, rounds = self.marked(marker)
@@ -182,12 +188,12 @@ class BenchSession:
             ConfigurationError: there is no isolation as demanded here, or no folder for datasets.
         """
         self.check_volume()
-        open_cases = (
+        open_cases = [
             case
             for case in cases
             if case.id not in self._outcomes and not (self.why_skip(case) or self.why_unable(case))
-        )
-        jobs = planning.jobs(open_cases, self.settings)
+        ]
+        jobs = self._new(open_cases)
         for job in jobs:
             self._jobs.update((search.case_id, job) for search in job.searches)
             if problem := planning.too_few_vectors(job):
@@ -197,6 +203,14 @@ class BenchSession:
             isolation.choose(self.settings.isolation, trusted=False)  # before anything runs
         return jobs
 
+    def _new(self, cases: Sequence[Case]) -> list[Job]:
+        """Jobs of what was not measured before, where that is to be reused."""
+        jobs = planning.jobs(cases, self.settings)
+        if self.keeper is None or not self.settings.reuse:
+            return jobs
+        self.know(self.keeper.reusable(jobs))
+        return planning.jobs((c for c in cases if c.id not in self._outcomes), self.settings)
+
     def submit_all(self, jobs: Iterable[Job]) -> None:
         """Start every job now; only for an executor that runs them side by side."""
         for job in jobs:
@@ -204,13 +218,17 @@ class BenchSession:
                 self._futures[id(job)] = self._submit(job)
 
     def _submit(self, job: Job) -> Future[Sequence[Outcome]]:
+        if self.keeper is not None:
+            self.keeper.look_at(job)
         future = self.executor.submit(job)
-        future.add_done_callback(self._hear)
+        future.add_done_callback(lambda done: self._hear(job, done))
         return future
 
-    def _hear(self, future: Future[Sequence[Outcome]]) -> None:
+    def _hear(self, job: Job, future: Future[Sequence[Outcome]]) -> None:
         """Tell of a finished job's outcomes at once, also of those no test has asked for yet."""
         if not future.cancelled() and future.exception() is None:
+            if self.keeper is not None:
+                self.keeper.keep(job, future.result())
             for outcome in future.result():
                 self.on_outcome(outcome)
 
@@ -255,7 +273,10 @@ class BenchSession:
         if case.id not in self._outcomes:
             job = self._jobs.get(case.id)
             if job is None:
-                (job,) = planning.jobs([case], self.settings)
+                jobs = self._new([case])
+                if not jobs:
+                    return self._outcomes[case.id]
+                (job,) = jobs
                 self._jobs[case.id] = job
             future = self._futures.get(id(job)) or self._submit(job)
             self.executor.pump(future)
@@ -311,6 +332,8 @@ class BenchSession:
         """Nothing keeps running after this."""
         if "executor" in self.__dict__:
             self.executor.shutdown(cancel=True)
+        if self.keeper is not None:
+            self.keeper.store.close()
 
 
 def _not_had(case_id: str, problem: str) -> Failure:

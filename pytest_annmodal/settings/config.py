@@ -29,12 +29,15 @@ CLOCKS = ("auto", "worker", "parent")
 ISOLATION_LEVELS = ("auto", "strict", "process")
 PHASE_S = 3600.0  # that importing, building or one search setting may take
 
-SELECT, MEASURE, DATA, MODAL, COMPARE, GRADE = (
+OFF = "off"  # instead of a folder for results
+
+SELECT, MEASURE, DATA, MODAL, COMPARE, RESULTS, GRADE = (
     "ANN benchmarks: what to run",
     "ANN benchmarks: how to measure",
     "ANN benchmarks: datasets",
     "ANN benchmarks: on Modal",
     "ANN benchmarks: comparing with a baseline",
+    "ANN benchmarks: results",
     "ANN benchmarks: grading",
 )
 
@@ -353,6 +356,28 @@ class Settings:
         kind=proportion,
         grading="rules",
     )
+    results: str | None = option(
+        None,
+        "--ann-results",
+        RESULTS,
+        "Keep every measured case in this folder, for `annmodal results` and `annmodal export`, "
+        "or nowhere (default: .annmodal/results under the rootdir).",
+        metavar="DIR|off",
+        is_path=lambda text: text != OFF,
+    )
+    reuse: bool = option(
+        False,
+        "--ann-reuse",
+        RESULTS,
+        "Take from that folder what was measured before in the very same way, and measure only "
+        "the rest.",
+    )
+    summary: bool = option(
+        False,
+        "--ann-summary",
+        RESULTS,
+        "Append a table of the results in Markdown to the file that $GITHUB_STEP_SUMMARY names.",
+    )
     grade: str | None = option(
         None,
         "--ann-grade",
@@ -377,6 +402,12 @@ class Settings:
     )
 
     rootdir: Path = Path()
+
+    @property
+    def modal_machine(self) -> str:
+        """The class of the containers of a session on Modal, as far as it can be asked for."""
+        region = f", {self.modal_region}" if self.modal_region else ""
+        return f"Modal, {self.modal_cpu:g} cores, {self.modal_memory_mb} MiB{region}"
 
 
 OPTIONS: tuple[Option, ...] = tuple(option_of(one) for one in fields(Settings) if one.metadata)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.settings.config import OPTIONS, Settings, nearest_names
+from pytest_annmodal.settings.config import OFF, OPTIONS, Settings, nearest_names
 from pytest_annmodal.settings.option import PREFIX
 
 if TYPE_CHECKING:
@@ -81,6 +81,16 @@ def _refuse_bad_combinations(settings: Settings, cli: Callable[[str], Any]) -> N
                 f"{flag} and --ann-grade: grading runs the settings that a submission names. "
                 "Leave out one of them."
             )
+    if cli("reuse") and settings.results == OFF:
+        raise ConfigurationError(
+            "--ann-reuse takes results from the folder that --ann-results names, and that is off. "
+            "Leave out one of them."
+        )
+    if cli("reuse") and settings.grade is not None:
+        raise ConfigurationError(
+            "--ann-reuse and --ann-grade: a grading goes on with --ann-resume, from its own "
+            "journal. Leave out --ann-reuse."
+        )
     if cli("resume") and settings.grade is None:
         raise ConfigurationError("--ann-resume goes on with a grading: name it (--ann-grade)")
 

@@ -130,6 +130,10 @@ class ModalExecutor:
             raise error_of(result)
         self._datasets[dataset.name] = dataclasses.replace(there, sha256=result["sha256"])
 
+    def content(self, dataset: Dataset) -> str | None:
+        """Sha256 of the file in the cloud volume, or of the one that will be brought there."""
+        return self._datasets.get(dataset.name, dataset).sha256
+
     def _bring(
         self, dataset: Dataset, cloud: Cloud, *, again: bool = False
     ) -> tuple[Dataset, dict[str, Any]]:

@@ -1,0 +1,166 @@
+"""What a session keeps of its outcomes, and what it takes from earlier sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.manifests.digest import digest_of
+from pytest_annmodal.manifests.handed_in import handed_in
+from pytest_annmodal.model import Dataset, Implementation, Job
+from pytest_annmodal.outcome import Failure, Measurement, Outcome
+from pytest_annmodal.results import key, outcomes, store
+from pytest_annmodal.results.folder import folder_of
+from pytest_annmodal.results.reading import Results, read
+from pytest_annmodal.results.stored import StoredCase
+from pytest_annmodal.settings.config import Settings
+
+REUSED = "measured earlier and taken from the store (--ann-reuse)"
+
+
+class Keeper:
+    """Appends what a session measures to the store; safe to be told from threads.
+
+    Args:
+        session: the same for every process of one session.
+        content: sha256 of a dataset's file, or None where nobody knows it.
+        machine: the class of the machine that measures, as two results must share it.
+
+    Attributes:
+        trouble: what could not be kept or read, in words.
+        reused: cases of earlier sessions that were not measured again.
+        hide: what may be kept of a failure.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        session: str,
+        content: Callable[[Dataset], str | None],
+        machine: str,
+    ) -> None:
+        self.trouble: list[str] = []
+        self.reused: list[StoredCase] = []
+        self.hide: Callable[[Failure], Failure] = lambda failure: failure
+        self._settings, self._content, self._machine = settings, content, machine
+        self._where = "modal" if settings.modal else "local"
+        self._digests: dict[tuple[str, str | None], str | None] = {}
+        self.store = store.ResultStore(self._folder(), session, self.trouble.append)
+
+    @property
+    def cases(self) -> list[StoredCase]:
+        """Everything that this process has to show: what it measured and what it reused."""
+        return [*self.reused, *self.store.kept]
+
+    def _folder(self) -> Path | None:
+        folder = folder_of(self._settings)
+        if folder is None:
+            return None
+        inside = next((one for one in handed_in(self._settings) if _is_in(folder, one.path)), None)
+        if inside is None:
+            return folder
+        self.trouble.append(
+            f"Results are not kept: {folder} lies in the submission {inside.shown}, where nothing "
+            "is written. Name another folder with --ann-results=DIR."
+        )
+        return None
+
+    def keep(self, job: Job, found: Sequence[Outcome]) -> None:
+        """Append the outcomes of a job. A dataset that could not be had is nobody's result."""
+        wanted = [outcome for outcome in found if _is_result(outcome)]
+        if not wanted:
+            return
+        content = self._content(job.dataset)
+        keys = self._keys(job, content)
+        searches = {search.case_id: search for search in job.searches}
+        rows = []
+        for outcome in wanted:
+            samples = store.samples_of(outcome) if isinstance(outcome, Measurement) else None
+            case = outcomes.stored_case(
+                job,
+                searches[outcome.case_id],
+                outcome if isinstance(outcome, Measurement) else self.hide(outcome),
+                key=keys.get(outcome.case_id),
+                content=content,
+                where=self._where,
+                machine=self._machine,
+            )
+            rows.append((case, samples))
+        self.store.add(rows)
+
+    def look_at(self, job: Job) -> None:
+        """Remember what the implementation's files hold now, before they are run."""
+        self._digest(job.implementation)
+        if job.baseline is not None:
+            self._digest(job.baseline.implementation)
+
+    def reusable(self, jobs: Iterable[Job]) -> list[Measurement]:
+        """What need not be measured again; of searches that belong together all or none."""
+        found: list[Measurement] = []
+        if not self._settings.reuse:
+            return found
+        for job in jobs:
+            keys = self._keys(job, self._content(job.dataset))
+            known = {case_id: self._earlier.get(own) for case_id, own in keys.items()}
+            cases = {case_id: case for case_id, case in known.items() if case is not None}
+            together = job.baseline is not None or job.limits.at_recall is not None
+            if together and len(cases) < len(job.searches):
+                continue
+            for case_id, case in cases.items():
+                measurement = self._again(case)
+                if measurement is not None:
+                    self.reused.append(case)
+                    found.append(replace(measurement, case_id=case_id))
+        return found
+
+    def _again(self, case: StoredCase) -> Measurement | None:
+        try:
+            measurement = outcomes.measurement_of(case, self._stored.samples(case))
+        except ConfigurationError as error:
+            self.trouble.append(f"{error}. {case.label} is measured again.")
+            return None
+        if measurement is None:
+            return None
+        environment = {**measurement.environment, "measured_at": case.measured_at}
+        return replace(measurement, notes=(*measurement.notes, REUSED), environment=environment)
+
+    @cached_property
+    def _stored(self) -> Results:
+        folder = self.store.folder
+        try:
+            found = read([folder]) if folder is not None else Results(cases=(), folders={})
+        except ConfigurationError:  # nothing was kept yet
+            return Results(cases=(), folders={})
+        self.trouble += found.warnings
+        return found
+
+    @cached_property
+    def _earlier(self) -> dict[str, StoredCase]:
+        """By key the newest measurement."""
+        cases = sorted(self._stored.cases, key=lambda case: case.measured_at)
+        return {case.key: case for case in cases if case.key and case.failure is None}
+
+    def _keys(self, job: Job, content: str | None) -> dict[str, str]:
+        return key.keys_of(job, content=content, machine=self._machine, digest=self._digest)
+
+    def _digest(self, implementation: Implementation) -> str | None:
+        place = implementation.path, implementation.folder
+        if place not in self._digests:
+            self._digests[place] = digest_of(implementation)
+        return self._digests[place]
+
+
+def _is_result(outcome: Outcome) -> bool:
+    """Whether it says anything of the implementation."""
+    if isinstance(outcome, Measurement):
+        return True
+    return outcome.blame != "infrastructure" and outcome.kind != "metric"
+
+
+def _is_in(folder: Path, place: Path) -> bool:
+    real = place.resolve()
+    return real in (folder.resolve(), *folder.resolve().parents)

@@ -1,0 +1,124 @@
+"""Results that last: what a session keeps, what the next one takes from it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugin_project import EXACT, HALF, Project, lines_with
+
+from pytest_annmodal.results.reading import read
+
+RESULTS = Path(".annmodal") / "results"
+RAISES = EXACT.replace("search.extra = [0, 1]", "").replace(
+    "        self.X =", "        raise ValueError('secret 0.123')\n        self.X ="
+)
+
+
+def kept(project: Project, folder: Path = RESULTS) -> list[dict[str, Any]]:
+    """The lines of all sessions, as any program would read them."""
+    files = sorted((project.path / folder).glob("*.jsonl"))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+def test_a_session_is_kept_and_used_again(project: Project) -> None:
+    """Every case is a line with its samples; what has changed is measured again, the rest is not."""
+    project.write("mine/exact_too.py", RAISES.replace("Exact", "Other"))
+    first = project.bench()
+    first.assert_outcomes(passed=2, failed=1)
+    assert lines_with(first, f"3 results were kept in {RESULTS}: `annmodal results` lists")
+    lines = kept(project)
+    assert {line["label"] for line in lines} == {"exact[extra=0]", "exact[extra=1]", "exact_too"}
+    assert {line["dataset_sha256"] is None for line in lines} == {False}
+    assert (project.path / ".annmodal" / ".gitignore").exists()
+    found = read([project.path])
+    measured = [case for case in found.cases if case.failure is None]
+    for case in measured:
+        samples = found.samples(case)
+        assert samples is not None
+        assert samples.query_hits is not None
+        assert samples.latencies_ns.shape == (2, 20)
+        assert samples.query_hits.sum() / (20 * 2 * 10) == case.recall == 1
+
+    again = project.bench("--ann-reuse", "--benchmark-json=out.json")
+    again.assert_outcomes(passed=2, failed=1)
+    assert lines_with(again, "2 results were taken from the store and not measured again.")
+    assert lines_with(again, "measured earlier and taken from the store (--ann-reuse)")
+    assert len(kept(project)) == 4  # failures are measured again
+    stored_p50 = {line["case_id"]: line["p50_s"] for line in lines if line["failure"] is None}
+    saved = {row["extra_info"]["case_id"]: row for row in project.saved()}
+    assert {key: row["extra_info"]["p50_s"] for key, row in saved.items()} == stored_p50
+
+    project.write("mine/exact.py", EXACT + "# another text\n")
+    changed = project.bench("--ann-reuse", "--ann-results=elsewhere")
+    assert not lines_with(changed, "not measured again")
+    assert not (project.path / "elsewhere" / ".gitignore").exists()
+    assert len(kept(project, Path("elsewhere"))) == 3
+
+
+def test_results_off(project: Project) -> None:
+    """Nothing is written, and nothing is said."""
+    project.bench("--ann-results=off").assert_outcomes(passed=2)
+    assert not (project.path / ".annmodal").exists()
+    refused = project.bench("--ann-results=off", "--ann-reuse")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_place_that_cannot_be_written(project: Project) -> None:
+    """One warning, the session is otherwise as ever; a submission's folder is such a place too."""
+    project.write("file", "no folder")
+    result = project.bench("--ann-results=file/results")
+    result.assert_outcomes(passed=2)
+    assert len(lines_with(result, "Results are not kept: ")) == 1
+    project.write("handed/in/submission.py", HALF)
+    before = sorted((project.path / "handed").rglob("*"))
+    result = project.run(
+        *("--dataset=small-8-euclidean.hdf5", "--submission=handed/in"),
+        "--ann-results=handed/in/results",
+    )
+    result.assert_outcomes(passed=1)
+    assert len(lines_with(result, "lies in the submission in, where nothing is written")) == 1
+    written = {
+        path for path in (project.path / "handed").rglob("*") if "__pycache__" not in str(path)
+    }
+    assert written == set(before)
+
+
+@pytest.mark.parametrize("feedback", ["full", "kind"])
+def test_what_grading_does_not_show_is_not_kept(project: Project, feedback: str) -> None:
+    """With ``feedback = "kind"`` no word of a submission's error is stored, only what it was."""
+    project.write("subs/bad.py", RAISES)
+    project.write(
+        "rules.toml",
+        'datasets = ["small-8-euclidean.hdf5"]\nfresh_queries = false\nrounds = 1\n'
+        f'feedback = "{feedback}"\n'
+        '[[parts]]\nname = "a"\npoints = 1\nmin_recall = 0.5\n',
+    )
+    project.run("--ann-grade=rules.toml", "--submission=subs/*.py", "--ann-isolation=process")
+    (line,) = kept(project)
+    assert (line["failure"]["kind"], line["trusted"]) == ("raised", False)
+    assert ("secret 0.123" in json.dumps(line)) is (feedback == "full")
+    (file,) = (project.path / RESULTS).glob("*.jsonl")
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_damaged_results_are_measured_again(project: Project) -> None:
+    """A line or samples that cannot be read are said, and nothing is taken from them."""
+    project.bench().assert_outcomes(passed=2)
+    (file,) = (project.path / RESULTS).glob("*.samples")
+    os.truncate(file, 10)
+    (file,) = (project.path / RESULTS).glob("*.jsonl")
+    with file.open("a") as stream:
+        stream.write("half a li")
+    result = project.bench("--ann-reuse")
+    result.assert_outcomes(passed=2)
+    assert len(lines_with(result, "line 3 is damaged and skipped")) == 1
+    assert len(lines_with(result, "is measured again")) == 2
+    assert len(kept_whole(project)) == 4
+
+
+def kept_whole(project: Project) -> list[str]:
+    return [case.label for case in read([project.path]).cases]
