@@ -47,7 +47,6 @@ NOT_MEASURING = frozenset(
         "resume",
         "results",
         "reuse",
-        "summary",
     }
 )
 

@@ -360,8 +360,8 @@ class Settings:
         None,
         "--ann-results",
         RESULTS,
-        "Keep every measured case in this folder, for `annmodal results` and `annmodal export`, "
-        "or nowhere (default: .annmodal/results under the rootdir).",
+        "Keep every measured case in this folder, for `annmodal results`, or nowhere "
+        " (default: .annmodal/results under the rootdir).",
         metavar="DIR|off",
         is_path=lambda text: text != OFF,
     )
@@ -371,12 +371,6 @@ class Settings:
         RESULTS,
         "Take from that folder what was measured before in the very same way, and measure only "
         "the rest.",
-    )
-    summary: bool = option(
-        False,
-        "--ann-summary",
-        RESULTS,
-        "Append a table of the results in Markdown to the file that $GITHUB_STEP_SUMMARY names.",
     )
     grade: str | None = option(
         None,
