@@ -1,17 +1,77 @@
-"""Every figure that people set thresholds on or rank by, in ONE table.
+"""Every figure that people read, rank by or set thresholds on, in ONE table.
 
-``@pytest.mark.ann`` and grading read it, so that both know the same thresholds. It is imported
-by every pytest run on the machine, so it imports nothing heavy.
+All that shows figures reads it: tables, records, JUnit properties, markers and grading. It is
+imported by every pytest run on the machine, so it imports nothing heavy.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeGuard
 
 if TYPE_CHECKING:
     from pytest_annmodal.outcome import Measurement
+
+NO_VALUE = "–"
+
+
+def duration(seconds: float | None) -> str:
+    """Three digits and the unit that fits: ``12.3 µs``."""
+    if not is_number(seconds):
+        return NO_VALUE
+    for unit, factor in (("ns", 1e9), ("µs", 1e6), ("ms", 1e3)):
+        if abs(seconds) * factor < 999.5:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds:.3g} s" if seconds < 999.5 else f"{seconds:,.0f} s"
+
+
+def size(n_bytes: float | None) -> str:
+    """Decimal units, as disks and clouds count: ``36 kB``, ``1.2 MB``."""
+    if not is_number(n_bytes):
+        return NO_VALUE
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if n_bytes >= factor:
+            return f"{n_bytes / factor:,.1f} {unit}"
+    return f"{n_bytes / 1e3:,.0f} kB"
+
+
+def rate(per_s: float | None) -> str:
+    """``12,345``, or a dash where there is none."""
+    if not is_number(per_s):
+        return NO_VALUE
+    return f"{per_s:,.0f}" if per_s >= 10 else f"{per_s:.2g}"
+
+
+def share(value: float | None) -> str:
+    """Recall, never rounded up to a perfect 1.0000."""
+    if not is_number(value):
+        return NO_VALUE
+    return f"{math.floor(value * 1e4 + 1e-6) / 1e4:.4f}"
+
+
+def is_number(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
+
+
+def number(value: float | None) -> str:
+    """Up to four digits: ``0.25``, ``12,345``."""
+    return _digits(value) if is_number(value) else NO_VALUE
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+# Where a figure may stand. Thresholds and leaderboards take every figure: people choose there.
+TABLE = "table"  # a column of the summary, and of a student's page
+RECORD = "record"  # a key of extra_info, and of a case in grades.json
+JUNIT = "junit"  # a property of a test
+CSV = "csv"  # a column of grades.csv
+CLASS = "class"  # a column of the class's table, on the terminal and in Markdown
+SENTENCE = "sentence"  # a phrase of what Gradescope shows of a setting
+EVERYWHERE = frozenset({TABLE, RECORD, JUNIT, CSV, CLASS, SENTENCE})
+NOT_OF_THE_CLASS = EVERYWHERE - {CLASS}
 
 
 class Figure(NamedTuple):
@@ -23,22 +83,45 @@ class Figure(NamedTuple):
         name: short, with the unit: what messages, leaderboards and thresholds call it.
         words: what it is, for somebody who did not choose it.
         field: of :class:`~pytest_annmodal.outcome.Measurement`, in that field's own unit.
+        value: gives it, in this figure's unit, where it is no field.
         factor: from the field's unit to this one's.
         better: whether ``more`` of it is better, or ``less``.
-        needs: the option without which it is not measured, or nothing.
+        option: the setting without which it is not measured, or nothing.
+        proviso: what must hold besides.
         unmeasured: why it may be missing although its option is there.
         timed: in which phase its clock runs, as ``Measurement.disturbed`` names it; else nothing.
+        mean: of its values on several datasets.
+        title: heads its column in tables; its name, unless a unit in each cell says more.
+        cell: shows a value in the field's unit in a table.
+        phrase: says it in a sentence, ``{}`` being the cell; else its words and the cell.
+        stands: the places where it is shown.
     """
 
     name: str
     words: str
-    field: str
+    field: str = ""
+    value: Callable[[Measurement], float | None] | None = None
     factor: float = 1.0
     unit: str = ""
     better: Literal["more", "less"] = "more"
-    needs: str = ""
+    option: str = ""
+    proviso: str = ""
     unmeasured: str = ""
     timed: Literal["", "build", "queries", "batch"] = ""
+    mean: Literal["arithmetic", "geometric"] = "arithmetic"
+    title: str = ""
+    cell: Callable[[float | None], str] = number
+    phrase: str = ""
+    stands: frozenset[str] = EVERYWHERE
+
+    @property
+    def key(self) -> str:
+        """What records call it: a field of the measurement, or this figure's name."""
+        return self.field or self.name
+
+    @property
+    def heading(self) -> str:
+        return self.title or self.name
 
     @property
     def threshold(self) -> str:
@@ -49,9 +132,26 @@ class Figure(NamedTuple):
     def relation(self) -> str:
         return "at least" if self.better == "more" else "at most"
 
+    @property
+    def needs(self) -> str:
+        """The option without which it is not measured: ``--ann-at-recall``."""
+        flag = f"--ann-{self.option.replace('_', '-')}" if self.option else ""
+        return f"{flag}{self.proviso}"
+
+    def measured(self, measurement: Measurement) -> float | None:
+        """The value as it was measured, in the field's unit."""
+        if self.value is not None:
+            return self.value(measurement)
+        found: float | None = getattr(measurement, self.field)
+        return found
+
+    def scaled(self, measured: float | None) -> float | None:
+        """From the field's unit to this figure's."""
+        return None if measured is None else measured * self.factor
+
     def of(self, measurement: Measurement) -> float | None:
-        value: float | None = getattr(measurement, self.field)
-        return None if value is None else value * self.factor
+        """The value in this figure's unit."""
+        return self.scaled(self.measured(measurement))
 
     def meets(self, value: float, bound: float) -> bool:
         """Whether a value is as good as a bound; NaN is not."""
@@ -65,8 +165,11 @@ class Figure(NamedTuple):
         return self.timed in measurement.disturbed and self.of(measurement) is not None
 
     def show(self, value: float) -> str:
-        text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-        return f"{text} {self.unit}".rstrip()
+        return f"{_digits(value)} {self.unit}".rstrip()
+
+    def say(self, measurement: Measurement) -> str:
+        """``median 12.3 µs``."""
+        return (self.phrase or f"{self.words} {{}}").format(self.cell(self.measured(measurement)))
 
     def why_missing(self, measurement: Measurement) -> str:
         """Why a measurement has no such figure."""
@@ -77,31 +180,19 @@ class Figure(NamedTuple):
         return f"not measured ({why})"
 
 
+# In the order of the tables' columns.
 FIGURES: tuple[Figure, ...] = (
-    Figure(name="recall", words="recall", field="recall"),
-    Figure(name="qps", words="speed", field="qps", unit="queries/s", timed="queries"),
+    Figure(name="recall", words="recall", field="recall", cell=share),
     Figure(
-        name="qps_at_recall",
-        words="speed at the recall level",
-        field="qps_at_recall",
+        name="qps",
+        words="speed",
+        field="qps",
         unit="queries/s",
-        needs="--ann-at-recall",
-        unmeasured="no two settings of one build bracket that recall",
         timed="queries",
-    ),
-    Figure(
-        name="ratio",
-        words="speed over the baseline's",
-        field="supported_ratio",
-        needs="--ann-baseline, and one that serves this metric",
-    ),
-    Figure(
-        name="batch_qps",
-        words="batch speed",
-        field="batch_qps",
-        unit="queries/s",
-        unmeasured="there is no batch_query",
-        timed="batch",
+        mean="geometric",
+        title="QPS",
+        cell=rate,
+        phrase="{} queries/s",
     ),
     Figure(
         name="p50_ms",
@@ -111,6 +202,10 @@ FIGURES: tuple[Figure, ...] = (
         unit="ms",
         better="less",
         timed="queries",
+        title="p50",
+        cell=duration,
+        phrase="median {}",
+        stands=NOT_OF_THE_CLASS,
     ),
     Figure(
         name="p95_ms",
@@ -120,6 +215,9 @@ FIGURES: tuple[Figure, ...] = (
         unit="ms",
         better="less",
         timed="queries",
+        title="p95",
+        cell=duration,
+        stands=frozenset({TABLE, RECORD, JUNIT}),
     ),
     Figure(
         name="p99_ms",
@@ -129,6 +227,22 @@ FIGURES: tuple[Figure, ...] = (
         unit="ms",
         better="less",
         timed="queries",
+        title="p99",
+        cell=duration,
+        phrase="99 % {}",
+        stands=NOT_OF_THE_CLASS,
+    ),
+    Figure(
+        name="batch_qps",
+        words="batch speed",
+        field="batch_qps",
+        unit="queries/s",
+        unmeasured="there is no batch_query",
+        timed="batch",
+        mean="geometric",
+        title="batch QPS",
+        cell=rate,
+        stands=frozenset({TABLE, RECORD}),
     ),
     Figure(
         name="build_s",
@@ -137,6 +251,10 @@ FIGURES: tuple[Figure, ...] = (
         unit="s",
         better="less",
         timed="build",
+        title="build",
+        cell=duration,
+        phrase="built in {}",
+        stands=NOT_OF_THE_CLASS,
     ),
     Figure(
         name="index_mb",
@@ -145,6 +263,10 @@ FIGURES: tuple[Figure, ...] = (
         factor=1e-6,
         unit="MB",
         better="less",
+        title="index",
+        cell=size,
+        phrase="index {}",
+        stands=NOT_OF_THE_CLASS,
     ),
     Figure(
         name="peak_mb",
@@ -153,6 +275,31 @@ FIGURES: tuple[Figure, ...] = (
         factor=1e-6,
         unit="MB",
         better="less",
+        title="peak",
+        cell=size,
+        stands=frozenset({RECORD}),
+    ),
+    Figure(
+        name="qps_at_recall",
+        words="speed at the recall level",
+        field="qps_at_recall",
+        unit="queries/s",
+        option="at_recall",
+        unmeasured="no two settings of one build bracket that recall",
+        timed="queries",
+        mean="geometric",
+        title="QPS at recall",
+        cell=rate,
+        stands=frozenset({RECORD, JUNIT}),  # of a build: the summary says it below its table
+    ),
+    Figure(
+        name="ratio",
+        words="speed over the baseline's",
+        field="supported_ratio",
+        option="baseline",
+        proviso=", and one that serves this metric",
+        mean="geometric",
+        stands=frozenset(),  # nowhere without its interval, which the comparison has
     ),
 )
 
@@ -161,54 +308,6 @@ BY_NAME: Mapping[str, Figure] = {figure.name: figure for figure in FIGURES}
 THRESHOLDS: Mapping[str, Figure] = {figure.threshold: figure for figure in FIGURES}
 
 
-NO_VALUE = "–"
-
-
-def duration(seconds: float | None) -> str:
-    """Three digits and the unit that fits: ``12.3 µs``."""
-    if not _is_number(seconds):
-        return NO_VALUE
-    for unit, factor in (("ns", 1e9), ("µs", 1e6), ("ms", 1e3)):
-        if abs(seconds) * factor < 999.5:
-            return f"{seconds * factor:.3g} {unit}"
-    return f"{seconds:.3g} s" if seconds < 999.5 else f"{seconds:,.0f} s"
-
-
-def size(n_bytes: float | None) -> str:
-    """Decimal units, as disks and clouds count: ``36 kB``, ``1.2 MB``."""
-    if not _is_number(n_bytes):
-        return NO_VALUE
-    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
-        if n_bytes >= factor:
-            return f"{n_bytes / factor:,.1f} {unit}"
-    return f"{n_bytes / 1e3:,.0f} kB"
-
-
-def rate(per_s: float | None) -> str:
-    """``12,345``, or a dash where there is none."""
-    if not _is_number(per_s):
-        return NO_VALUE
-    return f"{per_s:,.0f}" if per_s >= 10 else f"{per_s:.2g}"
-
-
-def share(value: float | None) -> str:
-    """Recall, never rounded up to a perfect 1.0000."""
-    if not _is_number(value):
-        return NO_VALUE
-    return f"{math.floor(value * 1e4 + 1e-6) / 1e4:.4f}"
-
-
-def _is_number(value: float | None) -> TypeGuard[float]:
-    return value is not None and math.isfinite(value)
-
-
-COLUMNS: tuple[tuple[str, Callable[[Any], str], str], ...] = (
-    ("recall", share, "recall"),
-    ("QPS", rate, "qps"),
-    ("p50", duration, "p50_s"),
-    ("p95", duration, "p95_s"),
-    ("p99", duration, "p99_s"),
-    ("batch QPS", rate, "batch_qps"),
-    ("build", duration, "build_s"),
-    ("index", size, "index_bytes"),
-)
+def standing(place: str) -> tuple[Figure, ...]:
+    """The figures that are shown in a place, in order."""
+    return tuple(figure for figure in FIGURES if place in figure.stands)

@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Literal
 
+from pytest_annmodal.figures import Figure
 from pytest_annmodal.model import Case
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
 
@@ -59,7 +60,6 @@ class Grade:
         status: ``graded``, or ``incomplete`` where something must be run (again) that is no
             fault of the submission.
         max_score: None for a formula without an upper end.
-        recall, qps: of the counted settings: mean and geometric mean over the datasets.
         reason: the most important thing that went wrong, one line, or empty.
     """
 
@@ -78,11 +78,12 @@ class Grade:
     def counted(self) -> list[Measurement]:
         return [t.measurement for t in self.tried if t.counted and t.measurement is not None]
 
-    def figure(self, field: str) -> float | None:
-        """One figure over the datasets: of rates the geometric mean, else the mean."""
-        values = [float(getattr(m, field)) for m in self.counted if getattr(m, field) is not None]
+    def mean(self, figure: Figure) -> float | None:
+        """One figure over the datasets, as it is measured: in the unit of its field."""
+        found = [figure.measured(measurement) for measurement in self.counted]
+        values = [float(value) for value in found if value is not None]
         if not values:
             return None
-        if field.endswith("qps"):
+        if figure.mean == "geometric":
             return statistics.geometric_mean(values) if min(values) > 0 else 0.0
         return statistics.fmean(values)

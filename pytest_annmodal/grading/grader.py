@@ -209,14 +209,10 @@ def make_grader(bench: BenchSession, hook: Hook | None) -> Grader:
 
 def _check_needs(rules: Rules, settings: Settings) -> None:
     """A threshold on a figure that nobody asked for could never be reached."""
-    needs = {
-        "min_ratio": ("baseline", settings.baseline),
-        "min_qps_at_recall": ("at_recall", settings.at_recall),
-    }
     for part in rules.parts:
         for threshold in part.thresholds:
-            option, value = needs.get(threshold.name, ("", True))
-            if value is None:
+            option = threshold.figure.option
+            if option and getattr(settings, option) is None:
                 raise ConfigurationError(
                     f"{rules.path.name}: parts: {part.name}: {threshold.name} needs "
                     f"{option} = … in the file, or --ann-{option.replace('_', '-')}"

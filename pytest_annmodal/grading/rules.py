@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.figures import THRESHOLDS
+from pytest_annmodal.figures import BY_NAME, THRESHOLDS
 from pytest_annmodal.grading.threshold import Threshold, read_threshold
 from pytest_annmodal.settings.config import OPTIONS, nearest_names
 from pytest_annmodal.settings.option import Option, expanded
@@ -20,7 +20,7 @@ FORMULAS = ("thresholds", "recall-qps-memory")
 COUNTED = ("best", "each-part", "first")
 FEEDBACK = ("full", "kind")
 VISIBILITIES = ("visible", "hidden", "after_due_date", "after_published")
-LEADERBOARD = ("score", "recall", "qps", "p50_ms", "p99_ms", "build_s", "index_mb")
+LEADERBOARD = ("score", *BY_NAME)
 DEFAULT_MAX_SUBMISSION_MB = 5.0
 DEFAULT_MAX_VARIANTS = 20
 DEFAULT_POINTS = 100.0

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_annmodal.figures import COLUMNS, _is_number, duration, share
+from pytest_annmodal.figures import TABLE, duration, is_number, share, standing
 from pytest_annmodal.reports import escape, stand_ins
 from pytest_annmodal.reports.comparisons import comparison_lines, level_lines
 
@@ -63,7 +63,7 @@ class _Table:
         rows = sorted(stand_ins.shown(self.rows), key=_best_first)
         measured = [row for row in rows if not _failed(row)]
         cells = {id(row): _cells(row["outcome"]) for row in measured}
-        header = [name for name, _, _ in COLUMNS]
+        header = [figure.heading for figure in standing(TABLE)]
         widths = [max(map(len, column)) for column in zip(header, *cells.values(), strict=True)]
         figures = sum(widths) + len(GAP) * len(widths)
         longest = max(len(label) for label in (HEAD, *map(_label, rows)))
@@ -133,7 +133,7 @@ def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _cells(outcome: Mapping[str, Any]) -> list[str]:
-    return [show(outcome.get(name)) for _, show, name in COLUMNS]
+    return [figure.cell(outcome.get(figure.key)) for figure in standing(TABLE)]
 
 
 def _failed(row: Row) -> bool:
@@ -155,7 +155,7 @@ def printable(text: str) -> str:
 
 def _best_first(row: Row) -> tuple[bool, float]:
     qps = row["outcome"].get("qps")
-    return _failed(row), -qps if _is_number(qps) else math.inf
+    return _failed(row), -qps if is_number(qps) else math.inf
 
 
 def _facts(dataset: str, k: int, measured: Sequence[Row]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_annmodal.figures import JUNIT, RECORD, standing
 from pytest_annmodal.model import Case, to_plain
 from pytest_annmodal.outcome import Comparison, Failure, Measurement, Outcome
 
@@ -12,7 +13,8 @@ def extra_info(measurement: Measurement, where: str) -> dict[str, Any]:
     """What goes into ``--benchmark-json`` beside the times: all figures, nothing by query."""
     plain: dict[str, Any] = to_plain(measurement)
     del plain["latencies_ns"], plain["query_hits"], plain["log_tail"]
-    return {**plain, "where": where}
+    more = {figure.key: figure.measured(measurement) for figure in standing(RECORD)}
+    return {**plain, **more, "where": where}
 
 
 def row(case: Case, outcome: Outcome, where: str) -> dict[str, Any]:
@@ -31,18 +33,9 @@ def row(case: Case, outcome: Outcome, where: str) -> dict[str, Any]:
 
 def properties(measurement: Measurement) -> list[tuple[str, float | str]]:
     """For JUnit XML: the figures that a CI dashboard would plot."""
-    found: list[tuple[str, float | str]] = [
-        ("recall", measurement.recall),
-        ("qps", measurement.qps),
-        ("p50_ms", measurement.p50_s * 1e3),
-        ("p95_ms", measurement.p95_s * 1e3),
-        ("p99_ms", measurement.p99_s * 1e3),
-        ("build_s", measurement.build_s),
-        ("index_bytes", measurement.index_bytes),
-    ]
-    if measurement.qps_at_recall is not None:
-        found.append(("qps_at_recall", measurement.qps_at_recall))
-    return found + _of_comparison(measurement.comparison)
+    values = [(figure.name, figure.of(measurement)) for figure in standing(JUNIT)]
+    found = [(name, value) for name, value in values if value is not None]
+    return [*found, *_of_comparison(measurement.comparison)]
 
 
 def _of_comparison(comparison: Comparison | None) -> list[tuple[str, float | str]]:

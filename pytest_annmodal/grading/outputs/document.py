@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+from pytest_annmodal.figures import RECORD, standing
 from pytest_annmodal.grading import explanations
 from pytest_annmodal.grading.grade import Grade, Tried
 from pytest_annmodal.grading.outputs.gradebook import Book, Entry
@@ -17,10 +18,9 @@ from pytest_annmodal.reports import escape
 SCHEMA = "pytest-annmodal/grades"
 VERSION = 1
 MAX_WARNING = 2000
-FIGURES = (
-    "recall", "qps", "mean_s", "p50_s", "p95_s", "p99_s", "batch_qps", "batch_recall", "build_s",
-    "index_bytes", "reported_index_bytes", "peak_rss_bytes", "rounds", "n_queries", "n_train",
-    "dim", "metric", "clock", "n_short_answers", "at_recall", "qps_at_recall",
+FACTS = (  # beside the figures
+    "mean_s", "batch_recall", "reported_index_bytes", "rounds", "n_queries", "n_train", "dim",
+    "metric", "clock", "n_short_answers", "at_recall",
 )  # fmt: skip
 
 
@@ -102,10 +102,11 @@ def _case(tried: Tried, submission: Submission) -> dict[str, Any]:
 
 
 def _figures(measurement: Measurement) -> dict[str, Any]:
-    figures = {name: getattr(measurement, name) for name in FIGURES}
+    figures = {figure.key: figure.measured(measurement) for figure in standing(RECORD)}
+    facts = {name: getattr(measurement, name) for name in FACTS}
     notes = [escape.line(note) for note in measurement.notes]
     figures["comparison"] = _harmless(to_plain(measurement.comparison))
-    return {**figures, "notes": notes, "environment": _harmless(measurement.environment)}
+    return {**figures, **facts, "notes": notes, "environment": _harmless(measurement.environment)}
 
 
 def _failure(failure: Failure, submission: Submission) -> dict[str, Any]:

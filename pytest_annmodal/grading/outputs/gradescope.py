@@ -77,7 +77,7 @@ def _standing(name: str, grade: Grade) -> dict[str, Any]:
     if name == "score":
         return {"name": name, "value": round(grade.score, 4)}
     figure = BY_NAME[name]
-    value = grade.figure(figure.field)
+    value = figure.scaled(grade.mean(figure))
     order = {"order": "asc"} if figure.better == "less" else {}
-    shown = "–" if value is None else round(value * figure.factor, 4)
+    shown = "–" if value is None else round(value, 4)
     return {"name": name, "value": shown, **order}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_annmodal.figures import rate, share
+from pytest_annmodal.figures import CLASS, standing
 from pytest_annmodal.grading.outputs.document import MAX_WARNING
 from pytest_annmodal.grading.outputs.gradebook import Book, Entry, out_of
 from pytest_annmodal.reports import escape
@@ -10,6 +10,7 @@ from pytest_annmodal.reports import escape
 
 def text(book: Book, *, max_rows: int | None = None) -> str:
     rules = book.rules
+    titles = [figure.heading for figure in standing(CLASS)]
     datasets = ", ".join(escape.markdown(name) for name in book.datasets)
     lines = [
         f"## Grades: {escape.markdown(rules.title)}",
@@ -17,8 +18,8 @@ def text(book: Book, *, max_rows: int | None = None) -> str:
         f"{len(book.entries)} submissions on {datasets}, k = {book.k}, {book.where}.",
         "",
         *(f"**{escape.markdown(text, MAX_WARNING)}**\n" for text in book.warnings),
-        "| rank | submission | score | recall | queries/s | what went wrong |",
-        "|---:|---|---:|---:|---:|---|",
+        f"| rank | submission | score | {' | '.join(titles)} | what went wrong |",
+        f"|---:|---|---:|{'---:|' * len(titles)}---|",
         *(_row(entry) for entry in book.entries[:max_rows]),
     ]
     left_out = len(book.entries) - len(book.entries[:max_rows])
@@ -40,8 +41,7 @@ def _row(entry: Entry) -> str:
         str(entry.rank),
         escape.markdown(grade.name),
         out_of(grade),
-        share(grade.figure("recall")),
-        rate(grade.figure("qps")),
+        *(figure.cell(grade.mean(figure)) for figure in standing(CLASS)),
         reason + escape.markdown(grade.reason, limit=200),
     )
     return f"| {' | '.join(cells)} |"

@@ -5,7 +5,7 @@ HTML without scripts or links; everything that the submission said is escaped.
 
 from __future__ import annotations
 
-from pytest_annmodal.figures import COLUMNS
+from pytest_annmodal.figures import TABLE, standing
 from pytest_annmodal.grading import explanations
 from pytest_annmodal.grading.grade import PartGrade, Tried
 from pytest_annmodal.grading.outputs.gradebook import Book, Entry, out_of, score_text
@@ -81,7 +81,8 @@ def _parts(parts: tuple[PartGrade, ...]) -> list[str]:
 
 
 def _tried(tried: tuple[Tried, ...]) -> list[str]:
-    head = "".join(f'<th class="n">{escape.html(name)}</th>' for name, _, _ in COLUMNS)
+    shown = standing(TABLE)
+    head = "".join(f'<th class="n">{escape.html(figure.heading)}</th>' for figure in shown)
     rows = []
     for item in tried:
         setting = escape.html(escape.line(item.case.variant.label) or "default")
@@ -89,11 +90,11 @@ def _tried(tried: tuple[Tried, ...]) -> list[str]:
         measured = item.measurement
         if measured is None:
             what = "failed, see below" if item.failure else "not measured"
-            rows.append(f'<tr>{start}<td colspan="{len(COLUMNS)}">{what}</td><td></td></tr>')
+            rows.append(f'<tr>{start}<td colspan="{len(shown)}">{what}</td><td></td></tr>')
             continue
         cells = "".join(
-            f'<td class="n">{escape.html(show(getattr(measured, field)))}</td>'
-            for _, show, field in COLUMNS
+            f'<td class="n">{escape.html(figure.cell(figure.measured(measured)))}</td>'
+            for figure in shown
         )
         counted = "counts" if item.counted else ""
         rows.append(f"<tr>{start}{cells}<td>{counted}</td></tr>")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_annmodal.figures import duration, rate, share, size
+from pytest_annmodal.figures import SENTENCE, standing
 from pytest_annmodal.grading import explanations
 from pytest_annmodal.grading.grade import Tried
 from pytest_annmodal.grading.outputs.gradebook import Entry
@@ -34,13 +34,9 @@ def _tried(tried: Tried, submission: Submission, feedback: str) -> list[str]:
 
 
 def figures(measurement: Measurement) -> str:
-    m = measurement
-    compared = "" if m.comparison is None else f", {m.comparison.words}"
-    return (
-        f"recall {share(m.recall)}, {rate(m.qps)} queries/s, median {duration(m.p50_s)}, "
-        f"99 % {duration(m.p99_s)}, built in {duration(m.build_s)}, index {size(m.index_bytes)}"
-        f"{compared}"
-    )
+    phrases = [figure.say(measurement) for figure in standing(SENTENCE)]
+    compared = [] if measurement.comparison is None else [measurement.comparison.words]
+    return ", ".join(phrases + compared)
 
 
 def failure(failed: Failure, submission: Submission, feedback: str) -> list[str]:

@@ -6,30 +6,23 @@ import csv
 import io
 from collections.abc import Callable
 
+from pytest_annmodal.figures import CSV, standing
 from pytest_annmodal.grading.outputs.gradebook import Book, Entry
 from pytest_annmodal.reports import escape
 
 Value = float | int | str | None
-COLUMNS: dict[str, Callable[[Entry], Value]] = {
+BEFORE: dict[str, Callable[[Entry], Value]] = {
     "rank": lambda e: e.rank,
     "submission": lambda e: e.grade.name,
     "path": lambda e: e.grade.path,
     "status": lambda e: e.grade.status,
     "score": lambda e: round(e.grade.score, 4),
     "max_score": lambda e: e.grade.max_score,
-    "recall": lambda e: e.grade.figure("recall"),
-    "qps": lambda e: e.grade.figure("qps"),
-    "p50_ms": lambda e: _scaled(e.grade.figure("p50_s"), 1e3),
-    "p99_ms": lambda e: _scaled(e.grade.figure("p99_s"), 1e3),
-    "build_s": lambda e: e.grade.figure("build_s"),
-    "index_mb": lambda e: _scaled(e.grade.figure("index_bytes"), 1e-6),
+}  # the figures stand between
+AFTER: dict[str, Callable[[Entry], Value]] = {
     "reason": lambda e: e.grade.reason,
     "sha256": lambda e: e.grade.digest,
 }
-
-
-def _scaled(value: float | None, factor: float) -> float | None:
-    return None if value is None else value * factor
 
 
 def _cell(value: Value) -> Value:
@@ -41,7 +34,10 @@ def _cell(value: Value) -> Value:
 def text(book: Book) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow([*BEFORE, *(figure.name for figure in standing(CSV)), *AFTER])
     for entry in book.entries:
-        writer.writerow([_cell(value(entry)) for value in COLUMNS.values()])
+        values = [value(entry) for value in BEFORE.values()]
+        values += [figure.scaled(entry.grade.mean(figure)) for figure in standing(CSV)]
+        values += [value(entry) for value in AFTER.values()]
+        writer.writerow(map(_cell, values))
     return stream.getvalue()

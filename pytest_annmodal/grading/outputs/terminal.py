@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import textwrap
 
-from pytest_annmodal.figures import rate, share
+from pytest_annmodal.figures import CLASS, standing
 from pytest_annmodal.grading.outputs.gradebook import Book, Entry, out_of
 from pytest_annmodal.reports import escape
 
-HEADER = ("rank", "submission", "score", "recall", "QPS", "what went wrong")
 MAX_NAME = 40
 UNBOUNDED = 160
 MIN_REASON = 50
@@ -20,7 +19,9 @@ def table(book: Book, *, width: int | None) -> list[str]:
 
     Long reasons are cut to the terminal's width.
     """
-    rows = [HEADER, *(_row(entry) for entry in book.entries)]
+    titles = (figure.heading for figure in standing(CLASS))
+    header = ("rank", "submission", "score", *titles, "what went wrong")
+    rows = [header, *(_row(entry) for entry in book.entries)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
     left = sum(widths) + len(GAP) * len(widths)
     room = (width or UNBOUNDED) - left
@@ -48,7 +49,6 @@ def _row(entry: Entry) -> tuple[str, ...]:
         str(entry.rank),
         escape.line(grade.name, MAX_NAME),
         out_of(grade),
-        share(grade.figure("recall")),
-        rate(grade.figure("qps")),
+        *(figure.cell(grade.mean(figure)) for figure in standing(CLASS)),
         mark + escape.terminal(escape.line(grade.reason)),
     )
