@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 
 import h5py
@@ -11,6 +13,7 @@ from h5py import h5d, h5p, h5s, h5t
 
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.datasets.hdf5 import file
+from pytest_annmodal.datasets.hdf5.checker import Checker
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
 
 N, DIM = 60, 4
@@ -52,6 +55,45 @@ def refused(path, *words, kind=DatasetFormatError):
         hdf5.load(path)
 
 
+def through_a_group(container):
+    container["g"] = h5py.ExternalLink("other.h5", "/g")
+    container["train"] = h5py.SoftLink("/g/train")
+
+
+def beside_what_is_missing(container):
+    container["vectors"] = h5py.ExternalLink("other.h5", "/train")
+
+
+def virtual(container):
+    """How long it is, the other file would say."""
+    source = h5py.VirtualSource("other.h5", "x", (N, DIM), "<f4", maxshape=(None, DIM))
+    layout = h5py.VirtualLayout((N, DIM), "<f4", maxshape=(None, DIM))
+    layout[: h5s.UNLIMITED, :] = source[: h5s.UNLIMITED, :]
+    container.create_virtual_dataset("train", layout)
+
+
+WAYS_OUT = {
+    "a link": (
+        lambda c: c.__setitem__("train", h5py.ExternalLink("other.h5", "/x")),
+        r"train is a link into another file \(other.h5\)",
+    ),
+    "a soft link through a group": (
+        through_a_group,
+        r"train is a link into another file \(other.h5\)",
+    ),
+    "a link beside what is missing": (
+        beside_what_is_missing,
+        r"lacks train; it has test, vectors \(a link into another file\)",
+    ),
+    "a virtual array": (virtual, r"train is virtual: .* \(other.h5\)"),
+}
+
+
+def round_and_round(container):
+    container["train"] = h5py.SoftLink("/again")
+    container["again"] = h5py.SoftLink("/train")
+
+
 class TestElsewhere:
     def test_a_virtual_array_is_refused_and_what_is_missing_is_named(self, dataset, tmp_path):
         """A source that is gone is read as zeros, a source that is there may change unseen."""
@@ -80,16 +122,25 @@ class TestElsewhere:
         path = dataset(lambda c: c.create_dataset("train", (N, DIM), "<f4", external=entry))
         refused(path, "train is external", "part.raw")
 
-    def test_a_link_through_another_file_is_refused(self, dataset, tmp_path):
-        """However it leads there."""
-        with h5py.File(tmp_path / "other.h5", "w") as container:
-            container["g/train"] = TRAIN
+    @pytest.mark.parametrize("way", WAYS_OUT)
+    def test_another_file_is_never_opened(self, dataset, tmp_path, way):
+        """Whatever leads there, since that file may be anything: opening this one has no end."""
+        os.mkfifo(tmp_path / "other.h5")
+        add, said = WAYS_OUT[way]
+        looking = Checker(limit_s=5.0)
+        with contextlib.closing(looking), pytest.raises(DatasetFormatError, match=said):
+            looking.look(dataset(add), whole=True)
+
+    def test_a_link_within_the_file_is_followed(self, dataset):
+        """Also one of several steps; one that leads round and round leads nowhere."""
 
         def add(container):
-            container["g"] = h5py.ExternalLink("other.h5", "/g")
-            container["train"] = h5py.SoftLink("/g/train")
+            container["there/vectors"] = TRAIN
+            container["group"] = h5py.SoftLink("there")
+            container["train"] = h5py.SoftLink("/group/./vectors")
 
-        refused(dataset(add), "train is a link into another file", "other.h5")
+        assert hdf5.validate(dataset(add)).n_train == N
+        refused(dataset(round_and_round), "lacks train", "train (a link that leads nowhere)")
 
 
 class TestNeverWritten:

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from pytest_annmodal.datasets.hdf5 import storage
+from pytest_annmodal.datasets.hdf5 import links, storage
 from pytest_annmodal.datasets.hdf5.info import DatasetInfo
 from pytest_annmodal.datasets.hdf5.messages import damaged, few, printable, printable_path
 from pytest_annmodal.datasets.hdf5.metric import metric_of
@@ -158,14 +158,13 @@ def _arrays(path: Path, container: Any) -> Arrays:
 
 def _find(path: Path, container: Any, name: str) -> Any | None:
     """The array of that name in this file, or None."""
-    link = container.get(name, getlink=True)
-    if isinstance(link, h5py.ExternalLink):
-        raise _elsewhere(path, name, link.filename)
     try:
-        item = container[name] if link is not None else None
+        place = links.hard_path(container, name)
+    except links.LinkOutError as error:
+        raise _elsewhere(path, name, str(error)) from None
+    try:
+        item = container[place] if place is not None else None
     except KeyError as error:
-        if isinstance(link, h5py.SoftLink):
-            return None
         if storage.is_newer(container, error):
             raise DatasetError(
                 f"{path}: {name} was written for a newer HDF5 than {storage.h5py_versions()} "
@@ -176,8 +175,7 @@ def _find(path: Path, container: Any, name: str) -> Any | None:
         raise damaged(path, why) from error
     if not isinstance(item, h5py.Dataset):
         return None
-    if item.file.filename != container.filename:
-        raise _elsewhere(path, name, item.file.filename)
+    storage.require_inside(path, name, item)
     return item
 
 
@@ -201,14 +199,16 @@ def _require_arrays(path: Path, found: Mapping[str, Any], container: Any) -> Non
 
 
 def _if_no_array(container: Any, name: str) -> str:
-    item = container.get(name)
-    if item is None:
+    try:
+        place = links.hard_path(container, name)
+    except links.LinkOutError:
+        return " (a link into another file)"
+    if place is None:
         return " (a link that leads nowhere)"
-    return (
-        ""
-        if hasattr(item, "shape")
-        else f" (a group of {few(list(map(printable, item))) or 'nothing'})"
-    )
+    item = container[place]
+    if isinstance(item, h5py.Dataset):
+        return ""
+    return f" (a group of {few(list(map(printable, item))) or 'nothing'})"
 
 
 def _require_vectors(path: Path, train: Any, test: Any) -> None:

@@ -34,7 +34,7 @@ Extent = tuple[int, int]  # first byte in the file, number of bytes
 
 
 def require_complete(path: Path, arrays: Sequence[tuple[str, Any]]) -> None:
-    """Every value of the arrays is in this file, and can be read here.
+    """Every value of the arrays is there, and can be read here.
 
     HDF5 gives zeros for what is not there, without a word.
 
@@ -48,7 +48,6 @@ def require_complete(path: Path, arrays: Sequence[tuple[str, Any]]) -> None:
     extents: dict[bool, list[Extent]] = {False: [], True: []}
     seen: list[Any] = []
     for name, array in arrays:
-        _require_inside(path, name, array)
         _require_filters(path, name, array)
         chunked = array.id.get_create_plist().get_layout() == h5d.CHUNKED
         where = (_chunks if chunked else _one_run)(path, name, array)
@@ -125,8 +124,11 @@ def _opaque(size: int) -> str:
     )
 
 
-def _require_inside(path: Path, name: str, array: Any) -> None:
-    """A dataset is one file: parts elsewhere can be gone, short or changed unseen."""
+def require_inside(path: Path, name: str, array: Any) -> None:
+    """A dataset is one file: parts elsewhere can be gone, short or changed unseen.
+
+    To be asked first of all: for a virtual array HDF5 opens the others to say its shape.
+    """
     if array.is_virtual:
         others = {source.file_name for source in array.virtual_sources()}
         kind = "virtual: its values lie in other datasets"
