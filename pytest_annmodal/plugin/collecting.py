@@ -70,8 +70,11 @@ def parametrize(metafunc: pytest.Metafunc, session: BenchSession) -> None:
         except ConfigurationError as error:
             metafunc.config.stash.setdefault(PROBLEM, str(error))
             values = [None]
+        from pytest_annmodal.reports import escape
+
         # pytest gives long texts no ids of their own but their positions: case12.
-        ids = None if None in values else [str(value) for value in values]
+        named = (escape.without_commands(str(value)) for value in values)
+        ids = None if None in values else list(named)
         metafunc.parametrize(name, values, indirect=[name] if name == "case" else False, ids=ids)
 
 

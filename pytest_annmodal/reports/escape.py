@@ -20,6 +20,9 @@ BAR = "| "  # before what is somebody else's
 # A spreadsheet runs a cell that begins so; the wide forms are folded to these by some.
 FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~&@$])")
+# ``##[error]`` (GitHub), ``##vso[…]`` (Azure), ``##teamcity[…]``: anywhere in a line.
+_BRACKETED = re.compile(r"##(?=\w*\[)")
+_FIRST = re.compile(r"(?m)^(\s*):(?=:)")  # ``::error::`` (GitHub), where a line begins
 _LINKS = re.compile(r"(?i):(?=//|\w+:)|(?<=\bwww)\.")  # bare addresses and :emoji: too
 _UNSAFE_IN_FILES = re.compile(r"[^A-Za-z0-9._-]+")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -37,8 +40,11 @@ def _escape(char: str) -> str:
 
 
 def line(text: object, limit: int = MAX_LINE) -> str:
-    """One line of at most ``limit`` characters, its newlines turned into spaces."""
-    words = visible(" ".join(str(text)[: 8 * limit].split()))
+    """One line of at most ``limit`` characters, its newlines turned into spaces.
+
+    It holds no command to a CI runner, whichever file or terminal it goes to.
+    """
+    words = without_commands(visible(" ".join(str(text)[: 8 * limit].split())))
     return words if len(words) <= limit else words[: limit - 1] + CUT
 
 
@@ -57,13 +63,14 @@ def _bounded(text: str, limit: int = MAX_LINE) -> str:
 def terminal(text: object, *, max_lines: int = MAX_BLOCK_LINES, last: bool = False) -> str:
     """For a terminal or a CI log: no control characters, no commands to the CI runner.
 
-    GitHub Actions runs what a log line begins with after ``::``, or holds after ``##[``.
+    Runners read what they print, and take some of it for commands: see the patterns above.
     """
-    return _no_commands(block(text, max_lines=max_lines, last=last))
+    return without_commands(block(text, max_lines=max_lines, last=last))
 
 
-def _no_commands(safe: str) -> str:
-    return re.sub(r"(?m)^(\s*):(?=:)", r"\1: ", safe).replace("##[", "## [")
+def without_commands(safe: str) -> str:
+    """Printable text in which a CI runner finds no command."""
+    return _BRACKETED.sub("## ", _FIRST.sub(r"\1: ", safe))
 
 
 def quoted(text: object, *, max_lines: int = MAX_BLOCK_LINES, last: bool = False) -> str:
@@ -78,7 +85,7 @@ def quoted(text: object, *, max_lines: int = MAX_BLOCK_LINES, last: bool = False
 def told(text: object) -> str:
     """A message that begins with our words: its first line as it is, any more behind a bar."""
     first, newline, more = str(text).partition("\n")
-    safe = _no_commands(_bounded(visible(first.expandtabs(4)), MAX_TOLD))
+    safe = without_commands(_bounded(visible(first.expandtabs(4)), MAX_TOLD))
     return f"{safe}\n{quoted(more)}" if newline else safe
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -194,6 +195,8 @@ FORGED = (
     "::error::workflow command",
     "  ::add-mask::workflow command",
     "##[error]workflow command",
+    "##vso[task.complete result=Succeeded;]pipeline command",
+    "##teamcity[buildStatus status='SUCCESS' text='service message']",
 )
 
 
@@ -207,8 +210,11 @@ def test_forged_lines(project: Project) -> None:
     noted = f"def fit(self, X):\n        {forge}; error = ValueError('no'); {notes}"
     project.write("subs/noted.py", index(fit=noted))
     project.write("subs/new\nPASSED line.py", "\n")
+    grid = f"# [tool.annmodal]\n# search = {{ mode = ['{FORGED[-2]}', '{FORGED[-3]}'] }}"
+    asked = "def set_query_arguments(self, mode): pass"
+    project.write("subs/grid.py", f"# /// script\n{grid}\n# ///\n" + index(more=asked))
     result = project.run(*DATA, "--submission=subs/*.py", "-rA", "-vv", "--junitxml=out.xml")
-    result.assert_outcomes(passed=1, failed=3)
+    result.assert_outcomes(passed=3, failed=3)
     text = result.stdout.str() + (project.path / "out.xml").read_text(encoding="utf-8")
     lines = [line.strip() for line in text.splitlines()]
     for words in FORGED:
@@ -216,4 +222,4 @@ def test_forged_lines(project: Project) -> None:
         assert len([line for line in lines if end in line]) > 9  # in each way that they are shown
         assert not any(line.startswith(words.strip()) for line in lines), words
     assert not any(line.startswith(("::", "PASSED line")) for line in lines)
-    assert "##[" not in text
+    assert not re.search(r"##\w*\[", text)

@@ -64,11 +64,11 @@ ROWS = [
 
 def test_words_of_strangers() -> None:
     """A container that was taken over can put no line of its own into the table, nor a command."""
-    forged = "\nPASSED test_it.py\n::error::x ##[error]y"
+    forged = "\nPASSED test_it.py\n::error::x ##[error]y ##vso[task.complete]z"
     rows = [measured(f"a{forged}", clock=forged, notes=[forged]), failed(f"b{forged}", forged)]
     text = summary(rows, width=None, color=False)
     assert not any(line.startswith(("PASSED", ":")) for line in text.splitlines())
-    assert "##[" not in text
+    assert not re.search(r"##\w*\[", text)
 
 
 def test_table() -> None:
