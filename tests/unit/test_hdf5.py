@@ -246,6 +246,48 @@ def test_a_truth_that_is_not_the_nearest_is_found(small_dataset, metric, scale):
     refused(path, "rows of train are nearer to test[", "expected the exact nearest")
 
 
+@pytest.mark.parametrize("rank", [0, 4, 9])
+@pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
+def test_one_wrong_id_of_nearly_equal_distance_is_found(small_dataset, metric, rank):
+    """At any rank of any query that is looked at; its distance is given rightly."""
+    train, test = vectors(300, 1), vectors(40, 1)
+    ids, distances = exact.knn(train, test, 11, metric)
+    for row in (7, 39):
+        kept = [column for column in range(11) if column != rank]  # so the eleventh moves in
+        path = small_dataset(
+            metric=metric,
+            train=train,
+            test=test,
+            neighbors=np.vstack((ids[:row, :10], ids[row : row + 1, kept], ids[row + 1 :, :10])),
+            distances=np.vstack(
+                (distances[:row, :10], distances[row : row + 1, kept], distances[row + 1 :, :10])
+            ),
+        )
+        refused(path, f"nearer to test[{row}] than its neighbor number {rank + 1}")
+
+
+def test_ids_that_float32_cannot_tell_apart_are_accepted(small_dataset):
+    """As published truths have them: the order is that of products which were rounded."""
+    rng = np.random.default_rng(0)
+    train, test = (rng.random((n, 8), np.float32) + 10 for n in (3000, 40))
+    squares = [(part**2).sum(1) for part in (test, train)]
+    found = squares[0][:, None] + squares[1] - 2 * (test @ train.T)
+    ids = np.argsort(found, axis=1)[:, :10]
+    exactly = exact.pair_distances(train, test, ids, "euclidean")
+    assert (np.diff(exactly, axis=1) < 0).any()
+    distances = np.sqrt(np.take_along_axis(found, ids, 1))
+    hdf5.validate(small_dataset(train=train, test=test, neighbors=ids, distances=distances))
+
+
+@pytest.mark.parametrize("name", ["train", "test"])
+@pytest.mark.parametrize("truth", [{}, {"neighbors": None, "distances": None}])
+@pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
+def test_nothing_but_zeros_is_refused(small_dataset, name, truth, metric):
+    """A writer that failed leaves them; every row would be as near as any other."""
+    zeros = np.zeros((60, 8), np.float32)
+    refused(small_dataset(metric=metric, **{name: zeros}, **truth), f"{name} holds nothing but 0")
+
+
 def test_arrays_in_another_file_are_refused(small_dataset, tmp_path):
     """What is checked and stamped is one file; another one may change or go unseen."""
     path = small_dataset()

@@ -16,13 +16,14 @@ from pytest_annmodal.errors import DatasetFormatError
 
 CHUNK_BYTES = 32 * 2**20
 SAMPLE_QUERIES = 50
-PROBES = 10  # of these, for which all of train is searched
 # Published truths were computed in float32, some by ways that cancel: wrong ids or another
 # convention are off by far more than this. All follows the sizes of the vectors: their unit
 # does not matter.
 RELATIVE = 1e-3
 OF_ONE = 1e-4  # of a cosine, or of the product of two vectors' lengths
 OF_ORDER = 1e-6
+# Roundings of float32 by which a row may be at a wrong rank: of a product of two vectors.
+OF_RANK = 32 * float(np.finfo(np.float32).eps)
 LEAST = float(np.finfo(np.float32).tiny)  # a smaller distance has lost digits
 Array = npt.NDArray[Any]
 
@@ -42,19 +43,20 @@ def check_file(path: Path) -> DatasetInfo:
         sample = _sample(nowhere)
         wanted = np.unique(neighbors[sample])
         slack = _slack(arrays.info.metric, distances[sample], test[sample])
-        probes = _Probes(test, sample, (distances[sample] - slack).max(axis=1), arrays.info.metric)
-        rows = _gather_while_checking(arrays, wanted, probes)
+        nearest = _Nearest(test[sample], arrays.info.k_truth, arrays.info.metric)
+        rows = _gather_while_checking(arrays, wanted, nearest)
         places = np.searchsorted(wanted, neighbors[sample])
         actual = exact.pair_distances(rows, test[sample], places, arrays.info.metric)
         if arrays.info.metric == "dot":
             slack += _product_slack(test[sample, None], rows[places])
         _require_agreement(arrays, sample, distances[sample], actual, slack)
-        probes.require_nearest(path, arrays.info.k_truth)
+        nearest.require(path, sample, actual)
         return arrays.info
 
 
 def _finite_chunks(path: Path, name: str, array: Any) -> Iterator[tuple[int, Array]]:
-    """Slices of an HDF5 array, as float32, with the number of their first row; each is checked."""
+    """Slices of an HDF5 array, as float32, with the number of their first row; all is checked."""
+    empty = True
     step = max(1, CHUNK_BYTES // (array.dtype.itemsize * array.shape[1]))
     for start in range(0, len(array), step):
         with np.errstate(over="ignore", invalid="ignore"):
@@ -67,7 +69,13 @@ def _finite_chunks(path: Path, name: str, array: Any) -> Iterator[tuple[int, Arr
                     f"{path}: {name} has NaN or infinity in row {start + int(bad[0])}, or more "
                     "than float32 holds; expected finite numbers. Remove or repair such rows."
                 )
+        empty = empty and not chunk.any()
         yield start, chunk
+    if empty:
+        raise DatasetFormatError(
+            f"{path}: {name} holds nothing but 0, so that all rows are equally near; expected "
+            "vectors. Its writer failed: write it again."
+        )
 
 
 def _read_finite(arrays: Arrays, name: str, array: Any) -> Array:
@@ -152,54 +160,74 @@ def _sample(nowhere: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     return usable[::step][:SAMPLE_QUERIES]
 
 
-class _Probes:
-    """A few queries for which it is counted how many rows of train are nearer than listed.
+class _Nearest:
+    """Of a few queries the K least distances to any row of train, as train is read.
 
     A truth may name the right distances and still be that of a part of train, or be found by
     an approximate search: everybody's recall would then be too high.
+
+    Attributes:
+        distances: float64 (s, K), ascending.
+        lengths: float64 (s, K), of the rows that are so near.
     """
 
-    def __init__(self, test: Array, sample: Array, limits: Array, metric: str) -> None:
-        step = max(1, len(sample) // PROBES)
-        self.numbers = sample[::step][:PROBES]
-        self.limits = limits[::step][:PROBES, None]
-        self.metric = metric
-        self.queries = test[self.numbers].astype(np.float64)
-        self.squares = (self.queries**2).sum(axis=1)
-        self.counts = np.zeros(len(self.numbers), dtype=np.int64)
+    def __init__(self, queries: Array, k: int, metric: str) -> None:
+        self.queries, self.metric = queries, metric
+        self.distances = np.full((len(queries), k), np.inf)
+        self.lengths = np.zeros((len(queries), k))
 
     def look(self, chunk: Array) -> None:
-        rows = chunk.astype(np.float64)
-        found = -self.queries @ rows.T
-        squares = np.einsum("ij,ij->i", rows, rows)
+        if not len(self.queries):
+            return
+        k = self.distances.shape[1]
+        ids, found = exact.knn(chunk, self.queries, min(k, len(chunk)), self.metric)
+        if not (found < self.distances[:, -1:]).any():
+            return
+        distances = np.hstack((self.distances, found))
+        lengths = np.hstack((self.lengths, exact.lengths(chunk[ids])))
+        order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        self.distances = np.take_along_axis(distances, order, axis=1)
+        self.lengths = np.take_along_axis(lengths, order, axis=1)
+
+    def slack(self) -> Array:
+        """By how much rows may be in the wrong order by what float32 rounds off (s, K)."""
+        own = exact.lengths(self.queries)[:, None]
+        if self.metric == "angular":
+            return np.full(self.distances.shape, OF_RANK)
         if self.metric == "dot":
-            found += OF_ONE * np.sqrt(squares * self.squares[:, None])
-        if self.metric == "euclidean":
-            found = np.sqrt(np.maximum(0, 2 * found + squares + self.squares[:, None]))
-        elif self.metric == "angular":
-            lengths = np.sqrt(squares * self.squares[:, None])
-            found = 1 + np.divide(found, lengths, out=np.zeros_like(found), where=lengths > 0)
-        self.counts += np.count_nonzero(found < self.limits, axis=1)
+            return np.asarray(OF_RANK * own * self.lengths)
+        squares = self.distances**2 + OF_RANK * (own**2 + self.lengths**2)
+        return np.asarray(np.sqrt(squares) - self.distances)
 
-    def require_nearest(self, path: Path, k: int) -> None:
-        bad = np.flatnonzero(self.counts >= k)
-        if bad.size:
-            first = bad[0]
-            raise DatasetFormatError(
-                f"{path}: {self.counts[first]} rows of train are nearer to "
-                f"test[{self.numbers[first]}] than the last of its {k} neighbors; expected the "
-                "exact nearest. The truth belongs to a part of train or is approximate: compute "
-                "it again, or remove neighbors and distances to have it computed."
-            )
+    def require(self, path: Path, sample: Array, actual: Array) -> None:
+        """At each rank no row is named that is further than the exact neighbour.
+
+        Args:
+            sample: (s,) query numbers.
+            actual: (s, K), distances to the rows that are named.
+        """
+        named = np.sort(actual, axis=1)
+        nearer = self.distances + self.slack() + LEAST
+        wrong = np.argwhere(named > nearer)
+        if not wrong.size:
+            return
+        row, rank = (int(i) for i in wrong[0])
+        count = int(np.count_nonzero(nearer[row] < named[row, rank]))
+        raise DatasetFormatError(
+            f"{path}: {count} rows of train are nearer to test[{int(sample[row])}] than its "
+            f"neighbor number {rank + 1}, which is at {named[row, rank]:.6g}; expected the exact "
+            "nearest. The truth belongs to a part of train or is approximate: compute it again, "
+            "or remove neighbors and distances to have it computed."
+        )
 
 
-def _gather_while_checking(arrays: Arrays, wanted: Array, probes: _Probes) -> Array:
+def _gather_while_checking(arrays: Arrays, wanted: Array, nearest: _Nearest) -> Array:
     """Rows ``wanted`` (ascending) of train, read in the pass that checks all of train."""
     rows = np.empty((len(wanted), arrays.info.dim), dtype=np.float32)
     for start, chunk in _finite_chunks(arrays.path, "train", arrays.train):
         low, high = np.searchsorted(wanted, (start, start + len(chunk)))
         rows[low:high] = chunk[wanted[low:high].astype(np.int64) - start]
-        probes.look(chunk)
+        nearest.look(chunk)
     return rows
 
 

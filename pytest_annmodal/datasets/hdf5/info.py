@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-CHECKS = 2  # raise it when :func:`validate` finds more: what was stamped before is checked again
+CHECKS = 3  # raise it when :func:`validate` finds more: what was stamped before is checked again
 
 
 class Identity(NamedTuple):
