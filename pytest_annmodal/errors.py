@@ -13,9 +13,6 @@
     │   ├── ReloadError
     │   └── CommitError
     ├── ExecutorError               blame: infrastructure
-    │   ├── SubmitError
-    │   ├── JobTimeoutError
-    │   ├── JobLostError
     │   └── BaselineError           what a submission is compared with failed
     └── SubmissionError             blame: submission
         ├── CompileError            C++ that the compiler refuses
@@ -90,18 +87,6 @@ class CommitError(VolumeError):
 
 class ExecutorError(AnnModalError):
     """The place where jobs run failed; no submission is to blame."""
-
-
-class SubmitError(ExecutorError):
-    """A job could not be handed over."""
-
-
-class JobTimeoutError(ExecutorError):
-    """A job did not finish within the executor's own limit."""
-
-
-class JobLostError(ExecutorError):
-    """A job's container or process vanished without an answer."""
 
 
 class BaselineError(ExecutorError):

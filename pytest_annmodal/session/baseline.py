@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import narrowing
-from pytest_annmodal.manifests.builtin_paths import BUILTIN, PACKAGE
+from pytest_annmodal.manifests.builtin_paths import is_builtin, portable
 from pytest_annmodal.manifests.requirements import missing_requirements
 from pytest_annmodal.model import Baseline, Implementation
 from pytest_annmodal.settings.config import Settings, nearest_names
@@ -35,14 +34,8 @@ def choose(settings: Settings, offered: Sequence[Implementation]) -> Baseline | 
             f"--ann-baseline {wanted}: {narrowing.why_none([found], setting or '')}"
         )
     variants = [v for v in fitting.variants if v.build == fitting.variants[0].build]
-    path = Path(found.path)
-    inside = path.is_relative_to(PACKAGE)
     return Baseline(
-        implementation=dataclasses.replace(
-            found,
-            variants=(),
-            path=BUILTIN + path.relative_to(PACKAGE).as_posix() if inside else found.path,
-        ),
+        implementation=portable(dataclasses.replace(found, variants=())),
         build=variants[0].build,
         searches=tuple(variant.search for variant in variants),
         max_sessions=settings.sessions,
@@ -68,7 +61,7 @@ def _refuse(found: Implementation, settings: Settings) -> None:
             "(a built-in, or from --ann-implementations)"
         )
     if settings.modal:
-        if not Path(found.path).is_relative_to(PACKAGE):
+        if not is_builtin(found):
             raise ConfigurationError(
                 f"--ann-baseline {found.name}: with --modal it must be a built-in; only the "
                 "submission's own files are shipped"

@@ -9,7 +9,7 @@ from pathlib import Path
 import modal
 
 from pytest_annmodal.executors.modal.container import python_version
-from pytest_annmodal.executors.modal.shipping import PACKAGE
+from pytest_annmodal.manifests.builtin_paths import PACKAGE
 from pytest_annmodal.model import Implementation
 
 Requirements = tuple[str, ...]

@@ -7,10 +7,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from pytest_annmodal.manifests.builtin_paths import is_builtin, is_portable, located, portable
 from pytest_annmodal.model import Implementation
-
-PACKAGE = Path(__file__).parents[2]
-BUILTIN = "builtin:"  # a path inside this package, wherever that lies
 
 
 def ship(
@@ -21,10 +19,9 @@ def ship(
     Raises:
         OSError, ValueError: a file cannot be read, or all of them are larger than the limit.
     """
+    if is_builtin(implementation):
+        return portable(implementation), {}
     path = Path(implementation.path)
-    if path.is_relative_to(PACKAGE):
-        inside = BUILTIN + path.relative_to(PACKAGE).as_posix()
-        return dataclasses.replace(implementation, path=inside, folder=None), {}
     root = Path(implementation.folder) if implementation.folder else path.parent
     chosen = _regular_files(root) if implementation.folder else [path]
     files, total = {}, 0
@@ -53,9 +50,8 @@ def unpack(
     implementation: Implementation, files: Mapping[str, bytes], folder: Path
 ) -> Implementation:
     """Write the shipped files and say where the implementation's own is now."""
-    if implementation.path.startswith(BUILTIN):
-        path = PACKAGE / implementation.path.removeprefix(BUILTIN)
-        return dataclasses.replace(implementation, path=str(path), folder=None)
+    if is_portable(implementation):
+        return located(implementation)
     for name, content in files.items():
         relative = PurePosixPath(name)
         if relative.is_absolute() or ".." in relative.parts:
