@@ -20,7 +20,7 @@ from pytest_annmodal.plugin import keeping, rootdir
 from pytest_annmodal.reports import escape
 from pytest_annmodal.session.keeping import Keeper
 from pytest_annmodal.settings.sources import unused_variables
-from pytest_annmodal.strangers import doors
+from pytest_annmodal.strangers import named
 
 ENDING = pytest.StashKey["Ending"]()
 NOTHING_RUN = "Not saving anything"
@@ -140,7 +140,9 @@ def last_lines(config: pytest.Config, keeper: Keeper | None) -> Iterator[str]:
     if ENDING in config.stash:
         yield from config.stash[ENDING].lines()
     yield from map(escape.line, unused_variables(os.environ))
-    if doors.PLACES in config.stash:
-        yield from map(escape.line, doors.unread(config.stash[doors.PLACES]))
+    if named.PLACES in config.stash:
+        from pytest_annmodal.strangers import doors
+
+        yield from map(escape.line, doors.unread(config.stash[named.PLACES]))
     if keeper is not None:
         yield from map(escape.line, keeping.lines(keeper))

@@ -22,7 +22,7 @@ from pytest_annmodal.plugin.hookspecs import Hooks
 from pytest_annmodal.settings.config import OPTIONS, Settings
 from pytest_annmodal.settings.given import given, parser_arguments
 from pytest_annmodal.settings.sources import ini_of, resolve
-from pytest_annmodal.strangers import doors
+from pytest_annmodal.strangers import named
 
 if TYPE_CHECKING:
     from pytest_annmodal.model import Case
@@ -49,16 +49,26 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         parser.getgroup(option.group).addoption(option.flag, **how)
         parser.addini(option.ini, f"Default of {option.flag} (or ${option.env}).", default="")
     config: Any = pluginmanager.get_plugin("pytestconfig")
-    doors.close(config)  # as early as a plugin can
+    if named.names_any(config):
+        from pytest_annmodal.strangers import doors
+
+        doors.close(config)  # as early as a plugin can
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    doors.check(early_config)
+    _check_doors(early_config)
+
+
+def _check_doors(config: pytest.Config) -> None:
+    if named.PLACES in config.stash:
+        from pytest_annmodal.strangers import doors
+
+        doors.check(config)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    doors.check(config)  # where a conftest file loaded this plugin, the hook above is not called
+    _check_doors(config)  # where a conftest file loaded this plugin, the hook above is not called
     config.addinivalue_line(
         "markers",
         f"ann(k, rounds, {', '.join(THRESHOLDS)}): settings and thresholds of an ANN benchmark.",
@@ -73,8 +83,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SETTINGS] = _resolve(config)
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from error
-    if doors.PLACES in config.stash:
-        config.pluginmanager.register(collecting.NotTheirs(config.stash[doors.PLACES]))
+    if named.PLACES in config.stash:
+        config.pluginmanager.register(collecting.NotTheirs(config.stash[named.PLACES]))
 
 
 def _let_comparisons_warn() -> None:
@@ -106,7 +116,7 @@ def _resolve(config: pytest.Config) -> Settings:
 
     sources = Strictness(
         parsed=parsed,
-        typed=given(doors.typed(config)),
+        typed=given(named.typed(config)),
         addopts=given(config.getini("addopts")),
         ini=ini,
     )

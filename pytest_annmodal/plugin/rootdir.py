@@ -15,7 +15,7 @@ import pytest
 
 from pytest_annmodal.settings.config import OPTIONS
 from pytest_annmodal.settings.given import after_a_space
-from pytest_annmodal.strangers import doors
+from pytest_annmodal.strangers.named import typed
 
 # What makes a file pytest's: nothing further, or the table that is in it.
 INI_FILES = (
@@ -38,7 +38,7 @@ def lines(config: pytest.Config) -> Iterator[str]:
         (option.flag, value)
         for option in OPTIONS
         if option.kind is not None
-        for value, _ in after_a_space(doors.typed(config), option.flag)
+        for value, _ in after_a_space(typed(config), option.flag)
         if (here / value).exists()
     ]
     if not spaced:

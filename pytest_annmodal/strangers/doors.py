@@ -18,22 +18,15 @@ import pytest
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.settings.config import Settings
-from pytest_annmodal.settings.given import after_a_space, expanded, given
+from pytest_annmodal.settings.given import after_a_space, given
 from pytest_annmodal.settings.sources import ini_of, resolve
 from pytest_annmodal.strangers.imports import Guard, imported_already
+from pytest_annmodal.strangers.named import FLAG, PLACES, typed
 from pytest_annmodal.strangers.places import Places
 
-FLAG = "--submission"
-PLACES = pytest.StashKey[Places]()
 CHECKED = pytest.StashKey[bool]()
 MAX_NAMES = 3
 QUOTE = f"{FLAG}='submissions/*'"
-
-
-def typed(config: pytest.Config) -> list[str]:
-    """The command line with ``PYTEST_ADDOPTS`` before it, as pytest puts it, without an ini's."""
-    before = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
-    return expanded([*before, *map(str, config.invocation_params.args)])
 
 
 def close(config: pytest.Config) -> None:
@@ -42,8 +35,6 @@ def close(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: something of a submission has a say in this session.
     """
-    if not _names_any(config):
-        return
     try:
         settings = _settings(config)
         places = Places(settings.submission)
@@ -63,7 +54,7 @@ def check(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: pytest would import or look into a submission.
     """
-    if PLACES not in config.stash or CHECKED in config.stash:
+    if CHECKED in config.stash:
         return
     config.stash[CHECKED] = True
     places, options = config.stash[PLACES], config.known_args_namespace
@@ -78,16 +69,6 @@ def check(config: pytest.Config) -> None:
             _refuse_looking(config, words, collected)
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from error
-
-
-def _names_any(config: pytest.Config) -> bool:
-    """Whether a submission is named anywhere; most sessions have nothing to do with any."""
-    return bool(
-        any(FLAG in word for word in (*typed(config), *config.getini("addopts")))
-        or os.environ.get("ANNMODAL_SUBMISSION")
-        or ini_of(config)("annmodal_submission")
-        or getattr(config.option, "annmodal_submission", None)  # in a worker of pytest-xdist
-    )
 
 
 def _settings(config: pytest.Config) -> Settings:

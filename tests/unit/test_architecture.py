@@ -91,7 +91,7 @@ def test_h5py() -> None:
 def test_pytest() -> None:
     """``pytest`` is imported on the plugin's side only."""
     found = {name for name in importers("pytest") if not name.startswith("plugin/")}
-    assert found <= {"reports/terminal", "reports/repeated", "strangers/doors"}
+    assert found <= {"reports/terminal", "reports/repeated", "strangers/doors", "strangers/named"}
 
 
 def test_worker_side() -> None:
@@ -148,3 +148,5 @@ def test_loading_is_light(tmp_path: Path) -> None:
     own = {name.split(".")[1] for name in loaded if name.startswith("pytest_annmodal.")}
     assert "plugin" in own
     assert own <= EAGER
+    of_strangers = {name for name in loaded if name.startswith("pytest_annmodal.strangers.")}
+    assert of_strangers == {"pytest_annmodal.strangers.named"}
