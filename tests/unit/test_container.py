@@ -20,6 +20,7 @@ from pytest_annmodal.executors.modal.attempts import Attempts
 from pytest_annmodal.executors.modal.calls import Calls, outcomes_of
 from pytest_annmodal.executors.modal.container import failures
 from pytest_annmodal.executors.modal.volume import MountedVolume
+from pytest_annmodal.manifests.builtin_paths import PACKAGE
 from pytest_annmodal.model import Implementation, to_plain
 from pytest_annmodal.outcome import Failure
 from pytest_annmodal.settings.config import Settings
@@ -68,7 +69,7 @@ def test_a_folder_that_is_too_large_is_refused(tmp_path):
 
 
 def test_a_builtin_is_named_and_not_shipped():
-    path = shipping.PACKAGE / "implementations" / "bruteforce.py"
+    path = PACKAGE / "implementations" / "bruteforce.py"
     shipped, files = shipping.ship(implementation(path), 100)
     assert (shipped.path, files) == ("builtin:implementations/bruteforce.py", {})
     assert shipping.unpack(shipped, {}, path.parent).path == str(path)
