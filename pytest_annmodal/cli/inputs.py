@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.reports import escape
+from pytest_annmodal.results.choice import latest, matching
 from pytest_annmodal.results.folder import DEFAULT
 from pytest_annmodal.results.reading import Results, read
+from pytest_annmodal.results.stored import StoredCase
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +25,56 @@ def add_files(parser: argparse.ArgumentParser) -> None:
         help="files and folders with results, also of other machines; all of them are put together "
         f"(default: {DEFAULT} here or in a folder above)",
     )
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """Which of the cases; without any of these the newest of each setting and machine."""
+    parser.add_argument(
+        "--session",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="of these sessions only, by the beginning of their names in `annmodal results`; "
+        "repeatable",
+    )
+    parser.add_argument(
+        "--dataset",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="on these datasets only, names or globs; repeatable",
+    )
+    parser.add_argument(
+        "--impl",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="of these implementations only, names or globs; repeatable",
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="every case, not only the newest of each setting on each machine",
+    )
+
+
+def chosen(cases: Sequence[StoredCase], arguments: argparse.Namespace) -> list[StoredCase]:
+    """The cases that the arguments of :func:`add_choice` choose.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+    found = matching(
+        cases,
+        sessions=arguments.session,
+        datasets=arguments.dataset,
+        implementations=arguments.impl,
+    )
+    if not found:
+        raise ConfigurationError(
+            f"none of the {len(cases)} results is chosen by --session, --dataset and --impl"
+        )
+    return found if arguments.all else latest(found)
 
 
 def given_results(arguments: argparse.Namespace) -> Results:

@@ -32,7 +32,7 @@ def lines(keeper: Keeper) -> Iterator[str]:
         shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else folder
         yield (
             f"{_results(keeper.store.n_written)} kept in {shown}: `annmodal results` lists the "
-            "sessions there."
+            "sessions there, `annmodal export` makes a table."
         )
 
 

@@ -360,8 +360,8 @@ class Settings:
         None,
         "--ann-results",
         RESULTS,
-        "Keep every measured case in this folder, for `annmodal results`, or nowhere "
-        " (default: .annmodal/results under the rootdir).",
+        "Keep every measured case in this folder, for `annmodal results` and "
+        "`annmodal export`, or nowhere (default: .annmodal/results under the rootdir).",
         metavar="DIR|off",
         is_path=lambda text: text != OFF,
     )

@@ -1,0 +1,198 @@
+r"""Tables of stored cases to be read: Markdown, and LaTeX that needs no package.
+
+One table for each question on one machine, the best recall first; a column in which no case has
+a value is left out.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pytest_annmodal.figures import FIGURES, Figure, share
+from pytest_annmodal.reports import escape
+from pytest_annmodal.reports.columns import figure_of
+from pytest_annmodal.results.choice import asked_of
+from pytest_annmodal.results.stored import StoredCase
+
+SHA_DIGITS = 8
+UNITS_IN_HEADS = ("ms", "s", "MB")
+ACCENTS = dict(zip("\u0300\u0301\u0302\u0303\u0308\u030a\u0327\u030c", "`'^~\"rcv", strict=True))
+LATEX = {
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    **{
+        sign: f"{{{sign}}}" for sign in "-`[]*"
+    },  # two hyphens are a dash; [ and * follow a row's end
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Cells as texts that nobody has escaped yet; the first column is the setting."""
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    failures: tuple[tuple[str, str], ...]  # the setting, and what it was
+
+
+def tables(cases: Iterable[StoredCase]) -> list[Table]:
+    """One for each question on one machine."""
+    groups: dict[tuple[object, ...], list[StoredCase]] = {}
+    for case in cases:
+        groups.setdefault(asked_of(case), []).append(case)
+    twice = _with_several_contents(groups.values())
+    return [_table(members, twice) for members in groups.values()]
+
+
+def _with_several_contents(groups: Iterable[Sequence[StoredCase]]) -> set[str]:
+    """The names of datasets that stand for more than one content."""
+    contents: dict[str, set[str]] = {}
+    for first, *_ in groups:
+        if first.dataset_sha256:
+            contents.setdefault(first.dataset, set()).add(first.dataset_sha256)
+    return {name for name, found in contents.items() if len(found) > 1}
+
+
+def _table(cases: Sequence[StoredCase], twice: set[str]) -> Table:
+    measured = [case for case in cases if case.failure is None]
+    measured.sort(key=lambda case: (-(case.recall or 0), -(case.qps or 0)))
+    figures = [
+        figure
+        for figure in FIGURES
+        if any(figure_of(figure, case) is not None for case in measured)
+    ]
+    return Table(
+        caption=_caption(cases, twice),
+        head=("setting", *map(_head, figures)),
+        rows=tuple(
+            (case.label, *(_cell(figure, figure_of(figure, case)) for figure in figures))
+            for case in measured
+        ),
+        failures=tuple(
+            (case.label, f"{case.failure.kind}: {case.failure.message}")
+            for case in cases
+            if case.failure is not None
+        ),
+    )
+
+
+def _caption(cases: Sequence[StoredCase], twice: set[str]) -> str:
+    known = next((case for case in cases if case.n_train), cases[0])
+    size = f"{known.n_train:,} × {known.dim}" if known.n_train and known.dim else ""
+    content = f"content {(known.dataset_sha256 or '?')[:SHA_DIGITS]}"
+    foreign = f"measured by {known.source} on another machine" if known.is_foreign else ""
+    parts = (
+        known.dataset,
+        content if known.dataset in twice else "",
+        size,
+        known.metric or "",
+        f"k = {known.k}",
+        f"sample of {known.subset:,} vectors" if known.subset else "",
+        foreign or known.machine,
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def _head(figure: Figure) -> str:
+    """``recall``, ``QPS``, ``p50 (ms)``."""
+    return f"{figure.heading} ({figure.unit})" if figure.unit in UNITS_IN_HEADS else figure.heading
+
+
+def _cell(figure: Figure, value: float | None) -> str:
+    if value is None:
+        return ""
+    if figure.cell is share:
+        return share(value)
+    return figure.show(value).removesuffix(figure.unit).strip()
+
+
+def markdown(cases: Iterable[StoredCase]) -> str:
+    """Tables as GitHub shows them; what a submission says is text in them."""
+    return "\n".join(map(_markdown, tables(cases)))
+
+
+def _markdown(table: Table) -> str:
+    lines = [f"**{escape.markdown(table.caption)}**", ""]
+    if table.rows:
+        lines += [
+            _markdown_row(table.head),
+            "|---|" + "---:|" * (len(table.head) - 1),
+            *map(_markdown_row, table.rows),
+            "",
+        ]
+    lines += [
+        f"- {escape.markdown(label)}: {escape.markdown(why)}" for label, why in table.failures
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    """The first cell is somebody's words, the others are our numbers and heads."""
+    return f"| {' | '.join((escape.markdown(cells[0]), *cells[1:]))} |"
+
+
+def latex(cases: Iterable[StoredCase]) -> str:
+    r"""A document that compiles as it is, or may be ``\input`` into another one."""
+    body = "\n".join(map(_latex, tables(cases)))
+    return f"{BEGIN}\n{body}\n{END}\n"
+
+
+# Whether \begin{document} was seen: after it, LaTeX's own \@nodocument is \relax.
+BEGIN = r"""% Written by annmodal export. Compile it as it is, or \input it into a document.
+\makeatletter
+\ifx\@nodocument\relax
+  \let\annmodalend\relax
+\else
+  \documentclass{article}
+  \def\annmodalend{\end{document}}
+  \begin{document}
+\fi
+\makeatother"""
+END = r"\annmodalend"
+
+
+def _latex(table: Table) -> str:
+    lines = [r"\begin{table}[htbp]", rf"\caption{{{escape_latex(table.caption)}}}"]
+    if table.rows:
+        lines += [
+            r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
+            rf"\begin{{tabular}}{{l{'r' * (len(table.head) - 1)}}}",
+            r"\hline",
+            _latex_row(table.head),
+            r"\hline",
+            *map(_latex_row, table.rows),
+            r"\hline",
+            r"\end{tabular}",
+        ]
+    lines += [rf"\par {escape_latex(label)}: {escape_latex(why)}" for label, why in table.failures]
+    return "\n".join((*lines, r"\end{table}"))
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(escape_latex(cell) for cell in cells) + r" \\"
+
+
+def escape_latex(text: str) -> str:
+    """One line of text in LaTeX: nothing in it is a command, and every character is ASCII."""
+    safe = escape.line(text).replace("×", "\0x\0")
+    safe = "".join(LATEX.get(sign, sign) for sign in safe).replace("\0x\0", r"$\times$")
+    return re.sub(r"[^ -~]", _beyond_ascii, safe)
+
+
+def _beyond_ascii(found: re.Match[str]) -> str:
+    """A letter with an accent as LaTeX writes it; what no package sets as ``<U+6F22>``."""
+    signs = unicodedata.normalize("NFD", found[0])
+    base, accents = signs[0], signs[1:]
+    if base.isascii() and base.isalpha() and accents in ACCENTS:
+        return rf"\{ACCENTS[accents]}{{{base}}}"
+    return rf"\textless{{}}U+{ord(found[0]):04X}\textgreater{{}}"

@@ -1,0 +1,187 @@
+"""Stored cases as CSV, JSON, Parquet, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from stored_cases import failed, measured
+
+from pytest_annmodal.cli.main import main
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.figures import FIGURES
+from pytest_annmodal.reports.columns import COLUMNS
+from pytest_annmodal.reports.export import FORMATS
+from pytest_annmodal.reports.text_tables import escape_latex
+from pytest_annmodal.results.choice import latest
+
+NAMES = [column.name for column in COLUMNS]
+SIGNS = "".join(map(chr, range(32, 127)))
+EVIL = SIGNS + "é漢\x00\x1b[31m\u202e\n\\end{document}\\input{/etc/passwd}"
+
+
+def evil(text: str = EVIL) -> list[object]:
+    """A measurement and a failure whose every word is a stranger's."""
+    failure = failed().failure
+    assert failure is not None
+    return [
+        measured(2, label=text, implementation=text, dataset=text, notes=(text,)),
+        failed(label=text, dataset=text, failure=dataclasses.replace(failure, message=text)),
+    ]
+
+
+def rows(text: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text.decode())))
+
+
+def test_csv_and_json_have_the_same_columns() -> None:
+    """Every figure by its name with its unit, a missing one empty or null, and one row a case."""
+    cases = [measured(1), measured(2, qps=float("nan"), p50_s=float("inf")), failed()]
+    table, objects = rows(FORMATS["csv"](cases)), json.loads(FORMATS["json"](cases))
+    assert list(table[0]) == list(objects[0]) == NAMES
+    assert {figure.name for figure in FIGURES} <= set(NAMES)
+    assert [float(row["recall"] or -1) for row in table] == [0.75, 0.875, -1]
+    assert (objects[1]["qps"], objects[1]["p50_ms"], table[1]["qps"]) == (None, None, "")
+    assert objects[0]["p50_ms"] == pytest.approx(0.018)
+    assert (objects[0]["index_mb"], objects[0]["key"]) == (3.0, measured(1).key)
+    assert (table[2]["failure"], table[2]["message"]) == ("raised", "ValueError: no")
+    assert json.loads(objects[0]["parameters"]) == {"M": 12, "ef": 1}
+
+
+def test_parquet_has_them_too() -> None:
+    """The same columns, each with its type, also where it is empty."""
+    from pyarrow import parquet
+
+    cases = [measured(1), failed()]
+    table = parquet.read_table(io.BytesIO(FORMATS["parquet"](cases)))
+    assert table.column_names == NAMES
+    assert table.to_pylist() == json.loads(FORMATS["json"](cases))
+    assert str(table.schema.field("batch_qps").type) == "double"
+
+
+def test_parquet_without_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where pyarrow is not installed, the error says what to install."""
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(ConfigurationError, match="pip install pyarrow"):
+        FORMATS["parquet"]([measured()])
+
+
+def test_no_cell_starts_a_formula() -> None:
+    """Names of strangers are text in a spreadsheet, on one line each."""
+    table = rows(FORMATS["csv"](evil('=cmd|"/c calc"!A1\nx')))
+    for row in table:
+        assert row["label"].startswith("'=cmd")
+        assert "\n" not in "".join(row.values())
+
+
+def test_tables_to_be_read() -> None:
+    """One table for each question on one machine, best recall first, failures below."""
+    other = measured(3, dataset_sha256="cd" * 32)
+    foreign = measured(5, source="vibe", machine="", where="", dataset_sha256=None)
+    text = FORMATS["markdown"](
+        [
+            measured(1),
+            measured(4, recall=0.99999),
+            failed(machine=measured().machine, dataset_sha256="ab" * 32),
+            other,
+            foreign,
+        ]
+    ).decode()
+    captions = [line for line in text.splitlines() if line.startswith("**")]
+    assert len(captions) == 3
+    assert "content abababab" in captions[0]
+    assert "content cdcdcdcd" in captions[1]
+    assert "measured by vibe on another machine" in captions[2]
+    head = next(line for line in text.splitlines() if line.startswith("| setting"))
+    assert (
+        head
+        == "| setting | recall | QPS | p50 (ms) | p95 (ms) | p99 (ms) | build (s) | index (MB) | peak (MB) |"
+    )
+    first, second = re.findall(r"^\| hnswlib.*", text, flags=re.MULTILINE)[:2]
+    assert "| 0.9999 | 20,000 | 0.045 |" in first
+    assert "| 0.7500 |" in second
+    assert "- broken\\[0\\]: raised: ValueError: no" in text
+
+
+def test_markdown_of_strangers() -> None:
+    """Their words are neither markup nor links nor rows."""
+    text = FORMATS["markdown"](evil("a|b](http://x) <img>\n| x |")).decode()
+    assert "<img>" not in text
+    assert re.search(r"(?<!\\)\]\(", text) is None
+    assert not any(line.startswith("| x") for line in text.splitlines())
+
+
+def test_latex_of_strangers() -> None:
+    """Every sign is ASCII, and no sign of theirs is a command, a comment or a new cell."""
+    safe = escape_latex(EVIL)
+    assert safe.isascii()
+    assert "\n" not in safe
+    bare = re.sub(r"\\(text[a-z]+\{\}|['`^~\"rcv]\{[A-Za-z]\}|[&%$#_{}])", "", safe)
+    assert not set(bare.replace("{-}", "").replace("{[}", "").replace("{]}", "")) & set("\\&%$#_~^")
+    assert escape_latex("12 × 3") == r"12 $\times$ 3"
+    assert escape_latex("é漢") == r"\'{e}\textless{}U+6F22\textgreater{}"
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_latex_compiles(tmp_path: Path) -> None:
+    """As it is, and as a part of another document, whatever strangers say."""
+    cases = [measured(1), measured(2, label="*x"), measured(3, label="[2pt]"), *evil()]
+    (tmp_path / "part.tex").write_bytes(FORMATS["latex"](cases))
+    (tmp_path / "whole.tex").write_text(
+        "\\documentclass{article}\\begin{document}\\input{part.tex}\\typeout{CAME BACK}\\end{document}"
+    )
+    for name in ("part", "whole"):
+        done = subprocess.run(
+            ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-draftmode", f"{name}.tex"],
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+    assert b"CAME BACK" in done.stdout
+
+
+def test_the_newest_of_each_setting() -> None:
+    """Another machine or another content is another case; a changed text is not."""
+    old, new = measured(1, measured_at="2026-01-01T00:00:00Z"), measured(1, key="0" * 64)
+    others = [measured(1, machine="Another"), measured(1, dataset_sha256="cd" * 32), measured(2)]
+    assert latest([old, new, *others]) == [new, *others]
+    assert latest([new, old]) == [new]
+    broken = dataclasses.replace(failed(), label=new.label, machine=new.machine)
+    assert latest([broken]) == [broken]
+
+
+def test_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Files are merged, some cases are chosen, and the output goes to a file or to the terminal."""
+    from stored_cases import stored
+
+    monkeypatch.chdir(tmp_path)
+    stored(tmp_path / "one", measured(1, measured_at="2025-01-01T00:00:00Z"), failed())
+    stored(tmp_path / "two", measured(1), measured(2, dataset="other"), session="fedc" * 4)
+
+    def exported(*arguments: str) -> list[str]:
+        assert main(["export", *arguments, "one", "two"]) == 0
+        return [row["label"] for row in rows(capfdbinary.readouterr().out)]
+
+    assert len(exported()) == 3
+    assert len(exported("--all")) == 4
+    assert exported("--session", "fedc") == [measured(1).label, measured(2).label]
+    assert exported("--dataset", "oth*") == [measured(2).label]
+    assert exported("--impl", "bro*", "--impl", "x") == ["broken[0]"]
+    assert main(["export", "--format", "json", "-o", "out.json", "one"]) == 0
+    assert len(json.loads((tmp_path / "out.json").read_text())) == 2
+    for arguments in (["--impl", "nobody", "one"], ["-o", "no/folder.csv", "one"]):
+        assert main(["export", *arguments]) == 2
+    said = capfdbinary.readouterr().err.decode()
+    assert "none of the 2 results is chosen by --session, --dataset and --impl" in said
+    assert "no/folder.csv: cannot be written: No such file or directory" in said
