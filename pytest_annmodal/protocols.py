@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -54,24 +55,52 @@ class Stored(Protocol):
 
 
 class Executor(Protocol):
-    """Where jobs run. ``concurrent`` says whether all of them may be submitted at once."""
+    """Where jobs run. A class of one's own that inherits from this needs prepare and submit only.
 
-    concurrent: bool
+    Attributes:
+        concurrent: whether all jobs may be submitted at once, before the first test runs.
+        remote: whether jobs run on other machines, to which the executor itself brings datasets
+            and what implementations need.
+        machine: the class of those machines, as two results must share it to be compared; None
+            for this one.
+        stored: the dataset files that ``--dataset`` may name beside the catalogue's.
+    """
+
+    concurrent: bool = False
+    remote: bool = False
+
+    @property
+    def machine(self) -> str | None:
+        return None
+
+    @property
+    def stored(self) -> Stored | None:
+        return None
 
     def expect(self, jobs: Sequence[Job]) -> None:
         """Be told of all jobs of the session before the first is submitted."""
+        return
 
+    @abstractmethod
     def prepare(self, dataset: Dataset) -> object:
-        """Have the dataset in the volume. Raises DatasetError or VolumeError."""
+        """Have the dataset where jobs find it. Raises DatasetError or VolumeError."""
 
     def content(self, dataset: Dataset) -> str | None:
         """Sha256 of the dataset's file as it is measured, or None where nobody knows it yet."""
+        return dataset.sha256
 
+    @abstractmethod
     def submit(self, job: Job) -> Future[Sequence[Outcome]]:
         """Start a job; the future gives one outcome per search, in order."""
 
     def pump(self, future: Future[Sequence[Outcome]]) -> None:
-        """Show progress until the future is done."""
+        """Show progress until the future is done; its result is waited for afterwards."""
+        return
+
+    def log_of(self, case_id: str) -> str:
+        """What the machine that ran a job printed, by the job's first case; or nothing."""
+        return ""
 
     def shutdown(self, *, cancel: bool = False) -> None:
         """End everything; with ``cancel``, also what still runs."""
+        return

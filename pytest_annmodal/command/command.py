@@ -21,8 +21,7 @@ from pytest_annmodal.errors import AnnModalError, ConfigurationError
 from pytest_annmodal.executors.modal import interrupts, quiet
 from pytest_annmodal.executors.modal.client import ModalExecutor
 from pytest_annmodal.executors.modal.connection import check_reachable
-from pytest_annmodal.executors.modal.definitions import Cloud
-from pytest_annmodal.executors.modal.images import requirements_of
+from pytest_annmodal.executors.modal.definitions import Cloud, requirements_of
 from pytest_annmodal.executors.modal.plan import plan_of, refuse_too_large
 from pytest_annmodal.executors.modal.pulse import Pulse
 from pytest_annmodal.executors.modal.stored import CloudStored
@@ -87,7 +86,7 @@ class Command:
             settings = resolve(
                 cli=lambda _name: None, ini=lambda _name: "", environ=os.environ, rootdir=Path.cwd()
             )
-            command = cls(dataclasses.replace(settings, modal=True))
+            command = cls(dataclasses.replace(settings, executor="modal"))
             given = arguments.find(argv, app)
             if given is not None:
                 command._begin(given)
@@ -154,7 +153,7 @@ class Command:
         )
         if not cases:
             raise ConfigurationError(selection.nothing_fits(chosen, datasets))
-        jobs = planning.jobs(cases, settings)
+        jobs = planning.jobs(cases, settings, remote=True)
         refuse_too_large(plan_of(jobs, settings), settings)
         return Wanted(arguments=args, datasets=datasets, cases=cases, jobs=jobs)
 
@@ -265,7 +264,7 @@ class Command:
             self.settings,
             session=os.urandom(8).hex(),
             content=executor.content,
-            machine=self.settings.modal_machine,
+            machine=lambda: executor.machine,
         )
 
     def _executor(self, settings: Settings) -> ModalExecutor:

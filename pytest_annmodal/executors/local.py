@@ -8,16 +8,18 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from pytest_annmodal.datasets.volume.resolution import Resolved
+from pytest_annmodal.datasets.volume.stored import LocalStored
 from pytest_annmodal.datasets.volume.volume import LocalVolume, OnProgress, is_present, resolve
 from pytest_annmodal.errors import AnnModalError
 from pytest_annmodal.model import Dataset, Job
 from pytest_annmodal.outcome import Failure, Outcome
+from pytest_annmodal.protocols import Executor
 
 DONE = "done"  # the phase after a job's last
 Bar = Callable[[Dataset], AbstractContextManager[OnProgress | None]]
 
 
-class LocalExecutor:
+class LocalExecutor(Executor):
     """Runs a job when it is submitted; its future is done by then.
 
     Args:
@@ -25,8 +27,6 @@ class LocalExecutor:
         bar: makes the progress bar of a download.
         on_phase: told which job is doing what.
     """
-
-    concurrent = False
 
     def __init__(
         self,
@@ -42,8 +42,9 @@ class LocalExecutor:
         self._say, self._bar, self._on_phase = say, bar, on_phase
         self._resolved: dict[str, Resolved] = {}
 
-    def expect(self, jobs: Sequence[Job]) -> None:
-        """Nothing to make ready: a job is run when it is submitted."""
+    @property
+    def stored(self) -> LocalStored:
+        return LocalStored(self.volume)
 
     def prepare(self, dataset: Dataset) -> Path:
         """Have the dataset in the volume; the same answer without work the second time."""
@@ -101,9 +102,3 @@ class LocalExecutor:
             self._on_phase(job, DONE)
         future.set_result(outcomes)
         return future
-
-    def pump(self, future: Future[Sequence[Outcome]]) -> None:
-        """Nothing to wait for: the future is done."""
-
-    def shutdown(self, *, cancel: bool = False) -> None:
-        """Nothing to end: a job's processes end with its ``submit``."""

@@ -38,6 +38,7 @@ class Grader:
         datasets: Sequence[Dataset],
         journal: Journal,
         hook: Hook | None = None,
+        remote: bool = False,
     ) -> None:
         self.settings, self.rules, self.plans, self.journal = settings, rules, plans, journal
         self.datasets = tuple(dataset.name for dataset in datasets)
@@ -45,7 +46,7 @@ class Grader:
         self.trouble: list[str] = []  # that is the session's own
         self.n_resumed = self.n_known = self.n_measured = 0
         self.writes = True  # False at the end of a session that leaves the folder as it was
-        self._hook = hook
+        self._hook, self._remote = hook, remote
         self._lock = threading.RLock()
         self._plan_of = {
             case.id: plan for plan in plans for cases in plan.cases.values() for case in cases
@@ -131,7 +132,7 @@ class Grader:
                 rules=self.rules,
                 entries=rank([(plan.submission, self.grade(plan)) for plan in self.plans]),
                 session=self.journal.session,
-                where="modal" if self.settings.modal else "local",
+                where=self.settings.executor,
                 datasets=self.datasets,
                 k=self.settings.k,
                 rounds=self.settings.rounds,
@@ -141,7 +142,7 @@ class Grader:
             )
 
     def _warnings(self) -> tuple[str, ...]:
-        if self.settings.modal:
+        if self._remote:
             return ()
         wanted = self.settings.isolation
         level = "process" if wanted == "process" else isolation.strongest()
@@ -204,6 +205,7 @@ def make_grader(bench: BenchSession, hook: Hook | None) -> Grader:
         datasets=datasets,
         journal=journal,
         hook=hook,
+        remote=bench.executor.remote,
     )
 
 

@@ -151,7 +151,7 @@ class Benchmarker:
     def _replay(self, measurement: Measurement) -> None:
         clock = self._item.get_closest_marker("benchmark").kwargs["timer"]  # type: ignore[union-attr]
         assert isinstance(clock, ReplayClock)
-        replay(self._benchmark, clock, measurement, self._session.where)
+        replay(self._benchmark, clock, measurement, self._session.settings.executor)
         self._item.user_properties.extend(properties(measurement))
         if measurement.log_tail.strip():
             log = escape.quoted(measurement.log_tail.rstrip(), last=True)
@@ -159,4 +159,4 @@ class Benchmarker:
 
     def _record(self, case: Case, outcome: Outcome) -> None:
         """What the summary table will show."""
-        self._item.stash[collecting.OUTCOME] = row(case, outcome, self._session.where)
+        self._item.stash[collecting.OUTCOME] = row(case, outcome, self._session.settings.executor)

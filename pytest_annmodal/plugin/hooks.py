@@ -25,8 +25,10 @@ from pytest_annmodal.settings.sources import ini_of, resolve
 from pytest_annmodal.strangers import named
 
 if TYPE_CHECKING:
+    from pytest_annmodal.executors.registry import ExecutorSetup
     from pytest_annmodal.model import Case
     from pytest_annmodal.outcome import Measurement
+    from pytest_annmodal.protocols import Executor
     from pytest_annmodal.session.state import BenchSession
 
 SETTINGS = pytest.StashKey[Settings]()
@@ -125,13 +127,21 @@ def _resolve(config: pytest.Config) -> Settings:
     return resolve(cli=sources.cli, ini=sources.ini, rules=rules, **places)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_annmodal_make_executor(name: str, setup: ExecutorSetup) -> Executor | None:
+    """The built-in ones."""
+    from pytest_annmodal.executors import registry
+
+    return registry.make(name, setup)
+
+
 def _session(config: pytest.Config) -> BenchSession:
     """The session's state, made at the first need."""
     if SESSION not in config.stash:
         from pytest_annmodal.plugin import keeping
         from pytest_annmodal.plugin.interruption import Interruption
         from pytest_annmodal.reports import nearest
-        from pytest_annmodal.session.orchestration import make_local, make_modal
+        from pytest_annmodal.session.orchestration import make_executor
         from pytest_annmodal.session.state import BenchSession
 
         interruption = Interruption()
@@ -140,11 +150,11 @@ def _session(config: pytest.Config) -> BenchSession:
         reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
         nearest.install([reporter._tw._file] if reporter is not None else [])
         extra = [dataset for rows in config.hook.pytest_annmodal_datasets() for dataset in rows]
+        settings = config.stash[SETTINGS]
         config.stash[SESSION] = BenchSession(
-            config.stash[SETTINGS],
+            settings,
             extra_datasets=extra,
-            make_local=lambda session: make_local(session, config),
-            make_modal=lambda session: make_modal(session, config),
+            make_executor=lambda name: make_executor(name, settings, config),
         )
         keeping.attach(config.stash[SESSION])
     return config.stash[SESSION]
@@ -193,7 +203,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         if jobs and bench.executor.concurrent:
             from pytest_annmodal.session.orchestration import submit_all
 
-            submit_all(bench, jobs, config)
+            submit_all(bench, jobs)
     except (ConfigurationError, ExecutorError) as error:
         raise pytest.UsageError(str(error)) from error
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pytest_annmodal.executors.registry import ExecutorSetup
     from pytest_annmodal.grading.rules import Rules
     from pytest_annmodal.model import Dataset
     from pytest_annmodal.outcome import Measurement
+    from pytest_annmodal.protocols import Executor
 
 
 class Hooks:
@@ -19,6 +21,15 @@ class Hooks:
     @pytest.hookspec
     def pytest_annmodal_datasets(self) -> Iterable[Dataset]:  # type: ignore[empty-body]
         """Return more ``pytest_annmodal.model.Dataset`` rows for the catalogue."""
+
+    @pytest.hookspec(firstresult=True)
+    def pytest_annmodal_make_executor(self, name: str, setup: ExecutorSetup) -> Executor | None:
+        """Return the executor that ``--ann-executor`` calls by this name; None if it is not yours.
+
+        Args:
+            name: ``local`` and ``modal`` are built in, and may be replaced.
+            setup: the settings, and how to talk to the user.
+        """
 
     @pytest.hookspec(firstresult=True)
     def pytest_annmodal_score(

@@ -18,7 +18,7 @@ def attach(bench: BenchSession) -> None:
         settings,
         session=os.urandom(8).hex(),
         content=bench.content,
-        machine=settings.modal_machine if settings.modal else machine_class(),
+        machine=lambda: bench.executor.machine or machine_class(),
     )
 
 

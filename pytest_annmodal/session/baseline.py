@@ -14,7 +14,9 @@ from pytest_annmodal.model import Baseline, Implementation
 from pytest_annmodal.settings.config import Settings, nearest_names
 
 
-def choose(settings: Settings, offered: Sequence[Implementation]) -> Baseline | None:
+def choose(
+    settings: Settings, offered: Sequence[Implementation], *, remote: bool = False
+) -> Baseline | None:
     """The baseline of a session: the first build of those named, with all its searches named.
 
     ``name`` names all settings, ``name[SETTING]`` those that ``--impl`` would choose.
@@ -27,7 +29,7 @@ def choose(settings: Settings, offered: Sequence[Implementation]) -> Baseline | 
         return None
     name, setting = narrowing.split_pattern(wanted)
     found = _named(name, wanted, offered)
-    _refuse(found, settings)
+    _refuse(found, settings.executor, remote=remote)
     fitting = narrowing.of_settings(found, [setting])
     if fitting is None:
         raise ConfigurationError(
@@ -54,16 +56,16 @@ def _named(name: str, wanted: str, offered: Sequence[Implementation]) -> Impleme
     )
 
 
-def _refuse(found: Implementation, settings: Settings) -> None:
+def _refuse(found: Implementation, executor: str, *, remote: bool) -> None:
     if not found.trusted:
         raise ConfigurationError(
             f"--ann-baseline {found.name}: is a submission; a baseline must be trusted "
             "(a built-in, or from --ann-implementations)"
         )
-    if settings.modal:
+    if remote:
         if not is_builtin(found):
             raise ConfigurationError(
-                f"--ann-baseline {found.name}: with --modal it must be a built-in; only the "
+                f"--ann-baseline {found.name}: with --{executor} it must be a built-in; only the "
                 "submission's own files are shipped"
             )
     elif missing := missing_requirements(found):

@@ -27,7 +27,7 @@ class Keeper:
     Args:
         session: the same for every process of one session.
         content: sha256 of a dataset's file, or None where nobody knows it.
-        machine: the class of the machine that measures, as two results must share it.
+        machine: gives the class of the machine that measures, as two results must share it.
 
     Attributes:
         trouble: what could not be kept or read, in words.
@@ -41,13 +41,13 @@ class Keeper:
         *,
         session: str,
         content: Callable[[Dataset], str | None],
-        machine: str,
+        machine: Callable[[], str],
     ) -> None:
         self.trouble: list[str] = []
         self.reused: list[StoredCase] = []
         self.hide: Callable[[Failure], Failure] = lambda failure: failure
         self._settings, self._content, self._machine = settings, content, machine
-        self._where = "modal" if settings.modal else "local"
+        self._where = settings.executor
         self._digests: dict[tuple[str, str | None], str | None] = {}
         self.store = store.ResultStore(self._folder(), session, self.trouble.append)
 
@@ -87,7 +87,7 @@ class Keeper:
                 key=keys.get(outcome.case_id),
                 content=content,
                 where=self._where,
-                machine=self._machine,
+                machine=self._machine(),
             )
             rows.append((case, samples))
         self.store.add(rows)
@@ -145,7 +145,7 @@ class Keeper:
         return {case.key: case for case in cases if case.key and case.failure is None}
 
     def _keys(self, job: Job, content: str | None) -> dict[str, str]:
-        return key.keys_of(job, content=content, machine=self._machine, digest=self._digest)
+        return key.keys_of(job, content=content, machine=self._machine(), digest=self._digest)
 
     def _digest(self, implementation: Implementation) -> str | None:
         place = implementation.path, implementation.folder

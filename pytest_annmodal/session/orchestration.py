@@ -6,44 +6,56 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from pytest_annmodal.errors import AnnModalError, DatasetError, ExecutorError, VolumeError
+from pytest_annmodal.errors import (
+    AnnModalError,
+    ConfigurationError,
+    DatasetError,
+    ExecutorError,
+    VolumeError,
+)
 from pytest_annmodal.executors.modal.plan import plan_of, refuse_too_large
+from pytest_annmodal.executors.registry import BUILTIN, ExecutorSetup
 from pytest_annmodal.model import Case, Dataset, Job
 from pytest_annmodal.protocols import Executor
 from pytest_annmodal.reports import escape
 from pytest_annmodal.reports.progress import Progress, _uncaptured
 from pytest_annmodal.session.state import BenchSession
+from pytest_annmodal.settings.config import Settings, nearest_names
 
 if TYPE_CHECKING:
     import pytest
 
     from pytest_annmodal.datasets.volume.volume import OnProgress
-    from pytest_annmodal.executors.local import LocalExecutor
 
 
-def make_local(session: BenchSession, config: pytest.Config) -> LocalExecutor:
-    """The executor for this machine, talking through pytest's terminal."""
-    from pytest_annmodal.executors.local import DONE, LocalExecutor
+def make_executor(name: str, settings: Settings, config: pytest.Config) -> Executor:
+    """The executor of a name, from whoever makes it, talking through pytest's terminal.
+
+    Raises:
+        ConfigurationError: nobody makes one of that name.
+    """
+    from pytest_annmodal.executors.local import DONE
 
     progress = Progress(config)
 
     def on_phase(job: Job, text: str) -> None:
         progress(job, text) if text != DONE else progress.clear()
 
-    return LocalExecutor(
-        session.volume,
-        base_urls=session.settings.base_url,
-        say=_speaker(config, quiet=not session.settings.download_only),
+    setup = ExecutorSetup(
+        settings=settings,
+        say=_speaker(config, quiet=False),
+        log=_speaker(config, quiet=not settings.download_only),
         bar=lambda dataset: _download_bar(dataset, config),
         on_phase=on_phase,
     )
-
-
-def make_modal(session: BenchSession, config: pytest.Config) -> Executor:
-    """The executor for Modal; ``modal`` is imported here and not before."""
-    from pytest_annmodal.executors.modal.client import ModalExecutor
-
-    return ModalExecutor(session.settings, say=_speaker(config, quiet=False))
+    made: Executor | None = config.hook.pytest_annmodal_make_executor(name=name, setup=setup)
+    if made is None:
+        raise ConfigurationError(
+            f"--ann-executor {name}: there is no such executor{nearest_names(name, BUILTIN)} "
+            f"Built in: {', '.join(BUILTIN)}. A plugin or conftest.py makes others, in its hook "
+            "pytest_annmodal_make_executor."
+        )
+    return made
 
 
 def _speaker(config: pytest.Config, *, quiet: bool) -> Callable[[str], None]:
@@ -85,12 +97,8 @@ def _download_bar(
     return bar()
 
 
-def submit_all(bench: BenchSession, jobs: Sequence[Job], config: pytest.Config) -> None:
-    """Show the plan, prepare each distinct dataset once, then start every job."""
-    say = _speaker(config, quiet=False)
-    plan = plan_of(jobs, bench.settings)
-    refuse_too_large(plan, bench.settings)
-    say(plan.line())
+def submit_all(bench: BenchSession, jobs: Sequence[Job]) -> None:
+    """Prepare each distinct dataset once, then start every job."""
     bench.executor.expect(jobs)
     for dataset in {job.dataset.name: job.dataset for job in jobs}.values():
         try:

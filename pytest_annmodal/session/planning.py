@@ -17,8 +17,8 @@ from pytest_annmodal.settings.config import Settings
 from pytest_annmodal.settings.option import is_dataset_file
 
 
-def limits(settings: Settings, implementation: Implementation) -> Limits:
-    """How a job of this implementation runs."""
+def limits(settings: Settings, implementation: Implementation, *, remote: bool = False) -> Limits:
+    """How a job of this implementation runs; ``remote``: on another machine."""
     auto: Clock = "worker" if implementation.trusted else "parent"
     clock: Clock = auto if settings.clock == "auto" else settings.clock  # type: ignore[assignment]
     return Limits(
@@ -32,7 +32,7 @@ def limits(settings: Settings, implementation: Implementation) -> Limits:
         isolation=settings.isolation,
         fresh_seed=None if implementation.trusted else settings.fresh_seed,
         at_recall=settings.at_recall,
-        private=() if implementation.trusted or settings.modal else _private(settings),
+        private=() if implementation.trusted or remote else _private(settings),
     )
 
 
@@ -46,22 +46,26 @@ def _private(settings: Settings) -> tuple[str, ...]:
     return tuple(os.path.realpath(path) for path in paths if path)
 
 
-def jobs(cases: Iterable[Case], settings: Settings) -> list[Job]:
-    """Group cases by build, in the order in which each build is first wanted."""
-    baseline = baseline_of(settings)
+def jobs(cases: Iterable[Case], settings: Settings, *, remote: bool = False) -> list[Job]:
+    """Group cases by build, in the order in which each build is first wanted.
+
+    Args:
+        remote: whether they run on other machines, which are made from what a job says.
+    """
+    baseline = baseline_of(settings, remote=remote)
     groups: dict[tuple[int, str, str, str], dict[str, Case]] = {}
     for case in cases:
         groups.setdefault(case.build_key, {}).setdefault(case.id, case)
     return [
         Job(
             dataset=first.dataset,
-            implementation=_prepared(first.implementation, settings, baseline),
+            implementation=_prepared(first.implementation, baseline if remote else None),
             build=first.variant.build,
             searches=tuple(
                 Search(case_id=c.id, arguments=c.variant.search, k=c.k, rounds=c.rounds)
                 for c in group.values()
             ),
-            limits=limits(settings, first.implementation),
+            limits=limits(settings, first.implementation, remote=remote),
             baseline=baseline,
         )
         for group in groups.values()
@@ -78,16 +82,14 @@ def too_few_vectors(job: Job) -> str | None:
     return f"k={k} is more than the {min(known):,} training vectors of {job.dataset.name}"
 
 
-def _prepared(
-    implementation: Implementation, settings: Settings, baseline: Baseline | None
-) -> Implementation:
-    """As a job has it: a container is made from what it needs."""
+def _prepared(implementation: Implementation, beside: Baseline | None) -> Implementation:
+    """As a job has it: a container is made from what it needs, and what runs beside it."""
     alone = dataclasses.replace(implementation, variants=())
-    return with_packages(alone, baseline) if baseline and settings.modal else alone
+    return with_packages(alone, beside) if beside else alone
 
 
 @lru_cache(maxsize=1)
-def baseline_of(settings: Settings) -> Baseline | None:
+def baseline_of(settings: Settings, *, remote: bool = False) -> Baseline | None:
     """What ``--ann-baseline`` names; read once.
 
     Raises:
@@ -95,4 +97,4 @@ def baseline_of(settings: Settings) -> Baseline | None:
     """
     if settings.baseline is None:
         return None
-    return choose(settings, offered_implementations(settings))
+    return choose(settings, offered_implementations(settings), remote=remote)

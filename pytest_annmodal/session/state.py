@@ -24,7 +24,8 @@ from pytest_annmodal.settings.config import Settings, nearest_names
 
 if TYPE_CHECKING:
     from pytest_annmodal.datasets.volume.volume import LocalVolume
-    from pytest_annmodal.executors.local import LocalExecutor
+
+LOCAL = "local"  # the executor of this machine
 
 
 class BenchSession:
@@ -32,7 +33,7 @@ class BenchSession:
 
     Args:
         extra_datasets: what the hook ``pytest_annmodal_datasets`` gave.
-        make_local, make_modal: make an executor, called at the first need.
+        make_executor: makes the executor of a name, called at the first need.
     """
 
     def __init__(
@@ -40,15 +41,14 @@ class BenchSession:
         settings: Settings,
         *,
         extra_datasets: Iterable[Dataset] = (),
-        make_local: Callable[[BenchSession], LocalExecutor],
-        make_modal: Callable[[BenchSession], Executor],
+        make_executor: Callable[[str], Executor],
     ) -> None:
         self.settings = settings
         self.known = locate.known_datasets(extra_datasets)
         self.cases: dict[str, Case] = {}
         self.skipped_datasets: dict[str, Dataset] = {}
         self.skipped_implementations: dict[str, str] = {}  # name: the command to install it
-        self._make_local, self._make_modal = make_local, make_modal
+        self._make_executor = make_executor
         self._jobs: dict[str, Job] = {}
         self._futures: dict[int, Future[Sequence[Outcome]]] = {}
         self._outcomes: dict[str, Outcome] = {}
@@ -59,10 +59,6 @@ class BenchSession:
         self.grading: Any = None  # a grading.session_hooks.Grading, with --ann-grade
         self.on_outcome: Callable[[Outcome], None] = lambda _outcome: None
         self.keeper: Keeper | None = None
-
-    @property
-    def where(self) -> str:
-        return "modal" if self.settings.modal else "local"
 
     @cached_property
     def implementations(self) -> list[Any]:
@@ -80,15 +76,9 @@ class BenchSession:
         return selection.select_datasets(self.settings, self.known, self.stored)
 
     @cached_property
-    def stored(self) -> Stored:
+    def stored(self) -> Stored | None:
         """What lies in the volume, where this session runs."""
-        if self.settings.modal:
-            from pytest_annmodal.executors.modal.stored import CloudStored
-
-            return CloudStored(self.settings)
-        from pytest_annmodal.datasets.volume.stored import LocalStored
-
-        return LocalStored(self.volume)
+        return self.executor.stored
 
     @cached_property
     def volume(self) -> LocalVolume:
@@ -102,7 +92,7 @@ class BenchSession:
         Raises:
             ConfigurationError: there is no folder for datasets, or not the one that is named.
         """
-        if self.settings.modal:
+        if self.executor.remote:
             return
         volume = self.volume
         try:
@@ -115,12 +105,13 @@ class BenchSession:
             ) from error
 
     @cached_property
-    def local(self) -> LocalExecutor:
-        return self._make_local(self)
+    def local(self) -> Executor:
+        """For what is wanted on this machine, wherever jobs run."""
+        return self._make_executor(LOCAL) if self.settings.executor != LOCAL else self.executor
 
     @cached_property
     def executor(self) -> Executor:
-        return self._make_modal(self) if self.settings.modal else self.local
+        return self._make_executor(self.settings.executor)
 
     def content(self, dataset: Dataset) -> str | None:
         """Sha256 of the dataset's file where this session runs, as far as it is known."""
@@ -199,17 +190,19 @@ class BenchSession:
             if problem := planning.too_few_vectors(job):
                 self.know(_not_had(search.case_id, problem) for search in job.searches)
         jobs = [job for job in jobs if job.searches[0].case_id not in self._outcomes]
-        if not (self.settings.modal or all(job.implementation.trusted for job in jobs)):
+        if not (self.executor.remote or all(job.implementation.trusted for job in jobs)):
             isolation.choose(self.settings.isolation, trusted=False)  # before anything runs
         return jobs
 
     def _new(self, cases: Sequence[Case]) -> list[Job]:
         """Jobs of what was not measured before, where that is to be reused."""
-        jobs = planning.jobs(cases, self.settings)
+        remote = self.executor.remote
+        jobs = planning.jobs(cases, self.settings, remote=remote)
         if self.keeper is None or not self.settings.reuse:
             return jobs
         self.know(self.keeper.reusable(jobs))
-        return planning.jobs((c for c in cases if c.id not in self._outcomes), self.settings)
+        missing = (case for case in cases if case.id not in self._outcomes)
+        return planning.jobs(missing, self.settings, remote=remote)
 
     def submit_all(self, jobs: Iterable[Job]) -> None:
         """Start every job now; only for an executor that runs them side by side."""
@@ -288,7 +281,7 @@ class BenchSession:
         from pytest_annmodal.datasets.volume import volume
 
         settings = self.settings
-        if settings.modal or case.id in self._outcomes:
+        if self.executor.remote or case.id in self._outcomes:
             return None
         dataset = case.dataset
         by_name = dataset.name in self.known and dataset.source not in settings.dataset
@@ -300,7 +293,7 @@ class BenchSession:
 
     def why_unable(self, case: Case) -> str | None:
         """Why a submission cannot be measured: no skip, since it was asked for by its path."""
-        if self.settings.modal or case.id in self._outcomes or not self._is_asked_for(case):
+        if self.executor.remote or case.id in self._outcomes or not self._is_asked_for(case):
             return None
         return self._lacking(case)
 
@@ -323,10 +316,9 @@ class BenchSession:
         return compiler.missing() if implementation.style == "c++" else None
 
     def container_log(self, case: Case) -> str:
-        """What the container that ran the case's job printed, on Modal."""
+        """What the machine that ran the case's job printed, if that was another one."""
         job = self._jobs.get(case.id)
-        log_of = getattr(self.executor, "log_of", None) if job else None
-        return log_of(job.searches[0].case_id) if job and log_of else ""
+        return self.executor.log_of(job.searches[0].case_id) if job else ""
 
     def close(self) -> None:
         """Nothing keeps running after this."""

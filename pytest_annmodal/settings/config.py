@@ -132,6 +132,14 @@ class Settings:
         metavar="N",
         grading="rules",
     )
+    executor: str = option(
+        "local",
+        "--ann-executor",
+        MEASURE,
+        "Where jobs run: on this machine (local, default), in containers (modal), or what a "
+        "plugin calls so (docs/modal.md).",
+        metavar="NAME",
+    )
     threads: int = option(
         1,
         "--ann-threads",

@@ -18,6 +18,7 @@ from pytest_annmodal.settings.option import PREFIX
 if TYPE_CHECKING:
     import pytest
 
+MODAL_EXECUTOR = "modal"  # what --modal and --modal-plan stand for
 # Where a TOML file has pytest's keys: pyproject.toml in two tables, pytest.toml in one.
 TABLES = (("tool", "pytest", "ini_options"), ("tool", "pytest"), ("pytest",))
 
@@ -59,7 +60,8 @@ def resolve(
         import secrets
 
         values["fresh_seed"] = secrets.randbits(128) + 1  # a submission could try all of 2**31
-    values["modal"] = values["modal"] or values["modal_plan"]
+    if values["modal"] or values["modal_plan"]:
+        values["executor"] = MODAL_EXECUTOR
     settings = Settings(**values)
     _refuse_bad_combinations(settings, cli)
     return settings
@@ -68,11 +70,14 @@ def resolve(
 def _refuse_bad_combinations(settings: Settings, cli: Callable[[str], Any]) -> None:
     """What contradicts itself; a default in the ini file or environment just does not hold."""
     for flag, name in (("--ann-volume-dir", "volume_dir"), ("--download", "download")):
-        if settings.modal and cli(name):
+        if settings.executor == MODAL_EXECUTOR and cli(name):
             raise ConfigurationError(
                 f"{flag} is for local runs and --modal was given too. Leave out one of them; "
                 "with --modal, datasets are downloaded into the cloud volume by themselves."
             )
+    named = cli("executor")
+    if cli("modal") and named not in {None, MODAL_EXECUTOR}:
+        raise ConfigurationError(f"--modal and --ann-executor {named}: choose one of them")
     if settings.download_only and cli("download"):
         raise ConfigurationError("--download and --download-only: choose one of them")
     for flag, name in (("--ann-param", "param"), ("--ann-run-group", "run_group")):

@@ -31,7 +31,7 @@ def executor_classes() -> set[str]:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef):
                 methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
-                if {"submit", "prepare", "shutdown"} <= methods:
+                if {"submit", "prepare"} <= methods:
                     found.add(node.name)
     return found
 

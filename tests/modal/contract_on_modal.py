@@ -17,7 +17,7 @@ from pytest_annmodal.settings.config import Settings
 class TestModalExecutor(ExecutorContract):
     @pytest.fixture
     def executor(self):
-        return ModalExecutor(Settings(modal=True), say=lambda _line: None)
+        return ModalExecutor(Settings(executor="modal"), say=lambda _line: None)
 
     @pytest.fixture(autouse=True)
     def _clean_up(self, executor):

@@ -47,7 +47,7 @@ class TestMountedVolume(VolumeContract):
 
 if modal.is_local():
     sys.path.insert(0, str(HERE.parents[2]))
-    from pytest_annmodal.executors.modal.images import HARNESS, REMOTE_PACKAGE, pinned
+    from pytest_annmodal.executors.modal.definitions import HARNESS, REMOTE_PACKAGE, pinned
 
     image = (
         modal.Image.debian_slim()

@@ -37,6 +37,11 @@ from pytest_annmodal.plugin.hooks import SETTINGS
         ("--submission=", "--submission is empty: give it a value, or leave it out"),
         ("--ann-k 0", "--ann-k '0': expected a whole number of at least 1"),
         ("--modal --download", "--download is for local runs and --modal was given too."),
+        ("--modal --ann-executor local", "--modal and --ann-executor local: choose one of them"),
+        (
+            "--ann-executor lokal",
+            "lokal: there is no such executor; did you mean 'local' or 'modal'? Built ",
+        ),
         ("--modal --ann-volume-dir v", "--ann-volume-dir is for local runs and --modal was given"),
         ("--download --download-only", "--download and --download-only: choose one of them"),
         *(

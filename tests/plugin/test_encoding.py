@@ -135,7 +135,7 @@ def test_modal_run() -> None:
     code = (
         "from pytest_annmodal.command.command import Command\n"
         "from pytest_annmodal.settings.config import Settings\n"
-        "Command(Settings(modal=True))._say('❌ 5 µs – näher')\n"
+        "Command(Settings(executor='modal'))._say('❌ 5 µs – näher')\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -7,7 +7,7 @@ import importlib.util
 
 import pytest
 
-from pytest_annmodal.executors.modal.images import harness, pinned, requirements_of
+from pytest_annmodal.executors.modal.definitions import harness, pinned, requirements_of
 from pytest_annmodal.model import Implementation
 
 NUMPY = f"numpy=={importlib.metadata.version('numpy')}"

@@ -13,9 +13,12 @@ from test_replay import measurement
 from test_selection import INDEX, dataset
 
 from pytest_annmodal.datasets.catalog import CATALOG
+from pytest_annmodal.datasets.volume.volume import LocalVolume
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.model import Case, Job
+from pytest_annmodal.executors.local import LocalExecutor
+from pytest_annmodal.model import Case, Dataset, Job
 from pytest_annmodal.outcome import Failure, Outcome
+from pytest_annmodal.protocols import Executor
 from pytest_annmodal.reports.failure_text import failure_text, infrastructure_text
 from pytest_annmodal.session.availability import missing_dataset_hint, missing_datasets
 from pytest_annmodal.session.state import BenchSession, override
@@ -23,10 +26,8 @@ from pytest_annmodal.session.thresholds import missed_thresholds
 from pytest_annmodal.settings.config import Settings
 
 
-class FakeExecutor:
+class FakeExecutor(Executor):
     """Answers every job at once and remembers it."""
-
-    concurrent = False
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
@@ -40,8 +41,8 @@ class FakeExecutor:
         )
         return future
 
-    def pump(self, future: Future[Sequence[Outcome]]) -> None:
-        """The future is done."""
+    def prepare(self, dataset: Dataset) -> None:
+        """There is no file."""
 
     def shutdown(self, *, cancel: bool = False) -> None:
         self.cancelled.append(cancel)
@@ -61,14 +62,10 @@ def make(tmp_path: Path, executor: Any = None, **options: Any) -> BenchSession:
         volume_dir=str(tmp_path / "volume"),
     )
 
-    def no_executor(_session: BenchSession) -> Any:
-        raise AssertionError("not needed")
-
     return BenchSession(
         dataclasses.replace(settings, **options),
         extra_datasets=[dataset("own")],
-        make_local=(lambda _: executor) if executor else no_executor,
-        make_modal=no_executor,
+        make_executor=lambda _name: executor or LocalExecutor(LocalVolume(tmp_path / "volume")),
     )
 
 

@@ -18,7 +18,6 @@ from pytest_annmodal.errors import AnnModalError, ExecutorError
 from pytest_annmodal.executors.modal import quiet
 from pytest_annmodal.executors.modal.app_runner import OpenApp
 from pytest_annmodal.executors.modal.attempts import Attempts, error_of
-from pytest_annmodal.executors.modal.building import unbuildable, why_unbuildable
 from pytest_annmodal.executors.modal.calls import Calls
 from pytest_annmodal.executors.modal.connection import (
     WAKES_S,
@@ -27,13 +26,21 @@ from pytest_annmodal.executors.modal.connection import (
     translated,
 )
 from pytest_annmodal.executors.modal.container import failures
-from pytest_annmodal.executors.modal.definitions import Cloud, Runner, runner_of
-from pytest_annmodal.executors.modal.images import Requirements
+from pytest_annmodal.executors.modal.definitions import (
+    Cloud,
+    Requirements,
+    Runner,
+    runner_of,
+    unbuildable,
+    why_unbuildable,
+)
 from pytest_annmodal.executors.modal.plan import plan_of, refuse_too_large
 from pytest_annmodal.executors.modal.pulse import Pulse
+from pytest_annmodal.executors.modal.stored import CloudStored
 from pytest_annmodal.executors.modal.uploads import uploaded
 from pytest_annmodal.model import Dataset, Job, to_plain
 from pytest_annmodal.outcome import Outcome
+from pytest_annmodal.protocols import Executor
 from pytest_annmodal.settings.config import Settings
 
 T = TypeVar("T")
@@ -42,7 +49,7 @@ LAST_WORDS_S = 2.0  # for threads to notice that their calls were cancelled
 CLOSING_S = 20.0  # for the service to answer; without, the app ends with this process
 
 
-class ModalExecutor:
+class ModalExecutor(Executor):
     """Submits jobs to Modal; every future is filled by a thread of its own.
 
     Args:
@@ -53,6 +60,7 @@ class ModalExecutor:
     """
 
     concurrent = True
+    remote = True
 
     def __init__(
         self,
@@ -78,12 +86,24 @@ class ModalExecutor:
         self._own_pulse = pulse is None
         self._waiting: list[tuple[Job, Future[Sequence[Outcome]]]] = []
 
+    @property
+    def machine(self) -> str:
+        return self._settings.modal_machine
+
+    @property
+    def stored(self) -> CloudStored:
+        return CloudStored(self._settings)
+
     def expect(self, jobs: Sequence[Job]) -> None:
-        """Open the app with a function for each kind of job; this builds the images.
+        """Show the plan, open the app with a function for each kind of job, build the images.
 
         Raises:
-            ConfigurationError, ExecutorError: Modal cannot be used.
+            ConfigurationError, ExecutorError: Modal cannot be used, or for not so long.
         """
+        if jobs:
+            plan = plan_of(jobs, self._settings)
+            refuse_too_large(plan, self._settings)
+            self._say(plan.line())
         self._pulse.start()
         if not self._clouds:
             self._open([runner_of(job.implementation) for job in jobs])

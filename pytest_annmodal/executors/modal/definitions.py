@@ -1,22 +1,81 @@
-"""What is defined on Modal: the app, the volume and the functions."""
+"""What is defined on Modal: images, the app, the volume and the functions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import importlib.metadata
+import importlib.util
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import modal
 
 from pytest_annmodal.executors.modal import container, referee, restricted
-from pytest_annmodal.executors.modal.images import Requirements, image_for, requirements_of
+from pytest_annmodal.manifests.builtin_paths import PACKAGE
 from pytest_annmodal.model import Implementation
 from pytest_annmodal.settings.config import Settings
 
+Requirements = tuple[str, ...]
 APP_NAME = "pytest-annmodal"
 MOUNT = "/data"
 DOWNLOAD_TIMEOUT_S = 4 * 3600
 REFEREE_WAITS_S = 600
+LOG_LINES = 15  # of a build that failed
 Runner = tuple[Requirements, bool]  # what is installed, and whether the code is trusted
+
+# What run_job and resolve import, and what a submission's answers are sent as; the plugin side's
+# packages are not needed there.
+HARNESS = (
+    *("cbor2", "filelock", "h5py", "numpy", "packaging", "psutil", "pyyaml", "requests", "rich"),
+    "threadpoolctl",
+)
+# What reads files that h5py alone does not: in the image where it is installed here.
+OPTIONAL = ("hdf5plugin",)
+REMOTE_PACKAGE = "/root/pytest_annmodal"
+
+
+def pinned(requirement: str) -> str:
+    """The version installed here, so that here and there run the same; else as written."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        parsed = Requirement(requirement)
+        version = importlib.metadata.version(parsed.name)
+    except (InvalidRequirement, importlib.metadata.PackageNotFoundError):
+        return requirement
+    extras = f"[{','.join(sorted(parsed.extras))}]" if parsed.extras else ""
+    return f"{parsed.name}{extras}=={version}"
+
+
+def requirements_of(implementation: Implementation) -> Requirements:
+    """Pinned requirements of its header, or the modules that a bare file imports."""
+    wanted = implementation.requirements or implementation.modules
+    return tuple(sorted({pinned(requirement) for requirement in wanted}))
+
+
+def harness() -> list[str]:
+    """The harness's own packages, as they are installed here."""
+    there = [name for name in OPTIONAL if importlib.util.find_spec(name) is not None]
+    return [pinned(name) for name in (*HARNESS, *there)]
+
+
+def image_for(requirements: Requirements, *, truth: bool = True) -> modal.Image:
+    """Equal requirements give the same image, which Modal builds once and caches.
+
+    Args:
+        truth: also ship the packaged datasets, which hold their own answers.
+    """
+    packages = sorted({*harness(), *requirements})
+    left_out = ["**/__pycache__", "**/*.pyc", "**/.*", *([] if truth else ["data"])]
+    return (
+        modal.Image.debian_slim(python_version=container.python_version())
+        # To compile annoy and hnswlib; to shut a submission in.
+        .apt_install("build-essential", "bubblewrap")
+        .pip_install(*packages)
+        .add_local_dir(Path(PACKAGE), REMOTE_PACKAGE, ignore=left_out)
+    )
 
 
 def runner_of(implementation: Implementation) -> Runner:
@@ -103,3 +162,37 @@ class Cloud:
             "mount": MOUNT,
             "memory_bytes": self.settings.modal_memory_mb * 2**20,
         }
+
+
+def unbuildable(images: Iterable[Requirements]) -> dict[Requirements, str]:
+    """The images that fail on their own, each with the end of its log.
+
+    Asked for only after an app did not open: what can be built is cached by then.
+    """
+    found = {}
+    for requirements in dict.fromkeys(images):
+        log = _try(requirements)
+        if log is not None:
+            found[requirements] = log
+    return found
+
+
+def _try(requirements: Requirements) -> str | None:
+    app = modal.App(APP_NAME)
+    app.function(image=image_for(requirements), include_source=False)(container.run_benchmark)
+    shown = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(shown), modal.enable_output(), app.run():
+            return None
+    except modal.exception.RemoteError as error:
+        lines = [line.rstrip() for line in shown.getvalue().splitlines() if line.strip()]
+        return "\n".join(["  " + line for line in lines[-LOG_LINES:]] or [f"  {error}"])
+
+
+def why_unbuildable(requirements: Requirements, log: str) -> str:
+    """What a test says whose image could not be built."""
+    return (
+        "The container's image could not be built. Besides what the harness needs it installs "
+        f"{', '.join(requirements)} (from the header's dependencies): check them there. "
+        f"The end of the build log:\n{log}"
+    )
