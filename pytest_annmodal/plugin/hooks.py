@@ -325,10 +325,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if session.config in _CONFIG:
         _CONFIG.remove(session.config)
     if SESSION in session.config.stash:
+        from pytest_annmodal.plugin import keeping
+
         try:
             session.config.stash[SESSION].close()
         except AnnModalError as error:
             session.config.issue_config_time_warning(pytest.PytestWarning(str(error)), stacklevel=1)
+        keeping.finish(session.config.stash[SESSION])
         if session.config.stash[SESSION].grading is not None:
             from pytest_annmodal.grading import plugin
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_annmodal.figures import FIGURES, Figure, share
@@ -72,7 +72,7 @@ def _table(cases: Sequence[StoredCase], twice: set[str]) -> Table:
         if any(figure_of(figure, case) is not None for case in measured)
     ]
     return Table(
-        caption=_caption(cases, twice),
+        caption=caption(cases, twice),
         head=("setting", *map(_head, figures)),
         rows=tuple(
             (case.label, *(_cell(figure, figure_of(figure, case)) for figure in figures))
@@ -86,7 +86,12 @@ def _table(cases: Sequence[StoredCase], twice: set[str]) -> Table:
     )
 
 
-def _caption(cases: Sequence[StoredCase], twice: set[str]) -> str:
+def caption(cases: Sequence[StoredCase], twice: Collection[str] = ()) -> str:
+    """What all cases of one table have in common.
+
+    Args:
+        twice: names of datasets that stand for several contents.
+    """
     known = next((case for case in cases if case.n_train), cases[0])
     size = f"{known.n_train:,} × {known.dim}" if known.n_train and known.dim else ""
     content = f"content {(known.dataset_sha256 or '?')[:SHA_DIGITS]}"

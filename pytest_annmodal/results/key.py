@@ -47,6 +47,7 @@ NOT_MEASURING = frozenset(
         "resume",
         "results",
         "reuse",
+        "summary",
     }
 )
 

@@ -380,6 +380,12 @@ class Settings:
         "Take from that folder what was measured before in the very same way, and measure only "
         "the rest.",
     )
+    summary: bool = option(
+        False,
+        "--ann-summary",
+        RESULTS,
+        "Append what was measured, in Markdown, to the file that $GITHUB_STEP_SUMMARY names.",
+    )
     grade: str | None = option(
         None,
         "--ann-grade",

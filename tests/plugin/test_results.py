@@ -24,10 +24,17 @@ def kept(project: Project, folder: Path = RESULTS) -> list[dict[str, Any]]:
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
-def test_a_session_is_kept_and_used_again(project: Project) -> None:
+def test_a_session_is_kept_and_used_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every case is a line with its samples; what has changed is measured again, the rest is not."""
     project.write("mine/exact_too.py", RAISES.replace("Exact", "Other"))
-    first = project.bench()
+    page = project.path / "page.md"
+    page.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+    first = project.bench("--ann-summary")
+    assert page.read_text().startswith("before\n## ANN benchmarks\n")
+    assert page.read_text().count("secret 0.123") == 1
     first.assert_outcomes(passed=2, failed=1)
     assert lines_with(first, f"3 results were kept in {RESULTS}: `annmodal results` lists")
     lines = kept(project)
@@ -67,10 +74,12 @@ def test_results_off(project: Project) -> None:
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
 
 
-def test_a_place_that_cannot_be_written(project: Project) -> None:
+def test_a_place_that_cannot_be_written(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """One warning, the session is otherwise as ever; a submission's folder is such a place too."""
     project.write("file", "no folder")
-    result = project.bench("--ann-results=file/results")
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    result = project.bench("--ann-results=file/results", "--ann-summary")
+    assert len(lines_with(result, "$GITHUB_STEP_SUMMARY is not set, so nothing was written")) == 1
     result.assert_outcomes(passed=2)
     assert len(lines_with(result, "Results are not kept: ")) == 1
     project.write("handed/in/submission.py", HALF)

@@ -19,6 +19,7 @@ from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.figures import FIGURES
 from pytest_annmodal.reports.columns import COLUMNS
 from pytest_annmodal.reports.export import FORMATS
+from pytest_annmodal.reports.step_summary import step_summary
 from pytest_annmodal.reports.text_tables import escape_latex
 from pytest_annmodal.results.choice import latest
 
@@ -147,6 +148,22 @@ def test_latex_compiles(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
     assert b"CAME BACK" in done.stdout
+
+
+def test_step_summary(tmp_path: Path) -> None:
+    """The fastest at each recall, every figure, each failure once with all that failed so."""
+    cases = [measured(n, dataset=name) for n in (1, 3, 5) for name in ("one", "two")]
+    cases += [failed(n, dataset="one") for n in range(5)]
+    text = step_summary(cases)
+    assert text.count("**Fastest on one, ") == text.count("**Fastest on two, ") == 1
+    assert "| 0.9 | hnswlib\\[M=12,ef=3\\] | 0.9375 | 25,000 |" in text
+    assert "| 0.95 | hnswlib\\[M=12,ef=5\\] | 0.9843 | 16,667 |" in text
+    assert "| 0.99 | not reached | | |" in text
+    (line,) = [line for line in text.splitlines() if "ValueError: no" in line]
+    assert line.endswith("and 2 more: raised: ValueError: no")
+    many = [measured(n, label=f"{n}" + "x" * 400) for n in range(3000)]
+    assert len(step_summary(many).encode()) < 2**20
+    assert "are too many for this page" in step_summary(many)
 
 
 def test_the_newest_of_each_setting() -> None:
