@@ -59,6 +59,11 @@ def number(value: float | None) -> str:
     return _digits(value) if is_number(value) else NO_VALUE
 
 
+def counted(n: int, one: str, several: str = "") -> str:
+    """``1 submission``, ``2 submissions``."""
+    return f"{n:,} {one if n == 1 else several or f'{one}s'}"
+
+
 def _digits(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 

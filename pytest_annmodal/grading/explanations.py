@@ -101,7 +101,5 @@ def place(failure: Failure, submission: Submission) -> Place | None:
 
 def explain(failure: Failure, submission: Submission, *, feedback: str) -> str:
     """One line: what happened and what the exception said, if the rules show that."""
-    if feedback == "kind":
-        return kind_words(failure)
-    said = " ".join(message(failure, submission).split())
-    return f"{kind_words(failure)}: {said}"
+    said = " ".join(message(failure, submission).split()) if feedback == "full" else ""
+    return said or kind_words(failure)

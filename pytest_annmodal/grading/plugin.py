@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.figures import counted
 from pytest_annmodal.grading.grader import Grader, make_grader
 from pytest_annmodal.grading.outputs.terminal import table
 from pytest_annmodal.outcome import Failure
@@ -114,14 +115,16 @@ def write_summary(reporter: Any, grading: Grading, ignored: Sequence[str]) -> No
         reporter.write_line(line)
     reporter.write_line("")
     if grader.n_resumed:
-        reporter.write_line(f"{grader.n_resumed} finished cases were taken from the journal.")
+        n_resumed = counted(grader.n_resumed, "finished case was", "finished cases were")
+        reporter.write_line(f"{n_resumed} taken from the journal.")
     if n_repeated := grading.bench.n_repeated:
         reporter.write_line(
-            f"{n_repeated} tests asked for a setting again (--count, --reruns, or a parameter of "
-            "the test): in grading each is measured once, and the first measurement counts."
+            f"{counted(n_repeated, 'test')} asked for a setting again (--count, --reruns, or a "
+            "parameter of the test): in grading each is measured once, and the first counts."
         )
     if grader.journal.n_ignored:
-        reporter.write_line(f"{grader.journal.n_ignored} torn lines of the journal were ignored.")
+        n_torn = counted(grader.journal.n_ignored, "torn line", "torn lines")
+        reporter.write_line(f"Of the journal {n_torn} could not be read.")
     if ignored:
         reporter.write_line(
             f"Not taken from an ini file: {escape.line(', '.join(ignored))}. What is measured and "
@@ -139,12 +142,13 @@ def _write_end(reporter: Any, grading: Grading, book: Book) -> None:
     n_open = len(book.incomplete)
     if n_open:
         reporter.write_line(
-            f"{n_open} of {len(book.entries)} grades are incomplete. To go on with what is "
-            "missing, run the same command with --ann-resume.",
+            f"{n_open} of {counted(len(book.entries), 'grade')} {'is' if n_open == 1 else 'are'} "
+            "incomplete. To go on with what is missing, run the same command with --ann-resume.",
             yellow=True,
         )
     else:
-        reporter.write_line(f"All {len(book.entries)} submissions are graded.")
+        n_graded = counted(len(book.entries), "submission is", "submissions are")
+        reporter.write_line(f"{'All ' * (len(book.entries) > 1)}{n_graded} graded.")
     if not (n_open or grading.other_failures) and reporter.stats.get("failed"):
         reporter.write_line(
             "The tests that failed are submissions' own failures; they are in the grades, and "

@@ -307,9 +307,10 @@ def _reason(grade: Grade) -> str:
     for status in ("incomplete", "failed"):
         for part in grade.parts:
             if part.status == status and part.why:
-                several = len({item.dataset for item in grade.parts}) > 1
                 why = next((w for w in part.why if not w.endswith(": reached")), part.why[0])
-                return f"{part.dataset}: {why}" if several else why
+                holders = {item.dataset for item in grade.parts if why in item.why}
+                everywhere = holders == {item.dataset for item in grade.parts}
+                return why if everywhere else f"{part.dataset}: {why}"
     if grade.notes:
         return grade.notes[0]
     lost = [part for part in grade.parts if part.status in ("missed", "partial")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from pytest_annmodal.figures import CANNOT_TELL, THRESHOLDS, Figure
+from pytest_annmodal.figures import CANNOT_TELL, THRESHOLDS, Figure, number
 from pytest_annmodal.outcome import Measurement
 from pytest_annmodal.settings.toml_table import Table
 
@@ -41,9 +41,10 @@ class Threshold:
     def words(self, measurement: Measurement) -> str:
         """What was wanted, what was measured, and by how much it missed."""
         figure, value = self.figure, self.figure.of(measurement)
-        wanted = f"{figure.relation} {figure.show(self.full_at)}"
         if value is None:
+            wanted = f"{figure.relation} {figure.show(self.full_at)}"
             return f"{figure.words}: {figure.why_missing(measurement)}, wanted {wanted}"
+        wanted = f"{figure.relation} {number(self.full_at)}"
         text = f"{figure.words} {figure.show(value)}, wanted {wanted}"
         if self.name == "min_ratio" and measurement.comparison is not None:
             text = f"{figure.words} at least {figure.show(value)} ({measurement.comparison.words})"
@@ -53,12 +54,12 @@ class Threshold:
             return f"{text}: reached"
         if self.figure.cannot_tell(measurement):
             return f"{text}: {CANNOT_TELL}"
-        missed = f"{text}: missed by {figure.show(abs(self.full_at - value))}"
+        missed = f"{text}: missed by {number(abs(self.full_at - value))}"
         if self.none_at == self.full_at:
             return missed
-        side = "up to" if figure.better == "more" else "from"
-        none = f"nothing is given {side} {figure.show(self.none_at)}"
-        return f"{missed}, worth {share:.0%} ({none})"
+        side = "above" if figure.better == "more" else "below"
+        worth = f", worth {share:.0%}" if share else ""
+        return f"{missed}{worth} (points begin {side} {number(self.none_at)})"
 
 
 def read_threshold(table: Table, key: str) -> Threshold:

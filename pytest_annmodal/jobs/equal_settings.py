@@ -52,7 +52,7 @@ def _told(job: Job, search: Search, outcome: Outcome, *, n: int, dim: int) -> Ou
     asked, made = effective.values(job, search, n=n, dim=dim)
     rules = job.implementation.effective
     changes = tuple(
-        f"{name}={asked[name]} is taken as {made[name]} ({rules[name]})"
+        f"{name}={asked[name]} counts as {made[name]}, since the library makes it {rules[name]}"
         for name in rules
         if asked.get(name) != made.get(name)
     )

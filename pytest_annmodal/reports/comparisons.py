@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pytest_annmodal.figures import share
 from pytest_annmodal.outcome import Comparison
 
 
@@ -32,12 +33,24 @@ def level_lines(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
             shown where an implementation was built in several ways.
     """
     asked = {build: outcome for build, outcome in rows if outcome.get("at_recall") is not None}
+    recalls: dict[str, list[float]] = {}
+    for build, outcome in rows:
+        recalls.setdefault(build, []).append(outcome["recall"])
     names = [build.split("[")[0] for build in asked]
     for name, (build, outcome) in zip(names, asked.items(), strict=True):
         called = build if names.count(name) > 1 else name
         told_of = f"{called} at recall {outcome['at_recall']:g}"
         qps = outcome.get("qps_at_recall")
         if qps is None:
-            yield f"{told_of}: unknown, since its settings lie all above or all below"
+            yield f"{told_of}: unknown, since {_side(recalls[build], outcome['at_recall'])}"
         else:
             yield f"{told_of}: {qps:,.0f} queries/s (between its settings)"
+
+
+def _side(recalls: Sequence[float], asked: float) -> str:
+    """On which side of a level the settings of a build lie, none of which bracket it."""
+    if max(recalls) < asked:
+        return f"the highest recall of its settings is {share(max(recalls))}"
+    if min(recalls) > asked:
+        return f"the lowest recall of its settings is {share(min(recalls))}"
+    return "its settings of lower recall are slower than one of higher recall"

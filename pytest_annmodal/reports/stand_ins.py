@@ -26,14 +26,14 @@ def shown(rows: Sequence[Row]) -> list[Row]:
 
 
 def lines(rows: Sequence[Row]) -> Iterator[str]:
-    """``hnswlib[ef=100] stands for ef=10, ef=30 too, which are taken as ef=100``."""
+    """``hnswlib[ef=100] stands for ef=10, ef=30 too, which the library makes ef=100``."""
     for row in shown(rows):
         case_id = row["outcome"].get("case_id")
         others = [other for other in rows if case_id and _measured_as(other) == case_id]
         if others:
             names = ", ".join(other["search"] or other["label"] for other in others)
-            verb = "are" if len(others) > 1 else "is"
-            yield f"{row['label']} stands for {names} too, which {verb} taken as {_made(others)}"
+            made = _made(others)
+            yield f"{row['label']} stands for {names} too, which the library makes {made}"
 
 
 def _measured_as(row: Row) -> str | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_annmodal.figures import TABLE, duration, is_number, share, standing
+from pytest_annmodal.figures import TABLE, counted, duration, is_number, share, standing
 from pytest_annmodal.reports import escape, stand_ins
 from pytest_annmodal.reports.comparisons import comparison_lines, level_lines
 
@@ -229,11 +229,13 @@ def _noise(measured: Sequence[Row]) -> list[str]:
 
     uncertain = max(float(row["outcome"].get("uncertain_share") or 0.0) for row in measured)
     held_up = most("throttled_s")
+    waited = duration(most("worker_waited"))  # of all its threads
     cores = noisy[0].get("affinity_cores", noisy[0].get("cores", "?"))
-    switches = int(most("involuntary_switches") + most("parent_switches"))
+    n_switches = int(most("involuntary_switches") + most("parent_switches"))
+    switches = counted(n_switches, "involuntary context switch", "involuntary context switches")
     facts = (
-        (switches, f"up to {switches:,} involuntary context switches while queries were timed"),
-        (most("worker_waited") >= 0.005, f"a core waited for {most('worker_waited'):.0%} of it"),
+        (n_switches, f"up to {switches} while queries were timed"),
+        (most("worker_waited") >= 0.005, f"up to {waited} waiting for a core in each second"),
         (uncertain >= 0.0005, f"{uncertain:.1%} of the samples uncertain"),
         (held_up > 0, f"held up for {duration(held_up)} by the CPU quota"),
         (True, f"load average up to {most('load_1min'):.1f} on {cores} cores"),

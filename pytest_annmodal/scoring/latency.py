@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_annmodal.figures import counted
+
 UNCERTAIN = 0.05  # of a sample
-
-
 NOISY = 0.05  # of the samples, or of the time
+SWITCH, SWITCHES = "involuntary context switch", "involuntary context switches"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +67,11 @@ def noise_notes(
     if parent_waited >= NOISY:
         notes.append(
             f"noisy: the clock's process waited for its core {parent_waited:.0%} of the time "
-            f"({parent_switches} involuntary context switches)"
+            f"({counted(parent_switches, SWITCH, SWITCHES)})"
         )
     if involuntary_switches > max(5, 20 * timed_s):
         notes.append(
-            f"noisy: {involuntary_switches} involuntary context switches "
-            f"in {timed_s:.2g} s of timed queries"
+            f"noisy: {involuntary_switches} {SWITCHES} in {timed_s:.2g} s of timed queries"
         )
     if load_1min > cores + 0.5:
         notes.append(f"noisy: load average {load_1min:.1f} on {cores} cores before the job")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_annmodal.figures import CANNOT_TELL, THRESHOLDS, Figure
+from pytest_annmodal.figures import CANNOT_TELL, THRESHOLDS, Figure, number
 from pytest_annmodal.outcome import Measurement, as_counted
 
 MARKER_ARGUMENTS = {"k", "rounds", *THRESHOLDS}
@@ -32,11 +32,11 @@ def missed_thresholds(
 def _missed(figure: Figure, measurement: Measurement, bound: float) -> str:
     """What is said of one threshold; nothing where it is reached."""
     value = figure.of(measurement)
-    wanted = f"{figure.relation} {bound:.4g}"
+    wanted = f"{figure.relation} {number(bound)}"
     source = f"{figure.threshold} of @pytest.mark.ann"
     if value is None:
         return f"{figure.name} should be {wanted}: {figure.why_missing(measurement)} ({source})"
     if figure.meets(value, bound):
         return ""
-    missed_by = f"missed by {abs(value - bound):.3g}"
-    return f"{figure.name} {value:.4g} should be {wanted} ({missed_by}; {source})"
+    missed_by = f"missed by {number(abs(value - bound))}"
+    return f"{figure.name} {number(value)} should be {wanted} ({missed_by}; {source})"

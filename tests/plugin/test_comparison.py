@@ -56,5 +56,7 @@ def test_speed_at_a_recall_level(project: Project) -> None:
     """It is interpolated where settings bracket it, and said to be unknown elsewhere."""
     project.write("mine/exact_half.py", HALF)
     result = project.bench("--ann-at-recall=0.9", "--benchmark-json=out.json")
-    assert lines_with(result, "exact at recall 0.9: unknown, since its settings lie all above")
+    assert lines_with(
+        result, "exact at recall 0.9: unknown, since the lowest recall of its settings is "
+    )
     assert {saved["extra_info"]["at_recall"] for saved in project.saved()} == {0.9}

@@ -150,7 +150,7 @@ def test_a_class(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:
     half_parts = course.by_name()["half"]["parts"]
     assert half_parts[0]["status"] == "partial"
     assert half_parts[0]["why"] == [
-        "recall 0.6, wanted at least 1: missed by 0.4, worth 33% (nothing is given up to 0.4)"
+        "recall 0.6, wanted at least 1: missed by 0.4, worth 33% (points begin above 0.4)"
     ]
     failure = course.by_name()["raises"]["cases"][0]["failure"]
     line = index("raise").splitlines().index("        raise")
@@ -306,7 +306,7 @@ def test_not_the_students_fault(course: Class, monkeypatch: pytest.MonkeyPatch) 
     assert result.ret == 1
     (grade,) = course.grades()["submissions"]
     assert (grade["status"], grade["score"]) == ("incomplete", 0)
-    assert lines_with(result, "1 of 1 grades are incomplete")
+    assert lines_with(result, "1 of 1 grade is incomplete")
     data.write_bytes(good)
     assert course.grade("--ann-resume").ret == 0
     assert course.by_name()["good"]["score"] == 40

@@ -182,7 +182,7 @@ def test_grades_of_a_session_that_is_told_to_end(project: Project) -> None:
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == pytest.ExitCode.INTERRUPTED, output
-    assert "1 of 2 grades are incomplete" in output
+    assert "1 of 2 grades is incomplete" in output
     grades = json.loads((project.path / "grades/grades.json").read_text())
     found = {item["name"]: (item["status"], item["score"]) for item in grades["submissions"]}
     assert found == {"first": ("graded", 1), "second": ("incomplete", 0)}

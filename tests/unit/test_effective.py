@@ -154,8 +154,8 @@ def test_settings_that_are_one_are_measured_once(small_dataset: Any, tmp_path: P
     assert [m.effective["ef"] for m in found] == [3, 3, 3, 4]
     assert found[0].latencies_ns == found[1].latencies_ns == found[2].latencies_ns
     assert found[-1].log_tail.split() == ["set", "3", "set", "4"]
-    assert "ef=1 is taken as 3 (max(ef, 3))" in found[0].notes
-    assert not any("is taken as" in note for note in (*found[2].notes, *found[3].notes))
+    assert "ef=1 counts as 3, since the library makes it max(ef, 3)" in found[0].notes
+    assert not any("the library makes" in note for note in (*found[2].notes, *found[3].notes))
 
 
 def test_what_is_missing_is_missed_and_its_bound_is_named(

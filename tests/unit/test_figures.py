@@ -81,4 +81,4 @@ def test_a_part_names_its_thresholds_as_the_table_does(tmp_path: Path) -> None:
     toml = 'datasets = ["tiny-8-euclidean"]\n[[parts]]\nname = "A"\npoints = 1\nmax_peak_mb = 1\n'
     found = measured(case, peak_rss_bytes=5_000_000)
     got = grade(made, rules(tmp_path, toml), {case.id: found}, {})
-    assert got.parts[0].why == ("peak memory 5 MB, wanted at most 1 MB: missed by 4 MB",)
+    assert got.parts[0].why == ("peak memory 5 MB, wanted at most 1: missed by 4",)

@@ -116,7 +116,7 @@ def test_tables(tmp_path: Path) -> None:
         lines = table(made, width=width)
         assert all(len(line) <= width and line.isprintable() for line in lines)
         assert lines[1].split()[:3] == ["1", "good", "40/40"]
-        assert len(lines) == (4 if width == 120 else 5)  # what went wrong needs a line of its own
+        assert len(lines) == (4 if width == 120 else 6)  # what went wrong needs lines of its own
         assert "incomplete: not measured" in lines[-1]
     assert markdown.text(made, max_rows=1).count("\n| ") == 2
     assert "2 more are in grades.csv" in markdown.text(made, max_rows=1)

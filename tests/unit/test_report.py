@@ -253,15 +253,18 @@ def test_speed_at_a_recall_names_what_was_built() -> None:
         measured("graph[M=8,ef=10]", at_recall=0.9, qps_at_recall=2500.0),
         measured("graph[M=8,ef=100]", at_recall=0.9, qps_at_recall=2500.0),
         measured("graph[M=32,ef=10]", at_recall=0.9, qps_at_recall=None),
-        measured("graph[M=64,ef=10]", at_recall=0.9, qps_at_recall=None),
+        measured("graph[M=64,ef=10]", at_recall=0.9, qps_at_recall=None, recall=0.8056),
+        measured("graph[M=96,ef=10]", at_recall=0.9, qps_at_recall=None, recall=0.8),
+        measured("graph[M=96,ef=99]", at_recall=0.9, qps_at_recall=None, recall=0.95),
         measured("trees[n=3,ef=10]", at_recall=0.9, qps_at_recall=800.0),
     ]
     text = summary(rows, width=None, color=False)
-    unknown = "unknown, since its settings lie all above or all below"
+    slower = "its settings of lower recall are slower than one of higher recall"
     assert [line.strip() for line in text.splitlines() if "at recall" in line] == [
         "graph[M=8] at recall 0.9: 2,500 queries/s (between its settings)",
-        f"graph[M=32] at recall 0.9: {unknown}",
-        f"graph[M=64] at recall 0.9: {unknown}",
+        "graph[M=32] at recall 0.9: unknown, since the lowest recall of its settings is 1.0000",
+        "graph[M=64] at recall 0.9: unknown, since the highest recall of its settings is 0.8056",
+        f"graph[M=96] at recall 0.9: unknown, since {slower}",
         "trees at recall 0.9: 800 queries/s (between its settings)",
     ]
 
@@ -279,7 +282,7 @@ def test_rows_of_one_setting_are_shown_once() -> None:
     text = summary(rows, width=None, color=False)
     assert [line.split()[0] for line in text.splitlines()[3:]] == ["graph[M=8,ef=50]"] * 2
     assert text.splitlines()[-1] == (
-        "  graph[M=8,ef=50] stands for ef=10, ef=30 too, which are taken as ef=50"
+        "  graph[M=8,ef=50] stands for ef=10, ef=30 too, which the library makes ef=50"
     )
     alone = summary(rows[:1], width=None, color=False)  # the other's test was not run
     assert "graph[M=8,ef=10]  1.0000" in alone
@@ -319,9 +322,11 @@ def test_threads_are_told_with_their_cores() -> None:
     assert " · 2 threads · " in title(threads=2)  # a system without core pinning
 
 
-def test_being_held_up_by_a_quota_is_told_with_the_noise() -> None:
+def test_what_held_a_row_up_is_told_with_the_noise() -> None:
     """And the load beside the cores that it is to be compared with."""
-    environment = {"throttled_s": 0.25, "load_1min": 1.0, "cores": 1, "affinity_cores": 8}
+    waits = {"involuntary_switches": 1, "worker_waited": 1.37}
+    environment = {**waits, "throttled_s": 0.25, "load_1min": 1.0, "cores": 1, "affinity_cores": 8}
     row = measured("slow", notes=["noisy: the CPU quota"], environment=environment)
-    words = "~ noisy: held up for 250 ms by the CPU quota, load average up to 1.0 on 8 cores"
+    words = "~ noisy: up to 1 involuntary context switch while queries were timed, up to 1.37 s "
+    words += "waiting for a core in each second, held up for 250 ms by the CPU quota, load average up to 1.0 on 8 cores"
     assert words in summary([row], width=None, color=False)

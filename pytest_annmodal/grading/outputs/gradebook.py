@@ -19,6 +19,16 @@ class Entry:
     grade: Grade
     submission: Submission
 
+    @property
+    def place(self) -> str:
+        """The rank for people to read; none before the grade is whole."""
+        return str(self.rank) if self.grade.status == "graded" else "–"
+
+    @property
+    def points(self) -> str:
+        """``36.25/40``, and that it may become more."""
+        return out_of(self.grade) + ("" if self.grade.status == "graded" else " so far")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Book:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pytest_annmodal.figures import CLASS, standing
+from pytest_annmodal.figures import CLASS, counted, standing
 from pytest_annmodal.grading.outputs.document import MAX_WARNING
-from pytest_annmodal.grading.outputs.gradebook import Book, Entry, out_of
+from pytest_annmodal.grading.outputs.gradebook import Book, Entry
 from pytest_annmodal.reports import escape
 
 
@@ -15,7 +15,7 @@ def text(book: Book, *, max_rows: int | None = None) -> str:
     lines = [
         f"## Grades: {escape.markdown(rules.title)}",
         "",
-        f"{len(book.entries)} submissions on {datasets}, k = {book.k}, {book.where}.",
+        f"{counted(len(book.entries), 'submission')} on {datasets}, k = {book.k}, {book.where}.",
         "",
         *(f"**{escape.markdown(text, MAX_WARNING)}**\n" for text in book.warnings),
         f"| rank | submission | score | {' | '.join(titles)} | what went wrong |",
@@ -38,9 +38,9 @@ def _row(entry: Entry) -> str:
     grade = entry.grade
     reason = "incomplete: " if grade.status == "incomplete" else ""
     cells = (
-        str(entry.rank),
+        entry.place,
         escape.markdown(grade.name),
-        out_of(grade),
+        entry.points,
         *(figure.cell(grade.mean(figure)) for figure in standing(CLASS)),
         reason + escape.markdown(grade.reason, limit=200),
     )

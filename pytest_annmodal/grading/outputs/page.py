@@ -8,7 +8,7 @@ from __future__ import annotations
 from pytest_annmodal.figures import TABLE, standing
 from pytest_annmodal.grading import explanations
 from pytest_annmodal.grading.grade import PartGrade, Tried
-from pytest_annmodal.grading.outputs.gradebook import Book, Entry, out_of, score_text
+from pytest_annmodal.grading.outputs.gradebook import Book, Entry, score_text
 from pytest_annmodal.grading.outputs.plain import LOG_LINES, TRACEBACK_LINES
 from pytest_annmodal.grading.submissions import Submission
 from pytest_annmodal.outcome import Failure
@@ -38,8 +38,8 @@ def text(book: Book, entry: Entry) -> str:
     grade = entry.grade
     name = escape.html(grade.name)
     body = [
-        f"<h1>{name}: {out_of(grade)}</h1>",
-        f"<p>{escape.html(book.rules.title)} · rank {entry.rank} of {len(book.entries)} ·",
+        f"<h1>{name}: {entry.points}</h1>",
+        f"<p>{escape.html(book.rules.title)} · rank {entry.place} of {len(book.entries)} ·",
         f"k = {book.k} · {escape.html(book.written)}</p>",
         *_incomplete(entry),
         *(f"<p>{escape.html(escape.line(note))}</p>" for note in grade.notes),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from pytest_annmodal.figures import CLASS, standing
-from pytest_annmodal.grading.outputs.gradebook import Book, Entry, out_of
+from pytest_annmodal.grading.outputs.gradebook import Book, Entry
 from pytest_annmodal.reports import escape
 
 MAX_NAME = 40
@@ -15,9 +15,9 @@ GAP = "  "
 
 
 def table(book: Book, *, width: int | None) -> list[str]:
-    """Best first, one line per submission, or two where its reason has too little room beside it.
+    """Best first, one line per submission; a reason that has no room beside it stands below it.
 
-    Long reasons are cut to the terminal's width.
+    There it has at most two lines of the terminal's width.
     """
     titles = (figure.heading for figure in standing(CLASS))
     header = ("rank", "submission", "score", *titles, "what went wrong")
@@ -32,13 +32,12 @@ def table(book: Book, *, width: int | None) -> list[str]:
         numbers = "".join(
             f"{GAP}{cell:>{size}}" for cell, size in zip(cells[2:-1], widths[2:], strict=True)
         )
-        if room >= MIN_REASON or len(cells[-1]) <= room:
-            reason = textwrap.shorten(cells[-1], room, placeholder="…")
-            lines.append(f"{first}{numbers}{GAP}{reason}".rstrip())
+        if len(cells[-1]) <= room:
+            lines.append(f"{first}{numbers}{GAP}{cells[-1]}".rstrip())
         else:
             below = max((width or UNBOUNDED) - len(indent), MIN_REASON)
-            reason = textwrap.shorten(cells[-1], below, placeholder="…")
-            lines += [f"{first}{numbers}", f"{indent}{reason}"]
+            reason = textwrap.wrap(cells[-1], below, max_lines=2, placeholder=" …")
+            lines += [f"{first}{numbers}", *(f"{indent}{line}" for line in reason)]
     return lines
 
 
@@ -46,9 +45,9 @@ def _row(entry: Entry) -> tuple[str, ...]:
     grade = entry.grade
     mark = "incomplete: " if grade.status == "incomplete" else ""
     return (
-        str(entry.rank),
+        entry.place,
         escape.line(grade.name, MAX_NAME),
-        out_of(grade),
+        entry.points,
         *(figure.cell(grade.mean(figure)) for figure in standing(CLASS)),
         mark + escape.terminal(escape.line(grade.reason)),
     )
