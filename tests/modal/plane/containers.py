@@ -116,6 +116,7 @@ class Container:
         }
         (self.folder / "spec.json").write_text(json.dumps(spec))
         self._process = Process(
+            self.plane.python,
             self.folder,
             namespaces=namespaces,
             on_start=lambda: self.plane.scheduler.moment(self, "started"),

@@ -1,9 +1,9 @@
-"""Becomes a container: `python -I -S enter.py SPEC.json STATUS_FD`, standard library only.
+"""Becomes a container, in a process that was forked for it; standard library only.
 
 Three processes: this one stays outside and hands on the exit status; its child is PID 1 of the
 container's process namespace, lays out the file system and reaps; the grandchild becomes the
-container's main process. When any of them or the plane dies, the kernel kills all that runs in the
-namespace.
+container's main process. When any of them or the one that forked them dies, the kernel kills all
+that runs in the namespace.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import signal
-import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 MS_RDONLY, MS_NOSUID, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 32, 4096, 16384, 1 << 18
@@ -23,6 +23,8 @@ PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 SETUP_FAILED = 125
 
 libc = ctypes.CDLL(None, use_errno=True)
+
+Run = Callable[[dict[str, Any]], NoReturn]
 
 
 def check(result: int, what: str) -> None:
@@ -94,14 +96,14 @@ def lay_out(spec: dict[str, Any]) -> None:
     os.chdir("/")
 
 
-def run_main(spec: dict[str, Any], host_proc: int, status: int) -> NoReturn:
+def run_main(spec: dict[str, Any], host_proc: int, status: int, run: Run) -> NoReturn:
     # Only the host's procfs tells the pid by which the plane can signal this process.
     pid = os.readlink("self", dir_fd=host_proc)
     os.write(status, f"pid {pid}\n".encode())
     os.close(host_proc)
     os.close(status)
     os.chdir(spec["cwd"])
-    os.execve(spec["argv"][0], spec["argv"], spec["env"])
+    run(spec)
 
 
 def reap_until(main: int) -> NoReturn:
@@ -112,26 +114,26 @@ def reap_until(main: int) -> NoReturn:
             os._exit(code if code >= 0 else 128 - code)
 
 
-def init(spec: dict[str, Any], status: int) -> NoReturn:
+def init(spec: dict[str, Any], status: int, run: Run) -> NoReturn:
     try:
         die_with_parent()
         host_proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
         lay_out(spec)
         main = os.fork()
-        if main == 0:
-            run_main(spec, host_proc, status)
-        os.close(host_proc)
-        os.close(status)
-        reap_until(main)
     except BaseException as error:
         os.write(2, f"container set-up failed: {error!r}\n".encode())
         os._exit(SETUP_FAILED)
+    if main == 0:
+        run_main(spec, host_proc, status, run)
+    os.close(host_proc)
+    os.close(status)
+    reap_until(main)
 
 
-def main() -> NoReturn:
-    with open(sys.argv[1]) as file:  # noqa: PTH123 - the same
+def main(path: str, status: int, run: Run) -> NoReturn:
+    """Run a specification: the main process by `run` in a namespace, as a program elsewhere."""
+    with open(path) as file:  # noqa: PTH123 - the same
         spec = json.load(file)
-    status = int(sys.argv[2])
     os.set_inheritable(status, False)
     die_with_parent()
     if not spec["namespaces"]:
@@ -141,12 +143,8 @@ def main() -> NoReturn:
     enter_namespaces(spec)
     child = os.fork()
     if child == 0:
-        init(spec, status)
+        init(spec, status, run)
     os.close(status)
     _, state = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(state)
     os._exit(code if code >= 0 else 128 - code)
-
-
-if __name__ == "__main__":
-    main()

@@ -3,23 +3,22 @@
 import asyncio
 import contextlib
 import os
-import re
 import signal as signals
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from modal_proto import api_pb2
 
+from . import forking
+
 STDOUT, STDERR = api_pb2.FILE_DESCRIPTOR_STDOUT, api_pb2.FILE_DESCRIPTOR_STDERR
-ENTER = Path(__file__).with_name("enter.py")
 
 
 class Process:
-    """Runs a specification through `enter.py`; belongs to the plane's loop.
+    """Runs a specification through `template.py`; belongs to the plane's loop.
 
     Args:
+        python: The container's interpreter.
         folder: Holds `spec.json`.
         namespaces: Whether the specification asks for namespaces.
         on_start: Called when the main process exists.
@@ -29,6 +28,7 @@ class Process:
 
     def __init__(
         self,
+        python: str,
         folder: Path,
         *,
         namespaces: bool,
@@ -42,30 +42,18 @@ class Process:
         self._on_start, self._on_line, self._on_end = on_start, on_line, on_end
         self._pipes: dict[int, tuple[int, bytearray]] = {}
         self._loop = asyncio.get_running_loop()
-        status_read, status_write = os.pipe()
-        # Started from the loop's own thread: the kernel's "parent died" signal is tied to the
-        # thread that forked.
-        self._popen = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(ENTER), str(folder / "spec.json"), str(status_write)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=folder,
-            env={},
-            pass_fds=[status_write],
-            start_new_session=True,
-        )
-        os.close(status_write)
-        self._status: int | None = status_read
-        self._loop.add_reader(status_read, self._read_status)
-        assert self._popen.stdout is not None
-        assert self._popen.stderr is not None
-        for pipe, descriptor in ((self._popen.stdout, STDOUT), (self._popen.stderr, STDERR)):
-            os.set_blocking(pipe.fileno(), False)
-            self._pipes[pipe.fileno()] = (descriptor, bytearray())
-            self._loop.add_reader(pipe.fileno(), self._read_pipe, pipe.fileno())
-        self._pidfd = os.pidfd_open(self._popen.pid)
-        self._loop.add_reader(self._pidfd, self._ended)
+        self._outer: int | None = None
+        self._doomed = False
+        self._told = bytearray()
+        (out, to_out), (err, to_err), (self._status, to_status) = os.pipe(), os.pipe(), os.pipe()
+        forking.fork_container(python, folder / "spec.json", (to_out, to_err, to_status))
+        for fd in (to_out, to_err, to_status):
+            os.close(fd)
+        self._loop.add_reader(self._status, self._read_status)
+        for fd, descriptor in ((out, STDOUT), (err, STDERR)):
+            os.set_blocking(fd, False)
+            self._pipes[fd] = (descriptor, bytearray())
+            self._loop.add_reader(fd, self._read_pipe, fd)
 
     def pids(self) -> list[int]:
         """Host pids of the main process and all that descends from it."""
@@ -92,7 +80,9 @@ class Process:
         # In a process namespace all die with the one that holds it.
         for pid in [] if self._namespaces else self.pids():
             _kill(pid, signals.SIGKILL)
-        _kill(self._popen.pid, signals.SIGKILL)
+        self._doomed = True
+        if self._outer is not None:
+            _kill(self._outer, signals.SIGKILL)
 
     def drain(self) -> None:
         """Read what has been written so far."""
@@ -100,18 +90,24 @@ class Process:
             self._read_pipe(fd)
 
     def _read_status(self) -> None:
-        assert self._status is not None
-        text = os.read(self._status, 256).decode()
-        self._close_status()
-        if match := re.match(r"pid (\d+)", text):
-            self.pid = int(match.group(1))
-            self._on_start()
-
-    def _close_status(self) -> None:
-        if self._status is not None:
-            self._loop.remove_reader(self._status)
-            os.close(self._status)
-            self._status = None
+        text = os.read(self._status, 256)
+        self._told += text
+        *lines, rest = self._told.decode().split("\n")
+        self._told = bytearray(rest.encode())
+        for line in lines:
+            word, number = line.split()
+            if word == "outer":
+                self._outer = int(number)
+                if self._doomed:
+                    _kill(self._outer, signals.SIGKILL)
+            elif word == "pid":
+                self.pid = int(number)
+                self._on_start()
+            else:
+                self._ended(int(number))
+                return
+        if not text:  # what forks containers is gone, and they with it
+            self._ended(-signals.SIGKILL)
 
     def _read_pipe(self, fd: int) -> None:
         descriptor, buffer = self._pipes[fd]
@@ -134,27 +130,23 @@ class Process:
     def _close_pipe(self, fd: int) -> None:
         self._loop.remove_reader(fd)
         del self._pipes[fd]
+        os.close(fd)
 
-    def _ended(self) -> None:
-        self._loop.remove_reader(self._pidfd)
-        os.close(self._pidfd)
-        code = self._popen.wait()
+    def _ended(self, code: int) -> None:
+        self._loop.remove_reader(self._status)
+        os.close(self._status)
         if self.pid is not None and not self._namespaces:
             self._kill_group()
         self.returncode = 128 - code if self._namespaces and code > 128 else code
         self.drain()
         for fd in list(self._pipes):
             self._close_pipe(fd)
-        self._close_status()
-        for pipe in (self._popen.stdout, self._popen.stderr):
-            assert pipe is not None
-            pipe.close()
         self._on_end()
 
     def _kill_group(self) -> None:
         # With no namespace around them: the children that stayed in the container's session.
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._popen.pid, signals.SIGKILL)
+            os.killpg(self._outer or self.pid, signals.SIGKILL)
 
 
 def _listdir(path: str) -> list[str]:
