@@ -329,4 +329,4 @@ def test_what_held_a_row_up_is_told_with_the_noise() -> None:
     row = measured("slow", notes=["noisy: the CPU quota"], environment=environment)
     words = "~ noisy: up to 1 involuntary context switch while queries were timed, up to 1.37 s "
     words += "waiting for a core in each second, held up for 250 ms by the CPU quota, load average up to 1.0 on 8 cores"
-    assert words in summary([row], width=None, color=False)
+    assert words in summary([row], width=400, color=False)
