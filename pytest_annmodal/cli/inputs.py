@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pytest_annmodal.datasets.volume.volume import default_volume_dir
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.reports import escape
 from pytest_annmodal.results.choice import latest, matching
 from pytest_annmodal.results.folder import DEFAULT
 from pytest_annmodal.results.reading import Results, read
 from pytest_annmodal.results.stored import StoredCase
+
+VOLUME = "ANNMODAL_VOLUME_DIR"
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
@@ -83,12 +87,20 @@ def given_results(arguments: argparse.Namespace) -> Results:
     Raises:
         ConfigurationError: there are none.
     """
-    results = read(arguments.files or [_own()])
+    results = read(arguments.files or [_own()], truth=_volume())
     for text in results.warnings:
         print(f"annmodal: {escape.told(text)}", file=sys.stderr)
     if not results.cases:
         raise ConfigurationError("there is no result that can be read")
     return results
+
+
+def _volume() -> Path | None:
+    """Where datasets lie on this machine, if anybody can say."""
+    try:
+        return Path(os.environ.get(VOLUME) or default_volume_dir(os.environ))
+    except ConfigurationError:
+        return None
 
 
 def _own() -> Path:

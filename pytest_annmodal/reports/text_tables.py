@@ -95,7 +95,7 @@ def caption(cases: Sequence[StoredCase], twice: Collection[str] = ()) -> str:
     known = next((case for case in cases if case.n_train), cases[0])
     size = f"{known.n_train:,} × {known.dim}" if known.n_train and known.dim else ""
     content = f"content {(known.dataset_sha256 or '?')[:SHA_DIGITS]}"
-    foreign = f"measured by {known.source} on another machine" if known.is_foreign else ""
+    foreign = f"measured by {known.source}" if known.is_foreign else ""
     parts = (
         known.dataset,
         content if known.dataset in twice else "",
@@ -103,7 +103,8 @@ def caption(cases: Sequence[StoredCase], twice: Collection[str] = ()) -> str:
         known.metric or "",
         f"k = {known.k}",
         f"sample of {known.subset:,} vectors" if known.subset else "",
-        foreign or known.machine,
+        foreign,
+        known.machine or ("on another machine" if known.is_foreign else ""),
     )
     return ", ".join(part for part in parts if part)
 

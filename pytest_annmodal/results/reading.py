@@ -12,7 +12,9 @@ from pathlib import Path
 import msgspec
 
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.results import foreign
 from pytest_annmodal.results.folder import DEFAULT
+from pytest_annmodal.results.foreign import READERS
 from pytest_annmodal.results.samples import SUFFIX, Samples, read_samples
 from pytest_annmodal.results.stored import SCHEMA, StoredCase
 
@@ -47,8 +49,11 @@ class Results:
         return read_samples(self.folders.get(case.samples.file, Path()), case.samples)
 
 
-def read(paths: Iterable[Path]) -> Results:
+def read(paths: Iterable[Path], *, truth: Path | None = None) -> Results:
     """Everything in these files and folders; of a project's folder, what its sessions stored.
+
+    Args:
+        truth: a folder with dataset files, to compute the recall of others' results.
 
     Raises:
         ConfigurationError: a path is not there, or holds no results.
@@ -57,7 +62,7 @@ def read(paths: Iterable[Path]) -> Results:
     cases: list[StoredCase] = []
     warnings: list[str] = []
     for file in dict.fromkeys(files):
-        found, said = _read_file(file)
+        found, said = _read_file(file) if file.suffix == LINES else _read_foreign(file, truth)
         cases += found
         warnings += said
     folders = {file.with_suffix(SUFFIX).name: file.parent for file in files}
@@ -71,16 +76,32 @@ def files_of(path: Path) -> list[Path]:
         ConfigurationError: there is nothing, or nothing with results.
     """
     if path.is_file():
+        if path.suffix.lower() not in {LINES, *READERS}:
+            raise ConfigurationError(
+                f"{path}: results are in {LINES} files; of others {', '.join(READERS)} are read"
+            )
         return [path]
     if not path.is_dir():
         raise ConfigurationError(f"{path}: there is no such file or folder")
     for folder in (path, path / DEFAULT):
         if found := sorted(folder.glob(f"*{LINES}")):
             return found
+    for pattern in foreign.FOLDERS:
+        if found := sorted(path.glob(pattern)):
+            return found
     raise ConfigurationError(
         f"{path}: there are no results in it, nor in {path / DEFAULT}. Results are *{LINES} "
-        "files; `pytest` with ANN benchmarks writes them."
+        "files, which `pytest` with ANN benchmarks writes, or those of ann-benchmarks and VIBE."
     )
+
+
+def _read_foreign(path: Path, truth: Path | None) -> tuple[list[StoredCase], list[str]]:
+    cases: list[StoredCase] = []
+    try:
+        cases.extend(foreign.read(path, truth))
+    except ConfigurationError as error:
+        return cases, [f"{error}. It was skipped."]
+    return cases, []
 
 
 def _read_file(path: Path) -> tuple[list[StoredCase], list[str]]:

@@ -118,6 +118,7 @@ class StoredCase:
     peak_rss_bytes: int | None = None
     clock_floor_ns: int | None = None
     mailbox_floor_ns: int | None = None
+    sampled_from: int = 0
     n_short_answers: int = 0
     bounded_by: str = ""
     asked: Mapping[str, Plain] = field(default_factory=dict)

@@ -99,7 +99,7 @@ def test_tables_to_be_read() -> None:
     assert len(captions) == 3
     assert "content abababab" in captions[0]
     assert "content cdcdcdcd" in captions[1]
-    assert "measured by vibe on another machine" in captions[2]
+    assert "measured by vibe, on another machine" in captions[2]
     head = next(line for line in text.splitlines() if line.startswith("| setting"))
     assert (
         head

@@ -57,14 +57,35 @@ class Checker:
             DatasetFormatError: it is damaged, or no ann-benchmarks file.
             DatasetError: it is not there, or cannot be read here.
         """
-        request = {"path": str(path), "whole": whole, "limit_s": self._limit_s, "cwd": _here()}
-        with self._lock:
-            answer = self._ask(request)
-            if "no_process" in answer:  # somebody ended it while it had nothing to do
-                answer = self._ask(request)
+        answer = self._asked_once_more({**self._request(path), "whole": whole})
         if "info" in answer:
             return DatasetInfo(**answer["info"])
         raise _why_not(path, answer)
+
+    def result(self, path: Path, truth: Path | None) -> dict[str, Any]:
+        """What a result file of ann-benchmarks says, as plain data.
+
+        Args:
+            truth: a folder with dataset files, to compute recall from.
+
+        Raises:
+            DatasetFormatError: it is damaged, or no such file.
+            DatasetError: it cannot be read here.
+        """
+        request = {**self._request(path), "truth": "" if truth is None else str(truth)}
+        answer = self._asked_once_more(request)
+        if "result" in answer:
+            return dict(answer["result"])
+        raise _why_not(path, answer)
+
+    def _request(self, path: Path) -> dict[str, Any]:
+        return {"path": str(path), "limit_s": self._limit_s, "cwd": _here()}
+
+    def _asked_once_more(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer, also where somebody ended the other process while it had nothing to do."""
+        with self._lock:
+            answer = self._ask(request)
+            return self._ask(request) if "no_process" in answer else answer
 
     @property
     def pid(self) -> int | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_annmodal.datasets.hdf5 import checks, file, storage
+from pytest_annmodal.datasets.hdf5 import checks, file, result_file, storage
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
 
 SLOWEST_BYTES_PER_S = 5e6  # of what is read and checked; slower than any disk worth using
@@ -68,6 +68,10 @@ def _look(request: dict[str, Any], answers: Any) -> None:
         os.chdir(request["cwd"])
         tell(limit_s=limit_s, step="opening")
         _limit(limit_s, SPARE_BYTES)
+        if "truth" in request:
+            truth = Path(request["truth"]) if request["truth"] else None
+            tell(result=result_file.described(path, truth))
+            return
         with file.opened(path) as arrays:
             info, held, total = arrays.info, _held_bytes(arrays), _total_bytes(arrays)
         if request["whole"]:
