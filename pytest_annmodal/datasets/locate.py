@@ -14,7 +14,7 @@ from pytest_annmodal.model import (
     Dataset,
 )
 from pytest_annmodal.protocols import Stored
-from pytest_annmodal.settings.config import Settings, nearest_names
+from pytest_annmodal.settings.config import Settings, nearest_names, not_there
 from pytest_annmodal.settings.option import expanded, is_dataset_file
 
 
@@ -48,7 +48,7 @@ def find_datasets(
         named = [path] if path.is_file() else map(Path, sorted(glob.glob(str(path))))  # noqa: PTH207 -- absolute patterns
         paths = [found for found in named if found.is_file()]
         if not paths:
-            hint = _hint(path, stored) if stored is not None else ""
+            hint = _hint(path, stored) if stored is not None and not path.exists() else ""
             raise ConfigurationError(f"{asked}: {_why_no_file(path)}{hint}")
         return [
             _as_the_file_says(catalog.dataset_from_argument(str(p)), p, settings) for p in paths
@@ -77,7 +77,8 @@ def _hint(path: Path, stored: Stored) -> str:
         there = path.stem in stored.names()
     except ConfigurationError:
         return ""
-    return f"; {stored.place} holds one of that name: --dataset {path.stem}" if there else ""
+    place = stored.place[0].upper() + stored.place[1:]
+    return f" {place} holds one of that name: --dataset {path.stem}" if there else ""
 
 
 def _no_such_dataset(text: str, known: Mapping[str, Dataset], stored: Stored | None) -> str:
@@ -94,7 +95,7 @@ def _no_such_dataset(text: str, known: Mapping[str, Dataset], stored: Stored | N
 def _why_no_file(path: Path) -> str:
     if path.is_symlink():
         return f"is a link to {path.readlink()}, which does not exist"
-    return "is a directory; expected a file in it" if path.is_dir() else "there is no such file"
+    return "is a directory; expected a file in it" if path.is_dir() else not_there(path)
 
 
 def _why_no_dataset(path: Path) -> str:

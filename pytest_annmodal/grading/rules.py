@@ -12,7 +12,7 @@ from typing import Any
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.figures import BY_NAME, THRESHOLDS
 from pytest_annmodal.grading.threshold import Threshold, read_threshold
-from pytest_annmodal.settings.config import OPTIONS, nearest_names
+from pytest_annmodal.settings.config import OPTIONS, nearest_names, not_there
 from pytest_annmodal.settings.option import Option, expanded
 from pytest_annmodal.settings.toml_table import Table
 
@@ -109,6 +109,8 @@ def read_rules(path: Path) -> Rules:
     try:
         raw = path.read_bytes()
         values = tomllib.loads(raw.decode("utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"--ann-grade {path}: {not_there(path.absolute())}") from error
     except OSError as error:
         raise ConfigurationError(
             f"--ann-grade {path}: cannot be read: {error.strerror or error}"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import manifest, shape
-from pytest_annmodal.settings.config import Settings, nearest_names
+from pytest_annmodal.settings.config import Settings, not_there
 from pytest_annmodal.settings.option import expanded
 
 
@@ -102,9 +102,7 @@ def _not_there(text: str, path: Path) -> str:
     wanted = path.relative_to(folder)
     if glob.has_magic(str(wanted)):
         return f"--submission {text}: nothing matches {str(wanted)!r} in {folder}."
-    there = [item.name for item in folder.glob("*")]  # none, if it is a file or cannot be read
-    near = nearest_names(wanted.parts[0], there)
-    return f"--submission {text}: there is no {str(wanted)!r} in {folder}{near}"
+    return f"--submission {text}: {not_there(path)}"
 
 
 def _distinct(matches: Iterable[_Match], words: Callable[[_Match, int], str]) -> dict[Path, str]:

@@ -7,6 +7,7 @@ imported by every pytest run on the machine, so it imports nothing heavy.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -427,3 +428,11 @@ def nearest_names(name: str, names: Iterable[str]) -> str:
 
     close = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(map(repr, close))}?" if close else "."
+
+
+def not_there(path: Path) -> str:
+    """What is missing in the last folder on the way that is there, and what may be meant."""
+    folder = next(place for place in path.parents if os.path.lexists(place))
+    wanted = path.relative_to(folder)
+    there = [item.name for item in folder.glob("*")]  # none, if it is a file or cannot be read
+    return f"there is no {str(wanted)!r} in {folder}{nearest_names(wanted.parts[0], there)}"

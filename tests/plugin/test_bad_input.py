@@ -20,7 +20,7 @@ from pytest_annmodal.plugin.hooks import SETTINGS
             "--dataset gist-960-euclidian: no such dataset; did you mean 'gist-960-euclidean' or ",
         ),
         ("--dataset zzzz", "--dataset zzzz: no such dataset. Known: agnews-"),
-        ("--dataset gone.hdf5", "gone.hdf5: there is no such file"),
+        ("--dataset smal-8-euclidean.hdf5", "did you mean 'small-8-euclidean.hdf5'?"),
         ("--dataset=~backup.hdf5", "--dataset ~backup.hdf5: no user is called 'backup.hdf5', so "),
         ("--ann-implementations gone", "gone: there is no such directory of implementations"),
         ("--ann-implementations broken", "broken.py: syntax error in line 1"),

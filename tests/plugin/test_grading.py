@@ -391,7 +391,8 @@ def test_hook(course: Class) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--ann-grade", "no.toml"), "cannot be read"),
+        (("--ann-grade", "gradng.toml"), "; did you mean 'grading.toml'"),
+        (("--ann-grade", "."), "cannot be read"),
         (("--ann-resume",), "--ann-resume goes on with a grading: name it"),
         (("--ann-grade", "grading.toml"), "--ann-grade grades submissions: name them"),
         (("--ann-grade", "grading.toml", "--submission", "nothing/*"), "nothing matches"),
