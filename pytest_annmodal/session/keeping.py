@@ -60,7 +60,11 @@ class Keeper:
         folder = folder_of(self._settings)
         if folder is None:
             return None
-        inside = next((one for one in handed_in(self._settings) if _is_in(folder, one.path)), None)
+        try:
+            submissions = handed_in(self._settings)
+        except ConfigurationError:  # the session ends by it, and says so
+            return None
+        inside = next((one for one in submissions if _is_in(folder, one.path)), None)
         if inside is None:
             return folder
         self.trouble.append(
