@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Metric = Literal["euclidean", "angular", "dot"]
-METRICS: tuple[Metric, ...] = ("euclidean", "angular", "dot")
 Clock = Literal["worker", "parent"]
 Plain = Any  # JSON: None, bool, int, float, str, list, dict with str keys
 
@@ -143,6 +141,7 @@ class Implementation:
             ``Class(*args, **kwargs)`` with ``@metric`` replaced inside ``args``, and loads
             the file as a module of a package in which ``from ..base.module import BaseANN``
             works; ``c++`` is compiled, and has no class name.
+        metrics: those that it serves, by name; none but these are asked of it.
         requirements: PEP 508 requirements from its header.
         modules: top-level modules that must be importable, for a file without a header.
         trusted: a built-in or the user's own, whose own clock may be believed. A
@@ -163,7 +162,7 @@ class Implementation:
     path: str
     class_name: str
     style: Literal["class", "ann-benchmarks", "c++"] = "class"
-    metrics: tuple[str, ...] = METRICS
+    metrics: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     trusted: bool = True

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_annmodal.datasets.hdf5.checker import CHECKER
+from pytest_annmodal.distances import metrics
 from pytest_annmodal.execution import run_job
 from pytest_annmodal.model import Arguments, Dataset, Implementation, Job, Limits, Search
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
@@ -76,10 +77,10 @@ def make_job(
         )
         for number, setting in enumerate(settings)
     )
-    given = {"name": "mine", "path": str(source), "class_name": "Index", **(implementation or {})}
+    plain = {"name": "mine", "path": str(source), "class_name": "Index", "metrics": metrics.NAMES}
     return Job(
         dataset=dataset,
-        implementation=Implementation(**given),
+        implementation=Implementation(**{**plain, **(implementation or {})}),
         build=build,
         searches=searches,
         limits=Limits(**{"phase_timeout_s": 60.0, **limits}),

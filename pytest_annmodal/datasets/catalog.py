@@ -16,7 +16,8 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pytest_annmodal.datasets.hdf5.metric import METRIC_WORDS, word_in_name
+from pytest_annmodal.datasets.hdf5.metric import word_in_name
+from pytest_annmodal.distances import metrics
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.model import Dataset
 
@@ -66,7 +67,7 @@ def _unpinned(
 def _vibe(name: str) -> Dataset:
     """A dataset of VIBE, which names its metric and dimension last."""
     _, dim, metric = name.rsplit("-", 2)
-    return _unpinned(name, METRIC_WORDS[metric], int(dim), site=VIBE)
+    return _unpinned(name, metrics.BY_WORD[metric].name, int(dim), site=VIBE)
 
 
 def _local(name: str, source: str, metric: str, n_train: int, n_queries: int) -> Dataset:
@@ -77,8 +78,11 @@ def _local(name: str, source: str, metric: str, n_train: int, n_queries: int) ->
 
 _ROWS = (
     _local("digits-64-euclidean", "package:digits-64-euclidean.hdf5", "euclidean", 1597, 200),
-    _local("clusters-64-euclidean", "generate:euclidean", "euclidean", 20_000, 500),
-    _local("clusters-64-angular", "generate:angular", "angular", 20_000, 500),
+    *(
+        _local(f"clusters-64-{row.name}", f"generate:{row.name}", row.name, 20_000, 500)
+        for row in metrics.METRICS.values()
+        if row.seed is not None
+    ),
     _row(
         "sift-128-euclidean",
         (128, 1_000_000, 10_000),
@@ -198,7 +202,8 @@ def dataset_from_argument(text: str) -> Dataset:
         )
     if name in CATALOG and CATALOG[name].source == source:
         return CATALOG[name]
-    metric = METRIC_WORDS.get(word_in_name(last) or "")
+    said = metrics.BY_WORD.get(word_in_name(last) or "")
+    metric = said.name if said else None
     dataset = Dataset(name=name, source=source, metric=metric, k_truth=None)
     return marked_with_source(dataset) if name in CATALOG else dataset
 

@@ -23,6 +23,23 @@ def tiles(train: Floats) -> Iterator[Floats]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Products:
+    """How inner products order the neighbours of a query, as a metric says it.
+
+    The key of a row x is square * |x|^2 - slope * (q . x).
+
+    Attributes:
+        moves: distances do not change when everything moves; cancellation does.
+        normalises: of vectors of unit length.
+    """
+
+    slope: float
+    square: float
+    moves: bool = False
+    normalises: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
     """How vectors become operands of an sgemm that gives keys, smaller for nearer.
 
@@ -31,38 +48,32 @@ class Space:
     the product itself is the LOWER bound of the key.
     """
 
-    metric: str
-    slope: float
-    square: float
+    products: Products
     gamma: float
     origin: Float64s
     scale: float
 
     @classmethod
-    def of(cls, train: Floats, queries: Floats, metric: str) -> Space:
+    def of(cls, train: Floats, queries: Floats, products: Products) -> Space:
         sample = np.asarray(train[:: max(1, len(train) // TILE_ROWS)], dtype=np.float64)
-        # Euclidean distance does not change when everything moves; cancellation does.
-        moves = metric == "euclidean"
-        origin = sample.mean(axis=0) if moves else np.zeros(train.shape[1])
+        origin = sample.mean(axis=0) if products.moves else np.zeros(train.shape[1])
         parts = (train, queries) if len(queries) else (train,)
         largest = max(max(float(part.max()), -float(part.min())) for part in parts)
         # A power of two, so that scaling itself is exact and no square overflows float32.
         # (At most 2^126, which float32 holds: of denormal numbers too.)
         scale = 1.0 if largest == 0 else 2.0 ** min(126.0, -np.ceil(np.log2(largest)))
         return cls(
-            metric=metric,
-            slope=2.0 if moves else 1.0,
-            square=1.0 if moves else 0.0,
+            products=products,
             gamma=_ROUNDING * (train.shape[1] + 8),
             origin=origin,
             scale=float(scale),
         )
 
     def place(self, vectors: Floats) -> tuple[Float32s, Float32s]:
-        """Vectors moved, scaled and (angular) normalised, float32 (n, d), and norms (n,)."""
-        if self.metric == "angular":
+        """Vectors moved, scaled or normalised, float32 (n, d), and norms (n,)."""
+        if self.products.normalises:
             return _normalised(vectors, self.scale)
-        if self.metric == "euclidean":
+        if self.products.moves:
             placed = vectors - self.origin.astype(vectors.dtype)
             placed *= vectors.dtype.type(self.scale)
         else:
@@ -73,21 +84,20 @@ class Space:
     def train_operand(self, rows: Floats) -> tuple[Float32s, Float32s]:
         """Float32 (n, d + 2) and the norms (n,)."""
         placed, norms = self.place(rows)
-        squares = norms**2 * np.float32(self.square * (1.0 - self.gamma))
+        squares = norms**2 * np.float32(self.products.square * (1.0 - self.gamma))
         return np.column_stack((placed, squares, norms)), norms
 
     def query_operand(self, queries: Floats) -> tuple[Float32s, Float32s]:
         """Float32 (m, d + 2) and the norms (m,)."""
         placed, norms = self.place(queries)
-        bounds = np.float32(-self.gamma * self.slope) * norms
-        columns = (np.float32(-self.slope) * placed, np.ones_like(norms), bounds)
+        bounds = np.float32(-self.gamma * self.products.slope) * norms
+        columns = (np.float32(-self.products.slope) * placed, np.ones_like(norms), bounds)
         return np.column_stack(columns), norms
 
     def width(self, query_norms: Float32s, train_norms: Float32s) -> Float32s:
         """Upper minus lower bound of a key."""
-        error = (
-            self.square * (train_norms**2 + query_norms**2) + self.slope * query_norms * train_norms
-        )
+        slope, square = self.products.slope, self.products.square
+        error = square * (train_norms**2 + query_norms**2) + slope * query_norms * train_norms
         return np.asarray(2.0 * self.gamma * error + 1e-30, dtype=np.float32)
 
 

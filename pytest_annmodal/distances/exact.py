@@ -4,7 +4,8 @@
 few entries that could still be among a query's k best are looked at any further. Keys are
 float32 and therefore inexact, so each carries a bound on its own rounding error: whatever
 could be a neighbour within that bound is kept, and the kept few are measured again in
-float64. A query with too many candidates to keep (masses of ties) is scanned in float64.
+float64. A query with too many candidates to keep (masses of ties) is scanned in float64, and
+so is every query by a metric whose order no product gives.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pytest_annmodal.distances import metrics
 from pytest_annmodal.distances.candidates import (
     TILE_ROWS,
     Float32s,
@@ -22,14 +24,12 @@ from pytest_annmodal.distances.candidates import (
     Space,
     tiles,
 )
+from pytest_annmodal.distances.measures import Measure
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.model import METRICS
 
 BLOCK_QUERIES = 512
 GROUP_QUERIES = 8192  # bounds the candidates held at once
 CHUNK_BYTES = 16 * 2**20
-PRODUCT_ROUNDING = float(np.finfo(np.float32).eps)
-COSINE_ROUNDING = 1e-12  # of numbers near 1, in float64, over thousands of dimensions
 PAIRS_BYTES = 2**19  # of float64 rows at once: what stays in a core's own cache
 
 
@@ -40,8 +40,7 @@ def knn(train: Floats, queries: Floats, k: int, metric: str) -> tuple[Ids, Float
         train: float32 (n, d); may be a memory map, which is read tile by tile.
         queries: float32 (m, d).
         k: how many, at most n.
-        metric: ``euclidean`` (plain L2), ``angular`` (1 - cos; a zero vector is at distance 1
-            from everything) or ``dot`` (minus the inner product).
+        metric: a name in :data:`~pytest_annmodal.distances.metrics.METRICS`.
 
     Returns:
         ids int64 (m, k) and distances float32 (m, k), ascending; ties by smaller id.
@@ -49,16 +48,20 @@ def knn(train: Floats, queries: Floats, k: int, metric: str) -> tuple[Ids, Float
     Raises:
         ConfigurationError: ``k`` or ``metric`` cannot be served.
     """
-    _require_metric(metric)
+    measure = metrics.named(metric).measure
     if not 1 <= k <= len(train):
         raise ConfigurationError(f"k must be between 1 and the {len(train)} rows of train: got {k}")
     ids = np.empty((len(queries), k), dtype=np.int64)
     distances = np.empty((len(queries), k), dtype=np.float32)
-    space = Space.of(train, queries, metric)
-    for start in range(0, len(queries), GROUP_QUERIES):
-        group = slice(start, start + GROUP_QUERIES)
-        with np.errstate(over="ignore"):  # a distance beyond float32 is infinite
-            ids[group], distances[group] = _knn_group(space, train, queries[group], k)
+    with np.errstate(over="ignore"):  # a distance beyond float32 is infinite
+        if measure.products is None:
+            for row, query in enumerate(queries):
+                ids[row], distances[row] = _scan(train, query, k, measure)
+            return ids, distances
+        space = Space.of(train, queries, measure.products)
+        for start in range(0, len(queries), GROUP_QUERIES):
+            group = slice(start, start + GROUP_QUERIES)
+            ids[group], distances[group] = _knn_group(space, measure, train, queries[group], k)
     return ids, distances
 
 
@@ -67,7 +70,7 @@ def pair_distances(
 ) -> Float64s:
     """Distances between each query and the rows of ``train`` that ``ids`` names for it.
 
-    Computed in float64 from differences, so that a duplicate is at exactly 0 (euclidean).
+    Computed in float64, those of differences from differences: a duplicate is at exactly 0.
 
     Args:
         train: (n, d).
@@ -78,13 +81,18 @@ def pair_distances(
     Returns:
         float64 (m, k), in the order of ``ids``.
     """
-    _require_metric(metric)
+    return _pair_distances(train, queries, ids, metrics.named(metric).measure)
+
+
+def _pair_distances(
+    train: Floats, queries: Floats, ids: npt.NDArray[np.integer], measure: Measure
+) -> Float64s:
     out = np.empty(ids.shape, dtype=np.float64)
     step = max(1, PAIRS_BYTES // max(1, ids.shape[1] * train.shape[1] * 8))
     for start in range(0, len(ids), step):
         part = slice(start, start + step)
-        out[part] = _distances(
-            train[ids[part]].astype(np.float64), queries[part, None].astype(np.float64), metric
+        out[part] = measure.pairs(
+            train[ids[part]].astype(np.float64), queries[part, None].astype(np.float64)
         )
     return out
 
@@ -100,48 +108,14 @@ def rounding(train: Floats, queries: Floats, ids: npt.NDArray[np.integer], metri
         ids: integers (m,), one row of ``train`` for each query.
 
     Returns:
-        float64 (m,). ``dot``: what float32 rounds off a product of two such vectors.
-        ``angular``: what float64 rounds off ``1 - cos``. ``euclidean``: nothing, since
-        differences are exact or nearly so, and what is left is relative.
+        float64 (m,).
     """
-    if metric == "euclidean":
-        return np.zeros(len(ids))
-    if metric == "angular":
-        return np.full(len(ids), COSINE_ROUNDING)
-    return PRODUCT_ROUNDING * lengths(queries) * lengths(train[ids])
+    return metrics.named(metric).measure.rounding(queries, train[ids])
 
 
-def lengths(vectors: Floats) -> Float64s:
-    """L2 norms over the last axis, in float64."""
-    wide = vectors.astype(np.float64)
-    return np.asarray(np.sqrt(_inner(wide, wide)))
-
-
-def _require_metric(metric: str) -> None:
-    if metric not in METRICS:
-        raise ConfigurationError(
-            f"metric {metric!r} is not supported: use one of {', '.join(METRICS)}"
-        )
-
-
-def _distances(rows: Float64s, query: Float64s, metric: str) -> Float64s:
-    """Distances over the last axis of ``rows``, which is overwritten (euclidean)."""
-    if metric == "euclidean":
-        rows -= query
-        return np.asarray(np.sqrt(_inner(rows, rows)))
-    inner = _inner(rows, query)
-    if metric == "dot":
-        return -inner
-    norms = np.sqrt(_inner(rows, rows)) * np.sqrt(_inner(query, query))
-    cosines = np.divide(inner, norms, out=np.zeros_like(inner), where=norms > 0)
-    return np.asarray(np.clip(1.0 - cosines, 0.0, 2.0))
-
-
-def _inner(a: Float64s, b: Float64s) -> Float64s:
-    return np.asarray(np.einsum("...d,...d->...", a, b))
-
-
-def _knn_group(space: Space, train: Floats, queries: Floats, k: int) -> tuple[Ids, Float32s]:
+def _knn_group(
+    space: Space, measure: Measure, train: Floats, queries: Floats, k: int
+) -> tuple[Ids, Float32s]:
     operand, query_norms = space.query_operand(queries)
     pool = Pool(space, query_norms, k)
     keys = np.empty((BLOCK_QUERIES, TILE_ROWS), dtype=np.float32)
@@ -155,11 +129,11 @@ def _knn_group(space: Space, train: Floats, queries: Floats, k: int) -> tuple[Id
             np.matmul(block, rows.T, out=out)
             pool.offer(out, first, start, train_norms)
     pool.shrink(np.flatnonzero(pool.counts > k), train_norms)
-    return _settle(space, train, queries, k, pool)
+    return _settle(measure, train, queries, k, pool)
 
 
 def _settle(
-    space: Space, train: Floats, queries: Floats, k: int, pool: Pool
+    measure: Measure, train: Floats, queries: Floats, k: int, pool: Pool
 ) -> tuple[Ids, Float32s]:
     """Measure the candidates in float64 and take the k best of each query."""
     ids = np.empty((len(queries), k), dtype=np.int64)
@@ -170,22 +144,22 @@ def _settle(
         width = max(k, int(pool.counts[part].max()))
         filled = np.arange(width) < pool.counts[part, None]
         candidates = np.where(filled, pool.ids[part, :width], 0)
-        exact = pair_distances(train, queries[part], candidates, space.metric)
+        exact = _pair_distances(train, queries[part], candidates, measure)
         exact[~filled] = np.inf
         order = np.lexsort((candidates, exact), axis=-1)[:, :k]
         ids[part] = np.take_along_axis(candidates, order, axis=1)
         distances[part] = np.take_along_axis(exact, order, axis=1)
     for row in np.flatnonzero(pool.crowded):
-        ids[row], distances[row] = _scan(train, queries[row], k, space.metric)
+        ids[row], distances[row] = _scan(train, queries[row], k, measure)
     return ids, distances
 
 
-def _scan(train: Floats, query: Floats, k: int, metric: str) -> tuple[Ids, Float32s]:
+def _scan(train: Floats, query: Floats, k: int, measure: Measure) -> tuple[Ids, Float32s]:
     """One query against every row in float64; ids (k,) and distances (k,)."""
-    if metric != "euclidean" and not query.any():  # everything is equally far
-        return np.arange(k), np.full(k, 1.0 if metric == "angular" else 0.0, dtype=np.float32)
+    if measure.at_zero is not None and not query.any():  # everything is equally far
+        return np.arange(k), np.full(k, measure.at_zero, dtype=np.float32)
     wide = query.astype(np.float64)
-    parts = [_distances(tile.astype(np.float64), wide, metric) for tile in tiles(train)]
+    parts = [measure.pairs(tile.astype(np.float64), wide) for tile in tiles(train)]
     exact = np.concatenate(parts)
     kth = np.partition(exact, k - 1)[k - 1]
     nearer = np.flatnonzero(exact < kth)

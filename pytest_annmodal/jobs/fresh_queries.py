@@ -19,10 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_annmodal.datasets import hdf5
-from pytest_annmodal.distances import exact
+from pytest_annmodal.distances import exact, metrics
 from pytest_annmodal.errors import DatasetError, SubmissionError
 
-NOISE = 0.5  # of the distance to the k-th neighbour: the query stays in its neighbourhood
 NOISE_NEIGHBOUR = 10
 LARGEST_SHARE = 0.2  # of train that may be held out
 MOST_QUERIES = 2000
@@ -52,7 +51,7 @@ def freshen(
     rng = np.random.default_rng(seed)
     held, kept = _split(n_train, n_queries, rng)
     train = np.ascontiguousarray(data.train[kept])
-    test = moved(data.train[held], train, rng)
+    test = moved(data.train[held], train, rng, data.info.metric)
     depth = min(max(k, data.neighbors.shape[1]), len(train))
     neighbors, distances = exact.knn(train, test, depth, data.info.metric)
     info = dataclasses.replace(
@@ -89,14 +88,13 @@ def n_drawn(n_train: int) -> int:
 
 
 def moved(
-    rows: NDArray[np.float32], train: NDArray[np.float32], rng: np.random.Generator
+    rows: NDArray[np.float32], train: NDArray[np.float32], rng: np.random.Generator, metric: str
 ) -> NDArray[np.float32]:
-    """Each row plus noise in a random direction, half as long as its neighbour is far (L2)."""
+    """Each row moved a little, by how far its neighbour in ``train`` is, as its metric has it."""
+    measure = metrics.named(metric).measure
     k = min(NOISE_NEIGHBOUR, len(train))
-    _, distances = exact.knn(train, np.ascontiguousarray(rows), k, "euclidean")
-    direction = rng.standard_normal(rows.shape)
-    direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-12)
-    return np.ascontiguousarray(rows + NOISE * distances[:, -1:] * direction, np.float32)
+    _, distances = exact.knn(train, np.ascontiguousarray(rows), k, measure.noise_metric)
+    return measure.moved(rows, distances[:, -1], rng)
 
 
 def parts(data: V, n_parts: int, size: int | None = None) -> Iterator[V]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.distances import metrics
 from pytest_annmodal.jobs import training_data
 from pytest_annmodal.model import Job, Search, to_plain
 from pytest_annmodal.outcome import Measurement
@@ -145,7 +146,8 @@ class Scorer:
             yield f"zero vectors: {data.n_zero_train} in train, {data.n_zero_test} in test"
         if data.n_duplicates:
             yield f"duplicate rows in train: {data.n_duplicates}"
-        if data.info.metric != "dot" and self._offset > FAR_OFFSET:
+        measure = metrics.named(data.info.metric).measure
+        if measure.far_from_origin_costs_digits and self._offset > FAR_OFFSET:
             yield (
                 f"train lies far from the origin: {self._offset:,.0f} times as far as its rows are "
                 "from their mean; an index that multiplies such vectors in float32 cannot tell "

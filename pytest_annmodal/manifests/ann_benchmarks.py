@@ -15,25 +15,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pytest_annmodal.distances.metrics import METRICS, WIDE_KEYS
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import header
 from pytest_annmodal.model import Arguments, Implementation, Variant
 
-POINT_TYPES = ("float", "any")
-# Keys of config.yml, and the metrics they stand for here. hamming and jaccard are not ours.
-# Of two definitions that have one name and serve one metric, the later in this order holds.
+ANY = "any"
+POINT_TYPES = ("float", ANY)
+# Keys of config.yml, and the metrics they stand for here. Of two definitions that have one name
+# and serve one metric, the later in this order holds.
 METRIC_KEYS = {
-    "normalized": ("angular",),  # right for vectors of unit length only
-    "any": ("euclidean", "angular"),
-    "euclidean": ("euclidean",),
-    "angular": ("angular",),
-    "cosine": ("angular",),
-    "ip": ("dot",),
-    "dot": ("dot",),
+    **WIDE_KEYS,
+    **{key: (row.name,) for row in METRICS.values() for key in row.keys},
 }
 # Who wrote a definition under one of these expects that word for the metric, and not ours.
-OWN_WORDS = ("normalized", "cosine", "ip")
-VIBE_ANY = ("euclidean", "cosine", "ip")
+OWN_WORDS = METRIC_KEYS.keys() - {ANY, *METRICS}
+VIBE_ANY = tuple(row.vibe for row in METRICS.values() if row.vibe)
 CLONES = (("ann_benchmarks", "algorithms"), ("vibe", "algorithms"))
 MAX_VALUES = 20_000  # YAML aliases can make a small file mean a huge one
 MAX_READ = 10_000  # settings of one definition, of which one then chooses
@@ -175,7 +172,7 @@ def _definitions(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, 
                 raise ConfigurationError(f"{where} must be a list of definitions")
             for entry in listed:
                 definition = _underscored(_mapping(entry, where))
-                for one in VIBE_ANY if key == "any" and _is_vibe(definition) else (key,):
+                for one in VIBE_ANY if key == ANY and _is_vibe(definition) else (key,):
                     yield one, definition
 
 

@@ -29,9 +29,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_annmodal.distances.metrics import BY_DEFAULT, NAMES
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import effective
-from pytest_annmodal.model import METRICS, Arguments, Variant
+from pytest_annmodal.model import Arguments, Variant
 
 OPENING = "# /// script"
 CLOSING = "# ///"
@@ -62,7 +63,7 @@ class Header:
 
     name: str | None = None
     class_name: str | None = None
-    metrics: tuple[str, ...] = METRICS
+    metrics: tuple[str, ...] = BY_DEFAULT
     dependencies: tuple[str, ...] | None = None
     short_answers: bool = False
     bounded_by: str = ""
@@ -128,7 +129,7 @@ def parse(text: str) -> Header | None:
     return Header(
         name=_text(own, "name"),
         class_name=_text(own, "class"),
-        metrics=_metrics(own.get("metrics", list(METRICS))),
+        metrics=_metrics(own.get("metrics", list(BY_DEFAULT))),
         dependencies=None if dependencies is None else _requirements(dependencies),
         short_answers=bounded_by is not None,
         bounded_by=bounded_by or "",
@@ -287,11 +288,11 @@ def _rules(value: Any, parameters: list[str]) -> Mapping[str, str]:
 def _metrics(value: Any) -> tuple[str, ...]:
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list) or not values:
-        raise ConfigurationError(f"metrics must list some of {', '.join(METRICS)}")
+        raise ConfigurationError(f"metrics must list some of {', '.join(NAMES)}")
     for item in values:
-        if item not in METRICS:
-            close = difflib.get_close_matches(str(item), METRICS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(METRICS)}"
+        if item not in NAMES:
+            close = difflib.get_close_matches(str(item), NAMES, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(NAMES)}"
             raise ConfigurationError(f"metrics has an unknown metric {item!r}; {hint}")
     return tuple(dict.fromkeys(values))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pytest_annmodal.datasets import catalog
 from pytest_annmodal.datasets.locate import find_datasets
+from pytest_annmodal.distances import metrics
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import manifest, narrowing
 from pytest_annmodal.manifests.handed_in import handed_in
@@ -30,8 +31,7 @@ MARK = "~"  # between a name that is taken and what tells it apart; no name has 
 STUDENT_FILES = ("benchmarks/student.py", "student.py")
 DEFAULT_DATASETS = (
     "digits-64-euclidean",
-    "clusters-64-euclidean",
-    "clusters-64-angular",
+    *(f"clusters-64-{row.name}" for row in metrics.METRICS.values() if row.seed is not None),
     "fashion-mnist-784-euclidean",
     "nytimes-256-angular",
     "sift-128-euclidean",

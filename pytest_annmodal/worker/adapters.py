@@ -122,7 +122,7 @@ def maker(
     Args:
         implementation: a plain :class:`~pytest_annmodal.model.Implementation`, and for C++
             the ``library`` that was made of it.
-        metric: ``euclidean``, ``angular`` or ``dot``.
+        metric: its name, which is one of those that the implementation names.
         build: plain :class:`~pytest_annmodal.model.Arguments` for the constructor.
         k: what ann-benchmarks' ``@count`` stands for (the neighbours asked, not the rows).
 

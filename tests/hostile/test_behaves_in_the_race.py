@@ -44,7 +44,9 @@ def race(small_dataset, tmp_path, strict):
             implementation={"trusted": trusted},
         )
         baseline = Baseline(
-            implementation=Implementation(name="base", path=str(theirs), class_name="Index"),
+            implementation=Implementation(
+                name="base", path=str(theirs), class_name="Index", metrics=("euclidean",)
+            ),
             build=Arguments(),
             searches=tuple(Arguments(args=() if s is None else (s,)) for s in settings),
             max_sessions=sessions,

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_annmodal.distances import metrics
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import ann_benchmarks, header, manifest, source
-from pytest_annmodal.model import METRICS, Implementation, to_plain
+from pytest_annmodal.model import Implementation, to_plain
 
 CLASS = "class Index:\n    def fit(self, X): ...\n    def query(self, v, k): ...\n"
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
@@ -36,7 +37,7 @@ def toml(value: object) -> str:
 @given(
     build=grids,
     search=st.lists(grids, min_size=1, max_size=2),
-    metrics=st.lists(st.sampled_from(METRICS), min_size=1, unique=True),
+    metrics=st.lists(st.sampled_from(metrics.NAMES), min_size=1, unique=True),
     short=st.booleans(),
     newline=st.sampled_from(["\n", "\r\n"]),
 )

@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.datasets.hdf5 import DatasetInfo
-from pytest_annmodal.distances import exact
-from pytest_annmodal.model import METRICS
+from pytest_annmodal.distances import exact, metrics
 from pytest_annmodal.scoring import scoring
 
 
 @st.composite
-def datasets(draw, metrics=METRICS):
+def datasets(draw, metrics=metrics.NAMES):
     """Small sets with many ties: few values, duplicates, zero vectors."""
     metric = draw(st.sampled_from(metrics))
     dim = draw(st.integers(1, 5))
@@ -199,7 +198,7 @@ def test_recall_does_not_depend_on_the_unit_of_the_vectors(dataset, data, power,
     assert (scaled.by_distance, scaled.by_ids) == (one.by_distance, one.by_ids)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", metrics.NAMES)
 @pytest.mark.parametrize("power", range(-15, 16, 3))
 def test_random_answers_are_worth_chance_at_every_scale(metric, power):
     """Products of 1e-14 each are told apart as well as products of 1."""

@@ -74,7 +74,7 @@ def test_settings_around_a_recall_are_raced_each_by_itself(compared, tmp_path):
             return np.concatenate([order[: k - self.setting], order[len(order) - self.setting :]])
     """)
     path = write(tmp_path / "wrong.py", text)
-    wrong = Implementation(name="wrong", path=str(path), class_name="Index")
+    wrong = Implementation(name="wrong", path=str(path), class_name="Index", metrics=("euclidean",))
     around = dataclasses.replace(
         baseline(wrong), searches=tuple(Arguments(args=(missed,)) for missed in (1, 5))
     )
@@ -137,7 +137,9 @@ def test_what_a_submission_does_wrong_is_its_own_fault(compared, tmp_path):
 def test_a_baseline_that_fails_is_nobodys_fault(compared, tmp_path):
     """The submission is not blamed, and the message names the baseline."""
     path = write(tmp_path / "broken.py", index("def query(self, v, k): raise RuntimeError('no')"))
-    broken = Implementation(name="broken", path=str(path), class_name="Index")
+    broken = Implementation(
+        name="broken", path=str(path), class_name="Index", metrics=("euclidean",)
+    )
     failure = failed(compared(EXACT, baseline(broken))[0])
     assert (failure.kind, failure.blame) == ("infrastructure", "infrastructure")
     assert "the baseline broken failed" in failure.message

@@ -28,6 +28,7 @@ def implementation(
         for b in range(n_builds)
         for s in range(n_searches)
     )
+    more = {"metrics": ("euclidean", "angular"), **more}
     return Implementation(
         name=name, path=f"/{name}.py", class_name="Index", variants=variants, **more
     )

@@ -11,20 +11,13 @@ import numpy.typing as npt
 
 from pytest_annmodal.datasets.hdf5.file import Arrays, opened
 from pytest_annmodal.datasets.hdf5.info import DatasetInfo
-from pytest_annmodal.distances import exact
+from pytest_annmodal.distances import exact, metrics
+from pytest_annmodal.distances.measures import LEAST, RELATIVE
 from pytest_annmodal.errors import DatasetFormatError
 
 CHUNK_BYTES = 32 * 2**20
 SAMPLE_QUERIES = 50
-# Published truths were computed in float32, some by ways that cancel: wrong ids or another
-# convention are off by far more than this. All follows the sizes of the vectors: their unit
-# does not matter.
-RELATIVE = 1e-3
-OF_ONE = 1e-4  # of a cosine, or of the product of two vectors' lengths
 OF_ORDER = 1e-6
-# Roundings of float32 by which a row may be at a wrong rank: of a product of two vectors.
-OF_RANK = 32 * float(np.finfo(np.float32).eps)
-LEAST = float(np.finfo(np.float32).tiny)  # a smaller distance has lost digits
 Array = npt.NDArray[Any]
 
 
@@ -37,18 +30,18 @@ def check_file(path: Path) -> DatasetInfo:
                 pass
             return arrays.info
         neighbors, distances = arrays.neighbors[:], arrays.distances[:]
-        nowhere = _at_no_distance(arrays.info, test)
+        measure = metrics.named(arrays.info.metric).measure
+        nowhere = measure.undefined(test)
         _require_ids(arrays, neighbors)
-        _require_distances(path, distances, nowhere, _units(arrays.info.metric, test))
+        _require_distances(path, distances, nowhere, measure.units(test))
         sample = _sample(nowhere)
         wanted = np.unique(neighbors[sample])
-        slack = _slack(arrays.info.metric, distances[sample], test[sample])
+        slack = measure.slack(distances[sample], test[sample])
         nearest = _Nearest(test[sample], arrays.info.k_truth, arrays.info.metric)
         rows = _gather_while_checking(arrays, wanted, nearest)
         places = np.searchsorted(wanted, neighbors[sample])
         actual = exact.pair_distances(rows, test[sample], places, arrays.info.metric)
-        if arrays.info.metric == "dot":
-            slack += _product_slack(test[sample, None], rows[places])
+        slack = slack + measure.slack_of_rows(test[sample, None], rows[places])
         _require_agreement(arrays, sample, distances[sample], actual, slack)
         nearest.require(path, sample, actual)
         return arrays.info
@@ -82,13 +75,6 @@ def _read_finite(arrays: Arrays, name: str, array: Any) -> Array:
     return np.concatenate([chunk for _, chunk in _finite_chunks(arrays.path, name, array)])
 
 
-def _at_no_distance(info: DatasetInfo, test: Array) -> npt.NDArray[np.bool_]:
-    """Queries for which cosine is undefined; what files store for them means nothing."""
-    if info.metric != "angular":
-        return np.zeros(len(test), dtype=np.bool_)
-    return np.asarray(~test.any(axis=1))
-
-
 def _require_ids(arrays: Arrays, neighbors: Array) -> None:
     n_train = arrays.info.n_train
     bad = np.argwhere((neighbors < 0) | (neighbors >= n_train))
@@ -110,28 +96,6 @@ def _require_ids(arrays: Arrays, neighbors: Array) -> None:
             "expected different rows of train. Compute it again, or remove neighbors and "
             "distances to have it computed."
         )
-
-
-def _units(metric: str, queries: Array) -> Array:
-    """Of each query (m, 1), what its distances are computed as small differences of.
-
-    The float32 of a published truth may be off by a part of it. (Of products that is known only
-    with the rows: see :func:`_product_slack`.)
-    """
-    if metric == "euclidean":
-        return exact.lengths(queries)[:, None]
-    return np.full((len(queries), 1), 1.0 if metric == "angular" else 0.0)
-
-
-def _slack(metric: str, distances: Array, queries: Array) -> Array:
-    """By how much stored distances (s, K) may be off; for products that is not all."""
-    of_units = RELATIVE if metric == "euclidean" else OF_ONE
-    return RELATIVE * np.abs(distances) + of_units * _units(metric, queries) + LEAST
-
-
-def _product_slack(queries: Array, rows: Array) -> Array:
-    """By how much an inner product in float32 may be off."""
-    return OF_ONE * exact.lengths(queries) * exact.lengths(rows)
 
 
 def _require_distances(
@@ -168,13 +132,14 @@ class _Nearest:
 
     Attributes:
         distances: float64 (s, K), ascending.
-        lengths: float64 (s, K), of the rows that are so near.
+        sizes: float64 (s, K), of the rows that are so near.
     """
 
     def __init__(self, queries: Array, k: int, metric: str) -> None:
         self.queries, self.metric = queries, metric
+        self.measure = metrics.named(metric).measure
         self.distances = np.full((len(queries), k), np.inf)
-        self.lengths = np.zeros((len(queries), k))
+        self.sizes = np.zeros((len(queries), k))
 
     def look(self, chunk: Array) -> None:
         if not len(self.queries):
@@ -184,20 +149,10 @@ class _Nearest:
         if not (found < self.distances[:, -1:]).any():
             return
         distances = np.hstack((self.distances, found))
-        lengths = np.hstack((self.lengths, exact.lengths(chunk[ids])))
+        sizes = np.hstack((self.sizes, self.measure.sizes(chunk[ids])))
         order = np.argsort(distances, axis=1, kind="stable")[:, :k]
         self.distances = np.take_along_axis(distances, order, axis=1)
-        self.lengths = np.take_along_axis(lengths, order, axis=1)
-
-    def slack(self) -> Array:
-        """By how much rows may be in the wrong order by what float32 rounds off (s, K)."""
-        own = exact.lengths(self.queries)[:, None]
-        if self.metric == "angular":
-            return np.full(self.distances.shape, OF_RANK)
-        if self.metric == "dot":
-            return np.asarray(OF_RANK * own * self.lengths)
-        squares = self.distances**2 + OF_RANK * (own**2 + self.lengths**2)
-        return np.asarray(np.sqrt(squares) - self.distances)
+        self.sizes = np.take_along_axis(sizes, order, axis=1)
 
     def require(self, path: Path, sample: Array, actual: Array) -> None:
         """At each rank no row is named that is further than the exact neighbour.
@@ -207,7 +162,8 @@ class _Nearest:
             actual: (s, K), distances to the rows that are named.
         """
         named = np.sort(actual, axis=1)
-        nearer = self.distances + self.slack() + LEAST
+        slack = self.measure.slack_of_order(self.distances, self.queries, self.sizes)
+        nearer = self.distances + slack + LEAST
         wrong = np.argwhere(named > nearer)
         if not wrong.size:
             return

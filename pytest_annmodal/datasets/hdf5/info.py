@@ -7,8 +7,6 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from pytest_annmodal.model import Metric
-
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -34,6 +32,7 @@ class DatasetInfo:
     """What a file holds.
 
     Attributes:
+        metric: its name in :data:`pytest_annmodal.distances.metrics.METRICS`.
         k_truth: columns of ``neighbors``, 0 if the file has no truth.
         contiguous: ``train`` is one run of bytes in the file.
         train_offset: where that run begins, in bytes, if it can be mapped as float32.
@@ -41,7 +40,7 @@ class DatasetInfo:
         sampled_from: how many rows the file has, where ``n_train`` counts a sample; else 0.
     """
 
-    metric: Metric
+    metric: str
     dim: int
     n_train: int
     n_queries: int

@@ -7,28 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_annmodal.distances.metrics import BY_WORD, LISTED, NOT_SERVED
 from pytest_annmodal.errors import DatasetFormatError
-from pytest_annmodal.model import Metric
 
-# The words that files use for a metric, as :func:`metric_word` writes them. Sets and bits are
-# read by no implementation here.
-METRIC_WORDS: dict[str, Metric] = {
-    "euclidean": "euclidean",
-    "euclid": "euclidean",
-    "l2": "euclidean",
-    "angular": "angular",
-    "cosine": "angular",
-    "cosinesimilarity": "angular",
-    "cosinedistance": "angular",
-    "cos": "angular",
-    "normalized": "angular",
-    "dot": "dot",
-    "dotproduct": "dot",
-    "ip": "dot",
-    "mips": "dot",
-    "innerproduct": "dot",
-}
-UNSUPPORTED_METRICS = ("jaccard", "hamming")
 ATTRIBUTES = ("distance", "metric")
 LONGEST_SHOWN = 60
 
@@ -38,8 +19,8 @@ def metric_word(text: str) -> str:
     return re.sub(r"[\s_-]+", "", text.lower())
 
 
-def metric_of(path: Path, attrs: Mapping[str, Any]) -> Metric:
-    """The metric of an open file.
+def metric_of(path: Path, attrs: Mapping[str, Any]) -> str:
+    """The name of an open file's metric.
 
     Args:
         attrs: the file's attributes, as h5py has them.
@@ -49,7 +30,7 @@ def metric_of(path: Path, attrs: Mapping[str, Any]) -> Metric:
     """
     texts = {name: _text(attrs.get(name, "")) for name in ATTRIBUTES}
     said = {name: text for name, text in texts.items() if text}
-    known = {name: METRIC_WORDS[text] for name, text in said.items() if text in METRIC_WORDS}
+    known = {name: BY_WORD[text].name for name, text in said.items() if text in BY_WORD}
     if len(set(known.values())) > 1:
         raise DatasetFormatError(
             f"{path}: its attribute distance says {said['distance']} and its attribute metric "
@@ -60,12 +41,12 @@ def metric_of(path: Path, attrs: Mapping[str, Any]) -> Metric:
     if word is None:
         raise DatasetFormatError(
             f"{path}: nothing says its metric: it has no attribute distance or metric, and its "
-            "name does not end in a metric. Set the attribute distance of the file to euclidean, "
-            "angular or dot, or name the file NAME-euclidean.hdf5."
+            f"name does not end in a metric. Set the attribute distance of the file to {LISTED}, "
+            f"or name the file NAME-{next(iter(BY_WORD))}.hdf5."
         )
-    if word in METRIC_WORDS:
-        return METRIC_WORDS[word]
-    kind = "vectors of floats" if word in UNSUPPORTED_METRICS else "euclidean, angular or dot"
+    if word in BY_WORD:
+        return BY_WORD[word].name
+    kind = "vectors of floats" if word in NOT_SERVED else LISTED
     raise DatasetFormatError(
         f"{path}: metric {word[:LONGEST_SHOWN]!r} is not supported; expected {kind}. "
         "Choose another dataset."
@@ -80,7 +61,7 @@ def word_in_name(name: str) -> str | None:
     """
     stem = re.sub(r"\.(hdf5|h5)(\.(part|corrupt(-\d+)?))?$", "", name.lower())
     words = [word for word in re.split(r"[\W_]+", stem) if word and not word.isdigit()]
-    known = (*METRIC_WORDS, *UNSUPPORTED_METRICS)
+    known = (*BY_WORD, *NOT_SERVED)
     return next((w for w in ("".join(words[-2:]), *words[-1:]) if w in known), None)
 
 

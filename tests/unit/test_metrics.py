@@ -1,0 +1,129 @@
+"""The table of metrics: nothing else asks for a metric's name, and a row with its measure is enough."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import pytest_annmodal
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.distances import measures, metrics
+
+PACKAGE = Path(pytest_annmodal.__file__).parent
+# The table, the datasets' rows (which say their metric), and the stand-in for another project.
+MAY_NAME_METRICS = {
+    "distances/metrics",
+    "distances/measures",
+    "datasets/catalog",
+    "worker/base_ann",
+}
+NOT_OURS = ("implementations", "data")
+
+ROW = '    Metric(name="chebyshev", words=("linf",), seed=None),\n'
+MEASURE = """
+class Chebyshev(Measure):
+    def pairs(self, rows: Float64s, queries: Float64s) -> Float64s:
+        return np.asarray(np.abs(rows - queries).max(axis=-1))
+"""
+LINEAR = """
+# /// script
+# dependencies = ["numpy"]
+# [tool.annmodal]
+# metrics = ["chebyshev"]
+# ///
+import numpy as np
+
+class Linear:
+    def __init__(self, metric):
+        assert metric == "chebyshev"
+    def fit(self, X):
+        self.X = np.array(X)
+    def query(self, v, k):
+        return np.argsort(np.abs(self.X - v).max(axis=1), kind="stable")[:k]
+"""
+
+
+def package_with_chebyshev(folder: Path) -> Path:
+    """A copy of the package to which one metric was added, in two places."""
+    copy = folder / "pytest_annmodal"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    table, arithmetic = copy / "distances" / "metrics.py", copy / "distances" / "measures.py"
+    before = table.read_text()
+    table.write_text(before.replace(")\nNOT_SERVED", f"{ROW})\nNOT_SERVED"))
+    assert table.read_text() != before
+    before = arithmetic.read_text()
+    with_class = before.replace("\n\nMEASURES:", f"\n\n{MEASURE}\n\nMEASURES:")
+    arithmetic.write_text(
+        with_class.replace('"dot": Dot()', '"dot": Dot(), "chebyshev": Chebyshev()')
+    )
+    assert arithmetic.read_text() != with_class != before
+    return folder
+
+
+def test_every_metric_has_a_measure_and_words_of_its_own() -> None:
+    """The rows and the measures are of the same names, and no word stands for two."""
+    assert set(measures.MEASURES) == set(metrics.METRICS)
+    words = [word for row in metrics.METRICS.values() for word in (row.name, *row.words)]
+    assert len(words) == len(set(words))
+    assert not set(words) & set(metrics.NOT_SERVED)
+
+
+def test_nothing_but_the_table_knows_a_metric_by_its_name() -> None:
+    """No text outside of it is a word for a metric."""
+    words = {*metrics.BY_WORD, *metrics.NOT_SERVED}
+    found = {
+        (name, node.value)
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.relative_to(PACKAGE).parts[0] not in NOT_OURS
+        and (name := path.relative_to(PACKAGE).with_suffix("").as_posix()) not in MAY_NAME_METRICS
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in words
+    }
+    assert found == set()
+
+
+def test_a_metric_that_is_added_goes_all_the_way(tmp_path: Path) -> None:
+    """Read by another word, its truth checked or computed, fresh queries drawn, recall 1.0."""
+    rng = np.random.default_rng(0)
+    train, test = (rng.standard_normal((n, 6), dtype=np.float32) for n in (300, 20))
+    every = np.abs(test[:, None] - train).max(axis=2)
+    neighbors = np.argsort(every, axis=1, kind="stable")[:, :10].astype(np.int32)
+    distances = np.take_along_axis(every, neighbors, axis=1)
+    for name, truth in (("stored-6-linf", (neighbors, distances)), ("asked-6-linf", (None, None))):
+        hdf5.write(
+            tmp_path / f"{name}.hdf5", train=train, test=test, neighbors=truth[0],
+            distances=truth[1], metric="linf",
+        )  # fmt: skip
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "linear.py").write_text(LINEAR)
+    (tmp_path / "theirs.py").write_text(LINEAR)
+    (tmp_path / "test_it.py").write_text("def test_it(ann_benchmark, case): ann_benchmark(case)\n")
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest",
+            "--ann-implementations=mine", "--submission=theirs.py", "--impl=linear", "--impl=theirs",
+            "--dataset=stored-6-linf.hdf5", "--dataset=asked-6-linf.hdf5", "--ann-fresh-queries",
+            "--benchmark-json=out.json",
+        ],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(package_with_chebyshev(tmp_path / "copy")),
+            "ANNMODAL_VOLUME_DIR": str(tmp_path / "volume"),
+        },
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = json.loads((tmp_path / "out.json").read_text())["benchmarks"]
+    assert len(results) == 4
+    for result in results:
+        assert (result["extra_info"]["metric"], result["extra_info"]["recall"]) == (
+            "chebyshev",
+            1.0,
+        )
