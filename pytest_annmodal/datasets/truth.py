@@ -21,40 +21,12 @@ TRUTH_K = 100
 TRUTH_VERSION = 1  # part of every cache key: raise it when what is cached changes
 
 
-CHUNK_BYTES = 32 * 2**20
-
-
 Array = npt.NDArray[Any]
 
 
 def _compute(train: Array, test: Array, k: int, metric: str) -> dict[str, Array]:
     ids, distances = exact.knn(train, test, k, metric)
     return {"neighbors": ids, "distances": distances}
-
-
-def _count(train: Array, test: Array) -> dict[str, Array]:
-    hashes = _row_hashes(train)
-    zero_train = sum(not train[row].any() for row in np.flatnonzero(hashes == 0))
-    return {
-        "zero_train": np.asarray(zero_train),
-        "zero_test": np.asarray(np.count_nonzero(~test.any(axis=1))),
-        "duplicates": np.asarray(len(train) - len(np.unique(hashes))),
-    }
-
-
-def _row_hashes(train: Array) -> npt.NDArray[np.uint64]:
-    """One number per row: equal for equal rows, 0 for zero; unequal rows rarely collide."""
-    even = train.shape[1] % 2 == 0
-    words = train.shape[1] // 2 if even else train.shape[1]
-    odd = np.random.default_rng(0).integers(2**63, size=words, dtype=np.uint64)
-    odd = odd * np.uint64(2) + np.uint64(1)
-    hashes = np.empty(len(train), dtype=np.uint64)
-    step = max(1, CHUNK_BYTES // (4 * train.shape[1]))
-    for start in range(0, len(train), step):
-        rows = train[start : start + step] + np.float32(0.0)  # -0.0 becomes 0.0
-        bits = rows.view(np.uint64) if even else rows.view(np.uint32).astype(np.uint64)
-        hashes[start : start + step] = bits @ odd
-    return hashes
 
 
 class _Cache:

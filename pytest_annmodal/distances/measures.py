@@ -46,7 +46,9 @@ class Measure:
         of_units: which part of their :meth:`units` published distances may be off by.
         far_from_origin_costs_digits: indexes that multiply vectors cannot tell near from far
             where all lie in one direction, far away.
-        noise_metric: by which it is found how far a fresh query is moved.
+        short_vectors_vanish: indexes that compute one minus a product lose short vectors.
+        noise_metric: by which it is found how far rows are from each other, as for how far a fresh
+            query is moved.
     """
 
     products: Products | None = None
@@ -54,6 +56,7 @@ class Measure:
     undefined_at_zero = False
     of_units = RELATIVE
     far_from_origin_costs_digits = False
+    short_vectors_vanish = False
     noise_metric = "euclidean"
 
     def pairs(self, rows: Float64s, queries: Float64s) -> Float64s:
@@ -158,6 +161,7 @@ class Dot(Measure):
 
     products = Products(slope=1.0, square=0.0)
     at_zero = 0.0
+    short_vectors_vanish = True
 
     def pairs(self, rows: Float64s, queries: Float64s) -> Float64s:
         return -inner(rows, queries)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
+from pytest_annmodal import surprises
 from pytest_annmodal.manifests import effective
 from pytest_annmodal.model import Job, Search
 from pytest_annmodal.outcome import Failure, Outcome
@@ -45,6 +47,14 @@ def _groups(job: Job, *, n: int, dim: int) -> list[list[Search]]:
     return list(groups.values())
 
 
+def _change(name: str, asked: object, made: object, rule: str) -> str:
+    text = f"{name}={asked} counts as {made}, since the library makes it {rule}"
+    names = set(re.findall(r"\w+", rule))
+    if "k" in names:
+        return surprises.noted("ef-below-k", text)
+    return surprises.noted("cells-need-rows", text) if names & {"n", "n_list"} else text
+
+
 def _told(job: Job, search: Search, outcome: Outcome, *, n: int, dim: int) -> Outcome:
     """An outcome as that of one search."""
     if isinstance(outcome, Failure):
@@ -52,7 +62,7 @@ def _told(job: Job, search: Search, outcome: Outcome, *, n: int, dim: int) -> Ou
     asked, made = effective.values(job, search, n=n, dim=dim)
     rules = job.implementation.effective
     changes = tuple(
-        f"{name}={asked[name]} counts as {made[name]}, since the library makes it {rules[name]}"
+        _change(name, asked[name], made[name], rules[name])
         for name in rules
         if asked.get(name) != made.get(name)
     )

@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.datasets import composition, hdf5
 from pytest_annmodal.distances import exact, metrics
 from pytest_annmodal.errors import DatasetError, SubmissionError
 
@@ -66,6 +66,7 @@ def freshen(
         distances=distances,
         train_map=None,
         truth_computed=True,
+        **composition.fields(composition.of(train, test, data.info.metric), len(train)),
     )
 
 

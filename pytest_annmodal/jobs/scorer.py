@@ -7,21 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_annmodal import surprises
 from pytest_annmodal.datasets import hdf5
-from pytest_annmodal.distances import metrics
-from pytest_annmodal.jobs import training_data
+from pytest_annmodal.jobs import dataset_notes, training_data
 from pytest_annmodal.model import Job, Search, to_plain
 from pytest_annmodal.outcome import Measurement
 from pytest_annmodal.scoring import latency, scoring, validity
-from pytest_annmodal.scoring.recall import LEFT_OUT, offset
+from pytest_annmodal.scoring.recall import LEFT_OUT
 
-FAR_OFFSET = 100.0  # its square is what float32's digits are divided by
 HIGH_CHANCE = 0.5  # where rows drawn at random find that much, being no better says nothing
 
 
@@ -61,6 +59,7 @@ class Scorer:
         self._searches = {search.case_id: search for search in job.searches}
         self._kth: dict[tuple[int, int], scoring.Kth] = {}
         self._chance: dict[tuple[int, int], tuple[float, float]] = {}
+        self._of_dataset: dict[int, list[str]] = {}
 
     def measurement(self, unscored: Unscored) -> Measurement:
         """Check the answers and score them.
@@ -81,6 +80,7 @@ class Scorer:
         batch_qps, batch_recall = self._batch(search, batched, unscored.batch)
         notes = (
             *self._notes(n_short),
+            *self._dataset_notes(search.k),
             *self._no_better_than_chance(asked, search.k, recall.by_distance),
             *unscored.figures["notes"],
         )
@@ -132,26 +132,12 @@ class Scorer:
         return self._kth[key]
 
     def _notes(self, n_short: int) -> Iterator[str]:
-        data = self._data
         if n_short:
             bound = self._job.implementation.bounded_by
             by = f" ({bound} bounds them)" if bound else ""
-            yield f"{n_short} answers had fewer ids than asked for{by}; the missing ones are misses"
-        if data.info.sampled_from:
-            yield (
-                f"train is a sample of the file's {data.info.sampled_from:,} rows, drawn at random "
-                "(always the same) and left in their order"
-            )
-        if data.n_zero_train or data.n_zero_test:
-            yield f"zero vectors: {data.n_zero_train} in train, {data.n_zero_test} in test"
-        if data.n_duplicates:
-            yield f"duplicate rows in train: {data.n_duplicates}"
-        measure = metrics.named(data.info.metric).measure
-        if measure.far_from_origin_costs_digits and self._offset > FAR_OFFSET:
-            yield (
-                f"train lies far from the origin: {self._offset:,.0f} times as far as its rows are "
-                "from their mean; an index that multiplies such vectors in float32 cannot tell "
-                "near from far"
+            yield surprises.noted(
+                "missing-answers",
+                f"{n_short} answers had fewer ids than asked for{by}; the missing ones are misses",
             )
 
     def _no_better_than_chance(
@@ -164,6 +150,7 @@ class Scorer:
         if recall <= limit and expected < HIGH_CHANCE:
             yield "recall is no better than that of rows drawn at random"
 
-    @cached_property
-    def _offset(self) -> float:
-        return offset(self._data.train)
+    def _dataset_notes(self, k: int) -> list[str]:
+        if k not in self._of_dataset:
+            self._of_dataset[k] = list(dataset_notes.notes(self._data, k))
+        return self._of_dataset[k]

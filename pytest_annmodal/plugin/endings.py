@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from pytest_annmodal import surprises
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.plugin import keeping, rootdir
 from pytest_annmodal.reports import escape
@@ -129,7 +130,8 @@ class Ending:
             flags = [name for name in LATE_OPTIONS if getattr(self._config.option, name, None)]
             yield f"Nothing was measured, so {_flags(flags)} saved nothing."
         if why := why_switched_off(self._config):
-            yield f"pytest-benchmark shows no table: it has switched itself off, since {why}."
+            text = f"pytest-benchmark shows no table: it has switched itself off, since {why}"
+            yield surprises.noted("benchmark-off", text)
         if self._regressed:
             yield "Slower than --benchmark-compare-fail allows, so the exit status is 1."
 

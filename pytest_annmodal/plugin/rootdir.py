@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_annmodal import surprises
 from pytest_annmodal.settings.config import OPTIONS
 from pytest_annmodal.settings.given import after_a_space
 from pytest_annmodal.strangers.named import typed
@@ -49,7 +50,8 @@ def lines(config: pytest.Config) -> Iterator[str]:
         yield (
             f"{own} was not read: pytest takes a path behind a space for one of tests, and "
             f"{flag} {shlex.quote(value)} made it look for its configuration elsewhere "
-            f"({config.inipath or 'there is none'}). Write {flag}={shlex.quote(value)}."
+            f"({config.inipath or 'there is none'}). Write {flag}={shlex.quote(value)} "
+            f"{surprises.see('ini-file-elsewhere')}"
         )
 
 

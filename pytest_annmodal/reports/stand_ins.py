@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from pytest_annmodal import surprises
+
 Row = Mapping[str, Any]
 
 
@@ -33,7 +35,14 @@ def lines(rows: Sequence[Row]) -> Iterator[str]:
         if others:
             names = ", ".join(other["search"] or other["label"] for other in others)
             made = _made(others)
-            yield f"{row['label']} stands for {names} too, which the library makes {made}"
+            text = f"{row['label']} stands for {names} too, which the library makes {made}"
+            yield f"{text} {_seen_in(others)}".rstrip()
+
+
+def _seen_in(rows: Sequence[Row]) -> str:
+    """The surprise that their notes name, for a setting that is taken as another."""
+    notes = [note for row in rows for note in row["outcome"].get("notes", ())]
+    return next((surprises.named_in(note) for note in notes if " counts as " in note), "")
 
 
 def _measured_as(row: Row) -> str | None:

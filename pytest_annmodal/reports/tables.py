@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_annmodal import surprises
 from pytest_annmodal.figures import TABLE, counted, duration, is_number, share, standing
 from pytest_annmodal.reports import escape, stand_ins
 from pytest_annmodal.reports.comparisons import comparison_lines, level_lines
@@ -267,7 +268,8 @@ def _short_by(bound: str, rows: Sequence[Row]) -> str:
     by = f" ({printable(bound)} bounds them)" if bound else ""
     return (
         f"short answers: up to {worst['n_short_answers']:,} of {total:,} had fewer than k ids{by}, "
-        f"and recall counts what is missing as missed ({_some([_label(row) for row in rows])})"
+        f"and recall counts what is missing as missed ({_some([_label(row) for row in rows])}) "
+        f"{surprises.see('missing-answers')}"
     )
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_annmodal import surprises
 from pytest_annmodal.errors import InvalidResultError
 
-MAY_BE_SHORT = (
-    "; if it found no more, short-answers = true in the header counts what is missing as missed"
+MAY_BE_SHORT = "; " + surprises.noted(
+    "missing-answers",
+    "if it found no more, short-answers = true in the header counts what is missing as missed",
+)
+PADDED = "; " + surprises.noted(
+    "padding",
+    "row 0 again and again at the end of an answer is how some libraries fill up what they did "
+    "not find: leave it out",
 )
 
 UNSIGNED_MINUS_ONE = 2**32 - 1  # what -1 becomes in an array of uint32; no file has so many rows
@@ -55,14 +62,7 @@ def check(
             f"the training data, 0 to {n_train - 1}"
             + (MAY_BE_SHORT if ids[row, column] == -1 else "")
         )
-    ordered = np.sort(ids, axis=1)
-    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
-    if twice.any():
-        row, column = np.argwhere(twice)[0]
-        raise InvalidResultError(
-            f"{where} returned id {ordered[row, column]} twice for query {row}; "
-            f"{k} different ids are expected"
-        )
+    _refuse_twice(ids, counts, k, where)
     return int(short.sum())
 
 
@@ -70,3 +70,15 @@ def _refuse(bad: NDArray[np.bool_], text: str, counts: NDArray[np.int64]) -> Non
     if bad.any():
         row = int(np.argmax(bad))
         raise InvalidResultError(text.format(row=row, count=int(counts[row])))
+
+
+def _refuse_twice(ids: NDArray[np.int64], counts: NDArray[np.int64], k: int, where: str) -> None:
+    ordered = np.sort(ids, axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    if twice.any():
+        row, column = np.argwhere(twice)[0]
+        padded = ids[row, counts[row] - 2 : counts[row]].tolist() == [0, 0]
+        raise InvalidResultError(
+            f"{where} returned id {ordered[row, column]} twice for query {row}; "
+            f"{k} different ids are expected{PADDED if padded else ''}"
+        )

@@ -108,4 +108,6 @@ def test_dataset_elsewhere(
     result.assert_outcomes(passed=2)
     (line,) = lines_with(result, words)
     assert line.startswith(f"{project.path / 'tox.ini'} was not read")
-    assert line.endswith(f"({elsewhere.parent / 'pytest.ini'}). Write --dataset={elsewhere}.")
+    assert line.endswith(
+        f"({elsewhere.parent / 'pytest.ini'}). Write --dataset={elsewhere} (see surprises: ini-file-elsewhere)"
+    )

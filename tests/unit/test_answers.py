@@ -145,7 +145,14 @@ class TestCheck:
                 "returned id -1 for query 1; .* 0 to 9; if it found no more, short-answers",
             ),
             ([[0, 1, 2], [4, 5, 4]], "returned id 4 twice for query 1"),
-            ([[0, 1, 2], [0, 0, 0]], "returned id 0 twice for query 1"),
+            (
+                [[0, 1, 2], [0, 0, 0]],
+                r"returned id 0 twice for query 1.*\(see surprises: padding\)",
+            ),
+            (
+                [[0, 1, 2], [0, 0, 2]],
+                "returned id 0 twice for query 1; 3 different ids are expected$",
+            ),
         ],
     )
     def test_wrong_answers_are_named_with_the_first_query_that_has_one(self, rows, words):

@@ -166,7 +166,7 @@ def test_what_is_missing_is_missed_and_its_bound_is_named(
     found = measured(outcome)
     assert (found.recall, found.n_short_answers, found.bounded_by) == (0.6, 20, "ef")
     words = "20 answers had fewer ids than asked for (ef bounds them); the missing ones are misses"
-    assert words in found.notes
+    assert f"{words} (see surprises: missing-answers)" in found.notes
 
 
 def test_a_setting_that_fails_fails_for_all_that_it_stands_for(

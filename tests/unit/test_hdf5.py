@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pytest_annmodal.datasets import hdf5, truth
+from pytest_annmodal.datasets import composition, hdf5
 from pytest_annmodal.datasets.hdf5 import checks, loading
 from pytest_annmodal.distances import exact
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
@@ -482,13 +482,28 @@ def test_a_cache_that_cannot_be_written_costs_only_time(small_dataset, tmp_path)
 
 
 def test_zero_vectors_and_duplicates_are_counted(small_dataset, monkeypatch):
-    monkeypatch.setattr(truth, "CHUNK_BYTES", 8 * 8 * 7)  # several chunks
+    monkeypatch.setattr(composition, "CHUNK_BYTES", 8 * 8 * 7)  # several chunks
     train = np.random.default_rng(0).standard_normal((100, 8)).astype(np.float32)
     train[10:13] = 0.0
     train[12] = -0.0
     train[50:60] = train[0]
     loaded = hdf5.load(small_dataset(train=train))
     assert (loaded.n_zero_train, loaded.n_zero_test, loaded.n_duplicates) == (3, 0, 12)
+    assert loaded.n_most_copied == 11
+    assert np.flatnonzero(loaded.copied).tolist() == [0, 10, 11, 12, *range(50, 60)]
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
+def test_rows_that_stand_in_an_order_are_told_from_shuffled_ones(metric):
+    """By how far the next row is, in distances of any two; one row or equal rows have no order."""
+    rng = np.random.default_rng(0)
+    centres = 5 * rng.standard_normal((50, 16))
+    train = np.repeat(centres, 40, axis=0) + rng.standard_normal((2000, 16))
+    train = train.astype(np.float32)
+    assert composition.order_ratio(train, metric) < 0.4
+    assert 0.9 < composition.order_ratio(rng.permutation(train), metric) < 1.1
+    assert composition.order_ratio(train[:1], metric) == 1.0
+    assert composition.order_ratio(np.ones((9, 16), np.float32), metric) == 1.0
 
 
 def test_checking_in_small_chunks_finds_the_same(small_dataset, monkeypatch):

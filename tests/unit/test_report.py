@@ -171,7 +171,7 @@ def test_notes() -> None:
         "  clock: the parent's for b (its figures include the mailbox), else the worker's",
         (
             "  short answers: up to 7 of 600 had fewer than k ids, and recall counts what is"
-            " missing as missed (b[n=1], b[n=2])"
+            " missing as missed (b[n=1], b[n=2]) (see surprises: missing-answers)"
         ),
         "  a[n=1]: the batch's answers have recall 0.9000",
         "  zero vectors: 3 in train, 0 in test",
@@ -298,10 +298,12 @@ def test_short_answers_are_told_with_what_bounds_them() -> None:
     ]
     text = summary(rows, width=None, color=False)
     by, end = "(n bounds them)", "and recall counts what is missing as missed"
-    assert [line.strip() for line in text.splitlines() if "short answers" in line] == [
-        f"short answers: up to 20 of 600 had fewer than k ids {by}, {end} (cells[n=1], cells[n=2])",
-        f"short answers: up to 7 of 600 had fewer than k ids, {end} (graph)",
-    ]
+    row = "(see surprises: missing-answers)"
+    told = " ".join(text.split())
+    cells = f"up to 20 of 600 had fewer than k ids {by}, {end} (cells[n=1], cells[n=2]) {row}"
+    assert f"short answers: {cells}" in told
+    assert f"short answers: up to 7 of 600 had fewer than k ids, {end} (graph) {row}" in told
+    assert told.count("short answers") == 2
 
 
 def test_threads_are_told_with_their_cores() -> None:

@@ -21,6 +21,7 @@ ROOMS = (
     "outcome",
     "protocols",
     "figures",
+    "surprises",
     "durable",
     "settings",
     "distances",

@@ -101,6 +101,9 @@ class LoadedDataset(Vectors):
         neighbors: int64 (m, K), rows of ``train``, nearest first.
         distances: float32 (m, K), ascending.
         n_duplicates: rows of ``train`` that equal an earlier row.
+        n_most_copied: how often the row that is there most often is there.
+        copied: bool (n,), which rows of ``train`` are there more than once; None: not looked at.
+        order_ratio: see :func:`pytest_annmodal.datasets.composition.order_ratio`.
         truth_computed: the truth is ours rather than the file's.
     """
 
@@ -110,6 +113,9 @@ class LoadedDataset(Vectors):
     n_zero_test: int
     n_duplicates: int
     truth_computed: bool
+    n_most_copied: int = 0
+    copied: npt.NDArray[np.bool_] | None = None
+    order_ratio: float = 1.0
 
     def cut(self, rows: slice) -> Self:
         return dataclasses.replace(

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pytest_annmodal.datasets import composition
 from pytest_annmodal.datasets.hdf5 import known
 from pytest_annmodal.datasets.hdf5.file import Arrays, opened
 from pytest_annmodal.datasets.hdf5.info import Identity, LoadedDataset, TrainMap
-from pytest_annmodal.datasets.truth import TRUTH_K, Array, _Cache, _compute, _count
+from pytest_annmodal.datasets.truth import TRUTH_K, Array, _Cache, _compute
 from pytest_annmodal.errors import DatasetError
 
 SAMPLE_SEED = 0
@@ -47,7 +48,7 @@ def load_file(
             lambda: _compute(train, test, depth, info.metric),
         )
     )
-    counts = cache.get(f"counts-{cut}", lambda: _count(train, test))
+    rows = cache.get(f"rows-{info.metric}-{cut}", lambda: composition.of(train, test, info.metric))
     return LoadedDataset(
         info=dataclasses.replace(
             info,
@@ -60,11 +61,9 @@ def load_file(
         test=test,
         neighbors=truth["neighbors"],
         distances=truth["distances"],
-        n_zero_train=int(counts["zero_train"]),
-        n_zero_test=int(counts["zero_test"]),
-        n_duplicates=int(counts["duplicates"]),
         train_map=train_map,
         truth_computed=stored is None,
+        **composition.fields(rows, n_train),
     )
 
 

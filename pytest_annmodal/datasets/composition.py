@@ -1,0 +1,77 @@
+"""What rows a dataset has, beside their values: zeros, copies, and in what order they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_annmodal.distances import exact, metrics
+
+CHUNK_BYTES = 32 * 2**20
+SAMPLE_PAIRS = 2000
+SEED = 0
+Array = npt.NDArray[Any]
+
+
+def of(train: Array, test: Array, metric: str) -> dict[str, Array]:
+    """Counts and figures of the rows, as they are kept between runs; :func:`fields` reads them."""
+    hashes = _row_hashes(train)
+    zero_train = sum(not train[row].any() for row in np.flatnonzero(hashes == 0))
+    _, group, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
+    return {
+        "zero_train": np.asarray(zero_train),
+        "zero_test": np.asarray(np.count_nonzero(~test.any(axis=1))),
+        "duplicates": np.asarray(len(train) - len(sizes)),
+        "most_copied": np.asarray(sizes.max()),
+        "copied": np.packbits(sizes[group] > 1),
+        "order_ratio": np.asarray(order_ratio(train, metric)),
+    }
+
+
+def fields(found: Mapping[str, Array], n_train: int) -> dict[str, Any]:
+    """The same as fields of a :class:`~pytest_annmodal.datasets.hdf5.LoadedDataset`."""
+    return {
+        "n_zero_train": int(found["zero_train"]),
+        "n_zero_test": int(found["zero_test"]),
+        "n_duplicates": int(found["duplicates"]),
+        "n_most_copied": int(found["most_copied"]),
+        "copied": np.unpackbits(found["copied"], count=n_train).astype(np.bool_),
+        "order_ratio": float(found["order_ratio"]),
+    }
+
+
+def order_ratio(train: Array, metric: str) -> float:
+    """How far a row is from the next one in the file, in distances of two rows at random.
+
+    Medians of some pairs; about 1 where the order says nothing, near 0 where a file is sorted.
+    """
+    rng = np.random.default_rng(SEED)
+    n = len(train)
+    if n < 2:
+        return 1.0
+    measured = metrics.named(metric).measure.noise_metric  # a product is no distance of two rows
+    rows = rng.integers(0, n - 1, SAMPLE_PAIRS)
+    following, others = rows + 1, rng.integers(0, n, SAMPLE_PAIRS)
+    near, far = (
+        float(np.median(exact.pair_distances(train, train[rows], ids[:, None], measured)))
+        for ids in (following, others)
+    )
+    return near / far if far else 1.0
+
+
+def _row_hashes(train: Array) -> npt.NDArray[np.uint64]:
+    """One number per row: equal for equal rows, 0 for zero; unequal rows rarely collide."""
+    even = train.shape[1] % 2 == 0
+    words = train.shape[1] // 2 if even else train.shape[1]
+    odd = np.random.default_rng(0).integers(2**63, size=words, dtype=np.uint64)
+    odd = odd * np.uint64(2) + np.uint64(1)
+    hashes = np.empty(len(train), dtype=np.uint64)
+    step = max(1, CHUNK_BYTES // (4 * train.shape[1]))
+    for start in range(0, len(train), step):
+        rows = train[start : start + step] + np.float32(0.0)  # -0.0 becomes 0.0
+        bits = rows.view(np.uint64) if even else rows.view(np.uint32).astype(np.uint64)
+        hashes[start : start + step] = bits @ odd
+    return hashes

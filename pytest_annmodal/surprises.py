@@ -1,0 +1,293 @@
+"""Where a good guess about a library, a format or a tool is wrong: ONE list.
+
+Notes name a row of it (``see surprises: ef-below-k``), and docs/surprises.md shows all of it:
+:func:`page` writes the file. What happens was seen with the versions that are named.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import NamedTuple
+
+
+class Surprise(NamedTuple):
+    """One row.
+
+    Attributes:
+        name: what notes call it.
+        subject: the heading that it stands under.
+        thought: what one would think.
+        happens: what happens, with the versions that it was seen with.
+        harness: what this project does about it.
+        shown_by: a command that shows it, from this project's folder.
+    """
+
+    name: str
+    subject: str
+    thought: str
+    happens: str
+    harness: str
+    shown_by: str
+
+
+GRAPHS = "hnswlib, and graphs in general"
+USEARCH = "usearch"
+FAISS = "faiss"
+ANNOY = "annoy"
+COMPILED = "pynndescent"
+OTHERS = "scalable-vs, and others that pad"
+FORMATS = "Formats"
+TOOLS = "pytest and pytest-benchmark"
+
+
+def _finding(name: str) -> str:
+    return f"bash findings/{name}.sh"
+
+
+SURPRISES: tuple[Surprise, ...] = (
+    Surprise(
+        "ef-below-k",
+        GRAPHS,
+        "ef = 10 at k = 100 searches with 10.",
+        "hnswlib 0.8.0 and usearch 2.26.6 search with k and still report 10. faiss 1.15.1 searches "
+        "with 10: recall 0.20, where ef = 100 finds 0.66.",
+        "Settings that come to the same are measured once; a note says what each is taken as, and "
+        "the JSON has `asked` and `effective`.",
+        _finding("effort-below-k"),
+    ),
+    Surprise(
+        "sorted-rows",
+        GRAPHS,
+        "The order of the rows does not matter.",
+        "In the order of their clusters, hnswlib 0.8.0, usearch 2.26.6 and voyager 2.2.3 miss "
+        "whole clusters, whatever ef is. faiss shuffles what one `add` gets.",
+        "A note, where two rows in a row are less than half as far apart as any two. "
+        "`--ann-subset` and `--ann-queries` draw a random sample.",
+        _finding("sorted-rows-split-a-graph"),
+    ),
+    Surprise(
+        "copies",
+        GRAPHS,
+        "Equal rows are easy: any of them is right.",
+        "Copies of one row know only each other. With half of all rows equal, hnswlib 0.8.0 finds "
+        "0.40 of the others at ef = 100, and 0.43 at 400.",
+        "A note from 10 % of copies on, with the share of true neighbours that they are. "
+        "Any of several equally near rows counts as right.",
+        _finding("copies-close-a-graph"),
+    ),
+    Surprise(
+        "tiny-products",
+        GRAPHS,
+        "Inner products order rows of any length.",
+        "hnswlib 0.8.0, usearch 2.26.6 and voyager 2.2.3 compute 1 - product in float32: with rows "
+        "times 1e-5 nothing is left to compare, and recall falls from 0.97 to 0.03.",
+        "A note with the size of the products. The exact search and the truth do not depend on it.",
+        _finding("tiny-products-vanish"),
+    ),
+    Surprise(
+        "missing-answers",
+        GRAPHS,
+        "k are asked for, so k are found.",
+        "A search may reach fewer. hnswlib 0.8.0 raises, faiss 1.15.1 answers -1, usearch gives "
+        "a shorter list.",
+        "What is missing is missed, where the header says `short-answers`; else the message names "
+        "that key. A note names the setting that bounds them.",
+        "pytest benchmarks/ --impl 'faiss-ivf[*,1]' --ann-k 100",
+    ),
+    Surprise(
+        "saved-index",
+        GRAPHS,
+        "A saved index knows its metric and its effort.",
+        "hnswlib 0.8.0 loads a file under any space without a word, with ef = 10 and all cores.",
+        "Nothing is loaded from files: each build is made anew, and what it answers is scored.",
+        _finding("hnswlib-file-forgets-its-space"),
+    ),
+    Surprise(
+        "one-row-batch",
+        USEARCH,
+        "A batch of one row is answered as a batch.",
+        "usearch 2.26.6 leaves the axis out.",
+        "The built-in puts it back. A submission that forgets it gets a message with the shapes.",
+        _finding("usearch-one-row-loses-its-axis"),
+    ),
+    Surprise(
+        "cells-need-rows",
+        FAISS,
+        "n_list = 128 makes 128 cells, and n_probe = 200 looks into 200.",
+        "faiss 1.15.1 wants 39 rows a cell, and warns once on stderr. It looks into all cells "
+        "where n_probe is more, and reports the larger number.",
+        "The built-in makes fewer cells. A note says how many; equal settings are measured once.",
+        "pytest benchmarks/ --impl faiss-ivf --dataset digits-64-euclidean",
+    ),
+    Surprise(
+        "far-from-origin",
+        FAISS,
+        "Distances do not change when everything is moved.",
+        "In float32 they do. Moved by 1e4, faiss 1.15.1 IVF puts rows into wrong cells: recall "
+        "0.06 when they are added at once, 0.996 when 500 at a time. Panorama loses recall too.",
+        "A note with the offset, from 100 times the spread on. bruteforce moves everything to the "
+        "mean of the rows first, and is exact.",
+        _finding("faiss-ivf-off-the-origin"),
+    ),
+    Surprise(
+        "threads-are-everybodys",
+        FAISS,
+        "`omp_set_num_threads(1)` is faiss' own.",
+        "faiss 1.15.1 and scikit-learn 1.9.1 share one OpenMP: it is scikit-learn's too, and holds "
+        "only in the Python thread that called it.",
+        "The thread variables are set before anything is imported, and the worker is pinned.",
+        _finding("faiss-threads-are-everybodys"),
+    ),
+    Surprise(
+        "seed-and-jobs",
+        ANNOY,
+        "A seed fixes the index.",
+        "For one number of jobs only: annoy 1.17.3 answers differently with 1 and with 2.",
+        "The threads stand beside every figure.",
+        _finding("annoy-answers-depend-on-jobs"),
+    ),
+    Surprise(
+        "compiles-itself",
+        COMPILED,
+        "The build is the build.",
+        "pynndescent 0.7.0 compiles for tens of seconds in the constructor of every process, "
+        "with a cache too.",
+        "`warm_up_build = true` in a header builds something small before the clock starts; a note "
+        "says how long that took.",
+        _finding("pynndescent-compiles-in-every-process"),
+    ),
+    Surprise(
+        "padding",
+        OTHERS,
+        "What was not found is not answered.",
+        "scalable-vs 0.5.0 answers row 0 at distance 0.0, scann-core 0.2.1 row 0 with NaN, "
+        "zvec 0.8.0 and faiss 1.15.1 answer -1.",
+        "Distances are computed here and never taken from an answer. Row 0 again and again at the "
+        "end of an answer is called padding.",
+        _finding("svs-pads-with-row-zero"),
+    ),
+    Surprise(
+        "hdf5-filters",
+        FORMATS,
+        "An HDF5 file that opens can be read.",
+        "With Blosc, Zstd, LZ4 and others, h5py 3.16 opens it and names neither filter nor package "
+        "when it cannot read.",
+        "The message names the filter and hdf5plugin, which is used where it is installed.",
+        "pytest tests/unit/test_hdf5_storage.py -k filter",
+    ),
+    Surprise(
+        "hdf5-bfloat16",
+        FORMATS,
+        "dtype `<f4` has four bytes.",
+        "h5py 3.16 reports a two-byte bfloat16 as `<f4`.",
+        "Its stored size is looked at before anything is mapped; it is converted.",
+        _finding("hdf5-bfloat16-looks-like-float32"),
+    ),
+    Surprise(
+        "hdf5-missing-parts",
+        FORMATS,
+        "Data that is gone cannot be read.",
+        "Virtual and external arrays of HDF5 2.0 read as zeros where their parts are missing.",
+        "Datasets in several files are refused, with what makes one file of them.",
+        _finding("hdf5-missing-parts-read-as-zeros"),
+    ),
+    Surprise(
+        "parquet-nulls",
+        FORMATS,
+        "`flatten()` keeps every row.",
+        "pyarrow 26.0.1 leaves null rows out, and every later row is one up.",
+        "Parquet is not read here. Count rows, and refuse nulls, before you make an HDF5 file.",
+        _finding("parquet-null-rows-vanish"),
+    ),
+    Surprise(
+        "safetensors-order",
+        FORMATS,
+        "What is saved is what was given.",
+        "safetensors 0.8.0 saves other numbers of an array that does not lie in C order.",
+        "A stored truth is checked against distances that are computed from the rows.",
+        _finding("safetensors-saves-other-numbers"),
+    ),
+    Surprise(
+        "benchmark-off",
+        TOOLS,
+        "`--benchmark-json` writes a file, or the run fails.",
+        "pytest-benchmark 5.3.1 switches itself off where PYTEST_XDIST_WORKER is inherited, or "
+        "with `--dist=load`: no file, no comparison, exit status 0.",
+        "Refused where a result is asked for; else a line says so.",
+        _finding("benchmark-off-by-an-inherited-variable"),
+    ),
+    Surprise(
+        "compare-fail",
+        TOOLS,
+        "A missed `--benchmark-compare-fail` fails the run after its tables.",
+        "pytest-benchmark 5.3.1 raises amid the summary: what comes later is missing.",
+        "The tables are shown all the same, and the exit status is 1.",
+        _finding("compare-fail-hides-other-tables"),
+    ),
+    Surprise(
+        "reruns",
+        TOOLS,
+        "A rerun replaces the failed measurement.",
+        "With pytest-rerunfailures, pytest-benchmark 5.3.1 keeps both under one name.",
+        "A test that is run again is measured anew, and the table numbers the measurements.",
+        _finding("reruns-keep-the-failed-measurement"),
+    ),
+    Surprise(
+        "ini-file-elsewhere",
+        TOOLS,
+        "`--dataset FILE` and `--dataset=FILE` are the same.",
+        "pytest 9.2.0 looks for its ini file at a path behind a space: the project's own may not "
+        "be read.",
+        "A line below the tables names the file that was not read, and what to write.",
+        _finding("option-values-choose-the-ini-file"),
+    ),
+)
+INTRODUCTION = """\
+# Surprises
+
+Where a good guess about a library, a format or a test tool is wrong. A note in the output names
+its row: `see surprises: ef-below-k`. Commands are for this project's folder. This page is written
+by `python -m pytest_annmodal.surprises > docs/surprises.md`."""
+_NAMES = {row.name for row in SURPRISES}
+
+
+def see(name: str) -> str:
+    """``(see surprises: ef-below-k)``.
+
+    Raises:
+        KeyError: no row has that name.
+    """
+    if name not in _NAMES:
+        raise KeyError(name)
+    return f"(see surprises: {name})"
+
+
+def noted(name: str, text: str) -> str:
+    """A note that names its row."""
+    return f"{text} {see(name)}"
+
+
+def named_in(note: str) -> str:
+    """What :func:`see` has put behind a note, or nothing."""
+    _, mark, rest = note.rpartition("(see surprises: ")
+    return mark + rest
+
+
+def page() -> str:
+    """docs/surprises.md."""
+    parts = [INTRODUCTION]
+    for subject, rows in groupby(SURPRISES, key=lambda row: row.subject):
+        parts.append(f"\n## {subject}\n")
+        parts.append("| | one would think | what happens | what the harness does | shown by |")
+        parts.append("|---|---|---|---|---|")
+        parts += [_line(row) for row in rows]
+    return "\n".join(parts) + "\n"
+
+
+def _line(row: Surprise) -> str:
+    cells = (row.thought, row.happens, row.harness, f"`{row.shown_by}`")
+    return f"| **{row.name}** | {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
