@@ -1,7 +1,7 @@
 """The words of the project: frozen dataclasses, without any I/O.
 
 Everything here is plain data: it can be turned into JSON with :func:`to_plain` and back
-with each class's ``from_plain``, because jobs and outcomes cross processes and machines.
+with :func:`from_plain`, because jobs and outcomes cross processes and machines.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 Clock = Literal["worker", "parent"]
 Plain = Any  # JSON: None, bool, int, float, str, list, dict with str keys
@@ -27,6 +27,20 @@ def to_plain(value: Any) -> Plain:
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
+
+
+T = TypeVar("T")
+
+
+def from_plain(kind: type[T], data: Plain) -> T:
+    """Rebuild a dataclass from what :func:`to_plain` made of it, each value of its field's type.
+
+    Raises:
+        ValueError: something is missing, or of another type.
+    """
+    import msgspec
+
+    return msgspec.convert(data, kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +72,6 @@ class Dataset:
         """Whether getting it needs the network."""
         return self.source.startswith(("http://", "https://"))
 
-    @classmethod
-    def from_plain(cls, data: Mapping[str, Plain]) -> Dataset:
-        return cls(**data)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
@@ -85,10 +95,6 @@ class Arguments:
     def key(self) -> str:
         """Canonical text, equal for equal arguments."""
         return json.dumps(to_plain(self), sort_keys=True)
-
-    @classmethod
-    def from_plain(cls, data: Mapping[str, Plain]) -> Arguments:
-        return cls(args=tuple(data["args"]), kwargs=dict(data["kwargs"]))
 
 
 def _with_parameters(name: str, parameters: str) -> str:
@@ -120,14 +126,6 @@ class Variant:
     @property
     def label(self) -> str:
         return ",".join(filter(None, (self.build.label, self.search.label)))
-
-    @classmethod
-    def from_plain(cls, data: Mapping[str, Plain]) -> Variant:
-        return cls(
-            build=Arguments.from_plain(data["build"]),
-            search=Arguments.from_plain(data["search"]),
-            groups=tuple(data.get("groups", ())),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,14 +175,6 @@ class Implementation:
     warm_up_build: bool = False
     disabled: bool = False
     on_request: bool = False
-
-    @classmethod
-    def from_plain(cls, data: Mapping[str, Plain]) -> Implementation:
-        plain = dict(data)
-        for name in ("metrics", "requirements", "modules", "build_names", "search_names"):
-            plain[name] = tuple(plain[name])
-        plain["variants"] = tuple(Variant.from_plain(item) for item in plain["variants"])
-        return cls(**plain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,10 +240,6 @@ class Search:
     k: int
     rounds: int
 
-    @classmethod
-    def from_plain(cls, data: Mapping[str, Plain]) -> Search:
-        return cls(**{**data, "arguments": Arguments.from_plain(data["arguments"])})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -286,10 +272,6 @@ class Limits:
     at_recall: float | None = None
     private: tuple[str, ...] = ()
 
-    @classmethod
-    def from_plain(cls, data: Mapping[str, Plain]) -> Limits:
-        return cls(**{**data, "private": tuple(data.get("private", ()))})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
@@ -311,14 +293,6 @@ class Baseline:
         """``annoy[n_trees=10]``."""
         return _with_parameters(self.implementation.name, self.build.label)
 
-    @classmethod
-    def from_plain(cls, data: Mapping[str, Plain]) -> Baseline:
-        plain = dict(data)
-        plain["implementation"] = Implementation.from_plain(data["implementation"])
-        plain["build"] = Arguments.from_plain(data["build"])
-        plain["searches"] = tuple(Arguments.from_plain(item) for item in data["searches"])
-        return cls(**plain)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -335,14 +309,3 @@ class Job:
     def label(self) -> str:
         name = _with_parameters(self.implementation.name, self.build.label)
         return f"{name} on {self.dataset.name}"
-
-    @classmethod
-    def from_plain(cls, data: Mapping[str, Plain]) -> Job:
-        return cls(
-            dataset=Dataset.from_plain(data["dataset"]),
-            implementation=Implementation.from_plain(data["implementation"]),
-            build=Arguments.from_plain(data["build"]),
-            searches=tuple(Search.from_plain(item) for item in data["searches"]),
-            limits=Limits.from_plain(data["limits"]),
-            baseline=Baseline.from_plain(data["baseline"]) if data.get("baseline") else None,
-        )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pytest_annmodal.errors import SubmissionError
-from pytest_annmodal.model import Clock, Plain, to_plain
+from pytest_annmodal.model import Clock, Plain, from_plain, to_plain
 
 Blame = Literal["submission", "infrastructure"]
 
@@ -76,13 +76,6 @@ class Comparison:
         if self.equal_recall:
             return recalls
         return f"{recalls}: not equal, so this is not a verdict on speed alone"
-
-    @classmethod
-    def from_plain(cls, data: Mapping[str, Plain]) -> Comparison:
-        plain = dict(data)
-        for name in ("baseline_settings", "ratios", "control_ratios"):
-            plain[name] = tuple(plain[name])
-        return cls(**plain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,15 +211,25 @@ def failure_of(case_id: str, error: SubmissionError, phase: str) -> Failure:
     )
 
 
+TYPE = "type"
+TYPES: Mapping[str, type[Outcome]] = {"measurement": Measurement, "failure": Failure}
+
+
+def outcome_to_plain(outcome: Outcome) -> dict[str, Plain]:
+    """JSON-able data that says of which type it is."""
+    (name,) = (name for name, kind in TYPES.items() if isinstance(outcome, kind))
+    return {TYPE: name, **to_plain(outcome)}
+
+
 def outcome_from_plain(data: Mapping[str, Plain]) -> Outcome:
-    """Rebuild a :class:`Measurement` or :class:`Failure` from :func:`to_plain`'s result."""
-    plain = dict(data)
-    if "kind" in plain:
-        return Failure(**plain)
-    for name in ("latencies_ns", "notes", "disturbed"):
-        plain[name] = tuple(plain.get(name, ()))
-    if plain.get("query_hits") is not None:
-        plain["query_hits"] = tuple(plain["query_hits"])
-    if plain.get("comparison"):
-        plain["comparison"] = Comparison.from_plain(plain["comparison"])
-    return Measurement(**plain)
+    """Rebuild what :func:`outcome_to_plain` made, each value of its field's type.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    name = data.get(TYPE)
+    if name is None:  # a journal of before outcomes said their type
+        name = "failure" if "kind" in data else "measurement"
+    if name not in TYPES:
+        raise ValueError(f"there is no outcome of type {name!r:.50}")
+    return from_plain(TYPES[name], data)

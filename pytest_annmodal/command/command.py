@@ -25,8 +25,8 @@ from pytest_annmodal.executors.modal.definitions import Cloud, requirements_of
 from pytest_annmodal.executors.modal.plan import plan_of, refuse_too_large
 from pytest_annmodal.executors.modal.pulse import Pulse
 from pytest_annmodal.executors.modal.stored import CloudStored
-from pytest_annmodal.model import Case, Dataset, Implementation, Job, to_plain
-from pytest_annmodal.outcome import Failure, Outcome
+from pytest_annmodal.model import Case, Dataset, Implementation, Job
+from pytest_annmodal.outcome import Failure, Outcome, outcome_to_plain
 from pytest_annmodal.reports import escape, nearest
 from pytest_annmodal.reports.tables import summary
 from pytest_annmodal.results.rows import row
@@ -254,7 +254,7 @@ class Command:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         names = "-".join(wanted.arguments.names)
         path = RESULTS / f"{stamp}-{names}-{Path(wanted.arguments.dataset).stem}.json"
-        text = json.dumps([to_plain(outcome) for outcome in outcomes], indent=1)
+        text = json.dumps([outcome_to_plain(outcome) for outcome in outcomes], indent=1)
         path.write_text(text, encoding="utf-8")
         print(f"\nResults: {path}", flush=True)
         return failed

@@ -5,8 +5,8 @@ Asking and scoring are apart: where a stranger's code runs on Modal, no truth is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pytest_annmodal import surprises
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.jobs import dataset_notes, training_data
-from pytest_annmodal.model import Job, Search, to_plain
+from pytest_annmodal.model import Job, Plain, Search, to_plain
 from pytest_annmodal.outcome import Measurement
 from pytest_annmodal.scoring import latency, scoring, validity
 from pytest_annmodal.scoring.recall import LEFT_OUT
@@ -33,13 +33,37 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What a ``Measurement`` has besides its answers' recall and times, by the same names."""
+
+    build_s: float
+    first_query_ns: int
+    index_bytes: int
+    reported_index_bytes: int | None
+    peak_rss_bytes: int
+    clock_floor_ns: int
+    mailbox_floor_ns: int
+    uncertain_share: float | None
+    n_left_out: int
+    disturbed: tuple[str, ...]
+    environment: Mapping[str, Plain]
+    notes: tuple[str, ...]
+    log_tail: str
+
+    def fields(self) -> dict[str, Any]:
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    def noted(self, notes: Iterable[str]) -> Observed:
+        return replace(self, notes=(*self.notes, *notes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unscored:
     """What one search gave, before anybody has looked whether its answers are right.
 
     Attributes:
         times_ns, ids, counts: int64 (rounds, n), (rounds, n, k), (rounds, n); of the times some
             may be :data:`~pytest_annmodal.scoring.recall.LEFT_OUT`.
-        figures: what a ``Measurement`` has besides and no truth is needed for, by its name.
     """
 
     case_id: str
@@ -47,7 +71,7 @@ class Unscored:
     ids: scoring.Ids
     counts: scoring.Ids
     batch: Batch | None
-    figures: Mapping[str, Any]
+    observed: Observed
 
 
 class Scorer:
@@ -82,7 +106,7 @@ class Scorer:
             *self._notes(n_short),
             *self._dataset_notes(search.k),
             *self._no_better_than_chance(asked, search.k, recall.by_distance),
-            *unscored.figures["notes"],
+            *unscored.observed.notes,
         )
         times_ns = unscored.times_ns[unscored.times_ns != LEFT_OUT]
         return Measurement(
@@ -105,7 +129,7 @@ class Scorer:
             n_short_answers=n_short,
             bounded_by=self._job.implementation.bounded_by if n_short else "",
             clock=self._job.limits.clock,
-            **{**unscored.figures, "notes": notes},
+            **{**unscored.observed.fields(), "notes": notes},
         )
 
     def _batch(

@@ -19,7 +19,7 @@ from pytest_annmodal.jobs import compiling, training_data, warming
 from pytest_annmodal.jobs.asking import Asker, OnPhase, Timed
 from pytest_annmodal.jobs.machine import describe_machine
 from pytest_annmodal.jobs.quota import Throttling, throttling
-from pytest_annmodal.jobs.scorer import Batch, Unscored
+from pytest_annmodal.jobs.scorer import Batch, Observed, Unscored
 from pytest_annmodal.jobs.share import Share, Work
 from pytest_annmodal.model import Implementation, Job, Search, to_plain
 from pytest_annmodal.sandbox import compile_cache, isolation
@@ -230,21 +230,21 @@ class Trial:
             ids=timed.ids,
             counts=timed.counts,
             batch=batch,
-            figures={
-                "build_s": build_s,
-                "first_query_ns": timed.first_query_ns,
-                "index_bytes": index_bytes,
-                "reported_index_bytes": self.reported_index_bytes,
-                "peak_rss_bytes": worker.peak_rss_bytes,
-                "clock_floor_ns": self.clock_floor_ns,
-                "mailbox_floor_ns": self.mailbox_floor_ns,
-                "uncertain_share": timed.uncertain_share,
-                "n_left_out": int((timed.times_ns == recall.LEFT_OUT).sum()),
-                "disturbed": disturbed,
-                "environment": self._environment(timed, share),
-                "notes": (*share.notes(), *self._notes(timed, disturbed)),
-                "log_tail": worker.log_tail(),
-            },
+            observed=Observed(
+                build_s=build_s,
+                first_query_ns=timed.first_query_ns,
+                index_bytes=index_bytes,
+                reported_index_bytes=self.reported_index_bytes,
+                peak_rss_bytes=worker.peak_rss_bytes,
+                clock_floor_ns=self.clock_floor_ns,
+                mailbox_floor_ns=self.mailbox_floor_ns,
+                uncertain_share=timed.uncertain_share,
+                n_left_out=int((timed.times_ns == recall.LEFT_OUT).sum()),
+                disturbed=disturbed,
+                environment=self._environment(timed, share),
+                notes=(*share.notes(), *self._notes(timed, disturbed)),
+                log_tail=worker.log_tail(),
+            ),
         )
 
     def _share(self, n_query_cores: int, held_up: Throttling, wall_s: float) -> Share:

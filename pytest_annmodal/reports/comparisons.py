@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_annmodal.figures import share
+from pytest_annmodal.model import from_plain
 from pytest_annmodal.outcome import Comparison
 
 
@@ -16,7 +17,7 @@ def comparison_lines(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[
         rows: labels and plain measurements.
     """
     found = [
-        (label, Comparison.from_plain(outcome["comparison"]))
+        (label, from_plain(Comparison, outcome["comparison"]))
         for label, outcome in rows
         if outcome.get("comparison")
     ]

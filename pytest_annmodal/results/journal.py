@@ -19,8 +19,7 @@ from typing import Any
 
 from pytest_annmodal.durable import sync_directory
 from pytest_annmodal.errors import ConfigurationError, VolumeError
-from pytest_annmodal.model import to_plain
-from pytest_annmodal.outcome import Failure, Outcome, outcome_from_plain
+from pytest_annmodal.outcome import Failure, Outcome, outcome_from_plain, outcome_to_plain
 from pytest_annmodal.results.key import VERSION
 
 FILE = "journal.jsonl"
@@ -145,7 +144,7 @@ class Journal:
             "key": key,
             "case": outcome.case_id,
             "finished": _now(),
-            "outcome": to_plain(outcome),
+            "outcome": outcome_to_plain(outcome),
         }
         try:
             with self._lock:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pytest_annmodal.distances import metrics
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import ann_benchmarks, header, manifest, source
-from pytest_annmodal.model import Implementation, to_plain
+from pytest_annmodal.model import Implementation, from_plain, to_plain
 
 CLASS = "class Index:\n    def fit(self, X): ...\n    def query(self, v, k): ...\n"
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
@@ -71,7 +71,7 @@ def test_a_header_is_read_as_it_was_written(
         assert list(variant.build.kwargs) == list(build)
         for key, value in variant.build.kwargs.items():
             assert value in build[key] if isinstance(build[key], list) else value == build[key]
-    assert Implementation.from_plain(json.loads(json.dumps(to_plain(found)))) == found
+    assert from_plain(Implementation, json.loads(json.dumps(to_plain(found)))) == found
 
 
 pieces = st.sampled_from(
@@ -146,7 +146,7 @@ def test_any_config_gives_definitions_or_an_error(tmp_path_factory, text):
     except ConfigurationError:
         return
     for item in found:
-        assert Implementation.from_plain(json.loads(json.dumps(to_plain(item)))) == item
+        assert from_plain(Implementation, json.loads(json.dumps(to_plain(item)))) == item
 
 
 @given(st.text())

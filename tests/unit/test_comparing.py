@@ -12,8 +12,8 @@ from pytest_annmodal.comparison import interleaving
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.execution import run_job
 from pytest_annmodal.manifests import builtin_paths, manifest
-from pytest_annmodal.model import Arguments, Baseline, Implementation, Job, to_plain
-from pytest_annmodal.outcome import outcome_from_plain
+from pytest_annmodal.model import Arguments, Baseline, Implementation, Job, from_plain, to_plain
+from pytest_annmodal.outcome import outcome_from_plain, outcome_to_plain
 from pytest_annmodal.session.baseline import choose
 from pytest_annmodal.settings.config import OPTIONS, Settings
 
@@ -46,7 +46,7 @@ def compared(small_dataset, tmp_path):
             **options,
         )
         job = dataclasses.replace(job, baseline=against or baseline())
-        assert Job.from_plain(to_plain(job)) == job
+        assert from_plain(Job, to_plain(job)) == job
         with nothing_left_behind():
             return run_job(job, path)
 
@@ -62,7 +62,7 @@ def test_one_session_gives_a_ratio_and_no_verdict(compared):
     assert (found.verdict, found.low, found.supported_ratio) == (None, None, None)
     assert (found.recall, found.baseline_recall, found.equal_recall) == (1, 1, True)
     assert len(found.ratios) == len(found.control_ratios) == 1
-    assert outcome_from_plain(to_plain(outcome)) == outcome
+    assert outcome_from_plain(outcome_to_plain(outcome)) == outcome
 
 
 def test_settings_around_a_recall_are_raced_each_by_itself(compared, tmp_path):
@@ -165,7 +165,7 @@ class TestChoosing:
         found = choose(Settings(baseline="annoy"), self.offered)
         assert found.label == "annoy[n_trees=20]"
         assert len(found.searches) > 1
-        assert Baseline.from_plain(to_plain(found)) == found
+        assert from_plain(Baseline, to_plain(found)) == found
         assert builtin_paths.located(found.implementation).path.endswith("implementations/annoy.py")
 
     @pytest.mark.parametrize("text", ["annoy[n_trees=20,search_k=400]", "annoy[search_k=4*]"])

@@ -21,8 +21,8 @@ from pytest_annmodal.executors.modal.calls import Calls, outcomes_of
 from pytest_annmodal.executors.modal.container import failures
 from pytest_annmodal.executors.modal.volume import MountedVolume
 from pytest_annmodal.manifests.builtin_paths import PACKAGE
-from pytest_annmodal.model import Implementation, to_plain
-from pytest_annmodal.outcome import Failure
+from pytest_annmodal.model import Implementation
+from pytest_annmodal.outcome import Failure, outcome_to_plain
 from pytest_annmodal.settings.config import Settings
 
 
@@ -194,7 +194,7 @@ def test_a_log_without_an_end_is_waited_for_once_in_a_session(texts, monkeypatch
 def test_outcomes_come_back_as_they_were(job):
     sent = failures(job, "timeout", "late", blame="submission")
     assert [failure.case_id for failure in sent] == ["case-0", "case-1"]
-    assert outcomes_of(job, json.dumps(to_plain(sent))) == sent
+    assert outcomes_of(job, json.dumps([outcome_to_plain(item) for item in sent])) == sent
 
 
 @pytest.mark.parametrize("text", ["", "5", "[5]", '[{"kind": 1}]', "null", None, b"\xff"])
@@ -206,7 +206,7 @@ def test_a_result_that_cannot_be_read_is_an_error(job, text):
 def test_results_for_other_cases_are_an_error(job):
     other = [Failure(case_id="case-1", kind="x", message="")] * 2
     with pytest.raises(ExecutorError, match="not what was asked"):
-        outcomes_of(job, json.dumps(to_plain(other)))
+        outcomes_of(job, json.dumps([outcome_to_plain(item) for item in other]))
 
 
 def test_what_cannot_be_read_is_not_sent_and_is_told_as_without_modal(job, tmp_path):

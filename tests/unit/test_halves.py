@@ -22,8 +22,7 @@ from pytest_annmodal.jobs import training_data
 from pytest_annmodal.jobs.halves import answers as answers_format
 from pytest_annmodal.jobs.halves import questions
 from pytest_annmodal.jobs.halves.halves import answer, score
-from pytest_annmodal.model import to_plain
-from pytest_annmodal.outcome import outcome_from_plain
+from pytest_annmodal.outcome import outcome_from_plain, outcome_to_plain
 
 SAME = ("recall", "recall_ids", "n_train", "n_queries", "n_short_answers", "rounds", "k")
 WRONG_BATCH = """
@@ -62,7 +61,7 @@ def test_both_halves_give_what_the_whole_gives(halves, fresh):
         assert [getattr(measured(mine), n) for n in SAME] == [getattr(other, n) for n in SAME]
         assert mine.recall == 1.0
         assert mine.batch_recall == other.batch_recall < 1.0
-        assert outcome_from_plain(to_plain(mine)) == mine
+        assert outcome_from_plain(outcome_to_plain(mine)) == mine
 
 
 def test_a_failure_arrives_as_it_was(halves):
@@ -99,7 +98,7 @@ def altered(answers, change):
 
 
 def put(name, value):
-    return lambda row, arrays: row["figures"].update({name: value})
+    return lambda row, arrays: row["observed"].update({name: value})
 
 
 @pytest.mark.parametrize(
@@ -113,10 +112,13 @@ def put(name, value):
         put("environment", {"load_1min": "none"}),
         put("environment", {"threads": [1]}),
         put("environment", {"worker_cores": 3}),
-        lambda row, arrays: row["figures"].pop("log_tail"),
+        lambda row, arrays: row["observed"].pop("log_tail"),
         lambda row, arrays: row.update(batch_s=-1.0),
         lambda row, arrays: row.update(comparison={"ratio": 99.0}),
-        lambda row, arrays: row.update(failure={"kind": 5, "message": "x"}),
+        lambda row, arrays: row.update(type="failure", failure={"kind": 5, "message": "x"}),
+        lambda row, arrays: row.update(type="other"),
+        put("n_left_out", True),
+        put("environment", {"load_1min": float("inf")}),
         lambda row, arrays: arrays.append(arrays[0]),
         lambda row, arrays: arrays.pop(),
         lambda row, arrays: arrays.__setitem__(0, arrays[0][:, :-1]),

@@ -14,9 +14,10 @@ from pytest_annmodal.model import (
     Limits,
     Search,
     Variant,
+    from_plain,
     to_plain,
 )
-from pytest_annmodal.outcome import Failure, Measurement, outcome_from_plain
+from pytest_annmodal.outcome import Failure, Measurement, outcome_from_plain, outcome_to_plain
 
 BUILD = Arguments(args=("@metric", 16, {"M": 4}), kwargs={"ef": [1, 2], "fast": True})
 VARIANT = Variant(build=Arguments(kwargs={"n_trees": 10}), search=Arguments(args=(100,)))
@@ -73,15 +74,27 @@ MEASUREMENT = Measurement(
 @pytest.mark.parametrize("value", [DATASET, BUILD, VARIANT, IMPLEMENTATION, JOB], ids=repr)
 def test_everything_comes_back_from_json_as_it_was(value):
     """Tuples too."""
-    assert type(value).from_plain(json.loads(json.dumps(to_plain(value)))) == value
+    assert from_plain(type(value), json.loads(json.dumps(to_plain(value)))) == value
 
 
 @pytest.mark.parametrize(
     "outcome", [MEASUREMENT, Failure(case_id="c", kind="raised", message="m")], ids=["m", "f"]
 )
 def test_an_outcome_comes_back_from_json_as_it_was(outcome):
-    """Which of the two it is, is seen from its fields."""
+    """It says of which type it is; a journal of before it did is read as well."""
+    plain = json.loads(json.dumps(outcome_to_plain(outcome)))
+    assert plain["type"] == type(outcome).__name__.lower()
+    assert outcome_from_plain(plain) == outcome
     assert outcome_from_plain(json.loads(json.dumps(to_plain(outcome)))) == outcome
+
+
+@pytest.mark.parametrize(
+    "change", [{"type": "other"}, {"recall": "high"}, {"k": None}, {"notes": "noisy"}]
+)
+def test_an_outcome_of_other_types_is_refused(change):
+    """Each value must be of its field's type."""
+    with pytest.raises(ValueError, match=r"Expected|no outcome of type"):
+        outcome_from_plain({**json.loads(json.dumps(outcome_to_plain(MEASUREMENT))), **change})
 
 
 def test_plain_data_is_what_json_can_hold():

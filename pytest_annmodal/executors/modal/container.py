@@ -23,8 +23,8 @@ from pytest_annmodal.datasets.volume.stamp import Stamp
 from pytest_annmodal.errors import AnnModalError, DatasetError
 from pytest_annmodal.executors.modal.shipping import unpack
 from pytest_annmodal.executors.modal.volume import SCRATCH, MountedVolume, await_commit, reload, say
-from pytest_annmodal.model import Dataset, Job, to_plain
-from pytest_annmodal.outcome import Blame, Failure, Outcome
+from pytest_annmodal.model import Dataset, Job, from_plain, to_plain
+from pytest_annmodal.outcome import Blame, Failure, Outcome, outcome_to_plain
 
 PHASE = "[annmodal] "  # log lines that begin so are progress, for the client to show
 END = f"{PHASE}end"  # the last line, by which the client knows that it has them all
@@ -62,7 +62,7 @@ def download_dataset(
         if str(dataset["source"]).startswith("file:"):
             reload(volume)  # uploaded after this container started
         resolved = resolve(
-            Dataset.from_plain(dataset),
+            from_plain(Dataset, dataset),
             volume,
             say=say,
             base_urls=tuple(base_urls),
@@ -93,7 +93,7 @@ def run_benchmark(
     """
     from pytest_annmodal.execution import run_job
 
-    job = Job.from_plain(json.loads(job_json))
+    job = from_plain(Job, json.loads(job_json))
     volume = MountedVolume(where["volume"], where["mount"])
     say(f"Volume '{volume.name}' is mounted at {volume.path}")
     with tempfile.TemporaryDirectory(prefix="annmodal-") as folder:
@@ -102,7 +102,7 @@ def run_benchmark(
         try:
             path = own_copy(job.dataset, volume, scratch, where, download)
         except AnnModalError as error:
-            return json.dumps([to_plain(f) for f in failures(job, "dataset", str(error))])
+            return json.dumps([outcome_to_plain(f) for f in failures(job, "dataset", str(error))])
         job = dataclasses.replace(
             job,
             implementation=unpack(job.implementation, files, scratch / "submission"),
@@ -114,7 +114,7 @@ def run_benchmark(
 
 
 def _result(job: Job, outcomes: Sequence[Outcome]) -> str:
-    text = json.dumps([to_plain(outcome) for outcome in outcomes])
+    text = json.dumps([outcome_to_plain(outcome) for outcome in outcomes])
     if len(text) <= RESULT_LIMIT_BYTES:
         return text
     problem = (
@@ -122,7 +122,7 @@ def _result(job: Job, outcomes: Sequence[Outcome]) -> str:
         f"{RESULT_LIMIT_BYTES / 1e6:.0f} MB: ask fewer queries (--ann-queries) or rounds "
         "(--ann-rounds)"
     )
-    return json.dumps([to_plain(f) for f in failures(job, "result", problem)])
+    return json.dumps([outcome_to_plain(f) for f in failures(job, "result", problem)])
 
 
 def own_copy(

@@ -28,8 +28,8 @@ Runner = tuple[Requirements, bool]  # what is installed, and whether the code is
 # What run_job and resolve import, and what a submission's answers are sent as; the plugin side's
 # packages are not needed there.
 HARNESS = (
-    *("cbor2", "filelock", "h5py", "numpy", "packaging", "psutil", "pyyaml", "requests", "rich"),
-    "threadpoolctl",
+    *("cbor2", "filelock", "h5py", "msgspec", "numpy", "packaging", "psutil", "pyyaml"),
+    *("requests", "rich", "threadpoolctl"),
 )
 # What reads files that h5py alone does not: in the image where it is installed here.
 OPTIONAL = ("hdf5plugin",)

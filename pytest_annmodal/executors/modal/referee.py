@@ -15,7 +15,7 @@ from pytest_annmodal.executors.modal.container import (
 )
 from pytest_annmodal.executors.modal.restricted import PUBLISHED, ROWS
 from pytest_annmodal.executors.modal.volume import SCRATCH, MountedVolume, say
-from pytest_annmodal.model import Job, to_plain
+from pytest_annmodal.model import Job, from_plain
 
 KEPT_DATASETS = 3  # with fresh queries; sessions go through few, in any order
 
@@ -37,9 +37,9 @@ def referee(
     """
     from pytest_annmodal.jobs import training_data
     from pytest_annmodal.jobs.halves import halves, questions
-    from pytest_annmodal.outcome import failure_of
+    from pytest_annmodal.outcome import failure_of, outcome_to_plain
 
-    job = Job.from_plain(json.loads(job_json))
+    job = from_plain(Job, json.loads(job_json))
     volume = MountedVolume(where["volume"], where["mount"])
     try:
         path = _kept_copy(job, volume, where, download)
@@ -53,7 +53,7 @@ def referee(
         outcomes = [failure_of(search.case_id, error, "load") for search in job.searches]
     except AnnModalError as error:
         return {"kind": type(error).__name__, "error": str(error)}
-    return {"outcomes": json.dumps([to_plain(outcome) for outcome in outcomes])}
+    return {"outcomes": json.dumps([outcome_to_plain(outcome) for outcome in outcomes])}
 
 
 @lru_cache(maxsize=KEPT_DATASETS)

@@ -24,7 +24,7 @@ from pytest_annmodal.executors.modal.container import (
 )
 from pytest_annmodal.executors.modal.shipping import unpack
 from pytest_annmodal.executors.modal.volume import MountedVolume, await_commit, say
-from pytest_annmodal.model import Job
+from pytest_annmodal.model import Job, from_plain
 
 PUBLISHED = "train"  # the volume's directory that restricted containers see, and no other
 ROWS = 4096  # of training vectors, compared at a time
@@ -51,7 +51,7 @@ def ask_submission(
     from pytest_annmodal.jobs.halves.answers import Answered, pack
     from pytest_annmodal.jobs.halves.questions import Questions
 
-    job = Job.from_plain(json.loads(job_json))
+    job = from_plain(Job, json.loads(job_json))
     asked = Questions.unpack(questions)
     volume = MountedVolume(where["volume"], where["mount"])
     say(f"Volume '{volume.name}' is mounted at {volume.path} (its directory '{PUBLISHED}' alone)")

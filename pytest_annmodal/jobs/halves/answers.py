@@ -6,32 +6,53 @@ Who reads them trusts nobody: they come from where a stranger's code ran.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from pytest_annmodal.channel import wire
 from pytest_annmodal.errors import ProtocolViolationError
-from pytest_annmodal.jobs.scorer import Batch, Unscored
-from pytest_annmodal.model import Job, Search, to_plain
-from pytest_annmodal.outcome import Comparison, Failure, Measurement
+from pytest_annmodal.jobs.scorer import Batch, Observed, Unscored
+from pytest_annmodal.model import Job, Plain, Search, to_plain
+from pytest_annmodal.outcome import Comparison, Failure
 from pytest_annmodal.scoring import recall
 
 KIND = "answers"
 MAX_NUMBER = 2.0**63
-FIGURES = (
-    *("build_s", "first_query_ns", "index_bytes", "reported_index_bytes", "peak_rss_bytes"),
-    *("clock_floor_ns", "mailbox_floor_ns", "environment", "notes", "log_tail"),
-    *("uncertain_share", "n_left_out", "disturbed"),
-)
-# What tables count with, of an environment; the rest of it is only shown.
-ENVIRONMENT_NUMBERS = (
-    *("threads", "cores", "affinity_cores", "query_cores", "load_1min"),
-    *("involuntary_switches", "parent_switches", "worker_waited", "throttled_s"),
-)
+
+
+class Environment(msgspec.Struct, kw_only=True):
+    """What tables count with, of an environment; the rest of it is only shown."""
+
+    threads: float | None = None
+    cores: float | None = None
+    affinity_cores: float | None = None
+    query_cores: float | None = None
+    load_1min: float | None = None
+    involuntary_switches: float | None = None
+    parent_switches: float | None = None
+    worker_waited: float | None = None
+    throttled_s: float | None = None
+    worker_cores: list[int] = []
+
+
+class FailureRow(msgspec.Struct, tag="failure", kw_only=True):
+    """A search that failed where it was asked."""
+
+    failure: Failure
+
+
+class AnswersRow(msgspec.Struct, tag="answers", kw_only=True):
+    """A search that was answered; its arrays come beside it."""
+
+    observed: Observed
+    batch_s: float | None
+    comparison: Comparison | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +65,11 @@ class Answered:
 
 def pack(answered: Sequence[Answered]) -> bytes:
     """Everything in one frame."""
-    rows, arrays = [], []
+    rows: list[FailureRow | AnswersRow] = []
+    arrays: list[wire.Array] = []
     for item in answered:
         if isinstance(item.result, Failure):
-            rows.append({"failure": to_plain(item.result)})
+            rows.append(FailureRow(failure=item.result))
             continue
         unscored = item.result
         arrays += [unscored.times_ns, unscored.ids, unscored.counts]
@@ -55,10 +77,10 @@ def pack(answered: Sequence[Answered]) -> bytes:
         if unscored.batch is not None:
             arrays += [unscored.batch.ids, unscored.batch.counts]
             batch_s = unscored.batch.seconds
-        figures = {name: to_plain(unscored.figures[name]) for name in FIGURES}
-        comparison = to_plain(item.comparison)
-        rows.append({"figures": figures, "batch_s": batch_s, "comparison": comparison})
-    return wire.pack(KIND, {"rows": rows}, arrays)
+        rows.append(
+            AnswersRow(observed=unscored.observed, batch_s=batch_s, comparison=item.comparison)
+        )
+    return wire.pack(KIND, {"rows": msgspec.to_builtins(rows)}, arrays)
 
 
 def unpack(blob: bytes, job: Job, n_queries: Mapping[str, tuple[int, int]]) -> list[Answered]:
@@ -79,7 +101,7 @@ def unpack(blob: bytes, job: Job, n_queries: Mapping[str, tuple[int, int]]) -> l
     try:
         for row, search in zip(rows, job.searches, strict=True):
             found.append(_answered(row, search, n_queries[search.case_id], arrays))
-    except (KeyError, TypeError, AttributeError, StopIteration) as error:
+    except (ValueError, StopIteration) as error:
         raise ProtocolViolationError(f"the answers cannot be read: {error!r:.200}") from error
     if next(arrays, None) is not None:
         raise ProtocolViolationError("there are more arrays than answers")
@@ -87,11 +109,12 @@ def unpack(blob: bytes, job: Job, n_queries: Mapping[str, tuple[int, int]]) -> l
 
 
 def _answered(
-    row: Any, search: Search, n_queries: tuple[int, int], arrays: Iterator[wire.Array]
+    plain: Any, search: Search, n_queries: tuple[int, int], arrays: Iterator[wire.Array]
 ) -> Answered:
-    if "failure" in row:
-        failure = _checked(Failure, {**row["failure"], "case_id": search.case_id})
-        return Answered(result=Failure(**failure))
+    row = msgspec.convert(plain, FailureRow | AnswersRow)
+    if isinstance(row, FailureRow):
+        return Answered(result=dataclasses.replace(row.failure, case_id=search.case_id))
+    _refuse_strange_numbers(row)
     n_single, n_batch = n_queries
     times = next(arrays)
     rounds = min(max(len(times), 1), search.rounds) if times.ndim else 0
@@ -100,27 +123,21 @@ def _answered(
         times_ns=_times(times, (rounds, n_single)),
         ids=_whole(next(arrays), (rounds, n_single, search.k), None, None),
         counts=_whole(next(arrays), (rounds, n_single), 0, search.k),
-        batch=_batch(row["batch_s"], search, n_batch, arrays),
-        figures=_checked(Measurement, {name: row["figures"][name] for name in FIGURES}),
+        batch=_batch(row.batch_s, search, n_batch, arrays),
+        observed=row.observed,
     )
-    comparison = row["comparison"]
-    if comparison is not None:
-        names = {field.name for field in dataclasses.fields(Comparison)}
-        if comparison.keys() != names:
-            raise ProtocolViolationError("a comparison is not one")
-        comparison = Comparison.from_plain(_checked(Comparison, comparison))
-    return Answered(result=unscored, comparison=comparison)
+    return Answered(result=unscored, comparison=row.comparison)
 
 
 def _batch(
-    seconds: Any, search: Search, n_queries: int, arrays: Iterator[wire.Array]
+    seconds: float | None, search: Search, n_queries: int, arrays: Iterator[wire.Array]
 ) -> Batch | None:
     if seconds is None:
         return None
-    if not _is_number(seconds) or seconds < 0:
-        raise ProtocolViolationError("a batch took no number of seconds")
+    if seconds < 0:
+        raise ProtocolViolationError(f"a batch took {seconds} seconds")
     return Batch(
-        seconds=float(seconds),
+        seconds=seconds,
         ids=_whole(next(arrays), (n_queries, search.k), None, None),
         counts=_whole(next(arrays), (n_queries,), 0, search.k),
     )
@@ -146,49 +163,26 @@ def _whole(
     return array.copy()  # padding is written into it
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and -MAX_NUMBER < value < MAX_NUMBER
+def _refuse_strange_numbers(row: AnswersRow) -> None:
+    """Of the right type they are; but infinity, or less than nothing, would spoil a table."""
+    counted = msgspec.convert(row.observed.environment, Environment)
+    observed = dataclasses.replace(row.observed, environment={})
+    for number in _numbers(to_plain([observed, row.comparison, row.batch_s])):
+        if not math.isfinite(number) or abs(number) >= MAX_NUMBER:
+            raise ProtocolViolationError(f"{number} is not a number that was measured")
+        if isinstance(number, int) and number < 0:
+            raise ProtocolViolationError(f"{number} of something were counted")
+    for number in _numbers(msgspec.to_builtins(counted)):
+        if not abs(number) < MAX_NUMBER:
+            raise ProtocolViolationError(f"{number} is not a number of an environment")
 
 
-def _is_whole(value: Any) -> bool:
-    return type(value) is int and 0 <= value < MAX_NUMBER
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _all(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and all(map(check, value))
-
-
-def _is_environment(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
-    numbers = [value[name] for name in ENVIRONMENT_NUMBERS if value.get(name) is not None]
-    return all(map(_is_number, numbers)) and _all(_is_whole)(value.get("worker_cores", []))
-
-
-# By what the dataclasses say of their fields.
-CHECKS: dict[str, Callable[[Any], bool]] = {
-    "str": _is_text,
-    "str | None": lambda value: value is None or _is_text(value),
-    "bool": lambda value: isinstance(value, bool),
-    "int": _is_whole,
-    "int | None": lambda value: value is None or _is_whole(value),
-    "float": _is_number,
-    "float | None": lambda value: value is None or _is_number(value),
-    "tuple[str, ...]": _all(_is_text),
-    "tuple[float, ...]": _all(_is_number),
-    "Mapping[str, Plain]": _is_environment,
-    "Blame": lambda value: value in ("submission", "infrastructure"),
-}
-
-
-def _checked(kind: type, plain: Mapping[str, Any]) -> dict[str, Any]:
-    """The same, if each value is of the type that the dataclass gives its field."""
-    types = {field.name: str(field.type) for field in dataclasses.fields(kind)}
-    for name, value in plain.items():
-        if not CHECKS[types[name]](value):
-            raise ProtocolViolationError(f"{name} is no {types[name]}: {value!r:.50}")
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in plain.items()}
+def _numbers(plain: Plain) -> Iterable[int | float]:
+    """Every number in it."""
+    if isinstance(plain, Mapping):
+        plain = list(plain.values())
+    if isinstance(plain, list):
+        for item in plain:
+            yield from _numbers(item)
+    elif isinstance(plain, (int, float)) and not isinstance(plain, bool):
+        yield plain

@@ -55,8 +55,7 @@ def answer(
 def _noted(item: Unscored | Failure, notes: tuple[str, ...]) -> Unscored | Failure:
     if isinstance(item, Failure) or not notes:
         return item
-    figures = {**item.figures, "notes": (*item.figures["notes"], *notes)}
-    return dataclasses.replace(item, figures=figures)
+    return dataclasses.replace(item, observed=item.observed.noted(notes))
 
 
 def _compared(
@@ -82,8 +81,9 @@ def _compared(
             rows.append(Answered(result=after))
         else:
             notes = tuple(note for note in after.notes if note not in before.notes)
-            figures = {**item.figures, **{name: getattr(after, name) for name in RACED}}
-            raced = dataclasses.replace(item, figures=figures)
+            more = {name: getattr(after, name) for name in RACED}
+            observed = dataclasses.replace(item.observed, **more)
+            raced = dataclasses.replace(item, observed=observed)
             rows.append(Answered(result=_noted(raced, notes), comparison=after.comparison))
     return rows
 
