@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from http_server import FaultyServer
@@ -25,6 +26,16 @@ for _name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
 # The same examples everywhere, and as much time as a busy machine takes.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep together what shares something, unless another way is asked for with ``--dist``."""
+    if config.getoption("dist") != "load":
+        return None
+    from scheduling import ByModule
+
+    return ByModule(config, log)
 
 
 @pytest.fixture

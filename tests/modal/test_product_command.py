@@ -30,6 +30,12 @@ FOUND = f"""\
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def volume(product):
+    """It is there, whichever test is the first."""
+    return product.plane.volume("ann-datasets")
+
+
 @pytest.fixture(scope="module")
 def downloaded(product):
     return product.modal_run("--download-only", "--dataset", DIGITS)
