@@ -292,14 +292,23 @@ def _read_ann_benchmarks(
     except ConfigurationError as error:
         return [_reject(folder, called or sanitise(folder.name), error, trusted=trusted)]
     if any(not item.disabled for item in found):  # who names the folder means these
-        found = [
-            dataclasses.replace(item, on_request=item.disabled)
-            for item in found
-            if trusted or not item.disabled
-        ]
-    named = ann_benchmarks.rename(found, sanitise, called)
+        found = [dataclasses.replace(item, on_request=item.disabled) for item in found]
+    named = _named_as_if_alone(found, called)
     reach = str(ann_benchmarks.readable_folder(folder))
     return [_with_parameter_names(dataclasses.replace(item, folder=reach)) for item in named]
+
+
+def _named_as_if_alone(found: list[Implementation], called: str | None) -> list[Implementation]:
+    """What is run has the names that it has without what waits for ``--impl``."""
+    run = [item for item in found if not item.on_request]
+    names = {
+        id(old): new.name
+        for old, new in zip(run, ann_benchmarks.rename(run, sanitise, called), strict=True)
+    }
+    for old, new in zip(found, ann_benchmarks.rename(found, sanitise, called), strict=True):
+        name = new.name if new.name not in names.values() else f"{new.name}-{sanitise(old.name)}"
+        names.setdefault(id(old), name)
+    return [dataclasses.replace(item, name=names[id(item)]) for item in found]
 
 
 def _with_parameter_names(item: Implementation) -> Implementation:

@@ -74,13 +74,19 @@ def _told_apart(
 
 
 def submissions(settings: Settings) -> list[Implementation]:
-    """The files and folders that ``--submission`` names."""
+    """What is in the files and folders that ``--submission`` names."""
+    return [item for _, item in _handed_in(settings)]
+
+
+def _handed_in(settings: Settings) -> list[tuple[Path, Implementation]]:
+    """Each implementation of a submission, after the path that was handed in."""
     found = [
-        item
+        (one.path, item)
         for one in handed_in(settings)
         for item in manifest.read_submission(one.path, called=one.name)
     ]
-    return _with_distinct_names(found)
+    named = _with_distinct_names([item for _, item in found])
+    return [(path, item) for (path, _), item in zip(found, named, strict=True)]
 
 
 def _with_distinct_names(found: Sequence[Implementation]) -> list[Implementation]:
@@ -100,17 +106,20 @@ def _with_distinct_names(found: Sequence[Implementation]) -> list[Implementation
 def select_implementations(settings: Settings) -> list[Implementation]:
     """What the options select; a submission is always among them, alone unless --impl is given.
 
+    Of one with several definitions, outside of grading, it is those that --impl names, if any.
+
     Raises:
         ConfigurationError: a pattern, a run group or a parameter that nothing has (with the
             nearest names), or nothing that is selected can be used.
     """
     offered = offered_implementations(settings)
-    own = submissions(settings)
+    own = _handed_in(settings)
     grading = settings.grade is not None
     if settings.impl:
         chosen = _named(settings.impl, offered, own, narrow_own=not grading)
     else:
-        chosen = own or [item for item in offered if not item.on_request]
+        chosen = [item for _, item in own] or offered
+        chosen = [item for item in chosen if not item.on_request]
     if not grading:  # which runs what a submission names
         chosen = narrowing.in_groups(chosen, settings.run_group)
         chosen = narrowing.with_values(chosen, settings.param)
@@ -124,30 +133,37 @@ def select_implementations(settings: Settings) -> list[Implementation]:
 def _named(
     patterns: Sequence[str],
     offered: Sequence[Implementation],
-    own: Sequence[Implementation],
+    own: Sequence[tuple[Path, Implementation]],
     *,
     narrow_own: bool,
 ) -> list[Implementation]:
-    """What ``--impl`` names, with the settings it names; submissions come along in any case."""
+    """What ``--impl`` names, with the settings it names; submissions come along in any case.
+
+    Args:
+        own: the last of those that are offered, after the path that each was handed in by.
+        narrow_own: whether of a submission only what is named runs, if anything of it is.
+    """
     wanted: list[list[str | None]] = [[] for _ in offered]
     for text in patterns:
-        positions, setting = _matched(text, offered, own)
+        positions, setting = _matched(text, offered, n_own=len(own))
         matched = [offered[position] for position in positions]
         fitting = [narrowing.of_settings(item, [setting]) for item in matched]
         if not any(fitting):
             raise ConfigurationError(f"--impl {text}: {narrowing.why_none(matched, setting or '')}")
         for position in positions:
             wanted[position].append(setting)
-    for position, item in enumerate(offered):
-        if item in own and not (narrow_own and wanted[position]):
-            wanted[position] = [None]
+    mine = dict(enumerate((path for path, _ in own), start=len(offered) - len(own)))
+    asked = {path for position, path in mine.items() if wanted[position]} if narrow_own else set()
+    for position, path in mine.items():
+        if path not in asked:
+            wanted[position] = [] if offered[position].on_request else [None]
     pairs = zip(offered, wanted, strict=True)
     found = [narrowing.of_settings(item, texts) for item, texts in pairs]
     return [item for item in found if item is not None]
 
 
 def _matched(
-    text: str, offered: Sequence[Implementation], own: Sequence[Implementation]
+    text: str, offered: Sequence[Implementation], *, n_own: int
 ) -> tuple[list[int], str | None]:
     """Which of ``offered`` one value of ``--impl`` names, and the setting it names.
 
@@ -160,13 +176,13 @@ def _matched(
             for position, item in enumerate(offered)
             if fnmatch.fnmatchcase(item.name, name)
             or fnmatch.fnmatchcase(item.name.split(MARK)[0], name)
-            or (item in own and fnmatch.fnmatchcase(STUDENT, name))
+            or (position >= len(offered) - n_own and fnmatch.fnmatchcase(STUDENT, name))
         ]
-        if glob.has_magic(name):  # else it is named itself
+        if glob.has_magic(name) or name == STUDENT:  # else it is named itself
             found = [p for p in found if not offered[p].on_request] or found
         if found:
             return found, setting
-    names = {item.name for item in offered} | ({STUDENT} if own else set())
+    names = {item.name for item in offered} | ({STUDENT} if n_own else set())
     near = nearest_names(narrowing.split_pattern(text)[0], names)
     every = f" Known: {', '.join(sorted(names))}." if near == "." or len(names) <= FEW else ""
     raise ConfigurationError(f"--impl {text}: no such implementation{near}{every}")

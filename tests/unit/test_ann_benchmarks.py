@@ -13,6 +13,8 @@ from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.execution import run_job
 from pytest_annmodal.manifests import ann_benchmarks, manifest
 from pytest_annmodal.model import Implementation, to_plain
+from pytest_annmodal.session.selection import select_implementations
+from pytest_annmodal.settings.config import Settings
 from pytest_annmodal.worker import adapters
 
 
@@ -279,11 +281,27 @@ class TestDisabled:
             assert not any(item.error for item in found)
 
     def test_beside_what_is_enabled_waits_for_its_name(self, tmp_path):
-        """A submission has left its own out."""
+        """In a submission what is enabled is called as if it were alone."""
         folder = write(tmp_path / "x", "import os", two_definitions(disabled=(True, False)))
-        assert [item.name for item in manifest.read_submission(folder)] == ["x"]
+        found = manifest.read_submission(folder)
+        assert [(item.name, item.on_request) for item in found] == [("x-x", True), ("x", False)]
         found = manifest.read_directory(folder)
         assert [(item.name, item.on_request) for item in found] == [("x", True), ("y", False)]
+
+    def test_runs_alone_where_it_is_named(self, tmp_path):
+        """Of a submission, --impl chooses among the definitions; in grading it does not."""
+        write(tmp_path / "x", "import os", two_definitions(disabled=(True, False)))
+        write(tmp_path / "z", "import os", two_definitions(disabled=(False, False)))
+
+        def selected(*impl, **options):
+            settings = Settings(rootdir=tmp_path, submission=("x", "z"), impl=impl, **options)
+            return [item.name for item in select_implementations(settings)]
+
+        assert selected() == selected("student") == ["x", "z-x", "z-y"]
+        assert selected("x-x") == ["x-x", "z-x", "z-y"]
+        assert selected("x", "z-y") == ["x", "z-y"]
+        assert selected("bruteforce") == ["bruteforce", "x", "z-x", "z-y"]
+        assert selected("x-x", "z-y", grade="grading.toml") == ["x", "z-x", "z-y"]
 
     def test_in_a_clone_waits_for_its_name(self, clone):
         """All of a clone means all that upstream runs."""
