@@ -9,6 +9,8 @@ from grpclib.const import Status
 from http_server import FaultyServer
 from product import ROOT, index, stored, write_dataset
 
+from pytest_annmodal.results.reading import read
+
 DIGITS = "digits-64-euclidean"
 BROUGHT = f"""\
 📦 Checking for dataset in volume 'ann-datasets'...
@@ -86,6 +88,20 @@ def test_results_are_written_locally_as_json(compared, product):
     assert {outcome["k"] for outcome in outcomes} == {5}
     assert {outcome["n_train"] for outcome in outcomes} == {400}
     assert all(outcome["latencies_ns"] for outcome in outcomes)
+
+
+def test_results_are_kept_as_those_of_a_session(compared, product):
+    """The store has every case, with what its containers were and what the dataset holds."""
+    found = read([product.folder])
+    assert len(found.cases) == 4
+    assert {case.where for case in found.cases} == {"modal"}
+    assert {case.machine for case in found.cases} == {"Modal, 2 cores, 16384 MiB"}
+    assert None not in {case.dataset_sha256 for case in found.cases}
+    assert None not in {case.key for case in found.cases}
+    for case in found.cases:
+        samples = found.samples(case)
+        assert samples.latencies_ns.size + case.n_left_out == 200
+        assert samples.query_hits.sum() / (200 * 5) == pytest.approx(case.recall)
 
 
 def test_a_broken_student_file_fails_with_the_reason(downloaded, product):

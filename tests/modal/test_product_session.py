@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from product import benchmark_json, index, stored
 
+from pytest_annmodal.results.reading import read
+
 LOOK_AROUND = """
 import importlib.util, os, sys
 absent = [m for m in ("sklearn", "pytest", "product", "test_it") if importlib.util.find_spec(m)]
@@ -51,6 +53,21 @@ def ran(product):
         "--junitxml=out.xml",
         SECRET_OF_THE_USER="x",
     )
+
+
+def test_every_outcome_is_kept(ran, product):
+    """Measurements of trusted code and of submissions, and the failure, are in the store."""
+    assert "5 results were kept in .annmodal/results" in ran.text
+    found = read([product.folder])
+    assert [case.implementation for case in found.cases if case.failure] == ["raising"]
+    trusted = {case.implementation: case.trusted for case in found.cases}
+    assert trusted == {
+        **dict.fromkeys(("alone", "clean", "twin"), True),
+        **dict.fromkeys(("folder", "raising"), False),
+    }
+    for case in found.cases:
+        assert (case.where, len(case.dataset_sha256)) == ("modal", 64)
+        assert (found.samples(case) is None) == (case.failure is not None)
 
 
 def test_every_outcome_reaches_its_test_in_order(ran):
