@@ -59,8 +59,8 @@ def lines(keeper: Keeper) -> Iterator[str]:
     if keeper.store.n_written and folder is not None:
         shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else folder
         yield (
-            f"{_results(keeper.store.n_written)} kept in {shown}: `annmodal results` lists the "
-            "sessions there, `annmodal export` makes a table."
+            f"{_results(keeper.store.n_written)} kept in {shown}: see `annmodal results` "
+            "and `annmodal export`."
         )
 
 

@@ -36,7 +36,7 @@ def test_a_session_is_kept_and_used_again(
     assert page.read_text().startswith("before\n## ANN benchmarks\n")
     assert page.read_text().count("secret 0.123") == 1
     first.assert_outcomes(passed=2, failed=1)
-    assert lines_with(first, f"3 results were kept in {RESULTS}: `annmodal results` lists")
+    assert lines_with(first, f"3 results were kept in {RESULTS}: see `annmodal results`")
     lines = kept(project)
     assert {line["label"] for line in lines} == {"exact[extra=0]", "exact[extra=1]", "exact_too"}
     assert {line["dataset_sha256"] is None for line in lines} == {False}
