@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from pytest_annmodal.datasets import locate
@@ -195,11 +194,9 @@ def make_grader(bench: BenchSession, hook: Hook | None) -> Grader:
     journal = Journal.open(
         Path(settings.grade_dir).absolute(), resume=settings.resume, beside=outputs.NAMES
     )
-    if settings.fresh_queries and not settings.fresh_seed:  # the same when it is resumed
-        settings = replace(settings, fresh_seed=int(journal.secret, 16) + 1)
-        bench.settings = settings
+    bench.seed_queries(int(journal.secret, 16) + 1)  # the same when it is resumed
     return Grader(
-        settings=settings,
+        settings=bench.settings,
         rules=rules,
         plans=plans,
         datasets=datasets,

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.settings.config import Settings
 
 if TYPE_CHECKING:
     from pytest_annmodal.model import Case
     from pytest_annmodal.session.state import BenchSession
     from pytest_annmodal.strangers.places import Places
 
+SETTINGS = pytest.StashKey[Settings]()
+SESSION = pytest.StashKey["BenchSession"]()
 CASE = pytest.StashKey["Case"]()
 OUTCOME = pytest.StashKey[dict[str, Any]]()  # as results.rows.row makes it
 PROBLEM = pytest.StashKey[str]()  # of a session

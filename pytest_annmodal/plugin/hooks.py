@@ -7,18 +7,20 @@ It is loaded by every pytest run on the machine where it is installed, so nothin
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
 from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorError
 from pytest_annmodal.figures import THRESHOLDS
 from pytest_annmodal.plugin import collecting
-from pytest_annmodal.plugin.collecting import CASE
+from pytest_annmodal.plugin.collecting import CASE, SESSION, SETTINGS
 from pytest_annmodal.plugin.hookspecs import Hooks
+from pytest_annmodal.plugin.summary import OWN_FAILURE, ROW, Summary
 from pytest_annmodal.settings.config import OPTIONS, Settings
 from pytest_annmodal.settings.given import given, parser_arguments
 from pytest_annmodal.settings.sources import ini_of, resolve
@@ -29,14 +31,11 @@ if TYPE_CHECKING:
     from pytest_annmodal.model import Case
     from pytest_annmodal.outcome import Measurement
     from pytest_annmodal.protocols import Executor
-    from pytest_annmodal.session.state import BenchSession
+    from pytest_annmodal.session.state import BenchSession, Listener
 
-SETTINGS = pytest.StashKey[Settings]()
-SESSION = pytest.StashKey["BenchSession"]()
+LISTENERS = pytest.StashKey[list["Listener"]]()
+STREAM = pytest.StashKey[TextIO]()  # where pytest's terminal reporter writes to
 RAN = pytest.StashKey[bool]()  # of an item that a plugin may run again
-OWN_FAILURE = "annmodal_own_failure"  # an attribute of a benchmark's failed report
-ROWS = pytest.StashKey[list[dict[str, Any]]]()
-IGNORED = pytest.StashKey[list[str]]()  # what an ini file says and a grading does not take
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -79,12 +78,13 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_annmodal.reports import nearest
 
         nearest.install()
-    config.stash[ROWS] = []
+    config.stash[STREAM], config.stash[LISTENERS] = sys.stdout, []
     _let_comparisons_warn()
     try:
         config.stash[SETTINGS] = _resolve(config)
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from error
+    config.pluginmanager.register(Summary(config))  # inside of grading's: its table comes first
     if named.PLACES in config.stash:
         config.pluginmanager.register(collecting.NotTheirs(config.stash[named.PLACES]))
 
@@ -99,7 +99,10 @@ def _let_comparisons_warn() -> None:
 
 
 def _resolve(config: pytest.Config) -> Settings:
-    """What this session is told, from everywhere; in a grading, from whom it may be told."""
+    """What this session is told, from everywhere; in a grading, by those who may.
+
+    A session that grades gets the plugin for it.
+    """
 
     def parsed(name: str) -> Any:
         return config.getoption(f"annmodal_{name}")
@@ -113,6 +116,7 @@ def _resolve(config: pytest.Config) -> Settings:
     settings = resolve(cli=parsed, ini=ini, **places)
     if settings.grade is None:
         return settings
+    from pytest_annmodal.grading.plugin import GradingPlugin
     from pytest_annmodal.grading.rules import read_rules
     from pytest_annmodal.settings.strictness import Strictness
 
@@ -123,8 +127,13 @@ def _resolve(config: pytest.Config) -> Settings:
         ini=ini,
     )
     rules = read_rules(Path(settings.grade)).option_values()
-    config.stash[IGNORED] = sources.ignored
-    return resolve(cli=sources.cli, ini=sources.ini, rules=rules, **places)
+    settings = resolve(cli=sources.cli, ini=sources.ini, rules=rules, **places)
+    grading = GradingPlugin(
+        config, not_taken=sources.ignored, has_result=lambda report: hasattr(report, ROW)
+    )
+    config.stash[LISTENERS].append(grading)
+    config.pluginmanager.register(grading)
+    return settings
 
 
 @pytest.hookimpl(trylast=True)
@@ -147,14 +156,14 @@ def _session(config: pytest.Config) -> BenchSession:
         interruption = Interruption()
         config.pluginmanager.register(interruption)
         interruption.install()
-        reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
-        nearest.install([reporter._tw._file] if reporter is not None else [])
+        nearest.install([config.stash[STREAM]])
         extra = [dataset for rows in config.hook.pytest_annmodal_datasets() for dataset in rows]
-        settings = config.stash[SETTINGS]
+        settings, listeners = config.stash[SETTINGS], config.stash[LISTENERS]
         config.stash[SESSION] = BenchSession(
             settings,
             extra_datasets=extra,
             make_executor=lambda name: make_executor(name, settings, config),
+            listeners=listeners,
         )
         keeping.attach(config.stash[SESSION])
     return config.stash[SESSION]
@@ -188,14 +197,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     bench = config.stash[SESSION]
     if bench.settings.download_only or bench.settings.modal_plan:
         return
-    if bench.settings.grade is not None:
-        from pytest_annmodal.grading import plugin
-
-        try:
-            plugin.begin(session, bench, lambda item: item.stash.get(CASE, None))
-        except ConfigurationError as error:
-            raise pytest.UsageError(str(error)) from error
     try:
+        bench.begin({i.nodeid: i.stash[CASE] for i in session.items if CASE in i.stash})
         cases = collecting.runnable(session.items, bench)
         if hasattr(config, "workerinput"):
             return
@@ -267,9 +270,6 @@ def ann_benchmark(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..
             session.forget_fault(node.stash[CASE])
         node.stash[RAN] = True
         bench.fetch_early(node.stash[CASE])
-        if session.grading is not None:
-            session.grading.suite_property = request.getfixturevalue("record_testsuite_property")
-            node.user_properties.extend(session.grading.grader.properties(node.stash[CASE]))
     return bench
 
 
@@ -291,39 +291,15 @@ def pytest_runtest_makereport(
     """Carry the outcome with the report, so that it crosses from xdist's workers too."""
     report = yield
     if call.when == "call" and collecting.OUTCOME in item.stash:
-        report.annmodal = item.stash[collecting.OUTCOME]  # type: ignore[attr-defined]
+        setattr(report, ROW, item.stash[collecting.OUTCOME])
     if report.failed and collecting.uses_benchmark(item):
         setattr(report, OWN_FAILURE, True)
     return report
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    row = getattr(report, "annmodal", None)
-    if row is not None and _CONFIG:
-        _CONFIG[-1].stash[ROWS].append(row)
-    if hasattr(report, OWN_FAILURE) and _CONFIG:
-        from pytest_annmodal.reports import repeated
-
-        repeated.note(_CONFIG[-1], report)
-    bench = _CONFIG[-1].stash.get(SESSION, None) if _CONFIG else None
-    if bench is not None and bench.grading is not None:
-        bench.grading.hear_report(report)
-
-
-_CONFIG: list[pytest.Config] = []  # logreport is not told its config; nested runs stack up
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionstart(session: pytest.Session) -> None:
-    _CONFIG.append(session.config)
-
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """On -x, Ctrl-C or a crash nothing keeps running or billing."""
-    if session.config in _CONFIG:
-        _CONFIG.remove(session.config)
     if SESSION in session.config.stash:
         from pytest_annmodal.plugin import keeping
 
@@ -332,45 +308,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         except AnnModalError as error:
             session.config.issue_config_time_warning(pytest.PytestWarning(str(error)), stacklevel=1)
         keeping.finish(session.config.stash[SESSION])
-        if session.config.stash[SESSION].grading is not None:
-            from pytest_annmodal.grading import plugin
-
-            plugin.finish(session, session.config.stash[SESSION].grading)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, exitstatus: int
+    terminalreporter: pytest.TerminalReporter,
 ) -> Generator[None, object, object]:
+    """What is left to say, below the tables of :class:`Summary` and of grading."""
     try:
         return (yield)
-    finally:  # whatever pytest-benchmark has raised
-        refused = exitstatus == pytest.ExitCode.USAGE_ERROR  # that is all to be said
-        _write_summary(terminalreporter, refused=refused)
+    finally:
+        if SESSION in terminalreporter.config.stash:
+            from pytest_annmodal.plugin.endings import last_lines
 
-
-def _write_summary(terminalreporter: pytest.TerminalReporter, *, refused: bool) -> None:
-    config = terminalreporter.config
-    rows = config.stash.get(ROWS, [])
-    if (rows or SESSION in config.stash) and not refused:
-        from pytest_annmodal.reports.terminal import write_summary
-        from pytest_annmodal.session.availability import missing_datasets
-
-        bench = config.stash.get(SESSION, None)
-        told = None if bench is None or bench.settings.download_only else bench
-        write_summary(
-            terminalreporter,
-            rows,
-            libraries=told.skipped_implementations if told else {},
-            datasets=missing_datasets(told.skipped_datasets.values()) if told else (),
-        )
-    if SESSION in config.stash and config.stash[SESSION].grading is not None:
-        from pytest_annmodal.grading import plugin
-
-        ignored = config.stash.get(IGNORED, [])
-        plugin.write_summary(terminalreporter, config.stash[SESSION].grading, ignored)
-    if SESSION in config.stash:
-        from pytest_annmodal.plugin.endings import last_lines
-
-        for line in last_lines(config, config.stash[SESSION].keeper):
-            terminalreporter.write_line(line)
+            bench = terminalreporter.config.stash[SESSION]
+            for line in last_lines(terminalreporter.config, bench.keeper):
+                terminalreporter.write_line(line)

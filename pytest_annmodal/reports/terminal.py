@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal.reports.tables import printable, summary
 
+if TYPE_CHECKING:
+    import pytest
+
+
+def width_of(reporter: pytest.TerminalReporter) -> int | None:
+    """How many columns a table may have; None where a file takes any number of them."""
+    return shutil.get_terminal_size().columns if reporter.isatty else None
+
 
 def write_summary(
-    reporter: Any,
+    reporter: pytest.TerminalReporter,
     rows: Sequence[dict[str, Any]],
     *,
     libraries: Mapping[str, str],
@@ -23,8 +32,8 @@ def write_summary(
     """
     if rows:
         reporter.section("ANN benchmarks", sep="-", yellow=True)
-        width = reporter._tw.fullwidth if reporter.isatty else None
-        reporter.write_line(summary(rows, width=width, color=reporter.hasmarkup))
+        text = summary(rows, width=width_of(reporter), color=reporter.hasmarkup)
+        reporter.write_line(text)
     if libraries:
         reporter.section("libraries to install", sep="-", yellow=True)
         reporter.write_line("Not installed, so the tests of what needs them were skipped:")

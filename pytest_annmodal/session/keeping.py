@@ -32,7 +32,6 @@ class Keeper:
     Attributes:
         trouble: what could not be kept or read, in words.
         reused: cases of earlier sessions that were not measured again.
-        hide: what may be kept of a failure.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class Keeper:
     ) -> None:
         self.trouble: list[str] = []
         self.reused: list[StoredCase] = []
-        self.hide: Callable[[Failure], Failure] = lambda failure: failure
+        self._hide: Callable[[Failure], Failure] = lambda failure: failure
         self._settings, self._content, self._machine = settings, content, machine
         self._where = settings.executor
         self._digests: dict[tuple[str, str | None], str | None] = {}
@@ -73,6 +72,10 @@ class Keeper:
         )
         return None
 
+    def hide_words(self, hide: Callable[[Failure], Failure]) -> None:
+        """Keep of a failure only what this leaves of it."""
+        self._hide = hide
+
     def keep(self, job: Job, found: Sequence[Outcome]) -> None:
         """Append the outcomes of a job. A dataset that could not be had is nobody's result."""
         wanted = [outcome for outcome in found if _is_result(outcome)]
@@ -87,7 +90,7 @@ class Keeper:
             case = outcomes.stored_case(
                 job,
                 searches[outcome.case_id],
-                outcome if isinstance(outcome, Measurement) else self.hide(outcome),
+                outcome if isinstance(outcome, Measurement) else self._hide(outcome),
                 key=keys.get(outcome.case_id),
                 content=content,
                 where=self._where,

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_annmodal.datasets import locate
 from pytest_annmodal.errors import AnnModalError, ConfigurationError, ReloadError
-from pytest_annmodal.model import Case, Dataset, Job
+from pytest_annmodal.model import Case, Dataset, Implementation, Job
 from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.protocols import Executor, Stored
 from pytest_annmodal.sandbox import isolation
@@ -28,12 +28,26 @@ if TYPE_CHECKING:
 LOCAL = "local"  # the executor of this machine
 
 
+class Listener(Protocol):
+    """Hears what becomes of a session; grading is one."""
+
+    def begin(self, session: BenchSession, cases: Mapping[str, Case]) -> None:
+        """These cases are selected, by test id. Raises ConfigurationError."""
+
+    def hear(self, outcome: Outcome) -> None:
+        """A case has finished; told by whatever thread ran it."""
+
+    def end(self) -> None:
+        """Nothing is running any more."""
+
+
 class BenchSession:
     """Selects, plans and remembers; it knows nothing of pytest.
 
     Args:
         extra_datasets: what the hook ``pytest_annmodal_datasets`` gave.
         make_executor: makes the executor of a name, called at the first need.
+        listeners: are told of the beginning, each outcome, and the end.
     """
 
     def __init__(
@@ -42,6 +56,7 @@ class BenchSession:
         *,
         extra_datasets: Iterable[Dataset] = (),
         make_executor: Callable[[str], Executor],
+        listeners: Iterable[Listener] = (),
     ) -> None:
         self.settings = settings
         self.known = locate.known_datasets(extra_datasets)
@@ -56,16 +71,15 @@ class BenchSession:
         self._further: Counter[str] = Counter()  # measurements of a case after its first
         self._retired: list[Job] = []  # kept, since futures go by their jobs' identity
         self.n_repeated = 0  # times that a graded case was asked for again
-        self.grading: Any = None  # a grading.session_hooks.Grading, with --ann-grade
-        self.on_outcome: Callable[[Outcome], None] = lambda _outcome: None
         self.keeper: Keeper | None = None
+        self._listeners = tuple(listeners)
 
     @cached_property
-    def implementations(self) -> list[Any]:
+    def implementations(self) -> list[Implementation]:
         return selection.select_implementations(self.settings)
 
     @cached_property
-    def offered(self) -> list[Any]:
+    def offered(self) -> list[Implementation]:
         """What a test may name; what the options select has the settings that they select."""
         chosen = {(item.name, item.path): item for item in self.implementations}
         offered = selection.offered_implementations(self.settings)
@@ -172,6 +186,20 @@ class BenchSession:
             return self.settings.k, self.settings.rounds
         return marker.get("k", self.settings.k), marker.get("rounds", self.settings.rounds)
 
+    def begin(self, cases: Mapping[str, Case]) -> None:
+        """Tell the listeners which cases are selected, by test id, before jobs are planned.
+
+        Raises:
+            ConfigurationError: a listener cannot work with them.
+        """
+        for listener in self._listeners:
+            listener.begin(self, cases)
+
+    def seed_queries(self, seed: int) -> None:
+        """Draw the fresh queries from this seed, where the options name none."""
+        if self.settings.fresh_queries and not self.settings.fresh_seed:
+            self.settings = dataclasses.replace(self.settings, fresh_seed=seed)
+
     def plan(self, cases: Iterable[Case]) -> list[Job]:
         """Make jobs of the cases that will be asked for.
 
@@ -223,7 +251,8 @@ class BenchSession:
             if self.keeper is not None:
                 self.keeper.keep(job, future.result())
             for outcome in future.result():
-                self.on_outcome(outcome)
+                for listener in self._listeners:
+                    listener.hear(outcome)
 
     def know(self, outcomes: Iterable[Outcome]) -> None:
         """Take outcomes from elsewhere; their cases are not run."""
@@ -322,10 +351,14 @@ class BenchSession:
 
     def close(self) -> None:
         """Nothing keeps running after this."""
-        if "executor" in self.__dict__:
-            self.executor.shutdown(cancel=True)
-        if self.keeper is not None:
-            self.keeper.store.close()
+        try:
+            if "executor" in self.__dict__:
+                self.executor.shutdown(cancel=True)
+        finally:
+            for listener in self._listeners:
+                listener.end()
+            if self.keeper is not None:
+                self.keeper.store.close()
 
 
 def _not_had(case_id: str, problem: str) -> Failure:

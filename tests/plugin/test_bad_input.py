@@ -8,7 +8,7 @@ import sys
 import pytest
 from plugin_project import Project, lines_with
 
-from pytest_annmodal.plugin.hooks import SETTINGS
+from pytest_annmodal.plugin.collecting import SETTINGS
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ DUMMY = """\
 SHOWS_THE_DUMMY = """
 import contextlib, os, pytest
 from pytest_annmodal.command import arguments
-from pytest_annmodal.plugin.hooks import SETTINGS
+from pytest_annmodal.plugin.collecting import SETTINGS
 
 found = []
 

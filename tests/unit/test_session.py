@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.protocols import Executor
 from pytest_annmodal.reports.failure_text import failure_text, infrastructure_text
 from pytest_annmodal.session.availability import missing_dataset_hint, missing_datasets
-from pytest_annmodal.session.state import BenchSession, override
+from pytest_annmodal.session.state import BenchSession, Listener, override
 from pytest_annmodal.session.thresholds import missed_thresholds
 from pytest_annmodal.settings.config import Settings
 
@@ -48,7 +48,25 @@ class FakeExecutor(Executor):
         self.cancelled.append(cancel)
 
 
-def make(tmp_path: Path, executor: Any = None, **options: Any) -> BenchSession:
+class Hearer:
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+
+    def begin(self, session: BenchSession, cases: Mapping[str, Case]) -> None:
+        self.heard.append((session, dict(cases)))
+
+    def hear(self, outcome: Outcome) -> None:
+        self.heard.append(outcome.case_id)
+
+    def end(self) -> None:
+        self.heard.append("end")
+
+
+def make(
+    tmp_path: Path, executor: Any = None, listeners: Sequence[Listener] = (), **options: Any
+) -> BenchSession:
     header = "# /// script\n# dependencies = {}\n# [tool.annmodal]\n# search.s = [0, 1]\n# ///\n"
     (tmp_path / "mine").mkdir(exist_ok=True)
     needs = {"a": "[]", "b": '["no-such-library>=2"]'}
@@ -65,6 +83,7 @@ def make(tmp_path: Path, executor: Any = None, **options: Any) -> BenchSession:
     return BenchSession(
         dataclasses.replace(settings, **options),
         extra_datasets=[dataset("own")],
+        listeners=listeners,
         make_executor=lambda _name: executor or LocalExecutor(LocalVolume(tmp_path / "volume")),
     )
 
@@ -280,3 +299,18 @@ def test_more_neighbours_than_vectors_are_refused_before_anything_runs(tmp_path:
     assert isinstance(outcome, Failure)
     assert (outcome.kind, outcome.blame) == ("dataset", "infrastructure")
     assert outcome.message == "k=6 is more than the 5 training vectors of own"
+
+
+def test_listeners(tmp_path: Path) -> None:
+    """They hear which cases there are, each outcome once, and the end, when nothing runs any more."""
+    executor, hearer = FakeExecutor(), Hearer()
+    session = make(tmp_path, executor, [hearer])
+    case = session.named("a[s=1]", "own", {})
+    assert case is not None
+    session.begin({"test_it.py::test[1]": case})
+    session.outcome(case)
+    session.outcome(case)
+    assert hearer.heard == [(session, {"test_it.py::test[1]": case}), case.id]
+    session.close()
+    assert hearer.heard[2:] == ["end"]
+    assert executor.cancelled == [True]

@@ -1,0 +1,57 @@
+"""What a session shows of its benchmarks: heard of report by report, written at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from pytest_annmodal.plugin.collecting import SESSION
+
+OWN_FAILURE = "annmodal_own_failure"  # an attribute of a benchmark's failed report
+ROW = "annmodal"  # an attribute of a benchmark's report: what results.rows.row makes
+
+
+class Summary:
+    """Keeps the rows of the reports, also of those that come from xdist's workers."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._rows: list[dict[str, Any]] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        row = getattr(report, ROW, None)
+        if row is not None:
+            self._rows.append(row)
+        if hasattr(report, OWN_FAILURE):
+            from pytest_annmodal.reports import repeated
+
+            repeated.note(self._config, report)
+
+    # Of the wrappers that come last, those of plugins that were registered later are inside.
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter, exitstatus: int
+    ) -> Generator[None, object, object]:
+        try:
+            return (yield)
+        finally:  # whatever pytest-benchmark has raised
+            if exitstatus != pytest.ExitCode.USAGE_ERROR:  # that is all to be said
+                self._write(terminalreporter)
+
+    def _write(self, reporter: pytest.TerminalReporter) -> None:
+        bench = self._config.stash.get(SESSION, None)
+        if not (self._rows or bench):
+            return
+        from pytest_annmodal.reports.terminal import write_summary
+        from pytest_annmodal.session.availability import missing_datasets
+
+        told = None if bench is None or bench.settings.download_only else bench
+        write_summary(
+            reporter,
+            self._rows,
+            libraries=told.skipped_implementations if told else {},
+            datasets=missing_datasets(told.skipped_datasets.values()) if told else (),
+        )
