@@ -11,7 +11,7 @@ Results are printed and written to ``annmodal-results/`` as JSON.
 import sys
 from pathlib import Path
 
-from pytest_annmodal.command.command import Command
+from pytest_annmodal import Command
 
 # Reads and checks the command line: when `modal run` calls main(), the app is open already.
 command = Command.from_command_line(sys.argv, Path(__file__))

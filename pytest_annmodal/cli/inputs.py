@@ -13,7 +13,7 @@ from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.reports import escape
 from pytest_annmodal.results.choice import latest, matching
 from pytest_annmodal.results.folder import DEFAULT
-from pytest_annmodal.results.reading import Results, read
+from pytest_annmodal.results.reading import Results, read_results
 from pytest_annmodal.results.stored import StoredCase
 
 VOLUME = "ANNMODAL_VOLUME_DIR"
@@ -87,7 +87,7 @@ def given_results(arguments: argparse.Namespace) -> Results:
     Raises:
         ConfigurationError: there are none.
     """
-    results = read(arguments.files or [_own()], truth=_volume())
+    results = read_results(arguments.files or [_own()], truth=_volume())
     for text in results.warnings:
         print(f"annmodal: {escape.told(text)}", file=sys.stderr)
     if not results.cases:

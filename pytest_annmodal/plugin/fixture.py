@@ -19,8 +19,8 @@ from pytest_annmodal.session.state import BenchSession, override
 from pytest_annmodal.session.thresholds import missed_thresholds
 
 
-class Benchmarker:
-    """Callable once per test, like pytest-benchmark's own fixture."""
+class AnnBenchmark:
+    """The fixture ``ann_benchmark``: callable once in a test, like pytest-benchmark's own."""
 
     def __init__(
         self, item: pytest.Item, benchmark: Any, session: BenchSession, marker: dict[str, Any]

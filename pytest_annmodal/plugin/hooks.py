@@ -29,7 +29,7 @@ from pytest_annmodal.strangers import named
 if TYPE_CHECKING:
     from pytest_annmodal.executors.registry import ExecutorSetup
     from pytest_annmodal.model import Case
-    from pytest_annmodal.outcome import Measurement
+    from pytest_annmodal.plugin.fixture import AnnBenchmark
     from pytest_annmodal.protocols import Executor
     from pytest_annmodal.session.state import BenchSession, Listener
 
@@ -241,30 +241,32 @@ def case(request: pytest.FixtureRequest) -> Case | None:
 
 
 @pytest.fixture(scope="session")
-def ann_datasets(request: pytest.FixtureRequest) -> Callable[[str], Any]:
+def ann_datasets(request: pytest.FixtureRequest) -> Callable[[str], Path]:
     """``ann_datasets(name)``: the path of a dataset, resolved through the volume once."""
     bench = _session(request.config)
 
-    def resolve(name: str) -> Any:
+    def resolve(name: str) -> Path:
         from pytest_annmodal.datasets.locate import find_datasets
 
         asked = f"ann_datasets({name!r})"
         (dataset, *_) = find_datasets(name, bench.known, bench.settings, bench.stored, asked=asked)
-        return bench.local.prepare(dataset)
+        found = bench.local.prepare(dataset)
+        assert isinstance(found, Path), f"the local executor gave {found!r} for {name}"
+        return found
 
     return resolve
 
 
 @pytest.fixture
-def ann_benchmark(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..., Measurement]:
+def ann_benchmark(request: pytest.FixtureRequest, benchmark: Any) -> AnnBenchmark:
     """``ann_benchmark(case)`` or ``ann_benchmark(implementation=…, dataset=…, k=…)``.
 
     Measures, checks the thresholds of ``@pytest.mark.ann`` and returns the Measurement.
     """
-    from pytest_annmodal.plugin.fixture import Benchmarker
+    from pytest_annmodal.plugin.fixture import AnnBenchmark
 
     node, session = request.node, _session(request.config)
-    bench = Benchmarker(node, benchmark, session, collecting.marker_of(node))
+    bench = AnnBenchmark(node, benchmark, session, collecting.marker_of(node))
     if CASE in node.stash:
         if node.stash.get(RAN, False):
             session.forget_fault(node.stash[CASE])

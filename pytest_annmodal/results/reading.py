@@ -49,7 +49,7 @@ class Results:
         return read_samples(self.folders.get(case.samples.file, Path()), case.samples)
 
 
-def read(paths: Iterable[Path], *, truth: Path | None = None) -> Results:
+def read_results(paths: Iterable[Path], *, truth: Path | None = None) -> Results:
     """Everything in these files and folders; of a project's folder, what its sessions stored.
 
     Args:

@@ -14,7 +14,7 @@ from pytest_annmodal.model import Dataset, Implementation, Job
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
 from pytest_annmodal.results import key, outcomes, store
 from pytest_annmodal.results.folder import folder_of
-from pytest_annmodal.results.reading import Results, read
+from pytest_annmodal.results.reading import Results, read_results
 from pytest_annmodal.results.stored import StoredCase
 from pytest_annmodal.settings.config import Settings
 
@@ -139,7 +139,7 @@ class Keeper:
     def _stored(self) -> Results:
         folder = self.store.folder
         try:
-            found = read([folder]) if folder is not None else Results(cases=(), folders={})
+            found = read_results([folder]) if folder is not None else Results(cases=(), folders={})
         except ConfigurationError:  # nothing was kept yet
             return Results(cases=(), folders={})
         self.trouble += found.warnings

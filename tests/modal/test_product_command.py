@@ -9,7 +9,7 @@ from grpclib.const import Status
 from http_server import FaultyServer
 from product import ROOT, index, stored, write_dataset
 
-from pytest_annmodal.results.reading import read
+from pytest_annmodal.results.reading import read_results
 
 DIGITS = "digits-64-euclidean"
 BROUGHT = f"""\
@@ -92,7 +92,7 @@ def test_results_are_written_locally_as_json(compared, product):
 
 def test_results_are_kept_as_those_of_a_session(compared, product):
     """The store has every case, with what its containers were and what the dataset holds."""
-    found = read([product.folder])
+    found = read_results([product.folder])
     assert len(found.cases) == 4
     assert {case.where for case in found.cases} == {"modal"}
     assert {case.machine for case in found.cases} == {"Modal, 2 cores, 16384 MiB"}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from product import benchmark_json, index, stored
 
-from pytest_annmodal.results.reading import read
+from pytest_annmodal.results.reading import read_results
 
 LOOK_AROUND = """
 import importlib.util, os, sys
@@ -58,7 +58,7 @@ def ran(product):
 def test_every_outcome_is_kept(ran, product):
     """Measurements of trusted code and of submissions, and the failure, are in the store."""
     assert "5 results were kept in .annmodal/results" in ran.text
-    found = read([product.folder])
+    found = read_results([product.folder])
     assert [case.implementation for case in found.cases if case.failure] == ["raising"]
     trusted = {case.implementation: case.trusted for case in found.cases}
     assert trusted == {

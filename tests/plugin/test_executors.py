@@ -7,7 +7,7 @@ from plugin_project import BRUTE, Project, lines_with
 ASIDE = """
 from concurrent.futures import ThreadPoolExecutor
 
-from pytest_annmodal.protocols import Executor
+from pytest_annmodal import Executor
 
 class Aside(Executor):
     concurrent = True

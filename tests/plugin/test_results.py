@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from plugin_project import EXACT, HALF, Project, lines_with
 
-from pytest_annmodal.results.reading import read
+from pytest_annmodal.results.reading import read_results
 
 RESULTS = Path(".annmodal") / "results"
 RAISES = EXACT.replace("search.extra = [0, 1]", "").replace(
@@ -41,7 +41,7 @@ def test_a_session_is_kept_and_used_again(
     assert {line["label"] for line in lines} == {"exact[extra=0]", "exact[extra=1]", "exact_too"}
     assert {line["dataset_sha256"] is None for line in lines} == {False}
     assert (project.path / ".annmodal" / ".gitignore").exists()
-    found = read([project.path])
+    found = read_results([project.path])
     measured = [case for case in found.cases if case.failure is None]
     for case in measured:
         samples = found.samples(case)
@@ -130,4 +130,4 @@ def test_damaged_results_are_measured_again(project: Project) -> None:
 
 
 def kept_whole(project: Project) -> list[str]:
-    return [case.label for case in read([project.path]).cases]
+    return [case.label for case in read_results([project.path]).cases]

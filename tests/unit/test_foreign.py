@@ -14,7 +14,7 @@ from stored_cases import measured, stored
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.reports.export import FORMATS
-from pytest_annmodal.results.reading import read
+from pytest_annmodal.results.reading import read_results
 from pytest_annmodal.results.stored import StoredCase
 
 ATTRIBUTES = {
@@ -53,7 +53,7 @@ def test_ann_benchmarks(tmp_path: Path) -> None:
     """A folder of results: what the files say, in our units, and nothing that they do not say."""
     result_file(tmp_path)
     result_file(tmp_path, batch_mode=True, recall=float("nan"), index_size=-5.0)
-    one, batch = read([tmp_path]).cases
+    one, batch = read_results([tmp_path]).cases
     assert (one.source, one.is_foreign, one.machine, one.key) == ("ann-benchmarks", True, "", None)
     assert (one.implementation, one.dataset, one.k) == ("annoy", "small-8-euclidean", 10)
     assert one.label == "annoy[Annoy(n_trees=100,search_k=400)]"
@@ -71,14 +71,14 @@ def test_recall_from_the_dataset(tmp_path: Path, small_dataset: Callable[..., Pa
     results, volume = tmp_path / "results", tmp_path / "volume"
     volume.mkdir()
     path = result_file(results, recall=None)
-    (missing,) = read([results], truth=volume).cases
+    (missing,) = read_results([results], truth=volume).cases
     assert missing.recall is None
     assert any("recall is not in the file" in note for note in missing.notes)
     with h5py.File(small_dataset(directory=volume), "r") as data, h5py.File(path, "r+") as file:
         found = data["distances"][:, :10] + 0.0005
         found[:, 5:] = np.inf  # missing answers
         file["distances"][:] = found
-    (case,) = read([results], truth=volume).cases
+    (case,) = read_results([results], truth=volume).cases
     assert case.recall == 0.5
 
 
@@ -103,7 +103,7 @@ def vibe_file(path: Path, **replace: Any) -> Path:
 def test_vibe(tmp_path: Path) -> None:
     """One case a row; a figure that cannot be is missing."""
     vibe_file(tmp_path / "summary.parquet")
-    one, two = read([tmp_path]).cases
+    one, two = read_results([tmp_path]).cases
     assert (one.source, one.label, one.build_label) == (
         "vibe",
         "hnswlib[hnsw(M=16)|ef_10]",
@@ -145,7 +145,7 @@ def saved_json(path: Path, **replace: Any) -> Path:
 
 def test_pytest_benchmark(tmp_path: Path) -> None:
     """Our figures in ``--benchmark-json``, with the machine they were saved on; others' rows are not."""
-    one, two = read([saved_json(tmp_path / "out.json")]).cases
+    one, two = read_results([saved_json(tmp_path / "out.json")]).cases
     assert (one.source, one.machine) == ("pytest-benchmark", "Some CPU, 4 cores, Linux x86_64")
     assert (one.label, one.dataset, one.implementation) == (
         "annoy[n_trees=10,search_k=5]",
@@ -169,7 +169,7 @@ def test_a_session_s_own_json(tmp_path: Path) -> None:
     path = tmp_path / "out.json"
     rows = [{"extra_info": extra_info(own, "local")}]
     path.write_text(json.dumps({"benchmarks": rows, "machine_info": {}}), encoding="utf-8")
-    (case,) = read([path]).cases
+    (case,) = read_results([path]).cases
     assert (case.recall, case.qps, case.p99_s) == (own.recall, own.qps, own.p99_s)
     assert (case.build_s, case.notes, case.asked) == (own.build_s, own.notes, own.asked)
 
@@ -191,7 +191,7 @@ def test_files_that_are_not_what_they_say(
     """A foreign file that cannot be read is told in one line and costs nobody else's results."""
     (tmp_path / name).write_bytes(content)
     own = stored(tmp_path / "own", measured())
-    found = read([tmp_path / name, own])
+    found = read_results([tmp_path / name, own])
     assert len(found.cases) == 1
     (said,) = found.warnings
     assert words in said
@@ -208,7 +208,7 @@ def test_hdf5_without_what_a_result_has(tmp_path: Path) -> None:
         file["times"] = np.zeros((3, 3))
     with h5py.File(result_file(tmp_path), "r+") as file:
         del file.attrs["algo"]
-    found = read([tmp_path])
+    found = read_results([tmp_path])
     assert found.cases == ()
     assert all("no result file of ann-benchmarks" in said for said in found.warnings)
     assert len(found.warnings) == 2
@@ -217,13 +217,13 @@ def test_hdf5_without_what_a_result_has(tmp_path: Path) -> None:
 def test_parquet_of_somebody_else(tmp_path: Path) -> None:
     """A Parquet file with other columns says which ones a summary has."""
     path = vibe_file(tmp_path / "a.parquet", k=["x", "y"])
-    (one, _) = read([path]).cases
+    (one, _) = read_results([path]).cases
     assert one.k == 0
     import pyarrow as pa
     from pyarrow import parquet
 
     parquet.write_table(pa.table({"a": [1]}), path)
-    (said,) = read([path]).warnings
+    (said,) = read_results([path]).warnings
     assert "k, dataset, algorithm, params, qps" in said
 
 
@@ -231,7 +231,7 @@ def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """Where pyarrow is not installed, a Parquet file says what to install."""
     path = vibe_file(tmp_path / "summary.parquet")
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    (said,) = read([path]).warnings
+    (said,) = read_results([path]).warnings
     assert "pip install pyarrow" in said
 
 
@@ -239,13 +239,13 @@ def test_an_unknown_kind(tmp_path: Path) -> None:
     """A file of another kind is an error that says which ones are read."""
     (tmp_path / "a.txt").write_text("")
     with pytest.raises(ConfigurationError, match=r"\.jsonl files; of others \.hdf5"):
-        read([tmp_path / "a.txt"])
+        read_results([tmp_path / "a.txt"])
 
 
 def test_foreign_results_are_marked(tmp_path: Path) -> None:
     """In every format one sees who measured."""
     result_file(tmp_path)
-    cases: list[StoredCase] = [measured(), *read([tmp_path]).cases]
+    cases: list[StoredCase] = [measured(), *read_results([tmp_path]).cases]
     assert "measured by ann-benchmarks, on another machine" in FORMATS["markdown"](cases).decode()
     assert "measured by ann{-}benchmarks" in FORMATS["latex"](cases).decode()
     assert json.loads(FORMATS["json"](cases))[1]["source"] == "ann-benchmarks"

@@ -16,7 +16,7 @@ from stored_cases import failed, measured, samples, stored
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.outcome import Failure, Measurement
-from pytest_annmodal.results.reading import read
+from pytest_annmodal.results.reading import read_results
 from pytest_annmodal.results.samples import SUFFIX
 from pytest_annmodal.results.store import ResultStore, line_of
 from pytest_annmodal.results.stored import SCHEMA, StoredCase
@@ -27,7 +27,7 @@ BY_QUERY = {"latencies_ns", "query_hits", "log_tail"}  # beside the line, or not
 def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
     """Cases, failures and samples come back as they were, and pandas would read the lines too."""
     path = stored(tmp_path, measured(1), failed(), measured(2))
-    found = read([tmp_path])
+    found = read_results([tmp_path])
     assert found.warnings == ()
     assert [case.label for case in found.cases] == [
         measured(1).label,
@@ -72,7 +72,7 @@ def test_a_half_line(tmp_path: Path, cut: int) -> None:
     """A session that was killed while it wrote: everything before is there, and it is said."""
     path = stored(tmp_path, measured(1), measured(2))
     path.write_bytes(path.read_bytes()[: -cut - 1])
-    found = read([path])
+    found = read_results([path])
     assert [case.label for case in found.cases] == [measured(1).label]
     (said,) = found.warnings
     assert "line 2 is damaged and skipped" in said
@@ -97,7 +97,7 @@ def test_a_line_that_cannot_be_read(tmp_path: Path, line: bytes, words: str) -> 
     """A damaged line, or one of a newer edition, costs itself and is said once."""
     path = stored(tmp_path, measured(1))
     path.write_bytes(line + b"\n" + path.read_bytes() + b"\n" + line + b"\n")
-    found = read([tmp_path])
+    found = read_results([tmp_path])
     assert [case.label for case in found.cases] == [measured(1).label]
     (said,) = found.warnings
     assert f"{path}: 2 lines (the first is line 1) are" in said
@@ -110,7 +110,7 @@ def test_unknown_keys_of_the_same_edition_are_passed_over(tmp_path: Path) -> Non
     line["later"] = {"more": 1}
     del line["batch_qps"], line["notes"]
     (tmp_path / "a.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
-    assert read([tmp_path]).cases == (measured(3),)
+    assert read_results([tmp_path]).cases == (measured(3),)
 
 
 def test_numbers_and_words_that_json_cannot_hold() -> None:
@@ -129,7 +129,7 @@ def test_damaged_samples(tmp_path: Path) -> None:
     raw = bytearray(beside.read_bytes())
     raw[-1] ^= 1
     beside.write_bytes(raw)
-    found = read([path])
+    found = read_results([path])
     with pytest.raises(ConfigurationError, match="not what was written"):
         found.samples(found.cases[0])
     beside.unlink()
@@ -141,7 +141,7 @@ def test_merging(tmp_path: Path) -> None:
     """Files and folders, of other machines too, are put together, each file once."""
     one = stored(tmp_path / "one", measured(1))
     stored(tmp_path / "two" / ".annmodal" / "results", measured(2), session="f" * 16)
-    found = read([one, tmp_path / "two", tmp_path / "one"])
+    found = read_results([one, tmp_path / "two", tmp_path / "one"])
     assert [case.label for case in found.cases] == [measured(1).label, measured(2).label]
     assert all(found.samples(case) is not None for case in found.cases)
 
@@ -150,7 +150,7 @@ def test_merging(tmp_path: Path) -> None:
 def test_nothing_to_read(tmp_path: Path, name: str, words: str) -> None:
     """A path without results is an error that says what results are."""
     with pytest.raises(ConfigurationError, match=words):
-        read([tmp_path / name])
+        read_results([tmp_path / name])
 
 
 def test_files_of_a_session(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.Monk
     store.add([(measured(2), None)])
     monkeypatch.undo()
     store.close()
-    found = read([tmp_path])
+    found = read_results([tmp_path])
     assert [case.label for case in found.cases] == [measured(1).label]
     assert found.warnings == ()
 
@@ -223,7 +223,7 @@ def test_threads_and_sessions_side_by_side(tmp_path: Path) -> None:
         thread.join()
     for store in stores:
         store.close()
-    found = read([tmp_path])
+    found = read_results([tmp_path])
     assert found.warnings == ()
     assert {case.label for case in found.cases} == {measured(n).label for n in range(20)}
     for case in found.cases:
