@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pytest_annmodal.command import arguments
 from pytest_annmodal.command.arguments import Arguments
@@ -29,7 +28,7 @@ from pytest_annmodal.model import Case, Dataset, Implementation, Job
 from pytest_annmodal.outcome import Failure, Outcome, outcome_to_plain
 from pytest_annmodal.reports import escape, nearest
 from pytest_annmodal.reports.tables import summary
-from pytest_annmodal.results.rows import row
+from pytest_annmodal.results.rows import Row, row
 from pytest_annmodal.session import planning, selection
 from pytest_annmodal.session.keeping import Keeper
 from pytest_annmodal.settings.config import Settings
@@ -241,7 +240,7 @@ class Command:
 
     def _report(self, wanted: Wanted, outcomes: Sequence[Outcome]) -> int:
         by_id = {case.id: case for case in wanted.cases}
-        rows: list[dict[str, Any]] = []
+        rows: list[Row] = []
         failed = 0
         for outcome in outcomes:
             case = by_id[outcome.case_id]

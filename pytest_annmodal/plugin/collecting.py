@@ -19,13 +19,14 @@ from pytest_annmodal.settings.config import Settings
 
 if TYPE_CHECKING:
     from pytest_annmodal.model import Case
+    from pytest_annmodal.results.rows import Row
     from pytest_annmodal.session.state import BenchSession
     from pytest_annmodal.strangers.places import Places
 
 SETTINGS = pytest.StashKey[Settings]()
 SESSION = pytest.StashKey["BenchSession"]()
 CASE = pytest.StashKey["Case"]()
-OUTCOME = pytest.StashKey[dict[str, Any]]()  # as results.rows.row makes it
+OUTCOME: pytest.StashKey[Row] = pytest.StashKey()  # for the summary
 PROBLEM = pytest.StashKey[str]()  # of a session
 UNABLE = pytest.StashKey[str]()  # of one test
 PAIR = {"implementation", "dataset"}

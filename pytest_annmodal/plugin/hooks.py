@@ -293,7 +293,7 @@ def pytest_runtest_makereport(
     """Carry the outcome with the report, so that it crosses from xdist's workers too."""
     report = yield
     if call.when == "call" and collecting.OUTCOME in item.stash:
-        setattr(report, ROW, item.stash[collecting.OUTCOME])
+        setattr(report, ROW, item.stash[collecting.OUTCOME].plain())
     if report.failed and collecting.uses_benchmark(item):
         setattr(report, OWN_FAILURE, True)
     return report

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_annmodal.plugin.collecting import SESSION
 
+if TYPE_CHECKING:
+    from pytest_annmodal.results.rows import Row
+
 OWN_FAILURE = "annmodal_own_failure"  # an attribute of a benchmark's failed report
-ROW = "annmodal"  # an attribute of a benchmark's report: what results.rows.row makes
+ROW = "annmodal"  # an attribute of a benchmark's report: what Row.plain gives
 
 
 class Summary:
@@ -18,13 +21,15 @@ class Summary:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[Row] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         row = getattr(report, ROW, None)
         if row is not None:
-            self._rows.append(row)
+            from pytest_annmodal.results.rows import Row
+
+            self._rows.append(Row.of_plain(row))
         if hasattr(report, OWN_FAILURE):
             from pytest_annmodal.reports import repeated
 

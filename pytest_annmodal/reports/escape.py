@@ -39,6 +39,11 @@ def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
 
+def printable(text: str) -> str:
+    """The same in as many columns: a question mark for each character that does not print."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 def line(text: object, limit: int = MAX_LINE) -> str:
     """One line of at most ``limit`` characters, its newlines turned into spaces.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal.datasets.sources.http import OnProgress
 from pytest_annmodal.model import Job
-from pytest_annmodal.reports.tables import printable
+from pytest_annmodal.reports.escape import printable
 
 if TYPE_CHECKING:
     import pytest

@@ -2,59 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from pytest_annmodal import surprises
-
-Row = Mapping[str, Any]
+from pytest_annmodal.outcome import Measurement
+from pytest_annmodal.results.rows import Row
 
 
 def distinct(rows: Iterable[Row]) -> list[Row]:
     """Each measurement once, with the notes of all tests that it was shown for."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Row] = {}
     for each in rows:
-        bare = {**each, "outcome": {**each["outcome"], "notes": ()}}
-        first = found.setdefault(repr(bare), bare)["outcome"]  # NaN equals itself in a text only
-        told = dict.fromkeys((*first["notes"], *each["outcome"].get("notes", ())))
-        first["notes"] = tuple(told)
+        bare: Row = each
+        notes: tuple[str, ...] = ()
+        if isinstance(each.outcome, Measurement):
+            bare, notes = _with_notes(each, ()), each.outcome.notes
+        same = json.dumps(bare.plain(), sort_keys=True)  # NaN equals itself in a text only
+        first = found.setdefault(same, bare)
+        if isinstance(first.outcome, Measurement):
+            found[same] = _with_notes(first, dict.fromkeys((*first.outcome.notes, *notes)))
     return list(found.values())
+
+
+def _with_notes(row: Row, notes: Iterable[str]) -> Row:
+    assert isinstance(row.outcome, Measurement)
+    return replace(row, outcome=replace(row.outcome, notes=tuple(notes)))
 
 
 def shown(rows: Sequence[Row]) -> list[Row]:
     """Without those that were measured as another one that is there."""
-    there = {row["outcome"].get("case_id") for row in rows}
+    there = {row.outcome.case_id for row in rows}
     return [row for row in rows if not (_measured_as(row) and _measured_as(row) in there)]
 
 
 def lines(rows: Sequence[Row]) -> Iterator[str]:
     """``hnswlib[ef=100] stands for ef=10, ef=30 too, which the library makes ef=100``."""
     for row in shown(rows):
-        case_id = row["outcome"].get("case_id")
-        others = [other for other in rows if case_id and _measured_as(other) == case_id]
+        others = [other for other in rows if _measured_as(other) == row.outcome.case_id]
         if others:
-            names = ", ".join(other["search"] or other["label"] for other in others)
-            made = _made(others)
-            text = f"{row['label']} stands for {names} too, which the library makes {made}"
-            yield f"{text} {_seen_in(others)}".rstrip()
+            names = ", ".join(other.search or other.label for other in others)
+            measured = [o.outcome for o in others if isinstance(o.outcome, Measurement)]
+            made = _made(measured)
+            text = f"{row.label} stands for {names} too, which the library makes {made}"
+            yield f"{text} {_seen_in(measured)}".rstrip()
 
 
-def _seen_in(rows: Sequence[Row]) -> str:
+def _seen_in(measured: Iterable[Measurement]) -> str:
     """The surprise that their notes name, for a setting that is taken as another."""
-    notes = [note for row in rows for note in row["outcome"].get("notes", ())]
+    notes = [note for each in measured for note in each.notes]
     return next((surprises.named_in(note) for note in notes if " counts as " in note), "")
 
 
 def _measured_as(row: Row) -> str | None:
-    return row["outcome"].get("measured_as") or None
+    """Of a measurement that is another one's; None of one of its own."""
+    return (row.outcome.measured_as or None) if isinstance(row.outcome, Measurement) else None
 
 
-def _made(rows: Sequence[Row]) -> str:
+def _made(measured: Iterable[Measurement]) -> str:
     """The values that the library makes, of the parameters that it changes."""
     made = {
         name: value
-        for outcome in (row["outcome"] for row in rows)
-        for name, value in outcome["effective"].items()
-        if outcome["asked"][name] != value
+        for each in measured
+        for name, value in each.effective.items()
+        if each.asked[name] != value
     }
     return ", ".join(f"{name}={value}" for name, value in made.items())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_annmodal.reports.tables import printable, summary
+from pytest_annmodal.reports.escape import printable
+from pytest_annmodal.reports.tables import summary
+from pytest_annmodal.results.rows import Row
 
 if TYPE_CHECKING:
     import pytest
@@ -19,7 +21,7 @@ def width_of(reporter: pytest.TerminalReporter) -> int | None:
 
 def write_summary(
     reporter: pytest.TerminalReporter,
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Row],
     *,
     libraries: Mapping[str, str],
     datasets: Sequence[str],

@@ -1,12 +1,20 @@
-"""A measured case in the words of the formats that take one: extra_info, JUnit properties."""
+"""A measured case as others take it: a row of the summary, extra_info, JUnit properties."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_annmodal.figures import JUNIT, RECORD, standing
-from pytest_annmodal.model import Case, to_plain
-from pytest_annmodal.outcome import Comparison, Failure, Measurement, Outcome
+from pytest_annmodal.model import Case, Plain, to_plain
+from pytest_annmodal.outcome import (
+    Comparison,
+    Measurement,
+    Outcome,
+    outcome_from_plain,
+    outcome_to_plain,
+)
 
 
 def extra_info(measurement: Measurement, where: str) -> dict[str, Any]:
@@ -17,18 +25,45 @@ def extra_info(measurement: Measurement, where: str) -> dict[str, Any]:
     return {**plain, **more, "where": where}
 
 
-def row(case: Case, outcome: Outcome, where: str) -> dict[str, Any]:
-    """What the summary table will show of a case."""
-    plain = to_plain(outcome) if isinstance(outcome, Failure) else extra_info(outcome, where)
-    return {
-        "label": case.label,
-        "build": case.build_label,
-        "search": case.variant.search.label,
-        "dataset": case.dataset.name,
-        "k": case.k,
-        "where": where,
-        "outcome": plain,
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What the summary shows of a case: what it is called, and what came of it.
+
+    Attributes:
+        label, build, search: the case, its build and its search setting, with their parameters.
+        where: it ran: the executor's name.
+        outcome: without what is known of single queries, and without the log.
+    """
+
+    label: str
+    build: str
+    search: str
+    dataset: str
+    k: int
+    where: str
+    outcome: Outcome
+
+    def plain(self) -> dict[str, Any]:
+        """JSON-able: it crosses from the processes of pytest-xdist with a test's report."""
+        return {**to_plain(self), "outcome": outcome_to_plain(self.outcome)}
+
+    @classmethod
+    def of_plain(cls, data: Mapping[str, Plain]) -> Row:
+        return cls(**{**data, "outcome": outcome_from_plain(data["outcome"])})
+
+
+def row(case: Case, outcome: Outcome, where: str) -> Row:
+    if isinstance(outcome, Measurement):
+        outcome = replace(outcome, latencies_ns=(), query_hits=None, log_tail="")
+    return Row(
+        label=case.label,
+        build=case.build_label,
+        search=case.variant.search.label,
+        dataset=case.dataset.name,
+        k=case.k,
+        where=where,
+        outcome=outcome,
+    )
 
 
 def properties(measurement: Measurement) -> list[tuple[str, float | str]]:

@@ -18,6 +18,7 @@ from pytest_annmodal.model import (
     to_plain,
 )
 from pytest_annmodal.outcome import Failure, Measurement, outcome_from_plain, outcome_to_plain
+from pytest_annmodal.results.rows import Row, row
 
 BUILD = Arguments(args=("@metric", 16, {"M": 4}), kwargs={"ef": [1, 2], "fast": True})
 VARIANT = Variant(build=Arguments(kwargs={"n_trees": 10}), search=Arguments(args=(100,)))
@@ -95,6 +96,17 @@ def test_an_outcome_of_other_types_is_refused(change):
     """Each value must be of its field's type."""
     with pytest.raises(ValueError, match=r"Expected|no outcome of type"):
         outcome_from_plain({**json.loads(json.dumps(outcome_to_plain(MEASUREMENT))), **change})
+
+
+@pytest.mark.parametrize(
+    "outcome", [MEASUREMENT, Failure(case_id="c", kind="raised", message="m")], ids=["m", "f"]
+)
+def test_a_row_of_the_summary_comes_back_from_json(outcome):
+    """From a process of pytest-xdist, without what is known of single queries."""
+    case = Case(implementation=IMPLEMENTATION, variant=VARIANT, dataset=DATASET)
+    made = row(case, outcome, "local")
+    assert Row.of_plain(json.loads(json.dumps(made.plain()))) == made
+    assert "latencies_ns" not in made.plain()["outcome"] or not made.outcome.latencies_ns
 
 
 def test_plain_data_is_what_json_can_hold():

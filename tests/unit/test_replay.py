@@ -99,5 +99,5 @@ def test_properties() -> None:
         "p95_ms",
         "p99_ms",
         "build_s",
-        "index_bytes",
+        "index_mb",
     }

@@ -8,46 +8,54 @@ from typing import Any
 import pytest
 
 from pytest_annmodal.figures import duration, rate, share, size
+from pytest_annmodal.outcome import Failure, Measurement, Outcome
 from pytest_annmodal.reports.tables import summary
+from pytest_annmodal.results.rows import Row
 
 
-def row_of(label: str, outcome: dict[str, Any], *, where: str = "local") -> dict[str, Any]:
-    build = re.sub(r",ef=\d+", "", label)
-    common = {"dataset": "digits", "k": 10, "where": where}
-    return {"label": label, "build": build, **common, "outcome": outcome}
+def row_of(label: str, outcome: Outcome, *, where: str = "local", **change: Any) -> Row:
+    values = {"build": re.sub(r",ef=\d+", "", label), "search": "", "dataset": "digits", "k": 10}
+    return Row(label=label, where=where, outcome=outcome, **{**values, **change})
 
 
-def measured(label: str, **change: Any) -> dict[str, Any]:
+def measured(label: str, *, row: dict[str, Any] | None = None, **change: Any) -> Row:
     environment = {"threads": 1, "cores": 2, "load_1min": 0.4, "involuntary_switches": 0}
     environment.update(change.pop("environment", {}))
     outcome: dict[str, Any] = {
+        "case_id": label,
+        "k": 10,
         "rounds": 3,
         "metric": "euclidean",
         "dim": 64,
         "n_train": 1597,
         "n_queries": 200,
-        "recall": 1.0,
+        **dict.fromkeys(("recall", "recall_ids", "recall_ann_benchmarks"), 1.0),
+        "latencies_ns": (),
         "qps": 13087.3,
+        "mean_s": 34e-6,
         "p50_s": 33.5e-6,
         "p95_s": 43.7e-6,
         "p99_s": 135e-6,
         "batch_qps": None,
         "batch_recall": None,
         "build_s": 142e-6,
+        "first_query_ns": 1,
         "index_bytes": 400_000,
+        "reported_index_bytes": None,
+        "peak_rss_bytes": 1,
         "clock": "worker",
-        "n_short_answers": 0,
+        "clock_floor_ns": 1,
+        "mailbox_floor_ns": 1,
         "environment": environment,
-        "notes": [],
     }
     where = change.pop("where", "local")
-    outcome.update(change)
-    return row_of(label, outcome, where=where)
+    outcome |= change
+    outcome["notes"] = tuple(outcome.get("notes", ()))
+    return row_of(label, Measurement(**outcome), where=where, **(row or {}))
 
 
-def failed(label: str, message: str = "build raised ValueError: no (line 7)") -> dict[str, Any]:
-    outcome = {"kind": "raised", "message": message}
-    return row_of(label, outcome)
+def failed(label: str, message: str = "build raised ValueError: no (line 7)") -> Row:
+    return row_of(label, Failure(case_id=label, kind="raised", message=message))
 
 
 ROWS = [
@@ -187,7 +195,7 @@ def test_many_labels_in_a_note() -> None:
 
 def test_groups_and_repetition() -> None:
     """Each dataset and k has its own table; a case of several tests is one row, with their notes."""
-    other = {**measured("a"), "k": 5}
+    other = measured("a", row={"k": 5})
     shared = [measured("a", p95_s=float("nan"), notes=notes) for notes in ([], ["odd"], ["even"])]
     text = summary([*shared, other], width=None, color=False)
     assert [table.splitlines()[0].split(" · ")[3] for table in text.split("\n\n")] == [
@@ -272,7 +280,7 @@ def test_speed_at_a_recall_names_what_was_built() -> None:
 def test_rows_of_one_setting_are_shown_once() -> None:
     """The one that was measured; what it stands for is said below, by what tells them apart."""
     rows = [
-        measured(f"graph[M=8,ef={ef}]", case_id=f"ef={ef}", **same) | {"search": f"ef={ef}"}
+        measured(f"graph[M=8,ef={ef}]", case_id=f"ef={ef}", row={"search": f"ef={ef}"}, **same)
         for ef, same in (
             (10, {"measured_as": "ef=50", "asked": {"ef": 10}, "effective": {"ef": 50}}),
             (30, {"measured_as": "ef=50", "asked": {"ef": 30}, "effective": {"ef": 50}}),
