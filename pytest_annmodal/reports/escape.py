@@ -7,7 +7,6 @@ reorders a line or breaks XML; then each format's own characters are escaped.
 
 from __future__ import annotations
 
-import html as html_module
 import re
 from collections.abc import Iterable
 
@@ -92,11 +91,6 @@ def told(text: object) -> str:
     first, newline, more = str(text).partition("\n")
     safe = without_commands(_bounded(visible(first.expandtabs(4)), MAX_TOLD))
     return f"{safe}\n{quoted(more)}" if newline else safe
-
-
-def html(text: object) -> str:
-    """For HTML text and quoted attributes; newlines stay."""
-    return html_module.escape(visible(str(text), keep="\n"), quote=True)
 
 
 def markdown(text: object, limit: int = MAX_LINE) -> str:

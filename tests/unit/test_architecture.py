@@ -22,7 +22,10 @@ MODULES = sorted(
 # What pytest loads on every run on the machine, whoever's tests they are.
 EAGER = {"errors", "figures", "plugin", "settings", "strangers"}
 TABLES = {"settings/config", "datasets/catalog"}  # a row for each thing, and no logic
-HEAVY = ("numpy", "h5py", "modal", "requests", "rich", "yaml", "psutil", "filelock", "packaging")
+HEAVY = (
+    *("numpy", "h5py", "modal", "requests", "rich", "yaml", "psutil", "filelock", "packaging"),
+    *("jinja2", "msgspec"),
+)
 
 
 def imported(path: Path) -> Iterator[str]:

@@ -22,6 +22,7 @@ from pytest_annmodal.reports.export import FORMATS
 from pytest_annmodal.reports.step_summary import step_summary
 from pytest_annmodal.reports.text_tables import escape_latex
 from pytest_annmodal.results.choice import latest
+from pytest_annmodal.results.store import line_of
 
 NAMES = [column.name for column in COLUMNS]
 SIGNS = "".join(map(chr, range(32, 127)))
@@ -54,6 +55,20 @@ def test_csv_and_json_have_the_same_columns() -> None:
     assert (objects[0]["index_mb"], objects[0]["key"]) == (3.0, measured(1).key)
     assert (table[2]["failure"], table[2]["message"]) == ("raised", "ValueError: no")
     assert json.loads(objects[0]["parameters"]) == {"M": 12, "ef": 1}
+
+
+def test_a_format_is_added_in_one_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """A row of the table is a choice of the command line, named in its help, and written."""
+    monkeypatch.setitem(FORMATS, "names", lambda cases: b"".join(c.label.encode() for c in cases))
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(line_of(measured(1)))
+    assert main(["export", "--format=names", str(path)]) == 0
+    assert capsysbinary.readouterr().out == measured(1).label.encode()
+    with pytest.raises(SystemExit):
+        main(["export", "--help"])
+    assert b"names" in capsysbinary.readouterr().out
 
 
 def test_parquet_has_them_too() -> None:
