@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from pytest_annmodal.cli.inputs import add_files, given_results
 from pytest_annmodal.cli.subcommand import Subcommand
-from pytest_annmodal.reports import escape
+from pytest_annmodal.reports import aligned, escape
 from pytest_annmodal.results.stored import StoredCase
 
 HEAD = (
@@ -27,10 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
     for case in given_results(arguments).cases:
         sessions.setdefault(case.session, []).append(case)
     rows = [HEAD, *(_row(name, cases) for name, cases in sessions.items())]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    for line in aligned.lines(rows, "<" * len(HEAD)):
+        print(line.rstrip())
     return 0
 
 

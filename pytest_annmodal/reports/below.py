@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pytest_annmodal import surprises
 from pytest_annmodal.figures import counted, duration, share
 from pytest_annmodal.outcome import Measurement
+from pytest_annmodal.reports.aligned import columns_of, left
 from pytest_annmodal.reports.escape import printable
 from pytest_annmodal.results.rows import Row
 
@@ -39,9 +40,9 @@ class Measured(NamedTuple):
 def comparisons(measured: Sequence[Measured]) -> Iterator[str]:
     """One line a case: ``annoy[…]  × hnswlib 0.42 [0.40, 0.44] slower``."""
     found = [(one.label, one.outcome.comparison) for one in measured if one.outcome.comparison]
-    width = max((len(label) for label, _ in found), default=0)
+    width = max((columns_of(label) for label, _ in found), default=0)
     for label, comparison in found:
-        yield f"{label:{width}}  {comparison.words} · {comparison.circumstances}"
+        yield f"{left(label, width)}  {comparison.words} · {comparison.circumstances}"
 
 
 def levels(measured: Sequence[Measured]) -> Iterator[str]:

@@ -15,14 +15,14 @@ from typing import Any
 
 from pytest_annmodal.figures import TABLE, is_number, standing
 from pytest_annmodal.outcome import Failure, Measurement
-from pytest_annmodal.reports import below, escape, stand_ins
+from pytest_annmodal.reports import aligned, below, escape, stand_ins
+from pytest_annmodal.reports.aligned import GAP, columns_of, left
 from pytest_annmodal.reports.below import Measured
 from pytest_annmodal.reports.escape import printable
 from pytest_annmodal.results.rows import Row
 
 NOISY = "~ "
 MARK_WIDTH = len(NOISY)
-GAP = "  "
 HEAD = "implementation"
 MIN_LABEL = len(HEAD)  # with less room beside the figures, every label stands above them
 MAX_LABEL = 72
@@ -59,21 +59,21 @@ class _Table:
     def text(self, dataset: str, k: int) -> str:
         rows = sorted(stand_ins.shown(self.rows), key=_best_first)
         measured = [Measured(row, o) for row in rows if isinstance(o := row.outcome, Measurement)]
-        cells = [_cells(one.outcome) for one in measured]
         header = [figure.heading for figure in standing(TABLE)]
-        widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-        figures = sum(widths) + len(GAP) * len(widths)
-        longest = max(len(label) for label in (HEAD, *map(_label, rows)))
+        cells = [header, *(_cells(one.outcome) for one in measured)]
+        head, *shown = aligned.lines(cells, ">" * len(header))
+        figures = len(GAP) + len(head)
+        longest = max(columns_of(label) for label in (HEAD, *map(_label, rows)))
         room = self.width - MARK_WIDTH - figures
         labels = min(longest, MAX_LABEL, room) if room >= MIN_LABEL else max(min(room, 2), 0)
 
         self._wrapped(_facts(dataset, k, measured), " · ", style="1")
         if measured:
-            self._row(HEAD, _joined(header, widths), labels)
+            self._row(HEAD, head, labels)
             self._line("─" * min(labels + MARK_WIDTH + figures, self.width), style="2")
-        for one, shown in zip(measured, cells, strict=True):
+        for one, line in zip(measured, shown, strict=True):
             mark = NOISY if one.noisy else ""
-            self._row(one.label, _joined(shown, widths), labels, mark=mark)
+            self._row(one.label, line, labels, mark=mark)
         for row in rows:
             if isinstance(row.outcome, Failure):
                 self._failure(_label(row), row.outcome, labels)
@@ -85,18 +85,18 @@ class _Table:
 
     def _row(self, label: str, figures: str, labels: int, *, mark: str = "") -> None:
         start = f"{mark:{MARK_WIDTH}}"
-        if len(label) <= labels and labels >= MIN_LABEL:
-            self._line(f"{start}{label:{labels}}{figures}")
+        if columns_of(label) <= labels and labels >= MIN_LABEL:
+            self._line(f"{start}{left(label, labels)}{GAP}{figures}")
         else:
             self._line(f"{start}{label}")
-            self._line(" " * (MARK_WIDTH + labels) + figures)
+            self._line(" " * (MARK_WIDTH + labels) + GAP + figures)
 
     def _failure(self, label: str, failure: Failure, labels: int) -> None:
         first = next(iter(failure.message.splitlines()), "")
         first = LEADING_DIRECTORY.sub("", first)
         text = printable(f"failed ({failure.kind}): {first}").removesuffix(": ")
-        if MARK_WIDTH + max(len(label), labels) + len(GAP) + len(text) <= self.width:
-            self._line(f"{'':{MARK_WIDTH}}{label:{labels}}{GAP}{text}", style="31")
+        if MARK_WIDTH + max(columns_of(label), labels) + len(GAP) + len(text) <= self.width:
+            self._line(f"{'':{MARK_WIDTH}}{left(label, labels)}{GAP}{text}", style="31")
             return
         self._line(f"{'':{MARK_WIDTH}}{label}", style="31")
         indent = " " * (MARK_WIDTH + 2)
@@ -110,7 +110,7 @@ class _Table:
         *others, last = parts
         for part in (*(f"{other}{end}" for other in others), last):
             candidate = f"{line} {part}" if line else f"{indent}{part}"
-            if line and len(candidate) > self.width:
+            if line and columns_of(candidate) > self.width:
                 self._line(line, style)
                 candidate = f"{more}{part}"
             line = candidate
@@ -119,10 +119,6 @@ class _Table:
     def _line(self, text: str, style: str = "") -> None:
         text = escape.told(printable(text.rstrip()))
         self.lines.append(f"\x1b[{style}m{text}\x1b[0m" if self.color and style else text)
-
-
-def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "".join(f"{GAP}{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
 
 
 def _cells(measurement: Measurement) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_annmodal.figures import duration, rate, share, size
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
+from pytest_annmodal.reports.aligned import columns_of
 from pytest_annmodal.reports.tables import summary
 from pytest_annmodal.results.rows import Row
 
@@ -125,6 +126,18 @@ def test_the_first_line_is_broken_in_time(width: int) -> None:
     assert max(map(len, facts.splitlines())) <= width
     assert (
         " ".join(facts.split()) == summary([measured("a")], width=None, color=False).split("\n")[0]
+    )
+
+
+def test_wide_characters() -> None:
+    """A name that takes two columns a character keeps the figures in line."""
+    header, _, first, second = summary(
+        [measured("王小明[n=1]"), measured("Zoë[n=1]", qps=5.0)], width=None, color=False
+    ).splitlines()[1:]
+    assert columns_of(first) == columns_of(second) == columns_of(header)
+    assert (
+        first
+        == "  王小明[n=1]     1.0000  13,087  33.5 µs  43.7 µs  135 µs          –  142 µs  400 kB"
     )
 
 

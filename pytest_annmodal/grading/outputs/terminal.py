@@ -6,12 +6,12 @@ import textwrap
 
 from pytest_annmodal.figures import CLASS, standing
 from pytest_annmodal.grading.outputs.gradebook import Book, Entry
-from pytest_annmodal.reports import escape
+from pytest_annmodal.reports import aligned, escape
+from pytest_annmodal.reports.aligned import GAP, columns_of
 
 MAX_NAME = 40
 UNBOUNDED = 160
 MIN_REASON = 50
-GAP = "  "
 
 
 def table(book: Book, *, width: int | None) -> list[str]:
@@ -22,22 +22,17 @@ def table(book: Book, *, width: int | None) -> list[str]:
     titles = (figure.heading for figure in standing(CLASS))
     header = ("rank", "submission", "score", *titles, "what went wrong")
     rows = [header, *(_row(entry) for entry in book.entries)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
-    left = sum(widths) + len(GAP) * len(widths)
-    room = (width or UNBOUNDED) - left
-    indent = " " * (widths[0] + len(GAP))
+    starts = aligned.lines([row[:-1] for row in rows], "><" + ">" * (len(header) - 3))
+    room = (width or UNBOUNDED) - columns_of(starts[0]) - len(GAP)
+    indent = " " * max(columns_of(row[0]) for row in rows) + GAP
     lines = []
-    for cells in rows:
-        first = f"{cells[0]:>{widths[0]}}{GAP}{cells[1]:{widths[1]}}"
-        numbers = "".join(
-            f"{GAP}{cell:>{size}}" for cell, size in zip(cells[2:-1], widths[2:], strict=True)
-        )
-        if len(cells[-1]) <= room:
-            lines.append(f"{first}{numbers}{GAP}{cells[-1]}".rstrip())
+    for start, cells in zip(starts, rows, strict=True):
+        if columns_of(cells[-1]) <= room:
+            lines.append(f"{start}{GAP}{cells[-1]}".rstrip())
         else:
             below = max((width or UNBOUNDED) - len(indent), MIN_REASON)
             reason = textwrap.wrap(cells[-1], below, max_lines=2, placeholder=" …")
-            lines += [f"{first}{numbers}", *(f"{indent}{line}" for line in reason)]
+            lines += [start, *(f"{indent}{line}" for line in reason)]
     return lines
 
 
