@@ -53,9 +53,14 @@ def publish(source: Path, target: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a small file's content in one step, flushed."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, raw: bytes) -> None:
+    """Replace a small file's content in one step, flushed."""
     near = path.with_name(f".{path.name}.{os.getpid()}.incoming")
     try:
-        near.write_text(text, encoding="utf-8")
+        near.write_bytes(raw)
         sync_file(near)
         near.replace(path)
     finally:

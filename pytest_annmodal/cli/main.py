@@ -11,12 +11,17 @@ import sys
 from collections.abc import Sequence
 
 from pytest_annmodal import __version__
-from pytest_annmodal.cli import export, results
+from pytest_annmodal.cli import export, plot, report, results
 from pytest_annmodal.cli.subcommand import Subcommand
 from pytest_annmodal.errors import AnnModalError
 from pytest_annmodal.reports import escape, nearest
 
-SUBCOMMANDS: tuple[Subcommand, ...] = (results.RESULTS, export.EXPORT)
+SUBCOMMANDS: tuple[Subcommand, ...] = (
+    results.RESULTS,
+    report.REPORT,
+    export.EXPORT,
+    plot.PLOT,
+)
 FAILED, INTERRUPTED = 2, 130
 
 

@@ -82,6 +82,10 @@ def pytest_configure(config: pytest.Config) -> None:
     _let_comparisons_warn()
     try:
         config.stash[SETTINGS] = _resolve(config)
+        if config.stash[SETTINGS].report:
+            from pytest_annmodal.page.files import require
+
+            require()  # rather than after an hour of measuring
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from error
     config.pluginmanager.register(Summary(config))  # inside of grading's: its table comes first
@@ -309,7 +313,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             session.config.stash[SESSION].close()
         except AnnModalError as error:
             session.config.issue_config_time_warning(pytest.PytestWarning(str(error)), stacklevel=1)
-        keeping.finish(session.config.stash[SESSION])
+        keeping.finish(session.config.stash[SESSION], session.config.invocation_params.args)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

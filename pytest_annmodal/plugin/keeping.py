@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pytest_annmodal.errors import AnnModalError
 from pytest_annmodal.jobs.machine import machine_class
+from pytest_annmodal.results.reading import Results
 from pytest_annmodal.session.keeping import Keeper
 from pytest_annmodal.session.state import BenchSession
 
@@ -24,10 +27,38 @@ def attach(bench: BenchSession) -> None:
     )
 
 
-def finish(bench: BenchSession) -> None:
-    """Write what a session shows of its results when it ends."""
-    if bench.keeper is not None and bench.settings.summary:
+def finish(bench: BenchSession, command: Sequence[str]) -> None:
+    """Write what a session shows of its results when it ends.
+
+    Args:
+        command: the arguments of pytest.
+    """
+    if bench.keeper is None:
+        return
+    if bench.settings.summary:
         write_step_summary(bench.keeper, os.environ)
+    if bench.settings.report and bench.keeper.cases:
+        _write_report(bench.keeper, Path(bench.settings.report), command)
+
+
+def _write_report(keeper: Keeper, path: Path, command: Sequence[str]) -> None:
+    """The page of a session; what goes wrong is said at its end."""
+    from pytest_annmodal.page.files import write_page
+
+    folder = keeper.store.folder
+    names = [case.samples.file for case in keeper.cases if case.samples is not None]
+    folders = dict.fromkeys(names, folder) if folder is not None else {}
+    try:
+        write_page(
+            path,
+            Results(cases=tuple(keeper.cases), folders=folders),
+            command=shlex.join(["pytest", *command]),
+            reused=[case.key for case in keeper.reused if case.key],
+        )
+    except AnnModalError as error:
+        keeper.trouble.append(f"--ann-report: {error}")
+    else:
+        keeper.pages.append(path)
 
 
 def write_step_summary(keeper: Keeper, environ: Mapping[str, str]) -> None:
@@ -57,11 +88,18 @@ def lines(keeper: Keeper) -> Iterator[str]:
         yield f"{_results(len(keeper.reused))} taken from the store and not measured again."
     folder = keeper.store.folder
     if keeper.store.n_written and folder is not None:
-        shown = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else folder
+        shown = _near(folder)
         yield (
-            f"{_results(keeper.store.n_written)} kept in {shown}: see `annmodal results` "
+            f"{_results(keeper.store.n_written)} kept in {shown}: see `annmodal report` "
             "and `annmodal export`."
         )
+    for page in keeper.pages:
+        yield f"The page is {_near(page)}."
+
+
+def _near(path: Path) -> str:
+    """A path as one would type it here."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _results(number: int) -> str:

@@ -32,6 +32,7 @@ class Keeper:
     Attributes:
         trouble: what could not be kept or read, in words.
         reused: cases of earlier sessions that were not measured again.
+        pages: what was written of them.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Keeper:
         self.trouble: list[str] = []
         self.reused: list[StoredCase] = []
         self._hide: Callable[[Failure], Failure] = lambda failure: failure
+        self.pages: list[Path] = []
         self._settings, self._content, self._machine = settings, content, machine
         self._where = settings.executor
         self._digests: dict[tuple[str, str | None], str | None] = {}

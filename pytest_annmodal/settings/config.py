@@ -387,6 +387,15 @@ class Settings:
         RESULTS,
         "Append what was measured, in Markdown, to the file that $GITHUB_STEP_SUMMARY names.",
     )
+    report: str | None = option(
+        None,
+        "--ann-report",
+        RESULTS,
+        "Write a page with charts and all numbers at the end, which opens offline. It needs "
+        "pytest-annmodal[report].",
+        metavar="FILE.html",
+        is_path=always,
+    )
     grade: str | None = option(
         None,
         "--ann-grade",

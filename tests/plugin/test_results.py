@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def test_a_session_is_kept_and_used_again(
     assert page.read_text().startswith("before\n## ANN benchmarks\n")
     assert page.read_text().count("secret 0.123") == 1
     first.assert_outcomes(passed=2, failed=1)
-    assert lines_with(first, f"3 results were kept in {RESULTS}: see `annmodal results`")
+    assert lines_with(first, f"3 results were kept in {RESULTS}: see `annmodal report`")
     lines = kept(project)
     assert {line["label"] for line in lines} == {"exact[extra=0]", "exact[extra=1]", "exact_too"}
     assert {line["dataset_sha256"] is None for line in lines} == {False}
@@ -50,11 +51,15 @@ def test_a_session_is_kept_and_used_again(
         assert samples.latencies_ns.shape == (2, 20)
         assert samples.query_hits.sum() / (20 * 2 * 10) == case.recall == 1
 
-    again = project.bench("--ann-reuse", "--benchmark-json=out.json")
+    again = project.bench("--ann-reuse", "--benchmark-json=out.json", "--ann-report=page.html")
     again.assert_outcomes(passed=2, failed=1)
     assert lines_with(again, "2 results were taken from the store and not measured again.")
     assert lines_with(again, "measured earlier and taken from the store (--ann-reuse)")
     assert len(kept(project)) == 4  # failures are measured again
+    assert lines_with(again, "The page is page.html.")
+    shown = page_data(project.path / "page.html")["groups"][0]
+    assert all(mark.endswith("reused") for mark in shown["points"]["marks"])  # it may be noisy too
+    assert [len(tail) > 1 for tail in shown["tails"]] == [True, True]
     stored_p50 = {line["case_id"]: line["p50_s"] for line in lines if line["failure"] is None}
     saved = {row["extra_info"]["case_id"]: row for row in project.saved()}
     assert {key: row["extra_info"]["p50_s"] for key, row in saved.items()} == stored_p50
@@ -64,6 +69,27 @@ def test_a_session_is_kept_and_used_again(
     assert not lines_with(changed, "not measured again")
     assert not (project.path / "elsewhere" / ".gitignore").exists()
     assert len(kept(project, Path("elsewhere"))) == 3
+
+
+def page_data(path: Path) -> Any:
+    """What a page draws."""
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', path.read_text())
+    assert found is not None
+    return json.loads(found[1])
+
+
+def test_a_page_that_cannot_be_made_is_said_before_anything_is_measured(project: Project) -> None:
+    """Without the packages it is a usage error; a place that cannot be written is said at the end."""
+    failed = project.bench("--ann-report=no/such/page.html")
+    assert lines_with(failed, "no/such/page.html: cannot be written: No such file or directory")
+    failed.assert_outcomes(passed=2)
+    project.write(
+        "conftest.py", "from pytest_annmodal.page import files\nfiles.NEEDED = ('nosuch',)\n"
+    )
+    refused = project.bench("--ann-report=page.html")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    assert "pip install 'pytest-annmodal[report]'" in refused.stderr.str() + refused.stdout.str()
+    assert "collected" not in refused.stdout.str()
 
 
 def test_results_off(project: Project) -> None:

@@ -30,6 +30,7 @@ ROOMS = (
     "scoring",
     "results",
     "reports",
+    "page",
     "channel",
     "worker",
     "sandbox",

@@ -1,0 +1,1 @@
+"""Pictures of what was measured: one page that opens offline, and files for papers."""

@@ -1,0 +1,295 @@
+"""From stored cases to what the page shows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.figures import FIGURES
+from pytest_annmodal.outcome import Comparison
+from pytest_annmodal.page.content import TAIL_SHARES, Broken, Content, Group, Point, Raced
+from pytest_annmodal.reports import escape
+from pytest_annmodal.reports.columns import figure_of
+from pytest_annmodal.results.choice import latest
+from pytest_annmodal.results.reading import Results
+from pytest_annmodal.results.samples import Samples
+from pytest_annmodal.results.stored import StoredCase
+
+HARDEST = 0.1  # the share of the queries whose recall is shown apart
+MAX_EVIDENCE_LINES = 20
+Key = tuple[str, str | None, int | None, int, int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cases:
+    """The cases that are shown, and what tells their names apart.
+
+    Attributes:
+        lost: why samples of single queries could not be read, as far as that has been tried.
+    """
+
+    results: Results
+    kept: tuple[StoredCase, ...]
+    reused: frozenset[str]
+    n_replaced: int
+    machines: tuple[str, ...]
+    threads: frozenset[int | None]
+    lost: list[str]
+
+    def samples(self, case: StoredCase) -> Samples | None:
+        try:
+            return self.results.samples(case)
+        except ConfigurationError as error:
+            self.lost.append(f"Latencies of single queries are not shown everywhere: {error}")
+            return None
+
+    def series(self, case: StoredCase) -> str:
+        """The implementation, and what else must not be joined by one line."""
+        parts: list[str] = [case.source] if case.is_foreign else []
+        if len(self.machines) > 1 and case.machine in self.machines:
+            parts.append(f"machine {self.machines.index(case.machine) + 1}")
+        if len(self.threads) > 1 and case.threads:
+            parts.append(f"{case.threads} thread{'s' if case.threads > 1 else ''}")
+        name = escape.line(case.implementation, 80)
+        return f"{name} ({', '.join(parts)})" if parts else name
+
+
+def content_of(results: Results, *, command: str = "", reused: Iterable[str] = ()) -> Content:
+    """Everything that the page shows.
+
+    A case that was measured more than once, in the same way, is shown as it was last.
+
+    Args:
+        reused: keys of the cases that were taken from an earlier session.
+    """
+    cases = _selected(results, frozenset(reused))
+    groups = sorted(_grouped(cases.kept).items(), key=lambda item: repr(item[0]))
+    made = [_group(members, cases) for _, members in groups]
+    return Content(
+        groups=_told_apart(made),
+        machines=tuple(
+            f"{number}: {escape.line(name)}" if len(cases.machines) > 1 else escape.line(name)
+            for number, name in enumerate(cases.machines, 1)
+        ),
+        versions=_versions(cases.kept),
+        banner=(*_banner(cases, made), *map(escape.line, cases.lost[:1])),
+        verdicts=_verdicts(cases.kept),
+        cases=cases.kept,
+        sources=tuple(escape.line(path) for path in sorted(map(str, results.folders.values()))),
+        began=_period(cases.kept),
+        command=escape.line(command),
+    )
+
+
+def _selected(results: Results, reused: frozenset[str]) -> _Cases:
+    kept = tuple(latest(results.cases))
+    measured = [case for case in kept if case.failure is None]
+    return _Cases(
+        results=results,
+        kept=kept,
+        reused=reused,
+        lost=[],
+        n_replaced=len(results.cases) - len(kept),
+        machines=tuple(sorted({case.machine for case in measured if case.machine})),
+        threads=frozenset(case.threads for case in measured if not case.is_foreign),
+    )
+
+
+def _group_key(case: StoredCase) -> Key:
+    return case.dataset, case.dataset_sha256, case.subset, case.k, case.n_queries
+
+
+def _grouped(cases: Iterable[StoredCase]) -> Mapping[Key, list[StoredCase]]:
+    """Cases by what they were measured on; a failure, which knows less of it, joins the others."""
+    groups: dict[Key, list[StoredCase]] = {}
+    for case in sorted(cases, key=lambda case: case.failure is not None):
+        key = _group_key(case)
+        if case.failure is not None:
+            alike = (known for known in groups if (known[0], known[3]) == (key[0], key[3]))
+            key = next(alike, key)
+        groups.setdefault(key, []).append(case)
+    return groups
+
+
+def _group(members: Sequence[StoredCase], cases: _Cases) -> Group:
+    measured = [case for case in members if case.failure is None]
+    first = measured[0] if measured else members[0]
+    return Group(
+        dataset=escape.line(first.dataset, 80),
+        content=first.dataset_sha256 or "",
+        metric=first.metric or "",
+        n_train=first.n_train or 0,
+        dim=first.dim or 0,
+        n_queries=first.n_queries or 0,
+        k=first.k,
+        points=tuple(_point(case, cases) for case in measured),
+        broken=tuple(_broken(case) for case in members if case.failure is not None),
+        raced=tuple(_raced(measured)),
+    )
+
+
+def _point(case: StoredCase, cases: _Cases) -> Point:
+    samples = cases.samples(case)
+    setting = case.label.removeprefix(case.implementation)
+    return Point(
+        implementation=cases.series(case),
+        setting=escape.line(setting[1:-1] if setting.startswith("[") else setting),
+        values={figure.name: figure_of(figure, case) for figure in FIGURES},
+        n_answers=max(case.k * (case.n_queries or 1), 1),
+        tail_s=_tail(samples),
+        recalls=_recalls(case, samples),
+        hardest_tenth=_hardest(case, samples),
+        marks=tuple(_marks(case, cases.reused)),
+        machine=escape.line(case.machine),
+    )
+
+
+def _tail(samples: Samples | None) -> tuple[float, ...]:
+    if samples is None or not samples.latencies_ns.size:
+        return ()
+    shares = [share for share in TAIL_SHARES if share * samples.latencies_ns.size >= 1]
+    found = np.quantile(samples.latencies_ns, [1 - share for share in shares])
+    return tuple((found * 1e-9).tolist())
+
+
+def _recalls(case: StoredCase, samples: Samples | None) -> tuple[int, ...]:
+    if samples is None or samples.query_hits is None or not case.rounds:
+        return ()
+    found = np.rint(samples.query_hits / case.rounds).astype(np.int64).clip(0, case.k)
+    return tuple(np.bincount(found, minlength=case.k + 1).tolist())
+
+
+def _hardest(case: StoredCase, samples: Samples | None) -> float | None:
+    if samples is None or samples.query_hits is None or not samples.query_hits.size:
+        return None
+    n = -(-samples.query_hits.size // round(1 / HARDEST))
+    lowest = np.partition(samples.query_hits, n - 1)[:n]
+    return float(lowest.mean() / (case.k * (case.rounds or 1)))
+
+
+def _marks(case: StoredCase, reused: frozenset[str]) -> Iterable[str]:
+    if any(note.startswith("noisy:") for note in case.notes):
+        yield "noisy"
+    if float(case.environment.get("throttled_s") or 0.0) > 0:
+        yield "throttled"
+    if case.key in reused:
+        yield "reused"
+    if case.is_foreign:
+        yield "foreign"
+
+
+def _broken(case: StoredCase) -> Broken:
+    assert case.failure is not None
+    seen = (
+        f"{name}: {escape.block(value, max_lines=MAX_EVIDENCE_LINES, last=True)}"
+        for name, value in case.failure.evidence.items()
+    )
+    return Broken(
+        label=escape.line(case.label),
+        kind=case.failure.kind,
+        blame=case.failure.blame,
+        message=escape.block(case.failure.message, max_lines=MAX_EVIDENCE_LINES),
+        evidence="\n".join(seen),
+    )
+
+
+def _raced(cases: Iterable[StoredCase]) -> Iterable[Raced]:
+    controls: set[Raced] = set()
+    for case in cases:
+        made = case.comparison
+        if made is None:
+            continue
+        if (control := _control(made)) not in controls:
+            controls.add(control)
+            yield control
+        yield Raced(
+            label=escape.line(case.label),
+            baseline=escape.line(made.baseline),
+            ratio=made.ratio,
+            low=made.low,
+            high=made.high,
+            difference=made.difference,
+            verdict=made.verdict or "one session: no verdict",
+        )
+
+
+def _control(made: Comparison) -> Raced:
+    return Raced(
+        label=f"control: {escape.line(made.baseline)}",
+        baseline=escape.line(made.baseline),
+        ratio=made.control_ratio,
+        low=made.control_low,
+        high=made.control_high,
+        difference=made.difference,
+        verdict="may be 1" if made.control_ok else "is not 1",
+        is_control=True,
+    )
+
+
+def _verdicts(cases: Iterable[StoredCase]) -> tuple[str, ...]:
+    return tuple(
+        f"{escape.line(case.label)} on {escape.line(case.dataset)}: {escape.line(made.words)}"
+        for case in cases
+        if (made := case.comparison) is not None and made.verdict is not None
+    )
+
+
+def _banner(cases: _Cases, groups: Sequence[Group]) -> Iterable[str]:
+    points = [point for group in groups for point in group.points]
+    if len(cases.machines) > 1:
+        yield f"{len(cases.machines)} machines are mixed: compare within one of them."
+    if any("foreign" in point.marks for point in points):
+        yield "Results of other programs are shown beside ours, measured on a machine of theirs."
+    for mark, words in (
+        ("noisy", "were noisy: others used the core meanwhile, and latencies may be too high."),
+        ("throttled", "were held up by a CPU quota."),
+        ("reused", "were measured in an earlier session."),
+    ):
+        n = sum(mark in point.marks for point in points)
+        if n:
+            yield f"{n} of {len(points)} settings {words}"
+    names = [(group.dataset, group.k) for group in groups if group.points]
+    if len(set(names)) < len(names):
+        yield "Datasets of one name with different content, or different queries, are kept apart."
+    if cases.n_replaced:
+        yield f"{cases.n_replaced} earlier measurements of the same cases are not shown."
+
+
+def _told_apart(groups: Sequence[Group]) -> tuple[Group, ...]:
+    """Each with a name of its own: what differs is added where two names are equal."""
+    alike: dict[tuple[str, int], list[Group]] = {}
+    for group in groups:
+        alike.setdefault((group.dataset, group.k), []).append(group)
+    return tuple(_told_from(group, alike[group.dataset, group.k]) for group in groups)
+
+
+def _told_from(group: Group, alike: Sequence[Group]) -> Group:
+    facts = {
+        "content": group.content[:8] or "content not known",
+        "n_train": f"{group.n_train:,} vectors",
+        "n_queries": f"{group.n_queries:,} queries",
+    }
+    differs = [name for name in facts if len({getattr(other, name) for other in alike}) > 1]
+    if not differs:
+        return group
+    words = ", ".join(facts[name] for name in differs)
+    return replace(group, dataset=f"{group.dataset} ({words})")
+
+
+def _versions(cases: Iterable[StoredCase]) -> Mapping[str, str]:
+    found: dict[str, set[str]] = {}
+    for case in cases:
+        for name, version in dict(case.environment.get("versions") or {}).items():
+            found.setdefault(escape.line(name), set()).add(escape.line(version))
+    return {name: ", ".join(sorted(versions)) for name, versions in sorted(found.items())}
+
+
+def _period(cases: Iterable[StoredCase]) -> str:
+    times = sorted(case.measured_at for case in cases if case.measured_at)
+    if not times:
+        return ""
+    first, last = (time[:16].replace("T", " ") for time in (times[0], times[-1]))
+    return f"{first} UTC" if first == last else f"{first} to {last} UTC"

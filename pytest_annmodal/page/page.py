@@ -1,0 +1,164 @@
+"""The page: one HTML file that loads nothing, with its data, its charts and their library."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_annmodal.figures import BY_NAME
+from pytest_annmodal.page import content as shown
+from pytest_annmodal.page.content import Content, Group, Point
+from pytest_annmodal.reports.columns import COLUMNS, record
+
+ASSETS = Path(__file__).parent / "assets"
+# What makes the charts' library reachable from the page's own script.
+ENTRY = "globalThis.vegaEmbed = vegaEmbed;"
+# A page of more settings shows the tails and histograms of those on a frontier only.
+MAX_WITH_SAMPLES = 600
+DIGITS = 6  # of a figure in the page's data: more than any machine repeats
+
+
+def render(content: Content) -> str:
+    """The page as text."""
+    import jinja2
+
+    from pytest_annmodal.page import charts
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["asset"] = lambda name: (ASSETS / name).read_text(encoding="utf-8")
+    data = {**_data(content, charts), "table": _table(content)}
+    return environment.get_template("page.html.j2").render(
+        content=content,
+        figures=[(name, shown.figure_title(name)) for name in ("recall", *shown.DRAWN)],
+        drawn=shown.DRAWN,
+        levels=shown.LEVELS,
+        number=_number,
+        data=_json(data),
+        library=_library(),
+    )
+
+
+@functools.cache
+def _library() -> str:
+    """The charts' library, as text that ends no ``<script>``; it has such text in strings only."""
+    import vl_convert
+
+    bundle: str = vl_convert.javascript_bundle(ENTRY)
+    return bundle.replace("</script", r"<\/script").replace("<!--", r"<\!--")
+
+
+def _json(data: Any) -> str:
+    """JSON that no HTML parser takes for the end of a ``<script>``, or for a comment in it."""
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", r"\u003c")
+
+
+def _data(content: Content, charts: Any) -> dict[str, Any]:
+    import altair as alt
+
+    style = charts.Style(content.implementations)
+    named = alt.NamedData("data")
+    blank_x, blank_y = charts.recall_axis(None), charts.figure_axis("qps")
+    makers = {
+        "frontier": charts.frontier(named, style, blank_x, blank_y),
+        "ranking": charts.ranking(named, style),
+        "across": charts.across(named, style),
+        "tail": charts.tail(named, style),
+        "recalls": charts.recalls(named, style),
+        "cost": charts.cost(named, style),
+        "comparison": charts.comparison(named),
+    }
+    few = sum(len(group.points) for group in content.groups) <= MAX_WITH_SAMPLES
+    return {
+        "figures": [{"name": name, "title": shown.figure_title(name)} for name in shown.DRAWN],
+        "levels": shown.LEVELS,
+        "tail_shares": shown.TAIL_SHARES,
+        "implementations": content.implementations,
+        "groups": [_group(group, charts, all_samples=few) for group in content.groups],
+        "charts": {name: charts.to_spec(chart) for name, chart in makers.items()},
+        "linear": charts.encoding(charts.recall_axis(None)),
+        "axes": {
+            name: {
+                "encoding": charts.encoding(charts.figure_axis(name)),
+                "better": BY_NAME[name].better,
+            }
+            for name in shown.DRAWN
+        },
+    }
+
+
+def _group(group: Group, charts: Any, *, all_samples: bool) -> dict[str, Any]:
+    points = group.points
+    fronts = [shown.on_frontier(points, BY_NAME[name]) for name in shown.DRAWN]
+    masks = [sum(on << bit for bit, on in enumerate(of)) for of in zip(*fronts, strict=True)]
+    kept = [all_samples or mask > 0 for mask in masks]
+    return {
+        "label": group.label,
+        "dataset": group.dataset,
+        "k": group.k,
+        "nines": charts.encoding(charts.recall_axis(group.one_at)),
+        "ranking": [
+            {
+                "implementation": ranked.implementation,
+                "qps": _rounded(ranked.qps),
+                "best_recall": ranked.best_recall,
+            }
+            for ranked in shown.ranking(group)
+        ],
+        "points": {
+            "implementation": [point.implementation for point in points],
+            "label": [point.label for point in points],
+            "recall": _rounded([point.recall for point in points]),
+            "nines": _rounded([group.nines_of(point) for point in points]),
+            "frontier": masks,
+            "marks": [", ".join(point.marks) for point in points],
+            "machine": [point.machine for point in points],
+            "hardest_tenth": _rounded([point.hardest_tenth for point in points]),
+            **{
+                name: _rounded([point.values.get(name) for point in points]) for name in shown.DRAWN
+            },
+        },
+        "tails": _samples([point.tail_s for point in points], kept),
+        "recalls": _samples([point.recalls for point in points], kept),
+        "raced": [raced.row for raced in sorted(group.raced, key=lambda item: not item.is_control)],
+    }
+
+
+def _samples(values: Sequence[Sequence[float]], kept: Sequence[bool]) -> list[list[float | None]]:
+    return [_rounded(value) if keep else [] for value, keep in zip(values, kept, strict=True)]
+
+
+def _rounded(values: Sequence[float | None]) -> list[float | None]:
+    return [_finite(value) for value in values]
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no NaN and no infinity: what is not a number is missing."""
+    if value is None or not math.isfinite(value):
+        return None
+    return value if isinstance(value, int) else float(f"{value:.{DIGITS}g}")
+
+
+def _table(content: Content) -> dict[str, Any]:
+    """What the page offers as CSV and JSON: the columns of ``annmodal export``."""
+    return {
+        "columns": [column.name for column in COLUMNS],
+        "rows": [list(record(case).values()) for case in content.cases],
+    }
+
+
+def _number(point: Point, name: str) -> str:
+    """A figure for the table, in its own unit and with four digits; empty where there is none."""
+    value = point.values.get(name)
+    if value is None or not math.isfinite(value):
+        return ""
+    return f"{value:.4f}" if name == "recall" else f"{value:.4g}" if value < 1e4 else f"{value:.0f}"

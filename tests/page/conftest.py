@@ -1,0 +1,59 @@
+"""A real browser without a network, and pages made of stored cases."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+DRAWN_MS = 60_000  # of a busy machine: what a page may take until its charts are there
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    assert found, "the tests of the page need Chromium: apt-get install chromium"
+    arguments = ["--no-sandbox"]  # the tests may run as root
+    with (
+        sync_playwright() as driver,
+        driver.chromium.launch(executable_path=found, args=arguments) as browser,
+    ):
+        yield browser
+
+
+Opened = Callable[..., Page]
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[Opened]:
+    """Opens a page, waits until it is drawn, and at the end finds that it loaded and said nothing."""
+    contexts: list[BrowserContext] = []
+    seen: list[str] = []
+
+    def open_page(path: Path, width: int = 1280, scheme: str = "light") -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if scheme == "dark" else "light",
+            offline=True,
+            accept_downloads=True,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: seen.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: seen.append(f"error: {error}"))
+        page.on("request", lambda request: seen.append(f"request: {request.url}"))
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-drawn]", timeout=DRAWN_MS)
+        assert seen.pop(0) == f"request: {path.as_uri()}"
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert [
+        line for line in seen if not line.startswith(("request: blob:", "request: data:"))
+    ] == []

@@ -1,0 +1,179 @@
+"""What the page shows of stored cases."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stored_cases import failed, measured, stored
+
+from pytest_annmodal.figures import BY_NAME
+from pytest_annmodal.outcome import Comparison
+from pytest_annmodal.page.cases import content_of
+from pytest_annmodal.page.content import (
+    LEVELS,
+    TAIL_SHARES,
+    Content,
+    Group,
+    Point,
+    nines,
+    on_frontier,
+    ranking,
+)
+from pytest_annmodal.results.reading import read_results
+from pytest_annmodal.results.stored import StoredCase
+
+
+def content(tmp_path: Path, *cases: StoredCase) -> Content:
+    stored(tmp_path, *cases)
+    return content_of(read_results([tmp_path]))
+
+
+def point(recall: float, qps: float, name: str = "a", **values: float) -> Point:
+    return Point(
+        implementation=name,
+        setting="",
+        values={"recall": recall, "qps": qps, **values},
+        n_answers=1000,
+    )
+
+
+def group(*points: Point) -> Group:
+    return Group(
+        dataset="d",
+        content="",
+        metric="euclidean",
+        n_train=1,
+        dim=1,
+        n_queries=100,
+        k=10,
+        points=points,
+    )
+
+
+def test_a_frontier_is_of_one_implementation_and_one_figure() -> None:
+    """What another setting beats in recall and the figure is off it, whatever others reach."""
+    points = [
+        point(0.9, 100, p50_ms=1.0),
+        point(0.8, 90, p50_ms=0.1),
+        point(0.9, 100, p50_ms=1.0),
+        point(0.5, 1, "b", p50_ms=9.0),
+    ]
+    assert on_frontier(points, BY_NAME["qps"]) == [True, False, False, True]
+    assert on_frontier(points, BY_NAME["p50_ms"]) == [True, True, False, True]
+    assert on_frontier(points, BY_NAME["batch_qps"]) == [False] * 4
+
+
+def test_the_axis_of_nines_puts_one_beyond_all() -> None:
+    """0.9 is 1 and 0.99 is 2; recall 1 stands to the right of the best that is less."""
+    assert nines(0.9) == pytest.approx(1)
+    assert nines(0.99) == pytest.approx(2)
+    own = group(point(0.99, 1), point(1.0, 1))
+    assert own.nines_of(own.points[1]) > own.nines_of(own.points[0])
+
+
+def test_a_ranking_reads_between_settings_and_never_beyond() -> None:
+    """At a setting its speed, between two one in between, below the fastest its own, above none."""
+    (ranked,) = ranking(group(point(0.8, 1000), point(0.95, 100)))
+    at = dict(zip(LEVELS, ranked.qps, strict=True))
+    assert at[0.95] == pytest.approx(100)
+    assert 100 < (at[0.9] or 0) < 1000
+    assert at[0.1] == at[0.8] == pytest.approx(1000)
+    assert at[0.96] is None
+    assert ranked.best_recall == 0.95
+
+
+def test_samples_become_a_tail_and_a_histogram(tmp_path: Path) -> None:
+    """The shares that the samples can tell, and queries by how many they found."""
+    (shown,) = content(tmp_path, measured(3)).groups
+    (only,) = shown.points
+    assert len(only.tail_s) == sum(share >= 1 / 8 for share in TAIL_SHARES)
+    assert only.tail_s[0] == pytest.approx(900e-9)
+    assert only.tail_s == tuple(sorted(only.tail_s))
+    assert np.flatnonzero(only.recalls).tolist() == [2, 10]
+    assert sum(only.recalls) == 4
+    assert only.hardest_tenth == pytest.approx(0.15)
+
+
+def test_failures_join_the_dataset_that_others_measured(tmp_path: Path) -> None:
+    """A failure knows no content hash; it is shown beside the measurements."""
+    (shown,) = content(tmp_path, failed(), measured()).groups
+    assert (len(shown.points), len(shown.broken)) == (1, 1)
+
+
+def test_what_must_not_be_joined_is_told_apart(tmp_path: Path) -> None:
+    """Two machines, two contents of one name and others' results have names of their own."""
+    page = content(
+        tmp_path,
+        measured(1),
+        measured(1, machine="Another", key="b"),
+        measured(1, dataset_sha256="cd" * 32, key="c"),
+        measured(1, source="ann-benchmarks", machine="", key=None),
+    )
+    assert [own.dataset for own in page.groups] == [
+        "digits-64-euclidean (abababab)",
+        "digits-64-euclidean (cdcdcdcd)",
+    ]
+    assert page.implementations == (
+        "hnswlib (ann-benchmarks)",
+        "hnswlib (machine 1)",
+        "hnswlib (machine 2)",
+    )
+    banner = " ".join(page.banner)
+    assert "2 machines are mixed" in banner
+    assert "kept apart" in banner
+    assert "other programs" in banner
+
+
+def test_the_latest_measurement_of_a_case_is_shown(tmp_path: Path) -> None:
+    """An earlier one is counted in the banner."""
+    later = dataclasses.replace(measured(1), measured_at="2026-11-30T00:00:00Z", qps=7.0)
+    page = content(tmp_path, later, measured(1))
+    (own,) = page.groups
+    assert [item.values["qps"] for item in own.points] == [7.0]
+    assert "1 earlier measurement" in " ".join(page.banner)
+
+
+def test_marks_say_what_a_reader_must_know(tmp_path: Path) -> None:
+    """Noise, a quota and reuse stand beside the setting and in the banner."""
+    case = measured(1, notes=("noisy: load",), environment={"throttled_s": 0.2})
+    stored(tmp_path, case)
+    page = content_of(read_results([tmp_path]), reused=[case.key or ""])
+    assert page.groups[0].points[0].marks == ("noisy", "throttled", "reused")
+    assert len(page.banner) == 3
+
+
+def test_a_comparison_stands_behind_its_control(tmp_path: Path) -> None:
+    """The control is shown once for settings of one job."""
+    made = Comparison(
+        baseline="annoy",
+        baseline_settings=("search_k=1",),
+        sessions=5,
+        ratio=1.4,
+        low=1.3,
+        high=1.5,
+        verdict="faster",
+        why="",
+        difference=0.05,
+        recall=0.9,
+        baseline_recall=0.9,
+        equal_recall=True,
+        qps=14,
+        baseline_qps=10,
+        ratios=(1.4,),
+        control_ratio=1.0,
+        control_low=0.99,
+        control_high=1.01,
+        control_ok=True,
+        control_ratios=(1.0,),
+    )
+    page = content(tmp_path, measured(1, comparison=made), measured(2, comparison=made))
+    assert [(item.is_control, item.ratio) for item in page.groups[0].raced] == [
+        (True, 1.0),
+        (False, 1.4),
+        (False, 1.4),
+    ]
+    assert len(page.verdicts) == 2
+    assert "faster" in page.verdicts[0]
