@@ -116,8 +116,7 @@ class GradingPlugin:
             status = pytest.ExitCode.TESTS_FAILED if red else pytest.ExitCode.OK
             self._session.exitstatus = status
 
-    # Of the wrappers that come last, those of plugins that were registered later are inside.
-    @pytest.hookimpl(wrapper=True, trylast=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # below pytest's own list of what failed
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter
     ) -> Generator[None, object, object]:

@@ -307,7 +307,7 @@ def _reason(grade: Grade) -> str:
     for status in ("incomplete", "failed"):
         for part in grade.parts:
             if part.status == status and part.why:
-                why = next((w for w in part.why if not w.endswith(": reached")), part.why[0])
+                why = _decisive(part)
                 holders = {item.dataset for item in grade.parts if why in item.why}
                 everywhere = holders == {item.dataset for item in grade.parts}
                 return why if everywhere else f"{part.dataset}: {why}"
@@ -319,3 +319,10 @@ def _reason(grade: Grade) -> str:
     worst = max(lost, key=lambda part: (part.possible or 0.0) - part.points)
     missed = [text for text in worst.why if not text.endswith(": reached")]
     return f"{worst.name}: {missed[0]}" if missed else ""
+
+
+def _decisive(part: PartGrade) -> str:
+    """Why a part is open, or what was not reached: beside it, other settings are told of."""
+    if part.status == "incomplete":
+        return next((why for why in part.why if why.endswith(CANNOT_TELL)), part.why[-1])
+    return next((why for why in part.why if not why.endswith(": reached")), part.why[0])

@@ -68,7 +68,7 @@ def handed_in(settings: Settings) -> list[HandedIn]:
         place = expanded(text, settings.rootdir, "--submission").absolute()
         there = [_match(place)] if os.path.lexists(place) else _matches(place)
         if not there:
-            raise ConfigurationError(_not_there(text, place))
+            raise ConfigurationError(f"--submission {text}: {not_there(place)}")
         for match in there:
             found.setdefault(match.path, match)
     named = _numbered(_distinct(found.values(), _Match.name))
@@ -94,15 +94,6 @@ def _matches(pattern: Path) -> list[_Match]:
         for match in matches
         if not any(map(shape.is_left_behind, match.path.parts[match.shown_from :]))
     ]
-
-
-def _not_there(text: str, path: Path) -> str:
-    """What was looked for in the last folder on the way that is there, and what is there."""
-    folder = next(place for place in path.parents if os.path.lexists(place))
-    wanted = path.relative_to(folder)
-    if glob.has_magic(str(wanted)):
-        return f"--submission {text}: nothing matches {str(wanted)!r} in {folder}."
-    return f"--submission {text}: {not_there(path)}"
 
 
 def _distinct(matches: Iterable[_Match], words: Callable[[_Match, int], str]) -> dict[Path, str]:

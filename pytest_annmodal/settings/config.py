@@ -7,6 +7,7 @@ imported by every pytest run on the machine, so it imports nothing heavy.
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -431,12 +432,13 @@ class Settings:
 OPTIONS: tuple[Option, ...] = tuple(option_of(one) for one in fields(Settings) if one.metadata)
 
 
-def nearest_names(name: str, names: Iterable[str]) -> str:
+def nearest_names(name: str, names: Iterable[str], *, before: str = "") -> str:
     """``; did you mean 'x' or 'y'?``, or a full stop: the end of a sentence."""
     import difflib
 
     close = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(map(repr, close))}?" if close else "."
+    shown = " or ".join(repr(f"{before}{one}") for one in close)
+    return f"; did you mean {shown}?" if close else "."
 
 
 def not_there(path: Path) -> str:
@@ -444,4 +446,6 @@ def not_there(path: Path) -> str:
     folder = next(place for place in path.parents if os.path.lexists(place))
     wanted = path.relative_to(folder)
     there = [item.name for item in folder.glob("*")]  # none, if it is a file or cannot be read
-    return f"there is no {str(wanted)!r} in {folder}{nearest_names(wanted.parts[0], there)}"
+    near = "." if glob.has_magic(wanted.parts[0]) else nearest_names(wanted.parts[0], there)
+    what = "nothing matches" if glob.has_magic(str(wanted)) else "there is no"
+    return f"{what} {str(wanted)!r} in {folder}{near}"

@@ -102,12 +102,13 @@ def _refuse_bad_combinations(settings: Settings, cli: Callable[[str], Any]) -> N
 
 def unused_variables(environ: Mapping[str, str]) -> list[str]:
     """One line for each variable that is called like an option's and is none."""
-    known = {option.env for option in OPTIONS}
-    found = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    known = {option.env.removeprefix(PREFIX) for option in OPTIONS}
+    found = sorted(name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX))
     return [
-        f"The environment variable {name} was not used: no option has it"
-        f"{nearest_names(name, known)}"
+        f"The environment variable {PREFIX}{name} was not used: no option has it"
+        f"{nearest_names(name, known, before=PREFIX)}"
         for name in found
+        if name not in known
     ]
 
 

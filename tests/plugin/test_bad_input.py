@@ -34,6 +34,7 @@ from pytest_annmodal.plugin.collecting import SETTINGS
             "--submission=mine/no-*/*.py --submission=mine",
             "no-*/*.py: nothing matches 'no-*/*.py' in ",
         ),
+        ("--submission=min/*.py", "; did you mean 'mine'?"),
         ("--submission=", "--submission is empty: give it a value, or leave it out"),
         ("--ann-k 0", "--ann-k '0': expected a whole number of at least 1"),
         ("--modal --download", "--download is for local runs and --modal was given too."),

@@ -105,6 +105,7 @@ class TestGrading:
         assert got.status == ("graded" if counts == "first" else "incomplete")
         if counts != "first":
             assert f"probe=2: {CANNOT_TELL}" in got.parts[1].why
+            assert got.reason.endswith(f"probe=2: {CANNOT_TELL}")
         done = grade(made, ours, {one.id: measured(one), two.id: slow(two)}, {})
         assert (done.status, done.score) == ("graded", 40)
 
