@@ -48,9 +48,8 @@ class Dataset:
     """One dataset as the catalogue, a file name or a URL describes it.
 
     Attributes:
-        source: ``https://…``/``http://…`` (download), ``package:FILE`` (shipped with the
-            plugin), ``generate:METRIC`` (made on the spot), ``file:/ABSOLUTE/PATH`` or
-            ``volume:FILE`` (somebody put it into the volume).
+        source: where its file comes from, such as ``https://…`` or ``file:/ABSOLUTE/PATH``; the
+            kinds stand in :mod:`pytest_annmodal.datasets.sources.sources`.
         sha256: hex digest if it is known before the file is seen.
         size_bytes: length of the file if known.
         metric, dim, n_train, n_queries, k_truth: what the file is said to hold. The file
@@ -66,11 +65,6 @@ class Dataset:
     n_train: int | None = None
     n_queries: int | None = None
     k_truth: int | None = 100
-
-    @property
-    def is_remote(self) -> bool:
-        """Whether getting it needs the network."""
-        return self.source.startswith(("http://", "https://"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

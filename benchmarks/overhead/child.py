@@ -55,7 +55,7 @@ def tight(spec: dict[str, Any]) -> None:
 def resolve(spec: dict[str, Any]) -> None:
     """The first resolve of a process and what it imports, then some more."""
     start = time.perf_counter()
-    from pytest_annmodal.datasets.volume.volume import LocalVolume, resolve
+    from pytest_annmodal.datasets.volume.volume import LocalVolume, Reporter, resolve
     from pytest_annmodal.model import Dataset
 
     import_ms = (time.perf_counter() - start) * 1e3
@@ -63,7 +63,7 @@ def resolve(spec: dict[str, Any]) -> None:
     for _call in range(spec["calls"]):
         start = time.perf_counter()
         dataset = Dataset(name=spec["name"], source=spec["source"], sha256=spec["sha256"])
-        found = resolve(dataset, LocalVolume(Path(spec["volume"])), say=lambda _line: None)
+        found = resolve(dataset, LocalVolume(Path(spec["volume"])), reporter=Reporter())
         times_ms.append((time.perf_counter() - start) * 1e3)
         assert found.was_present
         assert found.size_bytes == spec["size_bytes"]

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pytest_annmodal.datasets.hdf5.metric import word_in_name
+from pytest_annmodal.datasets.sources import sources
 from pytest_annmodal.distances import metrics
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.model import Dataset
@@ -25,7 +26,6 @@ ANN_BENCHMARKS = "https://ann-benchmarks.com/{}.hdf5"
 STR_ENCODERS = "https://github.com/fabiocarrara/str-encoders/releases/download/v0.1.3/{}.hdf5"
 VIBE = "https://huggingface.co/datasets/vector-index-bench/vibe/resolve/main/{}.hdf5"
 SUFFIXES = (".hdf5", ".h5")
-IN_VOLUME = "volume:"  # a source
 
 
 def _row(
@@ -188,11 +188,11 @@ def dataset_from_argument(text: str) -> Dataset:
     Raises:
         ConfigurationError: it is neither.
     """
-    if text.startswith(("http://", "https://")):
+    if sources.is_address(text):
         source, last = text, _last_component(text)
     else:
         path = os.path.abspath(text)  # noqa: PTH100 - links stay as they are
-        source, last = f"file:{path}", Path(path).name
+        source, last = sources.OwnFile.named(path), Path(path).name
     stem, suffix = os.path.splitext(last)  # noqa: PTH122 - of a URL's path too
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "dataset"
     if suffix.lower() not in SUFFIXES:
@@ -216,7 +216,8 @@ def dataset_in_volume(name: str, info: Mapping[str, Any] | None) -> Dataset:
     """
     dataset = dataset_from_argument(f"/{name}.hdf5")
     known = {key: info[key] for key in ("metric", "dim", "n_train", "n_queries")} if info else {}
-    return dataclasses.replace(dataset, name=name, source=f"{IN_VOLUME}{name}.hdf5", **known)
+    source = sources.InVolume.named(f"{name}.hdf5")
+    return dataclasses.replace(dataset, name=name, source=source, **known)
 
 
 def marked_with_source(dataset: Dataset) -> Dataset:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pytest_annmodal.datasets import catalog
+from pytest_annmodal.datasets.sources import sources
 from pytest_annmodal.errors import ConfigurationError, DatasetError
 from pytest_annmodal.model import (
     Dataset,
@@ -41,7 +42,7 @@ def find_datasets(
         ConfigurationError: it stands for nothing (with the nearest names).
     """
     asked = asked or f"--dataset {text}"
-    if text.startswith(("http://", "https://")):
+    if sources.is_address(text):
         return [catalog.dataset_from_argument(text)]
     if is_dataset_file(text):
         path = expanded(text, settings.rootdir, "--dataset")
@@ -110,7 +111,7 @@ def _why_no_dataset(path: Path) -> str:
 
 def _as_the_file_says(dataset: Dataset, path: Path, settings: Settings) -> Dataset:
     """A file's name may not tell its metric, or tell a wrong one; it has the last word."""
-    if not dataset.source.startswith("file:"):
+    if sources.source_of(dataset).own_file is None:
         return dataset
     from pytest_annmodal.datasets import hdf5
     from pytest_annmodal.datasets.volume.volume import checked_before, local_volume

@@ -7,24 +7,25 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from pytest_annmodal.datasets.lines import Reporter
+from pytest_annmodal.datasets.sources.sources import source_of
 from pytest_annmodal.datasets.volume.resolution import Resolved
 from pytest_annmodal.datasets.volume.stored import LocalStored
-from pytest_annmodal.datasets.volume.volume import LocalVolume, OnProgress, is_present, resolve
+from pytest_annmodal.datasets.volume.volume import LocalVolume, is_present, resolve
 from pytest_annmodal.errors import AnnModalError
 from pytest_annmodal.model import Dataset, Job
 from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.protocols import Executor
 
 DONE = "done"  # the phase after a job's last
-Bar = Callable[[Dataset], AbstractContextManager[OnProgress | None]]
+Reporting = Callable[[Dataset], AbstractContextManager[Reporter]]
 
 
 class LocalExecutor(Executor):
     """Runs a job when it is submitted; its future is done by then.
 
     Args:
-        say: given the log lines of resolving datasets.
-        bar: makes the progress bar of a download.
+        reporting: whom to tell about resolving a dataset, as long as that takes.
         on_phase: told which job is doing what.
     """
 
@@ -33,13 +34,12 @@ class LocalExecutor(Executor):
         volume: LocalVolume,
         *,
         base_urls: Sequence[str] = (),
-        say: Callable[[str], None] = lambda _line: None,
-        bar: Bar = lambda _dataset: nullcontext(None),
+        reporting: Reporting = lambda _dataset: nullcontext(Reporter()),
         on_phase: Callable[[Job, str], None] = lambda _job, _text: None,
     ) -> None:
         self.volume = volume
         self._base_urls = tuple(base_urls)
-        self._say, self._bar, self._on_phase = say, bar, on_phase
+        self._reporting, self._on_phase = reporting, on_phase
         self._resolved: dict[str, Resolved] = {}
 
     @property
@@ -49,12 +49,11 @@ class LocalExecutor(Executor):
     def prepare(self, dataset: Dataset) -> Path:
         """Have the dataset in the volume; the same answer without work the second time."""
         if dataset.name not in self._resolved:
-            with self._bar(dataset) as on_progress:
+            with self._reporting(dataset) as reporter:
                 self._resolved[dataset.name] = resolve(
                     dataset,
                     self.volume,
-                    say=self._say,
-                    on_progress=on_progress,
+                    reporter=reporter,
                     base_urls=self._base_urls,
                 )
         return self._resolved[dataset.name].path
@@ -62,7 +61,7 @@ class LocalExecutor(Executor):
     def content(self, dataset: Dataset) -> str | None:
         """Sha256 of the file; what is not there yet is not fetched for it."""
         if dataset.name not in self._resolved:
-            if dataset.is_remote and not is_present(dataset, self.volume):
+            if source_of(dataset).is_remote and not is_present(dataset, self.volume):
                 return None
             try:
                 self.prepare(dataset)

@@ -16,7 +16,7 @@ from pytest_annmodal.protocols import Executor
 from pytest_annmodal.settings.config import Settings
 
 if TYPE_CHECKING:
-    from pytest_annmodal.datasets.volume.volume import OnProgress
+    from pytest_annmodal.datasets.lines import Reporter
     from pytest_annmodal.executors.local import LocalExecutor
 
 
@@ -27,15 +27,14 @@ class ExecutorSetup:
     Attributes:
         settings: what the options say.
         say: shows a line on the terminal.
-        log: given the lines of bringing a dataset; shows what a user has to know.
-        bar: makes the progress bar of a download.
+        reporting: whom to tell about bringing a dataset: shows what a user has to know, and how
+            far a download is.
         on_phase: told which job is doing what, ``done`` at its end.
     """
 
     settings: Settings
     say: Callable[[str], None]
-    log: Callable[[str], None]
-    bar: Callable[[Dataset], AbstractContextManager[OnProgress | None]]
+    reporting: Callable[[Dataset], AbstractContextManager[Reporter]]
     on_phase: Callable[[Job, str], None]
 
     def local(self) -> LocalExecutor:
@@ -46,8 +45,7 @@ class ExecutorSetup:
         return LocalExecutor(
             local_volume(self.settings.volume_dir),
             base_urls=self.settings.base_url,
-            say=self.log,
-            bar=self.bar,
+            reporting=self.reporting,
             on_phase=self.on_phase,
         )
 

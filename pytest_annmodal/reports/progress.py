@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from pytest_annmodal.datasets.sources.http import OnProgress
+from pytest_annmodal.datasets.lines import OnProgress
 from pytest_annmodal.model import Job
 from pytest_annmodal.reports.escape import printable
 
 if TYPE_CHECKING:
     import pytest
-
-    from pytest_annmodal.datasets.volume.volume import OnProgress
 
 if TYPE_CHECKING:
     from rich.console import Console

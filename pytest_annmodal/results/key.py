@@ -7,9 +7,9 @@ import json
 import platform
 from collections.abc import Callable
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
+from pytest_annmodal.datasets.sources.sources import source_of
 from pytest_annmodal.manifests.requirements import installed
 from pytest_annmodal.model import Case, Dataset, Implementation, Job, to_plain
 from pytest_annmodal.settings.config import Settings
@@ -76,9 +76,10 @@ def key_of(case: Case, digest: str, settings: Settings) -> str:
 def _identity(dataset: Dataset) -> list[Any]:
     """What tells one dataset from another; for a file also its size and time."""
     known: list[Any] = [dataset.name, dataset.source, dataset.sha256, dataset.size_bytes]
-    if dataset.source.startswith("file:"):
+    own = source_of(dataset).own_file
+    if own is not None:
         try:
-            state = Path(dataset.source.removeprefix("file:")).stat()
+            state = own.stat()
         except OSError:
             return known
         known += [state.st_size, state.st_mtime_ns]

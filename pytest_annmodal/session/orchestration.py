@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal.errors import (
@@ -25,7 +25,7 @@ from pytest_annmodal.settings.config import Settings, nearest_names
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_annmodal.datasets.volume.volume import OnProgress
+    from pytest_annmodal.datasets.lines import Reporter
 
 
 def make_executor(name: str, settings: Settings, config: pytest.Config) -> Executor:
@@ -44,8 +44,9 @@ def make_executor(name: str, settings: Settings, config: pytest.Config) -> Execu
     setup = ExecutorSetup(
         settings=settings,
         say=_speaker(config, quiet=False),
-        log=_speaker(config, quiet=not settings.download_only),
-        bar=lambda dataset: _download_bar(dataset, config),
+        reporting=lambda dataset: _reporting(
+            dataset, config, _speaker(config, quiet=not settings.download_only)
+        ),
         on_phase=on_phase,
     )
     made: Executor | None = config.hook.pytest_annmodal_make_executor(name=name, setup=setup)
@@ -81,20 +82,20 @@ def _is_amiss(line: str) -> bool:
     return line.startswith(("⚠️", "Note")) and " not found in volume " not in line
 
 
-def _download_bar(
-    dataset: Dataset, config: pytest.Config
-) -> AbstractContextManager[OnProgress | None]:
-    """A progress bar that shows itself once bytes arrive."""
-    if not dataset.is_remote:
-        return nullcontext(None)
+@contextmanager
+def _reporting(
+    dataset: Dataset, config: pytest.Config, line: Callable[[str], None]
+) -> Iterator[Reporter]:
+    """Lines, and for a download a bar that shows itself once bytes arrive."""
+    from pytest_annmodal.datasets.lines import Reporter
+    from pytest_annmodal.datasets.sources.sources import source_of
     from pytest_annmodal.reports.progress import download_bar
 
-    @contextmanager
-    def bar() -> Iterator[OnProgress]:
-        with _uncaptured(config), download_bar(dataset.name) as on_progress:
-            yield on_progress
-
-    return bar()
+    if not source_of(dataset).is_remote:
+        yield Reporter(line=line)
+        return
+    with _uncaptured(config), download_bar(dataset.name) as on_progress:
+        yield Reporter(line=line, progress=on_progress)
 
 
 def submit_all(bench: BenchSession, jobs: Sequence[Job]) -> None:

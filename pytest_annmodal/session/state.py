@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_annmodal.datasets import locate
+from pytest_annmodal.datasets.sources.sources import source_of
 from pytest_annmodal.errors import AnnModalError, ConfigurationError, ReloadError
 from pytest_annmodal.model import Case, Dataset, Implementation, Job
 from pytest_annmodal.outcome import Failure, Outcome
@@ -314,7 +315,8 @@ class BenchSession:
             return None
         dataset = case.dataset
         by_name = dataset.name in self.known and dataset.source not in settings.dataset
-        waits = dataset.is_remote and by_name and not settings.download  # a URL is fetched
+        remote = source_of(dataset).is_remote
+        waits = remote and by_name and not settings.download  # a URL is fetched
         if waits and not volume.is_present(dataset, self.volume):
             self.skipped_datasets[dataset.name] = dataset
             return missing_dataset_hint(dataset)

@@ -7,6 +7,7 @@ it that no module in ``executors/`` is forgotten.
 from __future__ import annotations
 
 import ast
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from executor_contract import ExecutorContract
 from jobs import EXACT, make_job, measured, write
 
 import pytest_annmodal
-from pytest_annmodal.datasets.volume.volume import LocalVolume
+from pytest_annmodal.datasets.volume.volume import LocalVolume, Reporter
 from pytest_annmodal.executors.local import LocalExecutor
 from pytest_annmodal.model import Dataset
 
@@ -74,7 +75,7 @@ class TestLocalExecutor(ExecutorContract):
         lines, phases = [], []
         executor = LocalExecutor(
             LocalVolume(tmp_path / "volume"),
-            say=lines.append,
+            reporting=lambda _dataset: nullcontext(Reporter(line=lines.append)),
             on_phase=lambda job, text: phases.append((job.label, text)),
         )
         job = make_job(dataset, write(tmp_path / "mine.py", EXACT))

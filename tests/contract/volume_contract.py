@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_annmodal.datasets.catalog import CATALOG
+from pytest_annmodal.datasets.lines import Reporter
 from pytest_annmodal.datasets.volume.volume import is_present, resolve
 from pytest_annmodal.protocols import Volume
 
@@ -49,13 +50,13 @@ class VolumeContract:
 
     def test_a_stored_dataset_that_was_damaged_at_the_same_size_is_replaced(self, volume):
         """Whether times are kept or not, a stamp stands for one content only."""
-        good = resolve(DIGITS, volume, say=[].append)
+        good = resolve(DIGITS, volume, reporter=Reporter())
         damaged = bytearray(good.path.read_bytes())
         damaged[len(damaged) // 2] ^= 1
         good.path.write_bytes(damaged)
         volume.commit()
         lines = []
-        again = resolve(DIGITS, volume, say=lines.append)
+        again = resolve(DIGITS, volume, reporter=Reporter(line=lines.append))
         assert (again.was_present, again.sha256) == (False, good.sha256)
         aside = good.path.with_name(f"{good.path.name}.corrupt")
         assert aside.read_bytes() == damaged
@@ -65,8 +66,8 @@ class VolumeContract:
     def test_a_dataset_is_resolved_once_for_everyone(self, volume, other_view):
         assert not is_present(DIGITS, volume)
         lines = []
-        first = resolve(DIGITS, volume, say=lines.append)
-        second = resolve(DIGITS, other_view, say=lines.append)
+        first = resolve(DIGITS, volume, reporter=Reporter(line=lines.append))
+        second = resolve(DIGITS, other_view, reporter=Reporter(line=lines.append))
         assert (first.was_present, second.was_present) == (False, True)
         assert first.sha256 == second.sha256
         assert is_present(DIGITS, other_view)

@@ -12,6 +12,7 @@ from jobs import EXACT, make_job, measured, write
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.datasets.catalog import CATALOG
 from pytest_annmodal.datasets.hdf5 import checker
+from pytest_annmodal.datasets.lines import Reporter
 from pytest_annmodal.datasets.volume.volume import resolve
 from pytest_annmodal.errors import DatasetError, ExecutorError
 from pytest_annmodal.execution import run_job
@@ -120,7 +121,7 @@ def test_a_copy_of_what_was_checked_is_opened_without_another_look(
     volume = MountedVolume("ours", str(tmp_path / "data"))
     volume.reload = volume.commit = lambda: None
     digits = CATALOG["digits-64-euclidean"]
-    stamp = resolve(digits, volume, say=lambda _line: None).path.with_suffix(".json")
+    stamp = resolve(digits, volume, reporter=Reporter()).path.with_suffix(".json")
     data = json.loads(stamp.read_text())
     data |= {"another size": {"bytes": 5}, "an older stamp": {"checks": 1}}.get(spoil, {})
     stamp.write_text(json.dumps(data))

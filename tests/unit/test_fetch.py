@@ -14,6 +14,7 @@ import pytest
 from http_server import Fault
 
 from pytest_annmodal import __version__
+from pytest_annmodal.datasets.lines import Log, Reporter
 from pytest_annmodal.datasets.sources import transfer
 from pytest_annmodal.datasets.sources.http import fetch, without_secrets
 from pytest_annmodal.errors import ChecksumError, DatasetFormatError, DownloadError
@@ -38,8 +39,15 @@ def listed(directory):
     return sorted(path.name for path in directory.iterdir())
 
 
-def get(urls, target, **options):
-    return fetch([urls] if isinstance(urls, str) else urls, target, backoff_s=0, **options)
+def get(urls, target, *, told=None, progress=lambda done, total: None, **options):
+    """Fetch; what is said of it is kept in ``told``."""
+    log = Log(reporter=Reporter(line=[].append if told is None else told.append, progress=progress))
+    return fetch([urls] if isinstance(urls, str) else urls, target, log=log, backoff_s=0, **options)
+
+
+def events(told):
+    """What was said beside which URL is tried and where the file goes."""
+    return [line for line in told if not line.startswith(("📥", "   Saving"))]
 
 
 def begun(url, target, **options):
@@ -72,7 +80,7 @@ def test_progress_ends_with_all_bytes(http_server, target):
     get(
         http_server.serve("x.hdf5", CONTENT),
         target,
-        on_progress=lambda done, total: seen.append((done, total)),
+        progress=lambda done, total: seen.append((done, total)),
     )
     assert seen == sorted(seen)
     assert seen[-1] == (len(CONTENT), len(CONTENT))
@@ -90,12 +98,12 @@ def test_what_the_server_will_not_give_is_not_asked_for_twice(http_server, targe
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_what_may_pass_is_tried_again(http_server, target, status):
-    events = []
+    told = []
     url = http_server.serve("x.hdf5", CONTENT, *[Fault(status=status)] * 2)
-    get(url, target, on_event=events.append)
+    get(url, target, told=told)
     assert target.read_bytes() == CONTENT
-    assert len(events) == 2
-    assert "(1 of 5)" in events[0]
+    assert len(events(told)) == 2
+    assert "(1 of 5)" in events(told)[0]
 
 
 def test_retries_come_to_an_end(http_server, target):
@@ -228,10 +236,10 @@ def test_a_damaged_part_is_noticed_by_the_digest_and_fetched_anew(http_server, t
     with target.with_name("x.hdf5.part").open("r+b") as part:
         part.seek(500)
         part.write(b"damage")
-    events = []
-    get(url, target, sha256=DIGEST, on_event=events.append)
+    told = []
+    get(url, target, sha256=DIGEST, told=told)
     assert target.read_bytes() == CONTENT
-    assert any("wrong sha256" in event for event in events)
+    assert any("wrong sha256" in event for event in events(told))
 
 
 def test_a_part_that_was_complete_needs_no_request(http_server, target):
@@ -303,18 +311,17 @@ def test_more_bytes_than_the_known_size_are_refused(http_server, target):
 def test_a_wrong_mirror_falls_back_to_the_next_url(http_server, target, fault):
     mirror = http_server.serve("mirror/x.hdf5", CONTENT, fault)
     origin = http_server.serve("x.hdf5", CONTENT)
-    tried, events = [], []
+    told = []
     fetched = get(
         [mirror, origin],
         target,
         sha256=DIGEST,
         size_bytes=len(CONTENT),
-        on_url=tried.append,
-        on_event=events.append,
+        told=told,
     )
     assert fetched.url == origin
-    assert tried == [mirror, origin]
-    assert "cannot be used" in events[-1]
+    assert [line.split()[-1] for line in told if line[0] == "📥"] == [mirror, origin]
+    assert "cannot be used" in events(told)[-1]
     assert target.read_bytes() == CONTENT
 
 
@@ -377,12 +384,12 @@ def test_a_url_that_is_none_is_not_retried(target, url):
 
 def test_a_host_that_nobody_knows_is_soon_given_up(target):
     """Without a network nobody waits long, and is told of both ways out."""
-    events = []
+    told = []
     words = r"Given up after 3 attempts\. Check the network.*--ann-base-url"
     with pytest.raises(DownloadError, match=words) as caught:
-        get("http://nowhere.invalid/x.hdf5", target, on_event=events.append)
+        get("http://nowhere.invalid/x.hdf5", target, told=told)
     assert caught.value.retryable
-    assert "(2 of 2)" in events[-1]
+    assert "(2 of 2)" in events(told)[-1]
 
 
 def test_an_endless_redirect_is_not_retried(http_server, target):
@@ -452,11 +459,12 @@ def test_a_read_only_directory_is_named(read_only, http_server, tmp_path):
 CLIENT = """
 import sys
 from pathlib import Path
+from pytest_annmodal.datasets.lines import Log, Reporter
 from pytest_annmodal.datasets.sources import http as fetch, transfer
 transfer.CHUNK_BYTES = 4096
 def show(done, total):
     print(done, flush=True)
-fetch.fetch([sys.argv[1]], Path(sys.argv[2]), on_progress=show)
+fetch.fetch([sys.argv[1]], Path(sys.argv[2]), log=Log(reporter=Reporter(progress=show)))
 """
 
 

@@ -169,21 +169,6 @@ def test_a_job_is_called_by_its_build():
     assert bare.label == "mine on d-8-euclidean"
 
 
-@pytest.mark.parametrize(
-    ("source", "remote"),
-    [
-        ("https://x/y.hdf5", True),
-        ("http://x/y.hdf5", True),
-        ("file:/x", False),
-        ("package:x", False),
-        ("generate:euclidean", False),
-    ],
-)
-def test_only_a_url_needs_the_network(source, remote):
-    """The source's first word tells."""
-    assert Dataset(name="x", source=source).is_remote is remote
-
-
 def test_values_cannot_be_changed_or_given_other_fields():
     """They are frozen and slotted."""
     with pytest.raises(AttributeError):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_annmodal.datasets import catalog, hdf5, locate
+from pytest_annmodal.datasets.lines import Reporter
 from pytest_annmodal.datasets.volume.volume import local_volume, resolve
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests.handed_in import handed_in
@@ -266,7 +267,7 @@ def test_own_files_that_were_checked(
     path = small_dataset("own-8-euclidean", metric="dot")
     settings = Settings(rootdir=tmp_path, dataset=(str(path),), volume_dir=str(tmp_path / "volume"))
     (found,) = selection.select_datasets(settings, {})
-    resolve(found, local_volume(settings.volume_dir), say=lambda _line: None)
+    resolve(found, local_volume(settings.volume_dir), reporter=Reporter())
     looks: list[Path] = []
     monkeypatch.setattr(hdf5, "inspect", looks.append)
     assert selection.select_datasets(settings, {}) == [found]

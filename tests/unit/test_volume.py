@@ -18,6 +18,7 @@ from http_server import Fault
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.datasets.catalog import CATALOG, dataset_from_argument
 from pytest_annmodal.datasets.hdf5 import checker
+from pytest_annmodal.datasets.lines import LINES, Reporter
 from pytest_annmodal.datasets.sources import transfer
 from pytest_annmodal.datasets.volume import resolution
 from pytest_annmodal.datasets.volume.stored import LocalStored
@@ -69,9 +70,10 @@ def listed(directory):
     return sorted(path.name for path in directory.iterdir())
 
 
-def run(dataset, volume, **options):
+def run(dataset, volume, *, progress=lambda done, total: None, **options):
     lines = []
-    return resolve(dataset, volume, say=lines.append, **options), lines
+    reporter = Reporter(line=lines.append, progress=progress)
+    return resolve(dataset, volume, reporter=reporter, **options), lines
 
 
 def names(volume):
@@ -132,10 +134,10 @@ def test_a_cached_dataset_is_found_without_reading_it_or_importing_anything(remo
 import sys
 from pathlib import Path
 from pytest_annmodal.model import Dataset
-from pytest_annmodal.datasets.volume.volume import LocalVolume, resolve
+from pytest_annmodal.datasets.volume.volume import LocalVolume, Reporter, resolve
 path = Path(sys.argv[1])
 (path / "small.hdf5").chmod(0)
-resolve(Dataset(name="small", source=sys.argv[2]), LocalVolume(path), say=lambda line: None)
+resolve(Dataset(name="small", source=sys.argv[2]), LocalVolume(path), reporter=Reporter())
 print([m for m in ("numpy", "h5py", "requests", "filelock", "rich") if m in sys.modules])
 """
     command = [sys.executable, "-c", code, volume.path, remote.source]
@@ -171,7 +173,7 @@ def test_mirrors_are_tried_first_and_a_wrong_one_falls_back(http_server, remote,
 
 def test_progress_is_passed_on(remote, volume):
     seen = []
-    run(remote, volume, on_progress=lambda done, total: seen.append((done, total)))
+    run(remote, volume, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (remote.size_bytes, remote.size_bytes)
 
 
@@ -542,11 +544,11 @@ RESOLVE = """
 import sys
 from pathlib import Path
 from pytest_annmodal.model import Dataset
-from pytest_annmodal.datasets.volume.volume import LocalVolume, resolve
+from pytest_annmodal.datasets.volume.volume import LocalVolume, Reporter, resolve
 resolved = resolve(
     Dataset(name="small", source=sys.argv[2]),
     LocalVolume(Path(sys.argv[1])),
-    say=lambda line: print(line, flush=True),
+    reporter=Reporter(line=lambda line: print(line, flush=True)),
 )
 print("was present:", resolved.was_present)
 """
@@ -561,7 +563,7 @@ def test_two_runs_at_once_make_one_download(http_server, volume, content):
         assert hold.held.wait(60)
         with subprocess.Popen(command, **options) as second:
             seen = ""
-            while resolution.LINES["waiting"] not in seen:
+            while LINES["waiting"] not in seen:
                 line = second.stdout.readline()
                 assert line, seen
                 seen += line

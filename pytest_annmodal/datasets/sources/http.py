@@ -12,20 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_annmodal import __version__
+from pytest_annmodal.datasets.lines import Log
 from pytest_annmodal.datasets.sources.http_errors import (
     InterruptedTransferError,
     LocalDiskError,
     identity,
     without_secrets,
 )
-from pytest_annmodal.datasets.sources.transfer import OnProgress, Transfer
+from pytest_annmodal.datasets.sources.transfer import Transfer
 from pytest_annmodal.errors import ChecksumError, DatasetFormatError, DownloadError
 
-__all__ = ["Fetched", "OnProgress", "fetch", "identity", "without_secrets"]
+__all__ = ["Fetched", "fetch", "identity", "without_secrets"]
 
 USER_AGENT = f"pytest-annmodal/{__version__}"  # the default of Python clients gets 403 from some
 LONGEST_WAIT_S = 60.0
 UNKNOWN_HOST_RETRIES = 2  # nothing came and the name has no address: more waiting helps nobody
+SILENT = Log()
 PROGRESS_BYTES = 2**20  # an attempt that brought this much does not count as a failure
 
 
@@ -44,9 +46,7 @@ def fetch(
     *,
     sha256: str | None = None,
     size_bytes: int | None = None,
-    on_progress: OnProgress | None = None,
-    on_url: Callable[[str], None] | None = None,
-    on_event: Callable[[str], None] | None = None,
+    log: Log = SILENT,
     check: Callable[[Path], object] | None = None,
     retries: int = 5,
     backoff_s: float = 1.0,
@@ -57,9 +57,8 @@ def fetch(
         urls: the same file in several places, tried in this order.
         sha256: hex digest that the file must have, if it is known.
         size_bytes: length that the file must have, if it is known.
-        on_progress: is given the bytes done and the total, or None where it is not known.
-        on_url: is given each URL before it is tried.
-        on_event: is given a sentence about each retry and each change of URL.
+        log: is told each URL before it is tried, each retry and each change of URL, and how many
+            bytes are there.
         check: looks at the complete file before it gets its name; a DatasetFormatError
             makes the URL a wrong one.
         retries: failures in a row, each with little progress, after which a URL is given up.
@@ -71,38 +70,40 @@ def fetch(
     """
     import requests
 
-    tell = on_event or _silent
     reasons: list[tuple[str, Exception]] = []
     with requests.Session() as session:
         session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
         for url in urls:
-            (on_url or _silent)(url)
-            transfer = Transfer(session, url, target, sha256, size_bytes, on_progress)
+            log.tell("downloading", url=without_secrets(url))
+            log.tell("saving")
+            progress = log.reporter.progress
+            transfer = Transfer(session, url, target, sha256, size_bytes, progress)
             try:
-                return _one_url(transfer, check, tell, retries, backoff_s)
+                return _one_url(transfer, check, log, retries, backoff_s)
             except LocalDiskError:
                 raise
             except (DownloadError, ChecksumError, DatasetFormatError) as error:
                 reasons.append((url, error))
                 if url != urls[-1]:
-                    tell(f"{without_secrets(url)} cannot be used ({str(error).rstrip('.')})")
+                    why = str(error).rstrip(".")
+                    log.tell("event", text=f"{without_secrets(url)} cannot be used ({why})")
     raise _verdict(target, reasons) from reasons[-1][1]
 
 
 def _one_url(
     transfer: Transfer,
     check: Callable[[Path], object] | None,
-    tell: Callable[[str], None],
+    log: Log,
     retries: int,
     backoff_s: float,
 ) -> Fetched:
     """Everything that one URL gets: attempts, a second chance after a resume, checks."""
-    digest, size_bytes = _persist(transfer, tell, retries, backoff_s)
+    digest, size_bytes = _persist(transfer, log, retries, backoff_s)
     if transfer.wanted_sha256 not in (None, digest) and transfer.resumed:
         # What was there before may be damaged; this URL is judged by its own bytes alone.
-        tell("The resumed file has the wrong sha256: starting again")
+        log.tell("event", text="The resumed file has the wrong sha256: starting again")
         transfer.part.discard()
-        digest, size_bytes = _persist(transfer, tell, retries, backoff_s)
+        digest, size_bytes = _persist(transfer, log, retries, backoff_s)
     shown = without_secrets(transfer.url)
     try:
         if transfer.wanted_sha256 not in (None, digest):
@@ -121,9 +122,7 @@ def _one_url(
     return Fetched(sha256=digest, size_bytes=size_bytes, url=shown)
 
 
-def _persist(
-    transfer: Transfer, tell: Callable[[str], None], retries: int, backoff_s: float
-) -> tuple[str, int]:
+def _persist(transfer: Transfer, log: Log, retries: int, backoff_s: float) -> tuple[str, int]:
     """Attempts until the last byte is there; sha256 and length."""
     failures = 0
     while True:
@@ -138,12 +137,9 @@ def _persist(
             if failures > limit:
                 raise DownloadError(f"{error} Given up after {failures} attempts.") from error
             wait_s = min(LONGEST_WAIT_S, max(error.wait_s, backoff_s * 2 ** (failures - 1)))
-            tell(f"{error} Trying again in {wait_s:.0f} s ({failures} of {limit})")
+            again = f"{error} Trying again in {wait_s:.0f} s ({failures} of {limit})"
+            log.tell("event", text=again)
             time.sleep(wait_s)
-
-
-def _silent(_text: str) -> None:
-    pass
 
 
 def _verdict(target: Path, reasons: Sequence[tuple[str, Exception]]) -> Exception:

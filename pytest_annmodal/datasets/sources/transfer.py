@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_annmodal import durable
+from pytest_annmodal.datasets.lines import OnProgress
 from pytest_annmodal.datasets.sources.http_errors import (
     InterruptedTransferError,
     LocalDiskError,
@@ -25,7 +26,6 @@ from pytest_annmodal.errors import DownloadError
 if TYPE_CHECKING:
     import requests
 
-OnProgress = Callable[[int, int | None], None]  # bytes done; bytes in all, if known
 CONNECT_S, READ_S = 10.0, 60.0
 CHUNK_BYTES = 2**16
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -43,7 +43,7 @@ class Transfer:
         target: Path,
         sha256: str | None,
         size_bytes: int | None,
-        on_progress: OnProgress | None,
+        on_progress: OnProgress,
     ) -> None:
         self.session = session
         self.url = url
@@ -192,8 +192,7 @@ class Transfer:
                     stream.write(chunk)
                     digest.update(chunk)
                     done += len(chunk)
-                    if self.on_progress is not None:
-                        self.on_progress(done, total)
+                    self.on_progress(done, total)
             finally:
                 stream.flush()
         durable.sync_file(self.part.path)

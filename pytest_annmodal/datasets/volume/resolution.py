@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_annmodal import durable
 from pytest_annmodal.datasets import hdf5
-from pytest_annmodal.datasets.catalog import IN_VOLUME
 from pytest_annmodal.datasets.hdf5 import CHECKS, DatasetInfo
-from pytest_annmodal.datasets.sources.http import OnProgress, identity
+from pytest_annmodal.datasets.lines import Log
+from pytest_annmodal.datasets.sources import sources
+from pytest_annmodal.datasets.sources.http import identity
 from pytest_annmodal.datasets.volume.stamp import Stamp, hash_file
 from pytest_annmodal.errors import (
     DamagedCopyError,
@@ -25,37 +26,6 @@ from pytest_annmodal.errors import (
 )
 from pytest_annmodal.model import Dataset
 from pytest_annmodal.protocols import Volume
-
-# Every line that resolve() says, in the mission's words where it has them.
-LINES: Mapping[str, str] = {
-    "checking": "📦 Checking for dataset in volume '{volume}'...",
-    "reloaded": "   ✓ Reloaded volume to check for latest changes",
-    "not-reloaded": "Note: Volume reload skipped ({reason})",
-    "waiting": "   Waiting for another run that is fetching it...",
-    "found": "✅ Dataset '{name}' found in volume '{volume}'!",
-    "cached": "   Using cached dataset (no download needed)",
-    "path": "   Path: {path}",
-    "in-place": "✅ Dataset '{name}': using your file where it is (no download needed)",
-    "verifying": "   Verifying a file that has no stamp yet: {path}",
-    "changed": "   Verifying a file that has changed since it was checked: {path}",
-    "outdated": "   Verifying a file again that an earlier version checked less: {path}",
-    "not-stamped": "Note: Volume is read-only, the check of '{name}' cannot be recorded ({reason})",
-    "set-aside": "⚠️  Dataset '{name}' is damaged and was set aside as {aside}: {reason}",
-    "missing": "⚠️  Dataset '{name}' not found in volume '{volume}'",
-    "download": "   Downloading now (this is a ONE-TIME operation)...",
-    "copy": "   Copying it from the installed package (this is a ONE-TIME operation)...",
-    "generate": "   Generating it now (this is a ONE-TIME operation)...",
-    "downloading": "📥 Downloading {name} from {url}",
-    "saving": "   Saving to volume: '{volume}' at path: {path}",
-    "event": "   {text}",
-    "downloaded": "✅ Downloaded and verified:",
-    "written": "✅ Written and verified:",
-    "train": "   Train: ({n_train}, {dim})",
-    "test": "   Test: ({n_queries}, {dim})",
-    "committing": "💾 Committing dataset to volume '{volume}'...",
-    "persisted": "✅ Dataset '{name}' persisted to volume!",
-    "future": "   Future runs will use the cached version (no download needed)",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +47,8 @@ class Resolved:
 
 
 def place_of(dataset: Dataset, volume: Volume) -> Path:
-    if dataset.source.startswith("file:"):
-        return Path(dataset.source.removeprefix("file:"))
-    return volume.path / f"{dataset.name}.hdf5"
+    """Where the file is, or will be: a user's own stays where it is."""
+    return sources.source_of(dataset).own_file or volume.path / f"{dataset.name}.hdf5"
 
 
 def own_stamp_path(dataset: Dataset, volume: Volume) -> Path:
@@ -96,8 +65,8 @@ class Resolution:
 
     dataset: Dataset
     volume: Volume
-    say: Callable[[str], None]
-    on_progress: OnProgress | None
+    source: sources.Source
+    log: Log
     base_urls: tuple[str, ...]
     check: Callable[[Path], DatasetInfo]
     temp_dir: Path
@@ -150,10 +119,9 @@ class Resolution:
             return stamp if stamp.sha256 == pinned else None
         came_from = stamp.source or ""
         wanted = identity(self.dataset.source)
-        by_name = self.dataset.source.startswith(IN_VOLUME)
         if (
-            not by_name
-            and came_from.startswith("http")
+            not self.source.is_by_hand
+            and sources.is_address(came_from)
             and identity(came_from) != wanted != came_from
         ):
             raise DatasetError(
@@ -191,8 +159,6 @@ class Resolution:
         """Check a file that lies in the volume without a good stamp; None if there is none left."""
         if not self.path.exists():
             return None
-        from pytest_annmodal.datasets.sources import sources
-
         if self.is_damaged():
             self.set_aside(f"{self.path}: its content is no longer what was stored there.")
             return None
@@ -241,9 +207,7 @@ class Resolution:
 
     def bring(self) -> Resolved:
         """Download, copy or generate the file, check it, and put it under its final name."""
-        from pytest_annmodal.datasets.sources import sources
-
-        if self.dataset.source.startswith(IN_VOLUME):
+        if self.source.is_by_hand:
             raise DatasetError(
                 f"volume '{self.volume.name}' holds no usable {self.path.name} (any more). "
                 "It was put there by hand: put it there again."
@@ -252,15 +216,13 @@ class Resolution:
         try:
             for directory in (self.volume.path, self.temp_dir):
                 directory.mkdir(parents=True, exist_ok=True)
-            brought = sources.acquire(
-                self.dataset,
+            brought = self.source.bring(
                 self.temp_dir / self.path.name,
                 check=self.check,
                 base_urls=self.base_urls,
-                on_progress=self.on_progress,
-                tell=self.tell,
+                log=self.log,
             )
-            self.tell("downloaded" if self.dataset.is_remote else "written")
+            self.tell("downloaded" if self.source.is_remote else "written")
             self.tell("train", "test", **brought.info.to_plain())
             durable.publish(brought.path, self.path)
             source = identity(self.dataset.source)
@@ -338,9 +300,7 @@ class Resolution:
         return self.path.with_suffix(".json")
 
     def tell(self, *keys: str, **facts: object) -> None:
-        known = {"name": self.dataset.name, "volume": self.volume.name, "path": self.path}
-        for key in keys:
-            self.say(LINES[key].format(**{**known, **facts}))
+        self.log.tell(*keys, **facts)
 
     def resolved(self, stamp: Stamp, *, was_present: bool) -> Resolved:
         hdf5.vouch(self.path, stamp.info)

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_annmodal import durable
 from pytest_annmodal.datasets import hdf5
-from pytest_annmodal.datasets.sources.http import OnProgress
+from pytest_annmodal.datasets.lines import LINES, Log, Reporter
+from pytest_annmodal.datasets.sources import sources
 from pytest_annmodal.datasets.volume.resolution import (
-    LINES,
     Resolution,
     Resolved,
     own_stamp_path,
@@ -32,7 +32,7 @@ from pytest_annmodal.settings.option import no_home
 __all__ = [
     "LINES",
     "LocalVolume",
-    "OnProgress",
+    "Reporter",
     "Resolved",
     "checked_before",
     "default_volume_dir",
@@ -147,8 +147,7 @@ def resolve(
     dataset: Dataset,
     volume: Volume,
     *,
-    say: Callable[[str], None],
-    on_progress: OnProgress | None = None,
+    reporter: Reporter,
     base_urls: Sequence[str] = (),
     validate: bool = True,
     temp_dir: Path | None = None,
@@ -156,8 +155,7 @@ def resolve(
     """Have the dataset in the volume, checked, and say so line by line.
 
     Args:
-        say: is given each log line.
-        on_progress: is given the bytes done and the total, or None where it is not known.
+        reporter: is told each line, and how far a download is.
         base_urls: mirrors that hold ``NAME.hdf5``, tried before the dataset's own URL.
         validate: check the content of a file that has no stamp, not only its structure.
         temp_dir: where an unfinished download lies; by default in the volume.
@@ -166,15 +164,16 @@ def resolve(
         DatasetError: it cannot be had, or is not usable.
         VolumeError: the volume cannot be written, or not committed.
     """
+    source, path = sources.source_of(dataset), place_of(dataset, volume)
     run = Resolution(
         dataset=dataset,
         volume=volume,
-        say=say,
-        on_progress=on_progress,
+        source=source,
+        log=Log(reporter=reporter, name=dataset.name, volume=volume.name, path=path),
         base_urls=tuple(base_urls),
         check=hdf5.validate if validate else hdf5.inspect,
         temp_dir=temp_dir or volume.path / ".incoming",
-        path=place_of(dataset, volume),
+        path=path,
         started=time.perf_counter(),
     )
-    return run.in_place() if dataset.source.startswith("file:") else run.in_volume()
+    return run.in_place() if source.own_file else run.in_volume()

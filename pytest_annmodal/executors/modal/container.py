@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_annmodal.datasets.hdf5 import CHECKS, vouch
+from pytest_annmodal.datasets.lines import Reporter
+from pytest_annmodal.datasets.sources.sources import source_of
+from pytest_annmodal.datasets.volume.resolution import place_of
 from pytest_annmodal.datasets.volume.stamp import Stamp
 from pytest_annmodal.errors import AnnModalError, DatasetError
 from pytest_annmodal.executors.modal.shipping import unpack
@@ -57,14 +60,14 @@ def download_dataset(
     """
     from pytest_annmodal.datasets.volume.volume import resolve
 
-    volume = MountedVolume(where["volume"], where["mount"])
+    volume, wanted = MountedVolume(where["volume"], where["mount"]), from_plain(Dataset, dataset)
     try:
-        if str(dataset["source"]).startswith("file:"):
+        if source_of(wanted).own_file is not None:
             reload(volume)  # uploaded after this container started
         resolved = resolve(
-            from_plain(Dataset, dataset),
+            wanted,
             volume,
-            say=say,
+            reporter=Reporter(line=say),
             base_urls=tuple(base_urls),
             temp_dir=SCRATCH,
         )
@@ -138,9 +141,7 @@ def own_copy(
         DatasetError: it is not in the volume and cannot be brought there.
     """
     reload(volume)
-    source = dataset.source
-    own = source.startswith("file:")
-    stored = Path(source.removeprefix("file:")) if own else volume.path / f"{dataset.name}.hdf5"
+    own, stored = source_of(dataset).own_file is not None, place_of(dataset, volume)
     if not stored.exists() and download is not None:
         result = download.remote(to_plain(dataset), dict(where), [])
         if not result["ok"]:

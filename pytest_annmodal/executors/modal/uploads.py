@@ -8,6 +8,7 @@ from pathlib import Path
 
 import modal
 
+from pytest_annmodal.datasets.sources.sources import OwnFile, source_of
 from pytest_annmodal.datasets.volume.stamp import hash_file
 from pytest_annmodal.errors import DatasetError
 from pytest_annmodal.executors.modal.definitions import MOUNT, Cloud
@@ -31,9 +32,9 @@ def uploaded(
     Raises:
         DatasetError: the file cannot be read.
     """
-    if not dataset.source.startswith("file:"):
+    path = source_of(dataset).own_file
+    if path is None:
         return dataset
-    path = Path(dataset.source.removeprefix("file:"))
     try:
         sha256, size_bytes = hash_file(path), path.stat().st_size
     except OSError as error:
@@ -45,7 +46,7 @@ def uploaded(
         say(f"📤 Uploading {path} to volume '{cloud.settings.modal_volume}'")
         with cloud.volume.batch_upload(force=True) as batch:
             batch.put_file(str(path), f"/{folder}/{path.name}")
-    source = f"file:{MOUNT}/{folder}/{path.name}"
+    source = OwnFile.named(f"{MOUNT}/{folder}/{path.name}")
     return dataclasses.replace(dataset, source=source, sha256=sha256)
 
 

@@ -1,0 +1,71 @@
+"""What is said while a dataset is brought, word for word, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+OnProgress = Callable[[int, int | None], None]  # bytes done; bytes in all, if known
+
+# Every line that is said of a dataset and its volume, in the mission's words where it has them.
+LINES: Mapping[str, str] = {
+    "checking": "📦 Checking for dataset in volume '{volume}'...",
+    "reloaded": "   ✓ Reloaded volume to check for latest changes",
+    "not-reloaded": "Note: Volume reload skipped ({reason})",
+    "waiting": "   Waiting for another run that is fetching it...",
+    "found": "✅ Dataset '{name}' found in volume '{volume}'!",
+    "cached": "   Using cached dataset (no download needed)",
+    "path": "   Path: {path}",
+    "in-place": "✅ Dataset '{name}': using your file where it is (no download needed)",
+    "verifying": "   Verifying a file that has no stamp yet: {path}",
+    "changed": "   Verifying a file that has changed since it was checked: {path}",
+    "outdated": "   Verifying a file again that an earlier version checked less: {path}",
+    "not-stamped": "Note: Volume is read-only, the check of '{name}' cannot be recorded ({reason})",
+    "set-aside": "⚠️  Dataset '{name}' is damaged and was set aside as {aside}: {reason}",
+    "missing": "⚠️  Dataset '{name}' not found in volume '{volume}'",
+    "download": "   Downloading now (this is a ONE-TIME operation)...",
+    "copy": "   Copying it from the installed package (this is a ONE-TIME operation)...",
+    "generate": "   Generating it now (this is a ONE-TIME operation)...",
+    "downloading": "📥 Downloading {name} from {url}",
+    "saving": "   Saving to volume: '{volume}' at path: {path}",
+    "event": "   {text}",
+    "downloaded": "✅ Downloaded and verified:",
+    "written": "✅ Written and verified:",
+    "train": "   Train: ({n_train}, {dim})",
+    "test": "   Test: ({n_queries}, {dim})",
+    "committing": "💾 Committing dataset to volume '{volume}'...",
+    "persisted": "✅ Dataset '{name}' persisted to volume!",
+    "future": "   Future runs will use the cached version (no download needed)",
+}
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reporter:
+    """Who is told what happens to a dataset's file.
+
+    Attributes:
+        line: is given each line of text.
+        progress: is given the bytes done and the total, or None where it is not known.
+    """
+
+    line: Callable[[str], None] = _nothing
+    progress: OnProgress = _nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """Says lines of the table, by key, about one dataset in one volume."""
+
+    reporter: Reporter = Reporter()
+    name: str = ""
+    volume: str = ""
+    path: object = ""
+
+    def tell(self, *keys: str, **facts: object) -> None:
+        known = {"name": self.name, "volume": self.volume, "path": self.path, **facts}
+        for key in keys:
+            self.reporter.line(LINES[key].format(**known))
