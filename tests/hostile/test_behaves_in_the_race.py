@@ -41,7 +41,6 @@ def race(small_dataset, tmp_path, strict):
             isolation="strict",
             fresh_seed=5,
             n_queries=60,
-            max_search_s=1.0,  # in each session, which is as much for these figures as twenty
             implementation={"trusted": trusted},
         )
         baseline = Baseline(

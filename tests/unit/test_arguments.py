@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from pytest_annmodal.command import arguments
+from pytest_annmodal.command.command import Command
 from pytest_annmodal.errors import ConfigurationError
 
 APP = Path("/somewhere/modal_app.py")
+DIGITS = "digits-64-euclidean"
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,26 @@ def test_parse_refuses(argv, said):
     """One sentence that begins with the option."""
     with pytest.raises(ConfigurationError, match=f"^{said}|{said}$"):
         arguments.parse(argv)
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("--impl", "annoy", "--compare", "nope", "--dataset", DIGITS), "--compare nope: no such"),
+        (("--impl", "annoy", "--dataset", DIGITS, "--k", "0"), "--k: '0': expected"),
+        (("--impl", "annoy", "--dataset", DIGITS, "--subset-size", "-5"), "--subset-size: '-5'"),
+        (("--impl", "annoy", "--dataset", DIGITS, "--k", "1598"), "--k 1598: more than .* 1,597"),
+        (("--download-only", "--dataset", DIGITS, "--k", "3"), "leave out --k"),
+    ],
+)
+def test_what_cannot_be_run_ends_it(argv, said, tmp_path, monkeypatch, capsys):
+    """With one line that names the option, and click's status for a wrong usage."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        Command.from_command_line(["modal", "run", str(APP), *argv], APP)
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(f"Error: .*{said}", line)
 
 
 def test_help_says_what_each_option_does(capsys):

@@ -43,7 +43,7 @@ def compared(small_dataset, tmp_path):
             clock=clock,
             isolation="process",
             implementation={"trusted": trusted},
-            **{"max_search_s": 1.0, **options},
+            **options,
         )
         job = dataclasses.replace(job, baseline=against or baseline())
         assert from_plain(Job, to_plain(job)) == job

@@ -164,7 +164,6 @@ class Plane:
             "MODAL_CONFIG_PATH": str(home / "modal.toml"),
             "MODAL_LOGS_TIMEOUT": "5",
             "HOME": str(home),
-            "PYTHONDONTWRITEBYTECODE": "1",
             "NO_PROXY": "127.0.0.1,localhost",
         }
         return env
