@@ -95,6 +95,7 @@ class TestWarmUpBuild:
             header.parse(text % '"yes"')
 
 
+@pytest.mark.slow  # numba infers the types of all of pynndescent, optimised or not: a minute
 def test_pynndescent_compiles_outside_of_its_build(small_dataset):
     """Its index is a few hundred kB and not the compiler's 300 MB; its figures say why."""
     builtin = {item.name: item for item in manifest.builtin()}["pynndescent"]
