@@ -11,6 +11,7 @@ from pytest_annmodal.grading.submissions import Submission
 from pytest_annmodal.outcome import Failure
 
 MAX_TEXT = 20_000  # of a traceback or log that is looked at
+TRACEBACK_LINES, LOG_LINES = 60, 20  # that a student is shown
 _FRAME = re.compile(r'^\s*File "(?P<file>.*)", line (?P<line>\d{1,9})(?:, in (?P<where>.*))?$')
 _IN_MESSAGE = re.compile(r"\bline (\d{1,9})\b")
 

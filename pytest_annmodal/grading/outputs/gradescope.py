@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pytest_annmodal.figures import BY_NAME
-from pytest_annmodal.grading.grade import Grade, PartGrade
+from pytest_annmodal.figures import BY_NAME, SENTENCE, standing
+from pytest_annmodal.grading import explanations
+from pytest_annmodal.grading.grade import Grade, PartGrade, Tried
 from pytest_annmodal.grading.outputs.gradebook import Book, Entry, out_of
-from pytest_annmodal.grading.outputs.plain import details
+from pytest_annmodal.grading.submissions import Submission
+from pytest_annmodal.outcome import Failure, Measurement
 from pytest_annmodal.reports import escape
 
 
@@ -68,7 +70,7 @@ def _what_happened(entry: Entry, feedback: str, visibility: str) -> dict[str, An
     return {
         "name": "What was measured",
         "status": "failed" if failed else "passed",
-        "output": details(entry, feedback=feedback),
+        "output": _details(entry, feedback=feedback),
         "visibility": visibility,
     }
 
@@ -81,3 +83,52 @@ def _standing(name: str, grade: Grade) -> dict[str, Any]:
     order = {"order": "asc"} if figure.better == "less" else {}
     shown = "–" if value is None else round(value, 4)
     return {"name": name, "value": shown, **order}
+
+
+def _details(entry: Entry, *, feedback: str) -> str:
+    """Every setting that was tried, one paragraph each."""
+    return "\n\n".join(
+        "\n".join(_tried(tried, entry.submission, feedback)) for tried in entry.grade.tried
+    )
+
+
+def _tried(tried: Tried, submission: Submission, feedback: str) -> list[str]:
+    setting = escape.line(tried.case.variant.label)
+    head = f"{tried.case.dataset.name}{f', {setting}' if setting else ''}"
+    if tried.measurement is not None:
+        return [
+            f"{head}{' (this one counts)' if tried.counted else ''}: {_figures(tried.measurement)}"
+        ]
+    if tried.failure is None:
+        return [f"{head}: {escape.line(tried.problem or '')}"]
+    return [f"{head}:", *_failure(tried.failure, submission, feedback)]
+
+
+def _figures(measurement: Measurement) -> str:
+    phrases = [figure.say(measurement) for figure in standing(SENTENCE)]
+    compared = [] if measurement.comparison is None else [measurement.comparison.words]
+    return ", ".join(phrases + compared)
+
+
+def _failure(failed: Failure, submission: Submission, feedback: str) -> list[str]:
+    """What happened, where, the traceback and the last output; only the kind where so ruled."""
+    lines = [explanations.kind_words(failed)]
+    hint = explanations.HINTS.get(failed.kind)
+    if feedback != "full":
+        return [*lines, *([hint] if hint else [])]
+    lines.append(escape.quoted(explanations.message(failed, submission), max_lines=20))
+    place = explanations.place(failed, submission)
+    if place is not None:
+        lines.append(f"at {escape.line(place.words())}")
+    lines += [hint] if hint else []
+    traceback = explanations.traceback(failed, submission)
+    if traceback:
+        lines += ["", escape.quoted(traceback, max_lines=explanations.TRACEBACK_LINES, last=True)]
+    log = explanations.log_tail(failed)
+    if log:
+        lines += [
+            "",
+            "last output:",
+            escape.quoted(log, max_lines=explanations.LOG_LINES, last=True),
+        ]
+    return lines

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from pytest_annmodal.figures import TABLE, standing
 from pytest_annmodal.grading import explanations
 from pytest_annmodal.grading.outputs.gradebook import Book, Entry, score_text
-from pytest_annmodal.grading.outputs.plain import LOG_LINES, TRACEBACK_LINES
 from pytest_annmodal.grading.submissions import Submission
 from pytest_annmodal.outcome import Failure
 from pytest_annmodal.reports import escape
@@ -58,8 +57,8 @@ def text(book: Book, entry: Entry) -> str:
                 for tried in entry.grade.tried
                 if tried.failure is not None
             ],
-            log_lines=LOG_LINES,
-            traceback_lines=TRACEBACK_LINES,
+            log_lines=explanations.LOG_LINES,
+            traceback_lines=explanations.TRACEBACK_LINES,
         )
     )
 
