@@ -111,6 +111,15 @@ SURPRISES: tuple[Surprise, ...] = (
         _finding("usearch-one-row-loses-its-axis"),
     ),
     Surprise(
+        "self-reported-size",
+        USEARCH,
+        "`memory_usage` is what the index takes.",
+        "usearch 2.26.6 counts room that it has reserved: 46 times the index at 2,000 x 16.",
+        "The built-in reports the size as a file. `index_bytes` is the growth of the process, or "
+        "the self-report where that is larger: then a note has both.",
+        _finding("usearch-counts-what-it-reserved"),
+    ),
+    Surprise(
         "cells-need-rows",
         FAISS,
         "n_list = 128 makes 128 cells, and n_probe = 200 looks into 200.",
@@ -125,8 +134,8 @@ SURPRISES: tuple[Surprise, ...] = (
         "Distances do not change when everything is moved.",
         "In float32 they do. Moved by 1e4, faiss 1.15.1 IVF puts rows into wrong cells: recall "
         "0.06 when they are added at once, 0.996 when 500 at a time. Panorama loses recall too.",
-        "A note with the offset, from 100 times the spread on. bruteforce moves everything to the "
-        "mean of the rows first, and is exact.",
+        "A note with the offset, from 100 times the spread on; faiss-ivf is not helped. bruteforce "
+        "moves everything to the mean of the rows first, and is exact.",
         _finding("faiss-ivf-off-the-origin"),
     ),
     Surprise(
@@ -137,6 +146,14 @@ SURPRISES: tuple[Surprise, ...] = (
         "only in the Python thread that called it.",
         "The thread variables are set before anything is imported, and the worker is pinned.",
         _finding("faiss-threads-are-everybodys"),
+    ),
+    Surprise(
+        "query-length",
+        ANNOY,
+        "A ranking by inner product does not depend on the query's length.",
+        "annoy 1.17.3's `dot` does: 0.05, 0.24 and 1.00 for queries times 0.001, 0.1 and 1.",
+        "The built-in makes every query ten times as long as the rows. A submission's are left.",
+        _finding("annoy-dot-depends-on-query-length"),
     ),
     Surprise(
         "seed-and-jobs",

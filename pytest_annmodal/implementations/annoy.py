@@ -8,11 +8,19 @@
 # search = { search_k = [400, 1500, 6000] }
 # short-answers = "search_k"
 # ///
-"""Annoy: a forest of random-projection trees."""
+"""Annoy: a forest of random-projection trees.
+
+With ``dot`` the library finds less with a shorter query (annoy 1.17.3), although a ranking does not
+depend on the query's length. Queries are made ten times as long as the rows are: from there on
+their length changes nothing.
+"""
 
 import os
 
 import annoy
+import numpy as np
+
+LONG = 10  # times the rows' mean length
 
 
 class Annoy:
@@ -24,6 +32,7 @@ class Annoy:
 
     def fit(self, X):
         self.index = annoy.AnnoyIndex(X.shape[1], self.metric)
+        self.length = LONG * float(np.linalg.norm(X.astype(np.float64), axis=1).mean())
         self.index.set_seed(1)
         for i, row in enumerate(X):
             self.index.add_item(i, row)
@@ -33,4 +42,7 @@ class Annoy:
         self.search_k = search_k
 
     def query(self, v, k):
+        if self.metric == "dot":
+            length = float(np.linalg.norm(v.astype(np.float64)))
+            v = v.astype(np.float64) * (self.length / length) if length else v
         return self.index.get_nns_by_vector(v, k, self.search_k)

@@ -46,4 +46,4 @@ class USearch:
         return np.where(given, matches.keys.astype(np.int64), -1)
 
     def get_memory_usage(self):
-        return self.index.memory_usage
+        return self.index.serialized_length  # memory_usage counts what it has reserved

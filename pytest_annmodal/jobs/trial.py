@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_annmodal import surprises
 from pytest_annmodal.channel import mailbox
 from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.figures import size
 from pytest_annmodal.jobs import compiling, training_data, warming
 from pytest_annmodal.jobs.asking import Asker, OnPhase, Timed
 from pytest_annmodal.jobs.machine import describe_machine
@@ -27,6 +29,9 @@ from pytest_annmodal.sandbox.contention import Contention
 from pytest_annmodal.sandbox.limits import Watch
 from pytest_annmodal.sandbox.worker_process import Worker
 from pytest_annmodal.scoring import latency, recall, validity
+
+OVERSTATED = 1.2  # times the growth: more is told
+ROUNDING_BYTES = 2**20  # pages, and what was free before
 
 
 def _work_folder(
@@ -198,6 +203,7 @@ class Trial:
             grown = self.grown_bytes()
         self.reported_index_bytes = memory.size("reported_index_bytes")
         self.index_bytes = max(grown, 0, self.reported_index_bytes or 0)
+        self.grown_at_build = grown
         self.versions = memory.texts("versions")
 
     def ask(self, search: Search, on_phase: OnPhase) -> Unscored:
@@ -324,6 +330,13 @@ class Trial:
             yield "its config.yml has it disabled; it was named, so it was run"
         if self.warmed:
             yield self.warmed.note(kept=self.keeps_compiled)
+        grown, said = max(self.grown_at_build, 0), self.reported_index_bytes or 0
+        if said > OVERSTATED * grown + ROUNDING_BYTES:
+            yield surprises.noted(
+                "self-reported-size",
+                f"index: what it says of itself ({size(said)}) is shown; its process grew by "
+                f"{size(grown)}",
+            )
         if self.compiled:
             yield f"compiled in {self.compiled.compile_s:.1f} s, which is not part of the build"
         weak = isolation.weakness(self.worker.level, self.job.limits.isolation)

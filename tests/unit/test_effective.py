@@ -136,6 +136,7 @@ def run_settings(
         name="mine",
         path=source,
         class_name="Index",
+        metrics=("euclidean",),
         short_answers=True,
         bounded_by="ef",
         **{"effective": {"ef": "max(ef, 3)"}, **implementation},

@@ -106,6 +106,8 @@ class TestFigures:
         measurement = outcome_of(f"def get_memory_usage(self): return {report}")
         assert measurement.reported_index_bytes == expected
         assert measurement.index_bytes >= (expected or 0)
+        told = [note for note in measurement.notes if "(see surprises: self-reported-size)" in note]
+        assert len(told) == (expected == 10**9)
 
     def test_an_index_that_says_too_little_is_measured(self, outcome_of):
         """Eighty million bytes do not hide."""
