@@ -18,7 +18,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import json
 import math
@@ -33,23 +32,15 @@ from pytest_annmodal.distances.metrics import BY_DEFAULT, NAMES
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import effective
 from pytest_annmodal.model import Arguments, Variant
+from pytest_annmodal.settings.config import nearest_names
+from pytest_annmodal.settings.toml_table import Table, shown
 
 OPENING = "# /// script"
 CLOSING = "# ///"
-TOP_KEYS = ("dependencies", "requires-python", "tool")
-KEYS = (
-    "name",
-    "class",
-    "metrics",
-    "build",
-    "search",
-    "short-answers",
-    "effective",
-    "warm_up_build",
-)
 MAX_CHARS = 20_000  # TOML's parser needs the square of the length of some texts
 MAX_VALUE_CHARS = 2000
 MAX_DEPTH = 20
+MAX_BITS = 1024
 MAX_VARIANTS = 1000  # a typo in a grid must not make a million cases
 
 
@@ -113,30 +104,33 @@ def parse(text: str) -> Header | None:
             "put data into a file of its own"
         )
     try:
-        table = tomllib.loads(inside)
+        header = Table(tomllib.loads(inside), "the header")
     except (ValueError, RecursionError) as error:  # a number of 5000 digits is no TOMLDecodeError
         raise ConfigurationError(
             f"the header is not valid TOML: {_in_the_file(str(error), text)}"
         ) from error
-    _known(table, TOP_KEYS, "the header")
-    _check_python(table.get("requires-python"))
-    own = _table(_table(table.get("tool", {}), "tool").get("annmodal", {}), "tool.annmodal")
-    _known(own, KEYS, "[tool.annmodal]")
-    dependencies = table.get("dependencies")
-    variants = product(grid(own.get("build", {}), "build"), grid(own.get("search", {}), "search"))
+    dependencies = header.take("dependencies", list)
+    _check_python(header.anything("requires-python"))
+    own = Table(header.table("tool").take("annmodal", dict, {}), "[tool.annmodal]")
+    header.finish()
+    grids = {key: own.anything(key) for key in ("build", "search")}
+    builds, searches = (grid({} if v is None else v, key) for key, v in grids.items())
+    variants = product(builds, searches)
     parameters = _parameters(variants)
     bounded_by = _short_answers(own, parameters)
-    return Header(
-        name=_text(own, "name"),
-        class_name=_text(own, "class"),
-        metrics=_metrics(own.get("metrics", list(BY_DEFAULT))),
+    found = Header(
+        name=own.text("name"),
+        class_name=own.text("class"),
+        metrics=_metrics(own),
         dependencies=None if dependencies is None else _requirements(dependencies),
         short_answers=bounded_by is not None,
         bounded_by=bounded_by or "",
-        effective=_rules(own.get("effective", {}), parameters),
-        warm_up_build=_flag(own, "warm_up_build"),
+        effective=_rules(own.take("effective", dict, {}), parameters),
+        warm_up_build=own.take("warm_up_build", bool, False),
         variants=variants,
     )
+    own.finish()
+    return found
 
 
 def _in_the_file(message: str, text: str) -> str:
@@ -157,7 +151,9 @@ def grid(value: Any, key: str) -> list[Arguments]:
     found: list[Arguments] = []
     for number, table in enumerate(tables):
         where = f"{key}[{number}]" if isinstance(value, list) else key
-        found += _expand(_table(table, where), where)
+        if not isinstance(table, Mapping):
+            raise ConfigurationError(f"{where}: expected a table, not {shown(table)}")
+        found += _expand(table, where)
         if len(found) > MAX_VARIANTS:
             raise _too_many(len(found))
     return found
@@ -219,65 +215,34 @@ def _check_plain(value: Any, where: str, depth: int = 0) -> None:
             _check_plain(item, where, depth + 1)
     elif not isinstance(value, (bool, int, float, str)) or value in (math.inf, -math.inf):
         raise ConfigurationError(f"{where}: {value} is not a number, text, boolean or list")
+    elif isinstance(value, int) and value.bit_length() > MAX_BITS:  # Python may not write it
+        raise ConfigurationError(f"{where}: a number of more than {MAX_BITS:,} bits is not usable")
     elif value != value:  # noqa: PLR0124 -- only NaN differs from itself
         raise ConfigurationError(f"{where}: nan is not a usable value")
-
-
-def _known(table: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
-    for key in table:
-        if key not in keys:
-            close = difflib.get_close_matches(key, keys, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(keys)}"
-            raise ConfigurationError(f"{where} has an unknown key {key!r}; {hint}")
-
-
-def _table(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{where} must be a table, not {_kind(value)}")
-    return value
-
-
-def _kind(value: Any) -> str:
-    return f"{type(value).__name__} {str(value)[:80]!r}"
-
-
-def _text(table: Mapping[str, Any], key: str) -> str | None:
-    value = table.get(key)
-    if value is not None and (not isinstance(value, str) or not value.strip()):
-        raise ConfigurationError(f"{key} must be a text, not {_kind(value)}")
-    return value
 
 
 def _parameters(variants: Iterable[Variant]) -> list[str]:
     return [*dict.fromkeys(key for v in variants for key in (*v.build.kwargs, *v.search.kwargs))]
 
 
-def _short_answers(table: Mapping[str, Any], parameters: list[str]) -> str | None:
+def _short_answers(table: Table, parameters: list[str]) -> str | None:
     """What bounds the number of ids, or nothing known; None where answers may not be short."""
-    value = table.get("short-answers", False)
-    if isinstance(value, bool):
+    value = table.anything("short-answers")
+    if value is None or isinstance(value, bool):
         return "" if value else None
     if value not in parameters:
         known = f", or one of {', '.join(parameters)}" if parameters else ""
-        raise ConfigurationError(f"short-answers must be true or false{known}, not {_kind(value)}")
+        raise table.error("short-answers", f"expected true or false{known}, not {shown(value)}")
     return str(value)
 
 
-def _flag(table: Mapping[str, Any], key: str) -> bool:
-    value = table.get(key, False)
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"{key} must be true or false, not {_kind(value)}")
-    return value
-
-
-def _rules(value: Any, parameters: list[str]) -> Mapping[str, str]:
-    rules = _table(value, "effective")
+def _rules(rules: Mapping[str, Any], parameters: list[str]) -> Mapping[str, str]:
     for name, rule in rules.items():
         where = f"effective.{name}"
         if name not in parameters:
             raise ConfigurationError(f"{where} is about no parameter of build or search")
         if not isinstance(rule, str):
-            raise ConfigurationError(f"{where} must be a text, not {_kind(rule)}")
+            raise ConfigurationError(f"{where}: expected text in quotes, not {shown(rule)}")
         try:
             effective.check(rule, parameters)
         except ConfigurationError as error:
@@ -285,29 +250,30 @@ def _rules(value: Any, parameters: list[str]) -> Mapping[str, str]:
     return dict(rules)
 
 
-def _metrics(value: Any) -> tuple[str, ...]:
+def _metrics(table: Table) -> tuple[str, ...]:
+    value = table.anything("metrics")
+    if value is None:
+        return tuple(BY_DEFAULT)
     values = [value] if isinstance(value, str) else value
+    known = ", ".join(NAMES)
     if not isinstance(values, list) or not values:
-        raise ConfigurationError(f"metrics must list some of {', '.join(NAMES)}")
+        raise table.error("metrics", f"expected one or more of {known}, not {shown(value)}")
     for item in values:
         if item not in NAMES:
-            close = difflib.get_close_matches(str(item), NAMES, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(NAMES)}"
-            raise ConfigurationError(f"metrics has an unknown metric {item!r}; {hint}")
+            near = nearest_names(str(item), NAMES) if isinstance(item, str) else "."
+            raise table.error("metrics", f"there is no metric {shown(item)}{near} Known: {known}.")
     return tuple(dict.fromkeys(values))
 
 
-def _requirements(values: Any) -> tuple[str, ...]:
+def _requirements(values: list[Any]) -> tuple[str, ...]:
     from packaging.requirements import InvalidRequirement, Requirement
 
-    if not isinstance(values, list):
-        raise ConfigurationError(f"dependencies must be a list, not {_kind(values)}")
     for item in values:
         try:
             Requirement(item)
         except (InvalidRequirement, TypeError) as error:
             raise ConfigurationError(
-                f"dependencies: {item!r} is not a requirement such as 'annoy>=1.17'"
+                f"dependencies: {shown(item)} is not a requirement such as 'annoy>=1.17'"
             ) from error
     return tuple(values)
 
@@ -320,7 +286,9 @@ def _check_python(value: Any) -> None:
     try:
         served = SpecifierSet(value).contains(platform.python_version(), prereleases=True)
     except (ValueError, TypeError, AttributeError) as error:
-        raise ConfigurationError(f"requires-python: {value!r} is no version range") from error
+        raise ConfigurationError(
+            f"requires-python: {shown(value)} is not a version range"
+        ) from error
     if not served:
         raise ConfigurationError(
             f"it requires Python {value}, but this is Python {platform.python_version()}"

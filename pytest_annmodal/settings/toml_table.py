@@ -19,6 +19,18 @@ KINDS: Mapping[type, str] = {
 }
 
 
+MAX_SHOWN = 80  # characters of a value, in an error
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it, however long it is."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write a number of more than 4300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
+
+
 class Table:
     """Takes keys out of a table; :meth:`finish` refuses what nobody took.
 
@@ -46,7 +58,7 @@ class Table:
         if kind is float and type(value) is int:
             value = float(value)
         if type(value) is not kind:
-            raise self.error(key, f"expected {KINDS[kind]}, not {value!r}")
+            raise self.error(key, f"expected {KINDS[kind]}, not {shown(value)}")
         if isinstance(value, float) and not math.isfinite(value):
             raise self.error(key, f"expected a finite number, not {value!r}")
         return value
@@ -60,6 +72,13 @@ class Table:
             raise self.error(key, f"expected a number above {above:g}, not {value:g}")
         return value
 
+    def text(self, key: str) -> str | None:
+        """Text with something in it, or None."""
+        value: str | None = self.take(key, str)
+        if value is not None and not value.strip():
+            raise self.error(key, f"expected text with something in it, not {shown(value)}")
+        return value
+
     def texts(self, key: str) -> tuple[str, ...] | None:
         """A list of texts, or None."""
         values = self.take(key, list)
@@ -67,7 +86,9 @@ class Table:
             return None
         for value in values:
             if not isinstance(value, str) or not value:
-                raise self.error(key, f"expected a list of texts in quotes, not {value!r} in it")
+                raise self.error(
+                    key, f"expected a list of texts in quotes, not {shown(value)} in it"
+                )
         return tuple(dict.fromkeys(values))
 
     def choice(self, key: str, choices: Sequence[str], default: str) -> str:
@@ -93,7 +114,7 @@ class Table:
         values = self.take(key, list, [])
         for value in values:
             if not isinstance(value, dict):
-                raise self.error(key, f"expected tables ([[{key}]]), not {value!r}")
+                raise self.error(key, f"expected tables ([[{key}]]), not {shown(value)}")
         return [
             Table(value, f"{self.where}: {key}[{number}]") for number, value in enumerate(values, 1)
         ]

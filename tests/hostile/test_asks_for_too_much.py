@@ -81,7 +81,7 @@ HEADERS = {
     "a million settings": (f"build.x = {[*range(1000)]}\n# search.y = {[*range(1000)]}", "1000000"),
     "tables without end": ("build.x = " + "[" * 9000 + "]" * 9000, "header"),
     "a dotted class": ('class = "os.system"', None),
-    "a trusted one": ("trusted = true", "unknown key 'trusted'"),
+    "a trusted one": ("trusted = true", "trusted: there is no such key"),
     "another's name": ('name = "../../best"', None),
 }
 

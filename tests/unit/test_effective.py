@@ -103,10 +103,10 @@ def test_a_header_says_what_bounds_answers_and_what_the_library_makes() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ('short-answers = "eff"', "short-answers must be true or false, or one of cells, ef"),
+        ('short-answers = "eff"', "short-answers: expected true or false, or one of cells, ef"),
         ('effective = { eff = "max(ef, k)" }', "effective.eff is about no parameter of build or"),
-        ("effective = { ef = 3 }", "effective.ef must be a text, not int"),
-        ('effective = "max(ef, k)"', "effective must be a table"),
+        ("effective = { ef = 3 }", "effective.ef: expected text in quotes, not 3"),
+        ('effective = "max(ef, k)"', "effective: expected a table"),
         ('effective = { ef = "max(ef, m)" }', "effective.ef: 'm' is not a parameter"),
     ],
 )

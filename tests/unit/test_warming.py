@@ -91,7 +91,7 @@ class TestWarmUpBuild:
         text = "# /// script\n# [tool.annmodal]\n# warm_up_build = %s\n# ///\n"
         assert header.parse(text % "true").warm_up_build
         assert not header.parse(text % "false").warm_up_build
-        with pytest.raises(ConfigurationError, match="warm_up_build must be true or false, not"):
+        with pytest.raises(ConfigurationError, match="warm_up_build: expected true or false, not"):
             header.parse(text % '"yes"')
 
 
