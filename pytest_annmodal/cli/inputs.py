@@ -11,7 +11,7 @@ from pathlib import Path
 from pytest_annmodal.datasets.volume.volume import default_volume_dir
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.reports import escape
-from pytest_annmodal.results.choice import latest, matching
+from pytest_annmodal.results.choice import latest, matching, several_contents
 from pytest_annmodal.results.folder import DEFAULT
 from pytest_annmodal.results.reading import Results, read_results
 from pytest_annmodal.results.stored import StoredCase
@@ -90,6 +90,12 @@ def given_results(arguments: argparse.Namespace) -> Results:
     results = read_results(arguments.files or [_own()], truth=_volume())
     for text in results.warnings:
         print(f"annmodal: {escape.told(text)}", file=sys.stderr)
+    for name, number in several_contents(results.cases).items():
+        print(
+            f"annmodal: {escape.line(name)} stands for {number} datasets with different content; "
+            "they are kept apart",
+            file=sys.stderr,
+        )
     if not results.cases:
         raise ConfigurationError("there is no result that can be read")
     return results

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pytest_annmodal.figures import FIGURES, Figure, share
 from pytest_annmodal.reports import escape
 from pytest_annmodal.reports.columns import figure_of
-from pytest_annmodal.results.choice import asked_of
+from pytest_annmodal.results.choice import asked_of, several_contents
 from pytest_annmodal.results.stored import StoredCase
 
 SHA_DIGITS = 8
@@ -50,20 +50,11 @@ def tables(cases: Iterable[StoredCase]) -> list[Table]:
     groups: dict[tuple[object, ...], list[StoredCase]] = {}
     for case in cases:
         groups.setdefault(asked_of(case), []).append(case)
-    twice = _with_several_contents(groups.values())
+    twice = several_contents(first for (first, *_) in groups.values())
     return [_table(members, twice) for members in groups.values()]
 
 
-def _with_several_contents(groups: Iterable[Sequence[StoredCase]]) -> set[str]:
-    """The names of datasets that stand for more than one content."""
-    contents: dict[str, set[str]] = {}
-    for first, *_ in groups:
-        if first.dataset_sha256:
-            contents.setdefault(first.dataset, set()).add(first.dataset_sha256)
-    return {name for name, found in contents.items() if len(found) > 1}
-
-
-def _table(cases: Sequence[StoredCase], twice: set[str]) -> Table:
+def _table(cases: Sequence[StoredCase], twice: Collection[str]) -> Table:
     measured = [case for case in cases if case.failure is None]
     measured.sort(key=lambda case: (-(case.recall or 0), -(case.qps or 0)))
     figures = [

@@ -39,6 +39,15 @@ def asked_of(case: StoredCase) -> tuple[object, ...]:
     )
 
 
+def several_contents(cases: Iterable[StoredCase]) -> dict[str, int]:
+    """The names of datasets that stand for more than one content, and for how many."""
+    contents: dict[str, set[str]] = {}
+    for case in cases:
+        if case.dataset_sha256:
+            contents.setdefault(case.dataset, set()).add(case.dataset_sha256)
+    return {name: len(found) for name, found in contents.items() if len(found) > 1}
+
+
 def matching(
     cases: Iterable[StoredCase],
     *,

@@ -112,9 +112,9 @@ class ResultStore:
 def line_of(case: StoredCase) -> bytes:
     """One line of JSON, UTF-8; a number that is not finite is null."""
     try:
-        return msgspec.json.encode(case) + b"\n"
-    except UnicodeEncodeError:  # half a character, as file names and broken output have
-        return msgspec.json.encode(_whole(msgspec.to_builtins(case))) + b"\n"
+        return msgspec.json.encode(case, enc_hook=str) + b"\n"
+    except (UnicodeEncodeError, OverflowError):
+        return msgspec.json.encode(_whole(msgspec.to_builtins(case, enc_hook=str))) + b"\n"
 
 
 def samples_of(measurement: Measurement) -> Samples:
@@ -129,6 +129,9 @@ def samples_of(measurement: Measurement) -> Samples:
 
 
 def _whole(value: Any) -> Any:
+    """Without half characters, as file names and broken output have, and without huge integers."""
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return str(value)
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, dict):

@@ -249,11 +249,11 @@ class BenchSession:
     def _hear(self, job: Job, future: Future[Sequence[Outcome]]) -> None:
         """Tell of a finished job's outcomes at once, also of those no test has asked for yet."""
         if not future.cancelled() and future.exception() is None:
-            if self.keeper is not None:
-                self.keeper.keep(job, future.result())
             for outcome in future.result():
                 for listener in self._listeners:
                     listener.hear(outcome)
+            if self.keeper is not None:
+                self.keeper.keep(job, future.result())
 
     def know(self, outcomes: Iterable[Outcome]) -> None:
         """Take outcomes from elsewhere; their cases are not run."""

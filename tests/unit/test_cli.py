@@ -48,6 +48,14 @@ def test_what_is_skipped_is_said(project: Path, capsys: pytest.CaptureFixture[st
     assert len(said.out.splitlines()) == 3
 
 
+def test_one_name_for_two_contents(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """That a dataset's name stands for several contents is said, once."""
+    stored(tmp_path, measured(1), measured(2), measured(1, dataset_sha256="cd" * 32))
+    assert main(["results", str(tmp_path)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "digits-64-euclidean stands for 2 datasets with different content" in line
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

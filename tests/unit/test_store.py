@@ -115,11 +115,18 @@ def test_unknown_keys_of_the_same_edition_are_passed_over(tmp_path: Path) -> Non
 
 def test_numbers_and_words_that_json_cannot_hold() -> None:
     """What is not finite is null; half a character is shown as what it is."""
-    odd = measured(qps=float("inf"), recall=float("nan"), notes=("\udc80 \x00 \u2028",))
+    asked = {"seed": 10**30, "path": Path("/a"), "bad\udc80": [float("nan"), 2**63]}
+    odd = measured(
+        qps=float("inf"), recall=float("nan"), notes=("\udc80 \x00 \u2028",), asked=asked
+    )
     line = line_of(odd)
     assert line.count(b"\n") == 1
     case = msgspec.json.decode(line, type=StoredCase)
     assert (case.qps, case.recall, case.notes) == (None, None, ("\\udc80 \x00 \u2028",))
+    assert case.asked == {"seed": str(10**30), "path": "/a", "bad\\udc80": [None, str(2**63)]}
+    assert msgspec.json.decode(line_of(measured(asked={"path": Path("/a")})))["asked"] == {
+        "path": "/a"
+    }
 
 
 def test_damaged_samples(tmp_path: Path) -> None:
