@@ -12,10 +12,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from pytest_annmodal.datasets import hdf5
-from pytest_annmodal.distances import exact
+from small_data import write_small
 
 if TYPE_CHECKING:
     from plane import Plane
@@ -157,19 +154,9 @@ class Product:
 
 def write_dataset(path: Path, *, seed: int = 0, n_train: int = 200, dim: int = 8) -> Path:
     """A small file with exact truth."""
-    rng = np.random.default_rng(seed)
-    train = rng.standard_normal((n_train, dim)).astype(np.float32)
-    test = rng.standard_normal((10, dim)).astype(np.float32)
-    ids, distances = exact.knn(train, test, 20, "euclidean")
-    hdf5.write(
-        path,
-        train=train,
-        test=test,
-        metric="euclidean",
-        neighbors=ids.astype(np.int32),
-        distances=distances,
+    return write_small(
+        path.parent, path.stem, n_train=n_train, n_queries=10, dim=dim, k=20, seed=seed
     )
-    return path
 
 
 def stored(product: Product, name: str) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
+from course import Class, index
 from plugin_project import EXACT, Project, lines_with
-from test_grading import Class, index
 
 # What the kernel's accounts would say; a test cannot make a machine busy for sure.
 OTHERS = """

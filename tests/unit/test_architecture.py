@@ -119,6 +119,15 @@ def test_implementations_are_not_imported() -> None:
         assert not any("pytest_annmodal.implementations" in name for name in names), name_of(path)
 
 
+def test_no_test_imports_a_test() -> None:
+    """What several share lies in a module of its own."""
+    for path in Path(__file__).parents[1].rglob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not [name for name in names if name.startswith("test_")], path
+
+
 def test_sizes() -> None:
     """No module is longer than 400 lines, but for tables, and no function longer than 50."""
     for path in MODULES:

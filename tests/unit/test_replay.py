@@ -6,42 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from session_data import measurement
 
-from pytest_annmodal.outcome import Failure, Measurement
+from pytest_annmodal.outcome import Failure
 from pytest_annmodal.plugin.replay import ReplayClock, replay, replay_failure
 from pytest_annmodal.results.rows import extra_info, properties
-
-
-def measurement(latencies_ns: tuple[int, ...] = (3, 2_000, 10**10)) -> Measurement:
-    return Measurement(
-        case_id="c",
-        k=2,
-        rounds=1,
-        metric="euclidean",
-        dim=4,
-        n_train=5,
-        n_queries=3,
-        recall=0.5,
-        recall_ids=0.4,
-        recall_ann_benchmarks=0.6,
-        latencies_ns=latencies_ns,
-        qps=100.0,
-        mean_s=0.01,
-        p50_s=0.02,
-        p95_s=0.03,
-        p99_s=0.04,
-        batch_qps=None,
-        batch_recall=None,
-        build_s=1.5,
-        first_query_ns=7,
-        index_bytes=1000,
-        reported_index_bytes=None,
-        peak_rss_bytes=2000,
-        clock="worker",
-        clock_floor_ns=30,
-        mailbox_floor_ns=2000,
-        log_tail="printed",
-    )
 
 
 class FakeBenchmark:

@@ -8,35 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from session_data import INDEX, dataset, implementation
 
 from pytest_annmodal.datasets import catalog, hdf5, locate
 from pytest_annmodal.datasets.lines import Reporter
 from pytest_annmodal.datasets.volume.volume import local_volume, resolve
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests.handed_in import handed_in
-from pytest_annmodal.model import Arguments, Case, Dataset, Implementation, Variant
+from pytest_annmodal.model import Case, Dataset, Implementation
 from pytest_annmodal.session import planning, selection
 from pytest_annmodal.settings.config import Settings
-
-INDEX = "class Index:\n    def fit(self, X): ...\n    def query(self, v, k): ...\n"
-
-
-def implementation(
-    name: str = "a", n_builds: int = 1, n_searches: int = 1, **more
-) -> Implementation:
-    variants = tuple(
-        Variant(build=Arguments(kwargs={"b": b}), search=Arguments(kwargs={"s": s}))
-        for b in range(n_builds)
-        for s in range(n_searches)
-    )
-    more = {"metrics": ("euclidean", "angular"), **more}
-    return Implementation(
-        name=name, path=f"/{name}.py", class_name="Index", variants=variants, **more
-    )
-
-
-def dataset(name: str = "d", metric: str | None = "euclidean") -> Dataset:
-    return Dataset(name=name, source=f"file:/{name}.hdf5", metric=metric)
 
 
 def names(found: list[Implementation]) -> list[str]:

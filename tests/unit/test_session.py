@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_replay import measurement
-from test_selection import INDEX, dataset
+from session_data import INDEX, dataset, measurement
 
 from pytest_annmodal.datasets.catalog import CATALOG
 from pytest_annmodal.datasets.volume.volume import LocalVolume
