@@ -161,7 +161,7 @@ def test_a_session_s_own_json(tmp_path: Path) -> None:
     """What rows make of a measurement is read again, figure by figure."""
     import dataclasses
 
-    from test_replay import measurement
+    from session_data import measurement
 
     from pytest_annmodal.results.rows import extra_info
 
