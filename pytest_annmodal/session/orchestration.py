@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_annmodal.errors import (
     AnnModalError,
@@ -59,13 +59,19 @@ def make_executor(name: str, settings: Settings, config: pytest.Config) -> Execu
     return made
 
 
+def _reporter(config: pytest.Config) -> pytest.TerminalReporter | None:
+    """What writes on pytest's terminal, if anything does."""
+    found: pytest.TerminalReporter | None = config.pluginmanager.get_plugin("terminalreporter")
+    return found
+
+
 def _speaker(config: pytest.Config, *, quiet: bool) -> Callable[[str], None]:
     """Prints a log line on the terminal; where ``quiet`` only what is amiss, into the test's own.
 
     What is captured is shown under a test that fails, whose author need not read that all is
     well with the dataset.
     """
-    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    reporter = _reporter(config)
     if quiet or reporter is None:
         return lambda line: print(line) if _is_amiss(line) else None
 
@@ -124,18 +130,23 @@ def show_plan(bench: BenchSession, cases: Sequence[Case], config: pytest.Config)
 def download_only(bench: BenchSession, cases: Sequence[Case], config: pytest.Config) -> int:
     """Resolve each distinct dataset of the cases; the number that failed."""
     bench.check_volume()
-    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    reporter = _reporter(config)
+
+    def write(line: str, *, red: bool = False) -> None:
+        if reporter is not None:  # it is not there with -p no:terminal
+            reporter.write_line(line, red=red)
+
     datasets = {case.dataset.name: case.dataset for case in cases}
     if not datasets:
-        reporter.write_line("No dataset is selected: choose with -k NAME or --dataset NAME.")
+        write("No dataset is selected: choose with -k NAME or --dataset NAME.")
         return 1
     failures = 0
     bench.executor.expect([])
     for dataset in datasets.values():
-        reporter.write_line("")
+        write("")
         try:
             bench.executor.prepare(dataset)
         except AnnModalError as error:
             failures += 1
-            reporter.write_line(escape.told(f"❌ {dataset.name}: {error}"), red=True)
+            write(escape.told(f"❌ {dataset.name}: {error}"), red=True)
     return failures

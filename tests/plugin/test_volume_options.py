@@ -35,6 +35,15 @@ def test_skips(project: Project) -> None:
     assert "exact needs: pip install 'no-such-library>=2'" in summary
 
 
+def test_without_a_terminal(project: Project) -> None:
+    """Where nothing is printed, datasets are brought all the same, and the exit status tells."""
+    silent = (*MINE, "--download-only", "-pno:terminal")
+    there = project.pytester.runpytest_inprocess(*silent, "--dataset=small-8-euclidean.hdf5")
+    assert (there.ret, there.outlines) == (0, [])
+    nothing = project.pytester.runpytest_inprocess(*silent, "-k", "no_such_thing")
+    assert nothing.ret == 1
+
+
 def test_download_only(project: Project, http_server: FaultyServer) -> None:
     """Each dataset is resolved once with the agreed lines, no benchmark runs, and it exits 0."""
     project.write("mine/exact.py", EXACT + "\n1 / 0\n")
