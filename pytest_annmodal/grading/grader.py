@@ -44,6 +44,7 @@ class Grader:
         self.folder = journal.path.parent
         self.trouble: list[str] = []  # that is the session's own
         self.n_resumed = self.n_known = self.n_measured = 0
+        self.n_unlike = 0  # cases of a journal that none of this session's is like
         self.writes = True  # False at the end of a session that leaves the folder as it was
         self._hook, self._remote = hook, remote
         self._lock = threading.RLock()
@@ -71,6 +72,8 @@ class Grader:
             if found is not None:
                 self._outcomes[case_id] = found
                 self.n_resumed += 1
+        if not self.n_resumed:
+            self.n_unlike = len(self.journal.known)
         for plan in self.plans:  # what the machine was too busy to tell is measured again
             for case_id in score.untold(plan, self.rules, self._outcomes):
                 del self._outcomes[case_id]

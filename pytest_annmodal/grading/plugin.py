@@ -164,6 +164,11 @@ class GradingPlugin:
         if grader.n_resumed:
             n_resumed = counted(grader.n_resumed, "finished case was", "finished cases were")
             yield f"{n_resumed} taken from the journal."
+        if grader.n_unlike:
+            yield (
+                f"Nothing was taken from the journal: its {counted(grader.n_unlike, 'case')} had "
+                "other files, options or datasets, or came from another version."
+            )
         if bench.n_repeated:
             yield (
                 f"{counted(bench.n_repeated, 'test')} asked for a setting again (--count, "

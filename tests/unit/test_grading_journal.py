@@ -96,7 +96,10 @@ def test_a_session_that_comes_to_nothing_changes_nothing(tmp_path: Path) -> None
     ):
         assert not came_to_nothing.writes
         assert files() == before
-    assert session(resume=True).writes  # by changed rules, it may be
+    resumed = session(resume=True)  # by changed rules, it may be
+    assert (resumed.writes, resumed.n_resumed, resumed.n_unlike) == (True, 1, 0)
+    made = dataclasses.replace(made, submission=dataclasses.replace(made.submission, digest="1"))
+    assert session(resume=True, finished=False).n_unlike == 1
     again = session(measured(case, qps=3000.0), finished=False)
     kept = {
         path.relative_to(again.journal.aside): path
