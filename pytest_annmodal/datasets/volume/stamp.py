@@ -7,10 +7,10 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pytest_annmodal import durable
 from pytest_annmodal.datasets.hdf5 import CHECKS, DatasetInfo
+from pytest_annmodal.model import from_plain
 
 VERSION = 1
 HASH_BYTES = 2**20
@@ -53,20 +53,12 @@ class Stamp:
         """None if there is none that this version understands: the file is checked again."""
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-            return cls._from_plain(data) if data["version"] == VERSION else None
+            if data["version"] != VERSION:
+                return None
+            renamed = {"size_bytes": data["bytes"], "checks": data.get("checks", 1)}
+            return from_plain(cls, {**data, **renamed})
         except (OSError, ValueError, TypeError, KeyError):
             return None
-
-    @classmethod
-    def _from_plain(cls, data: dict[str, Any]) -> Stamp:
-        return cls(
-            sha256=str(data["sha256"]),
-            size_bytes=int(data["bytes"]),
-            source=data["source"],
-            mtime_ns=data["mtime_ns"],
-            info=DatasetInfo(**data["info"]),
-            checks=int(data.get("checks", 1)),
-        )
 
 
 def hash_file(path: Path) -> str:

@@ -18,7 +18,7 @@ from pytest_annmodal.channel import wire
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.errors import DatasetError
 from pytest_annmodal.jobs import fresh_queries
-from pytest_annmodal.model import Job
+from pytest_annmodal.model import Job, from_plain
 
 KIND = "questions"
 
@@ -48,7 +48,7 @@ class Questions:
         message = wire.unpack(blob, KIND)
         fields: dict[str, Any] = dict(message.fields)
         test, *kept = message.arrays
-        info = hdf5.DatasetInfo(**fields.pop("info"))
+        info = from_plain(hdf5.DatasetInfo, fields.pop("info"))
         return cls(info=info, test=test, kept=kept[0] if kept else None, **fields)
 
     def vectors(self, path: Path) -> hdf5.Vectors:
