@@ -24,12 +24,14 @@ from pytest_annmodal.distances.candidates import (
     Space,
     tiles,
 )
-from pytest_annmodal.distances.measures import Measure
+from pytest_annmodal.distances.measures import LEAST, Measure
 from pytest_annmodal.errors import ConfigurationError
 
 BLOCK_QUERIES = 512
 GROUP_QUERIES = 8192  # bounds the candidates held at once
 CHUNK_BYTES = 16 * 2**20
+KEYS_BYTES = 64 * 2**20
+KEY_ROUNDING = float(np.finfo(np.float32).eps)
 PAIRS_BYTES = 2**19  # of float64 rows at once: what stays in a core's own cache
 
 
@@ -51,13 +53,11 @@ def knn(train: Floats, queries: Floats, k: int, metric: str) -> tuple[Ids, Float
     measure = metrics.named(metric).measure
     if not 1 <= k <= len(train):
         raise ConfigurationError(f"k must be between 1 and the {len(train)} rows of train: got {k}")
-    ids = np.empty((len(queries), k), dtype=np.int64)
-    distances = np.empty((len(queries), k), dtype=np.float32)
     with np.errstate(over="ignore"):  # a distance beyond float32 is infinite
         if measure.products is None:
-            for row, query in enumerate(queries):
-                ids[row], distances[row] = _scan(train, query, k, measure)
-            return ids, distances
+            return _by_distances(train, queries, k, measure)
+        ids = np.empty((len(queries), k), dtype=np.int64)
+        distances = np.empty((len(queries), k), dtype=np.float32)
         space = Space.of(train, queries, measure.products)
         for start in range(0, len(queries), GROUP_QUERIES):
             group = slice(start, start + GROUP_QUERIES)
@@ -152,6 +152,46 @@ def _settle(
     for row in np.flatnonzero(pool.crowded):
         ids[row], distances[row] = _scan(train, queries[row], k, measure)
     return ids, distances
+
+
+def _by_distances(train: Floats, queries: Floats, k: int, measure: Measure) -> tuple[Ids, Float32s]:
+    """By a metric whose order no product gives: every distance, in float32 where that is quicker.
+
+    What float32 may have misplaced is measured again in float64.
+    """
+    ids = np.empty((len(queries), k), dtype=np.int64)
+    distances = np.empty((len(queries), k), dtype=np.float32)
+    errors = np.concatenate([measure.sizes(tile) for tile in tiles(train)])
+    sizes, of_size = measure.sizes(queries), KEY_ROUNDING * (train.shape[1] + 8)
+    step = max(1, KEYS_BYTES // (4 * len(train)))
+    for start in range(0, len(queries), step):
+        block = queries[start : start + step].astype(np.float32)
+        keys = _keys(train, block, measure)
+        for row, query in enumerate(queries[start : start + step], start):
+            if keys is None:
+                ids[row], distances[row] = _scan(train, query, k, measure)
+                continue
+            error = of_size * (errors + sizes[row]) + LEAST
+            key = keys[row - start].astype(np.float64)
+            limit = np.partition(key + error, k - 1)[k - 1]
+            near = np.flatnonzero(~(key - error > limit))  # an infinite key may be anything
+            found = measure.pairs(train[near].astype(np.float64), query.astype(np.float64))
+            order = np.lexsort((near, found))[:k]
+            ids[row], distances[row] = near[order], found[order]
+    return ids, distances
+
+
+def _keys(train: Floats, queries: Float32s, measure: Measure) -> Float32s | None:
+    """Quick distances, float32 (m, n), or None: a few rows for all queries, while they are near."""
+    if measure.quick_pairs(train[:1].astype(np.float32), queries[0]) is None:
+        return None
+    keys = np.empty((len(queries), len(train)), dtype=np.float32)
+    step = max(1, PAIRS_BYTES // (4 * train.shape[1]))
+    for start in range(0, len(train), step):
+        rows = np.asarray(train[start : start + step], dtype=np.float32)
+        for number, query in enumerate(queries):
+            keys[number, start : start + step] = measure.quick_pairs(rows, query)
+    return keys
 
 
 def _scan(train: Floats, query: Floats, k: int, measure: Measure) -> tuple[Ids, Float32s]:

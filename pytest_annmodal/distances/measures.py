@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from pytest_annmodal.distances.candidates import Float64s, Floats, Products
+from pytest_annmodal.distances.candidates import Float32s, Float64s, Floats, Products
 
 # Published truths were computed in float32, some by ways that cancel: wrong ids or another
 # convention are off by far more than this. All follows the sizes of the vectors: their unit
@@ -62,6 +62,13 @@ class Measure:
     def pairs(self, rows: Float64s, queries: Float64s) -> Float64s:
         """Distances over the last axis of ``rows``, which may be overwritten."""
         raise NotImplementedError
+
+    def quick_pairs(self, rows: Float32s, query: Float32s) -> Float32s | None:
+        """Distances (n,) of ``rows`` to one query, off by what float32 rounds of their sizes.
+
+        None if there is no quicker way than :meth:`pairs`.
+        """
+        return None
 
     def rounding(self, queries: Floats, rows: Floats) -> Float64s:
         """What rounding alone may make of the distance of each pair, float64 (m,)."""
@@ -180,6 +187,22 @@ class Dot(Measure):
         return np.asarray(OF_RANK * self.sizes(queries)[:, None] * row_sizes)
 
 
+class Manhattan(Measure):
+    """The sum of the differences' absolute values (L1)."""
+
+    def pairs(self, rows: Float64s, queries: Float64s) -> Float64s:
+        rows -= queries
+        return np.asarray(np.abs(rows, out=rows).sum(axis=-1))
+
+    def quick_pairs(self, rows: Float32s, query: Float32s) -> Float32s:
+        differences = rows - query
+        np.abs(differences, out=differences)
+        return np.asarray(differences @ np.ones(len(query), np.float32))
+
+    def sizes(self, vectors: Floats) -> Float64s:
+        return np.asarray(np.abs(vectors.astype(np.float64)).sum(axis=-1))
+
+
 MEASURES: Mapping[str, Measure] = MappingProxyType(
-    {"euclidean": Euclidean(), "angular": Angular(), "dot": Dot()}
+    {"euclidean": Euclidean(), "angular": Angular(), "dot": Dot(), "manhattan": Manhattan()}
 )

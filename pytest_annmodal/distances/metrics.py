@@ -69,6 +69,7 @@ _ROWS = (
         keys=("ip", "dot"),
         vibe="ip",
     ),
+    Metric(name="manhattan", words=("l1", "cityblock", "taxicab"), seed=64_003),
 )
 NOT_SERVED = ("jaccard", "hamming")  # words of metrics of sets and bits
 # Keys that stand for several metrics, or for less than one: definitions for vectors of unit length.

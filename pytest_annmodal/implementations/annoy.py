@@ -3,7 +3,7 @@
 #
 # [tool.annmodal]
 # class = "Annoy"
-# metrics = ["euclidean", "angular", "dot"]
+# metrics = ["euclidean", "angular", "dot", "manhattan"]
 # build = { n_trees = 20 }
 # search = { search_k = [400, 1500, 6000] }
 # short-answers = "search_k"

@@ -3,7 +3,7 @@
 #
 # [tool.annmodal]
 # class = "FaissHNSW"
-# metrics = ["euclidean", "angular", "dot"]
+# metrics = ["euclidean", "angular", "dot", "manhattan"]
 # build = { M = 12, ef_construction = 60 }
 # search = { ef = [10, 30, 100] }
 # short-answers = "ef"                        # ids of -1: faiss does not raise ef to k
@@ -13,6 +13,8 @@
 import faiss
 import numpy as np
 
+METRICS = {"euclidean": faiss.METRIC_L2, "manhattan": faiss.METRIC_L1}
+
 
 class FaissHNSW:
     def __init__(self, metric, M=12, ef_construction=60):
@@ -21,7 +23,7 @@ class FaissHNSW:
         self.ef_construction = ef_construction
 
     def fit(self, X):
-        kind = faiss.METRIC_L2 if self.metric == "euclidean" else faiss.METRIC_INNER_PRODUCT
+        kind = METRICS.get(self.metric, faiss.METRIC_INNER_PRODUCT)
         if self.metric == "angular":  # the query's own length does not change the order
             norms = np.linalg.norm(X, axis=1, keepdims=True)
             X = X / np.where(norms > 0, norms, 1)

@@ -3,7 +3,7 @@
 #
 # [tool.annmodal]
 # class = "PyNNDescent"
-# metrics = ["euclidean", "angular"]
+# metrics = ["euclidean", "angular", "manhattan"]
 # build = { n_neighbors = 20 }
 # search = { epsilon = [0.1, 0.25] }
 # warm_up_build = true
@@ -14,7 +14,7 @@ import os
 
 import pynndescent
 
-METRICS = {"euclidean": "euclidean", "angular": "cosine"}
+METRICS = {"euclidean": "euclidean", "angular": "cosine", "manhattan": "manhattan"}
 
 
 class PyNNDescent:

@@ -3,7 +3,7 @@
 #
 # [tool.annmodal]
 # class = "ScikitLearn"
-# metrics = ["euclidean", "angular"]
+# metrics = ["euclidean", "angular", "manhattan"]
 # build = { algorithm = "ball_tree", leaf_size = 100 }
 # ///
 """scikit-learn's exact neighbours: a ball tree, or ``algorithm = "brute"``."""
@@ -15,15 +15,17 @@ from sklearn.neighbors import BallTree, NearestNeighbors
 class ScikitLearn:
     def __init__(self, metric, algorithm="ball_tree", leaf_size=100):
         self.metric = metric
+        self.distance = "manhattan" if metric == "manhattan" else "euclidean"
         self.algorithm = algorithm
         self.leaf_size = leaf_size
 
     def fit(self, X):
         X = self._place(X)
         if self.algorithm == "ball_tree":
-            self.search = BallTree(X, self.leaf_size).query
+            self.search = BallTree(X, self.leaf_size, metric=self.distance).query
         else:
-            self.search = NearestNeighbors(algorithm=self.algorithm).fit(X).kneighbors
+            neighbors = NearestNeighbors(algorithm=self.algorithm, metric=self.distance)
+            self.search = neighbors.fit(X).kneighbors
 
     def query(self, v, k):
         return self.search(self._place(v[None]), k, return_distance=False)[0]
@@ -32,8 +34,8 @@ class ScikitLearn:
         return self.search(self._place(Q), k, return_distance=False)
 
     def _place(self, X):
-        """Where euclidean distance orders as the metric does: for angles, the unit sphere."""
-        if self.metric == "euclidean":
+        """Where its distance orders as the metric does: for angles, the unit sphere."""
+        if self.metric != "angular":
             return X
         norms = np.linalg.norm(X, axis=1, keepdims=True)
         # A zero vector goes to an axis of its own, at a right angle to all others.

@@ -33,6 +33,8 @@ def vectors(rng: np.random.Generator, n: int) -> np.ndarray:
 
 def similarity(metric: str, train: np.ndarray, queries: np.ndarray) -> np.ndarray:
     train, queries = train.astype(np.float64), queries.astype(np.float64)
+    if metric == "manhattan":
+        return -np.abs(queries[:, None] - train).sum(axis=2)
     if metric == "euclidean":
         return -np.linalg.norm(train[None] - queries[:, None], axis=2)
     norms = np.linalg.norm(train, axis=1)

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pytest_annmodal.distances import exact
+from pytest_annmodal.distances import exact, metrics
 
 # Few distinct numbers make ties, duplicates and zero vectors; floats make near ties.
 NUMBERS = st.one_of(
@@ -19,7 +19,7 @@ VECTORS = st.tuples(st.integers(1, 40), st.integers(1, 6), st.integers(1, 4)).fl
         hnp.arrays(np.float32, (shape[1], shape[2]), elements=NUMBERS),
     )
 )
-METRICS = st.sampled_from(["euclidean", "angular", "dot"])
+METRICS = st.sampled_from(metrics.NAMES)
 FEW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -47,6 +47,8 @@ def test_pair_distances_are_those_of_the_definition(vectors, metric):
         for column, vector in enumerate(train.astype(np.float64)):
             if metric == "euclidean":
                 expected = np.linalg.norm(query - vector)
+            elif metric == "manhattan":
+                expected = np.abs(query - vector).sum()
             elif metric == "dot":
                 expected = -(query @ vector)
             else:

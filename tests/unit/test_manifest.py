@@ -95,7 +95,10 @@ class TestHeader:
             (["zzz = 1"], "zzz: there is no such key. Known: build, class"),
             (['metrics = ["euclidian"]'], "no metric 'euclidian'; did you mean 'euclidean'"),
             (['metrics = ["zzz"]'], "no metric 'zzz'. Known: "),
-            (["metrics = []"], "metrics: expected one or more of euclidean, angular, dot"),
+            (
+                ["metrics = []"],
+                "metrics: expected one or more of euclidean, angular, dot, manhattan",
+            ),
             (["metrics = [[1]]"], r"there is no metric \[1\]"),
             (["build = 3"], "build: expected a table, not 3"),
             (["build = []"], "build is an empty list"),

@@ -11,10 +11,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import pytest_annmodal
 from pytest_annmodal.datasets import hdf5
-from pytest_annmodal.distances import measures, metrics
+from pytest_annmodal.distances import exact, measures, metrics
+from pytest_annmodal.errors import DatasetFormatError
+from pytest_annmodal.jobs.fresh_queries import freshen
 
 PACKAGE = Path(pytest_annmodal.__file__).parent
 # The table, the datasets' rows (which say their metric), and the stand-in for another project.
@@ -61,7 +64,9 @@ def package_with_chebyshev(folder: Path) -> Path:
     before = arithmetic.read_text()
     with_class = before.replace("\n\nMEASURES:", f"\n\n{MEASURE}\n\nMEASURES:")
     arithmetic.write_text(
-        with_class.replace('"dot": Dot()', '"dot": Dot(), "chebyshev": Chebyshev()')
+        with_class.replace(
+            '"manhattan": Manhattan()', '"manhattan": Manhattan(), "chebyshev": Chebyshev()'
+        )
     )
     assert arithmetic.read_text() != with_class != before
     return folder
@@ -87,6 +92,38 @@ def test_nothing_but_the_table_knows_a_metric_by_its_name() -> None:
         if isinstance(node, ast.Constant) and node.value in words
     }
     assert found == set()
+
+
+@pytest.mark.parametrize("metric", metrics.NAMES)
+def test_a_files_truth_is_checked_by_its_own_metric(tmp_path: Path, metric: str) -> None:
+    """Its own is accepted, that of any other metric is refused."""
+    rng = np.random.default_rng(1)
+    train, test = (rng.standard_normal((n, 6), dtype=np.float32) for n in (200, 10))
+    for name in metrics.NAMES:
+        neighbors, distances = exact.knn(train, test, 10, name)
+        path = tmp_path / f"truth-of-{name}.hdf5"
+        hdf5.write(
+            path, train=train, test=test, neighbors=neighbors, distances=distances, metric=metric
+        )  # fmt: skip
+        if name == metric:
+            assert hdf5.validate(path).metric == metric
+        else:
+            with pytest.raises(DatasetFormatError):
+                hdf5.validate(path)
+
+
+@pytest.mark.parametrize("metric", metrics.NAMES)
+def test_fresh_queries_lie_where_rows_do(tmp_path: Path, metric: str) -> None:
+    """Each is nearer to its nearest row than half of all rows are to each other, and its truth is exact."""
+    rng = np.random.default_rng(2)
+    train, test = (rng.standard_normal((n, 6), dtype=np.float32) for n in (300, 5))
+    path = tmp_path / "file.hdf5"
+    hdf5.write(path, train=train, test=test, neighbors=None, distances=None, metric=metric)
+    fresh = freshen(hdf5.load(path), n_queries=30, seed=3, k=5)
+    ids, distances = exact.knn(fresh.train, fresh.test, 5, metric)
+    np.testing.assert_array_equal(fresh.neighbors[:, :5], ids)
+    far = exact.knn(fresh.train, fresh.test, len(fresh.train), metric)[1]
+    assert (distances[:, 0] < np.median(far, axis=1)).all()
 
 
 def test_a_metric_that_is_added_goes_all_the_way(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ class Index {
  public:
   virtual ~Index() = default;
 
-  // Called first. The metric is "euclidean", "angular" (cosine) or "dot" (larger is nearer).
+  // Called first. The metric is "euclidean", "angular" (cosine), "dot" (larger is nearer) or "manhattan".
   virtual void init(const std::string& metric, int dimension) = 0;
 
   // Called once; this is the build that is timed. `data` holds n_samples rows of `dimension`
