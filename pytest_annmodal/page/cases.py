@@ -139,15 +139,16 @@ def _point(case: StoredCase, cases: _Cases) -> Point:
         setting=escape.line(setting[1:-1] if setting.startswith("[") else setting),
         values={figure.name: figure_of(figure, case) for figure in FIGURES},
         n_answers=max(case.k * (case.n_queries or 1), 1),
-        tail_s=_tail(samples),
-        recalls=_recalls(case, samples),
-        hardest_tenth=_hardest(case, samples),
+        tail_s=tail_s(samples),
+        recalls=recall_counts(samples, k=case.k, rounds=case.rounds or 0),
+        hardest_tenth=_hardest(samples, k=case.k, rounds=case.rounds or 0),
         marks=tuple(_marks(case, cases.reused)),
         machine=escape.line(case.machine),
     )
 
 
-def _tail(samples: Samples | None) -> tuple[float, ...]:
+def tail_s(samples: Samples | None) -> tuple[float, ...]:
+    """Seconds that the shares :data:`TAIL_SHARES` of the latencies reach, as far as they tell."""
     if samples is None or not samples.latencies_ns.size:
         return ()
     shares = [share for share in TAIL_SHARES if share * samples.latencies_ns.size >= 1]
@@ -155,19 +156,20 @@ def _tail(samples: Samples | None) -> tuple[float, ...]:
     return tuple((found * 1e-9).tolist())
 
 
-def _recalls(case: StoredCase, samples: Samples | None) -> tuple[int, ...]:
-    if samples is None or samples.query_hits is None or not case.rounds:
+def recall_counts(samples: Samples | None, *, k: int, rounds: int) -> tuple[int, ...]:
+    """How many queries found 0 to k of their neighbours, on average over the rounds."""
+    if samples is None or samples.query_hits is None or not rounds:
         return ()
-    found = np.rint(samples.query_hits / case.rounds).astype(np.int64).clip(0, case.k)
-    return tuple(np.bincount(found, minlength=case.k + 1).tolist())
+    found = np.rint(samples.query_hits / rounds).astype(np.int64).clip(0, k)
+    return tuple(np.bincount(found, minlength=k + 1).tolist())
 
 
-def _hardest(case: StoredCase, samples: Samples | None) -> float | None:
+def _hardest(samples: Samples | None, *, k: int, rounds: int) -> float | None:
     if samples is None or samples.query_hits is None or not samples.query_hits.size:
         return None
     n = -(-samples.query_hits.size // round(1 / HARDEST))
     lowest = np.partition(samples.query_hits, n - 1)[:n]
-    return float(lowest.mean() / (case.k * (case.rounds or 1)))
+    return float(lowest.mean() / (k * max(rounds, 1)))
 
 
 def _marks(case: StoredCase, reused: frozenset[str]) -> Iterable[str]:

@@ -47,14 +47,15 @@ def require() -> None:
     """
     for name in NEEDED:
         if find_spec(name) is None:
-            raise missing(name)
+            raise ConfigurationError(
+                f"{name} is not installed, which pages and pictures need. "
+                "Run: pip install 'pytest-annmodal[report]'"
+            )
 
 
-def missing(name: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"{name} is not installed, which pages and pictures need. "
-        "Run: pip install 'pytest-annmodal[report]'"
-    )
+def can_draw() -> bool:
+    """Whether the extra ``report`` is installed."""
+    return all(find_spec(name) is not None for name in NEEDED)
 
 
 def write(path: Path, raw: bytes) -> None:

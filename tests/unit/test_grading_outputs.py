@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pytest_annmodal.grading.outputs import gradescope, markdown, page
 from pytest_annmodal.grading.outputs.gradebook import Book, rank, score_text
 from pytest_annmodal.grading.outputs.terminal import table
 from pytest_annmodal.grading.score import grade
+from pytest_annmodal.model import Arguments, Variant
 
 BAD = "<script>alert(1)</script>\n=1+1|`\x1b[2J\u202e\udc80\x00::error::'\"]]>"
 
@@ -86,6 +88,27 @@ def test_page(tmp_path: Path) -> None:
     for entry in hidden.entries:
         assert "alert" not in page.text(hidden, entry)
         assert "alert" not in gradescope.text(hidden, entry)
+
+
+def test_pictures(tmp_path: Path) -> None:
+    """What a student reached is drawn over the best of the class; a label is text in it."""
+    made = book(tmp_path)
+    (good, *others) = made.entries
+    (tried,) = good.grade.tried
+    variant = Variant(build=Arguments(), search=Arguments(kwargs={"<img>": "</svg>"}))
+    case = replace(tried.case, variant=variant)
+    outcome = measured(case, latencies_ns=(100, 200, 300), query_hits=(10, 9, 3), n_queries=3)
+    own = replace(
+        good, grade=replace(good.grade, tried=(replace(tried, case=case, outcome=outcome),))
+    )
+    text = page.text(replace(made, entries=(own, own, own, own, *others)), own)
+    assert text.count("<svg") == text.count("</svg>") == 1
+    assert "best of all submissions" in text
+    assert "<img>" not in text
+    assert len(text) < 300_000
+    alone = page.text(replace(made, entries=(own, *others)), own)
+    assert "yours" in alone
+    assert "best of all submissions" not in alone
 
 
 def test_gradescope(tmp_path: Path) -> None:

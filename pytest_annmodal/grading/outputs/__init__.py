@@ -42,9 +42,13 @@ def write_all(folder: Path, book: Book, environ: Mapping[str, str]) -> list[str]
     attempt(folder / "grades.csv", lambda: spreadsheet.text(book))
     attempt(folder / "summary.md", lambda: markdown.text(book))
     names = escape.file_names(entry.grade.name for entry in book.entries)
+    classes = page.classes_of(book)
     for entry in book.entries:
         name = names[entry.grade.name]
-        attempt(folder / PAGES / f"{name}.html", lambda entry=entry: page.text(book, entry))  # type: ignore[misc]
+        attempt(
+            folder / PAGES / f"{name}.html",
+            lambda entry=entry: page.text(book, entry, classes),  # type: ignore[misc]
+        )
         attempt(
             folder / GRADESCOPE / f"{name}.json",
             lambda entry=entry: gradescope.text(book, entry),  # type: ignore[misc]

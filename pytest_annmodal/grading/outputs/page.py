@@ -5,6 +5,8 @@ HTML without scripts or links; ``page.html.j2`` is its template.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,11 +16,14 @@ from pytest_annmodal.figures import TABLE, standing
 from pytest_annmodal.grading import explanations
 from pytest_annmodal.grading.outputs.gradebook import Book, Entry, score_text
 from pytest_annmodal.grading.submissions import Submission
-from pytest_annmodal.outcome import Failure
+from pytest_annmodal.outcome import Failure, Measurement
+from pytest_annmodal.page import student
+from pytest_annmodal.page.files import can_draw
 from pytest_annmodal.reports import escape
 
 if TYPE_CHECKING:
     import jinja2
+    import markupsafe
 
 LABELS = {
     "full": "reached",
@@ -41,7 +46,12 @@ class Failed:
     log: str = ""
 
 
-def text(book: Book, entry: Entry) -> str:
+def text(book: Book, entry: Entry, classes: Mapping[str, student.Class] | None = None) -> str:
+    """The page of one entry.
+
+    Args:
+        classes: of :func:`classes_of`, where many pages of one book are made.
+    """
     feedback = book.rules.feedback
     return (
         environment()
@@ -51,6 +61,7 @@ def text(book: Book, entry: Entry) -> str:
             entry=entry,
             grade=entry.grade,
             figures=standing(TABLE),
+            pictures=_pictures(entry, classes_of(book) if classes is None else classes),
             labels=LABELS,
             failures=[
                 (tried.case.id, _failed(tried.failure, entry.submission, feedback))
@@ -61,6 +72,49 @@ def text(book: Book, entry: Entry) -> str:
             traceback_lines=explanations.TRACEBACK_LINES,
         )
     )
+
+
+def classes_of(book: Book) -> dict[str, student.Class]:
+    """By dataset what all reached; nothing where pictures cannot be drawn."""
+    if not can_draw():
+        return {}
+    return {
+        dataset: student.class_of(
+            [list(_measured(entry, dataset).values()) for entry in book.entries]
+        )
+        for dataset in book.datasets
+    }
+
+
+def _pictures(
+    entry: Entry, classes: Mapping[str, student.Class]
+) -> list[tuple[str, markupsafe.Markup, bool]]:
+    """By dataset: what was reached, and whether over the best of the class."""
+    import markupsafe
+
+    drawn = []
+    for dataset, others in classes.items():
+        own = _measured(entry, dataset)
+        if not own:
+            continue
+        counted = [
+            escape.line(tried.case.variant.label)
+            for tried in entry.grade.tried
+            if tried.counted and tried.case.dataset.name == dataset
+        ]
+        svg = student.picture(own, counted, others)  # its words are escaped there
+        drawn.append((dataset, markupsafe.Markup(svg), bool(others.best)))  # noqa: S704
+    return drawn
+
+
+def _measured(entry: Entry, dataset: str) -> dict[str, Measurement]:
+    return {
+        escape.line(tried.case.variant.label): tried.measurement
+        for tried in entry.grade.tried
+        if tried.case.dataset.name == dataset
+        and tried.measurement is not None
+        and math.isfinite(tried.measurement.qps)
+    }
 
 
 @lru_cache(maxsize=1)
@@ -81,7 +135,8 @@ def environment() -> jinja2.Environment:
 
 def _visible(value: Any) -> Any:
     """Whoever wrote it: what does not print is shown as its escape, before HTML's own is done."""
-    return escape.visible(value, keep="\n") if isinstance(value, str) else value
+    plain = isinstance(value, str) and not hasattr(value, "__html__")  # which is markup of ours
+    return escape.visible(value, keep="\n") if plain else value
 
 
 def _block(text: str, max_lines: int) -> str:
