@@ -53,6 +53,10 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
 )
 ALLOWED_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+# Not zero, which is shared memory without a name to whom maps it, and no terminal: the kernel's own
+# threads carry what is written to one.
+DEVICES = ("null", "full", "random", "urandom")
+DEVICE_LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
 PACKAGE = Path(__file__).parents[1]
 HIDDEN = str(PACKAGE / "data")  # the packaged datasets hold their truth
 
@@ -130,7 +134,7 @@ def bubblewrap(
     """
     words = ["bwrap", "--unshare-all", "--die-with-parent", "--cap-drop", "ALL"]
     words += [*_no_more_namespaces(), "--uid", str(NOBODY), "--gid", str(NOBODY)]
-    words += ["--hostname", "worker", "--proc", "/proc", "--dev", "/dev"]
+    words += ["--hostname", "worker", "--proc", "/proc", *_devices()]
     words += [word for path in _kernel_files() for word in ("--ro-bind-try", path, path)]
     for path in SYSTEM:
         if Path(path).is_symlink():
@@ -152,6 +156,15 @@ def bubblewrap(
         words += ["--size", "4096", "--tmpfs", HIDDEN, "--remount-ro", HIDDEN]
     words += ["--remount-ro", "/dev", "--remount-ro", "/"]
     return [*words, "--chdir", "/tmp", "--", *command]  # noqa: S108
+
+
+def _devices() -> list[str]:
+    words = ["--size", "4096", "--tmpfs", "/dev", "--dir", "/dev/shm"]  # noqa: S108 -- its own
+    for name in DEVICES:
+        words += ["--dev-bind-try", f"/dev/{name}", f"/dev/{name}"]
+    for name, end in DEVICE_LINKS.items():
+        words += ["--symlink", f"/proc/self/fd{end}", f"/dev/{name}"]
+    return words
 
 
 @lru_cache(maxsize=1)

@@ -63,18 +63,23 @@ REFUSED = {
     "sched_setattr": (314, 274),
 }
 SET_AFFINITY, SOCKET = (203, 122), (41, 198)
-# name: (number on x86-64, on arm64, second or third argument, its value): they do nothing, since
-# what pipes and sockets hold is counted at their default size
-LARGER_BUFFERS = {
-    "fcntl(F_SETPIPE_SZ)": (72, 25, 1, 1031),
-    "setsockopt(SO_SNDBUF)": (54, 208, 2, 7),
-    "setsockopt(SO_SNDBUFFORCE)": (54, 208, 2, 32),
-}
 ARCHITECTURES = {"x86_64": (0, 0xC000003E, 317), "aarch64": (1, 0xC00000B7, 277)}
 X32 = 0x40000000
-LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
-ALLOW, FAIL = 0x7FFF0000, 0x00050000
-REFUSE = FAIL | errno.EPERM
+LOAD, EQUAL, AT_LEAST, AND, RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
+ALLOW, DO_NOTHING = 0x7FFF0000, 0x00050000  # and say that it was done
+REFUSE = DO_NOTHING | errno.EPERM
+EVERY_BIT = 0xFFFFFFFF
+# name: (number on x86-64, on arm64, which argument, of it these bits, their value, what is done)
+BY_ARGUMENT = {
+    # What pipes and sockets hold is counted at their default size.
+    "fcntl(F_SETPIPE_SZ)": (72, 25, 1, EVERY_BIT, 1031, DO_NOTHING),
+    "setsockopt(SO_SNDBUF)": (54, 208, 2, EVERY_BIT, 7, DO_NOTHING),
+    "setsockopt(SO_SNDBUFFORCE)": (54, 208, 2, EVERY_BIT, 32, DO_NOTHING),
+    # Shared memory without a file keeps what no process has mapped any more, and nobody sees it.
+    "mmap(MAP_SHARED | MAP_ANONYMOUS)": (9, 222, 3, 0x21, 0x21, REFUSE),
+    # What is written to a terminal, threads of the kernel carry, on anybody's core.
+    "ioctl(TIOCSPTLCK)": (16, 29, 1, EVERY_BIT, 0x40045431, REFUSE),
+}
 NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT = 0, 4, 16
 
 
@@ -150,13 +155,14 @@ def program_of(column: int, architecture: int, *, families: tuple[int, ...]) -> 
     for numbers in REFUSED.values():
         steps += [(EQUAL, 0, 1, numbers[column]), (RETURN, 0, 0, REFUSE)]
     # Only the parent moves a worker: for itself it does nothing, and says that it did.
-    steps += [(EQUAL, 0, 1, SET_AFFINITY[column]), (RETURN, 0, 0, FAIL)]
-    for *numbers_here, argument, value in LARGER_BUFFERS.values():
+    steps += [(EQUAL, 0, 1, SET_AFFINITY[column]), (RETURN, 0, 0, DO_NOTHING)]
+    for *numbers_here, argument, bits, value, verdict in BY_ARGUMENT.values():
         steps += [
-            (EQUAL, 0, 4, numbers_here[column]),
+            (EQUAL, 0, 5, numbers_here[column]),
             (LOAD, 0, 0, FIRST_ARGUMENT_AT + 8 * argument),
+            (AND, 0, 0, bits),
             (EQUAL, 0, 1, value),
-            (RETURN, 0, 0, FAIL),
+            (RETURN, 0, 0, verdict),
             (LOAD, 0, 0, NUMBER_AT),
         ]
     allowed = [step for n in families for step in ((EQUAL, 0, 1, n), (RETURN, 0, 0, ALLOW))]

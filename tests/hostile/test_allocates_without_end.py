@@ -8,11 +8,6 @@ from pytest_annmodal.sandbox import isolation
 EATEN = {
     "private": "self.kept = [bytearray(2**20) for _ in range(400)]",
     "numpy": "self.kept = [np.ones(2**17) for _ in range(400)]",
-    "shared": """
-    import mmap
-    self.kept = mmap.mmap(-1, 300 * 2**20)
-    for at in range(0, len(self.kept), 4096): self.kept[at] = 1
-    threading.Event().wait()""",
     "children": """
     for _ in range(5):
         if os.fork() == 0:
@@ -24,7 +19,7 @@ EATEN = {
 
 @pytest.mark.parametrize("how", EATEN)
 def test_memory_of_processes(attack, level, how):
-    """One limit for all of them together, private and shared."""
+    """One limit for all of them together."""
     body = f"def fit(self, X):\n    super().fit(X)\n    {EATEN[how]}"
     failure = failed(attack(body, level=level, memory_bytes=100 * MEGABYTE)[0])
     assert failure.kind == "limit"

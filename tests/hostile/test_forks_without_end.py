@@ -5,8 +5,10 @@ from witnesses import failed
 
 BOMB = """
     def fit(self, X):
-        import mmap
-        shared = mmap.mmap(-1, 4096)
+        import mmap, tempfile
+        file = tempfile.TemporaryFile()
+        file.truncate(4096)
+        shared = mmap.mmap(file.fileno(), 4096)
         while shared[0] < 200:
             shared[0] += 1
             if os.fork() == 0 and {leave}:

@@ -12,7 +12,9 @@ HIDDEN = {
 def fit(self, X):
     import mmap
     super().fit(X)
-    self.b = mmap.mmap(-1, {n})
+    with open("/dev/shm/index", "wb+") as file:
+        file.truncate({n})
+        self.b = mmap.mmap(file.fileno(), {n})
     for at in range(0, {n}, 4096): self.b[at] = 1
     if os.fork() == 0:
         sum(self.b[::4096])

@@ -41,6 +41,40 @@ def test_calls_that_an_index_has_no_use_for(attack, level):
     assert said(measured(attack(body, level=level)[0])) == [[], "2"]
 
 
+def test_memory_that_is_shared_and_has_no_name(attack, level):
+    """It keeps what no process has mapped any more, in nobody's size; with a file's name it is counted."""
+    body = """
+        def fit(self, X):
+            import json, mmap, tempfile
+            super().fit(X)
+            libc, refused = ctypes.CDLL(None, use_errno=True), []
+            for flags in (0x21, 0x23, 0x4021, 0x40021, 0x40023):
+                libc.mmap(None, 4096, 3, flags, -1, 0)
+                refused.append(ctypes.get_errno())
+            with tempfile.TemporaryFile() as file:
+                file.truncate(4096)
+                mmap.mmap(file.fileno(), 4096)[0] = 1
+            mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)[0] = 1
+            print(json.dumps([refused, os.path.exists("/dev/zero")]))
+    """
+    assert said(measured(attack(body, level=level)[0])) == [[1] * 5, level == "process"]
+
+
+def test_terminals(attack, level):
+    """Threads of the kernel carry what is written to one, on the core of the clock too."""
+    body = """
+        def fit(self, X):
+            import json
+            super().fit(X)
+            try: os.openpty()
+            except OSError: print(json.dumps(sorted(os.listdir("/dev"))))
+    """
+    devices = said(measured(attack(body, level=level)[0]))
+    if level == "strict":
+        there = {"fd", "full", "null", "random", "shm", "stderr", "stdin", "stdout", "urandom"}
+        assert set(devices) == there
+
+
 def test_it_has_no_rights(attack, strict):
     """No capability, not even one that it could get again, and nobody's user id."""
     body = """

@@ -97,8 +97,10 @@ def test_the_kernel_counts_its_processes(attack):
     failure = failed(
         attack("""
             def fit(self, X):
-                import mmap
-                shared = mmap.mmap(-1, 4096)
+                import mmap, tempfile
+                file = tempfile.TemporaryFile()
+                file.truncate(4096)
+                shared = mmap.mmap(file.fileno(), 4096)
                 while shared[0] < 200:
                     shared[0] += 1
                     os.fork()
