@@ -17,9 +17,9 @@ from pytest_annmodal.comparison.bout import Bout, Race, bout_of
 from pytest_annmodal.comparison.schedule import Schedule
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.errors import BaselineError, SubmissionError
-from pytest_annmodal.jobs import training_data
+from pytest_annmodal.jobs import put_off, training_data
 from pytest_annmodal.jobs.asking import OnPhase
-from pytest_annmodal.jobs.trial import Trial, late
+from pytest_annmodal.jobs.trial import Trial
 from pytest_annmodal.manifests.builtin_paths import located
 from pytest_annmodal.model import Arguments, Baseline, Clock, Job, Search, to_plain
 from pytest_annmodal.sandbox import cores
@@ -75,7 +75,7 @@ class Entrant:
                 self.late_s, self._arguments = worker.answered_at - start, arguments
             asked, warmup_s = self._asker.block(search, queries)
             if new:
-                self.late_s += late(warmup_s, LEAD, asked[0])
+                self.late_s += put_off.in_warmup(warmup_s, LEAD, asked[0])
             return asked
 
 
@@ -143,7 +143,7 @@ class Session:
         """Of the candidate, as of now: also what it put off until it was asked."""
         trial = self.candidate.trial
         return Size(
-            build_s=trial.build_s + self.candidate.late_s,
+            build_s=trial.build_s + self.candidate.late_s + trial.worker.stops.ran_on_s,
             index_bytes=max(trial.index_bytes, trial.grown_bytes()),
             peak_rss_bytes=trial.worker.peak_rss_bytes,
         )

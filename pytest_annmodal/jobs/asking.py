@@ -54,8 +54,14 @@ class Timed:
 
     @property
     def disturbed(self) -> bool:
-        """Whether somebody else made these times what they are."""
-        return self.contention.disturbed or (self.uncertain_share or 0.0) >= latency.NOISY
+        """Whether somebody else may have made these times what they are.
+
+        By the parent's clock also who kept the parent from its core, however little the worker
+        waited: it saw answers late.
+        """
+        if self.contention.disturbed or self.uncertain_share is None:
+            return self.contention.disturbed
+        return max(self.uncertain_share, self.contention.parent_waited) >= latency.NOISY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,19 +131,18 @@ class Asker:
     def _by_parent(self, search: Search, queries: NDArray[np.float32], on_phase: OnPhase) -> Timed:
         """The parent's clock: every query goes through the mailbox when its turn comes."""
         worker, k = self.worker, search.k
-        self._serve(k)
-        with measure.quiet_gc(), undivided():
+        # Before and after it rests, while its processes are looked for.
+        with measure.quiet_gc(), undivided(), worker.watched() as contention:
+            looked, cpu_before_s = time.monotonic(), worker.cpu_s()
+            self._serve(k)
             warm = self._ask(self.warmup, k)
-            with worker.watched() as contention:
-                looked = time.monotonic()  # the worker spins while its processes are looked for
-                cpu_before_s, switches = worker.cpu_s(), _switches()
-                asked, share = self._rounds(search, queries, on_phase)
-                switches = _switches() - switches
-                cpu_s = worker.cpu_s() - cpu_before_s
-                wall_s = time.monotonic() - looked
-        mailbox.dismiss(self.box)
-        served = worker.receive("served")
-        worker.rest()
+            switches = _switches()
+            asked, share = self._rounds(search, queries, on_phase)
+            switches = _switches() - switches
+            mailbox.dismiss(self.box)
+            served = worker.receive("served")
+            worker.rest()
+            cpu_s, wall_s = worker.cpu_s() - cpu_before_s, time.monotonic() - looked
         self._refuse_smuggling(cpu_s, wall_s)
         return Timed(
             times_ns=asked.times_ns,

@@ -17,7 +17,7 @@ from pytest_annmodal import surprises
 from pytest_annmodal.channel import mailbox
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.figures import size
-from pytest_annmodal.jobs import compiling, training_data, warming
+from pytest_annmodal.jobs import compiling, put_off, training_data, warming
 from pytest_annmodal.jobs.asking import Asker, OnPhase, Timed
 from pytest_annmodal.jobs.machine import describe_machine
 from pytest_annmodal.jobs.quota import Throttling, throttling
@@ -61,14 +61,6 @@ def _numba_cache(level: isolation.Level, stack: ExitStack) -> str | None:
     return stack.enter_context(made)
 
 
-def late(warmup_s: float, n_warmup: int, times_ns: NDArray[np.int64]) -> float:
-    """Seconds that a warm-up took longer than as many of the queries after it."""
-    figures = latency.latency_figures(times_ns[times_ns >= 0])
-    # One slow query raises the mean, and would hide a build in the warm-up; it leaves p95 alone.
-    usual_s = max(figures.p50_s, min(figures.mean_s, figures.p95_s))
-    return max(warmup_s - n_warmup * usual_s, 0.0)
-
-
 class Trial:
     """A worker with its mailbox, and the figures that belong to the build.
 
@@ -101,6 +93,7 @@ class Trial:
         self.train_file = train_file or stack.enter_context(training_data.train_file(job, data))
         self.machine = describe_machine()
         self.work: dict[str, Work] = {}
+        self.put_off_s, self.put_off_beside_others = 0.0, False
         self.views = training_data.views(job, data)
         implementation = job.implementation
         self.watch = Watch(memory_bytes=job.limits.memory_bytes)
@@ -199,6 +192,7 @@ class Trial:
         memory = worker.request("memory", expect="memory")
         if not job.implementation.trusted:  # it might build when it is asked for its size
             self.build_s += worker.answered_at - start
+            worker.rest()
         else:  # what it has freed it has given back by now
             grown = self.grown_bytes()
         self.reported_index_bytes = memory.size("reported_index_bytes")
@@ -214,21 +208,19 @@ class Trial:
         worker.spread()
         held_up, start = throttling(), time.perf_counter()
         worker.request("search", {"arguments": to_plain(search.arguments)}, expect="set")
-        set_s = worker.answered_at - start
+        self.put_off_s += worker.answered_at - start
+        worker.rest()
         asked, batched = self.views[search.case_id]
-        timed = self.asker.one_by_one(search, asked, on_phase)
+        timed = self._one_by_one(search, asked, on_phase)
         n_query_cores = worker.n_cores
         for ids, counts in zip(timed.ids, timed.counts, strict=True):
             self._check(ids, counts, search)  # a wrong one ends the search before its batch
-        build_s, index_bytes = self._with_what_came_later(set_s, timed)
+        build_s, index_bytes = self._with_what_came_later()
         batch, beside_batch = self._batch(search, batched, on_phase)
+        if batch is not None:
+            self.put_off_s += put_off.in_batch(batch.seconds, len(batched.test), timed.times_ns)
         share = self._share(n_query_cores, throttling().since(held_up), time.perf_counter() - start)
-        found = {
-            "build": self.build_contention.disturbed,
-            "queries": timed.disturbed or share.disturbed,
-            "batch": beside_batch.disturbed or (self.has_batch and share.disturbed),
-        }
-        disturbed = tuple(name for name, by_others in found.items() if by_others)
+        disturbed = self._beside_others(build_s, timed, beside_batch, share)
         worker.note_memory()
         return Unscored(
             case_id=search.case_id,
@@ -252,6 +244,28 @@ class Trial:
                 log_tail=worker.log_tail(),
             ),
         )
+
+    def _one_by_one(self, search: Search, asked: hdf5.Vectors, on_phase: OnPhase) -> Timed:
+        """Ask its queries, and see what of a build was put off until then."""
+        looks_s = self.watch.long_looks_s
+        timed = self.asker.one_by_one(search, asked, on_phase)
+        self.put_off_s += put_off.in_warmup(timed.warmup_s, len(self.warmup), timed.times_ns)
+        self.put_off_s += put_off.in_queries(timed.times_ns)
+        self.put_off_s += self.watch.long_looks_s - looks_s
+        return timed
+
+    def _beside_others(
+        self, build_s: float, timed: Timed, beside_batch: Contention, share: Share
+    ) -> tuple[str, ...]:
+        """The phases whose times somebody else may have made what they are."""
+        found = {
+            "queries": timed.disturbed or share.disturbed,
+            "batch": beside_batch.disturbed or (self.has_batch and share.disturbed),
+        }
+        self.put_off_beside_others |= any(found.values())
+        matters = build_s - self.build_s >= latency.NOISY * build_s
+        build = self.build_contention.disturbed or (matters and self.put_off_beside_others)
+        return tuple(name for name, by_others in {"build": build, **found}.items() if by_others)
 
     def _share(self, n_query_cores: int, held_up: Throttling, wall_s: float) -> Share:
         return Share(
@@ -296,15 +310,16 @@ class Trial:
             **to_plain(timed.contention),
         }
 
-    def _with_what_came_later(self, set_s: float, timed: Timed) -> tuple[float, int]:
+    def _with_what_came_later(self) -> tuple[float, int]:
         """Seconds and bytes of a submission's index, also of what it put off until after ``fit``.
 
-        That is the setting's own time, and what the warm-up took longer than as many queries.
+        That was done once, for all settings that are asked after it. What ran on while it was
+        stopped belongs to it as well.
         """
         if self.job.implementation.trusted:
             return self.build_s, self.index_bytes
-        late_s = set_s + late(timed.warmup_s, len(self.warmup), timed.times_ns)
-        return self.build_s + late_s, max(self.index_bytes, self.grown_bytes())
+        build_s = self.build_s + self.put_off_s + self.worker.stops.ran_on_s
+        return build_s, max(self.index_bytes, self.grown_bytes())
 
     def grown_bytes(self) -> int:
         """What its worker holds now beyond what it held before."""

@@ -1,8 +1,8 @@
 """Whether others ran where a worker is timed: the kernel's accounts, and nothing a worker says.
 
-A submission can keep its own core busy, so that its thread has to wait. Only where CPU time of
-*others* is seen beside that wait (on the worker's core, or on the caller's) is the machine to
-blame. Linux only; elsewhere nothing is seen.
+A submission can keep its own core busy, so that its thread has to wait. That wait alone says
+nothing: only where CPU time of *others* is seen, on the worker's core or on the caller's, may the
+machine be to blame. Linux only; elsewhere nothing is seen.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class Contention:
         worker_waited: how long its threads were ready and had no core, added up.
         others_beside: CPU time of other processes that were seen on the worker's core.
         parent_waited: how long the calling thread was ready and had no core, because of other
-            processes; 0 where it shares the worker's.
+            processes, less what the kernel's own threads used there, since a worker can have
+            them work; 0 where it shares the worker's core.
     """
 
     worker_waited: float = 0.0
@@ -37,9 +38,13 @@ class Contention:
 
     @property
     def disturbed(self) -> bool:
-        """Whether the worker's times are too long by somebody else's doing."""
-        others = max(self.others_beside, self.parent_waited)
-        return self.worker_waited >= WAITED and others >= OTHERS
+        """Whether the worker's times may be too long by somebody else's doing.
+
+        Of whom is seen on its core, also where it hardly waited: taking turns costs more than
+        the waits. In a container those on the caller's core alone are felt.
+        """
+        felt = self.worker_waited >= WAITED and self.parent_waited >= OTHERS
+        return felt or self.others_beside >= OTHERS
 
 
 class Process(NamedTuple):
@@ -98,49 +103,50 @@ def between(
     worker: int,
     cores: Collection[int],
     user: int | None = None,
-    apart: bool = False,
+    parent: Collection[int] = (),
 ) -> Contention:
     """What happened from one look to the next.
 
     Args:
         cores: that the worker may run on.
         user: whose processes all belong to the worker, wherever they went.
-        apart: the calling thread is on none of these cores.
+        parent: cores of the calling thread, where it shares none with the worker.
     """
     wall_s = max(after.at_s - before.at_s, 1e-9)
     waited_ns = _grown(before.waited_ns, after.waited_ns)
     ours = family_of(worker, before.processes) | family_of(worker, after.processes) | {os.getpid()}
-    others_s = 0.0
+    others_s = kernel_s = 0.0
     for pid, now in after.processes.items():
         then = before.processes.get(pid, Process(now.parent, now.core))
-        of_kernel = KERNEL in (pid, now.parent)
-        if pid in ours or of_kernel or not {then.core, now.core} & set(cores):
+        used_s, places = now.cpu_s_since(then), {then.core, now.core}
+        if pid in ours or not used_s:
             continue
-        used_s = now.cpu_s_since(then)
-        if used_s and (user is None or _owner(pid) != user):
+        if KERNEL in (pid, now.parent):
+            kernel_s += used_s if places & set(parent) else 0.0
+        elif places & set(cores) and (user is None or _owner(pid) != user):
             others_s += used_s
-    parent_ns = max(after.parent_ns - before.parent_ns, 0) if apart else 0
+    parent_s = (after.parent_ns - before.parent_ns) / 1e9 - kernel_s if parent else 0.0
     return Contention(
         worker_waited=waited_ns / 1e9 / wall_s,
         others_beside=others_s / wall_s,
-        parent_waited=parent_ns / 1e9 / wall_s,
+        parent_waited=max(parent_s, 0.0) / wall_s,
     )
 
 
 @contextlib.contextmanager
 def watched(
-    worker: int, user: int | None, place: Callable[[], tuple[Collection[int], bool]]
+    worker: int, user: int | None, place: Callable[[], tuple[Collection[int], Collection[int]]]
 ) -> Iterator[Callable[[], Contention]]:
     """Look before and after a block; the answer is there after it.
 
     Args:
-        place: the worker's cores by then, and whether the calling thread is on none of them.
+        place: the worker's cores by then, and the calling thread's where it is on none of them.
     """
     before = look(worker)
     found: list[Contention] = []
     yield lambda: found[0] if found else Contention()
-    after, (cores, apart) = look(worker), place()
-    found.append(between(before, after, worker=worker, cores=cores, user=user, apart=apart))
+    after, (cores, parent) = look(worker), place()
+    found.append(between(before, after, worker=worker, cores=cores, user=user, parent=parent))
 
 
 def _owner(pid: int) -> int | None:

@@ -5,6 +5,7 @@ Limits of the kernel hold for one process each, and for root some do not hold at
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from pytest_annmodal.worker.confinement import MOST_TASKS
 MAX_PROCESSES = 64
 MAX_THREADS = MOST_TASKS  # of all of them; the kernel counts them only for who is not root
 SCARCE = 0.05  # of the machine's memory left
+QUICK_LOOK_S = 0.01
 LARGE = 0.1  # of the machine's memory held by one submission
 
 
@@ -26,17 +28,29 @@ class Watch:
             submission was loaded (the interpreter, ``train``), or None.
         before_bytes: that much; set when it is known.
         given: files that never count, see :func:`memory.held_bytes`; set by the worker.
+
+    Attributes:
+        long_looks_s: what looks took longer than one at an honest worker does. Who has many
+            processes, descriptors and mappings has that time for itself.
     """
 
     memory_bytes: int | None
     before_bytes: int = 0
     given: Collection[str] = ()
+    long_looks_s: float = 0.0
 
     def held_bytes(self, pids: Sequence[int]) -> int:
         return memory.held_bytes(*pids, given=self.given)
 
     def objection(self, pids: Sequence[int], phase: str) -> str | None:
         """What is too much about these processes, or None."""
+        began = time.monotonic()
+        try:
+            return self._objection(pids, phase)
+        finally:
+            self.long_looks_s += max(time.monotonic() - began - QUICK_LOOK_S, 0.0)
+
+    def _objection(self, pids: Sequence[int], phase: str) -> str | None:
         for number, most, of in (
             (len(pids), MAX_PROCESSES, "processes"),
             (memory.threads(*pids), MAX_THREADS, "threads"),

@@ -10,40 +10,55 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from pytest_annmodal.sandbox.output import readable
 
 MARK = "ANNMODAL_WORKER"
 KILL_S = 20
+ASLEEP = "TtZXD"  # stopped, ended, or in a call from which only the signal that stops it comes
 MOST_LOOKS = 20  # each may find what was started during the one before
+
+
+class Living(NamedTuple):
+    """A process in the kernel's table."""
+
+    parent: int
+    state: str
 
 
 def descendants(pid: int) -> list[int]:
     """Children of a process that is still there, and theirs, parents first."""
+    return _descendants(pid, dict(_table()))
+
+
+def _descendants(pid: int, table: Mapping[int, Living]) -> list[int]:
     children: dict[int, list[int]] = {}
-    for child, parent in _parents():
-        children.setdefault(parent, []).append(child)
+    for child, row in table.items():
+        children.setdefault(row.parent, []).append(child)
     found = list(children.get(pid, ()))
     for one in found:  # which grows meanwhile
         found += children.get(one, ())
     return found
 
 
-def _parents() -> Iterator[tuple[int, int]]:
-    """Every process with its parent; psutil needs ten times as long, which a fork bomb uses."""
+def _table() -> Iterator[tuple[int, Living]]:
+    """Every process; psutil needs ten times as long, which a fork bomb uses."""
     if not Path("/proc/self/stat").exists():
         import psutil
 
-        yield from ((p.pid, p.info["ppid"]) for p in psutil.process_iter(["ppid"]))
+        for one in psutil.process_iter(["ppid", "status"]):
+            state = "T" if one.info["status"] == psutil.STATUS_STOPPED else "R"
+            yield one.pid, Living(one.info["ppid"], state)
         return
     for name in os.listdir("/proc"):  # noqa: PTH208 -- as quick as can be
         if name.isdecimal():
             with contextlib.suppress(OSError):
                 with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 -- half the time
                     after = file.read().rpartition(b")")[2].split()
-                yield int(name), int(after[1])
+                yield int(name), Living(int(after[1]), after[0].decode())
 
 
 def end_family(pid: int) -> None:
@@ -51,15 +66,19 @@ def end_family(pid: int) -> None:
     _signal(_stop_descendants(pid), signal.SIGKILL)
 
 
-def pause(pid: int) -> set[int]:
-    """Let a process and all that descend from it do nothing for a while; who was stopped.
+def pause(pid: int) -> tuple[set[int], bool]:
+    """Let a process and all that descend from it do nothing for a while.
 
     Args:
         pid: leader of a process group. The group is stopped at once, so that no fork escapes; who
             has left it is looked for.
+
+    Returns:
+        Who was stopped, and whether all were in the group.
     """
     _signal_group(pid, signal.SIGSTOP)
-    return {pid, *_stop_descendants(pid, group=pid)}
+    found = _stop_descendants(pid, group=pid)
+    return {pid, *found}, all(_group_of(one) in (pid, None) for one in found)
 
 
 def resume(pid: int, pids: Iterable[int]) -> None:
@@ -69,17 +88,26 @@ def resume(pid: int, pids: Iterable[int]) -> None:
 
 
 def _stop_descendants(pid: int, group: int | None = None) -> set[int]:
-    """Stop all that descend from a process, until a look finds no other.
+    """Stop all that descend from a process, until a look finds none of them awake.
+
+    Who is not stopped yet can wake the others, so the state is what counts.
 
     Args:
-        group: that is stopped already, and begets nobody.
+        group: that was stopped at once, before any look, with the process itself in it.
     """
     seen: set[int] = set()
-    for _ in range(MOST_LOOKS):
-        new = set(descendants(pid)) - seen
-        _signal(new, signal.SIGSTOP)
-        seen |= new
-        if all(group is not None and _group_of(one) == group for one in new):
+    for number in range(MOST_LOOKS):
+        table = dict(_table())
+        found = set(_descendants(pid, table))
+        of_group = {one for one in found if group is not None and _group_of(one) == group}
+        # The first look comes too early to see what the signal to the group did.
+        awake = {one for one in found if table[one].state not in ASLEEP} if number else set()
+        new = found - seen - of_group
+        _signal(awake | new, signal.SIGSTOP)
+        if awake and group is not None:
+            _signal_group(group, signal.SIGSTOP)
+        seen |= found
+        if not awake and not new:
             break
     return seen
 

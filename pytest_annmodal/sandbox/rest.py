@@ -20,18 +20,26 @@ class Rest:
     Args:
         pid: the worker, which leads a process group of its own.
         family: says which processes there are.
+
+    Attributes:
+        ran_on_s: how long some ran on while they were looked for, since they had left the group.
     """
 
     def __init__(self, pid: int, family: Callable[[], Collection[int]]) -> None:
         self._pid, self._family = pid, family
         self._stopped: set[int] = set()
         self._since = self._cpu_s = 0.0  # the rest, and what had been used by then
-        self.rests_s = self.beside_s = 0.0
+        self.rests_s = self.beside_s = self.ran_on_s = 0.0
 
     def begin(self) -> None:
-        if not self._stopped:
-            self._stopped = process_tree.pause(self._pid)
-            self._since, self._cpu_s = time.monotonic(), memory.cpu_s(*self._stopped)
+        if self._stopped:
+            return
+        began = time.monotonic()
+        self._stopped, at_once = process_tree.pause(self._pid)
+        self._since = time.monotonic()
+        self._cpu_s = memory.cpu_s(*self._stopped)
+        if not at_once:
+            self.ran_on_s += self._since - began
 
     def end(self) -> None:
         if not self._stopped:

@@ -41,9 +41,7 @@ from pytest_annmodal.sandbox import (
     postmortem,
     process_tree,
 )
-from pytest_annmodal.sandbox import (
-    memory as usage,
-)
+from pytest_annmodal.sandbox import memory as usage
 from pytest_annmodal.sandbox.contention import Contention
 from pytest_annmodal.sandbox.cores import Stay
 from pytest_annmodal.sandbox.limits import Watch
@@ -148,7 +146,7 @@ class Worker:
             os.close(write_fd)
             cores.pin(parents)
         self.pid = self._process.pid
-        self._rest = Rest(self.pid, self._family)
+        self.stops = Rest(self.pid, self._family)
         self._channel = Channel(ours)
         return self
 
@@ -220,9 +218,8 @@ class Worker:
         """Raise if waiting for the worker is pointless: it died, flooded or is out of time."""
         if self._process.poll() is not None:
             raise self._died()
-        now = time.monotonic()
-        if now - self._looked_at > LOOK_EVERY_S:  # not at every spin of a mailbox
-            self._looked_at = now
+        if time.monotonic() - self._looked_at > LOOK_EVERY_S:  # not at every spin of a mailbox
+            self._looked_at = time.monotonic()
             self._look()
         self._check_output()
         if time.monotonic() > self._deadline:
@@ -249,11 +246,10 @@ class Worker:
     def rest(self, *, trusted: bool = False) -> None:
         """Stop it, and all that it started, until the next frame: nobody's clock runs.
 
-        Args:
-            trusted: also one that is not shut in, since others are timed on its core.
+        A trusted one only where that is asked for, since others are timed on its core.
         """
         if (trusted or self.level != "none") and self.alive:
-            self._rest.begin()
+            self.stops.begin()
 
     def wake(self) -> None:
         """Let it go on.
@@ -261,9 +257,9 @@ class Worker:
         Raises:
             SmugglingError: processes that it started went on meanwhile.
         """
-        self._rest.end()
-        if self.level != "none" and self._rest.broken:
-            raise SmugglingError(self._rest.objection, **self._evidence())
+        self.stops.end()
+        if self.level != "none" and self.stops.broken:
+            raise SmugglingError(self.stops.objection, **self._evidence())
 
     def send(
         self, kind: str, fields: Mapping[str, Any] | None = None, arrays: Sequence[Array] = ()
@@ -369,8 +365,11 @@ class Worker:
 
     def watched(self) -> AbstractContextManager[Callable[[], Contention]]:
         """Look who else runs on the worker's core in this block; the answer is there after it."""
-        place = lambda: (self._stay.cores or self._affinity, self.apart)  # noqa: E731 -- known later
-        return contention.watched(self.pid, self._user, place)
+        return contention.watched(self.pid, self._user, self._place)
+
+    def _place(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Its cores now, and the calling thread's where these are others."""
+        return self._stay.cores or self._affinity, self.cores.parent if self.apart else frozenset()
 
     def held_bytes(self) -> int:
         """What it and its children hold of their own, with files that a trusted one wrote."""

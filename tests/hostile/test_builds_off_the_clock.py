@@ -2,10 +2,12 @@
 
 import time
 
+import psutil
 import pytest
 from witnesses import failed, measured, said
 
 from pytest_annmodal.jobs.trial import Trial
+from pytest_annmodal.sandbox import limits, process_tree
 
 WORK_S = 1.0  # far more than fifty queries take, also where others use the cores
 WHEN = {
@@ -13,14 +15,18 @@ WHEN = {
     "when its setting is set": "def set_query_arguments(self, setting): time.sleep({s})",
     "at the first query": "done = False\ndef query(self, v, k):\n    if not self.done: time.sleep({s})\n    self.done = True\n    return self.near(v, k)",
     "during the warm-up": "n = 0\ndef query(self, v, k):\n    self.n += 1\n    if self.n < 21: time.sleep({s} / 20)\n    return self.near(v, k)",
+    "in one timed query": "n = 0\ndef query(self, v, k):\n    self.n += 1\n    if self.n == 60: time.sleep({s})\n    return self.near(v, k)",
+    "in the batch": "def batch_query(self, X, k):\n    if self.setting == 1: time.sleep({s})\n    return [self.near(v, k) for v in X]",
 }
 
 
 @pytest.mark.parametrize("when", WHEN)
 def test_is_part_of_the_build(attack, strict, when):
-    """All that happens before the first timed query and is not a query's own time."""
-    outcome = measured(attack(WHEN[when].format(s=WORK_S), settings=[1])[0])
-    assert outcome.build_s >= 0.5 * WORK_S  # queries are slow on a busy machine, and taken off
+    """All that takes longer than queries do, for each setting that is asked after it."""
+    outcomes = attack(WHEN[when].format(s=WORK_S), settings=[1, 2])
+    at_once = outcomes[1 if when == "in the batch" else 0 :]
+    for outcome in at_once:
+        assert measured(outcome).build_s >= 0.5 * WORK_S  # queries are slow on a busy machine
 
 
 def test_the_vectors_are_not_there_before(attack, strict):
@@ -101,6 +107,69 @@ def test_work_while_nobodys_clock_runs(attack, level, monkeypatch, child, leave)
     assert said(outcome) >= 900
 
 
+def test_who_left_the_group_runs_on_at_its_own_cost(attack, strict, monkeypatch):
+    """One signal does not stop it; the time until it is found is part of the build."""
+    table = process_tree._table
+
+    def slowly():
+        time.sleep(0.1)
+        return table()
+
+    monkeypatch.setattr(process_tree, "_table", slowly)
+    body = """
+        def fit(self, X):
+            super().fit(X)
+            os.setsid()
+    """
+    assert measured(attack(body)[0]).build_s >= 0.3  # it is stopped four times, and looked for
+
+
+def test_long_looks_between_queries_are_part_of_the_build(attack, strict, monkeypatch):
+    """Sixty processes with 250 descriptors each are long to look at, and work goes on meanwhile."""
+    look = limits.memory.resident_bytes
+
+    def slowly(*pids):
+        time.sleep(0.1)
+        return look(*pids)
+
+    monkeypatch.setattr(limits.memory, "resident_bytes", slowly)
+    body = "def query(self, v, k): time.sleep(0.01); return self.near(v, k)"
+    assert measured(attack(body, phase_timeout_s=60.0)[0]).build_s >= 0.15
+
+
+def test_who_is_stopped_is_not_woken(attack, strict):
+    """By one that was not found yet; the CPU time of both would be small enough not to be noticed."""
+    body = """
+        def fit(self, X):
+            super().fit(X)
+            self.gaps = []
+            if os.fork() == 0:
+                os.setsid()
+                worker = os.getppid()
+                for _ in range(1000): os.kill(worker, signal.SIGCONT); time.sleep(0.01)
+                os._exit(0)
+        def batch_query(self, X, k): return [self.near(v, k) for v in X]
+    """
+    awake = []
+    check, table = Trial._check, process_tree._table
+
+    def slowly():
+        time.sleep(0.05)
+        return table()
+
+    def looking(trial, *given):
+        time.sleep(0.2)
+        family = trial.worker._family()[1:]
+        awake.extend(psutil.Process(pid).status() for pid in family)
+        check(trial, *given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process_tree, "_table", slowly)
+        patch.setattr(Trial, "_check", looking)
+        measured(attack(body)[0])
+    assert set(awake) <= {"stopped", "zombie"}
+
+
 def test_who_cannot_be_stopped_is_smuggling(attack, strict, monkeypatch):
     """A chain of processes can be too quick for that: its CPU time is seen all the same."""
     body = """
@@ -121,7 +190,7 @@ def test_who_cannot_be_stopped_is_smuggling(attack, strict, monkeypatch):
         patch.setattr(Trial, "_check", slowly)
         patch.setattr("pytest_annmodal.jobs.asking.SMUGGLING_GRACE_S", 60)
         patch.setattr(
-            "pytest_annmodal.sandbox.process_tree._stop_descendants", lambda *_, **__: set()
+            process_tree, "_stop_descendants", lambda pid, **_: set(process_tree.descendants(pid))
         )
         failure = failed(attack(body)[0])
     assert failure.kind == "smuggling"
