@@ -88,7 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
             require()  # rather than after an hour of measuring
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from error
-    config.pluginmanager.register(Summary(config))  # inside of grading's: its table comes first
+    config.pluginmanager.register(Summary(config))
     if named.PLACES in config.stash:
         config.pluginmanager.register(collecting.NotTheirs(config.stash[named.PLACES]))
 

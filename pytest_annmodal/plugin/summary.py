@@ -35,7 +35,7 @@ class Summary:
 
             repeated.note(self._config, report)
 
-    # Of the wrappers that come last, those of plugins that were registered later are inside.
+    # Above what hooks says last: of such wrappers, those that are registered later are inside.
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter, exitstatus: int
