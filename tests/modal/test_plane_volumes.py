@@ -182,27 +182,49 @@ def test_a_read_only_mount_of_a_directory_cannot_be_written(isolated, run_app):
     assert shown == [["mine"], "Read-only file system"]
 
 
-def test_files_pass_through_the_volume_command(plane, run_client, tmp_path):
+VOLUME_COMMANDS = """
+    import contextlib, io
+    from modal.__main__ import main
+
+    def volume(*arguments):
+        sys.argv, said = ["modal", "volume", *arguments], io.StringIO()
+        try:
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                main()
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        return [code or 0, said.getvalue()]
+
+    show([volume(*arguments) for arguments in COMMANDS])
+"""
+
+
+def test_files_pass_through_the_volume_command(plane, run_app, tmp_path):
+    """The command's own main function, called again and again in one process."""
     data = bytes(range(256)) * 40_000 + bytes(100_000)
     (tmp_path / "big.bin").write_bytes(data)
     (tmp_path / "small.txt").write_text("small")
-
-    def volume(*arguments, code=0):
-        done = run_client("-m", "modal", "volume", *arguments)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    volume("create", "store")
-    volume("put", "store", "big.bin")
-    volume("put", "store", "small.txt", "/sub/small.txt")
-    assert volume("ls", "store").split() == ["big.bin", "sub"]
-    assert "already exists" in volume("put", "store", "big.bin", code=2)
-    volume("get", "store", "big.bin", "back.bin")
+    commands = (
+        ("create", "store"),
+        ("put", "store", "big.bin"),
+        ("put", "store", "small.txt", "/sub/small.txt"),
+        ("ls", "store"),
+        ("put", "store", "big.bin"),
+        ("get", "store", "big.bin", "back.bin"),
+        ("rm", "store", "big.bin"),
+        ("list",),
+        ("ls", "nowhere"),
+    )
+    shown = run_app(VOLUME_COMMANDS.replace("COMMANDS", repr(commands)))
+    assert [code for code, _ in shown] == [0, 0, 0, 0, 2, 0, 0, 0, 1], shown
+    *_, listed, again, _, _, volumes, nowhere = [said for _, said in shown]
+    assert listed.split() == ["big.bin", "sub"]
+    assert "already exists" in again
+    assert "store" in volumes
+    assert "not found" in nowhere
     assert (tmp_path / "back.bin").read_bytes() == data
-    volume("rm", "store", "big.bin")
     assert [path.name for path in plane.volume("store").path.rglob("*")] == ["sub", "small.txt"]
-    assert "store" in volume("list")
-    assert "not found" in volume("ls", "nowhere", code=1)
 
 
 def test_files_pass_through_a_volume_of_the_second_version(plane, run_app):
