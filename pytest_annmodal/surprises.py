@@ -38,6 +38,7 @@ COMPILED = "pynndescent"
 OTHERS = "scalable-vs, and others that pad"
 FORMATS = "Formats"
 TOOLS = "pytest and pytest-benchmark"
+FIGURES = "Figures"
 
 
 def _finding(name: str) -> str:
@@ -257,6 +258,16 @@ SURPRISES: tuple[Surprise, ...] = (
         "be read.",
         "A line below the tables names the file that was not read, and what to write.",
         _finding("option-values-choose-the-ini-file"),
+    ),
+    Surprise(
+        "dependent-sessions",
+        FIGURES,
+        "A 95 % interval is wrong in 5 % of cases.",
+        "Where sessions depend on each other (lag-1 correlation 0.5), Student's t is wrong in "
+        "24 %; where they are skewed, in up to 20 %.",
+        "The interval of `--ann-baseline` is made wider by both; where that hinders a verdict, it "
+        "is *cannot tell*, and says so. docs/measurement.md has the rates.",
+        "python -m benchmarks.error_rates",
     ),
 )
 INTRODUCTION = """\

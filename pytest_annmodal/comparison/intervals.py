@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+LARGEST_CORRELATION = 0.9
+SKEWNESS_WEIGHT = 0.5
+ROUNDING = 1e-12  # of logarithms: values that differ by less are equal
 HALVINGS = 60  # of the interval (0, π/2): more than a float can tell apart
 
 
@@ -38,6 +43,7 @@ def _probability(theta: float, df: int) -> float:
     return 2 / math.pi * (theta + sine * total) if odd else sine * total
 
 
+@lru_cache(maxsize=64)
 def t_quantile(confidence: float, df: int) -> float:
     """The t with P(abs(T) ≤ t) = ``confidence``: the two-sided critical value."""
     low, high = 0.0, math.pi / 2
@@ -50,14 +56,43 @@ def t_quantile(confidence: float, df: int) -> float:
     return math.sqrt(df) * math.tan(low)
 
 
-def ratio_interval(log_ratios: Sequence[float], confidence: float) -> RatioInterval:
+def widening(values: Sequence[float]) -> float:
+    """How much wider an interval has to be where values depend on each other or are skewed.
+
+    The effective sample size of an autoregressive series of first order, with twice the bias that
+    the lag-1 correlation of n independent values has (-1/n), times a part of the adjusted
+    Fisher-Pearson skewness. What that does to error rates is in docs/measurement.md.
+    """
+    correlation, skewness = dependence(values)
+    usable = min(max(correlation + 2 / len(values), 0.0), LARGEST_CORRELATION)
+    return math.sqrt((1 + usable) / (1 - usable)) * (1 + SKEWNESS_WEIGHT * abs(skewness))
+
+
+def dependence(values: Sequence[float]) -> tuple[float, float]:
+    """Lag-1 correlation and skewness; 0 where values are equal or too few."""
+    n, mean = len(values), statistics.fmean(values)
+    off = [value - mean for value in values]
+    squares = sum(x * x for x in off)
+    if squares <= n * ROUNDING**2 or n < 3:
+        return 0.0, 0.0
+    correlation = sum(x * y for x, y in itertools.pairwise(off)) / squares
+    skewness = sum(x**3 for x in off) / n / (squares / n) ** 1.5
+    return correlation, skewness * math.sqrt(n * (n - 1)) / (n - 2)
+
+
+def ratio_interval(
+    log_ratios: Sequence[float], confidence: float, *, factor: float = 1.0
+) -> RatioInterval:
     """The t interval of the mean of the logarithms, as ratios; two values or more.
 
     Logarithms, since a ratio and its reciprocal must give the same interval turned over.
+
+    Args:
+        factor: by which the interval is made wider.
     """
     n = len(log_ratios)
     mean = statistics.fmean(log_ratios)
-    half = t_quantile(confidence, n - 1) * statistics.stdev(log_ratios) / math.sqrt(n)
+    half = factor * t_quantile(confidence, n - 1) * statistics.stdev(log_ratios) / math.sqrt(n)
     return RatioInterval(
         ratio=math.exp(mean), low=math.exp(mean - half), high=math.exp(mean + half)
     )

@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_annmodal.comparison.intervals import RatioInterval, ratio_interval
+from pytest_annmodal import surprises
+from pytest_annmodal.comparison.intervals import (
+    RatioInterval,
+    dependence,
+    ratio_interval,
+    widening,
+)
 
 Word = Literal["faster", "slower", "no difference", "cannot tell"]
 
@@ -16,6 +22,7 @@ LOOKS = (5, 8, 11)  # sessions after which the question is put
 ERROR = 0.05  # of all looks together
 # The control compares a thing with itself: one pair of builds can be off by 1 % for good.
 CONTROL_ALLOWED = 0.01
+MUCH_WIDER = 2.0  # than for independent sessions: said with the verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +65,8 @@ def judge(
         max_sessions: how many there could be: it decides how often one looks.
     """
     level = confidence(max_sessions)
-    interval = ratio_interval(log_ratios, level)
+    factor = widening(log_ratios)
+    interval = ratio_interval(log_ratios, level, factor=factor)
     control = ratio_interval(control_log_ratios, level)
     if not control_ok(control):
         why = (
@@ -67,12 +75,23 @@ def judge(
         )
         return Verdict(word="cannot tell", interval=interval, control=control, why=why)
     word = _word(interval, difference)
-    why = (
-        ""
-        if word != "cannot tell"
-        else f"after {len(log_ratios)} sessions it is {_bound(interval)}"
-    )
+    why = ""
+    if word == "cannot tell":
+        why = f"after {len(log_ratios)} sessions it is {_bound(interval)}"
+        why += _widened(log_ratios, factor)
     return Verdict(word=word, interval=interval, control=control, why=why)
+
+
+def _widened(log_ratios: Sequence[float], factor: float) -> str:
+    """Why the interval is so wide, where its sessions are the reason."""
+    if factor < MUCH_WIDER:
+        return ""
+    correlation, skewness = dependence(log_ratios)
+    text = (
+        f" (its interval is {factor:.1f} times as wide as for independent sessions: their lag-1 "
+        f"correlation is {correlation:.2f}, their skewness {skewness:.2f})"
+    )
+    return surprises.noted("dependent-sessions", text)
 
 
 def control_ok(control: RatioInterval) -> bool:

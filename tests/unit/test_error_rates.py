@@ -1,0 +1,39 @@
+"""How often a verdict is wrong where sessions are not what Student's t expects."""
+
+import pytest
+
+from benchmarks import error_rates
+from pytest_annmodal.comparison import intervals, verdict
+
+RUNS = 400
+
+
+@pytest.mark.parametrize(
+    ("shape", "most"),
+    [
+        ("normal", 0.03),
+        ("lag-1 correlation 0.3", 0.06),
+        ("lag-1 correlation 0.5", 0.1),
+        ("exponential", 0.08),
+    ],
+)
+def test_wrong_verdicts_are_rare_where_sessions_depend_on_each_other_or_are_skewed(shape, most):
+    """And rarer than by Student's t alone, of the same sessions."""
+    plain, wrong = error_rates.rates(shape, RUNS)
+    assert wrong <= most
+    assert wrong < plain
+
+
+def test_a_clear_difference_is_found_all_the_same():
+    """Three spreads, where sessions are independent."""
+    assert error_rates.rates("normal", RUNS, shift=3.0)[1] > 0.95
+
+
+def test_the_reason_for_a_wide_interval_is_said():
+    """Its correlation and skewness, and the row that explains them."""
+    drift = [0.02 * n - 0.08 for n in range(11)]
+    found = verdict.judge(drift, [0.0, 0.001] * 5 + [0.0], difference=0.05, max_sessions=11)
+    assert found.word == "cannot tell"
+    assert "lag-1 correlation is 0.7" in found.why
+    assert found.why.endswith("(see surprises: dependent-sessions)")
+    assert intervals.dependence([0.1, 0.1, 0.1]) == (0.0, 0.0)
