@@ -9,7 +9,7 @@
 Copy this file: ``case`` is one implementation with one setting on one dataset, and
 ``ann_benchmark(case)`` measures it, and returns what it measured. It passes whatever the figures
 are; what they must be, k and rounds can be set in a marker:
-``@pytest.mark.ann(k=10, min_recall=0.9, max_p99_ms=5)``.
+``@pytest.mark.ann(k=10, min_recall=0.9, max_p95_ms=5)``.
 """
 
 

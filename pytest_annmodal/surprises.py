@@ -260,6 +260,15 @@ SURPRISES: tuple[Surprise, ...] = (
         _finding("option-values-choose-the-ini-file"),
     ),
     Surprise(
+        "p99-unstable",
+        FIGURES,
+        "p99 of some thousand latencies is a figure to hold somebody to.",
+        "With 1 % of stragglers at ten times, equal code differs by more than 2 x in 4 of 10 runs.",
+        "A threshold on p99 is marked *unstable* below 10,000 latencies, or with more than 0.3 % "
+        "of stragglers, with its spread between rounds. Prefer p95.",
+        "pytest tests/unit/test_stability.py",
+    ),
+    Surprise(
         "dependent-sessions",
         FIGURES,
         "A 95 % interval is wrong in 5 % of cases.",

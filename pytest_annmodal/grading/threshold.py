@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pytest_annmodal.figures import CANNOT_TELL, THRESHOLDS, Figure, number
 from pytest_annmodal.outcome import Measurement
+from pytest_annmodal.scoring import stability
 from pytest_annmodal.settings.toml_table import Table
 
 
@@ -39,7 +40,12 @@ class Threshold:
         return self.share(measurement) if told else 1.0
 
     def words(self, measurement: Measurement) -> str:
-        """What was wanted, what was measured, and by how much it missed."""
+        """What was wanted, what was measured, by how much it missed, and how far that is sure."""
+        text = self._words(measurement)
+        doubt = stability.doubt(self.name, measurement)
+        return f"{text}; {doubt}" if doubt else text
+
+    def _words(self, measurement: Measurement) -> str:
         figure, value = self.figure, self.figure.of(measurement)
         if value is None:
             wanted = f"{figure.relation} {figure.show(self.full_at)}"

@@ -16,7 +16,7 @@ from pytest_annmodal.reports import escape
 from pytest_annmodal.reports.failure_text import failure_text, infrastructure_text
 from pytest_annmodal.results.rows import properties, row
 from pytest_annmodal.session.state import BenchSession, override
-from pytest_annmodal.session.thresholds import missed_thresholds
+from pytest_annmodal.session.thresholds import doubts, missed_thresholds
 
 
 class AnnBenchmark:
@@ -126,14 +126,20 @@ class AnnBenchmark:
             self._record(wanted, outcome)
             replay_failure(self._benchmark, outcome)
             pytest.fail(failure_text(outcome, wanted), pytrace=False)
+        self._hold_against_marker(wanted, outcome)
+        return outcome
+
+    def _hold_against_marker(self, wanted: Case, outcome: Measurement) -> None:
+        """Record the measurement, and fail or skip the test by the marker's thresholds."""
+        __tracebackhide__ = True
         missed, untold = missed_thresholds(outcome, self._marker)
-        self._record(wanted, replace(outcome, notes=(*outcome.notes, *untold)))
+        doubtful = doubts(outcome, self._marker)
+        self._record(wanted, replace(outcome, notes=(*outcome.notes, *untold, *doubtful)))
         self._replay(outcome)
         if missed:
-            pytest.fail("\n".join((*missed, *untold)), pytrace=False)
+            pytest.fail("\n".join((*missed, *untold, *doubtful)), pytrace=False)
         if untold:
             pytest.skip("; ".join(untold))
-        return outcome
 
     def _named(self, implementation: str | None, dataset: str | None) -> Case:
         __tracebackhide__ = True

@@ -29,6 +29,13 @@ def missed_thresholds(
     return missed, [f"{line}: {CANNOT_TELL}" for line in untold]
 
 
+def doubts(measurement: Measurement, marker: Mapping[str, Any]) -> list[str]:
+    """What is to be known of the marker's thresholds, reached or missed."""
+    from pytest_annmodal.scoring import stability
+
+    return [text for name in marker if (text := stability.doubt(name, measurement))]
+
+
 def _missed(figure: Figure, measurement: Measurement, bound: float) -> str:
     """What is said of one threshold; nothing where it is reached."""
     value = figure.of(measurement)
