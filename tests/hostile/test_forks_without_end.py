@@ -1,6 +1,5 @@
 """A fork bomb (its own counter ends it at 200, should nobody else)."""
 
-import psutil
 from witnesses import failed
 
 BOMB = """
@@ -17,19 +16,12 @@ BOMB = """
 """
 
 
-def living():
-    states = [process.info["status"] for process in psutil.process_iter(["status"])]
-    return len(states) - states.count(psutil.STATUS_ZOMBIE)
-
-
 def test_is_ended_quickly(attack, level):
-    """By the number of its processes, long before the time limit; no child outlives it."""
-    before = living()
+    """By the number of its processes, long before the time limit; no child outlives it (see conftest.py)."""
     for leave in (False, True):
         failure = failed(attack(BOMB.format(leave=leave), level=level)[0])
         assert (failure.kind, failure.phase) == ("limit", "build")
         assert failure.message == "started more than 64 processes during build"
-    assert living() - before < 50  # others use this machine too
 
 
 def test_threads_without_end(attack, level):
