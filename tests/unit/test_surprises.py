@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from pytest_annmodal import surprises
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.jobs import dataset_notes, equal_settings
+from pytest_annmodal.session import selection
+from pytest_annmodal.settings.config import Settings
 
 ROOT = Path(__file__).parents[2]
 NAMED = re.compile(r"\(see surprises: ([\w-]+)\)$")
@@ -41,6 +44,10 @@ def test_every_row_is_complete() -> None:
         assert not any("|" in cell or "\n" in cell for cell in row), row.name
         for path in re.findall(r"(?:findings|tests)/\S+", row.shown_by):
             assert (ROOT / path).is_file(), path
+        words = shlex.split(row.shown_by)
+        if "--impl" in words:
+            named = words[words.index("--impl") + 1]
+            assert selection.select_implementations(Settings(impl=(named,), rootdir=ROOT))
 
 
 def test_every_name_in_the_code_is_a_row() -> None:
