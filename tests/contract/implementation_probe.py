@@ -15,15 +15,16 @@ from pytest_annmodal.model import Implementation, to_plain
 from pytest_annmodal.scoring import validity
 from pytest_annmodal.worker import adapters, answers
 
+TOP = Path(__file__).parents[2]
 N, DIM, N_QUERIES, K = 1500, 16, 40, 10
 # Rows, dimension, queries, k: one of each, and all rows asked for.
 TINY = [(1, 1, 1, 1), (5, 1, 3, 5), (40, 4, 1, 40), (300, 3, 7, 300), (300, 8, 5, 100)]
 
 
 def members() -> dict[str, Implementation]:
-    """The built-in ones, and the template that every student starts from."""
-    template = manifest.read_file(Path(__file__).parents[2] / "benchmarks" / "student.py")
-    return {item.name: item for item in [*manifest.builtin(), template]}
+    """The built-in ones, the template that every student starts from, and the example libraries."""
+    files = [TOP / "benchmarks" / "student.py", *sorted((TOP / "examples/libraries").glob("*.py"))]
+    return {item.name: item for item in [*manifest.builtin(), *map(manifest.read_file, files)]}
 
 
 def vectors(rng: np.random.Generator, n: int) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""What every built-in implementation must do; a new file in the folder is found by itself."""
+"""What every built-in implementation and every example in examples/libraries must do.
+
+A new file in either folder is found by itself; one whose library is not installed is skipped.
+"""
 
 import functools
 import json
@@ -16,6 +19,7 @@ from pytest_annmodal.manifests import manifest
 MEMBERS = members()
 CASES = [(name, metric) for name, item in MEMBERS.items() for metric in item.metrics]
 PROBE = Path(__file__).with_name("implementation_probe.py")
+SEEDLESS = {"zvec_hnsw", "rabitqlib_ivf"}  # no seed can be given, and builds differ
 SLOW = {"pynndescent": "its first build is compiled for minutes"}
 
 
@@ -45,7 +49,7 @@ def seen(request) -> dict[str, Any]:
         pytest.skip(f"pip install {' '.join(missing)}")
     if name in SLOW and not os.environ.get("ANNMODAL_TEST_SLOW"):
         pytest.skip(f"{SLOW[name]}: set ANNMODAL_TEST_SLOW=1")
-    return probe(name)[metric]
+    return {"name": name, **probe(name)[metric]}
 
 
 pytestmark = pytest.mark.parametrize(
@@ -73,8 +77,8 @@ def test_finds_most_neighbours_at_its_best(seen):
 
 
 def test_answers_the_same_after_another_build(seen):
-    """Seeds are fixed, so that a regression is a regression."""
-    assert seen["reproducible"]
+    """Seeds are fixed, so that a regression is a regression; where none can be given, this is known."""
+    assert seen["reproducible"] or seen["name"] in SEEDLESS
 
 
 def test_answers_for_one_neighbour_and_for_a_zero_query(seen):
