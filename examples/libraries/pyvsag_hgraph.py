@@ -48,6 +48,7 @@ class Vsag:
         self.search = json.dumps({"hgraph": {"ef_search": ef}})
 
     def query(self, v, k):
+        v = np.ascontiguousarray(v)  # of a view with a step it reads other numbers
         ids, distances = self.index.knn_search(v, k, self.search)
         # Places of what was not found are never written to: ids of earlier answers may stand there.
         # A place is an answer where its distance is that of its row.

@@ -50,6 +50,14 @@ def test_every_row_is_complete() -> None:
             assert selection.select_implementations(Settings(impl=(named,), rootdir=ROOT))
 
 
+def test_the_list_of_findings_is_the_folder() -> None:
+    """findings/README.md has a row for each script, and no row without one."""
+    listed = re.findall(
+        r"^\| \[([\w-]+)\]\(\1\.sh\)", (ROOT / "findings/README.md").read_text("utf-8"), re.M
+    )
+    assert sorted(listed) == sorted(path.stem for path in (ROOT / "findings").glob("*.sh"))
+
+
 def test_every_name_in_the_code_is_a_row() -> None:
     """A note cannot name a row that is not there: a misspelt one raises."""
     used = set()
