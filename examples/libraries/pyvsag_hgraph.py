@@ -51,17 +51,19 @@ class Vsag:
         v = np.ascontiguousarray(v)  # of a view with a step it reads other numbers
         ids, distances = self.index.knn_search(v, k, self.search)
         # Places of what was not found are never written to: ids of earlier answers may stand there.
-        # A place is an answer where its distance is that of its row.
+        # Answers end where a distance is not that of its row, or a row comes again.
         rows = np.where((ids >= 0) & (ids < len(self.X)), ids, 0)
-        true = self._distances(v, rows)
-        size = np.float32(1e-3) * (self.squares[rows] + v @ v + 1)
-        return ids[(rows == ids) & (np.abs(distances - true) <= size)]
+        true, size = self._distances(v, rows)
+        right = (rows == ids) & (np.abs(distances - true) <= 1e-3 * size)
+        n_found = len(ids) if right.all() else right.argmin()
+        return list(dict.fromkeys(ids[:n_found].tolist()))
 
     def _distances(self, v, rows):
-        """As the library has them: squares for l2, one minus the product or the cosine."""
-        products = self.X[rows] @ v
+        """As the library has them, and the size of the terms that they are the difference of."""
+        products, squares = self.X[rows] @ v, self.squares[rows] + v @ v
         if self.metric == "l2":
-            return self.squares[rows] + v @ v - 2 * products
-        if self.metric == "cosine":
-            products /= np.sqrt(np.maximum(self.squares[rows] * (v @ v), np.finfo(np.float32).tiny))
-        return 1 - products
+            return squares - 2 * products, squares
+        if self.metric == "ip":
+            return 1 - products, 1 + squares
+        lengths = np.sqrt(self.squares[rows] * (v @ v))
+        return 1 - products / np.where(lengths > 0, lengths, 1), 1

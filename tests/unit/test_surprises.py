@@ -53,7 +53,9 @@ def test_every_row_is_complete() -> None:
 def test_the_list_of_findings_is_the_folder() -> None:
     """findings/README.md has a row for each script, and no row without one."""
     listed = re.findall(
-        r"^\| \[([\w-]+)\]\(\1\.sh\)", (ROOT / "findings/README.md").read_text("utf-8"), re.M
+        r"^\| \[([\w-]+)\]\(\1\.sh\)",
+        (ROOT / "findings/README.md").read_text("utf-8"),
+        re.MULTILINE,
     )
     assert sorted(listed) == sorted(path.stem for path in (ROOT / "findings").glob("*.sh"))
 
