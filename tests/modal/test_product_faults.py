@@ -168,7 +168,7 @@ def test_a_file_is_uploaded_where_the_volume_cannot_be_listed(product, status):
 def test_whatever_a_download_raises_is_one_message(product, tmp_path):
     """Through a copy of the package whose far side raises what nobody foresaw."""
     copy = far_side_with(
-        tmp_path, "volume = MountedVolume(", "import no_such; volume = MountedVolume("
+        tmp_path, "volume, wanted = Mounted", "import no_such; volume, wanted = Mounted"
     )
     done = product.pytest("--download-only", f"--dataset={DIGITS}", PYTHONPATH=str(copy))
     assert done.code == 1, done.text
