@@ -60,7 +60,11 @@ def run(file: Path, source: Path, level: str) -> tuple[float, float]:
     job = Job(
         dataset=Dataset(name=file.stem, source=f"file:{file}"),
         implementation=Implementation(
-            name="index", path=str(source), class_name="Index", trusted=level == "none"
+            name="index",
+            path=str(source),
+            class_name="Index",
+            metrics=("euclidean",),
+            trusted=level == "none",
         ),
         build=Arguments(),
         searches=(Search(case_id="x", arguments=Arguments(), k=10, rounds=1),),

@@ -119,7 +119,11 @@ def job_of(path: Path, source: Path, *, clock: Clock, steps: int, rounds: int) -
     return Job(
         dataset=Dataset(name=path.stem, source=f"file:{path}"),
         implementation=Implementation(
-            name="steps", path=str(source), class_name="Steps", trusted=trusted
+            name="steps",
+            path=str(source),
+            class_name="Steps",
+            metrics=("euclidean",),
+            trusted=trusted,
         ),
         build=Arguments(kwargs={"steps": steps}),
         searches=(Search(case_id="one", arguments=Arguments(), k=10, rounds=rounds),),

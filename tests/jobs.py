@@ -112,9 +112,13 @@ def marked(mark: str) -> list[int]:
     return found
 
 
-def _descriptors() -> set[str]:
-    folder = Path("/proc/self/fd")
-    return {item.name for item in folder.iterdir()} if folder.exists() else set()
+def _descriptors() -> dict[str, str]:
+    """By number what is open, but for the folder that is read for it."""
+    found = {}
+    for place in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the folder's own is closed by now
+            found[place.name] = str(place.readlink())
+    return found
 
 
 @contextmanager
@@ -136,5 +140,6 @@ def nothing_left_behind() -> Iterator[None]:
         for stray in marked(mark):
             os.kill(stray, signal.SIGKILL)
     assert not left, f"left behind: processes {left}"
-    assert _descriptors() <= before, "descriptors are left open"
+    opened = {number: what for number, what in _descriptors().items() if number not in before}
+    assert not opened, f"descriptors are left open: {opened}"
     assert os.sched_getaffinity(0) == cores

@@ -171,7 +171,9 @@ def _per_query(path: Path, scale: Scale, directory: Path, floors: Floors) -> Ite
     _repeat_queries(path, many, scale.slope_queries)
     source = directory / "no_search.py"
     source.write_text(NO_SEARCH.format(k=K))
-    implementation = Implementation(name="no-search", path=str(source), class_name="NoSearch")
+    implementation = Implementation(
+        name="no-search", path=str(source), class_name="NoSearch", metrics=("euclidean",)
+    )
     kept = directory / "kept"
     few = min(100, scale.slope_queries // 2)
     for clock in CLOCKS:
