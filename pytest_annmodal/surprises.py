@@ -35,7 +35,7 @@ USEARCH = "usearch"
 FAISS = "faiss"
 ANNOY = "annoy"
 COMPILED = "pynndescent"
-OTHERS = "scalable-vs, and others that pad"
+OTHERS = "Other libraries"
 FORMATS = "Formats"
 TOOLS = "pytest and pytest-benchmark"
 FIGURES = "Figures"
@@ -89,8 +89,8 @@ SURPRISES: tuple[Surprise, ...] = (
         "missing-answers",
         GRAPHS,
         "k are asked for, so k are found.",
-        "A search may reach fewer. hnswlib 0.8.0 raises, faiss 1.15.1 answers -1, usearch gives "
-        "a shorter list.",
+        "A search may reach fewer. hnswlib 0.8.0 raises for the whole batch, faiss 1.15.1 answers "
+        "-1. usearch 2.26.6 gives one query a shorter list, and fills a batch up with key 0.",
         "What is missing is missed, where the header says `short-answers`; else the message names "
         "that key. A note names the setting that bounds them.",
         "pytest benchmarks/ --impl 'faiss-ivf[n_list=128,n_probe=1]' --ann-k 100",
@@ -179,10 +179,39 @@ SURPRISES: tuple[Surprise, ...] = (
         OTHERS,
         "What was not found is not answered.",
         "scalable-vs 0.5.0 answers row 0 at distance 0.0, scann-core 0.2.1 row 0 with NaN, "
-        "zvec 0.8.0 and faiss 1.15.1 answer -1.",
+        "zvec 0.8.0 and faiss 1.15.1 answer -1, rabitqlib 0.7.1 and alayalite 1.0.4 4294967295. "
+        "pyvsag 0.18.5 leaves there what was in memory.",
         "Distances are computed here and never taken from an answer. Row 0 again and again at the "
         "end of an answer is called padding.",
         _finding("svs-pads-with-row-zero"),
+    ),
+    Surprise(
+        "half-precision",
+        OTHERS,
+        "An index that is not quantised keeps float32.",
+        "kannolo 0.15.1 keeps half precision: recall is 1.0 at scale 1, and 0.01 with rows times "
+        "1e5 or 1e-8.",
+        "Recall shows it. `examples/libraries/kannolo_hnsw.py` moves rows to their mean and to a "
+        "scale of 1.",
+        _finding("kannolo-keeps-half-precision"),
+    ),
+    Surprise(
+        "no-graph-yet",
+        OTHERS,
+        "Rows that are inserted are in the graph.",
+        "zvec 0.8.0 compares all rows until `optimize()`: recall 1.0 at any ef, and an exact "
+        "search's latency.",
+        "What `fit` leaves is measured. `examples/libraries/zvec_hnsw.py` optimises in it.",
+        _finding("zvec-is-exact-until-optimised"),
+    ),
+    Surprise(
+        "queries-with-a-step",
+        OTHERS,
+        "A numpy view holds the numbers that it shows.",
+        "pyvsag 0.18.5 reads them one behind the other, whatever the view's step: it finds "
+        "neighbours of another point.",
+        "Queries are given one by one, as contiguous float32.",
+        _finding("pyvsag-takes-every-row-for-contiguous"),
     ),
     Surprise(
         "hdf5-filters",
