@@ -26,7 +26,7 @@ METRICS = {  # named, since zvec takes the inner product where none is
     "dot": zvec.MetricType.IP,
 }
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
-# Once in a process; without it zvec has a thread per core for queries, and others for the build.
+# Once in a process. Some 25 threads are there all the same; a build keeps one core busy with one.
 zvec.init(query_threads=THREADS, optimize_threads=THREADS, log_level=zvec.LogLevel.ERROR)
 
 
