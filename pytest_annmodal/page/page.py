@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_annmodal.datasets.volume.volume import cache_dir
+from pytest_annmodal.durable import write_text
+from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.figures import BY_NAME
 from pytest_annmodal.page import content as shown
 from pytest_annmodal.page.content import Content, Group, Point
@@ -50,11 +56,26 @@ def render(content: Content) -> str:
 
 @functools.cache
 def _library() -> str:
-    """The charts' library, as text that ends no ``<script>``; it has such text in strings only."""
+    """The charts' library, as text that ends no ``<script>``; it has such text in strings only.
+
+    Bundling it takes longer than all the rest of a page, so it is kept in the cache folder.
+    """
     import vl_convert
 
+    kept = None
+    with contextlib.suppress(ConfigurationError):  # no cache folder
+        name = f"{vl_convert.__version__}-{hashlib.sha256(ENTRY.encode()).hexdigest()[:8]}.js"
+        kept = cache_dir(os.environ) / "page" / name
+    if kept is not None:
+        with contextlib.suppress(OSError):
+            return kept.read_text(encoding="utf-8")
     bundle: str = vl_convert.javascript_bundle(ENTRY)
-    return bundle.replace("</script", r"<\/script").replace("<!--", r"<\!--")
+    bundle = bundle.replace("</script", r"<\/script").replace("<!--", r"<\!--")
+    if kept is not None:
+        with contextlib.suppress(OSError):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            write_text(kept, bundle)
+    return bundle
 
 
 def _json(data: Any) -> str:

@@ -8,7 +8,7 @@ import pytest
 from stored_cases import failed, measured, stored
 
 from pytest_annmodal.cli.main import main
-from pytest_annmodal.page import files
+from pytest_annmodal.page import files, page
 
 MAGIC = {"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF"}
 
@@ -27,6 +27,22 @@ def test_a_report_says_what_it_holds(folder: Path, capsys: pytest.CaptureFixture
     assert main(["report", "results", "-o", "page.html"]) == 0
     assert capsys.readouterr().out == "page.html: 5 settings of 1 implementation\n"
     assert (folder / "page.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_the_charts_library_is_made_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It lies in the cache folder then; a page is the same with it, and without such a folder."""
+    pages = []
+    for cache in (folder / "cache", folder / "cache", folder / "results" / "no-folder"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+        page._library.cache_clear()
+        assert main(["report", "results"]) == 0
+        pages.append((folder / "report.html").read_bytes())
+        cache.with_name("no-folder").touch()
+    assert pages[0] == pages[1] == pages[2]
+    (kept,) = (folder / "cache" / "annmodal" / "page").iterdir()
+    assert kept.suffix == ".js"
 
 
 def test_pictures_in_each_format(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
