@@ -15,8 +15,11 @@ import altair as alt
 from pytest_annmodal.page.content import DRAWN, figure_title
 
 # Okabe and Ito's colours, which people with any colour vision tell apart, less the yellow that
-# vanishes on white; grey for their black, which vanishes on a dark page.
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#888888")
+# vanishes on white; grey for their black, which vanishes on a dark page; then olive and brown.
+COLORS = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#888888"),
+    *("#999933", "#9c6b4e"),
+)
 SHAPES = (
     *("circle", "square", "triangle-up", "diamond", "cross", "triangle-down"),
     *("triangle-right", "triangle-left"),

@@ -34,7 +34,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
             number,
             key=f"other{number}",
             implementation="annoy",
-            label=f"annoy[n_trees={number}]",
+            label=f"annoy[n_trees={number},a_parameter_of_a_long_name=100,another_of_a_longer_name=200]",
             qps=2e4 / (1 + number),
             build_s=1.5 * (1 + number),
         )
