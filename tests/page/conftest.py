@@ -13,7 +13,7 @@ DRAWN_MS = 60_000  # of a busy machine: what a page may take until its charts ar
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # closed before the process turns to tests of something else
 def browser() -> Iterator[Browser]:
     found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     assert found, "the tests of the page need Chromium: apt-get install chromium"

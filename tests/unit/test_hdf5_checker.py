@@ -53,6 +53,17 @@ def refused(checker, path, *words, kind=DatasetFormatError):
         assert word in message
 
 
+def test_a_process_that_somebody_ended_is_started_again(checker):
+    """A start looks whether the process lives."""
+    checker.start()
+    before = checker.pid
+    os.kill(before, signal.SIGKILL)
+    os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
+    checker.start()
+    assert checker.pid != before
+    os.kill(checker.pid, 0)
+
+
 def test_a_file_that_never_ends_is_stopped(tmp_path, small_dataset):
     """As the HDF5 library loops on some damaged files; the next file is looked at as ever."""
     path = tmp_path / "pipe-euclidean.hdf5"

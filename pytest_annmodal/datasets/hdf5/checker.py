@@ -93,7 +93,9 @@ class Checker:
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start the other process now, if there is none."""
+        """Start the other process now, if there is none that lives."""
+        if self._process is not None and self._process.poll() is not None:
+            self.close()
         if self._process is None or self._owner != os.getpid():
             self._start()
 
