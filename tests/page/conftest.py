@@ -25,11 +25,8 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-Opened = Callable[..., Page]
-
-
 @pytest.fixture
-def opened(browser: Browser) -> Iterator[Opened]:
+def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Opens a page, waits until it is drawn, and at the end finds that it loaded and said nothing."""
     contexts: list[BrowserContext] = []
     seen: list[str] = []

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,13 @@ import pytest
 from playwright.sync_api import Page
 from stored_cases import failed, measured, stored
 
-from conftest import Opened
 from pytest_annmodal.outcome import Failure
 from pytest_annmodal.page.content import LEVELS
 from pytest_annmodal.page.files import write_page
 from pytest_annmodal.reports.export import as_csv, as_json
 from pytest_annmodal.results.reading import read_results
 
+Opened = Callable[..., Page]  # the fixture `opened`
 MARKUP = '</script><img src=x onerror="document.title=1"><b>'
 
 
