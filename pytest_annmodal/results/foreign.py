@@ -18,6 +18,7 @@ import msgspec
 
 from pytest_annmodal.datasets import catalog
 from pytest_annmodal.errors import ConfigurationError, DatasetError
+from pytest_annmodal.model import finite
 from pytest_annmodal.results.stored import StoredCase
 
 KILOBYTE = 1024  # of ann-benchmarks and VIBE, who divide bytes by it
@@ -157,7 +158,7 @@ def _saved(row: Mapping[str, Any], *, machine: str, at: str, session: str) -> St
         "dataset": dataset,
     }
     try:
-        return msgspec.convert(_finite(plain), StoredCase)
+        return msgspec.convert(finite(plain), StoredCase)
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from error
 
@@ -180,14 +181,6 @@ def _machine(info: Mapping[str, Any]) -> str:
     cores = f"{cpu['count']} cores" if cpu.get("count") else ""
     system = f"{info.get('system', '')} {info.get('machine', '')}".strip()
     return ", ".join(part for part in (str(cpu.get("brand_raw", "")), cores, system) if part)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _positive(value: Any) -> float | None:

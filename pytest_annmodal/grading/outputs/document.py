@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from pytest_annmodal.figures import RECORD, standing
@@ -11,7 +10,7 @@ from pytest_annmodal.grading import explanations
 from pytest_annmodal.grading.grade import Grade, Tried
 from pytest_annmodal.grading.outputs.gradebook import Book, Entry
 from pytest_annmodal.grading.submissions import Submission
-from pytest_annmodal.model import to_plain
+from pytest_annmodal.model import finite, to_plain
 from pytest_annmodal.outcome import Failure, Measurement
 from pytest_annmodal.reports import escape
 
@@ -26,7 +25,7 @@ FACTS = (  # beside the figures
 
 def text(book: Book) -> str:
     """Strict ASCII JSON: what is not a number is null, what does not print is escaped."""
-    return json.dumps(_finite(document(book)), indent=1, allow_nan=False) + "\n"
+    return json.dumps(finite(document(book)), indent=1, allow_nan=False) + "\n"
 
 
 def document(book: Book) -> dict[str, Any]:
@@ -127,11 +126,3 @@ def _harmless(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_harmless(item) for item in value]
     return escape.line(value) if isinstance(value, str) else value
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
