@@ -33,7 +33,6 @@ OWN_WORDS = METRIC_KEYS.keys() - {ANY, *METRICS}
 VIBE_ANY = tuple(row.vibe for row in METRICS.values() if row.vibe)
 CLONES = (("ann_benchmarks", "algorithms"), ("vibe", "algorithms"))
 MAX_VALUES = 20_000  # YAML aliases can make a small file mean a huge one
-MAX_READ = 10_000  # settings of one definition, of which one then chooses
 
 
 def is_folder(path: Path) -> bool:
@@ -232,8 +231,8 @@ def _variants(definition: Mapping[str, Any], where: str, key: str) -> tuple[Vari
         builds = [_arguments([*base, *args], key, here) for args in expanded]
         expanded = _expand_group(group, "query_", here, spread=spread)
         searches = [_arguments(args, key, here) for args in expanded]
-        if len(found) + len(builds) * len(searches) > MAX_READ:
-            raise ConfigurationError(f"{where}: more than {MAX_READ:,} settings")
+        if len(found) + len(builds) * len(searches) > header.MAX_READ:
+            raise ConfigurationError(f"{where}: more than {header.MAX_READ:,} settings")
         _add(found, builds, searches, str(group_name))
     return tuple(found.values())
 
@@ -294,8 +293,8 @@ def _combinations(value: Any, where: str) -> list[Any]:
 
 
 def _check_size(axes: list[list[Any]], where: str) -> None:
-    if math.prod(map(len, axes)) > MAX_READ:
-        raise ConfigurationError(f"{where}: more than {MAX_READ:,} combinations")
+    if math.prod(map(len, axes)) > header.MAX_READ:
+        raise ConfigurationError(f"{where}: more than {header.MAX_READ:,} combinations")
 
 
 def _arguments(values: list[Any], key: str, where: str) -> Arguments:

@@ -9,7 +9,7 @@
     # class = "Annoy"
     # metrics = ["euclidean", "angular"]
     # build.n_trees = [10, 50]
-    # search = { search_k = [100, 1000] }
+    # search = { search_k = [100, "500..4000:log4"] }  (docs/settings.md)
     # short-answers = "search_k"               (fewer than k ids are misses; what bounds them)
     # effective = { search_k = "max(search_k, k)" }    (what the library makes of it by itself)
     # warm_up_build = true                     (it compiles itself: build once before the clock)
@@ -32,6 +32,7 @@ from pytest_annmodal.distances.metrics import BY_DEFAULT, NAMES
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import effective
 from pytest_annmodal.model import Arguments, Variant
+from pytest_annmodal.settings import grid as values
 from pytest_annmodal.settings.config import nearest_names
 from pytest_annmodal.settings.toml_table import Table, shown
 
@@ -42,6 +43,7 @@ MAX_VALUE_CHARS = 2000
 MAX_DEPTH = 20
 MAX_BITS = 1024
 MAX_VARIANTS = 1000  # a typo in a grid must not make a million cases
+MAX_READ = 10_000  # settings of one implementation, of which one then chooses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +156,7 @@ def grid(value: Any, key: str) -> list[Arguments]:
         if not isinstance(table, Mapping):
             raise ConfigurationError(f"{where}: expected a table, not {shown(table)}")
         found += _expand(table, where)
-        if len(found) > MAX_VARIANTS:
+        if len(found) > MAX_READ:
             raise _too_many(len(found))
     return found
 
@@ -163,21 +165,30 @@ def _expand(table: Mapping[str, Any], where: str) -> list[Arguments]:
     axes: list[list[Any]] = []
     longest = 0
     for name, value in table.items():
-        axis = value if isinstance(value, list) else [value]
-        if not axis:
-            raise ConfigurationError(f"{where}.{name} is an empty list; name at least one value")
-        for item in axis:
-            _check_plain(item, f"{where}.{name}")
+        axis = _axis(value, f"{where}.{name}")
         axes.append(axis)
         longest += len(name) + max(len(json.dumps(item)) for item in axis)
     refuse_long(longest, where)
     total = math.prod(map(len, axes))
-    if total > MAX_VARIANTS:
+    if total > MAX_READ:
         raise _too_many(total)
     return [
         Arguments(kwargs=dict(zip(table, values, strict=True)))
         for values in itertools.product(*axes)
     ]
+
+
+def _axis(value: Any, where: str) -> list[Any]:
+    """The values of one parameter, its ranges (``"8..64:log4"``) written out."""
+    listed = value if isinstance(value, list) else [value]
+    if not listed:
+        raise ConfigurationError(f"{where} is an empty list; name at least one value")
+    for item in listed:
+        _check_plain(item, where)
+    try:
+        return [one for item in listed for one in values.expanded(item)]
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
 
 
 def refuse_long(n_chars: int, where: str) -> None:
@@ -193,7 +204,7 @@ def product(builds: Iterable[Arguments], searches: Iterable[Arguments]) -> tuple
     """Every build with every search setting, each once, builds outermost."""
     each_build = {item.key: item for item in builds}.values()
     each_search = {item.key: item for item in searches}.values()
-    if len(each_build) * len(each_search) > MAX_VARIANTS:
+    if len(each_build) * len(each_search) > MAX_READ:
         raise _too_many(len(each_build) * len(each_search))
     return tuple(
         Variant(build=build, search=search) for build in each_build for search in each_search
@@ -202,7 +213,7 @@ def product(builds: Iterable[Arguments], searches: Iterable[Arguments]) -> tuple
 
 def _too_many(total: int) -> ConfigurationError:
     return ConfigurationError(
-        f"the parameter grids make {total} variants, at most {MAX_VARIANTS} are allowed"
+        f"the parameter grids make {total:,} settings, at most {MAX_READ:,} are read"
     )
 
 

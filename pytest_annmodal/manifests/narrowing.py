@@ -1,6 +1,6 @@
 """Which settings of an implementation are wanted: by value, by run group, or values of one's own.
 
-The grammar is that of ``docs/choosing.md``.
+The grammar of patterns is that of ``docs/choosing.md``, that of values of ``docs/settings.md``.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests.header import MAX_VARIANTS
 from pytest_annmodal.model import Arguments, Implementation, Plain, Variant
+from pytest_annmodal.settings import grid
 from pytest_annmodal.settings.config import nearest_names
 from pytest_annmodal.settings.option import split_values
 
 SHOWN = 8  # values in a message
-PYTHONS = {"True": True, "False": False, "None": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,26 +117,49 @@ def in_groups(items: Sequence[Implementation], patterns: Sequence[str]) -> list[
 
 
 def with_values(
-    items: Sequence[Implementation], wanted: Sequence[tuple[str, tuple[str, ...]]]
+    items: Sequence[Implementation],
+    wanted: Sequence[tuple[str, tuple[str, ...]]],
+    *,
+    source: str = "--ann-param",
+    builds_only: bool = False,
+    among: Sequence[Implementation] | None = None,
 ) -> list[Implementation]:
     """Give parameters these values only, in every implementation that has them.
 
+    Args:
+        wanted: names, and texts as :mod:`pytest_annmodal.settings.grid` reads them.
+        source: who wants it, as an error names it.
+        builds_only: whether arguments of a search that have the name keep their values.
+        among: where each name must be known, if not among ``items``.
+
     Raises:
-        ConfigurationError: a name that no implementation has.
+        ConfigurationError: a name that none of them has, or a range that cannot be made.
     """
     merged: dict[str, tuple[Plain, ...]] = {}
-    for name, values in wanted:
-        merged[name] = (*merged.get(name, ()), *map(_read, values))
-    known = parameters(items)
+    for name, texts in wanted:
+        try:
+            merged[name] = (*merged.get(name, ()), *grid.values(texts))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{source} {name}: {error}") from error
+    there = items if among is None else among
+    sides = [item if not builds_only else _builds_of(item) for item in there]
+    known = parameters(sides)
+    what = "build parameter" if builds_only else "parameter"
     for name in merged:
         if name not in known:
             raise ConfigurationError(
-                f"--ann-param {name}: nothing selected has such a parameter{_nearest(name, known)}"
+                f"{source} {name}: nothing selected has such a {what}{_nearest(name, known)}"
             )
     found = list(items)
     for name, values in merged.items():
-        found = [_with_values(item, name, values) for item in found]
+        found = [_with_values(item, name, values, builds_only=builds_only) for item in found]
     return found
+
+
+def _builds_of(item: Implementation) -> Implementation:
+    """As if nothing could be said to its searches."""
+    variants = tuple(replace(variant, search=Arguments()) for variant in item.variants)
+    return replace(item, variants=variants)
 
 
 def limited(item: Implementation) -> Implementation:
@@ -180,15 +203,7 @@ def _fits(values: Sequence[_Value], named: Mapping[str, str], bare: Sequence[str
 
 def _matches(value: Plain, pattern: str) -> bool:
     text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-    return text == pattern or fnmatch.fnmatchcase(text, pattern) or _equal(value, _read(pattern))
-
-
-def _read(text: str) -> Plain:
-    """A number, ``true`` or ``false``, a list or a mapping as JSON has them, or else a text."""
-    try:
-        return PYTHONS[text] if text in PYTHONS else json.loads(text)
-    except ValueError:
-        return text
+    return text == pattern or fnmatch.fnmatchcase(text, pattern) or _equal(value, grid.read(pattern))
 
 
 def _equal(one: Plain, other: Plain) -> bool:
@@ -224,28 +239,36 @@ def _known_values(items: Sequence[Implementation], name: str) -> list[Plain]:
     return list({json.dumps(value): value for value in found}.values())
 
 
-def _with_values(item: Implementation, name: str, values: Sequence[Plain]) -> Implementation:
+def _with_values(
+    item: Implementation, name: str, values: Sequence[Plain], *, builds_only: bool
+) -> Implementation:
     """Settings that have one of the values; one that none has is put in the place of the others."""
-    having = [v for v in item.variants if any(one.name == name for one in _values(item, v))]
+
+    def known(variant: Variant) -> list[Plain]:
+        seen = replace(variant, search=Arguments()) if builds_only else variant
+        return [one.value for one in _values(item, seen) if one.name == name]
+
+    having = [(variant, known(variant)) for variant in item.variants]
+    having = [(variant, own) for variant, own in having if own]
     if not having:
         return item
     found: dict[tuple[str, str], Variant] = {}
     for value in values:
-        same = [v for v in having if _has(item, v, name, value)]
-        for variant in same or [_replaced(item, v, name, value) for v in having]:
+        same = [variant for variant, own in having if any(_equal(one, value) for one in own)]
+        changed = same or [_replaced(item, v, name, value, builds_only) for v, _ in having]
+        for variant in changed:
             found.setdefault((variant.build.key, variant.search.key), variant)
     return replace(item, variants=tuple(found.values()))
 
 
-def _has(item: Implementation, variant: Variant, name: str, value: Plain) -> bool:
-    return any(one.name == name and _equal(one.value, value) for one in _values(item, variant))
-
-
-def _replaced(item: Implementation, variant: Variant, name: str, value: Plain) -> Variant:
+def _replaced(
+    item: Implementation, variant: Variant, name: str, value: Plain, builds_only: bool
+) -> Variant:
+    search = variant.search
     return replace(
         variant,
         build=_set(variant.build, item.build_names, name, value),
-        search=_set(variant.search, item.search_names, name, value),
+        search=search if builds_only else _set(search, item.search_names, name, value),
     )
 
 

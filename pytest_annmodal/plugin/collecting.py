@@ -74,10 +74,10 @@ def parametrize(metafunc: pytest.Metafunc, session: BenchSession) -> None:
         except ConfigurationError as error:
             metafunc.config.stash.setdefault(PROBLEM, str(error))
             values = [None]
+        from pytest_annmodal.plugin import ids as ids_of
         from pytest_annmodal.reports import escape
 
-        # pytest gives long texts no ids of their own but their positions: case12.
-        named = (escape.without_commands(str(value)) for value in values)
+        named = (ids_of.short(escape.without_commands(str(value))) for value in values)
         ids = None if None in values else list(named)
         metafunc.parametrize(name, values, indirect=[name] if name == "case" else False, ids=ids)
 
@@ -94,7 +94,8 @@ def _values(name: str, metafunc: pytest.Metafunc, session: BenchSession) -> list
         return [dataset.name for dataset in session.datasets]
     from pytest_annmodal.session.selection import labels
 
-    return [label for item in session.implementations for label in labels(item)]
+    chosen = session.with_values(session.implementations, marker_of(metafunc.definition))
+    return [label for item in chosen for label in labels(item)]
 
 
 def attach(

@@ -25,6 +25,7 @@ NOT_MEASURING = frozenset(
     {
         "impl",
         "param",
+        "build_param",
         "run_group",
         "dataset",
         "submission",

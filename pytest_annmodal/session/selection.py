@@ -122,12 +122,31 @@ def select_implementations(settings: Settings) -> list[Implementation]:
         chosen = [item for item in chosen if not item.on_request]
     if not grading:  # which runs what a submission names
         chosen = narrowing.in_groups(chosen, settings.run_group)
-        chosen = narrowing.with_values(chosen, settings.param)
+        chosen = with_values(chosen, settings.param, settings.build_param, "--ann-{}")
     chosen = [narrowing.limited(item) for item in chosen]
     errors = [item.error for item in chosen if item.error and item.trusted]
     if errors and len(errors) == len(chosen):
         raise ConfigurationError(errors[0])
     return chosen
+
+
+def with_values(
+    items: Sequence[Implementation],
+    param: Sequence[tuple[str, tuple[str, ...]]],
+    build_param: Sequence[tuple[str, tuple[str, ...]]],
+    source: str,
+) -> list[Implementation]:
+    """What ``--ann-param`` and ``--ann-build-param`` make of implementations, or a marker does.
+
+    Args:
+        source: what an error calls them, with ``{}`` for ``param`` or ``build-param``.
+
+    Raises:
+        ConfigurationError: a name that none has, or a range that cannot be made.
+    """
+    own = source.format("param"), source.format("build-param")
+    found = narrowing.with_values(items, param, source=own[0])
+    return narrowing.with_values(found, build_param, source=own[1], builds_only=True)
 
 
 def _named(

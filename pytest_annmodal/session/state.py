@@ -17,11 +17,11 @@ from pytest_annmodal.model import Case, Dataset, Implementation, Job
 from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.protocols import Executor, Stored
 from pytest_annmodal.sandbox import isolation
+from pytest_annmodal.session import marker as markers
 from pytest_annmodal.session import planning, selection
 from pytest_annmodal.session.availability import missing_dataset_hint
 from pytest_annmodal.session.keeping import Keeper
-from pytest_annmodal.session.thresholds import MARKER_ARGUMENTS
-from pytest_annmodal.settings.config import Settings, nearest_names
+from pytest_annmodal.settings.config import Settings
 
 if TYPE_CHECKING:
     from pytest_annmodal.datasets.volume.volume import LocalVolume
@@ -136,7 +136,7 @@ class BenchSession:
         """The cases of a test that takes ``case``: everything selected."""
         k, rounds = self.marked(marker)
         cases = selection.expand(
-            self.implementations,
+            self.with_values(self.implementations, marker),
             self.datasets,
             k=k,
             rounds=rounds,
@@ -154,38 +154,44 @@ class BenchSession:
             implementation,
             dataset,
             settings=self.settings,
-            offered=self.offered,
+            offered=self.with_values(self.offered, marker),
             known={**self.known, **{own.name: own for own in self.datasets}},
             k=k,
             rounds=rounds,
             stored=self.stored,
         )
-        if case is None or (self.settings.impl and case.implementation not in self.implementations):
+        if case is None or (self.settings.impl and not self._is_selected(case.implementation)):
             return None
         if self.settings.dataset and case.dataset not in self.datasets:
             return None
         return self.remember([case])[0]
+
+    def _is_selected(self, implementation: Implementation) -> bool:
+        chosen = {(item.name, item.path) for item in self.implementations}
+        return (implementation.name, implementation.path) in chosen
 
     def remember(self, cases: list[Case]) -> list[Case]:
         self.cases.update((case.id, case) for case in cases)
         return cases
 
     def marked(self, marker: Mapping[str, Any]) -> tuple[int, int]:
-        """K and rounds: a marker's own, unless the settings' defaults hold."""
-        for name, value in marker.items():
-            if name not in MARKER_ARGUMENTS:
-                raise ConfigurationError(
-                    f"@pytest.mark.ann has no argument {name!r}"
-                    f"{nearest_names(name, MARKER_ARGUMENTS)} "
-                    f"Known: {', '.join(sorted(MARKER_ARGUMENTS))}."
-                )
-            whole = name in {"k", "rounds"}
-            if not _is_at_least(value, 1 if whole else 0, whole=whole):
-                kind = "a whole number of at least 1" if whole else "a number"
-                raise ConfigurationError(f"@pytest.mark.ann({name}={value!r}): expected {kind}")
+        """K and rounds: a marker's own, unless the settings' defaults hold.
+
+        Raises:
+            ConfigurationError: it says something that is not known.
+        """
+        markers.check(marker)
         if self.settings.grade is not None:  # the same for all, whatever a test file says
             return self.settings.k, self.settings.rounds
         return marker.get("k", self.settings.k), marker.get("rounds", self.settings.rounds)
+
+    def with_values(
+        self, items: Sequence[Implementation], marker: Mapping[str, Any]
+    ) -> list[Implementation]:
+        """With a marker's values of parameters; in grading those that a submission names."""
+        if self.settings.grade is not None:
+            return list(items)
+        return markers.with_values(items, marker, self.offered)
 
     def begin(self, cases: Mapping[str, Case]) -> None:
         """Tell the listeners which cases are selected, by test id, before jobs are planned.
@@ -374,16 +380,11 @@ def _not_had(case_id: str, problem: str) -> Failure:
     )
 
 
-def _is_at_least(value: object, least: int, *, whole: bool) -> bool:
-    kinds = (int,) if whole else (int, float)
-    return isinstance(value, kinds) and not isinstance(value, bool) and value >= least
-
-
 def override(
     case: Case, *, k: int | None, build: Mapping[str, Any], search: Mapping[str, Any]
 ) -> Case:
     """A case with another k or other parameters, as ``ann_benchmark(...)`` takes them."""
-    if k is not None and not _is_at_least(k, 1, whole=True):
+    if k is not None and not markers.is_at_least(k, 1, whole=True):
         raise ConfigurationError(f"k={k!r}: expected a whole number of at least 1")
     changed = selection.with_parameters(case, build, search)
     return changed if k is None else dataclasses.replace(changed, k=k)

@@ -1,4 +1,4 @@
-"""What ``@pytest.mark.ann`` may say, and which of its thresholds a measurement misses."""
+"""Which thresholds of ``@pytest.mark.ann`` a measurement misses."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 
 from pytest_annmodal.figures import CANNOT_TELL, THRESHOLDS, Figure, number
 from pytest_annmodal.outcome import Measurement, as_counted
-
-MARKER_ARGUMENTS = {"k", "rounds", *THRESHOLDS}
 
 
 def missed_thresholds(

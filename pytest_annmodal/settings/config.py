@@ -61,8 +61,17 @@ class Settings:
         (),
         "--ann-param",
         SELECT,
-        "Run these values of a parameter only (ef=20,50,100), of every implementation that has "
-        "it; repeatable.",
+        "Run these values of a parameter only (ef=20,50,100 or M=8..64:log4, docs/settings.md), "
+        "of every implementation that has it; repeatable.",
+        metavar="NAME=V,V",
+        kind=parameter_values,
+    )
+    build_param: tuple[tuple[str, tuple[str, ...]], ...] = option(
+        (),
+        "--ann-build-param",
+        SELECT,
+        "The same of a build's parameters only, where a search has one of the same name; "
+        "repeatable.",
         metavar="NAME=V,V",
         kind=parameter_values,
     )

@@ -80,7 +80,11 @@ def _refuse_bad_combinations(settings: Settings, cli: Callable[[str], Any]) -> N
         raise ConfigurationError(f"--modal and --ann-executor {named}: choose one of them")
     if settings.download_only and cli("download"):
         raise ConfigurationError("--download and --download-only: choose one of them")
-    for flag, name in (("--ann-param", "param"), ("--ann-run-group", "run_group")):
+    for flag, name in (
+        ("--ann-param", "param"),
+        ("--ann-build-param", "build_param"),
+        ("--ann-run-group", "run_group"),
+    ):
         if cli(name) and settings.grade is not None:
             raise ConfigurationError(
                 f"{flag} and --ann-grade: grading runs the settings that a submission names. "

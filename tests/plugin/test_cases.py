@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from plugin_project import EXACT, HALF, Project, lines_with
 
 
@@ -240,7 +242,7 @@ def test_datasets_fixture_and_hook(project: Project) -> None:
 
 
 def test_long_ids(project: Project) -> None:
-    """Ids say the setting at any length, for cases and for pairs of names."""
+    """Ids of at most 100 characters say how settings begin, and the dataset; equal in each run."""
     values = ",".join(f"value_{number}={number}" for number in range(15))
     grid = "".join(f"# build.{part.replace('=', ' = ')}\n" for part in values.split(","))
     long = EXACT.replace("# search.extra", f"{grid}# search.extra")
@@ -252,13 +254,19 @@ def test_long_ids(project: Project) -> None:
         def test_pair(ann_benchmark, implementation, dataset): ...
         """,
     )
-    result = project.bench("--collect-only", "-q")
-    labels = [f"exact[{values},extra={extra}]" for extra in (0, 1)]
-    assert [line for line in result.outlines if "::" in line] == [
-        *(f"test_it.py::test_case[{label}-small-8-euclidean-k10]" for label in labels),
-        *(f"test_it.py::test_pair[small-8-euclidean-{label}]" for label in labels),
+    def ids() -> list[str]:
+        listed = project.bench("--collect-only", "-q").outlines
+        return [line.removeprefix("test_it.py::") for line in listed if "::" in line]
+
+    found = ids()
+    kinds = [
+        *[r"test_case\[(exact\[value_0=0,.*~[0-9a-f]{8}\]-small-8-euclidean-k10)\]"] * 2,
+        *[r"test_pair\[small-8-euclidean-(exact\[value_0=0,.*~[0-9a-f]{8}\])\]"] * 2,
     ]
-    assert all(len(label) > 150 for label in labels)
+    matches = [re.fullmatch(*pair) for pair in zip(kinds, found, strict=True)]
+    assert [len(match[1]) for match in matches if match] == [100] * 4
+    assert len(set(found)) == 4
+    assert ids() == found
 
 
 def test_chosen_settings(project: Project) -> None:
@@ -284,3 +292,32 @@ def test_chosen_settings(project: Project) -> None:
     result = project.run(*mine, "--impl", "exact", "--ann-param", "extr=1")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["ERROR: --ann-param extr: nothing *; did you mean 'extra'?"])
+
+
+def test_a_marker_gives_values(project: Project) -> None:
+    """To cases and pairs of its own test, in the grammar of the command line."""
+    project.write(
+        "test_it.py",
+        """
+        import pytest
+
+        @pytest.mark.ann(param={"extra": "2..4:lin2"})
+        def test_case(ann_benchmark, case): ...
+
+        @pytest.mark.ann(param={"extra": [7]})
+        def test_pair(ann_benchmark, implementation, dataset):
+            ann_benchmark(implementation=implementation, dataset=dataset)
+        """,
+    )
+    result = project.bench("-v", "-k", "pair")
+    result.assert_outcomes(passed=1, deselected=2)
+    assert lines_with(result, "test_pair[small-8-euclidean-exact[extra=7]] PASSED")
+    project.write("mine/exact2.py", EXACT.replace("# search.extra = [0, 1]", "# search.other = 1"))
+    mine = ("--ann-implementations=mine", "--dataset=small-8-euclidean.hdf5", "--collect-only")
+    listed = project.run(*mine, "-q", "-k", "case", "--impl=exact*")
+    assert [line for line in listed.outlines if "::test_case" in line] == [
+        f"test_it.py::test_case[{label}-small-8-euclidean-k10]"
+        for label in ("exact[extra=2]", "exact[extra=4]", "exact2[other=1]")
+    ]
+    listed = project.run(*mine, "-q", "-k", "case", "--impl=exact2")  # nothing chosen has it
+    assert len([line for line in listed.outlines if "::test_case" in line]) == 1

@@ -91,7 +91,7 @@ def test_help(pytester: pytest.Pytester) -> None:
     assert "Default of --ann-k (or $ANNMODAL_K)." in text
     assert max(map(len, result.outlines[text[: text.index("ANN bench")].count("\n") :][:60])) <= 80
     markers = pytester.runpytest_subprocess("--markers", timeout=60).stdout.str()
-    assert "@pytest.mark.ann(k, rounds, min_recall, min_qps, " in markers
+    assert "@pytest.mark.ann(k, rounds, param, build_param, min_recall, min_qps, " in markers
 
 
 @pytest.mark.parametrize("arguments", [(), ("test_it.py",)])

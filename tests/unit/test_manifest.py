@@ -111,9 +111,14 @@ class TestHeader:
             (["short-answers = 1"], "short-answers: expected true or false"),
             (["class = 1"], "class: expected text in quotes, not 1"),
             (['name = ""'], "name: expected text with something in it"),
-            (["build.a = [" + "1,2,3,4,5,6,7,8," * 130 + "]"], "make 1040 variants, at most 1000"),
-            (["build = [" + "{},{a=[1,2]}," * 400 + "]"], "at most 1000"),
-            ([f"build.a = {list(range(40))}", f"search.b = {list(range(40))}"], "make 1600"),
+            (
+                ['build = {a = "1..101", b = "1..100"}'],
+                "make 10,100 settings, at most 10,000 are read",
+            ),
+            (["build = [" + '{a="0..999"},' * 11 + "]"], "at most 10,000"),
+            (['build.a = "1..101"', 'search.b = "1..100"'], "make 10,100"),
+            (['build.a = "8..4"'], "build.a: '8..4' ends below where it begins"),
+            (['search.a = [1, "8..64:sqrt4"]'], "search.a: '8..64:sqrt4': expected A..B"),
             (
                 ["name = 0x" + "f" * 9000],
                 "name: expected text in quotes, not a number of thousands",

@@ -139,6 +139,35 @@ def test_values_of_a_parameter() -> None:
         narrowing.with_values([TREES], [("ef", ("1",))])
 
 
+def test_values_of_a_build_parameter() -> None:
+    """Searches that have the name keep their values; a name of searches alone is refused."""
+    both = Implementation(
+        name="both",
+        path="/both.py",
+        class_name="Both",
+        variants=tuple(
+            Variant(build=Arguments(kwargs={"ef": 1}), search=Arguments(kwargs={"ef": ef, "x": 0}))
+            for ef in (1, 2)
+        ),
+    )
+    (found,) = narrowing.with_values([both], [("ef", ("2..3",))], builds_only=True)
+    assert labels(found) == [f"ef={build},ef={ef},x=0" for build in (2, 3) for ef in (1, 2)]
+    with pytest.raises(ConfigurationError, match=r"--ann-build-param y: .* build parameter; ther"):
+        narrowing.with_values(
+            [both], [("y", ("1",))], source="--ann-build-param", builds_only=True
+        )
+
+
+def test_a_range_is_put_in() -> None:
+    """On the command line as in a header; one that cannot be made says whose it is."""
+    (found,) = narrowing.with_values([HNSW], [("M", ("8..64:log4",))])
+    assert [variant.label for variant in found.variants if variant.search.args == (10,)] == [
+        f"M={m},post=false,10" for m in (8, 16, 32, 64)
+    ]
+    with pytest.raises(ConfigurationError, match=r"--ann-param M: '8\.\.8' ends below"):
+        narrowing.with_values([HNSW], [("M", ("8..8",))])
+
+
 def test_values_are_numbers_truths_lists_or_texts() -> None:
     """As JSON, or Python, has them."""
     texts = ("1", "1.5", "true", "False", "[1,2]", "fast")

@@ -101,7 +101,7 @@ def test_generate_and_marker(tmp_path: Path) -> None:
     ("marker", "message"),
     [
         ({"min_recal": 1}, "has no argument 'min_recal'; did you mean 'min_recall'"),
-        ({"zzz": 1}, "has no argument 'zzz'. Known: k, max_build_s"),
+        ({"zzz": 1}, "has no argument 'zzz'. Known: build_param, k, max_build_s"),
         ({"k": 0}, "ann(k=0): expected a whole number of at least 1"),
         ({"rounds": 2.0}, "ann(rounds=2.0): expected a whole number"),
         ({"k": True}, "ann(k=True): expected a whole number"),

@@ -1,0 +1,72 @@
+"""What ``@pytest.mark.ann`` says of the cases of a test: k, rounds, and values of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.figures import THRESHOLDS
+from pytest_annmodal.manifests import narrowing
+from pytest_annmodal.model import Implementation
+from pytest_annmodal.settings import grid
+from pytest_annmodal.settings.config import nearest_names
+
+WHOLE = ("k", "rounds")
+VALUES = ("param", "build_param")
+ARGUMENTS = {*WHOLE, *VALUES, *THRESHOLDS}
+
+
+def check(marker: Mapping[str, Any]) -> None:
+    """Refuse an argument that nobody knows, or that has a value of another kind.
+
+    Raises:
+        ConfigurationError: with what was expected.
+    """
+    for name, value in marker.items():
+        if name not in ARGUMENTS:
+            raise ConfigurationError(
+                f"@pytest.mark.ann has no argument {name!r}{nearest_names(name, ARGUMENTS)} "
+                f"Known: {', '.join(sorted(ARGUMENTS))}."
+            )
+        if name in VALUES:
+            grid.of_marker(value, _named(name))
+            continue
+        whole = name in WHOLE
+        if not is_at_least(value, 1 if whole else 0, whole=whole):
+            kind = "a whole number of at least 1" if whole else "a number"
+            raise ConfigurationError(f"@pytest.mark.ann({name}={value!r}): expected {kind}")
+
+
+def with_values(
+    items: Sequence[Implementation], marker: Mapping[str, Any], offered: Sequence[Implementation]
+) -> list[Implementation]:
+    """Implementations with the values that a marker gives to their parameters.
+
+    Args:
+        offered: what a name is looked for in: an option may leave out all that have it.
+
+    Raises:
+        ConfigurationError: a name that nothing offered has, or a range that cannot be made.
+    """
+    found = list(items)
+    for name in VALUES:
+        if name in marker:
+            found = narrowing.with_values(
+                found,
+                grid.of_marker(marker[name], _named(name)),
+                source=_named(name),
+                builds_only=name == "build_param",
+                among=offered,
+            )
+    return found
+
+
+def _named(name: str) -> str:
+    return f"@pytest.mark.ann {name}"
+
+
+def is_at_least(value: object, least: int, *, whole: bool) -> bool:
+    """Whether it is a number (a whole one) of at least that much; ``True`` is none."""
+    kinds = (int,) if whole else (int, float)
+    return isinstance(value, kinds) and not isinstance(value, bool) and value >= least
