@@ -199,12 +199,14 @@ class Command:
         executor = self._executor(self._settings_of(wanted.arguments))
         keeper = self._keeper(executor)
         futures: list[Future[Sequence[Outcome]]] = []
+        known: Sequence[Outcome] = ()
         interrupted = False
         self._say(plan_of(wanted.jobs, self.settings).line())
         try:
             there = self._prepared(executor, wanted.datasets)
-            todo = [job for job in wanted.jobs if job.dataset.name in there]
-            for job in todo:
+            jobs = [job for job in wanted.jobs if job.dataset.name in there]
+            known = keeper.reusable(jobs)
+            for job in self._unknown(jobs, known, wanted):
                 keeper.look_at(job)
                 futures.append(executor.submit(job))
                 futures[-1].add_done_callback(partial(_keep, keeper, job))
@@ -214,7 +216,7 @@ class Command:
         except KeyboardInterrupt:
             interrupted = self._ending = True
         done = [future.result() for future in futures if future.done()]
-        outcomes = [outcome for found in done for outcome in found]
+        outcomes = [*known, *(outcome for found in done for outcome in found)]
         if interrupted:
             self._say(f"Interrupted: {len(done)} of {len(wanted.jobs)} jobs had finished.")
         try:
@@ -227,6 +229,19 @@ class Command:
         if interrupted:
             raise KeyboardInterrupt
         return failed + len(wanted.datasets) - len(there)
+
+    def _unknown(
+        self, jobs: Sequence[Job], known: Sequence[Outcome], wanted: Wanted
+    ) -> Sequence[Job]:
+        """The jobs of what was not measured before, where that is reused (ANNMODAL_REUSE)."""
+        if not known:
+            return jobs
+        many = "s were" if len(known) != 1 else " was"
+        self._say(f"{len(known)} result{many} taken from the store and not measured again.")
+        there = {search.case_id for job in jobs for search in job.searches}
+        there -= {outcome.case_id for outcome in known}
+        missing = [case for case in wanted.cases if case.id in there]
+        return planning.jobs(missing, self._settings_of(wanted.arguments), remote=True)
 
     def _tell_as_they_finish(self, futures: Sequence[Future[Sequence[Outcome]]]) -> None:
         def tell(_future: Future[Sequence[Outcome]]) -> None:

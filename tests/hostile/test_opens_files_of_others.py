@@ -1,11 +1,13 @@
-"""Opens the dataset with its truth, other submissions, and what people keep at home."""
+"""Opens the dataset with its truth, other submissions, stored results, and what people keep at home."""
 
 from pathlib import Path
 
 import pytest
+import stored_cases
 from witnesses import EXACT, measured, said
 
 import pytest_annmodal
+from pytest_annmodal.results.store import ResultStore
 
 LOOK = """
     def fit(self, X):
@@ -27,9 +29,13 @@ def places(dataset, tmp_path):
     home = tmp_path / "home" / ".ssh" / "id_rsa"
     home.parent.mkdir(parents=True)
     home.write_text("key")
+    store = ResultStore(tmp_path / ".annmodal" / "results", "1" * 16)
+    store.add([(stored_cases.measured(), None)])
+    store.close()
+    assert store.path is not None
     packaged = Path(pytest_annmodal.__file__).parent / "data" / "digits-64-euclidean.hdf5"
     assert packaged.exists()
-    return [str(path) for path in (dataset, dataset.parent / "volume", other, home, packaged)]
+    return [str(path) for path in (dataset, dataset.parent / "volume", other, home, store.path, packaged)]
 
 
 def test_finds_none_of_them(attack, strict, dataset, tmp_path):

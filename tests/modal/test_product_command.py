@@ -104,6 +104,19 @@ def test_results_are_kept_as_those_of_a_session(compared, product):
         assert samples.query_hits.sum() / (200 * 5) == pytest.approx(case.recall)
 
 
+def test_what_was_measured_before_is_taken_from_the_store(compared, product):
+    """With ANNMODAL_REUSE the command shows the same figures, and no container measures."""
+    arguments = ("--impl", "student", "--dataset", DIGITS, "--k", 5, "--subset-size", 400)
+    before = len(read_results([product.folder]).cases)
+    done = product.modal_run(*arguments, ANNMODAL_ROUNDS="1", ANNMODAL_REUSE="1")
+    assert done.code == 0, done.text
+    (line,) = [line for line in done.lines if "not measured again" in line]
+    assert line.startswith("3 results were taken from the store")
+    assert "measured earlier and taken from the store" in done.text
+    assert len(read_results([product.folder]).cases) == before
+    assert {container.function_name for container in product.containers()} == {"download_dataset"}
+
+
 def test_a_broken_student_file_fails_with_the_reason(downloaded, product):
     product.write("student.py", index(fit="raise ValueError('the tree fell over')"))
     done = product.modal_run("--impl", "student", "--dataset", DIGITS)
