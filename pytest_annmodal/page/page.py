@@ -15,7 +15,7 @@ from typing import Any
 from pytest_annmodal.datasets.volume.volume import cache_dir
 from pytest_annmodal.durable import write_text
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.figures import BY_NAME
+from pytest_annmodal.figures import BY_NAME, counted
 from pytest_annmodal.page import content as shown
 from pytest_annmodal.page.content import Content, Group, Point
 from pytest_annmodal.reports.columns import COLUMNS, record
@@ -41,6 +41,7 @@ def render(content: Content) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["counted"] = counted
     environment.globals["asset"] = lambda name: (ASSETS / name).read_text(encoding="utf-8")
     data = {**_data(content, charts), "table": _table(content)}
     return environment.get_template("page.html.j2").render(

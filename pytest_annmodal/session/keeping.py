@@ -47,7 +47,7 @@ class Keeper:
         self.reused: list[StoredCase] = []
         self._hide: Callable[[Failure], Failure] = lambda failure: failure
         self.pages: list[Path] = []
-        self._settings, self._content, self._machine = settings, content, machine
+        self._settings, self._content, self._asked_machine = settings, content, machine
         self._where = settings.executor
         self._digests: dict[tuple[str, str | None], str | None] = {}
         self.store = store.ResultStore(self._folder(), session, self.trouble.append)
@@ -96,7 +96,7 @@ class Keeper:
                 key=keys.get(outcome.case_id),
                 content=content,
                 where=self._where,
-                machine=self._machine(),
+                machine=self._machine,
             )
             rows.append((case, samples))
         self.store.add(rows)
@@ -138,6 +138,11 @@ class Keeper:
         return replace(measurement, notes=(*measurement.notes, REUSED), environment=environment)
 
     @cached_property
+    def _machine(self) -> str:
+        """Asked once: it is read from a dozen files of the kernel, and no session changes it."""
+        return self._asked_machine()
+
+    @cached_property
     def _stored(self) -> Results:
         folder = self.store.folder
         try:
@@ -154,7 +159,7 @@ class Keeper:
         return {case.key: case for case in cases if case.key and case.failure is None}
 
     def _keys(self, job: Job, content: str | None) -> dict[str, str]:
-        return key.keys_of(job, content=content, machine=self._machine(), digest=self._digest)
+        return key.keys_of(job, content=content, machine=self._machine, digest=self._digest)
 
     def _digest(self, implementation: Implementation) -> str | None:
         place = implementation.path, implementation.folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,9 @@ def test_any_outcomes_make_a_page(cases: list[StoredCase], tmp_path_factory: Any
     path: Path = tmp_path_factory.mktemp("page") / "page.html"
     content = write_page(path, Results(cases=tuple(cases), folders={}))
     reader = Reader()
-    reader.feed(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    assert re.search(r"\b1 (implementations|settings|datasets)\b", text.split("</header>")[0]) is None
+    reader.feed(text)
     reader.close()
     assert reader.unexpected == []
     assert len(reader.scripts) == 3
