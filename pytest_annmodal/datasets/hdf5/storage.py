@@ -12,6 +12,7 @@ import numpy as np
 from h5py import h5d, h5t, h5z
 
 from pytest_annmodal.datasets.hdf5.messages import damaged, few, printable, printable_path
+from pytest_annmodal.datasets.importers.matrix import opaque
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
 
 # The filters that the package hdf5plugin brings, by their registered numbers.
@@ -82,7 +83,7 @@ def require_numbers(path: Path, name: str, array: Any) -> None:
     """Its values are integers, or floats of a kind that HDF5 converts rightly."""
     kind = array.id.get_type()
     if array.dtype.kind == "V" and kind.get_class() == h5t.OPAQUE:
-        raise DatasetFormatError(f"{path}: {name} {_opaque(array.dtype.itemsize)}")
+        raise DatasetFormatError(f"{path}: {name} {opaque(array.dtype.itemsize)}")
     if array.dtype.kind not in "fiu":
         raise DatasetFormatError(
             f"{path}: {name} holds {array.dtype}; expected floats or integers. Convert it."
@@ -105,22 +106,6 @@ def _is_usual(kind: Any) -> bool:
         and (exponent, sign) == (mantissa_bits, mantissa_bits + exponent_bits)
         and sign + 1 == kind.get_precision()
         and kind.get_ebias() == 2 ** (exponent_bits - 1) - 1
-    )
-
-
-def _opaque(size: int) -> str:
-    """What to do with bytes that HDF5 has no type for."""
-    if size == 2:
-        said = "of 2 bytes, which is how bfloat16 arrays of ml_dtypes are written"
-        line = '(values.view("<u2").astype("<u4") << 16).view("<f4")'
-    elif size == 1:
-        said = "of 1 byte, which is how float8 arrays of ml_dtypes are written"
-        line = 'values.view(ml_dtypes.float8_e4m3fn).astype("<f4")'
-    else:
-        return f"holds opaque values of {size} bytes; expected floats or integers. Convert it."
-    return (
-        f"holds opaque values {said}; expected floats or integers. Write them as float32: {line}, "
-        "where values is the array as h5py reads it."
     )
 
 

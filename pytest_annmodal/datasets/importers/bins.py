@@ -1,0 +1,92 @@
+"""fbin, ibin, u8bin and their like: two numbers, the rows and the dimension, then all values.
+
+The two numbers are uint32, or uint64 in files of cuVS. A file of true neighbours holds all ids
+and then all distances.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pytest_annmodal.datasets.importers.matrix import Array, Asked, Matrix, mapped_bytes, of_array
+from pytest_annmodal.errors import DatasetFormatError
+
+DTYPES = {
+    ".fbin": "<f4",
+    ".ibin": "<i4",
+    ".u8bin": "|u1",
+    ".i8bin": "|i1",
+    ".hbin": "<f2",
+    ".f16bin": "<f2",
+    ".bin": "<f4",
+}
+HEADERS = ((8, "<u4"), (16, "<u8"))  # bytes, and how its two numbers are written
+
+
+def open_bin(path: Path, asked: Asked) -> Matrix:
+    """A map of the values; a truth's distances are among what it holds more."""
+    dtype = np.dtype(DTYPES[path.suffix.lower()])
+    raw = mapped_bytes(path)
+    if asked.role == "truth":
+        dtype = np.dtype("<i4")
+        for header, n, dim in _readings(raw):
+            if n and dim and len(raw) == header + 8 * n * dim:
+                ids = raw[header : header + 4 * n * dim].view("<u4").reshape(n, dim)
+                distances = raw[header + 4 * n * dim :].view("<f4").reshape(n, dim)
+                return of_array(path, ids, more={"distances": distances})
+    for header, n, dim in _readings(raw):
+        if n and dim and len(raw) == header + n * dim * dtype.itemsize:
+            return of_array(path, raw[header:].view(dtype).reshape(n, dim))
+    part = _asked_part(raw, asked, dtype)
+    if part is not None:
+        return of_array(path, part)
+    raise DatasetFormatError(f"{path}: {_why_not(raw, dtype, asked)}")
+
+
+def _readings(raw: Array) -> list[tuple[int, int, int]]:
+    """Header bytes, rows and dimension, by each kind of header."""
+    return [
+        (size, int(raw[:size].view(kind)[0]), int(raw[:size].view(kind)[1]))
+        for size, kind in HEADERS
+        if len(raw) >= size
+    ]
+
+
+def _asked_part(raw: Array, asked: Asked, dtype: np.dtype[np.generic]) -> Array | None:
+    """Whole rows of a file whose header promises more, if no more are asked for."""
+    for header, n, dim in _readings(raw):
+        row_bytes = dim * dtype.itemsize
+        there, rest = divmod(len(raw) - header, row_bytes) if row_bytes else (0, 0)
+        if 0 < there < n and rest == 0 and asked.rows is not None and asked.rows[1] <= there:
+            return raw[header:].view(dtype).reshape(there, dim)
+    return None
+
+
+def _why_not(raw: Array, dtype: np.dtype[np.generic], asked: Asked) -> str:
+    """Both readings of the header beside the bytes that are there."""
+    readings = _readings(raw)
+    if not readings:
+        return f"it has {len(raw)} bytes; expected a header of 8 or 16 bytes, then the values."
+    said = [
+        f"with a header of {header} bytes {n:,} rows × {dim:,} would be "
+        f"{header + n * dim * dtype.itemsize:,} bytes"
+        for header, n, dim in readings
+    ]
+    hint = "It is cut off, or of another kind than its suffix says."
+    for header, n, dim in readings:
+        row_bytes = dim * dtype.itemsize
+        if row_bytes and (len(raw) - header) % row_bytes == 0:
+            there = (len(raw) - header) // row_bytes
+            if 0 < there < n:
+                hint = (
+                    f"It holds {there:,} whole rows: if it is the beginning of a larger file, "
+                    f"whose header it still has, add --rows 0:{there}."
+                )
+                break
+    truth = ", and ids with distances 8 bytes a neighbour" if asked.role == "truth" else ""
+    return (
+        f"its header does not fit its {len(raw):,} bytes ({dtype.itemsize} a value{truth}): "
+        f"{'; '.join(said)}. {hint}"
+    )

@@ -1,0 +1,25 @@
+"""How names of files with vectors end. No format is read here, and nothing heavy imported."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+_WHY = "it is pickled: reading it runs code of whoever wrote it, so it is not read. Convert it: "
+_NUMPY = "python -c \"import numpy, pickle; numpy.save('vectors.npy', numpy.asarray(pickle.load("
+_TORCH = "python -c \"import numpy, torch; numpy.save('vectors.npy', torch.load("
+_BY_PICKLE = f"{_WHY}{_NUMPY}open('FILE', 'rb')), 'f4'))\""
+_BY_TORCH = f"{_WHY}{_TORCH}'FILE', weights_only=True).float().numpy())\""
+PICKLED = {
+    ".pkl": _BY_PICKLE,
+    ".pickle": _BY_PICKLE,
+    ".joblib": f"{_WHY}python -c \"import joblib, numpy; numpy.save('vectors.npy', "
+    "numpy.asarray(joblib.load('FILE'), 'f4'))\"",
+    ".pt": _BY_TORCH,
+    ".pth": _BY_TORCH,
+}
+
+
+def suffix_of(name: str) -> str:
+    """The end that says the format: of what is compressed two of them."""
+    suffixes = [suffix.lower() for suffix in PurePath(name).suffixes[-2:]]
+    return "".join(suffixes) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])

@@ -1,0 +1,341 @@
+"""Files of vectors in the field's formats: read as they are, or refused in one sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import vector_files as files
+
+from pytest_annmodal.datasets.importers import formats
+from pytest_annmodal.datasets.importers.matrix import Asked
+from pytest_annmodal.errors import AnnModalError, ConfigurationError, DatasetFormatError
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Iterator[Asked]:
+    (tmp_path / "scratch").mkdir()
+    with contextlib.ExitStack() as stack:
+        yield Asked(scratch=tmp_path / "scratch", closing=stack)
+
+
+def read(path: Path, asked: Asked, **changed: object) -> np.ndarray:
+    """All rows, float32."""
+    given = {name: getattr(asked, name) for name in ("scratch", "closing", "keys", "ids", "rows")}
+    matrix = formats.open_matrix(path, Asked(**{**given, **changed}))
+    return np.concatenate(list(matrix.floats(0, matrix.n)))
+
+
+@pytest.mark.parametrize("kind", files.WRITERS)
+def test_every_format_is_read_as_it_is(kind: str, tmp_path: Path, asked: Asked) -> None:
+    """The same numbers, whole and a part, and the shape before anything is read."""
+    rows = files.vectors(kind)
+    path = files.written(tmp_path, kind, rows)
+    matrix = formats.open_matrix(path, asked)
+    assert (matrix.n, matrix.dim) == rows.shape
+    np.testing.assert_array_equal(
+        np.concatenate(list(matrix.floats(0, 23))), rows.astype("f4"), strict=True
+    )
+    part = np.concatenate(list(matrix.floats(9, 20)))
+    np.testing.assert_array_equal(part, rows[9:20].astype("f4"))
+
+
+@pytest.mark.parametrize("kind", files.WRITERS)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (70, 1)])
+def test_few_rows_and_few_columns(
+    kind: str, shape: tuple[int, int], tmp_path: Path, asked: Asked
+) -> None:
+    """One row, or one dimension, is read too."""
+    rows = files.vectors(kind, *shape)
+    np.testing.assert_array_equal(
+        read(files.written(tmp_path, kind, rows), asked), rows.astype("f4")
+    )
+
+
+@pytest.mark.parametrize("kind", files.WRITERS)
+def test_a_file_that_is_cut_off_is_refused(kind: str, tmp_path: Path, asked: Asked) -> None:
+    """At the last byte, in the middle, and with nothing left; the file is named."""
+    path = files.written(tmp_path, kind, files.vectors(kind))
+    whole = path.read_bytes()
+    for n_bytes in (len(whole) - 1, len(whole) // 2 + 1, 3, 0):
+        if kind in {"csv", "tsv"} and n_bytes != 0:
+            continue  # text does not say how long it is
+        path.write_bytes(whole[:n_bytes])
+        with pytest.raises(DatasetFormatError) as found:
+            read(path, asked)
+        assert str(found.value).startswith(str(path)), n_bytes
+
+
+@pytest.mark.parametrize("kind", [kind for kind, row in files.WRITERS.items() if "f" in row[1]])
+def test_what_is_no_number_is_found(kind: str, tmp_path: Path, asked: Asked) -> None:
+    """NaN and infinity are refused with row and column."""
+    for value in (np.nan, -np.inf):
+        rows = files.vectors(kind)
+        rows[17, 3] = value
+        path = files.written(tmp_path, kind, rows, stem=f"v{value}")
+        with pytest.raises(DatasetFormatError, match=r"row 17, column 3 holds .*finite"):
+            read(path, asked)
+
+
+def test_rows_of_different_dimension_that_fit_in_sum(tmp_path: Path, asked: Asked) -> None:
+    """Two rows of 3 and 5 take the bytes of two rows of 4: each row's dimension is looked at."""
+    path = tmp_path / "x.fvecs"
+    files.vecs(path, [np.zeros(n, "f4") for n in (4, 4, 3, 5)])
+    with pytest.raises(
+        DatasetFormatError, match=r"row 2 \(byte 40\) says that it has 3 dimensions; expected 4"
+    ):
+        read(path, asked)
+    files.vecs(path, [np.zeros(n, "f4") for n in (4, 4, 3)])
+    with pytest.raises(DatasetFormatError, match=r"row 2 .* 3 dimensions; expected 4"):
+        read(path, asked)
+
+
+def test_a_header_that_does_not_fit(tmp_path: Path, asked: Asked) -> None:
+    """Both readings of it are named; a part is read where no more is asked for."""
+    rows = files.vectors("u8bin")
+    path = files.written(tmp_path, "u8bin", rows)
+    path.write_bytes(np.array([1000, 5], "<u4").tobytes() + rows.tobytes())
+    with pytest.raises(DatasetFormatError) as found:
+        read(path, asked)
+    said = str(found.value)
+    assert "does not fit its 123 bytes" in said
+    assert "header of 8 bytes 1,000 rows × 5 would be 5,008 bytes" in said
+    assert "with a header of 16 bytes" in said
+    assert "add --rows 0:23" in said
+    np.testing.assert_array_equal(read(path, asked, rows=(0, 23))[:23], rows.astype("f4"))
+    with pytest.raises(DatasetFormatError):
+        read(path, asked, rows=(0, 24))
+
+
+def test_a_truth_with_its_distances(tmp_path: Path, asked: Asked) -> None:
+    """All ids, then all distances."""
+    ids, distances = np.arange(12).reshape(4, 3), np.arange(12, dtype="f4").reshape(4, 3) / 8
+    files.truth_bins(tmp_path / "truth.ibin", ids, distances)
+    matrix = formats.open_matrix(
+        tmp_path / "truth.ibin", Asked(scratch=asked.scratch, closing=asked.closing, role="truth")
+    )
+    np.testing.assert_array_equal(matrix.whole(), ids)
+    np.testing.assert_array_equal(matrix.more["distances"], distances)
+
+
+def test_objects_are_not_unpickled(tmp_path: Path, asked: Asked) -> None:
+    """In npy and npz alike."""
+    values = np.empty(3, object)
+    np.save(tmp_path / "x.npy", values)
+    np.savez(tmp_path / "x.npz", values=values)
+    for name in ("x.npy", "x.npz"):
+        with pytest.raises(DatasetFormatError, match="runs code of whoever wrote the file"):
+            read(tmp_path / name, asked)
+
+
+@pytest.mark.parametrize("suffix", [".pkl", ".pickle", ".pt", ".pth", ".joblib"])
+def test_pickles_are_refused_with_a_line_that_converts_them(
+    suffix: str, tmp_path: Path, asked: Asked
+) -> None:
+    """Before the file is opened."""
+    (tmp_path / f"x{suffix}").write_bytes(b"\x80\x04.")
+    with pytest.raises(ConfigurationError, match=r"pickled: .*Convert it: python -c .*numpy\.save"):
+        read(tmp_path / f"x{suffix}", asked)
+
+
+def test_several_arrays_need_a_name(tmp_path: Path, asked: Asked) -> None:
+    """The candidates are listed, and a name that is not there too."""
+    rows = files.vectors("npz")
+    np.savez(tmp_path / "x.npz", a=rows, b=rows + 1)
+    with pytest.raises(
+        DatasetFormatError,
+        match=r"which array is train\? It has a, b\. Say it with --key train=NAME",
+    ):
+        read(tmp_path / "x.npz", asked)
+    np.testing.assert_array_equal(read(tmp_path / "x.npz", asked, keys={"train": "b"}), rows + 1)
+    with pytest.raises(DatasetFormatError, match=r"no array 'c' .* it has a, b"):
+        read(tmp_path / "x.npz", asked, keys={"train": "c"})
+    with h5py.File(tmp_path / "x.hdf5", "w") as file:
+        file["a"], file["b/c"], file["d"] = rows, rows + 1, np.zeros(3)
+    with pytest.raises(
+        DatasetFormatError, match=r"a \(float32 23 × 5\), b/c \(float32 23 × 5\)\. Say"
+    ):
+        read(tmp_path / "x.hdf5", asked)
+    np.testing.assert_array_equal(read(tmp_path / "x.hdf5", asked, keys={"": "b/c"}), rows + 1)
+    with pytest.raises(DatasetFormatError, match="two dimensions"):
+        read(tmp_path / "x.hdf5", asked, keys={"": "d"})
+
+
+def test_links_out_of_an_hdf5_file_are_not_followed(tmp_path: Path, asked: Asked) -> None:
+    """Neither as a candidate nor by name."""
+    files.hdf5(tmp_path / "other.hdf5", files.vectors("hdf5"))
+    with h5py.File(tmp_path / "x.hdf5", "w") as file:
+        file["a"] = h5py.ExternalLink("other.hdf5", "group/emb")
+    for keys in ({}, {"train": "a"}):
+        with pytest.raises(DatasetFormatError, match="no array"):
+            read(tmp_path / "x.hdf5", asked, keys=keys)
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_rows_that_are_null_are_refused_by_number(
+    fixed: bool, suffix: str, tmp_path: Path, asked: Asked
+) -> None:
+    """Flattening would drop them, and every later row would be one up."""
+    kind = pa.list_(pa.float32(), 2) if fixed else pa.list_(pa.float32())
+    some = [[float(i), 0.0] for i in range(20)]
+    for bad, words in (
+        (None, "null in row 11, 13;"),
+        ([1.0, None], "a vector with a null in it in row 11, 13;"),
+    ):
+        for row in (11, 13):
+            some[row] = bad
+        table = pa.table({"emb": pa.array(some, kind)})
+        path = tmp_path / f"x{suffix}"
+        if suffix == ".parquet":
+            pq.write_table(table, path)
+        else:
+            with pa.ipc.new_file(path, table.schema) as writer:
+                writer.write_table(table)
+        with pytest.raises(DatasetFormatError, match=words):
+            read(path, asked)
+
+
+def test_lists_of_different_length(tmp_path: Path, asked: Asked) -> None:
+    """The first row that differs is named."""
+    pq.write_table(
+        pa.table({"emb": [[1.0, 2.0]] * 9 + [[1.0]] + [[1.0, 2.0, 3.0]]}),
+        tmp_path / "x.parquet",
+        row_group_size=4,
+    )
+    with pytest.raises(DatasetFormatError, match="row 9 has 1 numbers; expected 2"):
+        read(tmp_path / "x.parquet", asked)
+
+
+def test_a_column_of_ids(tmp_path: Path, asked: Asked) -> None:
+    """It is read beside the vectors; one that is none of integers is refused."""
+    path = files.written(tmp_path, "parquet", files.vectors("parquet"))
+    given = {"scratch": asked.scratch, "closing": asked.closing}
+    matrix = formats.open_matrix(path, Asked(ids="id", **given))
+    np.testing.assert_array_equal(matrix.ids, np.arange(23) + 1000)
+    with pytest.raises(
+        DatasetFormatError, match=r"no column 'emb' of integers \(--ids\); it has id"
+    ):
+        formats.open_matrix(path, Asked(ids="emb", **given))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("1,2\n3,4\n5\n6,7\n", "line 3 has 1 values; expected 2"),
+        ("a,b\n1,2\n\n3,4,5\n", "line 4 has 3 values; expected 2"),
+        ("1,2\n3,red\n", "line 2, column 2 holds 'red'"),
+        ("id,v\nx1,2\n", "line 2, column 1 holds 'x1'"),
+        ("1,2\n3,\n", "line 2, column 2 holds ''"),
+        (",0,1\n0,5,6\n", "as pandas writes an index"),
+        ("a,b\n", "no line of numbers"),
+        ("", "no line of numbers"),
+    ],
+)
+def test_text_that_is_no_table_of_numbers(
+    text: str, words: str, tmp_path: Path, asked: Asked
+) -> None:
+    """The line and the column are named as an editor counts them."""
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(DatasetFormatError) as found:
+        read(tmp_path / "x.csv", asked)
+    assert words in str(found.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["0,1\n5,6\n7,8\n", "x;y\n5;6\n7;8\n", "5 6\n7  8\n", "\ufeff5,6\n\n7,8"]
+)
+def test_text_of_several_kinds(text: str, tmp_path: Path, asked: Asked) -> None:
+    """A header, also the counting that pandas writes; other delimiters; blank lines."""
+    (tmp_path / "x.csv").write_text(text, encoding="utf-8")
+    np.testing.assert_array_equal(read(tmp_path / "x.csv", asked), [[5, 6], [7, 8]])
+
+
+def test_a_library_that_is_missing_is_named(
+    tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parquet is an extra."""
+    path = files.written(tmp_path, "parquet", files.vectors("parquet"))
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'pytest-annmodal\[parquet\]'"):
+        read(path, asked)
+
+
+@pytest.mark.parametrize("name", ["x.md", "x", "x.fvecs.zst", "x.gz"])
+def test_names_that_say_nothing(name: str, tmp_path: Path, asked: Asked) -> None:
+    """The suffixes that do are listed."""
+    (tmp_path / name).write_bytes(gzip.compress(b"x"))
+    with pytest.raises(
+        ConfigurationError, match=r"its name does not say what it holds; expected .*\.fvecs"
+    ):
+        read(tmp_path / name, asked)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, asked: Asked) -> None:
+    """Nor a folder of that name."""
+    (tmp_path / "y.npy").mkdir()
+    for name in ("x.npy", "y.npy"):
+        with pytest.raises(AnnModalError, match="expected a file of vectors"):
+            read(tmp_path / name, asked)
+
+
+def test_a_sparse_file_of_more_than_two_to_the_31_elements(tmp_path: Path, asked: Asked) -> None:
+    """Shape and last row are right, and nothing else is read."""
+    path = tmp_path / "x.u8bin"
+    n, dim = 2**24, 2**8
+    with path.open("wb") as stream:
+        stream.write(np.array([n, dim], "<u4").tobytes())
+        stream.truncate(8 + n * dim)
+        stream.seek(-dim, 2)
+        stream.write(bytes(range(256)))
+    matrix = formats.open_matrix(path, asked)
+    assert (matrix.n, matrix.dim) == (n, dim)
+    (last,) = matrix.floats(n - 1, n)
+    np.testing.assert_array_equal(last[0], np.arange(256))
+
+
+def test_d_of_65536(tmp_path: Path, asked: Asked) -> None:
+    """A row may be long."""
+    rows = np.random.default_rng(0).standard_normal((3, 65_536)).astype("f4")
+    for kind in ("fvecs", "parquet, fixed size", "csv"):
+        np.testing.assert_array_equal(read(files.written(tmp_path, kind, rows), asked), rows)
+
+
+def test_peers_read_the_same(tmp_path: Path, asked: Asked) -> None:
+    """faiss, usearch and numpy read our test files as we do."""
+    from faiss.contrib import vecs_io
+    from usearch import io
+
+    rows = {
+        kind: files.vectors(kind) for kind in ("fvecs", "ivecs", "bvecs", "fbin", "ibin", "i8bin")
+    }
+    paths = {kind: files.written(tmp_path, kind, values) for kind, values in rows.items()}
+    theirs = {
+        "fvecs": vecs_io.fvecs_read(str(paths["fvecs"])),
+        "ivecs": vecs_io.ivecs_read(str(paths["ivecs"])),
+        "bvecs": vecs_io.bvecs_mmap(str(paths["bvecs"])),
+        **{kind: io.load_matrix(str(paths[kind])) for kind in ("fbin", "ibin", "i8bin")},
+    }
+    for kind, values in theirs.items():
+        np.testing.assert_array_equal(read(paths[kind], asked), values.astype("f4"), err_msg=kind)
+
+
+def test_a_format_that_is_added_is_opened_like_the_others(
+    tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One row."""
+    row = formats.Format(name="x", suffixes=(".added",), opener="added:open_it", checked="", how="")
+    monkeypatch.setattr(formats, "FORMATS", (*formats.FORMATS, row))
+    module = SimpleNamespace(open_it=formats.FORMATS[2].open)
+    monkeypatch.setitem(__import__("sys").modules, "added", module)
+    np.save(tmp_path / "x.npy", files.vectors("npy"))
+    (tmp_path / "x.npy").rename(tmp_path / "x.added")
+    assert read(tmp_path / "x.added", asked).shape == (23, 5)
