@@ -203,7 +203,9 @@ def _fits(values: Sequence[_Value], named: Mapping[str, str], bare: Sequence[str
 
 def _matches(value: Plain, pattern: str) -> bool:
     text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-    return text == pattern or fnmatch.fnmatchcase(text, pattern) or _equal(value, grid.read(pattern))
+    return (
+        text == pattern or fnmatch.fnmatchcase(text, pattern) or _equal(value, grid.read(pattern))
+    )
 
 
 def _equal(one: Plain, other: Plain) -> bool:
@@ -255,14 +257,16 @@ def _with_values(
     found: dict[tuple[str, str], Variant] = {}
     for value in values:
         same = [variant for variant, own in having if any(_equal(one, value) for one in own)]
-        changed = same or [_replaced(item, v, name, value, builds_only) for v, _ in having]
+        changed = same or [
+            _replaced(item, v, name, value, builds_only=builds_only) for v, _ in having
+        ]
         for variant in changed:
             found.setdefault((variant.build.key, variant.search.key), variant)
     return replace(item, variants=tuple(found.values()))
 
 
 def _replaced(
-    item: Implementation, variant: Variant, name: str, value: Plain, builds_only: bool
+    item: Implementation, variant: Variant, name: str, value: Plain, *, builds_only: bool
 ) -> Variant:
     search = variant.search
     return replace(

@@ -72,7 +72,8 @@ def pytest_configure(config: pytest.Config) -> None:
     _check_doors(config)  # where a conftest file loaded this plugin, the hook above is not called
     config.addinivalue_line(
         "markers",
-        f"ann(k, rounds, param, build_param, {', '.join(THRESHOLDS)}): settings and thresholds of an ANN benchmark.",
+        f"ann(k, rounds, param, build_param, {', '.join(THRESHOLDS)}): "
+        "settings and thresholds of an ANN benchmark.",
     )
     if getattr(config.option, "help", False):  # pytest-benchmark's has characters beyond ASCII
         from pytest_annmodal.reports import nearest

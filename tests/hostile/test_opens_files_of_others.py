@@ -35,7 +35,10 @@ def places(dataset, tmp_path):
     assert store.path is not None
     packaged = Path(pytest_annmodal.__file__).parent / "data" / "digits-64-euclidean.hdf5"
     assert packaged.exists()
-    return [str(path) for path in (dataset, dataset.parent / "volume", other, home, store.path, packaged)]
+    return [
+        str(path)
+        for path in (dataset, dataset.parent / "volume", other, home, store.path, packaged)
+    ]
 
 
 def test_finds_none_of_them(attack, strict, dataset, tmp_path):

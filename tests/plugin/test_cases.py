@@ -254,6 +254,7 @@ def test_long_ids(project: Project) -> None:
         def test_pair(ann_benchmark, implementation, dataset): ...
         """,
     )
+
     def ids() -> list[str]:
         listed = project.bench("--collect-only", "-q").outlines
         return [line.removeprefix("test_it.py::") for line in listed if "::" in line]

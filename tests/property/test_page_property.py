@@ -116,7 +116,9 @@ def test_any_outcomes_make_a_page(cases: list[StoredCase], tmp_path_factory: Any
     content = write_page(path, Results(cases=tuple(cases), folders={}))
     reader = Reader()
     text = path.read_text(encoding="utf-8")
-    assert re.search(r"\b1 (implementations|settings|datasets)\b", text.split("</header>")[0]) is None
+    assert (
+        re.search(r"\b1 (implementations|settings|datasets)\b", text.split("</header>")[0]) is None
+    )
     reader.feed(text)
     reader.close()
     assert reader.unexpected == []

@@ -153,9 +153,7 @@ def test_values_of_a_build_parameter() -> None:
     (found,) = narrowing.with_values([both], [("ef", ("2..3",))], builds_only=True)
     assert labels(found) == [f"ef={build},ef={ef},x=0" for build in (2, 3) for ef in (1, 2)]
     with pytest.raises(ConfigurationError, match=r"--ann-build-param y: .* build parameter; ther"):
-        narrowing.with_values(
-            [both], [("y", ("1",))], source="--ann-build-param", builds_only=True
-        )
+        narrowing.with_values([both], [("y", ("1",))], source="--ann-build-param", builds_only=True)
 
 
 def test_a_range_is_put_in() -> None:
