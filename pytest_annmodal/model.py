@@ -152,6 +152,7 @@ class Implementation:
         bounded_by: the parameter that bounds how many ids are found, if its header names it.
         effective: by parameter, a rule for what the library makes of it by itself; see
             :mod:`pytest_annmodal.manifests.effective`.
+        constraints: what must hold of its parameters, k, n and dim for a setting to be run.
         error: why it cannot run at all (syntax error, no class…), found in its text.
         build_names, search_names: what its constructor and its ``set_query_arguments`` call the
             arguments that a variant gives by position, as far as its text says.
@@ -171,6 +172,7 @@ class Implementation:
     short_answers: bool = False
     bounded_by: str = ""
     effective: Mapping[str, str] = field(default_factory=dict)
+    constraints: tuple[str, ...] = ()
     variants: tuple[Variant, ...] = (Variant(build=Arguments(), search=Arguments()),)
     error: str | None = None
     folder: str | None = None

@@ -29,7 +29,7 @@ from pytest_annmodal.outcome import Failure, Outcome, outcome_to_plain
 from pytest_annmodal.reports import escape, nearest
 from pytest_annmodal.reports.tables import summary
 from pytest_annmodal.results.rows import Row, row
-from pytest_annmodal.session import planning, selection
+from pytest_annmodal.session import fitting, planning, selection
 from pytest_annmodal.session.keeping import Keeper
 from pytest_annmodal.settings.config import Settings
 from pytest_annmodal.settings.sources import resolve, unused_variables
@@ -147,11 +147,13 @@ class Command:
         chosen = self._implementations(args)
         for dataset in datasets:
             _refuse_large_k(args, dataset)
-        cases = selection.expand(
+        cases = fitting.expand(
             chosen, datasets, k=args.k, rounds=settings.rounds, subset=settings.subset
         )
         if not cases:
-            raise ConfigurationError(selection.nothing_fits(chosen, datasets))
+            raise ConfigurationError(
+                fitting.nothing_fits(chosen, datasets, k=args.k, subset=settings.subset)
+            )
         jobs = planning.jobs(cases, settings, remote=True)
         refuse_too_large(plan_of(jobs, settings), settings)
         return Wanted(arguments=args, datasets=datasets, cases=cases, jobs=jobs)

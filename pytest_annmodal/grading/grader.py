@@ -20,7 +20,7 @@ from pytest_annmodal.reports import escape
 from pytest_annmodal.results.journal import Journal
 from pytest_annmodal.results.key import key_of
 from pytest_annmodal.sandbox import isolation
-from pytest_annmodal.session import selection
+from pytest_annmodal.session import fitting
 from pytest_annmodal.session.state import BenchSession
 from pytest_annmodal.settings.config import Settings, nearest_names
 
@@ -227,12 +227,13 @@ def _check_needs(rules: Rules, settings: Settings) -> None:
 
 
 def _cases(item: submissions.Submission, dataset: Dataset, settings: Settings) -> list[Case]:
-    return selection.expand(
+    return fitting.expand(
         item.implementations,
         [dataset],
         k=settings.k,
         rounds=settings.rounds,
         subset=settings.subset,
+        constrained=False,
     )
 
 

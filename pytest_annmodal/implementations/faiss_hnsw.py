@@ -6,6 +6,7 @@
 # metrics = ["euclidean", "angular", "dot", "manhattan"]
 # build = { M = 12, ef_construction = 60 }
 # search = { ef = [10, 30, 100] }
+# constraints = ["k <= ef"]
 # short-answers = "ef"                        # ids of -1: faiss does not raise ef to k
 # ///
 """faiss HNSW: a navigable small-world graph over uncompressed vectors."""

@@ -6,6 +6,7 @@
 # metrics = ["euclidean", "angular", "dot"]
 # build = { n_list = 128 }
 # search = { n_probe = [1, 4, 16] }
+# constraints = ["n_list <= n", "n_probe <= n_list"]
 # short-answers = "n_probe"                   # ids of -1: so many cells hold fewer than k vectors
 #
 # [tool.annmodal.effective]

@@ -6,6 +6,7 @@
 # metrics = ["euclidean", "angular", "manhattan"]
 # build = { n_neighbors = 20 }
 # search = { epsilon = [0.1, 0.25] }
+# constraints = ["n_neighbors < n"]
 # warm_up_build = true
 # ///
 """PyNNDescent: a k-neighbour graph by nearest-neighbour descent, compiled by numba."""

@@ -6,6 +6,7 @@
 # metrics = ["euclidean", "angular", "dot"]
 # build = { connectivity = 12, expansion_add = 48 }
 # search = { expansion_search = [10, 30, 100] }
+# constraints = ["k <= expansion_search"]
 # short-answers = "expansion_search"
 # effective = { expansion_search = "max(expansion_search, k)" }
 # ///

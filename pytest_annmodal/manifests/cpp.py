@@ -54,6 +54,7 @@ def read_text(file: Path, text: str, called: str, *, trusted: bool) -> Implement
         short_answers=head.short_answers,
         bounded_by=head.bounded_by,
         effective=head.effective,
+        constraints=head.constraints,
         warm_up_build=head.warm_up_build,
         variants=head.variants,
     )

@@ -12,6 +12,7 @@
     # search = { search_k = [100, "500..4000:log4"] }  (docs/settings.md)
     # short-answers = "search_k"               (fewer than k ids are misses; what bounds them)
     # effective = { search_k = "max(search_k, k)" }    (what the library makes of it by itself)
+    # constraints = ["k <= search_k"]          (settings that do not fit are not run)
     # warm_up_build = true                     (it compiles itself: build once before the clock)
     # ///
 """
@@ -30,7 +31,7 @@ from typing import Any
 
 from pytest_annmodal.distances.metrics import BY_DEFAULT, NAMES
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.manifests import effective
+from pytest_annmodal.manifests import expression
 from pytest_annmodal.model import Arguments, Variant
 from pytest_annmodal.settings import grid as values
 from pytest_annmodal.settings.config import nearest_names
@@ -61,6 +62,7 @@ class Header:
     short_answers: bool = False
     bounded_by: str = ""
     effective: Mapping[str, str] = field(default_factory=dict)
+    constraints: tuple[str, ...] = ()
     warm_up_build: bool = False
     variants: tuple[Variant, ...] = (Variant(build=Arguments(), search=Arguments()),)
 
@@ -128,6 +130,7 @@ def parse(text: str) -> Header | None:
         short_answers=bounded_by is not None,
         bounded_by=bounded_by or "",
         effective=_rules(own.take("effective", dict, {}), parameters),
+        constraints=_constraints(own.take("constraints", list, []), parameters),
         warm_up_build=own.take("warm_up_build", bool, False),
         variants=variants,
     )
@@ -255,10 +258,22 @@ def _rules(rules: Mapping[str, Any], parameters: list[str]) -> Mapping[str, str]
         if not isinstance(rule, str):
             raise ConfigurationError(f"{where}: expected text in quotes, not {shown(rule)}")
         try:
-            effective.check(rule, parameters)
+            expression.check_rule(rule, parameters)
         except ConfigurationError as error:
             raise ConfigurationError(f"{where}: {error}") from error
     return dict(rules)
+
+
+def _constraints(rules: list[Any], parameters: list[str]) -> tuple[str, ...]:
+    for number, rule in enumerate(rules):
+        where = f"constraints[{number}]"
+        if not isinstance(rule, str):
+            raise ConfigurationError(f"{where}: expected text in quotes, not {shown(rule)}")
+        try:
+            expression.check_constraint(rule, parameters)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{where}: {error}") from error
+    return tuple(rules)
 
 
 def _metrics(table: Table) -> tuple[str, ...]:

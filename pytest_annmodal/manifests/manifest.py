@@ -95,6 +95,7 @@ def _read_text(file: Path, text: str, called: str, *, trusted: bool, named: bool
         short_answers=head.short_answers,
         bounded_by=head.bounded_by,
         effective=head.effective,
+        constraints=head.constraints,
         warm_up_build=head.warm_up_build,
         variants=head.variants,
     )

@@ -19,7 +19,8 @@ from pytest_annmodal import surprises
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.plugin import keeping, rootdir
 from pytest_annmodal.reports import escape
-from pytest_annmodal.session.keeping import Keeper
+from pytest_annmodal.session import fitting
+from pytest_annmodal.session.state import BenchSession
 from pytest_annmodal.settings.sources import unused_variables
 from pytest_annmodal.strangers import named
 
@@ -136,9 +137,11 @@ class Ending:
             yield "Slower than --benchmark-compare-fail allows, so the exit status is 1."
 
 
-def last_lines(config: pytest.Config, keeper: Keeper | None) -> Iterator[str]:
+def last_lines(config: pytest.Config, bench: BenchSession) -> Iterator[str]:
     """What stands below the tables: what was asked for and not done, and where the results are."""
     yield from rootdir.lines(config)
+    refused = (one for one in bench.left_out if one.by_header)
+    yield from map(escape.line, fitting.lines(refused))
     if ENDING in config.stash:
         yield from config.stash[ENDING].lines()
     yield from map(escape.line, unused_variables(os.environ))
@@ -146,5 +149,5 @@ def last_lines(config: pytest.Config, keeper: Keeper | None) -> Iterator[str]:
         from pytest_annmodal.strangers import doors
 
         yield from map(escape.line, doors.unread(config.stash[named.PLACES]))
-    if keeper is not None:
-        yield from map(escape.line, keeping.lines(keeper))
+    if bench.keeper is not None:
+        yield from map(escape.line, keeping.lines(bench.keeper))

@@ -329,5 +329,5 @@ def pytest_terminal_summary(
             from pytest_annmodal.plugin.endings import last_lines
 
             bench = terminalreporter.config.stash[SESSION]
-            for line in last_lines(terminalreporter.config, bench.keeper):
+            for line in last_lines(terminalreporter.config, bench):
                 terminalreporter.write_line(line)

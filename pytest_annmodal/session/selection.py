@@ -6,7 +6,7 @@ import dataclasses
 import fnmatch
 import glob
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_annmodal.datasets import catalog
@@ -22,6 +22,7 @@ from pytest_annmodal.model import (
     Variant,
 )
 from pytest_annmodal.protocols import Stored
+from pytest_annmodal.session import fitting
 from pytest_annmodal.settings.config import Settings, nearest_names
 from pytest_annmodal.settings.option import expanded
 
@@ -238,38 +239,6 @@ def _asked(text: str, settings: Settings) -> str:
     return f"dataset {text!r} (of {Path(settings.grade).name}, or of --dataset)"
 
 
-def expand(
-    implementations: Iterable[Implementation],
-    datasets: Sequence[Dataset],
-    *,
-    k: int,
-    rounds: int,
-    subset: int | None = None,
-    default_variant_only: bool = False,
-) -> list[Case]:
-    """Every pair that fits: a case whose metric an implementation cannot serve is left out."""
-    return [
-        Case(
-            implementation=item, variant=variant, dataset=dataset, k=k, rounds=rounds, subset=subset
-        )
-        for dataset in datasets
-        for item in implementations
-        if dataset.metric is None or dataset.metric in item.metrics or item.error
-        for variant in (item.variants[:1] if default_variant_only else item.variants)
-    ]
-
-
-def nothing_fits(implementations: Sequence[Implementation], datasets: Sequence[Dataset]) -> str:
-    """Why no pair of what is selected makes a case."""
-    served = sorted({metric for item in implementations for metric in item.metrics})
-    held = ", ".join(f"{dataset.name} ({dataset.metric})" for dataset in datasets[:5])
-    more = ", …" if len(datasets) > 5 else ""
-    return (
-        f"nothing to measure: what is selected serves {', '.join(served)}, and not the metric of "
-        f"{held}{more}. Choose another --dataset or --impl."
-    )
-
-
 def find_case(
     label: str,
     dataset: str,
@@ -296,7 +265,14 @@ def find_case(
         )
     asked = f"dataset={dataset!r}"
     (target, *_) = find_datasets(dataset, known, settings, stored, asked=asked)
-    cases = expand(named, [target], k=k, rounds=rounds, subset=settings.subset)
+    cases = fitting.expand(
+        named,
+        [target],
+        k=k,
+        rounds=rounds,
+        subset=settings.subset,
+        constrained=settings.grade is None,
+    )
     exact = [case for case in cases if label in {case.implementation.name, case.label}]
     if cases and not exact:
         there = narrowing.some_of(label, [case.label for case in cases])

@@ -17,8 +17,8 @@ from pytest_annmodal.model import Case, Dataset, Implementation, Job
 from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.protocols import Executor, Stored
 from pytest_annmodal.sandbox import isolation
+from pytest_annmodal.session import fitting, planning, selection
 from pytest_annmodal.session import marker as markers
-from pytest_annmodal.session import planning, selection
 from pytest_annmodal.session.availability import missing_dataset_hint
 from pytest_annmodal.session.keeping import Keeper
 from pytest_annmodal.settings.config import Settings
@@ -62,6 +62,7 @@ class BenchSession:
         self.settings = settings
         self.known = locate.known_datasets(extra_datasets)
         self.cases: dict[str, Case] = {}
+        self.left_out: dict[fitting.LeftOut, None] = {}  # each once, in their order
         self.skipped_datasets: dict[str, Dataset] = {}
         self.skipped_implementations: dict[str, str] = {}  # name: the command to install it
         self._make_executor = make_executor
@@ -135,16 +136,23 @@ class BenchSession:
     def generate(self, marker: Mapping[str, Any]) -> list[Case]:
         """The cases of a test that takes ``case``: everything selected."""
         k, rounds = self.marked(marker)
-        cases = selection.expand(
-            self.with_values(self.implementations, marker),
+        settings, items = self.settings, self.with_values(self.implementations, marker)
+        grading = settings.grade is not None
+        cases = fitting.expand(
+            items,
             self.datasets,
             k=k,
             rounds=rounds,
-            subset=self.settings.subset,
-            default_variant_only=self.settings.download_only,
+            subset=settings.subset,
+            default_variant_only=settings.download_only,
+            constrained=not grading,
         )
-        if not cases and self.settings.grade is None:  # a grade says it for each dataset
-            raise ConfigurationError(selection.nothing_fits(self.implementations, self.datasets))
+        if not grading:  # which says for each dataset what does not fit
+            if not cases:
+                why = fitting.nothing_fits(items, self.datasets, k=k, subset=settings.subset)
+                raise ConfigurationError(why)
+            left_out = fitting.left_out(items, self.datasets, k=k, subset=settings.subset)
+            self.left_out.update(dict.fromkeys(left_out))
         return self.remember(cases)
 
     def named(self, implementation: str, dataset: str, marker: Mapping[str, Any]) -> Case | None:

@@ -322,3 +322,16 @@ def test_a_marker_gives_values(project: Project) -> None:
     ]
     listed = project.run(*mine, "-q", "-k", "case", "--impl=exact2")  # nothing chosen has it
     assert len([line for line in listed.outlines if "::test_case" in line]) == 1
+
+
+def test_settings_that_a_header_refuses(project: Project) -> None:
+    """They are not run, and a line says why; where none is left, pytest ends with it."""
+    project.write(
+        "mine/exact.py", EXACT.replace("# search", '# constraints = ["k <= extra"]\n# search')
+    )
+    result = project.bench("--ann-param", "extra=0,5,10", "-v")
+    result.assert_outcomes(passed=1)
+    assert lines_with(result, "1 setting of exact on small-8-euclidean left out: k <= extra does")
+    result = project.bench()
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: nothing to measure: 1 setting of exact on small-8-*"])

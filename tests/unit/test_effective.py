@@ -11,7 +11,7 @@ from jobs import failed, index, make_job, measured, write
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.execution import run_job
-from pytest_annmodal.manifests import effective, header
+from pytest_annmodal.manifests import effective, expression, header
 from pytest_annmodal.model import Arguments, Implementation, Job, Search
 from pytest_annmodal.outcome import Outcome
 
@@ -87,7 +87,7 @@ def test_a_later_rule_sees_what_an_earlier_one_made() -> None:
 def test_anything_else_is_no_rule(rule: str, words: str) -> None:
     """It is read, and refused with what is allowed; nothing of it is ever run."""
     with pytest.raises(ConfigurationError) as caught:
-        effective.check(rule, ["ef"])
+        expression.check_rule(rule, ["ef"])
     assert words in str(caught.value)
 
 

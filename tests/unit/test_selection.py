@@ -16,7 +16,7 @@ from pytest_annmodal.datasets.volume.volume import local_volume, resolve
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests.handed_in import handed_in
 from pytest_annmodal.model import Case, Dataset, Implementation
-from pytest_annmodal.session import planning, selection
+from pytest_annmodal.session import fitting, planning, selection
 from pytest_annmodal.settings.config import Settings
 
 
@@ -32,7 +32,7 @@ def test_expand() -> None:
         implementation("broken", metrics=("dot",), error="no class"),
     ]
     datasets = [dataset("e"), dataset("a", "angular"), dataset("unknown", None)]
-    cases = selection.expand(items, datasets, k=3, rounds=2)
+    cases = fitting.expand(items, datasets, k=3, rounds=2)
     assert [(c.dataset.name, c.implementation.name) for c in cases] == [
         ("e", "a"),
         ("e", "broken"),
@@ -48,7 +48,7 @@ def test_expand() -> None:
 
 def test_jobs() -> None:
     """One job per build, in the order of the first case that wants it; a case counts once."""
-    cases = selection.expand([implementation("a", 2, 2)], [dataset()], k=10, rounds=3)
+    cases = fitting.expand([implementation("a", 2, 2)], [dataset()], k=10, rounds=3)
     mixed = [cases[0], cases[2], cases[1], cases[0]]
     jobs = planning.jobs(mixed, Settings())
     assert [[search.case_id for search in job.searches] for job in jobs] == [

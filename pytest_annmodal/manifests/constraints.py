@@ -1,0 +1,37 @@
+"""What a header refuses before it is run: ``constraints = ["k <= ef", "dim % M == 0"]``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pytest_annmodal.manifests import expression
+from pytest_annmodal.model import Implementation, Plain, Variant
+
+
+def broken(
+    item: Implementation, variant: Variant, *, k: int, n: int | None, dim: int | None
+) -> str | None:
+    """The first constraint that does not hold, with the values: ``k <= ef (k=100, ef=10)``.
+
+    None where all hold. One that names what is not known here (the rows of a file that nobody
+    has read, a parameter that this setting leaves out, a text) says nothing.
+    """
+    if not item.constraints:
+        return None
+    given = {**variant.build.kwargs, **variant.search.kwargs, "k": k, "n": n, "dim": dim}
+    numbers = {name: value for name, value in given.items() if _is_number(value)}
+    return next((text for rule in item.constraints if (text := _broken(rule, numbers))), None)
+
+
+def _broken(rule: str, numbers: Mapping[str, int | float]) -> str | None:
+    try:
+        if expression.truth(expression.parsed(rule), numbers):
+            return None
+    except (KeyError, ArithmeticError):
+        return None
+    values = (f"{name}={numbers[name]}" for name in expression.names_in(rule) if name in numbers)
+    return f"{rule} does not hold ({', '.join(values)})"
+
+
+def _is_number(value: Plain) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

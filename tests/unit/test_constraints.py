@@ -1,0 +1,131 @@
+"""Settings that a header refuses before anything of them is run."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.manifests import constraints, expression, header, manifest
+from pytest_annmodal.model import Arguments, Dataset, Implementation, Variant
+from pytest_annmodal.session import fitting
+
+
+def item(*rules: str, values: dict[str, list[object]] | None = None) -> Implementation:
+    rows = header.grid(values or {"M": [8, 12], "ef": [5, 10]}, "search")
+    variants = tuple(Variant(build=Arguments(), search=row) for row in rows)
+    return Implementation(
+        name="a", path="/a.py", class_name="A", metrics=("euclidean",), constraints=rules,
+        variants=variants,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ("k <= ef", "k <= ef does not hold (k=10, ef=5)"),
+        ("dim % M == 0", "dim % M == 0 does not hold (dim=65, M=8)"),
+        (
+            "M < dim and ef > 2 * k",
+            "M < dim and ef > 2 * k does not hold (M=8, dim=65, ef=5, k=10)",
+        ),
+        ("not (1 <= ef < k)", "not (1 <= ef < k) does not hold (ef=5, k=10)"),
+        ("M != 8 or ef == max(5, 6)", "M != 8 or ef == max(5, 6) does not hold (M=8, ef=5)"),
+        ("ef <= k", None),
+        ("n >= 39 * M", None),  # nobody knows n
+        ("M % (k - 10) == 0", None),  # nothing can be said
+    ],
+)
+def test_a_constraint_says_what_does_not_hold(rule: str, reason: str | None) -> None:
+    """With the values of what it names; what is not known refuses nothing."""
+    own = item(rule)
+    assert constraints.broken(own, own.variants[0], k=10, n=None, dim=65) == reason
+
+
+def test_a_text_and_a_missing_parameter_refuse_nothing() -> None:
+    """They cannot be compared."""
+    own = item("ef > 1", "M > 100", values={"ef": ["fast"]})
+    assert constraints.broken(own, own.variants[0], k=10, n=5, dim=5) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("k <= eff", "'eff' is not a parameter; known are M, ef, k, n, dim"),
+        ("ef", "'ef' is neither true nor false"),
+        ("k <= ef or __import__('os')", "'__import__' is not a parameter"),
+        ("k <= ef or ef.real", "'ef.real' is neither true nor false"),
+        ("k <= ef and [k]", r"'[k]' is neither"),
+        ("k in ef", "'k in ef' is neither"),
+        ("k <= 1.5", "'1.5' is not allowed"),
+        ("k <= ef <", "is not a constraint such as 'k <= ef'"),
+        ("k <= " + "9" * 200, "longer than 200 characters"),
+        ("k < ef ** 99", "is not allowed"),
+    ],
+)
+def test_anything_else_is_no_constraint(rule: str, words: str) -> None:
+    """It is read, and refused with what is allowed; nothing of it is ever run."""
+    with pytest.raises(ConfigurationError) as caught:
+        expression.check_constraint(rule, ["M", "ef"])
+    assert words in str(caught.value)
+
+
+def test_a_header_names_constraints() -> None:
+    """Each is checked, and named by its place."""
+    text = "# /// script\n# [tool.annmodal]\n# search.ef = [1, 50]\n# constraints = {}\n# ///\n"
+    head = header.parse(text.format('["k <= ef", "ef < n"]'))
+    assert head is not None
+    assert head.constraints == ("k <= ef", "ef < n")
+    for value, words in [
+        ('"k <= ef"', "constraints: expected a list"),
+        ('["k <= ef", 3]', r"constraints\[1\]: expected text in quotes, not 3"),
+        ('["k <= eff"]', r"constraints\[0\]: 'eff' is not a parameter"),
+    ]:
+        with pytest.raises(ConfigurationError, match=words):
+            header.parse(text.format(value))
+
+
+def test_what_is_left_out() -> None:
+    """A case for what fits; for all else the reason, for a metric that is not served one for all."""
+    own = item("k <= ef", "n > M")
+    data = [
+        Dataset(name="e", source="generate:e", metric="euclidean", n_train=100, dim=8),
+        Dataset(name="a", source="generate:a", metric="angular", n_train=100, dim=8),
+    ]
+    cases = fitting.expand([own], data, k=10, rounds=1)
+    assert [case.id for case in cases] == ["a[M=8,ef=10]-e-k10", "a[M=12,ef=10]-e-k10"]
+    found = list(fitting.left_out([own], data, k=10, subset=10))
+    assert [(one.dataset, one.settings, one.reason) for one in found] == [
+        ("e", "M=8,ef=5", "k <= ef does not hold (k=10, ef=5)"),
+        ("e", "M=12,ef=5", "k <= ef does not hold (k=10, ef=5)"),
+        ("e", "M=12,ef=10", "n > M does not hold (n=10, M=12)"),
+        ("a", "all 4", "it does not serve angular (only euclidean)"),
+    ]
+    assert fitting.lines(found[:3]) == [
+        "2 settings of a on e left out: k <= ef does not hold (k=10, ef=5)",
+        "1 setting of a on e left out: n > M does not hold (n=10, M=12)",
+    ]
+    many = [dataclasses.replace(one, dataset=str(n)) for n in range(20) for one in found]
+    assert fitting.lines(many)[7:] == ["… and 53 more reasons; --ann-plan shows all"]
+    every = fitting.expand([own], data, k=10, rounds=1, constrained=False)
+    assert len(every) == 4
+
+
+def test_nothing_fits() -> None:
+    """The error has the constraint, or the metrics where those are why."""
+    data = [Dataset(name="e", source="generate:e", metric="euclidean", n_train=100, dim=8)]
+    told = fitting.nothing_fits([item("k <= ef")], data, k=100, subset=None)
+    assert told.startswith("nothing to measure: 2 settings of a on e left out: k <= ef does not")
+    other = dataclasses.replace(item(), metrics=("dot",))
+    told = fitting.nothing_fits([other], data, k=10, subset=None)
+    assert told.startswith("nothing to measure: what is selected serves dot, and not the metric")
+
+
+def test_the_built_ins_declare_theirs() -> None:
+    """What their libraries would change or refuse: more neighbours than are looked at, say."""
+    rows = {own.name: own.constraints for own in manifest.builtin()}
+    assert rows["hnswlib"] == rows["faiss-hnsw"] == ("k <= ef",)
+    assert rows["usearch"] == ("k <= expansion_search",)
+    assert rows["faiss-ivf"] == ("n_list <= n", "n_probe <= n_list")
+    assert rows["pynndescent"] == ("n_neighbors < n",)
