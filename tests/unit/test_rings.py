@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import shutil
 from collections.abc import Iterator
@@ -59,18 +60,32 @@ def modules(package: Path) -> dict[str, Path]:
     return found
 
 
+@functools.cache
+def statements(text: str) -> list[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """The imports anywhere in a module's text, each with whether it is for types only."""
+    found: list[tuple[ast.Import | ast.ImportFrom, bool]] = []
+    stack: list[tuple[ast.AST, bool]] = [(ast.parse(text), False)]
+    while stack:
+        node, types = stack.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found.append((node, types))
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            stack += [(child, True) for child in node.body]
+            stack += [(child, types) for child in node.orelse]
+        elif isinstance(node, ast.stmt | ast.Module | ast.excepthandler | ast.match_case):
+            stack += [(child, types) for child in ast.iter_child_nodes(node)]
+    return found
+
+
 def imports(path: Path, names: dict[str, Path], *, types: bool) -> Iterator[str]:
     """Modules of ours that a file imports anywhere in it, those for types only if asked."""
-    stack: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) and not types:
-            stack.extend(node.orelse)
+    for node, for_types in statements(path.read_text(encoding="utf-8")):
+        if for_types and not types:
             continue
         found = []
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        elif node.module and not node.level:
             inner = [f"{node.module}.{alias.name}" for alias in node.names]
             is_module = [name.partition(".")[2] in names for name in inner]
             found = [name for name, here in zip(inner, is_module, strict=True) if here]
@@ -79,7 +94,6 @@ def imports(path: Path, names: dict[str, Path], *, types: bool) -> Iterator[str]
             package, _, rest = name.partition(".")
             if package == "pytest_annmodal" and rest in names:
                 yield rest
-        stack.extend(ast.iter_child_nodes(node))
 
 
 def upward(package: Path) -> set[tuple[str, str]]:
