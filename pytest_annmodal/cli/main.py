@@ -11,12 +11,13 @@ import sys
 from collections.abc import Sequence
 
 from pytest_annmodal import __version__
-from pytest_annmodal.cli import export, plot, report, results
+from pytest_annmodal.cli import doctor, export, plot, report, results
 from pytest_annmodal.cli.subcommand import Subcommand
 from pytest_annmodal.errors import AnnModalError
 from pytest_annmodal.reports import escape, nearest
 
 SUBCOMMANDS: tuple[Subcommand, ...] = (
+    doctor.DOCTOR,
     results.RESULTS,
     report.REPORT,
     export.EXPORT,
@@ -47,7 +48,8 @@ def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     top = argparse.ArgumentParser(
         prog="annmodal",
-        description="Look at the results of ANN benchmarks, and turn them into tables.",
+        description="Examine this machine, look at the results of ANN benchmarks, and turn them "
+        "into tables.",
         allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"pytest-annmodal {__version__}")

@@ -13,7 +13,8 @@ CONTAINER_MARKS = (
     Path("/run/.containerenv"),
     Path("/run/systemd/container"),
 )
-NOT_INSTALLED = "bubblewrap is not installed (the package is called bubblewrap)"
+INSTALL = "Debian and Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap"
+NOT_INSTALLED = f"bubblewrap is not installed ({INSTALL})"
 # name: (the value that refuses user namespaces, one that allows them, where it is usual)
 SYSCTLS = {
     "kernel.apparmor_restrict_unprivileged_userns": ("1", "0", ", as on Ubuntu since 23.10"),

@@ -39,6 +39,7 @@ ROOMS = (
     "comparison",
     "execution",
     "executors",
+    "doctor",
     "session",
     "grading",
     "strangers",

@@ -21,6 +21,23 @@ WAKES_S = 0.2  # how late Ctrl-C may be, when another thread took the signal
 TRANSPORT = {"grpclib", "h2", "aiohttp"}
 
 
+def has_token() -> bool:
+    """Whether this machine has a whole one, right or wrong."""
+    settings = modal.config.config
+    return bool(settings.get("token_id") and settings.get("token_secret"))
+
+
+def check_token() -> None:
+    """Ask the server whether it takes the token.
+
+    Raises:
+        ConfigurationError: no token, or one that is refused. ExecutorError: nobody answers.
+    """
+    check_reachable()
+    with translated():
+        modal.Client.from_env().hello()
+
+
 def check_reachable() -> None:
     """Fail within seconds where the client would try for a minute.
 
@@ -28,7 +45,7 @@ def check_reachable() -> None:
         ConfigurationError: no token. ExecutorError: nobody answers at the server's address.
     """
     settings = modal.config.config
-    if not (settings.get("token_id") and settings.get("token_secret")):
+    if not has_token():
         raise ConfigurationError(
             "Modal has no token (or half of one) on this machine. Run `modal setup` once, or set "
             "MODAL_TOKEN_ID and MODAL_TOKEN_SECRET; or leave --modal out to run here."

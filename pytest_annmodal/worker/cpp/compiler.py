@@ -26,9 +26,10 @@ MECHANICS = (
     *("-fdiagnostics-plain-output", "-fmax-errors=20"),
 )
 HEADER, SHIM = str(HERE / "annmodal.h"), str(HERE / "shim.cpp")
+INSTALL = "Debian and Ubuntu: apt install g++; Fedora: dnf install gcc-c++"
 NO_COMPILER = (
     f"a C++ submission is compiled where it runs, and {COMPILER} is not there: install it "
-    "(Debian and Ubuntu: apt install g++; Fedora: dnf install gcc-c++)"
+    f"({INSTALL})"
 )
 COMPILE_S = 120.0
 COMPILE_BYTES = 2 * 2**30
@@ -71,7 +72,7 @@ def compile_file(source: str, *, timeout_s: float) -> tuple[str, dict[str, Any]]
     files = ["-include", HEADER, SHIM, "-x", "c++", name]
     command = [compiler, *FLAGS, *MECHANICS, "-o", str(library), *files]
     status = _run(command, place.parent, log, timeout_s)
-    report = {"seconds": time.perf_counter() - begun, "compiler": _version(compiler)}
+    report = {"seconds": time.perf_counter() - begun, "compiler": version(compiler)}
     with log.open("rb") as file:
         said = file.read(OUTPUT_BYTES).decode("utf-8", "surrogateescape")
     said = said.replace(f"{folder}{os.sep}", "")  # its temporary files, which the linker names
@@ -83,7 +84,8 @@ def compile_file(source: str, *, timeout_s: float) -> tuple[str, dict[str, Any]]
     return "", {**report, "problem": _problem(name, said, status, timeout_s)}
 
 
-def _version(compiler: str) -> str:
+def version(compiler: str = COMPILER) -> str:
+    """Its name and version; it must be there."""
     done = subprocess.run([compiler, "-dumpfullversion"], capture_output=True, check=False)
     return f"{COMPILER} {done.stdout.decode('ascii', 'replace').strip()}"
 

@@ -1,0 +1,1 @@
+"""What this machine can be trusted with, before any benchmark: ``annmodal doctor``."""

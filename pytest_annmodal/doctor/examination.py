@@ -1,0 +1,69 @@
+"""All checks, in the order in which they are made and shown, and what came of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from pytest_annmodal.doctor import places, processor, software
+from pytest_annmodal.doctor.finding import Finding, State
+from pytest_annmodal.doctor.probe import Probe
+
+LIMIT_S = 9.0  # for all of it, beside the workers' end
+KERNELS_S = 1.0  # of it, for what imports all libraries
+
+
+class Examination:
+    """One examination of this machine.
+
+    Args:
+        limit_s: for all of it; most of what is left of it is the probe's.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._deadline = time.monotonic() + limit_s
+        self._stolen = processor.stolen()
+        self._probe: Probe | None = None
+
+    @property
+    def checks(self) -> dict[str, Callable[[], Finding]]:
+        """Every check by its name. Others' work is looked for before there is any of ours."""
+        return {
+            "others": processor.others,
+            "cores": processor.cores,
+            "frequency": processor.frequency,
+            "huge pages": processor.huge_pages,
+            "clock": processor.clock,
+            "sandbox": software.sandbox,
+            "compiler": software.cpp_compiler,
+            "libraries": software.libraries,
+            "plugins": software.plugins,
+            "datasets": places.datasets,
+            "modal": places.modal,
+            "floor": lambda: self._probed().floor(),
+            "equal things": lambda: self._probed().equal(),
+            "steal": lambda: processor.steal(self._stolen),
+            "kernels": lambda: software.kernels(self._left_s()),
+        }
+
+    def findings(self) -> Iterator[tuple[str, Finding]]:
+        """One after the other, each when it is known."""
+        for name, check in self.checks.items():
+            yield name, check()
+
+    def _probed(self) -> Probe:
+        if self._probe is None:
+            self._probe = Probe(self._left_s() - KERNELS_S)
+        return self._probe
+
+    def _left_s(self) -> float:
+        return max(self._deadline - time.monotonic(), 0.0)
+
+
+def verdict(states: list[State]) -> str:
+    """The last line."""
+    if State.BAD in states:
+        return "Figures of this machine cannot be trusted until what is marked ✗ is mended."
+    if State.DOUBTFUL in states:
+        return "Figures of this machine can be trusted, within what is marked !."
+    return "Figures of this machine can be trusted."

@@ -1,0 +1,199 @@
+"""Equal things measured against each other for some seconds: what looks like a difference here.
+
+Two workers with fresh builds of the same exact search are asked in turn; the ratio of their median
+latencies is 1 in truth.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from pytest_annmodal.doctor.finding import Finding, bad, doubtful, good
+from pytest_annmodal.errors import AnnModalError
+from pytest_annmodal.figures import counted, duration
+
+if TYPE_CHECKING:
+    from pytest_annmodal.datasets import hdf5
+    from pytest_annmodal.model import Job
+
+PROBE_S = 5.0  # asking, once the workers are there
+LEAST_S = 2.0
+FEWEST_PAIRS = 6
+WARM_UP = 1  # pairs that are not counted
+FLOOR_NS = 5_000  # of the mailbox, across cores
+SMALL, LARGE = 0.05, 0.2  # --ann-difference; and what hides most of what one would look for
+N_TRAIN, N_QUERIES, K, SEED = 4_000, 200, 10, 17
+METRIC = "euclidean"
+NOT_MEASURED = "It is not known what can be told here."
+
+
+class Probe:
+    """What the workers gave.
+
+    Args:
+        limit_s: for all of it, the workers' start included.
+
+    Attributes:
+        log_ratios: of the median latencies of equal things.
+        problem: why there is nothing, or not enough.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self.log_ratios: list[float] = []
+        self.clock_floor_ns = self.mailbox_floor_ns = 0
+        self.apart = False
+        self.problem = ""
+        if limit_s < LEAST_S:
+            self.problem = "the other checks left no time for it"
+            return
+        try:
+            self._run(time.monotonic() + limit_s)
+        except (AnnModalError, OSError) as error:
+            self.problem = str(error)
+        if not self.problem and self._too_few:
+            self.problem = f"{limit_s:.1f} s were too short: the workers were slow to start"
+
+    def _run(self, deadline: float) -> None:
+        """Two workers with fresh builds on one core, asked in turn: only one is awake at a time."""
+        import numpy as np
+
+        from pytest_annmodal.comparison.interleaving import Entrant
+        from pytest_annmodal.jobs.trial import Trial
+        from pytest_annmodal.sandbox import cores
+
+        data, usable = _data(), cores.affinity()
+        with ExitStack() as stack:
+            job = _job(deadline - time.monotonic())
+            trials: list[Trial] = []
+            for _ in range(2):
+                cores.pin(usable)
+                shared = trials[0].train_file if trials else None
+                trials.append(Trial(job, data, stack, train_file=shared))
+            pair = [Entrant(trial, baseline=None) for trial in trials]
+            for entrant in pair:
+                if time.monotonic() > deadline:
+                    return
+                with entrant.awake():
+                    entrant.trial.load(_ignored)
+                    entrant.trial.build(_ignored)
+            self.clock_floor_ns = trials[1].clock_floor_ns
+            self.mailbox_floor_ns, self.apart = trials[1].mailbox_floor_ns, trials[1].worker.apart
+            end = time.monotonic() + PROBE_S
+            search, medians_ns = job.searches[0], [0.0, 0.0]
+            while (now := time.monotonic()) < deadline and (now < end or self._too_few):
+                for number in (0, 1) if len(self.log_ratios) % 2 else (1, 0):
+                    times_ns = pair[number].ask(search, search.arguments, data.test)[0]
+                    medians_ns[number] = float(np.median(times_ns))
+                self.log_ratios.append(math.log(medians_ns[0] / medians_ns[1]))
+
+    @property
+    def _too_few(self) -> bool:
+        return len(self.log_ratios) < FEWEST_PAIRS + WARM_UP
+
+    @property
+    def spread(self) -> float:
+        """What 95 of 100 equal pairs stay within, as a part of 1: twice the root mean square."""
+        squares = [value * value for value in self.log_ratios[WARM_UP:]]
+        return math.expm1(2 * math.sqrt(sum(squares) / len(squares)))
+
+    def floor(self) -> Finding:
+        """What the harness itself adds to a query."""
+        if not self.mailbox_floor_ns:
+            return _not_measured(self.problem)
+        found = (
+            f"{duration(self.clock_floor_ns / 1e9)} by the worker's clock, "
+            f"{duration(self.mailbox_floor_ns / 1e9)} by the parent's, which times submissions"
+        )
+        figures = {
+            "clock_floor_ns": self.clock_floor_ns,
+            "mailbox_floor_ns": self.mailbox_floor_ns,
+            "apart": self.apart,
+        }
+        if self.mailbox_floor_ns <= FLOOR_NS:
+            return good(found, "So much of each query's time is the harness's own.", **figures)
+        why = "is slow" if self.apart else "has to share a core with the worker"
+        return doubtful(
+            found,
+            f"The parent {why}: submissions that answer in a few microseconds all look alike.",
+            "Give it two cores, and end other work.",
+            **figures,
+        )
+
+    def equal(self) -> Finding:
+        """Which differences can be seen."""
+        if self.problem:
+            return _not_measured(self.problem)
+        spread = self.spread
+        n_pairs = len(self.log_ratios) - WARM_UP
+        found = (
+            f"equal things look up to {spread:.1%} apart (median latencies, 95 in 100 of "
+            f"{counted(n_pairs, 'pair')} asked in turn)"
+        )
+        figures = {"spread": round(spread, 4), "pairs": n_pairs}
+        means = f"Only a difference of more than {spread:.1%} is seen in one look."
+        if spread <= SMALL:
+            means += " --ann-baseline looks several times, and sees smaller ones."
+            return good(found, means, **figures)
+        advice = "Mend what is marked; until then compare with --ann-baseline only."
+        return (doubtful if spread <= LARGE else bad)(found, means, advice, **figures)
+
+
+def _not_measured(problem: str) -> Finding:
+    return doubtful(
+        f"not measured: {problem}", NOT_MEASURED, "Try again when the machine has less to do."
+    )
+
+
+def _data() -> hdf5.LoadedDataset:
+    """Generated vectors in memory with their truth: no file has to be there, or checked."""
+    import numpy as np
+
+    from pytest_annmodal.datasets import hdf5, synthetic
+    from pytest_annmodal.distances import exact
+
+    vectors = synthetic.points(np.random.default_rng(SEED), N_TRAIN + N_QUERIES)
+    train, test = vectors[:N_TRAIN], vectors[N_TRAIN:]
+    neighbors, distances = exact.knn(train, test, 2 * K, METRIC)
+    return hdf5.LoadedDataset(
+        info=hdf5.DatasetInfo(
+            metric=METRIC,
+            dim=train.shape[1],
+            n_train=N_TRAIN,
+            n_queries=N_QUERIES,
+            k_truth=2 * K,
+            contiguous=True,
+            train_offset=None,
+            dtype="<f4",
+        ),
+        train=train,
+        test=test,
+        train_map=None,
+        neighbors=neighbors,
+        distances=distances,
+        n_zero_train=0,
+        n_zero_test=0,
+        n_duplicates=0,
+        truth_computed=True,
+    )
+
+
+def _job(limit_s: float) -> Job:
+    """The exact search on the generated vectors."""
+    from pytest_annmodal.manifests.manifest import BUILTINS, read_file
+    from pytest_annmodal.model import Arguments, Dataset, Job, Limits, Search
+
+    nothing = Arguments()
+    return Job(
+        dataset=Dataset(name="probe", source="", metric=METRIC),
+        implementation=read_file(BUILTINS / "bruteforce.py"),
+        build=nothing,
+        searches=(Search(case_id="probe", arguments=nothing, k=K, rounds=1),),
+        limits=Limits(phase_timeout_s=limit_s),
+    )
+
+
+def _ignored(_phase: str) -> None:
+    """Nobody is told which phase it is."""
