@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
 from http_server import FaultyServer
 from hypothesis import settings
@@ -26,6 +27,13 @@ for _name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
 # The same examples everywhere, and as much time as a busy machine takes.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Say what is missing before all tests are run, and not where the first one needs it."""
+    chosen = [Path(argument).absolute() for argument in session.config.args]
+    if Path(__file__).parent in chosen and (problem := needs.problem()):
+        pytest.exit(problem, returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import needs
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 DRAWN_MS = 60_000  # of a busy machine: what a page may take until its charts are there
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="module")  # closed before the process turns to tests of something else
 def browser() -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    assert found, "the tests of the page need Chromium: apt-get install chromium"
+    found = needs.chromium()
+    assert found, needs.problem()
     arguments = ["--no-sandbox"]  # the tests may run as root
     with (
         sync_playwright() as driver,
