@@ -9,6 +9,7 @@ from pytest_annmodal.errors import (
     AnnModalError,
     SubmissionError,
 )
+from pytest_annmodal.gate.gate import gate
 from pytest_annmodal.jobs import equal_settings, training_data
 from pytest_annmodal.jobs.asking import OnPhase
 from pytest_annmodal.jobs.runner import _not_to_blame, ask_job
@@ -47,6 +48,8 @@ def run_job(
     found = ask_job(once, data, on_phase=on_phase, score=Scorer(once, data).measurement)
     if job.limits.at_recall is not None:
         found = operating_points.with_qps_at(found, job.limits.at_recall)
-    if job.baseline is not None:
+    if job.baseline is not None and job.baseline.gate is not None:
+        found = gate(once, data, found, on_phase)
+    elif job.baseline is not None:
         found = compare(once, data, found, on_phase)
     return equal_settings.for_all(job, found, n=n, dim=dim)

@@ -280,12 +280,33 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """How a job is held against its baseline, so that it ends in a verdict.
+
+    Attributes:
+        at_recall: where speeds are compared, between the settings of each side that bracket it.
+        asked_for: whether somebody named that recall; else equal settings will do.
+        tolerances: how much worse each figure may be, by the names of
+            :data:`~pytest_annmodal.finding.TOLERANCES`.
+        n_jobs: that are gated together: so much stronger must the evidence of each be.
+        is_same: whether both sides are the same thing: any difference is a false alarm then.
+    """
+
+    at_recall: float
+    asked_for: bool
+    tolerances: Mapping[str, float | None]
+    n_jobs: int = 1
+    is_same: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
     """What a job's searches are compared with, side by side: one build and its searches.
 
     Attributes:
         max_sessions: fresh builds of everything, at most; 1 gives a ratio and no verdict.
         difference: the smallest that matters, 0.05 for 5 %.
+        gate: makes a gate of the comparison.
     """
 
     implementation: Implementation
@@ -293,6 +314,7 @@ class Baseline:
     searches: tuple[Arguments, ...]
     max_sessions: int
     difference: float
+    gate: Gate | None = None
 
     @property
     def label(self) -> str:

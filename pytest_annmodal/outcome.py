@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pytest_annmodal.errors import SubmissionError
+from pytest_annmodal.finding import Gated
 from pytest_annmodal.model import Clock, Plain, from_plain, to_plain
 
 Blame = Literal["submission", "infrastructure"]
@@ -110,6 +111,7 @@ class Measurement:
         n_left_out: of them, how many are in no figure.
         disturbed: what somebody else's work made slower (``build``, ``queries``, ``batch``).
         comparison: with the baseline, where there is one.
+        gate: what a gate found of this case, where there is one.
         environment: machine, load, versions, threads: see ``docs/measurement.md``.
         notes: what a reader of the numbers should know (noise, zero vectors…).
     """
@@ -153,6 +155,7 @@ class Measurement:
     n_left_out: int = 0
     disturbed: tuple[str, ...] = ()
     comparison: Comparison | None = None
+    gate: Gated | None = None
     environment: Mapping[str, Plain] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False)
     log_tail: str = field(default="", repr=False)

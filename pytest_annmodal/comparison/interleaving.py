@@ -151,7 +151,7 @@ class Session:
     def levels(self, search: Search, settings: Sequence[Arguments]) -> list[Level]:
         """Recall and speed of each of the baseline's settings, from a few queries."""
         n_queries = len(self.data.test)  # spread over all: a file may have them in an order
-        view = _rows(self.data, np.linspace(0, n_queries - 1, min(PROBES, n_queries)).astype(int))
+        view = rows_of(self.data, np.linspace(0, n_queries - 1, min(PROBES, n_queries)).astype(int))
         found = []
         for index, arguments in enumerate(settings):
             times, ids, counts = self.baseline.ask(search, arguments, view.test)
@@ -187,7 +187,7 @@ class Session:
         rows = order[: n * plan.n_queries]
         own = np.split(rows, n)  # no query is asked twice of a submission
         races = [
-            self._race(search, arguments, _rows(self.data, own[number]), plan)
+            self._race(search, arguments, rows_of(self.data, own[number]), plan)
             for number, arguments in enumerate(opponents)
         ]
         recalls = [self._recall_of(search, arguments, rows) for arguments in opponents]
@@ -238,7 +238,7 @@ class Session:
 
     def _recall_of(self, search: Search, opponent: Arguments, rows: NDArray[np.int64]) -> float:
         """The baseline's recall over all queries of the bout, also those of the other race."""
-        view = _rows(self.data, rows)
+        view = rows_of(self.data, rows)
         _, ids, counts = self.baseline.ask(search, opponent, view.test)
         return _recall(view, ids[None], counts[None], search.k, self.baseline)
 
@@ -262,7 +262,8 @@ def baseline_job(job: Job, baseline: Baseline) -> Job:
     )
 
 
-def _rows(data: hdf5.LoadedDataset, rows: NDArray[np.int64]) -> hdf5.LoadedDataset:
+def rows_of(data: hdf5.LoadedDataset, rows: NDArray[np.int64]) -> hdf5.LoadedDataset:
+    """The dataset with these queries only."""
     return dataclasses.replace(
         data,
         test=np.ascontiguousarray(data.test[rows]),

@@ -89,8 +89,8 @@ class Asker:
         self.worker.gather()
         if self.limits.clock == "worker":
             once = dataclasses.replace(search, rounds=1)
-            timed = self._by_worker(once, queries, lambda _text: None)
-            return (timed.times_ns[0], timed.ids[0], timed.counts[0]), 0.0
+            _, (times, ids, counts) = self._rounds_of_worker(once, queries, lambda _text: None)
+            return (times[0], ids[0], counts[0]), 0.0
         self._serve(search.k)
         with undivided():
             warm = self._ask(self.warmup, search.k)
@@ -105,20 +105,8 @@ class Asker:
 
     def _by_worker(self, search: Search, queries: NDArray[np.float32], on_phase: OnPhase) -> Timed:
         """The worker's own clock: it gets all queries and returns all times."""
-        n = len(queries)
         with self.worker.watched() as contention:
-            message = self.worker.request(
-                "timed",
-                {"k": search.k, "rounds": search.rounds, "max_search_s": self.limits.max_search_s},
-                [self.warmup, queries],
-                expect="answers",
-                max_array_bytes=search.rounds * n * (search.k + 2) * 8,
-                on_progress=lambda progress: on_phase(
-                    f"queries, round {progress.number('rounds'):.0f} of {search.rounds}"
-                ),
-            )
-        rounds = next((len(array) for array in message.arrays if array.size), 1)
-        times, ids, counts = shaped(message, (rounds, n), (rounds, n, search.k), (rounds, n))
+            message, (times, ids, counts) = self._rounds_of_worker(search, queries, on_phase)
         return Timed(
             times_ns=times,
             ids=ids,
@@ -127,6 +115,24 @@ class Asker:
             usage={name: message.number(name) for name in USAGE},
             contention=contention(),
         )
+
+    def _rounds_of_worker(
+        self, search: Search, queries: NDArray[np.float32], on_phase: OnPhase
+    ) -> tuple[Message, tuple[NDArray[np.int64], ...]]:
+        """What it says, with times_ns (rounds, n), ids (rounds, n, k) and counts (rounds, n)."""
+        n = len(queries)
+        message = self.worker.request(
+            "timed",
+            {"k": search.k, "rounds": search.rounds, "max_search_s": self.limits.max_search_s},
+            [self.warmup, queries],
+            expect="answers",
+            max_array_bytes=search.rounds * n * (search.k + 2) * 8,
+            on_progress=lambda progress: on_phase(
+                f"queries, round {progress.number('rounds'):.0f} of {search.rounds}"
+            ),
+        )
+        rounds = next((len(array) for array in message.arrays if array.size), 1)
+        return message, shaped(message, (rounds, n), (rounds, n, search.k), (rounds, n))
 
     def _by_parent(self, search: Search, queries: NDArray[np.float32], on_phase: OnPhase) -> Timed:
         """The parent's clock: every query goes through the mailbox when its turn comes."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pytest_annmodal.finding import Gated
 from pytest_annmodal.model import Arguments, Plain
 from pytest_annmodal.outcome import Comparison, Failure
 
@@ -130,6 +131,7 @@ class StoredCase:
     n_left_out: int = 0
     disturbed: tuple[str, ...] = ()
     comparison: Comparison | None = None
+    gate: Gated | None = None
     environment: Mapping[str, Plain] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     failure: Failure | None = None

@@ -81,6 +81,11 @@ def pause(pid: int) -> tuple[set[int], bool]:
     return {pid, *found}, all(_group_of(one) in (pid, None) for one in found)
 
 
+def pause_group(pid: int) -> None:
+    """Let the group that a process leads do nothing for a while; who has left it goes on."""
+    _signal_group(pid, signal.SIGSTOP)
+
+
 def resume(pid: int, pids: Iterable[int]) -> None:
     """Let them go on: those that :func:`pause` stopped, and all of the group."""
     _signal(pids, signal.SIGCONT)

@@ -19,6 +19,7 @@ ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 ROOMS = (
     "errors",
     "model",
+    "finding",
     "outcome",
     "protocols",
     "figures",
@@ -37,6 +38,7 @@ ROOMS = (
     "sandbox",
     "jobs",
     "comparison",
+    "gate",
     "execution",
     "executors",
     "doctor",

@@ -1,0 +1,204 @@
+"""From what sessions gave to findings; pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from pytest_annmodal.finding import (
+    BY_NAME,
+    CANNOT_TELL,
+    CONFIDENCE,
+    NO_CHANGE,
+    NOT_GATED,
+    Control,
+    Finding,
+)
+from pytest_annmodal.gate import statistics
+from pytest_annmodal.gate.statistics import ERROR, Estimate
+from pytest_annmodal.scoring.operating_points import EQUAL_RECALL
+
+ROUNDING_BYTES = 2**18  # what an allocator rounds up to: sizes that differ by less are equal
+
+
+@dataclass(slots=True, kw_only=True)
+class Series:
+    """One figure of all three sides, a value for each session."""
+
+    figure: str
+    at: str = ""
+    candidate: list[float] = field(default_factory=list)
+    baseline: list[float] = field(default_factory=list)
+    control: list[float] = field(default_factory=list)
+
+    def add(self, values: Sequence[float]) -> None:
+        """Of candidate, baseline and control."""
+        for side, value in zip((self.candidate, self.baseline, self.control), values, strict=True):
+            side.append(float(value))
+
+    @property
+    def tolerance(self) -> str:
+        return BY_NAME[self.figure].tolerance
+
+    @property
+    def usable(self) -> bool:
+        """Whether ratios can be made of it: a tiny index does not show in the memory that grew."""
+        return all(
+            value > 0 for side in (self.candidate, self.baseline, self.control) for value in side
+        )
+
+    def ratios(self, side: Sequence[float]) -> tuple[float, ...]:
+        rounding = ROUNDING_BYTES if self.figure in {"index", "peak"} else 0
+        return tuple(
+            1.0 if abs(mine - theirs) < rounding else mine / theirs
+            for mine, theirs in zip(side, self.baseline, strict=True)
+        )
+
+
+def of_series(series: Series, *, n_looks: int, bound: float | None) -> Finding:
+    """The finding of one figure after five sessions or more, judged by itself."""
+    ratios, control = series.ratios(series.candidate), series.ratios(series.control)
+    mine, copy = (
+        statistics.estimate([math.log(ratio) for ratio in side], n_looks)
+        for side in (ratios, control)
+    )
+    found = Finding(
+        figure=series.figure,
+        word=CANNOT_TELL,
+        change=math.expm1(mine.mean),
+        low=math.expm1(mine.low),
+        high=math.expm1(mine.high),
+        p=mine.p,
+        at=series.at,
+        candidate=math.fsum(series.candidate) / len(ratios),
+        baseline=math.fsum(series.baseline) / len(ratios),
+        sessions=len(ratios),
+        ratios=ratios,
+        control=Control(
+            change=math.expm1(copy.mean),
+            low=math.expm1(copy.low),
+            high=math.expm1(copy.high),
+            ratios=control,
+        ),
+    )
+    return judged(found, bound)
+
+
+def of_recalls(found: Estimate, differences: Sequence[float], *, at: str, bound: float) -> Finding:
+    """The finding of recall at one setting of both sides."""
+    finding = Finding(
+        figure="recall",
+        word=CANNOT_TELL,
+        change=found.mean,
+        low=found.low,
+        high=found.high,
+        p=found.p,
+        at=at,
+        sessions=len(differences),
+        ratios=tuple(differences),
+    )
+    return judged(finding, bound)
+
+
+def of_identical(n_queries: int, *, at: str, bound: float) -> Finding:
+    """The finding of recall where nothing is left to be found out."""
+    return Finding(
+        figure="recall",
+        word=NO_CHANGE,
+        change=0.0,
+        bound=bound,
+        at=at,
+        why=f"by proof: identical answers to all {n_queries:,} queries",
+        sessions=1,
+    )
+
+
+def judged(finding: Finding, bound: float | None, *, p: float | None = None) -> Finding:
+    """The finding with the word that it has by this bound.
+
+    Args:
+        p: as it counts among all that was tested; its own, where it stands alone.
+    """
+    if finding.low is None or finding.high is None:  # a proof, or nothing was measured
+        return replace(finding, bound=bound)
+    if bound is None:
+        return replace(finding, bound=None, word=NOT_GATED, why="")
+    allowed, near = _bounds(finding, bound)
+    control = finding.control
+    if control is not None:
+        copy = _gain(finding, control.change, control.low, control.high)
+        if statistics.word(copy, bound=allowed) != NO_CHANGE:
+            return replace(finding, bound=bound, word=CANNOT_TELL, why=_out_of_control(finding))
+    confirmed = (finding.p if p is None else p) <= ERROR
+    gain = _gain(finding, finding.change, finding.low, finding.high)
+    word = statistics.word(gain, bound=allowed, near=near, confirmed=confirmed)
+    return replace(finding, bound=bound, word=word, why=_why(finding, word, gain, bound))
+
+
+def _bounds(finding: Finding, bound: float) -> tuple[float, float]:
+    """From where on a loss counts, and within what a change is none, on the scale of gains."""
+    if not finding.row.is_ratio:
+        return bound, max(bound, EQUAL_RECALL)
+    allowed = -math.log1p(-min(bound, 0.99)) if finding.row.more_is_better else math.log1p(bound)
+    return allowed, allowed
+
+
+def _gain(finding: Finding, change: float, low: float, high: float) -> Estimate:
+    """A change as a gain: above 0 is better; of ratios its logarithm."""
+    mean, least, most = (
+        (math.log1p(value) for value in (change, low, high))
+        if finding.row.is_ratio
+        else (change, low, high)
+    )
+    if not finding.row.more_is_better:
+        mean, least, most = -mean, -most, -least
+    return Estimate(mean=mean, half=(most - least) / 2, p=finding.p)
+
+
+def _why(finding: Finding, word: str, gain: Estimate, bound: float) -> str:
+    if word == NO_CHANGE:
+        limit = bound if finding.row.is_ratio else max(bound, EQUAL_RECALL)
+        return f"less than {finding.amount(limit)}"
+    if word != CANNOT_TELL:
+        return ""
+    row, worst = finding.row, finding.worst
+    assert worst is not None
+    worse = row.less if row.more_is_better else row.more
+    why = f"not {worse} by more than {finding.amount(max(worst, 0.0))}"
+    if not row.is_ratio:
+        why += f"; so many queries show a drop of {finding.amount(max(gain.half, bound))}"
+    return why
+
+
+def _out_of_control(finding: Finding) -> str:
+    control = finding.control
+    assert control is not None
+    shown = Finding(
+        figure=finding.figure,
+        word=CANNOT_TELL,
+        change=control.change,
+        low=control.low,
+        high=control.high,
+    )
+    return (
+        "the control, the baseline beside its own copy, is not equal to it as far as one can see: "
+        f"{shown.amount(control.change)} ({CONFIDENCE}: {shown.amount(control.low)} to "
+        f"{shown.amount(control.high)})"
+    )
+
+
+def advice(findings: Sequence[Finding]) -> Iterator[str]:
+    """What to do where one cannot tell, each thing once."""
+    unsure = [finding for finding in findings if finding.word == CANNOT_TELL]
+    if any(finding.figure == "recall" for finding in unsure):
+        yield "ask more queries: recall needs them"
+    if any(finding.figure != "recall" and finding.low is not None for finding in unsure):
+        yield (
+            "measure on a quieter machine, or allow more sessions (--ann-sessions 11) where they "
+            "were fewer"
+        )
+    if any(finding.low is None for finding in unsure):
+        yield (
+            "name settings on both sides of the recall level, or another level (--ann-at-recall)"
+        )
