@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from pytest_annmodal import __version__
-from pytest_annmodal.cli import doctor, export, plot, report, results
+from pytest_annmodal.cli import doctor, export, importing, plot, report, results
 from pytest_annmodal.cli.subcommand import Subcommand
 from pytest_annmodal.errors import AnnModalError
 from pytest_annmodal.reports import escape, nearest
@@ -22,6 +22,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     report.REPORT,
     export.EXPORT,
     plot.PLOT,
+    importing.IMPORT,
 )
 FAILED, INTERRUPTED = 2, 130
 
@@ -48,8 +49,8 @@ def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     top = argparse.ArgumentParser(
         prog="annmodal",
-        description="Examine this machine, look at the results of ANN benchmarks, and turn them "
-        "into tables.",
+        description="Examine this machine, bring data, look at the results of ANN benchmarks, and turn "
+        "them into tables.",
         allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"pytest-annmodal {__version__}")

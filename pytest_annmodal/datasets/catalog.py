@@ -21,11 +21,11 @@ from pytest_annmodal.datasets.sources import sources
 from pytest_annmodal.distances import metrics
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.model import Dataset
+from pytest_annmodal.settings import suffixes
 
 ANN_BENCHMARKS = "https://ann-benchmarks.com/{}.hdf5"
 STR_ENCODERS = "https://github.com/fabiocarrara/str-encoders/releases/download/v0.1.3/{}.hdf5"
 VIBE = "https://huggingface.co/datasets/vector-index-bench/vibe/resolve/main/{}.hdf5"
-SUFFIXES = (".hdf5", ".h5")
 
 
 def _row(
@@ -195,7 +195,7 @@ def dataset_from_argument(text: str) -> Dataset:
         source, last = sources.OwnFile.named(path), Path(path).name
     stem, suffix = os.path.splitext(last)  # noqa: PTH122 - of a URL's path too
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "dataset"
-    if suffix.lower() not in SUFFIXES:
+    if suffix.lower() not in suffixes.OWN:
         raise ConfigurationError(
             f"{text!r} is not a dataset: expected a name of the catalogue, PATH.hdf5 or "
             "https://…/NAME.hdf5."

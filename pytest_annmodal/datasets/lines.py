@@ -26,6 +26,8 @@ LINES: Mapping[str, str] = {
     "download": "   Downloading now (this is a ONE-TIME operation)...",
     "copy": "   Copying it from the installed package (this is a ONE-TIME operation)...",
     "generate": "   Generating it now (this is a ONE-TIME operation)...",
+    "import": "   Importing it now (this is a ONE-TIME operation)...",
+    "importing": "📥 Importing {name} from {files}",
     "downloading": "📥 Downloading {name} from {url}",
     "saving": "   Saving to volume: '{volume}' at path: {path}",
     "event": "   {text}",

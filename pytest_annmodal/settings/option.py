@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.settings import suffixes
 
 PREFIX = "ANNMODAL_"  # of the environment variables
 ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -210,8 +211,8 @@ def always(_text: str) -> bool:
 
 
 def is_dataset_file(text: str) -> bool:
-    """Whether a dataset is a file and not a name or a URL."""
-    return "://" not in text and text.lower().endswith((".hdf5", ".h5"))
+    """Whether a dataset is a file, of our layout or to be imported, and not a name or a URL."""
+    return "://" not in text and suffixes.suffix_of(text) in suffixes.FILES
 
 
 def positive_int(text: str) -> int:

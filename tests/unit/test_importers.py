@@ -18,6 +18,7 @@ import vector_files as files
 from pytest_annmodal.datasets.importers import formats
 from pytest_annmodal.datasets.importers.matrix import Asked
 from pytest_annmodal.errors import AnnModalError, ConfigurationError, DatasetFormatError
+from pytest_annmodal.settings import suffixes
 
 
 @pytest.fixture
@@ -331,8 +332,10 @@ def test_peers_read_the_same(tmp_path: Path, asked: Asked) -> None:
 def test_a_format_that_is_added_is_opened_like_the_others(
     tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One row."""
-    row = formats.Format(name="x", suffixes=(".added",), opener="added:open_it", checked="", how="")
+    """A row, and its suffixes."""
+    assert [row.name for row in formats.FORMATS] == list(suffixes.BY_FORMAT)
+    row = formats.Format(name="x", opener="added:open_it", checked="", how="")
+    monkeypatch.setattr(suffixes, "BY_FORMAT", {**suffixes.BY_FORMAT, "x": (".added",)})
     monkeypatch.setattr(formats, "FORMATS", (*formats.FORMATS, row))
     module = SimpleNamespace(open_it=formats.FORMATS[2].open)
     monkeypatch.setitem(__import__("sys").modules, "added", module)

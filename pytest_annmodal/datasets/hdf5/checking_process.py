@@ -67,7 +67,7 @@ def _look(request: dict[str, Any], answers: Any) -> None:
     try:
         os.chdir(request["cwd"])
         tell(limit_s=limit_s, step="opening")
-        _limit(limit_s, SPARE_BYTES)
+        limit(limit_s, SPARE_BYTES)
         if "truth" in request:
             truth = Path(request["truth"]) if request["truth"] else None
             tell(result=result_file.described(path, truth))
@@ -77,7 +77,7 @@ def _look(request: dict[str, Any], answers: Any) -> None:
         if request["whole"]:
             limit_s += total / SLOWEST_BYTES_PER_S
             tell(limit_s=limit_s, step="checking")
-            _limit(limit_s, SPARE_BYTES + held)
+            limit(limit_s, SPARE_BYTES + held)
             info = checks.check_file(path)
         tell(info=info.to_plain())
     except DatasetError as error:
@@ -99,7 +99,7 @@ def _held_bytes(arrays: file.Arrays) -> int:
     return COPIES * (pieces + sample)
 
 
-def _limit(seconds: float, spare_bytes: int) -> None:
+def limit(seconds: float, spare_bytes: int) -> None:
     """End this process by a signal when the time is over; refuse memory beyond the spare."""
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:

@@ -22,6 +22,7 @@ DTYPES = {
     ".f16bin": "<f2",
     ".bin": "<f4",
 }
+IDS = (".ibin", ".bin")  # what a truth may be in
 HEADERS = ((8, "<u4"), (16, "<u8"))  # bytes, and how its two numbers are written
 
 
@@ -29,7 +30,7 @@ def open_bin(path: Path, asked: Asked) -> Matrix:
     """A map of the values; a truth's distances are among what it holds more."""
     dtype = np.dtype(DTYPES[path.suffix.lower()])
     raw = mapped_bytes(path)
-    if asked.role == "truth":
+    if asked.role == "truth" and path.suffix.lower() in IDS:
         dtype = np.dtype("<i4")
         for header, n, dim in _readings(raw):
             if n and dim and len(raw) == header + 8 * n * dim:

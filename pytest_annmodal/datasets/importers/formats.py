@@ -1,7 +1,8 @@
 """The table of formats that vectors are imported from: one row each.
 
 To add one, write a row here with a function that gives a
-:class:`~pytest_annmodal.datasets.importers.matrix.Matrix`.
+:class:`~pytest_annmodal.datasets.importers.matrix.Matrix`, and its suffixes in
+:mod:`pytest_annmodal.settings.suffixes`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_annmodal.datasets.importers.matrix import Asked, Matrix, one_sentence
-from pytest_annmodal.datasets.importers.suffixes import PICKLED, suffix_of
 from pytest_annmodal.errors import ConfigurationError, DatasetError, DatasetFormatError
+from pytest_annmodal.settings import suffixes
 
 HERE = "pytest_annmodal.datasets.importers"
 
@@ -23,18 +24,21 @@ class Format:
     """One kind of file.
 
     Attributes:
-        name: as its users call it.
-        suffixes: what files of it end in.
+        name: of :data:`pytest_annmodal.settings.suffixes.BY_FORMAT`.
         opener: module and function that open it.
         checked: what is looked at while it is read, for the docs.
         how: how it is read, for the docs.
     """
 
     name: str
-    suffixes: tuple[str, ...]
     opener: str
     checked: str
     how: str
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What files of it end in."""
+        return suffixes.BY_FORMAT[self.name]
 
     def open(self, path: Path, asked: Asked) -> Matrix:
         module, _, function = self.opener.partition(":")
@@ -44,65 +48,56 @@ class Format:
 
 FORMATS = (
     Format(
-        name="fvecs, ivecs, bvecs",
-        suffixes=(".fvecs", ".ivecs", ".bvecs", ".fvecs.gz", ".ivecs.gz", ".bvecs.gz"),
+        name=suffixes.VECS,
         opener=f"{HERE}.vecs:open_vecs",
         checked="the dimension of every row; the number of bytes",
         how="mapped; `.gz` is unpacked first",
     ),
     Format(
-        name="fbin, ibin, u8bin, i8bin, hbin, f16bin, bin",
-        suffixes=(".fbin", ".ibin", ".u8bin", ".i8bin", ".hbin", ".f16bin", ".bin"),
+        name=suffixes.BINS,
         opener=f"{HERE}.bins:open_bin",
         checked="that header and size fit, with 8 bytes of header or cuVS' 16; a truth may hold "
         "ids and then distances",
         how="mapped; `.bin` is float32, or a truth",
     ),
     Format(
-        name="npy",
-        suffixes=(".npy",),
+        name=suffixes.NPY,
         opener=f"{HERE}.arrays:open_npy",
         checked="shape, type and the number of bytes; Python objects are refused",
         how="mapped, in C and in Fortran order",
     ),
     Format(
-        name="npz",
-        suffixes=(".npz",),
+        name=suffixes.NPZ,
         opener=f"{HERE}.arrays:open_npz",
         checked="the same, and the archive's checksum",
         how="one member (`--key`), unpacked first",
     ),
     Format(
-        name="safetensors",
-        suffixes=(".safetensors",),
+        name=suffixes.SAFETENSORS,
         opener=f"{HERE}.arrays:open_safetensors",
         checked="shape, type and place of the tensor",
         how="one tensor (`--key`), mapped; bfloat16 is converted",
     ),
     Format(
-        name="Parquet",
-        suffixes=(".parquet", ".pq"),
+        name=suffixes.PARQUET,
         opener=f"{HERE}.parquet:open_parquet",
         checked="vectors that are null or hold a null, their lengths, in every row",
         how="one column of lists (`--key`), batch by batch; needs the extra `parquet`",
     ),
     Format(
-        name="Arrow IPC, Feather",
-        suffixes=(".arrow", ".feather", ".ipc", ".arrows"),
+        name=suffixes.ARROW,
         opener=f"{HERE}.parquet:open_arrow",
         checked="the same",
         how="the same",
     ),
     Format(
-        name="HDF5 with other names",
-        suffixes=(".hdf5", ".h5"),
+        name=suffixes.HDF5,
         opener="pytest_annmodal.datasets.hdf5.other_names:open_hdf5",
         checked="as for a dataset: filters, chunks that are missing, links into other files",
         how="one array (`--key`), slice by slice",
     ),
     Format(
-        name="CSV, TSV",
-        suffixes=(".csv", ".tsv", ".txt"),
+        name=suffixes.TEXT,
         opener=f"{HERE}.text:open_text",
         checked="the number of values and each value, in every line",
         how="read once; a header is recognised",
@@ -116,13 +111,13 @@ def format_of(path: Path) -> Format:
     Raises:
         ConfigurationError: none, or one that nobody should read.
     """
-    suffix = suffix_of(path.name)
-    if suffix in PICKLED:
-        raise ConfigurationError(f"{path}: {PICKLED[suffix]}")
+    suffix = suffixes.suffix_of(path.name)
+    if suffix in suffixes.PICKLED:
+        raise ConfigurationError(f"{path}: {suffixes.PICKLED[suffix]}")
     for row in FORMATS:
         if suffix in row.suffixes:
             return row
-    every = ", ".join(suffix for row in FORMATS for suffix in row.suffixes)
+    every = ", ".join(end for row in FORMATS for end in row.suffixes)
     raise ConfigurationError(
         f"{path}: its name does not say what it holds; expected one that ends in {every}."
     )

@@ -14,12 +14,14 @@ from typing import ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from pytest_annmodal.datasets.hdf5 import DatasetInfo
+from pytest_annmodal.datasets.importers.request import Request
 from pytest_annmodal.datasets.lines import Log
 from pytest_annmodal.datasets.sources import http
 from pytest_annmodal.datasets.volume.stamp import hash_file
 from pytest_annmodal.errors import ConfigurationError, DatasetFormatError
 from pytest_annmodal.model import Dataset
 
+DEFAULT_METRIC = "euclidean"  # of vectors that nothing says it of
 Check = Callable[[Path], DatasetInfo]
 
 
@@ -53,6 +55,11 @@ class Source:
     @property
     def own_file(self) -> Path | None:
         return None
+
+    @property
+    def stamped(self) -> str:
+        """What is kept with a file that was brought, to know it again by."""
+        return http.identity(self.dataset.source)
 
     def bring(self, target: Path, *, check: Check, base_urls: Sequence[str], log: Log) -> Brought:
         """Put the dataset's file at ``target``, and say so line by line.
@@ -138,6 +145,43 @@ class OwnFile(Source):
     @property
     def own_file(self) -> Path:
         return Path(self.rest)
+
+
+@registered
+class Imported(Source):
+    """A file of vectors in another format: ``import:/ABSOLUTE/PATH``.
+
+    Attributes:
+        request: how it is imported; None: with queries held out, by the metric of the dataset.
+    """
+
+    schemes = ("import",)
+
+    def __init__(self, dataset: Dataset, request: Request | None = None) -> None:
+        super().__init__(dataset)
+        self.request = request
+
+    @classmethod
+    def named(cls, path: str | Path) -> str:
+        return f"{cls.schemes[0]}:{path}"
+
+    @property
+    def stamped(self) -> str:
+        """With the file's size and time: one that was changed is imported again."""
+        state = Path(self.rest).stat()
+        return f"{self.dataset.source} ({state.st_size} bytes, {state.st_mtime_ns})"
+
+    def bring(self, target: Path, *, check: Check, base_urls: Sequence[str], log: Log) -> Brought:
+        from pytest_annmodal.datasets import hdf5
+        from pytest_annmodal.datasets.importers.importing import import_to
+
+        metric = self.dataset.metric or DEFAULT_METRIC
+        request = self.request or Request(train=(self.rest,), metric=metric)
+        log.tell("import")
+        log.tell("importing", files=", ".join(request.files))
+        log.tell("saving")
+        sha256 = import_to(target, request, log)
+        return Brought(path=target, sha256=sha256, info=hdf5.inspect(target))
 
 
 @registered

@@ -105,6 +105,8 @@ class Resolution:
             with self.locked():
                 stamp = self.good_stamp() or self.adopt()
                 if stamp is None:
+                    self.require_bringable()
+                    self.tell("missing")
                     return self.bring()
         self.tell("found", "cached", "path")
         return self.resolved(stamp, was_present=True)
@@ -117,6 +119,8 @@ class Resolution:
         pinned = self.dataset.sha256
         if pinned is not None:
             return stamp if stamp.sha256 == pinned else None
+        if self.is_outdated_copy(stamp):
+            return None
         came_from = stamp.source or ""
         wanted = identity(self.dataset.source)
         if (
@@ -130,6 +134,12 @@ class Resolution:
                 "Rename one of them, or remove the file in the volume."
             )
         return stamp
+
+    def is_outdated_copy(self, stamp: Stamp | None) -> bool:
+        """Whether it was made from a file that was changed since."""
+        return isinstance(self.source, sources.Imported) and (
+            stamp is None or stamp.source != self.source.stamped
+        )
 
     def is_unchanged(self, stamp: Stamp, place: Path) -> bool:
         """Whether the file is the one that was checked.
@@ -157,7 +167,7 @@ class Resolution:
 
     def adopt(self) -> Stamp | None:
         """Check a file that lies in the volume without a good stamp; None if there is none left."""
-        if not self.path.exists():
+        if not self.path.exists() or self.is_outdated_copy(Stamp.read(self.stamp_path)):
             return None
         if self.is_damaged():
             self.set_aside(f"{self.path}: its content is no longer what was stored there.")
@@ -205,14 +215,16 @@ class Resolution:
             ) from error
         self.tell("set-aside", aside=aside.name, reason=reason)
 
-    def bring(self) -> Resolved:
-        """Download, copy or generate the file, check it, and put it under its final name."""
+    def require_bringable(self) -> None:
+        """Raise DatasetError for what nobody but its owner can bring."""
         if self.source.is_by_hand:
             raise DatasetError(
                 f"volume '{self.volume.name}' holds no usable {self.path.name} (any more). "
                 "It was put there by hand: put it there again."
             )
-        self.tell("missing")
+
+    def bring(self) -> Resolved:
+        """Download, copy, generate or import the file, check it, and put it under its name."""
         try:
             for directory in (self.volume.path, self.temp_dir):
                 directory.mkdir(parents=True, exist_ok=True)
@@ -224,9 +236,9 @@ class Resolution:
             )
             self.tell("downloaded" if self.source.is_remote else "written")
             self.tell("train", "test", **brought.info.to_plain())
+            self.stamp_path.unlink(missing_ok=True)  # of a file that this one replaces
             durable.publish(brought.path, self.path)
-            source = identity(self.dataset.source)
-            stamp = self.stamp_for(brought.info, sha256=brought.sha256, source=source)
+            stamp = self.stamp_for(brought.info, sha256=brought.sha256, source=self.source.stamped)
             stamp.write(self.stamp_path)
         except OSError as error:
             raise VolumeError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import PurePath
+from types import MappingProxyType
 
 _WHY = "it is pickled: reading it runs code of whoever wrote it, so it is not read. Convert it: "
 _NUMPY = "python -c \"import numpy, pickle; numpy.save('vectors.npy', numpy.asarray(pickle.load("
@@ -17,6 +19,27 @@ PICKLED = {
     ".pt": _BY_TORCH,
     ".pth": _BY_TORCH,
 }
+
+
+VECS, BINS, NPY, NPZ = "fvecs, ivecs, bvecs", "fbin and its like", "npy", "npz"
+SAFETENSORS, PARQUET, ARROW = "safetensors", "Parquet", "Arrow IPC, Feather"
+HDF5, TEXT = "HDF5 with other names", "CSV, TSV"
+# What files of each format end in; :mod:`pytest_annmodal.datasets.importers.formats` reads them.
+BY_FORMAT: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        VECS: (".fvecs", ".ivecs", ".bvecs", ".fvecs.gz", ".ivecs.gz", ".bvecs.gz"),
+        BINS: (".fbin", ".ibin", ".u8bin", ".i8bin", ".hbin", ".f16bin", ".bin"),
+        NPY: (".npy",),
+        NPZ: (".npz",),
+        SAFETENSORS: (".safetensors",),
+        PARQUET: (".parquet", ".pq"),
+        ARROW: (".arrow", ".feather", ".ipc", ".arrows"),
+        HDF5: (".hdf5", ".h5"),
+        TEXT: (".csv", ".tsv", ".txt"),
+    }
+)
+FILES = frozenset({*PICKLED, *(end for ends in BY_FORMAT.values() for end in ends)})
+OWN = BY_FORMAT[HDF5]  # of a dataset as it is used
 
 
 def suffix_of(name: str) -> str:

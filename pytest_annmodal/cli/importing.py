@@ -1,0 +1,148 @@
+"""``annmodal import``: files of vectors become a dataset."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from pathlib import Path
+
+from pytest_annmodal.cli.subcommand import Subcommand
+from pytest_annmodal.datasets.hdf5.metric import metric_word
+from pytest_annmodal.datasets.importers.request import Request
+from pytest_annmodal.datasets.lines import Reporter
+from pytest_annmodal.datasets.volume.importing import import_dataset
+from pytest_annmodal.datasets.volume.volume import local_volume
+from pytest_annmodal.distances import metrics
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.reports.escape import told
+from pytest_annmodal.reports.progress import download_bar
+
+VOLUME = "ANNMODAL_VOLUME_DIR"
+ROLES = ("train", "test", "truth")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="what --dataset is to call it")
+    parser.add_argument(
+        "--train", nargs="+", required=True, metavar="FILE", help="vectors, in the order of rows"
+    )
+    queries = parser.add_mutually_exclusive_group()
+    queries.add_argument("--test", metavar="FILE", help="queries")
+    queries.add_argument(
+        "--holdout",
+        type=int,
+        metavar="N",
+        help="rows of train that become the queries, and leave it, where there is no --test "
+        "(default: 1000, at most every tenth)",
+    )
+    parser.add_argument(
+        "--truth", metavar="FILE", help="ids of the true neighbours (default: computed exactly)"
+    )
+    parser.add_argument(
+        "--metric",
+        required=True,
+        metavar="METRIC",
+        help=f"{metrics.LISTED}, or a usual word for it",
+    )
+    parser.add_argument(
+        "--ids-from",
+        type=int,
+        choices=(0, 1),
+        default=0,
+        help="what the truth calls the first row (default: 0)",
+    )
+    parser.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        metavar="ROLE=NAME",
+        help=f"which array or column of a file with several is {', '.join(ROLES[:-1])} or "
+        f"{ROLES[-1]}; repeatable",
+    )
+    parser.add_argument(
+        "--ids", metavar="COLUMN", help="the column of train with the ids that the truth names"
+    )
+    parser.add_argument("--rows", metavar="A:B", help="only rows A to B-1 of train")
+    parser.add_argument("--replace", action="store_true", help="replace a dataset of that name")
+    parser.add_argument(
+        "--volume",
+        metavar="DIR",
+        help=f"where to put it (default: {VOLUME}, or the volume in the user's cache)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    request = _request(arguments)
+    volume = local_volume(arguments.volume or os.environ.get(VOLUME))
+    with download_bar(arguments.name) as progress:
+        reporter = Reporter(line=lambda text: print(told(text), flush=True), progress=progress)
+        import_dataset(
+            arguments.name, request, volume, reporter=reporter, replace=arguments.replace
+        )
+    option = f" --ann-volume-dir={arguments.volume}" if arguments.volume else ""
+    print(f"Measure on it: pytest benchmarks/ --dataset={arguments.name}{option}")
+    return 0
+
+
+def _request(arguments: argparse.Namespace) -> Request:
+    """Raises ConfigurationError for what cannot be meant."""
+    if arguments.truth is not None and arguments.test is None:
+        raise ConfigurationError(
+            "--truth needs --test: held-out rows leave train, so that no truth that was there "
+            "before is theirs. Leave out --truth to have it computed."
+        )
+    metric = metrics.BY_WORD.get(metric_word(arguments.metric))
+    if metric is None:
+        raise ConfigurationError(f"--metric {arguments.metric}: expected {metrics.LISTED}")
+    return Request(
+        train=tuple(_absolute(name) for name in arguments.train),
+        test=None if arguments.test is None else _absolute(arguments.test),
+        truth=None if arguments.truth is None else _absolute(arguments.truth),
+        metric=metric.name,
+        holdout=arguments.holdout,
+        ids_from=arguments.ids_from,
+        keys=_keys(arguments.key),
+        ids=arguments.ids,
+        rows=_rows(arguments.rows),
+    )
+
+
+def _absolute(text: str) -> str:
+    if "://" in text:
+        raise ConfigurationError(f"{text}: expected a file on this machine; download it first")
+    return os.path.abspath(Path(text).expanduser())  # noqa: PTH100 -- links stay
+
+
+def _keys(texts: list[str]) -> dict[str, str]:
+    found = {}
+    for text in texts:
+        role, sign, name = text.partition("=")
+        if not sign:
+            role, name = "", text
+        if (sign and role not in ROLES) or not name:
+            raise ConfigurationError(
+                f"--key {text}: expected ROLE=NAME with {', '.join(ROLES)}, such as --key train=emb"
+            )
+        found[role] = name
+    return found
+
+
+def _rows(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d*):(\d+)", text)
+    if match is None:
+        raise ConfigurationError(f"--rows {text}: expected A:B, such as --rows 0:1000000")
+    return int(match[1] or 0), int(match[2])
+
+
+IMPORT = Subcommand(
+    name="import",
+    help="make a dataset of vectors in other formats",
+    description="Make a dataset of files with vectors: fvecs, fbin, npy, npz, safetensors, "
+    "Parquet, Arrow, HDF5, CSV and their like. Everything is checked; the true neighbours "
+    "are computed, or checked.",
+    add_arguments=add_arguments,
+    run=run,
+)

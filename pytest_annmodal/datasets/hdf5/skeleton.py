@@ -1,0 +1,52 @@
+"""A dataset file whose arrays are allocated and empty, to be filled as plain bytes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+from h5py import h5d, h5p, h5s, h5t
+
+Shapes = Mapping[str, tuple[tuple[int, int], str]]  # of each array the shape and the dtype
+
+
+def write_skeleton(
+    path: Path, shapes: Shapes, metric: str, attrs: Mapping[str, str | float]
+) -> dict[str, int]:
+    """Create or replace ``path``, and say at which byte each array begins.
+
+    The arrays are contiguous. What is not written afterwards is whatever the disk gives: every
+    byte must be.
+
+    Raises:
+        OSError: the disk cannot be written, with its number.
+    """
+    try:
+        return _written(path, shapes, {"distance": metric, **attrs})
+    except OSError as error:
+        said = re.search(r"errno = (\d+)", str(error))
+        if said is None:
+            raise
+        raise OSError(int(said[1]), os.strerror(int(said[1]))) from error
+
+
+def _written(path: Path, shapes: Shapes, attrs: Mapping[str, str | float]) -> dict[str, int]:
+    with h5py.File(path, "w", locking=False, libver="earliest") as container:
+        container.attrs["type"] = "dense"
+        container.attrs["point_type"] = "float"
+        container.attrs["dimension"] = shapes["train"][0][1]
+        for key, value in attrs.items():
+            container.attrs[key] = value
+        how = h5p.create(h5p.DATASET_CREATE)
+        how.set_alloc_time(h5d.ALLOC_TIME_EARLY)
+        how.set_fill_time(h5d.FILL_TIME_NEVER)
+        offsets = {}
+        for name, (shape, dtype) in shapes.items():
+            space = h5s.create_simple(shape)
+            kind = h5t.py_create(dtype)
+            array = h5d.create(container.id, name.encode(), kind, space, dcpl=how)
+            offsets[name] = int(array.get_offset())
+    return offsets

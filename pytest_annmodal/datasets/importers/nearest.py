@@ -1,0 +1,42 @@
+"""Exact neighbours in a train that is larger than memory, a run of rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_annmodal.distances import exact
+
+RUN_BYTES = 256 * 2**20
+Floats32 = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
+
+
+def nearest(
+    train: Floats32,
+    queries: Floats32,
+    k: int,
+    metric: str,
+    on_progress: Callable[[int, int], None] = lambda *_: None,
+) -> tuple[Ids, Floats32]:
+    """As :func:`pytest_annmodal.distances.exact.knn`, with progress in bytes of train.
+
+    Args:
+        train: float32 (n, d), usually a map.
+        queries: float32 (m, d).
+    """
+    step = max(1, RUN_BYTES // (4 * train.shape[1]))
+    ids = np.empty((len(queries), 0), dtype=np.int64)
+    distances = np.empty((len(queries), 0), dtype=np.float32)
+    for start in range(0, len(train), step):
+        run = train[start : start + step]
+        found, far = exact.knn(run, queries, min(k, len(run)), metric)
+        ids, distances = np.hstack((ids, found + start)), np.hstack((distances, far))
+        if start:  # ties by smaller id: those of earlier rows stand first
+            order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+            ids = np.take_along_axis(ids, order, axis=1)
+            distances = np.take_along_axis(distances, order, axis=1)
+        on_progress((start + len(run)) * 4 * train.shape[1], 4 * train.size)
+    return ids, distances

@@ -1,0 +1,182 @@
+"""An import: vectors and truth of other files into one dataset file, in bounded memory."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_annmodal.datasets.hdf5.skeleton import write_skeleton
+from pytest_annmodal.datasets.importers import given_truth
+from pytest_annmodal.datasets.importers.inputs import Inputs, open_inputs, whole_test
+from pytest_annmodal.datasets.importers.matrix import Array
+from pytest_annmodal.datasets.importers.nearest import nearest
+from pytest_annmodal.datasets.importers.request import Request
+from pytest_annmodal.datasets.volume.stamp import hash_file
+from pytest_annmodal.errors import DatasetError, DatasetFormatError
+
+Floats32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Whom an import tells what it does.
+
+    Attributes:
+        line: is given a sentence.
+        progress: is given bytes done and in all.
+        reading: is called when a library is about to open or read files (True), and when it is
+            not (False): what it does to a damaged file is to be limited.
+    """
+
+    line: Callable[[str], None]
+    progress: Callable[[int, int], None]
+    reading: Callable[[bool], None]
+
+
+class _Written:
+    """The target's bytes, hashed while they are written: each takes as long as the other."""
+
+    def __init__(self, path: Path, stream: BinaryIO, pool: ThreadPoolExecutor) -> None:
+        self._path, self._stream, self._pool = path, stream, pool
+        self._digest: Any = hashlib.sha256()
+        self._last: Future[None] | None = None
+        self._in_order = True
+
+    def write_at(self, offset: int, values: Array) -> None:
+        """Write at a place; what lies before it is hashed as it is."""
+        self._in_order = self._in_order and offset >= self._stream.tell()
+        if self._in_order:
+            self._hash(self._stream.read(offset - self._stream.tell()))
+        self._stream.seek(offset)
+        self.write(values)
+
+    def write(self, values: Array) -> None:
+        raw = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+        self._hash(raw)
+        self._stream.write(raw)
+
+    def _hash(self, raw: Any) -> None:
+        if self._last is not None:
+            self._last.result()
+        self._last = self._pool.submit(self._digest.update, raw)
+
+    def sha256(self) -> str:
+        """Of the whole file."""
+        self._hash(self._stream.read())
+        self._stream.flush()
+        if not self._in_order:  # HDF5 puts arrays of a few bytes where there is room
+            return hash_file(self._path)
+        if self._last is not None:
+            self._last.result()
+        return str(self._digest.hexdigest())
+
+
+def write_dataset(request: Request, target: Path, scratch: Path, told: Told) -> str:
+    """Create ``target``, and give its sha256.
+
+    Args:
+        scratch: an empty folder for what has to be unpacked.
+
+    Raises:
+        ConfigurationError, DatasetError: what is asked for cannot be done, with the reason.
+        OSError: a disk cannot be written.
+    """
+    with contextlib.ExitStack() as closing:
+        told.reading(True)
+        inputs = open_inputs(request, scratch, closing)
+        truth = given_truth.read(inputs, request) if inputs.truth is not None else None
+        for note in inputs.notes:
+            told.line(note)
+        k = min(request.truth_k, inputs.train.n) if truth is None else truth.ids.shape[1]
+        n, dim, m = inputs.train.n, inputs.train.dim, inputs.n_queries
+        shapes = {
+            "train": ((n, dim), "<f4"),
+            "test": ((m, dim), "<f4"),
+            "neighbors": ((m, k), "<i4" if n < 2**31 else "<i8"),
+            "distances": ((m, k), "<f4"),
+        }
+        _require_room(target, 4 * (n * dim + m * dim + 3 * m * k))
+        offsets = write_skeleton(target, shapes, request.metric, _attributes(request, inputs))
+        with ThreadPoolExecutor(1) as pool, target.open("r+b") as stream:
+            written = _Written(target, stream, pool)
+            test = _write_vectors(inputs, written, offsets, told)
+            stream.flush()
+            told.reading(False)
+            train = np.memmap(target, "<f4", "r", offsets["train"], (n, dim))
+            ids, distances = _truth(request, truth, train, test, told)
+            written.write_at(offsets["neighbors"], ids.astype(shapes["neighbors"][1]))
+            written.write_at(offsets["distances"], distances)
+            return written.sha256()
+
+
+def _truth(
+    request: Request,
+    truth: given_truth.GivenTruth | None,
+    train: Floats32,
+    test: Floats32,
+    told: Told,
+) -> tuple[npt.NDArray[np.int64], Floats32]:
+    """Ids and distances of the neighbours, as given or computed."""
+    metric = request.metric
+    if truth is None:
+        k = min(request.truth_k, len(train))
+        told.line(f"Searching the {k} nearest of {len(test):,} queries exactly...")
+        return nearest(train, test, k, metric, told.progress)
+    told.line("Searching some queries exactly, to check the truth...")
+    ids, distances, notes = given_truth.verified(truth, train, test, metric, told.progress)
+    for note in notes:
+        told.line(note)
+    return ids, distances
+
+
+def _write_vectors(
+    inputs: Inputs, written: _Written, offsets: Mapping[str, int], told: Told
+) -> Floats32:
+    """Write train and test; give the queries, held out or of their own file."""
+    total, done, empty = 4 * inputs.train.n * inputs.train.dim, 0, True
+    held = []
+    written.write_at(offsets["train"], np.empty(0, np.float32))
+    for stay, out in inputs.train.blocks():
+        told.reading(True)
+        written.write(stay)
+        empty = empty and not stay.any()
+        if len(out):
+            held.append(np.array(out))
+        done += stay.nbytes
+        told.progress(done, total)
+    if empty:
+        raise DatasetFormatError(
+            f"{inputs.train.parts[0].path}: its rows hold nothing but 0, so that all are equally "
+            "near; expected vectors. Its writer failed: write it again."
+        )
+    test = np.concatenate(held) if inputs.test is None else whole_test(inputs.test)
+    written.write_at(offsets["test"], test)
+    inputs.require_unchanged()
+    return test
+
+
+def _require_room(target: Path, needed: int) -> None:
+    free = shutil.disk_usage(target.parent).free
+    if needed > free:
+        raise DatasetError(
+            f"{target.parent}: the dataset takes {needed / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB "
+            "are free. Free some space, or use another directory (--volume DIR)."
+        )
+
+
+def _attributes(request: Request, inputs: Inputs) -> dict[str, str | float]:
+    """Where the vectors came from, for whoever opens the file."""
+    names = ", ".join(Path(name).name for name in request.files)
+    told: dict[str, str | float] = {"source": f"imported by pytest-annmodal from {names}"}
+    if inputs.test is None:
+        told["held_out"] = len(inputs.train.held_out)
+    return told

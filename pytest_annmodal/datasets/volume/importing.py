@@ -1,0 +1,66 @@
+"""Vectors of other formats become a dataset of the volume, under a name of one's own."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.datasets.catalog import CATALOG
+from pytest_annmodal.datasets.importers.request import Request
+from pytest_annmodal.datasets.lines import Log, Reporter
+from pytest_annmodal.datasets.sources import sources
+from pytest_annmodal.datasets.volume.resolution import Resolution, Resolved
+from pytest_annmodal.datasets.volume.volume import LocalVolume
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.model import Dataset
+
+
+def import_dataset(
+    name: str, request: Request, volume: LocalVolume, *, reporter: Reporter, replace: bool
+) -> Resolved:
+    """Read, check and write the dataset ``name``; nothing is left of it if that fails.
+
+    Args:
+        replace: a dataset of that name in the volume is replaced, once the new one is whole.
+
+    Raises:
+        ConfigurationError: the name cannot be used, or what is asked for contradicts itself.
+        DatasetError: a file cannot be used, with the reason.
+        VolumeError: the volume cannot be written.
+    """
+    _require_name(name)
+    source = sources.Imported.named(request.train[0])
+    dataset = Dataset(name=name, source=source, metric=request.metric)
+    path = volume.path / f"{name}.hdf5"
+    run = Resolution(
+        dataset=dataset,
+        volume=volume,
+        source=sources.Imported(dataset, request),
+        log=Log(reporter=reporter, name=name, volume=volume.name, path=path),
+        base_urls=(),
+        check=hdf5.inspect,
+        temp_dir=volume.path / ".incoming",
+        path=path,
+        started=time.perf_counter(),
+    )
+    with run.locked():
+        if path.exists() and not replace:
+            raise ConfigurationError(
+                f"volume '{volume.name}' at {volume.path} holds a dataset {name} already. Choose "
+                "another name, or add --replace."
+            )
+        return run.bring()
+
+
+def _require_name(name: str) -> None:
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) is None:
+        raise ConfigurationError(
+            f"the name {name!r} cannot be used: expected at most 100 letters, digits, '.', '_' and "
+            "'-', such as shop-vectors"
+        )
+    if name in CATALOG:
+        raise ConfigurationError(
+            f"the name {name} is that of a dataset of the catalogue: choose another, such "
+            f"as my-{name}"
+        )
