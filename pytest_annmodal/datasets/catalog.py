@@ -180,7 +180,7 @@ def _last_component(url: str) -> str:
 
 
 def dataset_from_argument(text: str) -> Dataset:
-    """The dataset that a path or a URL of an HDF5 file stands for.
+    """The dataset that a path or a URL of an HDF5 file, or of one to be imported, stands for.
 
     A name that the catalogue uses gets a mark of its source, so that the two can not be
     taken for each other in a volume.
@@ -193,8 +193,10 @@ def dataset_from_argument(text: str) -> Dataset:
     else:
         path = os.path.abspath(text)  # noqa: PTH100 - links stay as they are
         source, last = sources.OwnFile.named(path), Path(path).name
+        if suffixes.is_imported(last):
+            return _imported(path, last)
     stem, suffix = os.path.splitext(last)  # noqa: PTH122 - of a URL's path too
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "dataset"
+    name = _name_of(stem)
     if suffix.lower() not in suffixes.OWN:
         raise ConfigurationError(
             f"{text!r} is not a dataset: expected a name of the catalogue, PATH.hdf5 or "
@@ -206,6 +208,20 @@ def dataset_from_argument(text: str) -> Dataset:
     metric = said.name if said else None
     dataset = Dataset(name=name, source=source, metric=metric, k_truth=None)
     return marked_with_source(dataset) if name in CATALOG else dataset
+
+
+def _name_of(stem: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "dataset"
+
+
+def _imported(path: str, last: str) -> Dataset:
+    """A file that is imported into the volume, under a name that no other file's import has."""
+    stem = last[: -len(suffixes.suffix_of(last))]
+    said = metrics.BY_WORD.get(word_in_name(stem) or "")
+    metric = said.name if said else sources.DEFAULT_METRIC
+    source = sources.Imported.named(path)
+    dataset = Dataset(name=_name_of(stem), source=source, metric=metric)
+    return marked_with_source(dataset)
 
 
 def dataset_in_volume(name: str, info: Mapping[str, Any] | None) -> Dataset:

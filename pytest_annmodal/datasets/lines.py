@@ -28,6 +28,8 @@ LINES: Mapping[str, str] = {
     "generate": "   Generating it now (this is a ONE-TIME operation)...",
     "import": "   Importing it now (this is a ONE-TIME operation)...",
     "importing": "📥 Importing {name} from {files}",
+    "metric": "   Metric: {metric}. The end of a file's name says it (vectors-angular.fvecs), or "
+    "`annmodal import NAME --train FILE --metric METRIC`.",
     "downloading": "📥 Downloading {name} from {url}",
     "saving": "   Saving to volume: '{volume}' at path: {path}",
     "event": "   {text}",

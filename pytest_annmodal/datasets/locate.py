@@ -15,6 +15,7 @@ from pytest_annmodal.model import (
     Dataset,
 )
 from pytest_annmodal.protocols import Stored
+from pytest_annmodal.settings import suffixes
 from pytest_annmodal.settings.config import Settings, nearest_names, not_there
 from pytest_annmodal.settings.option import expanded, is_dataset_file
 
@@ -51,6 +52,9 @@ def find_datasets(
         if not paths:
             hint = _hint(path, stored) if stored is not None and not path.exists() else ""
             raise ConfigurationError(f"{asked}: {_why_no_file(path)}{hint}")
+        for found in paths:
+            if why := suffixes.PICKLED.get(suffixes.suffix_of(found.name)):
+                raise ConfigurationError(f"{asked}: {why}")
         return [
             _as_the_file_says(catalog.dataset_from_argument(str(p)), p, settings) for p in paths
         ]
@@ -90,7 +94,8 @@ def _no_such_dataset(text: str, known: Mapping[str, Dataset], stored: Stored | N
     if stored is not None:
         place = stored.place[0].upper() + stored.place[1:]
         lying = f" {place} holds {', '.join(there) or 'no dataset yet'}. {stored.advice}"
-    return f"no such dataset{near}{every}{lying} A path ending in .hdf5 or a URL works too."
+    others = "A path ending in .hdf5, a file of vectors (docs/datasets.md) or a URL works too."
+    return f"no such dataset{near}{every}{lying} {others}"
 
 
 def _why_no_file(path: Path) -> str:

@@ -86,7 +86,8 @@ class Settings:
         (),
         "--dataset",
         SELECT,
-        "Run on these datasets: a catalogue name or glob, an HDF5 file or a URL; repeatable.",
+        "Run on these datasets: a catalogue name or glob, an HDF5 file, a file of vectors in "
+        "another format (docs/datasets.md) or a URL; repeatable.",
         metavar="NAME",
         is_path=is_dataset_file,
         grading="typed",

@@ -42,6 +42,12 @@ FILES = frozenset({*PICKLED, *(end for ends in BY_FORMAT.values() for end in end
 OWN = BY_FORMAT[HDF5]  # of a dataset as it is used
 
 
+def is_imported(name: str) -> bool:
+    """Whether a file becomes a dataset by being imported."""
+    suffix = suffix_of(name)
+    return suffix in FILES and suffix not in OWN
+
+
 def suffix_of(name: str) -> str:
     """The end that says the format: of what is compressed two of them."""
     suffixes = [suffix.lower() for suffix in PurePath(name).suffixes[-2:]]

@@ -86,7 +86,7 @@ def test_the_catalogues_own_url_is_the_catalogues_dataset():
 
 
 @pytest.mark.parametrize(
-    "text", ["nonsense", "file.npy", "http://example.org/", "http://[", "...hdf5"]
+    "text", ["nonsense", "file.md", "http://example.org/", "http://[", "...hdf5"]
 )
 def test_anything_else_is_refused(text):
     with pytest.raises(ConfigurationError, match="is not a dataset"):

@@ -19,12 +19,14 @@ import vector_files as files
 
 from pytest_annmodal.cli.main import main
 from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.datasets.catalog import dataset_from_argument
 from pytest_annmodal.datasets.importers import importing, writing
 from pytest_annmodal.datasets.importers.inputs import in_order
 from pytest_annmodal.datasets.importers.nearest import nearest
 from pytest_annmodal.datasets.importers.request import Request
 from pytest_annmodal.datasets.lines import Log
 from pytest_annmodal.datasets.volume.stamp import Stamp, hash_file
+from pytest_annmodal.datasets.volume.volume import LocalVolume, Reporter, resolve
 from pytest_annmodal.distances import exact
 from pytest_annmodal.errors import AnnModalError, DatasetError
 
@@ -448,3 +450,21 @@ def test_hdf5_with_other_names(vectors, tmp_path: Path) -> None:
     data = written(request, tmp_path)
     np.testing.assert_array_equal(data.neighbors, ids)
     np.testing.assert_array_equal(data.test, vectors[1])
+
+
+def test_a_file_that_is_named_as_a_dataset(vectors, tmp_path: Path) -> None:
+    """It is imported once, said so, and again when it was changed."""
+    np.save(tmp_path / "shop-dot.npy", vectors[0])
+    dataset = dataset_from_argument(str(tmp_path / "shop-dot.npy"))
+    volume, lines = LocalVolume(tmp_path / "volume"), []
+    first = resolve(dataset, volume, reporter=Reporter(line=lines.append))
+    assert (first.info.n_train, first.info.n_queries, first.info.metric) == (360, 40, "dot")
+    said = "\n".join(lines)
+    assert "Importing it now" in said
+    assert "Metric: dot. The end of a file's name says it" in said
+    assert "Held out 40 rows, drawn at random" in said
+    again = resolve(dataset, volume, reporter=Reporter())
+    assert (again.was_present, again.sha256) == (True, first.sha256)
+    np.save(tmp_path / "shop-dot.npy", vectors[0][:200])
+    changed = resolve(dataset, volume, reporter=Reporter())
+    assert (changed.was_present, changed.info.n_train) == (False, 180)

@@ -263,10 +263,10 @@ def test_own_files_that_were_checked(
     ("name", "content", "words"),
     [
         ("x.he5", b"\x89HDF\r\n\x1a\n", r"ends in \.hdf5 or \.h5; rename this one"),
-        ("x.npy", b"\x93NUMPY", r"a \.npy file: write its vectors into an HDF5 file"),
-        ("x.fbin", b"\1\0\0\0", r"a \.fbin file: write its vectors into an HDF5 file"),
+        ("x.pkl", b"\x80\4", r"it is pickled: .* Convert it: python -c"),
+        ("x.npy.1", b"\x93NUMPY", r"a \.npy file: give it that suffix, or make a dataset of it"),
         ("x.hdf5.gz", b"\x1f\x8b", r"compressed with gzip: unpack it"),
-        ("x", b"", r"no HDF5 file: write its vectors"),
+        ("x", b"", r"no HDF5 file: make a dataset of it: annmodal import NAME"),
     ],
 )
 def test_files_of_other_formats(tmp_path: Path, name: str, content: bytes, words: str) -> None:
@@ -274,6 +274,20 @@ def test_files_of_other_formats(tmp_path: Path, name: str, content: bytes, words
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ConfigurationError, match=words):
         selection.select_datasets(Settings(rootdir=tmp_path, dataset=(name,)), {})
+
+
+def test_files_of_vectors_are_imported_on_the_way(tmp_path: Path) -> None:
+    """Under a name of their own, by the metric that their name ends in."""
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "shop-cosine.fvecs.gz").touch()
+    (tmp_path / "plain.npy").touch()
+    names = ("*/shop-cosine.fvecs.gz", "plain.npy")
+    one, two, plain = selection.select_datasets(Settings(rootdir=tmp_path, dataset=names), {})
+    assert one.name.startswith("shop-cosine-")
+    assert one.name != two.name
+    assert (one.metric, plain.metric) == ("angular", "euclidean")
+    assert one.source == f"import:{tmp_path}/a/shop-cosine.fvecs.gz"
 
 
 class Lying:

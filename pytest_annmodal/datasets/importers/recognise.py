@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pytest_annmodal.settings.suffixes import is_imported
+
 HDF5 = b"\x89HDF\r\n\x1a\n"
-CONVERT = (
-    "write its vectors into an HDF5 file with arrays train and test and an attribute "
-    "distance (docs/datasets.md shows how)"
-)
+CONVERT = "make a dataset of it: annmodal import NAME --train FILE --metric METRIC"
 BEGINNINGS = (
     (b"\x1f\x8b", "compressed with gzip: unpack it"),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd: unpack it"),
-    (b"\x93NUMPY", f"a .npy file: {CONVERT}"),
-    (b"PK\x03\x04", f"a zip or .npz file: unpack it, or {CONVERT}"),
-    (b"PAR1", f"a Parquet file: {CONVERT}"),
+    (b"\x93NUMPY", f"a .npy file: give it that suffix, or {CONVERT}"),
+    (b"PK\x03\x04", f"a zip or .npz file: unpack it, or give it the suffix .npz and {CONVERT}"),
+    (b"PAR1", f"a Parquet file: give it the suffix .parquet, and {CONVERT}"),
     (b"<!doctype", "a web page, probably an error or a login: fetch it again"),
     (b"<html", "a web page, probably an error or a login: fetch it again"),
     (b"version https://git-lfs", "only a pointer of Git LFS: run git lfs pull"),
 )
-SUFFIXES = (".fvecs", ".bvecs", ".ivecs", ".fbin", ".ibin", ".u8bin", ".i8bin", ".csv", ".txt")
 
 
 def begins_as_hdf5(path: Path) -> bool:
@@ -34,4 +32,4 @@ def what_it_is(path: Path) -> str | None:
     for beginning, words in BEGINNINGS:
         if head.startswith(beginning.lower()):
             return words
-    return f"a {path.suffix} file: {CONVERT}" if path.suffix in SUFFIXES else None
+    return f"a {path.suffix} file: {CONVERT}" if is_imported(path.name) else None

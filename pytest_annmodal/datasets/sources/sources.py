@@ -180,6 +180,8 @@ class Imported(Source):
         log.tell("import")
         log.tell("importing", files=", ".join(request.files))
         log.tell("saving")
+        if self.request is None:
+            log.tell("metric", metric=metric)
         sha256 = import_to(target, request, log)
         return Brought(path=target, sha256=sha256, info=hdf5.inspect(target))
 

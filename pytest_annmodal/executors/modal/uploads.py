@@ -8,8 +8,9 @@ from pathlib import Path
 
 import modal
 
-from pytest_annmodal.datasets.sources.sources import OwnFile, source_of
+from pytest_annmodal.datasets.sources.sources import Imported, OwnFile, source_of
 from pytest_annmodal.datasets.volume.stamp import hash_file
+from pytest_annmodal.datasets.volume.volume import Reporter, local_volume, resolve
 from pytest_annmodal.errors import DatasetError
 from pytest_annmodal.executors.modal.definitions import MOUNT, Cloud
 from pytest_annmodal.model import Dataset
@@ -22,6 +23,8 @@ def uploaded(
 ) -> Dataset:
     """The dataset as containers find it; a file of the user's own is uploaded if need be.
 
+    One of another format is imported on this machine before.
+
     Its folder is named after its content: a file that was changed is another one, and none
     stands in for a dataset of the catalogue. Its digest goes with it, for the copy to be held
     against.
@@ -32,7 +35,7 @@ def uploaded(
     Raises:
         DatasetError: the file cannot be read.
     """
-    path = source_of(dataset).own_file
+    path = _own_file(dataset, cloud, say)
     if path is None:
         return dataset
     try:
@@ -48,6 +51,15 @@ def uploaded(
             batch.put_file(str(path), f"/{folder}/{path.name}")
     source = OwnFile.named(f"{MOUNT}/{folder}/{path.name}")
     return dataclasses.replace(dataset, source=source, sha256=sha256)
+
+
+def _own_file(dataset: Dataset, cloud: Cloud, say: Callable[[str], None]) -> Path | None:
+    """The user's file; one of another format is imported here first."""
+    source = source_of(dataset)
+    if not isinstance(source, Imported):
+        return source.own_file
+    volume = local_volume(cloud.settings.volume_dir)
+    return resolve(dataset, volume, reporter=Reporter(line=say)).path
 
 
 def _holds(volume: modal.Volume, folder: str, name: str, size_bytes: int) -> bool:
