@@ -49,8 +49,8 @@ def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     top = argparse.ArgumentParser(
         prog="annmodal",
-        description="Examine this machine, bring data, look at the results of ANN benchmarks, and turn "
-        "them into tables.",
+        description="Examine this machine, bring data, look at the results of ANN benchmarks, "
+        "and turn them into tables.",
         allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"pytest-annmodal {__version__}")
