@@ -10,8 +10,8 @@ from pytest_annmodal.model import Implementation, Plain, Variant
 
 def broken(
     item: Implementation, variant: Variant, *, k: int, n: int | None, dim: int | None
-) -> str | None:
-    """The first constraint that does not hold, with the values: ``k <= ef (k=100, ef=10)``.
+) -> tuple[str, str] | None:
+    """The first constraint that does not hold, and the values: ``k <= ef``, ``k=100, ef=10``.
 
     None where all hold. One that names what is not known here (the rows of a file that nobody
     has read, a parameter that this setting leaves out, a text) says nothing.
@@ -20,17 +20,18 @@ def broken(
         return None
     given = {**variant.build.kwargs, **variant.search.kwargs, "k": k, "n": n, "dim": dim}
     numbers = {name: value for name, value in given.items() if _is_number(value)}
-    return next((text for rule in item.constraints if (text := _broken(rule, numbers))), None)
+    for rule in item.constraints:
+        if not _holds(rule, numbers):
+            named = (name for name in expression.names_in(rule) if name in numbers)
+            return rule, ", ".join(f"{name}={numbers[name]}" for name in named)
+    return None
 
 
-def _broken(rule: str, numbers: Mapping[str, int | float]) -> str | None:
+def _holds(rule: str, numbers: Mapping[str, int | float]) -> bool:
     try:
-        if expression.truth(expression.parsed(rule), numbers):
-            return None
-    except (KeyError, ArithmeticError):
-        return None
-    values = (f"{name}={numbers[name]}" for name in expression.names_in(rule) if name in numbers)
-    return f"{rule} does not hold ({', '.join(values)})"
+        return expression.truth(expression.parsed(rule), numbers)
+    except (KeyError, ArithmeticError):  # nobody can say that it does not
+        return True
 
 
 def _is_number(value: Plain) -> bool:

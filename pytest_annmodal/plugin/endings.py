@@ -140,8 +140,9 @@ class Ending:
 def last_lines(config: pytest.Config, bench: BenchSession) -> Iterator[str]:
     """What stands below the tables: what was asked for and not done, and where the results are."""
     yield from rootdir.lines(config)
-    refused = (one for one in bench.left_out if one.by_header)
-    yield from map(escape.line, fitting.lines(refused))
+    if not bench.settings.plan:  # which has told all of it
+        refused = (one for one in bench.left_out if one.by_header)
+        yield from map(escape.line, fitting.first_lines(refused))
     if ENDING in config.stash:
         yield from config.stash[ENDING].lines()
     yield from map(escape.line, unused_variables(os.environ))

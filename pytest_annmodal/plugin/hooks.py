@@ -200,7 +200,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if SESSION not in config.stash or not collecting.will_run(session):
         return
     bench = config.stash[SESSION]
-    if bench.settings.download_only or bench.settings.modal_plan:
+    if _runs_nothing(bench.settings):
         return
     try:
         bench.begin({i.nodeid: i.stash[CASE] for i in session.items if CASE in i.stash})
@@ -218,24 +218,33 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    """With ``--download-only`` or ``--modal-plan``, do that instead of running the tests."""
+    """With ``--download-only`` or a plan, do that instead of running the tests."""
     config = session.config
     settings = config.stash[SETTINGS]
-    if not (settings.download_only or settings.modal_plan) or config.option.collectonly:
+    if not _runs_nothing(settings) or config.option.collectonly:
         return None
     if getattr(config.option, "numprocesses", None):  # xdist: only its workers know the tests
-        raise pytest.UsageError("--download-only and --modal-plan run no tests: leave out -n")
-    from pytest_annmodal.session.orchestration import download_only, show_plan
+        raise pytest.UsageError(
+            "--download-only, --ann-plan and --modal-plan run no tests: leave out -n"
+        )
+    from pytest_annmodal.session.orchestration import download_only, show_costs, show_plan
 
     cases = collecting.planned(session.items, graded=settings.grade is not None)
     try:
-        if settings.modal_plan:
+        if settings.plan or settings.plan_json:
+            show_costs(_session(config), cases, config)
+        elif settings.modal_plan:
             show_plan(_session(config), cases, config)
         else:
             session.testsfailed = download_only(_session(config), cases, config)
     except (ConfigurationError, ExecutorError) as error:
         raise pytest.UsageError(str(error)) from error
     return True
+
+
+def _runs_nothing(settings: Settings) -> bool:
+    planned = settings.plan or settings.plan_json or settings.modal_plan
+    return bool(settings.download_only or planned)
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ NOT_MEASURING = frozenset(
         "param",
         "build_param",
         "run_group",
+        "plan",
+        "plan_json",
         "dataset",
         "submission",
         "implementations",

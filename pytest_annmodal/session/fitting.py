@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_annmodal.manifests import constraints
 from pytest_annmodal.model import Case, Dataset, Implementation, Variant
 
-MAX_LINES = 8
+MAX_LINES = 8  # below a session's tables
+MAX_NAMES = 3
+ALL = "all settings"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """A combination that is not run, and why."""
+    """A combination that is not run, and why.
+
+    Attributes:
+        values: with which a constraint of its header does not hold; empty for another reason.
+    """
 
     implementation: str
     settings: str
     dataset: str
     reason: str
-    by_header: bool
+    values: str = ""
+
+    @property
+    def by_header(self) -> bool:
+        return bool(self.values)
 
 
 def serves(item: Implementation, dataset: Dataset) -> bool:
@@ -37,8 +46,8 @@ def n_rows(dataset: Dataset, subset: int | None) -> int | None:
 
 def why_not(
     item: Implementation, variant: Variant, dataset: Dataset, *, k: int, subset: int | None
-) -> str | None:
-    """The constraint of its header that a setting breaks on a dataset, in words."""
+) -> tuple[str, str] | None:
+    """The constraint of its header that a setting breaks on a dataset, and with which values."""
     n = n_rows(dataset, subset)
     return constraints.broken(item, variant, k=k, n=n, dim=dataset.dim)
 
@@ -53,21 +62,20 @@ def left_out(
                 served = ", ".join(item.metrics)
                 yield LeftOut(
                     implementation=item.name,
-                    settings=f"all {len(item.variants)}" if len(item.variants) > 1 else "all",
+                    settings=ALL,
                     dataset=dataset.name,
                     reason=f"it does not serve {dataset.metric} (only {served})",
-                    by_header=False,
                 )
                 continue
             for variant in item.variants:
-                reason = why_not(item, variant, dataset, k=k, subset=subset)
-                if reason is not None:
+                broken = why_not(item, variant, dataset, k=k, subset=subset)
+                if broken is not None:
                     yield LeftOut(
                         implementation=item.name,
-                        settings=variant.label,
+                        settings=variant.label or ALL,
                         dataset=dataset.name,
-                        reason=reason,
-                        by_header=True,
+                        reason=f"{broken[0]} does not hold",
+                        values=broken[1],
                     )
 
 
@@ -109,10 +117,8 @@ def nothing_fits(
     """Why no combination of what is selected makes a case."""
     refused = [one for one in left_out(items, datasets, k=k, subset=subset) if one.by_header]
     if refused:
-        return (
-            f"nothing to measure: {'; '.join(lines(refused))}. --ann-param gives a parameter "
-            "other values."
-        )
+        reasons = "; ".join(lines(refused)[:MAX_LINES])
+        return f"nothing to measure: {reasons}. --ann-param gives a parameter other values."
     served = sorted({metric for item in items for metric in item.metrics})
     held = ", ".join(f"{dataset.name} ({dataset.metric})" for dataset in datasets[:5])
     more = ", …" if len(datasets) > 5 else ""
@@ -123,13 +129,40 @@ def nothing_fits(
 
 
 def lines(found: Iterable[LeftOut]) -> list[str]:
-    """What a session says of settings that a header refuses: one line for each reason."""
-    counts = Counter((one.implementation, one.dataset, one.reason) for one in found)
-    shown = [
-        f"{number} setting{'s' if number > 1 else ''} of {name} on {dataset} left out: {reason}"
-        for (name, dataset, reason), number in counts.items()
+    """What is left out: one line for each implementation and reason.
+
+    ``hnswlib: ef=10 on sift-128-euclidean: k <= ef does not hold (k=20, ef=10)``.
+    """
+    groups: dict[tuple[str, str], list[LeftOut]] = {}
+    for one in found:
+        groups.setdefault((one.implementation, one.reason), []).append(one)
+    return [
+        f"{name}: {_settings(group)} on {_datasets(group)}: {reason}{_values(group)}"
+        for (name, reason), group in groups.items()
     ]
-    if len(shown) > MAX_LINES:
-        more = f"… and {len(shown) - MAX_LINES + 1:,} more reasons; --ann-plan shows all"
-        shown = [*shown[: MAX_LINES - 1], more]
-    return shown
+
+
+def first_lines(found: Iterable[LeftOut]) -> list[str]:
+    """Some of the lines, for a session that has more to say."""
+    every = [f"Left out: {line}" for line in lines(found)]
+    if len(every) <= MAX_LINES:
+        return every
+    more = f"… and {len(every) - MAX_LINES + 1:,} more reasons; --ann-plan shows all"
+    return [*every[: MAX_LINES - 1], more]
+
+
+def _settings(group: Sequence[LeftOut]) -> str:
+    each = list(dict.fromkeys(one.settings for one in group))
+    return each[0] if len(each) == 1 else f"{len(each):,} settings"
+
+
+def _values(group: Sequence[LeftOut]) -> str:
+    each = {one.values for one in group}
+    such_as = "such as " if len(each) > 1 else ""
+    return f" ({such_as}{group[0].values})" if group[0].values else ""
+
+
+def _datasets(group: Sequence[LeftOut]) -> str:
+    each = list(dict.fromkeys(one.dataset for one in group))
+    named = ", ".join(each[:MAX_NAMES])
+    return named if len(each) <= MAX_NAMES else f"{named} and {len(each) - MAX_NAMES:,} more"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_annmodal.errors import (
@@ -15,10 +16,12 @@ from pytest_annmodal.errors import (
 )
 from pytest_annmodal.executors.modal.plan import plan_of, refuse_too_large
 from pytest_annmodal.executors.registry import BUILTIN, ExecutorSetup
+from pytest_annmodal.jobs.machine import machine_class
 from pytest_annmodal.model import Case, Dataset, Job
 from pytest_annmodal.protocols import Executor
 from pytest_annmodal.reports import escape
 from pytest_annmodal.reports.progress import Progress, _uncaptured
+from pytest_annmodal.session import plan, planning
 from pytest_annmodal.session.state import BenchSession
 from pytest_annmodal.settings.config import Settings, nearest_names
 
@@ -122,9 +125,21 @@ def show_plan(bench: BenchSession, cases: Sequence[Case], config: pytest.Config)
     for job in jobs:
         many = "s" if len(job.searches) != 1 else ""
         say(f"  {job.label}: {len(job.searches)} setting{many}")
-    plan = plan_of(jobs, bench.settings)
-    say(plan.line())
-    refuse_too_large(plan, bench.settings)
+    at_most = plan_of(jobs, bench.settings)
+    say(at_most.line())
+    refuse_too_large(at_most, bench.settings)
+
+
+def show_costs(bench: BenchSession, cases: Sequence[Case], config: pytest.Config) -> None:
+    """What would run here or there, what it would take, and what is left out."""
+    say, settings = _speaker(config, quiet=False), bench.settings
+    jobs = planning.jobs(cases, settings, remote=bench.executor.remote)
+    machine = bench.executor.machine or machine_class()
+    made = plan.make(jobs, bench.left_out, settings, machine)
+    for line in made.lines():
+        say(line)
+    if settings.plan_json:
+        plan.write(made, Path(settings.plan_json))
 
 
 def download_only(bench: BenchSession, cases: Sequence[Case], config: pytest.Config) -> int:

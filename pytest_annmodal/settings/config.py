@@ -111,6 +111,21 @@ class Settings:
         metavar="DIR",
         is_path=always,
     )
+    plan: bool = option(
+        False,
+        "--ann-plan",
+        SELECT,
+        "Show every job with what it will take and cost, and what is left out and why, and run "
+        "nothing (docs/settings.md).",
+    )
+    plan_json: str | None = option(
+        None,
+        "--ann-plan-json",
+        SELECT,
+        "Write that plan as JSON too.",
+        metavar="FILE",
+        is_path=always,
+    )
     k: int = option(
         10,
         "--ann-k",

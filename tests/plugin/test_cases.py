@@ -331,7 +331,7 @@ def test_settings_that_a_header_refuses(project: Project) -> None:
     )
     result = project.bench("--ann-param", "extra=0,5,10", "-v")
     result.assert_outcomes(passed=1)
-    assert lines_with(result, "1 setting of exact on small-8-euclidean left out: k <= extra does")
+    assert lines_with(result, "Left out: exact: 2 settings on small-8-euclidean: k <= extra does")
     result = project.bench()
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["ERROR: nothing to measure: 1 setting of exact on small-8-*"])
+    result.stderr.fnmatch_lines(["ERROR: nothing to measure: exact: 2 settings on small-8-*"])

@@ -95,7 +95,10 @@ def test_download_only_fails(project: Project, http_server: FaultyServer) -> Non
     assert lines_with(nothing, "No dataset is selected: choose with -k NAME or --dataset NAME.")
     spread = project.run(*MINE, *options, "--download-only", "-n2", without=("cacheprovider",))
     assert spread.ret == 4
-    assert "--download-only and --modal-plan run no tests: leave out -n" in spread.stderr.str()
+    assert (
+        "--download-only, --ann-plan and --modal-plan run no tests: leave out -n"
+        in spread.stderr.str()
+    )
 
 
 def test_download_by_name(project: Project, http_server: FaultyServer) -> None:

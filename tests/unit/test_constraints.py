@@ -22,25 +22,24 @@ def item(*rules: str, values: dict[str, list[object]] | None = None) -> Implemen
 
 
 @pytest.mark.parametrize(
-    ("rule", "reason"),
+    ("rule", "values"),
     [
-        ("k <= ef", "k <= ef does not hold (k=10, ef=5)"),
-        ("dim % M == 0", "dim % M == 0 does not hold (dim=65, M=8)"),
-        (
-            "M < dim and ef > 2 * k",
-            "M < dim and ef > 2 * k does not hold (M=8, dim=65, ef=5, k=10)",
-        ),
-        ("not (1 <= ef < k)", "not (1 <= ef < k) does not hold (ef=5, k=10)"),
-        ("M != 8 or ef == max(5, 6)", "M != 8 or ef == max(5, 6) does not hold (M=8, ef=5)"),
+        ("k <= ef", "k=10, ef=5"),
+        ("dim % M == 0", "dim=65, M=8"),
+        ("M < dim and ef > 2 * k", "M=8, dim=65, ef=5, k=10"),
+        ("1 <= ef < k", None),
+        ("not (1 < ef <= k)", "ef=5, k=10"),
+        ("M != 8 or ef == max(5, 6)", "M=8, ef=5"),
         ("ef <= k", None),
         ("n >= 39 * M", None),  # nobody knows n
         ("M % (k - 10) == 0", None),  # nothing can be said
     ],
 )
-def test_a_constraint_says_what_does_not_hold(rule: str, reason: str | None) -> None:
+def test_a_constraint_says_what_does_not_hold(rule: str, values: str | None) -> None:
     """With the values of what it names; what is not known refuses nothing."""
     own = item(rule)
-    assert constraints.broken(own, own.variants[0], k=10, n=None, dim=65) == reason
+    found = constraints.broken(own, own.variants[0], k=10, n=None, dim=65)
+    assert found == (None if values is None else (rule, values))
 
 
 def test_a_text_and_a_missing_parameter_refuse_nothing() -> None:
@@ -96,18 +95,22 @@ def test_what_is_left_out() -> None:
     cases = fitting.expand([own], data, k=10, rounds=1)
     assert [case.id for case in cases] == ["a[M=8,ef=10]-e-k10", "a[M=12,ef=10]-e-k10"]
     found = list(fitting.left_out([own], data, k=10, subset=10))
-    assert [(one.dataset, one.settings, one.reason) for one in found] == [
+    assert [(one.dataset, one.settings, f"{one.reason} ({one.values})") for one in found] == [
         ("e", "M=8,ef=5", "k <= ef does not hold (k=10, ef=5)"),
         ("e", "M=12,ef=5", "k <= ef does not hold (k=10, ef=5)"),
         ("e", "M=12,ef=10", "n > M does not hold (n=10, M=12)"),
-        ("a", "all 4", "it does not serve angular (only euclidean)"),
+        ("a", "all settings", "it does not serve angular (only euclidean) ()"),
     ]
-    assert fitting.lines(found[:3]) == [
-        "2 settings of a on e left out: k <= ef does not hold (k=10, ef=5)",
-        "1 setting of a on e left out: n > M does not hold (n=10, M=12)",
+    twice = [*found[:3], dataclasses.replace(found[0], dataset="f", values="k=10, ef=6")]
+    assert fitting.lines(twice) == [
+        "a: 2 settings on e, f: k <= ef does not hold (such as k=10, ef=5)",
+        "a: M=12,ef=10 on e: n > M does not hold (n=10, M=12)",
     ]
-    many = [dataclasses.replace(one, dataset=str(n)) for n in range(20) for one in found]
-    assert fitting.lines(many)[7:] == ["… and 53 more reasons; --ann-plan shows all"]
+    far = [dataclasses.replace(found[0], dataset=str(n)) for n in range(5)]
+    assert fitting.lines(far)[0].startswith("a: M=8,ef=5 on 0, 1, 2 and 2 more: k <= ef")
+    many = [dataclasses.replace(found[0], reason=str(n)) for n in range(20)]
+    assert fitting.first_lines(many)[0] == "Left out: a: M=8,ef=5 on e: 0 (k=10, ef=5)"
+    assert fitting.first_lines(many)[7:] == ["… and 13 more reasons; --ann-plan shows all"]
     every = fitting.expand([own], data, k=10, rounds=1, constrained=False)
     assert len(every) == 4
 
@@ -116,7 +119,7 @@ def test_nothing_fits() -> None:
     """The error has the constraint, or the metrics where those are why."""
     data = [Dataset(name="e", source="generate:e", metric="euclidean", n_train=100, dim=8)]
     told = fitting.nothing_fits([item("k <= ef")], data, k=100, subset=None)
-    assert told.startswith("nothing to measure: 2 settings of a on e left out: k <= ef does not")
+    assert told.startswith("nothing to measure: a: 4 settings on e: k <= ef does not hold (such")
     other = dataclasses.replace(item(), metrics=("dot",))
     told = fitting.nothing_fits([other], data, k=10, subset=None)
     assert told.startswith("nothing to measure: what is selected serves dot, and not the metric")
