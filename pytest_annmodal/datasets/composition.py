@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 
 def of(train: Array, test: Array, metric: str) -> dict[str, Array]:
     """Counts and figures of the rows, as they are kept between runs; :func:`fields` reads them."""
-    hashes = _row_hashes(train)
+    hashes = row_hashes(train)
     zero_train = sum(not train[row].any() for row in np.flatnonzero(hashes == 0))
     _, group, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
     return {
@@ -62,7 +62,7 @@ def order_ratio(train: Array, metric: str) -> float:
     return near / far if far else 1.0
 
 
-def _row_hashes(train: Array) -> npt.NDArray[np.uint64]:
+def row_hashes(train: Array) -> npt.NDArray[np.uint64]:
     """One number per row: equal for equal rows, 0 for zero; unequal rows rarely collide."""
     even = train.shape[1] % 2 == 0
     words = train.shape[1] // 2 if even else train.shape[1]

@@ -1,0 +1,135 @@
+"""``annmodal lint``: what a dataset is like, and what of it spoils a comparison."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from pytest_annmodal.cli.subcommand import Subcommand
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.datasets.catalog import CATALOG
+from pytest_annmodal.datasets.lines import Reporter
+from pytest_annmodal.datasets.locate import find_datasets
+from pytest_annmodal.datasets.sources import sources
+from pytest_annmodal.datasets.volume.stored import LocalStored
+from pytest_annmodal.datasets.volume.volume import LocalVolume, is_present, local_volume, resolve
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.model import Dataset, finite
+from pytest_annmodal.reports import aligned, escape
+from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.option import positive_int
+
+VOLUME = "ANNMODAL_VOLUME_DIR"
+SPOILED = 1  # the exit status where there are warnings
+# How figures are called for a person, in this order; the JSON has the names of fields.
+LABELS = {
+    "metric": "metric",
+    "n_train": "rows of train",
+    "dim": "dimensions",
+    "n_queries": "queries",
+    "zero_rows": "rows of zeros",
+    "zero_queries": "queries of zeros",
+    "duplicates": "rows that equal an earlier one",
+    "most_copied": "largest group of equal rows",
+    "not_finite": "numbers that are not finite",
+    "norm_min": "shortest row",
+    "norm_median": "median length of a row",
+    "norm_max": "longest row",
+    "constant_columns": "constant columns",
+    "queries_in_train": "queries that are rows of train",
+    "equal_queries": "queries that equal an earlier one",
+    "ties_at_k": "queries with a tie at the last place",
+    "intrinsic_dimension": "intrinsic dimension (MLE)",
+    "relative_contrast": "relative contrast",
+    "hubness": "hubness (skewness)",
+    "order_ratio": "distance of rows in a row to those at random",
+}
+SHARES = ("ties_at_k",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "dataset", metavar="DATASET|FILE", help="what --dataset may name: a name, or a file"
+    )
+    parser.add_argument("--k", default="10", metavar="K", help="of ties and hubs (default: 10)")
+    parser.add_argument("--json", action="store_true", help="the same as JSON")
+    parser.add_argument(
+        "--volume",
+        metavar="DIR",
+        help=f"where datasets lie (default: {VOLUME}, or the volume in the user's cache)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from pytest_annmodal.jobs import dataset_lint
+
+    try:
+        k = positive_int(arguments.k)
+    except ValueError as error:
+        raise ConfigurationError(f"--k {arguments.k}: {error}") from error
+    volume = local_volume(arguments.volume or os.environ.get(VOLUME))
+    dataset = _dataset(arguments.dataset, volume)
+    resolved = resolve(dataset, volume, reporter=Reporter())
+    k = min(k, resolved.info.n_train)
+    depth = min(k + 1, resolved.info.n_train)
+    data = hdf5.load(resolved.path, k=depth, truth_cache=volume.path / ".truth")
+    found = dataset_lint.figures(data, k)
+    warned = list(dataset_lint.warnings(data, found))
+    if arguments.json:
+        plain = {"dataset": dataset.name, "sha256": resolved.sha256, **found, "warnings": warned}
+        print(json.dumps(finite(plain), indent=2, ensure_ascii=False))
+    else:
+        _print(dataset.name, found, warned)
+    return SPOILED if warned else 0
+
+
+def _dataset(text: str, volume: LocalVolume) -> Dataset:
+    """Raises ConfigurationError for what is not here."""
+    settings = Settings(rootdir=Path.cwd(), volume_dir=str(volume.path))
+    found = find_datasets(text, CATALOG, settings, LocalStored(volume), asked=text)
+    if len(found) > 1:
+        names = ", ".join(dataset.name for dataset in found[:8])
+        raise ConfigurationError(f"{text} stands for {len(found)} datasets ({names}): name one")
+    if sources.source_of(found[0]).is_remote and not is_present(found[0], volume):
+        raise ConfigurationError(
+            f"dataset {found[0].name} is not in volume '{volume.name}' at {volume.path} yet: fetch "
+            f"it with pytest benchmarks/ --dataset={text} --download-only"
+        )
+    return found[0]
+
+
+def _print(name: str, found: dict[str, object], warned: list[str]) -> None:
+    print(escape.line(name))
+    rows = [(label, _shown(key, found[key])) for key, label in LABELS.items()]
+    for line in aligned.lines(rows, "<>"):
+        print(f"  {line}")
+    for text in warned:
+        print(f"⚠ {escape.line(text, 1000)}")
+    if not warned:
+        print("✓ Nothing here spoils a comparison.")
+
+
+def _shown(key: str, value: object) -> str:
+    if value is None:
+        return "–"
+    if key in SHARES:
+        return f"{value:.1%}"
+    return (
+        f"{value:,.4g}"
+        if isinstance(value, float)
+        else f"{value:,}"
+        if isinstance(value, int)
+        else str(value)
+    )
+
+
+LINT = Subcommand(
+    name="lint",
+    help="say what a dataset is like, and what of it spoils a comparison",
+    description="Say what a dataset is like in figures, and warn of what spoils a comparison on "
+    "it. The exit status is 1 where there is a warning.",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,0 +1,190 @@
+"""What a dataset is like, in figures, and what of it spoils a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_annmodal.datasets import composition, hdf5
+from pytest_annmodal.distances import exact, metrics
+from pytest_annmodal.jobs.dataset_notes import notes
+
+CHUNK_BYTES = 32 * 2**20
+RANDOM_ROWS = 1000
+SEED = 0
+TIED = 1e-6  # relative, as recall takes them
+Figures = Mapping[str, Any]
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """One thing that spoils a comparison.
+
+    Attributes:
+        holds: whether a dataset with these figures has it.
+        why: one sentence, with the figures filled in.
+    """
+
+    name: str
+    holds: Callable[[Figures], bool]
+    why: str
+
+
+# Beside these stand the notes that every measurement on the dataset gets.
+WARNINGS = (
+    Warned(
+        name="overlap",
+        holds=lambda f: f["queries_in_train"] > 0,
+        why="{queries_in_train:,} queries are rows of train: their nearest neighbour is the row "
+        "itself, which is easier to find than that of a query nobody has seen",
+    ),
+    Warned(
+        name="equal-queries",
+        holds=lambda f: f["equal_queries"] > 0.01 * f["n_queries"],
+        why="{equal_queries:,} queries equal an earlier one: they are measured, and counted, again",
+    ),
+    Warned(
+        name="ties",
+        holds=lambda f: (f["ties_at_k"] or 0) > 0.05,
+        why="for {ties_at_k:.0%} of the queries the row after the last one is as near: compare by "
+        "recall, which takes either, and not by recall_ids, which takes one",
+    ),
+    Warned(
+        name="constant-columns",
+        holds=lambda f: f["constant_columns"] > 0,
+        why="{constant_columns:,} of {dim:,} columns hold one number: they tell no rows apart, and "
+        "cost time and memory",
+    ),
+    Warned(
+        name="lengths",
+        holds=lambda f: f["norm_max"] > 1000 * f["norm_median"] > 0,
+        why="the longest row is {norm_ratio:,.0f} times as long as the median: quantisers spend "
+        "their steps on few rows",
+    ),
+    Warned(
+        name="contrast",
+        holds=lambda f: f["relative_contrast"] is not None and f["relative_contrast"] < 1.1,
+        why="the nearest row is hardly nearer than any other (relative contrast "
+        "{relative_contrast:.3g}): which rows are the nearest says little",
+    ),
+    Warned(
+        name="few-queries",
+        holds=lambda f: f["n_queries"] < 100,
+        why="{n_queries:,} queries are few: recall and the slowest latencies are known but roughly",
+    ),
+    Warned(
+        name="hubs",
+        holds=lambda f: f["hubness"] is not None and f["hubness"] > 10,
+        why="few rows are neighbours of many queries (skewness {hubness:.1f}): an index that holds "
+        "on to these does well",
+    ),
+)
+
+
+def figures(data: hdf5.LoadedDataset, k: int) -> dict[str, Any]:
+    """Everything that is counted, as plain data; None for what cannot be said.
+
+    Args:
+        k: for ties and hubs; the truth should be deeper by one.
+    """
+    low, high, lengths = _columns_and_lengths(data.train)
+    own = composition.row_hashes(data.test)
+    of_train = composition.row_hashes(data.train)
+    return {
+        "metric": data.info.metric,
+        "n_train": len(data.train),
+        "dim": data.train.shape[1],
+        "n_queries": len(data.test),
+        "zero_rows": data.n_zero_train,
+        "zero_queries": data.n_zero_test,
+        "duplicates": data.n_duplicates,
+        "most_copied": data.n_most_copied,
+        "not_finite": 0,  # a file that holds one is refused
+        "norm_min": float(lengths.min()),
+        "norm_median": float(np.median(lengths)),
+        "norm_max": float(lengths.max()),
+        "norm_ratio": float(lengths.max() / max(float(np.median(lengths)), 1e-300)),
+        "constant_columns": int(np.count_nonzero(low == high)),
+        "queries_in_train": int(np.isin(own, of_train).sum()),
+        "equal_queries": len(own) - len(np.unique(own)),
+        "k": k,
+        "ties_at_k": _ties(data.distances, k),
+        "intrinsic_dimension": _intrinsic_dimension(data),
+        "relative_contrast": _relative_contrast(data),
+        "hubness": _hubness(data.neighbors[:, :k], len(data.train)),
+        "order_ratio": data.order_ratio,
+    }
+
+
+def warnings(data: hdf5.LoadedDataset, found: Figures) -> Iterator[str]:
+    """A sentence for each thing that spoils a comparison."""
+    yield from notes(data, int(found["k"]))
+    for row in WARNINGS:
+        if row.holds(found):
+            yield row.why.format(**found)
+
+
+def _columns_and_lengths(train: Array) -> tuple[Array, Array, Array]:
+    """Least and greatest value of each column (d,), and the L2 norm of each row (n,)."""
+    step = max(1, CHUNK_BYTES // (4 * train.shape[1]))
+    low, high, lengths = [], [], []
+    for start in range(0, len(train), step):
+        rows = train[start : start + step]
+        low.append(rows.min(axis=0))
+        high.append(rows.max(axis=0))
+        lengths.append(np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64)))
+    return np.min(low, axis=0), np.max(high, axis=0), np.concatenate(lengths)
+
+
+def _ties(distances: Array, k: int) -> float | None:
+    """The share of queries whose row number k + 1 is as near as row number k."""
+    if distances.shape[1] <= k:
+        return None
+    last, after = distances[:, k - 1], distances[:, k]
+    return float(np.mean(after - last <= TIED * np.abs(last)))
+
+
+def _lengths_of(data: hdf5.LoadedDataset, distances: Array) -> Array | None:
+    """Distances that obey the triangle inequality, or None: an inner product has none."""
+    if data.info.metric == "angular":
+        return np.asarray(np.sqrt(2.0 * np.maximum(distances, 0.0)))
+    return None if metrics.named(data.info.metric).measure.at_zero is not None else distances
+
+
+def _intrinsic_dimension(data: hdf5.LoadedDataset) -> float | None:
+    """The maximum likelihood estimate of Levina and Bickel, from all true neighbours of queries.
+
+    The inverses of the queries' estimates are averaged (MacKay and Ghahramani).
+    """
+    far = _lengths_of(data, data.distances.astype(np.float64))
+    if far is None or far.shape[1] < 3:
+        return None
+    far = far[far[:, 0] > 0]
+    inverse = np.log(far[:, -1:] / far[:, :-1]).mean()
+    return float(1.0 / inverse) if inverse > 0 else None
+
+
+def _relative_contrast(data: hdf5.LoadedDataset) -> float | None:
+    """How much further than its nearest row any row is from a query, on average (He et al.)."""
+    nearest = _lengths_of(data, data.distances[:, 0].astype(np.float64))
+    if nearest is None or not nearest.mean() > 0:
+        return None
+    rng = np.random.default_rng(SEED)
+    rows = rng.integers(0, len(data.train), RANDOM_ROWS)
+    queries = rng.integers(0, len(data.test), RANDOM_ROWS)
+    far = exact.pair_distances(data.train, data.test[queries], rows[:, None], data.info.metric)
+    lengths = _lengths_of(data, far)
+    assert lengths is not None
+    return float(lengths.mean() / nearest.mean())
+
+
+def _hubness(neighbors: Array, n_train: int) -> float | None:
+    """The skewness of how often a row is among the k nearest of a query (Radovanović et al.)."""
+    counts = np.bincount(neighbors.reshape(-1), minlength=n_train).astype(np.float64)
+    spread = counts.std()
+    return float(((counts - counts.mean()) ** 3).mean() / spread**3) if spread > 0 else None

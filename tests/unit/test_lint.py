@@ -1,0 +1,157 @@
+"""``annmodal lint``: what a dataset is like, and what of it spoils a comparison."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import skew
+from small_data import write_small
+
+from pytest_annmodal.cli.main import main
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.distances import exact
+from pytest_annmodal.jobs import dataset_lint
+
+N, QUERIES, DIM, K = 600, 120, 8, 10
+
+
+def made(folder: Path, metric: str = "euclidean", **arrays: np.ndarray) -> hdf5.LoadedDataset:
+    path = write_small(
+        folder,
+        f"x-{metric}",
+        metric=metric,
+        n_train=N,
+        n_queries=QUERIES,
+        dim=DIM,
+        k=K + 1,
+        **arrays,
+    )
+    return hdf5.load(path, k=K + 1)
+
+
+def rows(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n, DIM)).astype("f4")
+
+
+def test_figures_are_those_of_their_definitions(tmp_path: Path) -> None:
+    """Computed here once more, without blocks and without the truth."""
+    train, test = rows(N) + 1, rows(QUERIES, 1) + 1
+    train[5], train[[7, 9, 11]], train[:, 3] = 0, train[8], 2.5
+    test[4], test[6] = train[20], test[7]
+    test[:, 3] = 2.5
+    data = made(tmp_path, train=train, test=test)
+    found = dataset_lint.figures(data, K)
+    lengths = np.linalg.norm(train.astype("f8"), axis=1)
+    assert found["norm_min"] == pytest.approx(lengths.min())
+    assert found["norm_median"] == pytest.approx(np.median(lengths))
+    assert (found["duplicates"], found["most_copied"], found["zero_rows"]) == (3, 4, 0)
+    assert (found["constant_columns"], found["queries_in_train"], found["equal_queries"]) == (
+        1,
+        1,
+        1,
+    )
+    far = np.sort(np.linalg.norm(test[:, None].astype("f8") - train, axis=2), axis=1)
+    assert found["ties_at_k"] == pytest.approx(
+        np.mean(far[:, K] - far[:, K - 1] <= 1e-6 * far[:, K - 1])
+    )
+    near = far[far[:, 0] > 0, : K + 1]
+    assert found["intrinsic_dimension"] == pytest.approx(
+        1 / np.log(near[:, -1:] / near[:, :-1]).mean(), rel=1e-3
+    )
+    assert found["relative_contrast"] == pytest.approx(far.mean() / far[:, 0].mean(), rel=0.05)
+    ids, _ = exact.knn(train, test, K, "euclidean")
+    assert found["hubness"] == pytest.approx(skew(np.bincount(ids.ravel(), minlength=N)))
+
+
+@pytest.mark.parametrize("dim", [2, 5])
+def test_intrinsic_dimension_is_that_of_the_plane(dim: int, tmp_path: Path) -> None:
+    """However many columns there are."""
+    turn = rows(dim, 7)
+    plane = np.random.default_rng(0).random((N + QUERIES, dim)).astype("f4") @ turn
+    data = made(tmp_path, train=plane[:N], test=plane[N:])
+    found = dataset_lint.figures(data, K)["intrinsic_dimension"]
+    assert found == pytest.approx(dim, rel=0.3)
+
+
+def test_what_a_metric_does_not_say(tmp_path: Path) -> None:
+    """An inner product is no distance; a cosine is one of chords."""
+    dot = dataset_lint.figures(made(tmp_path, "dot"), K)
+    assert dot["intrinsic_dimension"] is None
+    assert dot["relative_contrast"] is None
+    angular = dataset_lint.figures(made(tmp_path, "angular"), K)
+    assert 5 < angular["intrinsic_dimension"] < 11
+    assert angular["relative_contrast"] > 1
+
+
+def spoiled(name: str) -> dict[str, np.ndarray]:
+    """Arrays with one fault."""
+    train, test = rows(N) + 1, rows(QUERIES, 1) + 1
+    if name == "overlap":
+        test[3] = train[4]
+    elif name == "equal-queries":
+        test[:5] = test[9]
+    elif name == "ties":
+        train = np.round(train)
+        test = np.round(test)
+        test += 0.25
+    elif name == "constant-columns":
+        train[:, 2] = test[:, 2] = 4
+    elif name == "lengths":
+        train[9] *= 1e5
+    elif name == "contrast":
+        wide = np.random.default_rng(0).standard_normal((N + QUERIES, 2000)).astype("f4")
+        train, test = wide[:N], wide[N:]
+    elif name == "few-queries":
+        test = test[:50]
+    elif name == "hubs":  # a dozen rows among the queries, and all others far away
+        train = np.concatenate((rows(12), 100 + rows(3000, 2)))
+        test = rows(QUERIES, 1)
+    return {"train": train, "test": test}
+
+
+@pytest.mark.parametrize("row", dataset_lint.WARNINGS, ids=lambda row: row.name)
+def test_each_warning_is_given_where_it_holds(row: dataset_lint.Warned, tmp_path: Path) -> None:
+    """And not for data that has nothing of the kind."""
+    data = made(tmp_path, **spoiled(row.name))
+    found = dataset_lint.figures(data, K)
+    assert row.holds(found), found
+    assert row.why.format(**found) in [*dataset_lint.warnings(data, found)]
+    good = made(tmp_path, **spoiled("nothing"))
+    assert [*dataset_lint.warnings(good, dataset_lint.figures(good, K))] == []
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Text and JSON have the same figures; the status tells whether there is a warning."""
+    path = write_small(tmp_path, **spoiled("constant-columns"), k=5)
+    volume = ["--volume", str(tmp_path / "volume")]
+    assert main(["lint", str(path), *volume]) == 1
+    said = capsys.readouterr().out
+    assert "constant columns" in said
+    assert "⚠ 1 of 8 columns hold one number" in said
+    assert main(["lint", str(path), "--json", "--k", "7", *volume]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["dataset"], told["k"], told["constant_columns"]) == (path.stem, 7, 1)
+    assert len(told["warnings"]) == 1
+    good = write_small(tmp_path, "good-8-dot", metric="dot", **spoiled("nothing"))
+    assert main(["lint", str(good), *volume]) == 0
+    assert "Nothing here spoils a comparison" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["sift-128-euclidean"], "is not in volume 'ann-datasets' at"),
+        (["nonsense"], "no such dataset"),
+        (["sift*"], "datasets (sift"),
+        (["digits-64-euclidean", "--k", "0"], "--k 0: expected a whole number of at least 1"),
+    ],
+)
+def test_what_cannot_be_looked_at(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is downloaded."""
+    assert main(["lint", *arguments, "--volume", str(tmp_path)]) == 2
+    assert words in capsys.readouterr().err
