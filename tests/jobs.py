@@ -15,6 +15,7 @@ from pytest_annmodal.distances import metrics
 from pytest_annmodal.execution import run_job
 from pytest_annmodal.model import Arguments, Dataset, Implementation, Job, Limits, Search
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
+from pytest_annmodal.sandbox import template
 
 PRELUDE = '''
 import ctypes, os, signal, subprocess, sys, threading, time
@@ -129,6 +130,7 @@ def nothing_left_behind() -> Iterator[None]:
     its group and lost its parent is found as well.
     """
     CHECKER.start()  # which stays as long as its session, and is nobody's stray
+    template.expect(trusted=True, threads=1)  # so does this
     mark = os.urandom(8).hex()
     before, cores = _descriptors(), os.sched_getaffinity(0)
     os.environ["TEST_MARK"] = mark

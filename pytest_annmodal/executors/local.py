@@ -72,7 +72,9 @@ class LocalExecutor(Executor):
     def submit(self, job: Job) -> Future[Sequence[Outcome]]:
         """Run the job now."""
         from pytest_annmodal.execution import run_job
+        from pytest_annmodal.sandbox import template
 
+        template.expect(trusted=job.implementation.trusted, threads=job.limits.threads)
         future: Future[Sequence[Outcome]] = Future()
         try:
             path = self.prepare(job.dataset)

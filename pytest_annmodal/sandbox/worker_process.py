@@ -40,6 +40,7 @@ from pytest_annmodal.sandbox import (
     libraries,
     postmortem,
     process_tree,
+    template,
 )
 from pytest_annmodal.sandbox import memory as usage
 from pytest_annmodal.sandbox.contention import Contention
@@ -124,18 +125,13 @@ class Worker:
             self._output = OutputTail(read_fd, self._output_bytes)
             # A child inherits this thread's affinity: its libraries never see other cores.
             cores.pin(self.cores.worker)
-            self._process = subprocess.Popen(
+            self._process = template.started(
                 command,
-                stdin=subprocess.DEVNULL,
-                stdout=write_fd,
-                stderr=write_fd,
-                pass_fds=list(descriptors.values()),
-                env=self._environment(),
-                start_new_session=True,
+                environment=self._environment(),
+                descriptors=descriptors,
+                output=write_fd,
                 user=self._user,
-                group=self._user,
-                extra_groups=None if self._user is None else [],
-                cwd="/" if self.level == "uid" else None,
+                a_copy=template.is_a_copy(self.level, self._threads),
             )
             parents = self.cores.parent
         except BaseException:

@@ -24,7 +24,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -296,8 +296,13 @@ def main() -> None:
         parser.add_argument(name, type=int, required=True)
     options = parser.parse_args()
     die_with_parent(options.parent)
-    channel = Channel(socket.socket(fileno=options.socket))
-    session = Session(channel, mailbox_fd=options.mailbox, train_fd=options.train)
+    work(socket_fd=options.socket, mailbox_fd=options.mailbox, train_fd=options.train)
+
+
+def work(*, socket_fd: int, mailbox_fd: int, train_fd: int) -> NoReturn:
+    """Answer frames until the parent finishes or is gone; then this process ends."""
+    channel = Channel(socket.socket(fileno=socket_fd))
+    session = Session(channel, mailbox_fd=mailbox_fd, train_fd=train_fd)
     with contextlib.suppress(ChannelClosedError):
         session.run()  # kept until the end: freeing it would run destructors
     sys.stdout.flush()

@@ -18,6 +18,7 @@ from witnesses import SECRET
 
 from pytest_annmodal.datasets.hdf5.checker import CHECKER
 from pytest_annmodal.sandbox import isolation, process_tree, worker_process
+from pytest_annmodal.sandbox.template import TEMPLATE
 
 HERE = Path(__file__).parent
 TIMEOUT_S = 8.0
@@ -51,7 +52,7 @@ def _nothing_is_left(monkeypatch):
         yield
     assert [pid for mark in marks for pid in process_tree.marked(mark)] == []
     left = psutil.Process().children(recursive=True)
-    assert [process for process in left if process.pid != CHECKER.pid] == []
+    assert [process for process in left if process.pid not in (CHECKER.pid, TEMPLATE.pid)] == []
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,224 @@
+"""The parent's side of the process that workers of trusted implementations are copies of.
+
+See :mod:`pytest_annmodal.worker.template` for what it does. A worker that is shut in is always
+started anew, and so is one with several threads, since threads of a library do not survive a
+copy.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pytest_annmodal.sandbox import cores, isolation
+from pytest_annmodal.sandbox.process_tree import MARK
+from pytest_annmodal.worker.template import GIVEN, RUNNING, SIZE, STATUS
+
+START = (
+    f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); "
+    "from pytest_annmodal.worker.template import main; main()"
+)
+# What the interpreter and numpy read when they are loaded; all else is given to each copy.
+READ_AT_START = (
+    *("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "GLIBC_", "OMP_", "OPENBLAS_", "GOTO_", "MKL_"),
+    *("BLIS_", "NPY_", "KMP_"),
+)
+MARK_CHARS = 16
+START_S = 60.0
+
+
+def is_a_copy(level: str, threads: int) -> bool:
+    """Whether a worker of this kind is a copy of the template."""
+    return level == "none" and threads == 1 and sys.platform == "linux"
+
+
+class Copy:
+    """A copy, as :class:`subprocess.Popen` shows a process.
+
+    Attributes:
+        pid: taken until :meth:`close`, also when it has ended.
+        returncode: None while it runs; negative for a signal.
+    """
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self.pid, status = STATUS.unpack(self._said(START_S))
+        self.returncode: int | None = None if status == RUNNING else status
+
+    def poll(self) -> int | None:
+        """How it ended; None while it runs."""
+        return self._heard(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end.
+
+        Raises:
+            subprocess.TimeoutExpired.
+        """
+        status = self._heard(timeout)
+        if status is None:
+            assert timeout is not None
+            raise subprocess.TimeoutExpired("worker", timeout)
+        return status
+
+    def _heard(self, timeout: float | None) -> int | None:
+        if self.returncode is None and select.select([self._control], [], [], timeout)[0]:
+            try:
+                _, self.returncode = STATUS.unpack(self._said(0))
+            except EOFError:  # the template was killed, and the kernel killed its copies
+                self.returncode = -9
+            self._control.close()
+        return self.returncode
+
+    def _said(self, timeout_s: float) -> bytes:
+        if not select.select([self._control], [], [], timeout_s)[0]:
+            raise TimeoutError
+        raw = self._control.recv(STATUS.size)
+        if len(raw) < STATUS.size:
+            raise EOFError
+        return raw
+
+
+class Template:
+    """The process itself: started by :meth:`start` or the first copy, ended by :meth:`close`."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._requests: socket.socket
+        self._own: tuple[str, Mapping[str, str]] = ("", {})  # its program, its variables
+        self._owner = 0
+        self._lock = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, where there is one."""
+        return None if self._process is None else self._process.pid
+
+    def start(self, environment: Mapping[str, str]) -> None:
+        """Start it for workers with these variables, where it is not there; wait for nothing.
+
+        Raises:
+            OSError.
+        """
+        read = {name: text for name, text in environment.items() if name.startswith(READ_AT_START)}
+        own = (sys.executable, read)
+        if self._process is not None and self._owner == os.getpid():
+            if own == self._own and self._process.poll() is None:
+                return
+            self.close()
+        with contextlib.ExitStack() as opened:
+            ours, theirs = (opened.enter_context(end) for end in socket.socketpair())
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-u", "-c", START, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env={**read, "PATH": environment["PATH"], MARK: "0" * MARK_CHARS},
+                start_new_session=True,
+                cwd="/",
+            )
+            opened.pop_all()
+        theirs.close()
+        self._requests, self._own, self._owner = ours, own, os.getpid()
+
+    def copy(
+        self,
+        environment: Mapping[str, str],
+        descriptors: Mapping[str, int],
+        cores: Sequence[int],
+    ) -> Copy:
+        """A worker that is a copy of it.
+
+        Args:
+            descriptors: by the names of :data:`worker.template.GIVEN`, less ``control``.
+
+        Raises:
+            OSError: there is none, and another way to start a worker is needed.
+        """
+        with self._lock:
+            self.start(environment)
+            ours, theirs = socket.socketpair()
+            try:
+                with theirs:
+                    request = {
+                        "environment": dict(environment),
+                        "folder": os.getcwd(),  # noqa: PTH109 -- text
+                        "cores": list(cores),
+                    }
+                    raw = json.dumps(request).encode()
+                    given = {**descriptors, "control": theirs.fileno()}
+                    socket.send_fds(
+                        self._requests, [SIZE.pack(len(raw))], [given[name] for name in GIVEN]
+                    )
+                    self._requests.sendall(raw)
+                return Copy(ours)
+            except (OSError, EOFError) as error:
+                ours.close()
+                self.close()
+                raise OSError("the template of workers does not answer") from error
+
+    def close(self) -> None:
+        """End it, and what is left of its copies."""
+        process, self._process = self._process, None
+        if process is None or self._owner != os.getpid():  # a fork of ours has no say in it
+            return
+        self._requests.close()
+        process.kill()
+        process.wait()
+
+
+TEMPLATE = Template()
+atexit.register(TEMPLATE.close)
+
+
+def expect(*, trusted: bool, threads: int) -> None:
+    """Start the template ahead of a worker that will be a copy of it."""
+    if is_a_copy("none" if trusted else "shut in", threads):
+        with contextlib.suppress(OSError):  # the worker is then started as any other
+            TEMPLATE.start(isolation.environment("none", threads, "0" * MARK_CHARS))
+
+
+def started(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    descriptors: Mapping[str, int],
+    output: int,
+    user: int | None,
+    a_copy: bool,
+) -> subprocess.Popen[bytes] | Copy:
+    """The process of a worker, leader of a group of its own, on the calling thread's cores.
+
+    Args:
+        descriptors: which it is given, by the names of its arguments.
+        output: where it prints.
+        user: whose it is, if not this process's own.
+        a_copy: of the template, where that is there.
+    """
+    if a_copy:
+        with contextlib.suppress(OSError):
+            given = {**descriptors, "output": output}
+            return TEMPLATE.copy(environment, given, sorted(cores.affinity()))
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=list(descriptors.values()),
+        env=environment,
+        start_new_session=True,
+        user=user,
+        group=user,
+        extra_groups=None if user is None else [],
+        cwd="/" if user is not None else None,
+    )

@@ -1,0 +1,170 @@
+"""The process that workers of trusted implementations are copies of (Linux only).
+
+Importing numpy and the harness takes longer than many a job. So one process has done that,
+before anybody waits, and is copied (``fork``) for each job. It runs nobody's code: no library,
+no data, no implementation comes into it, only requests of its parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import json
+import mmap
+import os
+import select
+import socket
+import struct
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pytest_annmodal.worker import worker
+
+MARK = "ANNMODAL_WORKER"
+SIZE = struct.Struct("<I")
+STATUS = struct.Struct("<ii")  # a copy's process id, and how it ended
+RUNNING = -1000  # no such end: it is there, in a group of its own
+GIVEN = ("mailbox", "train", "socket", "output", "control")  # descriptors, in this order
+MADV_POPULATE_WRITE = 23  # Linux 5.14; an older kernel refuses, and pages are copied as written
+ENTRY_BYTES, PRESENT_BIT = 8, 63  # of /proc/PID/pagemap: man 5 proc_pid_pagemap
+
+
+@dataclass(slots=True)
+class Copy:
+    """A copy that runs, or has ended and is kept until the parent has heard of it."""
+
+    pid: int
+    control: socket.socket
+    pidfd: int | None
+
+
+def main() -> None:
+    """Answer requests on the socket that the only argument names, until its other end closes."""
+    requests = socket.socket(fileno=int(sys.argv[1]))
+    gc.collect()
+    gc.freeze()
+    copies: list[Copy] = []
+    while True:
+        waiting = [requests, *(c.control if c.pidfd is None else c.pidfd for c in copies)]
+        ready, _, _ = select.select(waiting, [], [])
+        for copy in copies.copy():
+            if copy.pidfd is None and copy.control in ready:  # the parent has heard, and is done
+                os.waitpid(copy.pid, 0)
+                copy.control.close()
+                copies.remove(copy)
+            elif copy.pidfd in ready:
+                _report(copy)
+        if requests in ready:
+            asked = _request(requests)
+            if asked is None:
+                os._exit(0)  # and with it, by the kernel, its copies
+            copies.append(_copied(*asked, requests, copies))
+
+
+def _request(requests: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    head, fds, _, _ = socket.recv_fds(requests, SIZE.size, len(GIVEN))
+    if not head:
+        return None
+    (left,) = SIZE.unpack(head)
+    raw = bytearray()
+    while len(raw) < left:
+        part = requests.recv(left - len(raw))
+        if not part:
+            return None
+        raw += part
+    return json.loads(raw), fds
+
+
+def _report(copy: Copy) -> None:
+    """Say how a copy ended. Its number stays taken, so that no signal meets another process."""
+    assert copy.pidfd is not None
+    ended = os.waitid(os.P_PIDFD, copy.pidfd, os.WEXITED | os.WNOWAIT)
+    assert ended is not None
+    code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+    with contextlib.suppress(OSError):
+        copy.control.send(STATUS.pack(copy.pid, code))
+    os.close(copy.pidfd)
+    copy.pidfd = None
+
+
+def _copied(
+    request: dict[str, Any], fds: list[int], requests: socket.socket, copies: list[Copy]
+) -> Copy:
+    given = dict(zip(GIVEN, fds, strict=True))
+    me = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            for held in (requests, *(copy.control for copy in copies)):
+                held.close()
+            for copy in copies:
+                if copy.pidfd is not None:
+                    os.close(copy.pidfd)
+            with socket.socket(fileno=given.pop("control")) as control:
+                _become(request, given, me)
+                control.send(STATUS.pack(os.getpid(), RUNNING))
+            worker.work(**{f"{name}_fd": fd for name, fd in given.items()})
+        except BaseException:  # noqa: BLE001 -- as the interpreter itself does
+            traceback.print_exc()
+        finally:
+            os._exit(1)  # a worker that is done has left by itself
+    control = socket.socket(fileno=given.pop("control"))
+    for fd in given.values():
+        os.close(fd)
+    return Copy(pid, control, os.pidfd_open(pid))
+
+
+def _become(request: dict[str, Any], given: dict[str, int], template: int) -> None:
+    """Be the worker of one job, as if this process had just been started for it."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    output = given.pop("output")
+    for fd, place in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(fd, place)
+    os.close(nothing)
+    os.close(output)
+    os.sched_setaffinity(0, request["cores"])
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    _carry(request["environment"][MARK])
+    _own_memory()
+    worker.die_with_parent(template)
+    if "numpy.random" in sys.modules:  # Python's own generator does it by itself
+        sys.modules["numpy.random"].seed()
+
+
+def _carry(mark: str) -> None:
+    """Write the mark over the template's own, where the kernel shows what a process was given."""
+    fields = Path("/proc/self/stat").read_text(encoding="latin-1").rpartition(")")[2].split()
+    start, end = int(fields[47]), int(fields[48])  # env_start, env_end: man 5 proc_pid_stat
+    given = ctypes.string_at(start, end - start)
+    place = f"{MARK}={'0' * len(mark)}".encode()
+    offset = given.find(place)
+    if offset >= 0:
+        ctypes.memmove(start + offset, f"{MARK}={mark}".encode(), len(place))
+
+
+def _own_memory() -> None:
+    """Have pages of its own from the start: what it changes later is not taken for an index."""
+    libc = ctypes.CDLL(None)
+    with contextlib.suppress(OSError), Path("/proc/self/pagemap").open("rb", 0) as pages:
+        for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+            where, rights = line.split(None, 2)[:2]
+            start, end = (int(part, 16) // mmap.PAGESIZE for part in where.split("-"))
+            if rights != "rw-p":
+                continue
+            pages.seek(start * ENTRY_BYTES)
+            entries = np.frombuffer(pages.read((end - start) * ENTRY_BYTES), np.uint64)
+            there = np.flatnonzero(entries >> np.uint64(PRESENT_BIT))
+            for run in np.split(there, np.flatnonzero(np.diff(there) != 1) + 1):
+                if run.size:
+                    place = (start + int(run[0])) * mmap.PAGESIZE
+                    size = run.size * mmap.PAGESIZE
+                    libc.madvise(ctypes.c_void_p(place), ctypes.c_size_t(size), MADV_POPULATE_WRITE)
