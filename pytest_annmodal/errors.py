@@ -16,6 +16,7 @@
     │   └── BaselineError           what a submission is compared with failed
     └── SubmissionError             blame: submission
         ├── CompileError            C++ that the compiler refuses
+        ├── EnvironmentBuildError   what NAME@SPEC names cannot be installed
         ├── BuildError              import, constructor, fit or query raised
         ├── CrashedError            exit, signal
         ├── TimeoutExceededError
@@ -114,6 +115,12 @@ class CompileError(SubmissionError):
     """The compiler refuses the implementation, or could not do with it in its limits."""
 
     kind = "compile"
+
+
+class EnvironmentBuildError(SubmissionError):
+    """What a ``NAME@SPEC`` names cannot be installed, or cannot be used once it is."""
+
+    kind = "environment"
 
 
 class BuildError(SubmissionError):

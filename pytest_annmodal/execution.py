@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_annmodal.comparison.compare import compare
+from pytest_annmodal.comparison.compare import compare, noted
+from pytest_annmodal.environments import making
 from pytest_annmodal.errors import (
     AnnModalError,
+    ConfigurationError,
+    EnvironmentBuildError,
+    ExecutorError,
     SubmissionError,
 )
 from pytest_annmodal.gate.gate import gate
@@ -14,9 +18,12 @@ from pytest_annmodal.jobs import equal_settings, training_data
 from pytest_annmodal.jobs.asking import OnPhase
 from pytest_annmodal.jobs.runner import _not_to_blame, ask_job
 from pytest_annmodal.jobs.scorer import Scorer
-from pytest_annmodal.model import Job
+from pytest_annmodal.manifests.builtin_paths import located
+from pytest_annmodal.model import Baseline, Job
 from pytest_annmodal.outcome import Outcome, failure_of
 from pytest_annmodal.scoring import operating_points
+
+A_A = "the same packages on both sides, so this compares a version with itself (an A/A)"
 
 
 def run_job(
@@ -36,6 +43,8 @@ def run_job(
     Never raises for what an implementation does; a dataset that cannot be used is a
     ``Failure`` with blame ``infrastructure``.
     """
+    if lost := _without_environment(job, on_phase):
+        return lost
     try:
         on_phase("loading")
         data = training_data.load(job, path, cache)
@@ -52,4 +61,33 @@ def run_job(
         found = gate(once, data, found, on_phase)
     elif job.baseline is not None:
         found = compare(once, data, found, on_phase)
+        if _is_a_a(job, job.baseline):
+            found = [noted(outcome, A_A) for outcome in found]
     return equal_settings.for_all(job, found, n=n, dim=dim)
+
+
+def _is_a_a(job: Job, baseline: Baseline) -> bool:
+    """Whether two specs that are compared mean the same."""
+    one, other = job.implementation, baseline.implementation
+    same_file = one.path == located(other).path
+    key = making.key_of(one)
+    return same_file and key is not None and key == making.key_of(other)
+
+
+def _without_environment(job: Job, on_phase: OnPhase) -> list[Outcome]:
+    """Make the environments of both sides; what becomes of the searches where that fails."""
+    phase = "environment"
+    try:
+        making.ensure(job.implementation, on_phase)
+    except EnvironmentBuildError as error:
+        return [failure_of(search.case_id, error, "") for search in job.searches]
+    except (ExecutorError, ConfigurationError) as error:
+        return [_not_to_blame(search, phase, str(error)) for search in job.searches]
+    if job.baseline is None:
+        return []
+    try:
+        making.ensure(job.baseline.implementation, on_phase)
+    except AnnModalError as error:
+        text = f"the baseline {job.baseline.label} cannot be run, so nothing is compared: {error}"
+        return [_not_to_blame(search, phase, text) for search in job.searches]
+    return []

@@ -133,6 +133,23 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """The packages, and perhaps the Python, of a ``NAME@SPEC``, apart from the harness' own.
+
+    Attributes:
+        spec: what was written behind the ``@``.
+        requirements: what is installed, as pip takes it; a folder or a wheel by its absolute path.
+        python: ``3.12``, or empty for the harness' own.
+        folder: where it is ready, in a container's image; here it is made when it is needed.
+    """
+
+    spec: str
+    requirements: tuple[str, ...]
+    python: str = ""
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Implementation:
     """One ANN implementation, known from its text alone (it is never imported here).
 
@@ -159,6 +176,7 @@ class Implementation:
         warm_up_build: build a small index before the clock starts: it compiles itself.
         disabled: its ``config.yml`` says so; it is run where it, or its folder, is named.
         on_request: left out unless ``--impl`` names it.
+        environment: where it runs, if not beside the harness' own packages.
     """
 
     name: str
@@ -181,6 +199,7 @@ class Implementation:
     warm_up_build: bool = False
     disabled: bool = False
     on_request: bool = False
+    environment: Environment | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from pytest_annmodal import __version__
-from pytest_annmodal.cli import doctor, export, importing, lint, plot, report, results
+from pytest_annmodal.cli import doctor, environments, export, importing, lint, plot, report, results
 from pytest_annmodal.cli.subcommand import Subcommand
 from pytest_annmodal.errors import AnnModalError
 from pytest_annmodal.reports import escape, nearest
@@ -24,6 +24,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     plot.PLOT,
     importing.IMPORT,
     lint.LINT,
+    environments.ENVIRONMENTS,
 )
 FAILED, INTERRUPTED = 2, 130
 

@@ -70,7 +70,7 @@ def compare(
     assert baseline is not None
     if data.info.metric not in baseline.implementation.metrics:
         note = f"not compared: {baseline.implementation.name} does not serve {data.info.metric}"
-        return [_noted(outcome, note) for outcome in outcomes]
+        return [noted(outcome, note) for outcome in outcomes]
     contests = [
         Contest(search=search, part=part, measurement=outcome)
         for part, (search, outcome) in enumerate(zip(job.searches, outcomes, strict=True))
@@ -91,7 +91,8 @@ def compare(
     return [found.get(outcome.case_id) or outcome for outcome in outcomes]
 
 
-def _noted(outcome: Outcome, note: str) -> Outcome:
+def noted(outcome: Outcome, note: str) -> Outcome:
+    """The outcome with a note more, where it has figures."""
     if isinstance(outcome, Failure):
         return outcome
     return dataclasses.replace(outcome, notes=(*outcome.notes, note))

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from pytest_annmodal import surprises
 from pytest_annmodal.channel import mailbox
 from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.environments import making
+from pytest_annmodal.environments.kept import Made
 from pytest_annmodal.figures import size
 from pytest_annmodal.jobs import compiling, put_off, training_data, warming
 from pytest_annmodal.jobs.asking import Asker, OnPhase, Timed
@@ -24,7 +26,7 @@ from pytest_annmodal.jobs.quota import Throttling, throttling
 from pytest_annmodal.jobs.scorer import Batch, Observed, Unscored
 from pytest_annmodal.jobs.share import Share, Work
 from pytest_annmodal.model import Implementation, Job, Search, to_plain
-from pytest_annmodal.sandbox import compile_cache, isolation
+from pytest_annmodal.sandbox import compile_cache, interpreter, isolation
 from pytest_annmodal.sandbox.contention import Contention
 from pytest_annmodal.sandbox.limits import Watch
 from pytest_annmodal.sandbox.worker_process import Worker
@@ -51,14 +53,14 @@ def _work_folder(
     return folder
 
 
-def _numba_cache(level: isolation.Level, stack: ExitStack) -> str | None:
+def _numba_cache(level: isolation.Level, made: Made | None, stack: ExitStack) -> str | None:
     """Where compiled code is kept: among trusted implementations, never among strangers."""
     if level == "none":
-        return compile_cache.folder()
+        return compile_cache.folder() if made is None else compile_cache.folder_of(made)
     if level == "bubblewrap":  # its /tmp is its own
         return None
-    made = tempfile.TemporaryDirectory(prefix="annmodal-numba-", ignore_cleanup_errors=True)
-    return stack.enter_context(made)
+    new = tempfile.TemporaryDirectory(prefix="annmodal-numba-", ignore_cleanup_errors=True)
+    return stack.enter_context(new)
 
 
 class Trial:
@@ -98,6 +100,7 @@ class Trial:
         implementation = job.implementation
         self.watch = Watch(memory_bytes=job.limits.memory_bytes)
         level = isolation.choose(job.limits.isolation, trusted=implementation.trusted)
+        self.made = making.ensure(implementation)
         self.work_folder = _work_folder(implementation, level, stack)
         self.worker = self._worker(level, fd, stack)
         self.asker = Asker(
@@ -110,7 +113,7 @@ class Trial:
 
     def _worker(self, level: isolation.Level, mailbox_fd: int, stack: ExitStack) -> Worker:
         limits, implementation = self.job.limits, self.job.implementation
-        numba_cache = _numba_cache(level, stack)
+        numba_cache = _numba_cache(level, self.made, stack)
         self.keeps_compiled = level == "none" and numba_cache is not None
         return stack.enter_context(
             Worker(
@@ -124,6 +127,7 @@ class Trial:
                 watch=None if implementation.trusted else self.watch,
                 memory_bytes=limits.memory_bytes,
                 numba_cache=numba_cache,
+                python=interpreter.of(self.made),
             )
         )
 
@@ -198,7 +202,7 @@ class Trial:
         self.reported_index_bytes = memory.size("reported_index_bytes")
         self.index_bytes = max(grown, 0, self.reported_index_bytes or 0)
         self.grown_at_build = grown
-        self.versions = memory.texts("versions")
+        self.versions = {**memory.texts("versions"), **(self.made.versions if self.made else {})}
 
     def ask(self, search: Search, on_phase: OnPhase) -> Unscored:
         """Set the search parameters, warm up, time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pytest_annmodal import surprises
@@ -13,6 +13,8 @@ from pytest_annmodal.reports.escape import printable
 from pytest_annmodal.results.rows import Row
 
 MAX_NAMES = 3  # of rows that a note is for
+MAX_VERSIONS = 8  # of distributions that an environment holds
+SPEC_SIGN = "@"  # in a name, before what it runs with
 BATCH_RECALL_DIFFERS = 0.005
 # Notes of a measurement that the table tells in its own way.
 TOLD_OTHERWISE = ("noisy:", "answers had fewer ids")
@@ -43,6 +45,27 @@ def comparisons(measured: Sequence[Measured]) -> Iterator[str]:
     width = max((columns_of(label) for label, _ in found), default=0)
     for label, comparison in found:
         yield f"{left(label, width)}  {comparison.words} · {comparison.circumstances}"
+
+
+def versions(measured: Sequence[Measured]) -> list[str]:
+    """One line for each ``NAME@SPEC``: what was installed for it."""
+    found: dict[str, Mapping[str, str]] = {}
+    for one in measured:
+        name = one.label.split("[")[0]
+        if SPEC_SIGN in name:
+            found.setdefault(name, one.outcome.environment.get("versions") or {})
+    return [f"{name}: {_listed(installed)}" for name, installed in found.items()]
+
+
+def _listed(installed: Mapping[str, str]) -> str:
+    own = {printable(name): printable(version) for name, version in installed.items()}
+    python = own.pop("python", "")
+    numpy = own.pop("numpy", "")
+    own = {**dict(sorted(own.items())), **({"numpy": numpy} if numpy else {})}
+    shown = [f"{name} {version}" for name, version in own.items()]
+    if len(shown) > MAX_VERSIONS:
+        shown = [*shown[:MAX_VERSIONS], f"{len(shown) - MAX_VERSIONS} more"]
+    return ", ".join([*shown, f"Python {python}"])
 
 
 def levels(measured: Sequence[Measured]) -> Iterator[str]:
@@ -86,7 +109,14 @@ def notes(measured: Sequence[Measured]) -> list[str]:
         note if len(labels) == len(measured) else f"{_some(labels)}: {note}"
         for note, labels in holders.items()
     ]
-    return [*_noise(measured), *_clocks(measured), *_short(measured), *_batch(measured), *plain]
+    return [
+        *versions(measured),
+        *_noise(measured),
+        *_clocks(measured),
+        *_short(measured),
+        *_batch(measured),
+        *plain,
+    ]
 
 
 def _some(labels: Sequence[str]) -> str:

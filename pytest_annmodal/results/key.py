@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
 from pytest_annmodal.datasets.sources.sources import source_of
-from pytest_annmodal.manifests.requirements import installed
 from pytest_annmodal.model import Case, Dataset, Implementation, Job, to_plain
 from pytest_annmodal.settings.config import Settings
 
@@ -95,27 +94,28 @@ def keys_of(
     content: str | None,
     machine: str,
     digest: Callable[[Implementation], str | None],
+    installed: Callable[[Implementation], Mapping[str, str] | None],
 ) -> dict[str, str]:
     """By case: equal only where the same content was measured in the same way on such a machine.
 
     Args:
         content: sha256 of the dataset's file; without it nobody can tell.
         digest: of an implementation's files; None where they cannot be read.
+        installed: versions of what it runs with; None where nobody knows them yet.
 
     Returns:
         Nothing where it cannot be told what is measured.
     """
-    own = digest(job.implementation)
-    baseline = None if job.baseline is None else digest(job.baseline.implementation)
-    if content is None or own is None or (job.baseline is not None and baseline is None):
-        return {}
     implementation = job.implementation
+    own, versions = digest(implementation), installed(implementation)
+    if content is None or own is None or versions is None:
+        return {}
     limits = {key: value for key, value in to_plain(job.limits).items() if key not in NO_MATTER}
     what = {
         "measuring": MEASURING,
         "digest": own,
         "class": [implementation.class_name, implementation.style, implementation.trusted],
-        "installed": installed(implementation),
+        "installed": versions,
         "python": platform.python_version(),
         "build": to_plain(job.build),
         "dataset": content,
@@ -123,9 +123,12 @@ def keys_of(
         "machine": machine,
     }
     if job.baseline is not None:
+        beside = job.baseline.implementation
         plain = to_plain(job.baseline)
         del plain["implementation"]
-        what["baseline"] = [plain, baseline, installed(job.baseline.implementation)]
+        what["baseline"] = [plain, digest(beside), installed(beside)]
+        if None in what["baseline"]:
+            return {}
     if job.baseline is not None or job.limits.at_recall is not None:
         what["together"] = [to_plain(search.arguments) for search in job.searches]
     return {search.case_id: _hash({**what, "search": to_plain(search)}) for search in job.searches}

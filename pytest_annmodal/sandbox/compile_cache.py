@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pytest_annmodal.datasets.volume.volume import cache_dir
+from pytest_annmodal.environments.kept import Made
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.sandbox import libraries
 
@@ -36,10 +37,19 @@ def folder() -> str | None:
     """
     if VARIABLE in os.environ:
         return os.environ[VARIABLE]
-    if find_spec("numba") is None:
-        return None
+    return None if find_spec("numba") is None else _kept(_key())
+
+
+def folder_of(made: Made) -> str | None:
+    """The same for an environment that was made for a ``NAME@SPEC``."""
+    if VARIABLE in os.environ:
+        return os.environ[VARIABLE]
+    return _kept(made.key) if "numba" in made.versions else None
+
+
+def _kept(key: str) -> str | None:
     with contextlib.suppress(OSError, ConfigurationError):
-        place = cache_dir(os.environ) / "numba" / _key()
+        place = cache_dir(os.environ) / "numba" / key
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.utime(place)
         _forget_old(place.parent)

@@ -17,17 +17,16 @@ import contextlib
 import os
 import secrets
 import shutil
-import site
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.sandbox import compile_cache, libraries, process_tree, refusal
+from pytest_annmodal.sandbox import compile_cache, interpreter, libraries, process_tree, refusal
+from pytest_annmodal.sandbox.interpreter import PACKAGE, Interpreter
 
 Level = Literal["none", "bubblewrap", "uid", "process"]
 NOBODY = 65534
@@ -57,7 +56,6 @@ ALLOWED_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "OPENBLAS_CORETYPE", "OPE
 # threads carry what is written to one.
 DEVICES = ("null", "full", "random", "urandom")
 DEVICE_LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
-PACKAGE = Path(__file__).parents[1]
 HIDDEN = str(PACKAGE / "data")  # the packaged datasets hold their truth
 
 
@@ -67,6 +65,8 @@ def environment(
     mark: str,
     private: Sequence[str] = (),
     numba_cache: str | None = None,
+    *,
+    python: Interpreter | None = None,
 ) -> dict[str, str]:
     """A worker's variables; a submission sees none of ours but those on the list.
 
@@ -76,54 +76,42 @@ def environment(
         private: what a submission may not be shown.
         numba_cache: a folder for compiled code that nobody else may write to; by default the
             worker's ``/tmp`` where it is shut in.
+        python: what the worker runs in, if not this process's own.
     """
+    python = python or interpreter.own()
     if level == "none":
-        kept = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+        left_out = {"PYTHONWARNINGS", *(interpreter.MISLEADING if python.apart else ())}
+        kept = {name: value for name, value in os.environ.items() if name not in left_out}
     else:
         kept = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
         kept |= dict.fromkeys(("HOME", "TMPDIR", compile_cache.VARIABLE), "/tmp")  # noqa: S108
-        if path := libraries.outside(private).path:
-            kept[libraries.PYTHONPATH] = os.pathsep.join(path)
-        if site.ENABLE_USER_SITE:  # which is looked for in HOME
-            kept["PYTHONUSERBASE"] = site.getuserbase()
+        kept |= interpreter.variables(python, private)
     if numba_cache is not None:
         kept[compile_cache.VARIABLE] = numba_cache
-    kept["PATH"] = _search_path(kept.get("PATH", os.defpath), level)
+    kept["PATH"] = _search_path(kept.get("PATH", os.defpath), level, python)
     # What is printed is read as UTF-8, and a print must not fail wherever the grader runs.
     kept["PYTHONIOENCODING"] = "utf-8:backslashreplace"
     many = dict.fromkeys(THREAD_VARIABLES, str(threads))
     return {**kept, **many, "PYTHONHASHSEED": "0", process_tree.MARK: mark}
 
 
-def _search_path(path: str, level: Level) -> str:
+def _search_path(path: str, level: Level, python: Interpreter) -> str:
     """The PATH with the programs that libraries install, as in an environment that is activated."""
-    schemes = (sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user"))
-    places = [str(Path(sys.executable).parent)]
-    places += [sysconfig.get_path("scripts", scheme) for scheme in schemes]
-    shown = tuple(f"{place}/" for place in (*python_paths(), *SYSTEM))
+    shown = tuple(f"{place}/" for place in (*python.places, *SYSTEM))
     there = [
         place
-        for place in dict.fromkeys(places)
+        for place in dict.fromkeys(python.scripts)
         if Path(place).is_dir() and (level != "bubblewrap" or f"{place}/".startswith(shown))
     ]
     known = path.split(os.pathsep)
     return os.pathsep.join([*(place for place in there if place not in known), *known])
 
 
-def python_paths() -> list[str]:
-    """Where the interpreter, its libraries and this package lie: what must stay readable."""
-    places = {sys.prefix, sys.base_prefix, sys.exec_prefix, *libraries.site_folders()}
-    places |= {
-        sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")
-    }
-    places |= {str(Path(sys.executable).parent), str(Path(sys.executable).resolve().parent.parent)}
-    places.add(str(PACKAGE))
-    # One that may not be entered is not there either.
-    return sorted(place for place in places if os.path.exists(place) and place != "/")  # noqa: PTH110
-
-
 def bubblewrap(
-    command: Sequence[str], readable: Sequence[str], private: Sequence[str] = ()
+    command: Sequence[str],
+    readable: Sequence[str],
+    private: Sequence[str] = (),
+    python: Interpreter | None = None,
 ) -> list[str]:
     """The command inside bubblewrap; ``readable`` files and folders are shown read-only.
 
@@ -131,7 +119,9 @@ def bubblewrap(
 
     Args:
         private: what no library may show, wherever it is installed.
+        python: what the command runs in, if not this process's own.
     """
+    python = python or interpreter.own()
     words = ["bwrap", "--unshare-all", "--die-with-parent", "--cap-drop", "ALL"]
     words += [*_no_more_namespaces(), "--uid", str(NOBODY), "--gid", str(NOBODY)]
     words += ["--hostname", "worker", "--proc", "/proc", *_devices()]
@@ -149,7 +139,8 @@ def bubblewrap(
         words += ["--size", str(TMP_BYTES), "--tmpfs", path]
     inside = tuple(f"{path}/" for path in SYSTEM)
     own = [path for path in readable if not Path(path).is_symlink()]
-    for path in (*python_paths(), *libraries.outside(private).shown, *own):
+    outside = () if python.apart else libraries.outside(private).shown
+    for path in (*python.places, *outside, *own):
         if not path.startswith(inside):
             words += ["--ro-bind", path, path]
     if Path(HIDDEN).exists():  # in a submission's container on Modal it is not

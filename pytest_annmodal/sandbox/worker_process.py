@@ -13,11 +13,9 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -36,6 +34,7 @@ from pytest_annmodal.errors import (
 from pytest_annmodal.sandbox import (
     contention,
     cores,
+    interpreter,
     isolation,
     libraries,
     postmortem,
@@ -45,6 +44,7 @@ from pytest_annmodal.sandbox import (
 from pytest_annmodal.sandbox import memory as usage
 from pytest_annmodal.sandbox.contention import Contention
 from pytest_annmodal.sandbox.cores import Stay
+from pytest_annmodal.sandbox.interpreter import Interpreter
 from pytest_annmodal.sandbox.limits import Watch
 from pytest_annmodal.sandbox.output import OutputTail
 from pytest_annmodal.sandbox.owned import owned
@@ -52,12 +52,6 @@ from pytest_annmodal.sandbox.rest import Rest
 
 LOOK_EVERY_S = 0.2
 GRACE_S = 5.0  # for a worker that was asked to finish
-# The package is put last on the path (a checkout is not installed): PYTHONPATH would put it,
-# and whatever lies beside it, before the standard library.
-START = (
-    f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); "
-    "from pytest_annmodal.worker.worker import main; main()"
-)
 
 
 class Worker:
@@ -74,6 +68,7 @@ class Worker:
         watch: the limits on it and all that it starts, together.
         memory_bytes: what it is allowed, for the words on its end.
         numba_cache: its folder for compiled code, see :func:`isolation.environment`.
+        python: what it runs in; this process's own by default.
     """
 
     def __init__(
@@ -89,7 +84,9 @@ class Worker:
         watch: Watch | None = None,
         memory_bytes: int | None = None,
         numba_cache: str | None = None,
+        python: Interpreter | None = None,
     ) -> None:
+        self._python = python or interpreter.own()
         self.level, self._readable, self._private = level, readable, private
         self._watch = watch
         self._memory_bytes, self._numba_cache = memory_bytes, numba_cache
@@ -111,12 +108,12 @@ class Worker:
         ours, theirs = socket.socketpair()
         read_fd, write_fd = os.pipe()
         descriptors = {**self._inherit, "socket": theirs.fileno()}
-        command = [sys.executable, "-P", "-u", "-c", START]
+        command = [*self._python.command]
         command += [f"--{name}={fd}" for name, fd in descriptors.items()]
         shut_in = self.level == "bubblewrap"  # which ends it with us, in a pid namespace
         command.append(f"--parent={0 if shut_in else os.getpid()}")
         if shut_in:
-            command = isolation.bubblewrap(command, self._readable, self._private)
+            command = isolation.bubblewrap(command, self._readable, self._private, self._python)
         self._affinity = parents = cores.affinity()
         self.cores = cores.share_out(self._affinity, self._threads)
         self._stay = Stay(self.cores.worker, self._family, trusted=self.level == "none")
@@ -150,7 +147,12 @@ class Worker:
         if self._user is not None and self._numba_cache is not None:
             os.chown(self._numba_cache, self._user, self._user)
         return isolation.environment(
-            self.level, self._threads, self._mark, self._private, self._numba_cache
+            self.level,
+            self._threads,
+            self._mark,
+            self._private,
+            self._numba_cache,
+            python=self._python,
         )
 
     def __exit__(
@@ -315,7 +317,8 @@ class Worker:
 
     def _check_libraries(self, error: Mapping[str, Any]) -> None:
         """Raise where a submission lacks a library that this machine has and it is not shown."""
-        absent = postmortem.absent_module(error) if self.level != "none" else None
+        looked = self.level != "none" and not self._python.apart
+        absent = postmortem.absent_module(error) if looked else None
         why = absent and libraries.missing(absent, self.level, self._private)
         if why:
             raise ExecutorError(why)

@@ -6,6 +6,7 @@ import dataclasses
 import shlex
 from collections.abc import Sequence
 
+from pytest_annmodal.environments import spec as environments
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import narrowing
 from pytest_annmodal.manifests.builtin_paths import is_builtin, portable
@@ -27,8 +28,11 @@ def choose(
     wanted = settings.baseline
     if wanted is None:
         return None
-    name, setting = narrowing.split_pattern(wanted)
+    name, spec, setting = environments.split(wanted)
     found = _named(name, wanted, offered)
+    if spec is not None:
+        asked = f"--ann-baseline {wanted}"
+        found = environments.with_spec(found, spec, rootdir=settings.rootdir, asked=asked)
     _refuse(found, settings.executor, remote=remote)
     fitting = narrowing.of_settings(found, [setting])
     if fitting is None:
@@ -68,7 +72,7 @@ def _refuse(found: Implementation, executor: str, *, remote: bool) -> None:
                 f"--ann-baseline {found.name}: with --{executor} it must be a built-in; only the "
                 "submission's own files are shipped"
             )
-    elif missing := missing_requirements(found):
+    elif found.environment is None and (missing := missing_requirements(found)):
         raise ConfigurationError(
             f"--ann-baseline {found.name} needs: pip install {shlex.join(missing)}"
         )

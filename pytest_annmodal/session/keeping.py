@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from pytest_annmodal.environments import making
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.manifests import requirements
 from pytest_annmodal.manifests.digest import digest_of
 from pytest_annmodal.manifests.handed_in import handed_in
 from pytest_annmodal.model import Dataset, Implementation, Job
@@ -18,6 +20,7 @@ from pytest_annmodal.results.reading import Results, read_results
 from pytest_annmodal.results.stored import StoredCase
 from pytest_annmodal.settings.config import Settings
 
+LOCAL = "local"  # the executor of this machine
 REUSED = "measured earlier and taken from the store (--ann-reuse)"
 
 
@@ -159,7 +162,25 @@ class Keeper:
         return {case.key: case for case in cases if case.key and case.failure is None}
 
     def _keys(self, job: Job, content: str | None) -> dict[str, str]:
-        return key.keys_of(job, content=content, machine=self._machine, digest=self._digest)
+        return key.keys_of(
+            job,
+            content=content,
+            machine=self._machine,
+            digest=self._digest,
+            installed=self._installed,
+        )
+
+    def _installed(self, implementation: Implementation) -> Mapping[str, str] | None:
+        """Versions of what it runs with here; of a container, what its image is made from."""
+        environment = implementation.environment
+        if environment is None:
+            return requirements.installed(implementation)
+        if self._where == LOCAL:
+            made = making.there(implementation)
+            if made is None:
+                return None
+            return {**made.versions, "python": made.python, "environment": made.key}
+        return {"environment": making.key_of(implementation) or environment.spec}
 
     def _digest(self, implementation: Implementation) -> str | None:
         place = implementation.path, implementation.folder

@@ -12,6 +12,7 @@ from pathlib import Path
 from pytest_annmodal.datasets import catalog
 from pytest_annmodal.datasets.locate import find_datasets
 from pytest_annmodal.distances import metrics
+from pytest_annmodal.environments import spec as environments
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import manifest, narrowing
 from pytest_annmodal.manifests.handed_in import handed_in
@@ -113,8 +114,9 @@ def select_implementations(settings: Settings) -> list[Implementation]:
         ConfigurationError: a pattern, a run group or a parameter that nothing has (with the
             nearest names), or nothing that is selected can be used.
     """
-    offered = offered_implementations(settings)
     own = _handed_in(settings)
+    offered = offered_implementations(settings)
+    offered = [*_with_specs(settings, offered), *offered]
     grading = settings.grade is not None
     if settings.impl:
         chosen = _named(settings.impl, offered, own, narrow_own=not grading)
@@ -150,6 +152,37 @@ def with_values(
     return narrowing.with_values(found, build_param, source=own[1], builds_only=True)
 
 
+def _with_specs(settings: Settings, offered: Sequence[Implementation]) -> list[Implementation]:
+    """Each ``NAME@SPEC`` that ``--impl`` names, once."""
+    found: dict[str, Implementation] = {}
+    for text in settings.impl:
+        for item in of_spec(text, offered, settings, asked=f"--impl {text}"):
+            found.setdefault(item.name, item)
+    return list(found.values())
+
+
+def of_spec(
+    text: str, offered: Sequence[Implementation], settings: Settings, *, asked: str
+) -> list[Implementation]:
+    """What ``NAME@SPEC`` or ``NAME@SPEC[SETTING]`` stands for; nothing where there is no spec.
+
+    Args:
+        asked: what an error calls it.
+
+    Raises:
+        ConfigurationError: no such name, or a spec that means nothing.
+    """
+    name, spec, _ = environments.split(text)
+    if spec is None:
+        return []
+    positions, _ = _matched(name, offered, n_own=0, asked=asked)
+    matched = [offered[position] for position in positions]
+    return [
+        environments.with_spec(item, spec, rootdir=settings.rootdir, asked=asked)
+        for item in matched
+    ]
+
+
 def _named(
     patterns: Sequence[str],
     offered: Sequence[Implementation],
@@ -183,19 +216,20 @@ def _named(
 
 
 def _matched(
-    text: str, offered: Sequence[Implementation], *, n_own: int
+    text: str, offered: Sequence[Implementation], *, n_own: int, asked: str = ""
 ) -> tuple[list[int], str | None]:
     """Which of ``offered`` one value of ``--impl`` names, and the setting it names.
 
     Raises:
         ConfigurationError: none.
     """
-    for name, setting in dict.fromkeys([(text, None), narrowing.split_pattern(text)]):
+    name, spec, setting = environments.split(text)
+    tries = [(name, setting)] if spec is not None else [(text, None), (name, setting)]
+    for name, setting in dict.fromkeys(tries):
         found = [
             position
             for position, item in enumerate(offered)
-            if fnmatch.fnmatchcase(item.name, name)
-            or fnmatch.fnmatchcase(item.name.split(MARK)[0], name)
+            if _is_called(item, name, spec)
             or (position >= len(offered) - n_own and fnmatch.fnmatchcase(STUDENT, name))
         ]
         if glob.has_magic(name) or name == STUDENT:  # else it is named itself
@@ -203,9 +237,18 @@ def _matched(
         if found:
             return found, setting
     names = {item.name for item in offered} | ({STUDENT} if n_own else set())
-    near = nearest_names(narrowing.split_pattern(text)[0], names)
+    near = nearest_names(environments.split(text)[0], names)
     every = f" Known: {', '.join(sorted(names))}." if near == "." or len(names) <= FEW else ""
-    raise ConfigurationError(f"--impl {text}: no such implementation{near}{every}")
+    asked = asked or f"--impl {text}"
+    raise ConfigurationError(f"{asked}: no such implementation{near}{every}")
+
+
+def _is_called(item: Implementation, pattern: str, spec: str | None) -> bool:
+    """Whether a name or glob fits; of a ``NAME@SPEC`` its name, and the very same spec."""
+    name, own, _ = environments.split(item.name)
+    if own != spec:
+        return False
+    return any(fnmatch.fnmatchcase(one, pattern) for one in (name, name.split(MARK)[0]))
 
 
 def select_datasets(
@@ -257,8 +300,10 @@ def find_case(
     Raises:
         ConfigurationError: there is no such implementation, variant or dataset.
     """
-    name = label.split("[", 1)[0]
-    named = [item for item in offered if item.name == name]
+    name, spec, _ = environments.split(label)
+    whole = name if spec is None else f"{name}{environments.SIGN}{spec}"
+    named = [item for item in offered if item.name == whole]
+    named = named or of_spec(label, offered, settings, asked=f"implementation={label!r}")
     if not named:
         raise ConfigurationError(
             f"no implementation is called {name!r}{nearest_names(name, [i.name for i in offered])}"

@@ -83,9 +83,9 @@ class BenchSession:
     @cached_property
     def offered(self) -> list[Implementation]:
         """What a test may name; what the options select has the settings that they select."""
-        chosen = {(item.name, item.path): item for item in self.implementations}
         offered = selection.offered_implementations(self.settings)
-        return [chosen.get((item.name, item.path), item) for item in offered]
+        named = {(item.name, item.path): item for item in (*offered, *self.implementations)}
+        return list(named.values())
 
     @cached_property
     def datasets(self) -> list[Dataset]:
@@ -351,7 +351,7 @@ class BenchSession:
         from pytest_annmodal.worker.cpp import compiler
 
         implementation = case.implementation
-        if implementation.error is not None:
+        if implementation.error is not None or implementation.environment is not None:
             return None
         if missing := manifest.missing_requirements(implementation):
             command = f"pip install {shlex.join(missing)}"

@@ -29,6 +29,7 @@ ROOMS = (
     "distances",
     "manifests",
     "datasets",
+    "environments",
     "scoring",
     "results",
     "reports",

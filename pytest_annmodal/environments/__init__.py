@@ -1,0 +1,1 @@
+"""Environments: the interpreter and packages that ``NAME@SPEC`` runs with."""

@@ -1,0 +1,179 @@
+"""Making a virtual environment and installing into it: with uv where it is, else with pip."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pytest_annmodal.errors import EnvironmentBuildError, ExecutorError
+
+LAST_LINES = 30
+Say = Callable[[str], None]
+# Of ours, what would lead an installer or its builds astray.
+HIDDEN = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONWARNINGS", "PIP_TARGET"})
+NO_NETWORK = re.compile(
+    r"dns error|error sending request|Temporary failure in name resolution|Connection refused|"
+    r"NewConnectionError|ConnectTimeout|Network is unreachable|Could not resolve host|"
+    r"network was disabled|client error \(Connect\)",
+    re.IGNORECASE,
+)
+WHY = re.compile(r"\s*(?:error|cause)\b", re.IGNORECASE)
+NO_ROOM = "No space left on device"
+# What is asked of a finished environment's interpreter.
+REPORT = """
+import json, sys
+from importlib.metadata import distributions
+import numpy
+print(json.dumps({
+    "python": "%d.%d.%d" % sys.version_info[:3],
+    "base_prefix": sys.base_prefix,
+    "numpy": numpy.__version__,
+    "versions": {d.metadata["Name"]: d.version for d in distributions() if d.metadata["Name"]},
+}))
+"""
+
+
+def surroundings(environ: Mapping[str, str]) -> dict[str, str]:
+    """A user's variables, indexes and proxies among them, for a tool that makes environments."""
+    return {name: value for name, value in environ.items() if name not in HIDDEN}
+
+
+def install(folder: Path, python: str, requirements: Sequence[str], say: Say) -> None:
+    """Make a virtual environment in ``folder`` and put the requirements into it.
+
+    Args:
+        python: the interpreter that it is made from.
+        say: given what is being done, line by line.
+
+    Raises:
+        EnvironmentBuildError: it cannot be done; with the end of what the installer said.
+        ExecutorError: there is no network, or no room on the disk.
+    """
+    own = str(folder / "bin" / "python")
+    if uv := shutil.which("uv"):
+        make = [uv, "venv", "--quiet", "--no-project", "--python", python, str(folder)]
+        put = [uv, "pip", "install", "--python", own]
+    else:
+        make = [python, "-m", "venv", str(folder)]
+        put = [own, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+    _check(make, folder.parent, say)
+    _check([*put, *requirements], folder.parent, say)
+
+
+def report(folder: Path) -> dict[str, Any]:
+    """What a finished environment has: its ``python``, ``base_prefix``, ``numpy``, ``versions``.
+
+    Raises:
+        EnvironmentBuildError: its numpy cannot be imported.
+    """
+    status, lines = _run([str(folder / "bin" / "python"), "-I", "-c", REPORT], folder, print_none)
+    if status:
+        raise EnvironmentBuildError("numpy cannot be imported in it" + _end(lines))
+    found: dict[str, Any] = json.loads(lines[-1])
+    return found
+
+
+def print_none(_line: str) -> None:
+    """For what need not be shown."""
+
+
+def resolve_version(requirement: str, python: str) -> str:
+    """``hnswlib==0.7.0`` for ``hnswlib==0.7.*``: what an installer would take now.
+
+    Raises:
+        EnvironmentBuildError: there is none.
+        ExecutorError: there is no network.
+    """
+    place = Path.home() if Path.home().is_dir() else Path("/")
+    if uv := shutil.which("uv"):
+        command = [uv, "pip", "compile", "-", "--no-deps", "--no-header", "--no-annotate"]
+        command += ["--quiet", "--python", python]
+    else:
+        command = [python, "-m", "pip", "install", "--dry-run", "--no-deps", "--ignore-installed"]
+        command += ["--disable-pip-version-check", requirement]
+    lines = _check(command, place, print_none, given=requirement)
+    from packaging.requirements import Requirement
+
+    name = re.sub(r"[-_.]+", "[-_.]+", Requirement(requirement).name)
+    # uv: "hnswlib==0.7.0"; pip: "Would install hnswlib-0.7.0".
+    found = re.compile(rf"(?:^|\s)({name})(?:==|-)(\d\S*)\s*$", re.IGNORECASE)
+    for line in lines:
+        if (match := found.search(line)) and not line.startswith(("Collecting", "  ")):
+            return f"{match[1]}=={match[2]}"
+    raise EnvironmentBuildError(f"no version of {requirement} was found" + _end(lines))
+
+
+def _check(command: Sequence[str], cwd: Path, say: Say, given: str = "") -> list[str]:
+    """Its lines. Raises what :func:`install` raises."""
+    status, lines = _run(command, cwd, say, given)
+    if status == 0:
+        return lines
+    text = "\n".join(lines)
+    if NO_ROOM in text:
+        raise ExecutorError(f"there is no room on the disk in {cwd}" + _end(lines))
+    if NO_NETWORK.search(text):
+        raise ExecutorError("the package index or repository cannot be reached" + _end(lines[-5:]))
+    raise EnvironmentBuildError(f"it cannot be installed{_reason(lines)}" + _end(lines))
+
+
+def _reason(lines: Sequence[str]) -> str:
+    """The last line that an installer itself calls an error, or its cause."""
+    named = [line.strip() for line in lines if WHY.match(line)]
+    return f": {named[-1]}" if named else ""
+
+
+def _end(lines: Sequence[str]) -> str:
+    shown = [line for line in lines if line.strip()][-LAST_LINES:]
+    return "\n  ".join([". It said:", *shown]) if shown else ""
+
+
+def _run(command: Sequence[str], cwd: Path, say: Say, given: str = "") -> tuple[int, list[str]]:
+    """Exit status and last lines; whatever ends this ends the process and what it started."""
+    lines: deque[str] = deque(maxlen=10 * LAST_LINES)
+    with _started(command, cwd) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(given)
+            process.stdin.close()
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            if line.strip():
+                say(line.strip())
+        return process.wait(), list(lines)
+
+
+@contextmanager
+def _started(command: Sequence[str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        cwd=cwd,
+        env=surroundings(os.environ),
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()

@@ -1,0 +1,183 @@
+"""Environments that are there: what each holds, who uses it now, which of them to remove."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_annmodal.datasets.volume.volume import cache_dir
+from pytest_annmodal.errors import ExecutorError
+from pytest_annmodal.model import from_plain, to_plain
+
+ABOUT = "annmodal.json"
+BUILDING, LOCKS, LOOKED_UP = ".building", ".locks", ".looked-up"
+_in_use: dict[str, int] = {}  # key: a descriptor that keeps others from removing it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A finished environment.
+
+    Attributes:
+        name: as the first that needed it was called: ``hnswlib@0.7.0``.
+        requirements: what was asked for, folders by their path.
+        versions: of all that is installed, by distribution.
+        python: its full version; ``base_prefix`` is where its standard library lies.
+    """
+
+    folder: str
+    name: str
+    requirements: tuple[str, ...]
+    versions: Mapping[str, str]
+    python: str
+    base_prefix: str
+    size_bytes: int = 0
+
+    @property
+    def interpreter(self) -> str:
+        return str(Path(self.folder) / "bin" / "python")
+
+    @property
+    def key(self) -> str:
+        return Path(self.folder).name
+
+    @property
+    def used_at(self) -> float:
+        """Seconds since the epoch."""
+        return (Path(self.folder) / ABOUT).stat().st_mtime
+
+
+def place() -> Path:
+    """The folder of all environments.
+
+    Raises:
+        ConfigurationError: there is no cache folder.
+    """
+    return cache_dir(os.environ) / "environments"
+
+
+def read(folder: Path) -> Made | None:
+    """The environment in a folder; None where there is none that works."""
+    try:
+        made = from_plain(Made, json.loads((folder / ABOUT).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+    return made if os.access(folder / "bin" / "python", os.X_OK) else None
+
+
+def write(made: Made, folder: Path) -> None:
+    """Say what is in a folder; the last file of an environment."""
+    (folder / ABOUT).write_text(json.dumps(to_plain(made), indent=1) + "\n", encoding="utf-8")
+
+
+def every() -> list[Made]:
+    """All that are there, the last used first."""
+    folder = place()
+    names = sorted(folder.iterdir()) if folder.is_dir() else []
+    found = [made for one in names if not one.name.startswith(".") and (made := read(one))]
+    return sorted(found, key=lambda made: -made.used_at)
+
+
+@contextmanager
+def alone(key: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Keep others from making or removing this environment, and wait for those who do.
+
+    Args:
+        waiting: told once, where another is at it.
+    """
+    lock = _lock(key)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def use(made: Made) -> Made | None:
+    """Keep an environment until this process ends; None where it has just been removed."""
+    if made.key in _in_use:
+        return made
+    lock = _lock(made.key)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    found = read(Path(made.folder))
+    if found is None:
+        os.close(lock)
+        return None
+    _in_use[made.key] = lock
+    with contextlib.suppress(OSError):  # one of somebody else's
+        os.utime(Path(made.folder) / ABOUT)
+    return found
+
+
+def _lock(key: str) -> int:
+    folder = place() / LOCKS
+    folder.mkdir(parents=True, exist_ok=True)
+    return os.open(folder / key, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def prune(older_than_s: float = 0.0) -> tuple[list[Made], list[Made]]:
+    """Remove what nobody uses now and nobody has used for so long; what was removed, what is used.
+
+    What an interrupted session left half-made is removed as well.
+    """
+    removed: list[Made] = []
+    used: list[Made] = []
+    for made in every():
+        if time.time() - made.used_at < older_than_s:
+            continue
+        (removed if _remove(made.key) else used).append(made)
+    folder = place() / BUILDING
+    for left in sorted(folder.iterdir()) if folder.is_dir() else []:
+        _remove(left.name)
+    return removed, used
+
+
+def _remove(key: str) -> bool:
+    """Whether nobody uses it; then it is gone."""
+    lock = _lock(key)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        folder = place() / key
+        with contextlib.suppress(OSError):
+            (folder / ABOUT).unlink()  # first: half of an environment is none
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(place() / BUILDING / key, ignore_errors=True)
+        return True
+    finally:
+        os.close(lock)
+
+
+def remembered(question: str, ask: Callable[[], str], what: str) -> str:
+    """The answer now, or without a network the one of last time.
+
+    Raises:
+        ExecutorError: there is no network, and it was never asked.
+    """
+    name = hashlib.sha256(question.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    file = place() / LOOKED_UP / name
+    try:
+        answer = ask()
+    except ExecutorError as error:
+        with contextlib.suppress(OSError):
+            return file.read_text(encoding="utf-8")
+        raise ExecutorError(f"{what}: {error}") from error
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(answer, encoding="utf-8")
+    return answer

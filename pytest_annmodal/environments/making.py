@@ -1,0 +1,153 @@
+"""Environments are made when a job needs them: once, under another name, then renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from pytest_annmodal.environments import kept, projects
+from pytest_annmodal.environments.installers import install, report
+from pytest_annmodal.environments.kept import Made
+from pytest_annmodal.environments.resolving import Resolved, is_path, resolve
+from pytest_annmodal.errors import EnvironmentBuildError, ExecutorError
+from pytest_annmodal.model import Implementation
+
+OLDEST_NUMPY = (1, 22)  # that the worker's code runs with
+Say = Callable[[str], None]
+_failed: dict[str, EnvironmentBuildError | ExecutorError] = {}  # by key: it is not tried again
+
+
+def ensure(implementation: Implementation, say: Say = lambda _text: None) -> Made | None:
+    """The environment of an implementation, made if need be; None for the harness' own.
+
+    Args:
+        say: told what is being done, while it is made.
+
+    Raises:
+        EnvironmentBuildError: what the spec names cannot be installed or used.
+        ExecutorError: there is no network, or no room for it: no spec is to blame.
+    """
+    environment = implementation.environment
+    if environment is None:
+        return None
+    if environment.folder:
+        return _ready(implementation.name, Path(environment.folder))
+    try:
+        resolved = resolve(environment)
+        return _there(resolved) or _make(implementation.name, resolved, say)
+    except EnvironmentBuildError as error:
+        raise EnvironmentBuildError(f"{implementation.name}: {error}", **error.evidence) from error
+    except (ExecutorError, OSError) as error:
+        raise ExecutorError(
+            f"{implementation.name}: no environment can be made here, and none is kept: {error}"
+        ) from error
+
+
+def there(implementation: Implementation) -> Made | None:
+    """The environment of an implementation if it is there already; nothing is made."""
+    key = key_of(implementation)
+    return kept.read(kept.place() / key) if key else None
+
+
+def key_of(implementation: Implementation) -> str | None:
+    """What its environment resolves to, in one word; None where it has none, or nobody knows."""
+    try:
+        return resolve(implementation.environment).key if implementation.environment else None
+    except (EnvironmentBuildError, ExecutorError, OSError):
+        return None
+
+
+def _there(resolved: Resolved) -> Made | None:
+    found = kept.read(kept.place() / resolved.key)
+    return found and kept.use(found)
+
+
+def _make(name: str, resolved: Resolved, say: Say) -> Made:
+    if resolved.key in _failed:
+        raise _failed[resolved.key]
+    try:
+        with kept.alone(resolved.key, lambda: say("waiting for another session that makes it")):
+            folder = kept.place() / resolved.key
+            made = kept.read(folder) or _build(name, resolved, folder, say)
+    except (EnvironmentBuildError, ExecutorError) as error:
+        _failed[resolved.key] = error
+        raise
+    return kept.use(made) or _make(name, resolved, say)
+
+
+def _build(name: str, resolved: Resolved, folder: Path, say: Say) -> Made:
+    """Make it beside its place; whatever ends this leaves nothing that could be taken for it."""
+    making = kept.place() / kept.BUILDING / resolved.key
+    shutil.rmtree(making, ignore_errors=True)  # of a session that was killed
+    making.mkdir(parents=True)
+    try:
+        new = making / "environment"
+        requirements = [
+            _copied(text, making / f"source-{number}")
+            for number, text in enumerate(resolved.requirements)
+        ]
+        say("making its environment")
+        install(new, resolved.python, requirements, say)
+        made = _described(name, resolved.requirements, new, at=folder)
+        _rewrite_scripts(new, folder)
+        kept.write(made, new)
+        shutil.rmtree(folder, ignore_errors=True)  # one whose interpreter is gone
+        new.rename(folder)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return made
+
+
+def _copied(requirement: str, target: Path) -> str:
+    """A project's files in a folder of their own, for it to be built in."""
+    if not is_path(requirement) or not Path(requirement).is_dir():
+        return requirement
+    source = Path(requirement)
+    projects.copy(source, target / source.name)
+    return str(target / source.name)
+
+
+def _described(name: str, requirements: tuple[str, ...], folder: Path, *, at: Path) -> Made:
+    """What is in it. Raises EnvironmentBuildError where the worker cannot use it."""
+    found = report(folder)
+    numpy = tuple(int(part) for part in found["numpy"].split(".")[:2])
+    if numpy < OLDEST_NUMPY:
+        oldest = ".".join(map(str, OLDEST_NUMPY))
+        raise EnvironmentBuildError(
+            f"it brings numpy {found['numpy']}, and the worker needs {oldest} or newer"
+        )
+    return Made(
+        folder=str(at),
+        name=name,
+        requirements=requirements,
+        versions=found["versions"],
+        python=found["python"],
+        base_prefix=found["base_prefix"],
+        size_bytes=_size_bytes(folder),
+    )
+
+
+def _ready(name: str, folder: Path) -> Made:
+    """One that came with a container's image."""
+    return kept.read(folder) or _described(name, (), folder, at=folder)
+
+
+def _size_bytes(folder: Path) -> int:
+    return sum(
+        os.lstat(os.path.join(place, file)).st_size  # noqa: PTH118 -- thousands of them
+        for place, _, files in os.walk(folder)
+        for file in files
+    )
+
+
+def _rewrite_scripts(folder: Path, new_place: Path) -> None:
+    """Programs name the interpreter by its path, which changes when the folder is renamed."""
+    old, new = os.fsencode(folder), os.fsencode(new_place)
+    for script in (folder / "bin").iterdir():
+        if script.is_symlink() or not script.is_file():
+            continue
+        content = script.read_bytes()
+        if content.startswith(b"#!") and old in content:
+            script.write_bytes(content.replace(old, new))
