@@ -20,7 +20,7 @@ from pytest_annmodal.errors import AnnModalError, ConfigurationError
 from pytest_annmodal.executors.modal import interrupts, quiet
 from pytest_annmodal.executors.modal.client import ModalExecutor
 from pytest_annmodal.executors.modal.connection import check_reachable
-from pytest_annmodal.executors.modal.definitions import Cloud, requirements_of
+from pytest_annmodal.executors.modal.definitions import Cloud, Contents, requirements_of
 from pytest_annmodal.executors.modal.plan import plan_of, refuse_too_large
 from pytest_annmodal.executors.modal.pulse import Pulse
 from pytest_annmodal.executors.modal.stored import CloudStored
@@ -67,7 +67,8 @@ class Command:
             for requirement in requirements_of(item)
         }
         image = tuple(sorted(wanted))
-        self.cloud = Cloud(settings, [(image, True), (image, False)], universal=True)
+        contents = Contents(image)
+        self.cloud = Cloud(settings, [(contents, True), (contents, False)], universal=True)
         self.app = self.cloud.app
         self._pulse = Pulse(settings.modal_silence_s)
         self._verdict = interrupts.Verdict()
@@ -155,6 +156,7 @@ class Command:
                 fitting.nothing_fits(chosen, datasets, k=args.k, subset=settings.subset)
             )
         jobs = planning.jobs(cases, settings, remote=True)
+        _refuse_specs(jobs)
         refuse_too_large(plan_of(jobs, settings), settings)
         return Wanted(arguments=args, datasets=datasets, cases=cases, jobs=jobs)
 
@@ -297,6 +299,16 @@ def _keep(keeper: Keeper, job: Job, future: Future[Sequence[Outcome]]) -> None:
     """Append what a job gave to the store, unless it was given up."""
     if not future.cancelled() and future.exception() is None:
         keeper.keep(job, future.result())
+
+
+def _refuse_specs(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        for side in (job.implementation, job.baseline and job.baseline.implementation):
+            if side and side.environment is not None:
+                raise ConfigurationError(
+                    f"{side.name}: what stands behind the @ needs an image of its own, and "
+                    "`modal run` has one for all. Use: pytest --modal --impl NAME@SPEC"
+                )
 
 
 def _refuse_large_k(args: Arguments, dataset: Dataset) -> None:

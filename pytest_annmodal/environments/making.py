@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from pytest_annmodal.environments import kept, projects
@@ -53,8 +54,11 @@ def there(implementation: Implementation) -> Made | None:
 
 def key_of(implementation: Implementation) -> str | None:
     """What its environment resolves to, in one word; None where it has none, or nobody knows."""
+    environment = implementation.environment
+    if environment is None or environment.folder:
+        return None if environment is None else Path(environment.folder).name
     try:
-        return resolve(implementation.environment).key if implementation.environment else None
+        return resolve(environment).key
     except (EnvironmentBuildError, ExecutorError, OSError):
         return None
 
@@ -129,6 +133,7 @@ def _described(name: str, requirements: tuple[str, ...], folder: Path, *, at: Pa
     )
 
 
+@lru_cache
 def _ready(name: str, folder: Path) -> Made:
     """One that came with a container's image."""
     return kept.read(folder) or _described(name, (), folder, at=folder)

@@ -76,13 +76,3 @@ def _refuse(found: Implementation, executor: str, *, remote: bool) -> None:
         raise ConfigurationError(
             f"--ann-baseline {found.name} needs: pip install {shlex.join(missing)}"
         )
-
-
-def with_packages(implementation: Implementation, baseline: Baseline) -> Implementation:
-    """The implementation, asking also for what the baseline needs: they share a container."""
-    wanted = baseline.implementation.requirements
-    if implementation.modules and not implementation.requirements:
-        modules = dict.fromkeys((*implementation.modules, *wanted))
-        return dataclasses.replace(implementation, modules=tuple(modules))
-    requirements = dict.fromkeys((*implementation.requirements, *wanted))
-    return dataclasses.replace(implementation, requirements=tuple(requirements))

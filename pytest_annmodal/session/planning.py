@@ -11,7 +11,7 @@ from pytest_annmodal.datasets.volume.volume import default_volume_dir
 from pytest_annmodal.manifests.handed_in import handed_in
 from pytest_annmodal.model import Baseline, Case, Clock, Implementation, Job, Limits, Search
 from pytest_annmodal.results.folder import folder_of
-from pytest_annmodal.session.baseline import choose, with_packages
+from pytest_annmodal.session.baseline import choose
 from pytest_annmodal.session.selection import offered_implementations
 from pytest_annmodal.settings.config import Settings
 from pytest_annmodal.settings.option import is_dataset_file
@@ -59,7 +59,7 @@ def jobs(cases: Iterable[Case], settings: Settings, *, remote: bool = False) -> 
     return [
         Job(
             dataset=first.dataset,
-            implementation=_prepared(first.implementation, baseline if remote else None),
+            implementation=dataclasses.replace(first.implementation, variants=()),
             build=first.variant.build,
             searches=tuple(
                 Search(case_id=c.id, arguments=c.variant.search, k=c.k, rounds=c.rounds)
@@ -80,12 +80,6 @@ def too_few_vectors(job: Job) -> str | None:
     if not known or k <= min(known):
         return None
     return f"k={k} is more than the {min(known):,} training vectors of {job.dataset.name}"
-
-
-def _prepared(implementation: Implementation, beside: Baseline | None) -> Implementation:
-    """As a job has it: a container is made from what it needs, and what runs beside it."""
-    alone = dataclasses.replace(implementation, variants=())
-    return with_packages(alone, beside) if beside else alone
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import modal
 
 from pytest_annmodal import errors
-from pytest_annmodal.errors import AnnModalError, ExecutorError
+from pytest_annmodal.errors import AnnModalError, EnvironmentBuildError, ExecutorError
 from pytest_annmodal.executors.modal import quiet
 from pytest_annmodal.executors.modal.app_runner import OpenApp
 from pytest_annmodal.executors.modal.attempts import Attempts, error_of
@@ -28,12 +28,13 @@ from pytest_annmodal.executors.modal.connection import (
 from pytest_annmodal.executors.modal.container import failures
 from pytest_annmodal.executors.modal.definitions import (
     Cloud,
-    Requirements,
+    Contents,
     Runner,
     runner_of,
     unbuildable,
     why_unbuildable,
 )
+from pytest_annmodal.executors.modal.layers import in_image
 from pytest_annmodal.executors.modal.plan import plan_of, refuse_too_large
 from pytest_annmodal.executors.modal.pulse import Pulse
 from pytest_annmodal.executors.modal.stored import CloudStored
@@ -77,7 +78,7 @@ class ModalExecutor(Executor):
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._calls = Calls()
         self._threads: list[threading.Thread] = []
-        self._unbuildable: dict[Requirements, str] = {}
+        self._unbuildable: dict[Contents, str] = {}
         self._datasets: dict[str, Dataset] = {}  # prepared ones, as containers find them
         self._submitted: list[Job] = []
         self._attempts = Attempts(settings, self._calls, self._lines.put)
@@ -106,7 +107,7 @@ class ModalExecutor(Executor):
             self._say(plan.line())
         self._pulse.start()
         if not self._clouds:
-            self._open([runner_of(job.implementation) for job in jobs])
+            self._open(_runners_of(jobs))
 
     def _open(self, runners: Sequence[Runner]) -> Cloud:
         """Open an app, leaving out images that cannot be built."""
@@ -117,12 +118,12 @@ class ModalExecutor(Executor):
                 self._apps.append(OpenApp(cloud.app))
                 self._wait(self._apps[-1].opened)
             except modal.exception.RemoteError as error:
-                images = [(), *(runner[0] for runner in runners)]
+                images = [Contents(), *(runner[0] for runner in runners)]
                 failed = self._wait(self._start(lambda: unbuildable(images), "builds"))
-                if () in failed:
+                if Contents() in failed:
                     raise ExecutorError(
                         "The harness's own image could not be built on Modal; no implementation "
-                        f"is to blame. The end of the build log:\n{failed[()]}"
+                        f"is to blame. The end of the build log:\n{failed[Contents()]}"
                     ) from error
                 if not failed:
                     raise
@@ -222,15 +223,18 @@ class ModalExecutor(Executor):
         """Start the job in a container of its own, now."""
         try:
             cloud, runner = self._place_of(job)
+            located = dataclasses.replace(in_image(job), dataset=self._datasets[job.dataset.name])
+        except EnvironmentBuildError as error:
+            return _known(failures(job, error.kind, str(error), blame="submission"))
         except AnnModalError as error:
             about_data = isinstance(error, (errors.DatasetError, errors.VolumeError))
             kind = "dataset" if about_data else "infrastructure"
             return _known(failures(job, kind, str(error)))
-        located = dataclasses.replace(job, dataset=self._datasets[job.dataset.name])
         if runner is None:
-            requirements = runner_of(job.implementation)[0]
-            text = why_unbuildable(requirements, self._unbuildable[requirements])
-            return _known(failures(job, "unusable", text, blame="submission"))
+            contents = runner_of(job)[0]
+            text = why_unbuildable(contents, self._unbuildable[contents])
+            kind = EnvironmentBuildError.kind if contents.environments else "unusable"
+            return _known(failures(job, kind, text, blame="submission"))
         future = self._start(lambda: self._attempts.run(located, cloud, runner), job.label)
         self._waiting.append((job, future))
         return future
@@ -248,14 +252,14 @@ class ModalExecutor(Executor):
         refuse_too_large(plan_of(self._submitted, self._settings), self._settings)
         self.prepare(job.dataset)
         for cloud in self._clouds:
-            runner = cloud.runner_for(job.implementation)
+            runner = cloud.runner_for(job)
             if runner is not None:
                 return cloud, runner
-        wanted = runner_of(job.implementation)
+        wanted = runner_of(job)
         if wanted[0] not in self._unbuildable:
             self._say(f"Not planned: {plan_of([job], self._settings).line()}")
             cloud = self._open([wanted])
-        return self._clouds[-1], self._clouds[-1].runner_for(job.implementation)
+        return self._clouds[-1], self._clouds[-1].runner_for(job)
 
     def log_of(self, case_id: str) -> str:
         """The last log lines of the container that ran a job, by its first case."""
@@ -299,6 +303,15 @@ class ModalExecutor(Executor):
         for app in self._apps:
             closing_s = min(CLOSING_S, self._settings.modal_silence_s)
             app.close(closing_s if answers else LAST_WORDS_S)
+
+
+def _runners_of(jobs: Sequence[Job]) -> list[Runner]:
+    """What the jobs need; one whose spec cannot be resolved fails by it when it is submitted."""
+    found = []
+    for job in jobs:
+        with contextlib.suppress(EnvironmentBuildError, ExecutorError):
+            found.append(runner_of(job))
+    return found
 
 
 def _known(outcomes: Sequence[Outcome]) -> Future[Sequence[Outcome]]:

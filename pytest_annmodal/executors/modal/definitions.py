@@ -7,14 +7,16 @@ import importlib.metadata
 import importlib.util
 import io
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import modal
 
-from pytest_annmodal.executors.modal import container, referee, restricted
+from pytest_annmodal.environments.resolving import Resolved, resolve
+from pytest_annmodal.executors.modal import container, layers, referee, restricted
 from pytest_annmodal.manifests.builtin_paths import PACKAGE
-from pytest_annmodal.model import Implementation
+from pytest_annmodal.model import Implementation, Job
 from pytest_annmodal.settings.config import Settings
 
 Requirements = tuple[str, ...]
@@ -23,7 +25,16 @@ MOUNT = "/data"
 DOWNLOAD_TIMEOUT_S = 4 * 3600
 REFEREE_WAITS_S = 600
 LOG_LINES = 15  # of a build that failed
-Runner = tuple[Requirements, bool]  # what is installed, and whether the code is trusted
+
+
+class Contents(NamedTuple):
+    """What an image has beside the harness: packages, and environments apart from them."""
+
+    requirements: Requirements = ()
+    environments: tuple[Resolved, ...] = ()
+
+
+Runner = tuple[Contents, bool]  # what is installed, and whether the code is trusted
 
 # What run_job and resolve import, and what a submission's answers are sent as; the plugin side's
 # packages are not needed there.
@@ -61,26 +72,41 @@ def harness() -> list[str]:
     return [pinned(name) for name in (*HARNESS, *there)]
 
 
-def image_for(requirements: Requirements, *, truth: bool = True) -> modal.Image:
-    """Equal requirements give the same image, which Modal builds once and caches.
+def image_for(contents: Contents, *, truth: bool = True) -> modal.Image:
+    """Equal contents give the same image, which Modal builds once and caches.
 
     Args:
         truth: also ship the packaged datasets, which hold their own answers.
     """
-    packages = sorted({*harness(), *requirements})
+    packages = sorted({*harness(), *contents.requirements})
+    programs = ["build-essential", "bubblewrap"]
+    if contents.environments:
+        packages.append("uv")
+    if any(map(layers.needs_git, contents.environments)):
+        programs.append("git")
     left_out = ["**/__pycache__", "**/*.pyc", "**/.*", *([] if truth else ["data"])]
-    return (
+    image = (
         modal.Image.debian_slim(python_version=container.python_version())
         # To compile annoy and hnswlib; to shut a submission in.
-        .apt_install("build-essential", "bubblewrap")
+        .apt_install(*programs)
         .pip_install(*packages)
-        .add_local_dir(Path(PACKAGE), REMOTE_PACKAGE, ignore=left_out)
     )
+    for environment in contents.environments:
+        image = layers.with_environment(image, environment)
+    return image.add_local_dir(Path(PACKAGE), REMOTE_PACKAGE, ignore=left_out)
 
 
-def runner_of(implementation: Implementation) -> Runner:
-    """What tells the function that an implementation needs from the others."""
-    return requirements_of(implementation), implementation.trusted
+def runner_of(job: Job) -> Runner:
+    """What tells the function that a job needs from the others: its image has both sides'.
+
+    Raises:
+        EnvironmentBuildError, ExecutorError: a spec cannot be resolved here.
+    """
+    sides = [job.implementation, *([job.baseline.implementation] if job.baseline else [])]
+    here = [requirements_of(side) for side in sides if side.environment is None]
+    apart = [resolve(side.environment) for side in sides if side.environment is not None]
+    contents = Contents(tuple(sorted({*chain(*here)})), tuple(dict.fromkeys(apart)))
+    return contents, job.implementation.trusted
 
 
 class Cloud:
@@ -98,7 +124,7 @@ class Cloud:
         self.volume = modal.Volume.from_name(settings.modal_volume, create_if_missing=True)
         shared: dict[str, Any] = {"include_source": False, "region": settings.modal_region}
         self.download = self.app.function(
-            image=image_for(()),
+            image=image_for(Contents()),
             volumes={MOUNT: self.volume},
             max_containers=1,
             timeout=DOWNLOAD_TIMEOUT_S,
@@ -117,7 +143,7 @@ class Cloud:
         self.referee: Any = None
         if not all(trusted for _, trusted in self.runners):
             self.referee = self.app.function(
-                image=image_for(()),
+                image=image_for(Contents()),
                 volumes={MOUNT: self.volume},
                 max_containers=1,  # keeps the truth of the session's fresh queries
                 scaledown_window=REFEREE_WAITS_S,
@@ -126,9 +152,9 @@ class Cloud:
 
     def _runner(self, runner: Runner, suffix: str, sized: dict[str, Any]) -> Any:
         """A function for trusted code, or the restricted one that a submission gets."""
-        requirements, trusted = runner
+        contents, trusted = runner
         options: dict[str, Any] = {
-            "image": image_for(requirements, truth=trusted),
+            "image": image_for(contents, truth=trusted),
             "single_use_containers": True,  # nothing of one job is left for the next
             "block_network": True,
             **sized,
@@ -148,12 +174,12 @@ class Cloud:
             **options,
         )(restricted.ask_submission)
 
-    def runner_for(self, implementation: Implementation) -> Any:
-        """The function in whose image the implementation finds its packages, or None."""
+    def runner_for(self, job: Job) -> Any:
+        """The function in whose image the job finds its packages, or None."""
         if self._universal:
-            trusted = implementation.trusted
+            trusted = job.implementation.trusted
             return next(f for runner, f in self.runners.items() if runner[1] == trusted)
-        return self.runners.get(runner_of(implementation))
+        return self.runners.get(runner_of(job))
 
     @property
     def where(self) -> dict[str, Any]:
@@ -164,22 +190,22 @@ class Cloud:
         }
 
 
-def unbuildable(images: Iterable[Requirements]) -> dict[Requirements, str]:
+def unbuildable(images: Iterable[Contents]) -> dict[Contents, str]:
     """The images that fail on their own, each with the end of its log.
 
     Asked for only after an app did not open: what can be built is cached by then.
     """
     found = {}
-    for requirements in dict.fromkeys(images):
-        log = _try(requirements)
+    for contents in dict.fromkeys(images):
+        log = _try(contents)
         if log is not None:
-            found[requirements] = log
+            found[contents] = log
     return found
 
 
-def _try(requirements: Requirements) -> str | None:
+def _try(contents: Contents) -> str | None:
     app = modal.App(APP_NAME)
-    app.function(image=image_for(requirements), include_source=False)(container.run_benchmark)
+    app.function(image=image_for(contents), include_source=False)(container.run_benchmark)
     shown = io.StringIO()
     try:
         with contextlib.redirect_stdout(shown), modal.enable_output(), app.run():
@@ -189,10 +215,17 @@ def _try(requirements: Requirements) -> str | None:
         return "\n".join(["  " + line for line in lines[-LOG_LINES:]] or [f"  {error}"])
 
 
-def why_unbuildable(requirements: Requirements, log: str) -> str:
+def why_unbuildable(contents: Contents, log: str) -> str:
     """What a test says whose image could not be built."""
+    end = f"The end of the build log:\n{log}"
+    if contents.environments:
+        apart = " and ".join(", ".join(one.requirements) for one in contents.environments)
+        return (
+            "The container's image could not be built: it has an environment of its own for what "
+            f"is named behind an @, with {apart}. {end}"
+        )
     return (
         "The container's image could not be built. Besides what the harness needs it installs "
-        f"{', '.join(requirements)} (from the header's dependencies): check them there. "
-        f"The end of the build log:\n{log}"
+        f"{', '.join(contents.requirements)} (from the header's dependencies): check them there. "
+        f"{end}"
     )

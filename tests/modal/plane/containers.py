@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from modal_proto import api_pb2
 
-from . import rootfs
+from . import environments, rootfs
 from .process import Process
 from .rpc import Listener
 from .state import Function, Input
@@ -136,6 +136,7 @@ class Container:
             binds = [
                 *rootfs.system_binds(self.root),
                 *rootfs.interpreter_binds(self.root, plane.python, site),
+                *environments.binds(plane, self.root, plane.images.commands(definition.image_id)),
             ]
         else:
             rootfs.hide_projects(self.root, plane.hidden)

@@ -1,5 +1,6 @@
 """Images, and what goes into a container besides them: mounts, secrets, blobs."""
 
+import asyncio
 import hashlib
 import re
 import shlex
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from modal_proto import api_pb2
 from packaging.requirements import Requirement
 
-from . import rootfs
+from . import environments, rootfs
 from .rpc import Caller
 from .site import ALWAYS, Installed, link_farm
 from .state import Image, Result
@@ -27,6 +28,8 @@ def pip_packages(commands: list[str], files: dict[str, bytes]) -> list[str]:
     found: list[str] = []
     for command in commands:
         if not command.startswith("RUN ") or "pip install" not in command:
+            continue
+        if environments.is_of_environment(command):
             continue
         # uv is told the interpreter by a command substitution.
         rest = re.sub(r"\$\([^)]*\)", "python", command.split("pip install", 1)[1])
@@ -67,6 +70,8 @@ class ImageServices:
         """Fail a build with a package that is not installed here, as an index would for a typo."""
         self._ids: dict[bytes, str] = {}
         self._installed: Installed | None = None
+        self._making = asyncio.Lock()
+        self._made: list[list[str]] = []
 
     # What tests and containers ask.
 
@@ -127,7 +132,7 @@ class ImageServices:
             return api_pb2.ImageGetOrCreateResponse(
                 image_id=image.id, result=status, metadata=_metadata()
             )
-        self._build(image)
+        await self._build(image)
         # No status: the client then joins the stream of the build, where its log is.
         return api_pb2.ImageGetOrCreateResponse(image_id=image.id)
 
@@ -144,7 +149,7 @@ class ImageServices:
             self._ids[key] = image.id
         return registry.images[self._ids[key]]
 
-    def _build(self, image: Image) -> None:
+    async def _build(self, image: Image) -> None:
         image.builds += 1
         image.failure = None
         image.log = "".join(f"=> {line}\n" for line in image.definition.dockerfile_commands)
@@ -159,7 +164,23 @@ class ImageServices:
             image.failure = fault.log
         elif missing and self.strict and self.unknown_packages_fail:
             image.failure = f"ERROR: No matching distribution found for {missing[0]}"
+        else:
+            async with self._making:
+                await asyncio.to_thread(self._make_environments, image)
         image.log += (image.failure or "") + "\n"
+
+    def _make_environments(self, image: Image) -> None:
+        environments.copy_context(self.plane, image)
+        lines = list(image.definition.dockerfile_commands)
+        if lines in self._made:  # by another image; an image has its own files elsewhere
+            return
+        for line in filter(environments.is_of_environment, lines):
+            well, said = environments.build(self.plane, line)
+            image.log += said
+            if not well:
+                image.failure = f"ERROR: {line.removeprefix('RUN ')} failed"
+                return
+        self._made.append(lines)
 
     async def ImageJoinStreaming(
         self, request: api_pb2.ImageJoinStreamingRequest, caller: Caller

@@ -1,0 +1,84 @@
+"""An environment as layers of an image: what ``NAME@SPEC`` runs with, in a container."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from pathlib import Path, PurePosixPath
+
+import modal
+
+from pytest_annmodal.environments import projects
+from pytest_annmodal.environments.resolving import Resolved, is_path, resolve
+from pytest_annmodal.environments.spec import GIT
+from pytest_annmodal.model import Implementation, Job
+
+ENVIRONMENTS = "/opt/annmodal/environments"
+SOURCES = "/opt/annmodal/sources"
+# An interpreter that the image lacks is fetched while it is built, to where all may read it.
+BUILT_WITH = {"UV_PYTHON_INSTALL_DIR": "/opt/annmodal/python", "UV_NO_CACHE": "1"}
+
+
+def in_image(job: Job) -> Job:
+    """The job with its environments where its image has them.
+
+    Raises:
+        EnvironmentBuildError, ExecutorError: a spec cannot be resolved here.
+    """
+    baseline = job.baseline
+    if baseline is not None:
+        placed = _placed(baseline.implementation)
+        baseline = dataclasses.replace(baseline, implementation=placed)
+    implementation = _placed(job.implementation)
+    return dataclasses.replace(job, implementation=implementation, baseline=baseline)
+
+
+def _placed(implementation: Implementation) -> Implementation:
+    environment = implementation.environment
+    if environment is None:
+        return implementation
+    folder = f"{ENVIRONMENTS}/{resolve(environment).key}"
+    return dataclasses.replace(
+        implementation, environment=dataclasses.replace(environment, folder=folder)
+    )
+
+
+def with_environment(image: modal.Image, resolved: Resolved) -> modal.Image:
+    """The image, which has uv, with an environment in a folder of its own.
+
+    Of a project's folder what is shipped obeys its ``.gitignore``.
+    """
+    words = []
+    for number, requirement in enumerate(resolved.requirements):
+        there = PurePosixPath(SOURCES, f"{resolved.key}-{number}", PurePosixPath(requirement).name)
+        if not is_path(requirement):
+            words.append(requirement)
+            continue
+        words.append(str(there))
+        if Path(requirement).is_file():
+            image = image.add_local_file(requirement, str(there), copy=True)
+        else:
+            image = image.add_local_dir(
+                requirement, str(there), copy=True, ignore=_not_of(Path(requirement))
+            )
+    folder = f"{ENVIRONMENTS}/{resolved.key}"
+    python = ".".join(resolved.version.split(".")[:2])
+    return image.run_commands(
+        shlex.join(["uv", "venv", "--no-project", "--python", python, folder]),
+        shlex.join(["uv", "pip", "install", "--python", f"{folder}/bin/python", *words]),
+        env=dict(BUILT_WITH),
+    )
+
+
+class _not_of:  # noqa: N801 -- a function with a memory
+    """Whether a file, by its path in a project's folder, is none of the project's."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = frozenset(projects.files_of(folder))
+
+    def __call__(self, path: Path) -> bool:
+        return path.as_posix() not in self._files
+
+
+def needs_git(resolved: Resolved) -> bool:
+    return any(requirement.startswith(GIT) for requirement in resolved.requirements)
