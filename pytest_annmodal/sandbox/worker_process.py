@@ -108,8 +108,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         read_fd, write_fd = os.pipe()
         descriptors = {**self._inherit, "socket": theirs.fileno()}
-        command = [*self._python.command]
-        command += [f"--{name}={fd}" for name, fd in descriptors.items()]
+        command = [*self._python.command, *(f"--{name}={fd}" for name, fd in descriptors.items())]
         shut_in = self.level == "bubblewrap"  # which ends it with us, in a pid namespace
         command.append(f"--parent={0 if shut_in else os.getpid()}")
         if shut_in:
@@ -146,13 +145,9 @@ class Worker:
     def _environment(self) -> dict[str, str]:
         if self._user is not None and self._numba_cache is not None:
             os.chown(self._numba_cache, self._user, self._user)
+        shown = self._private, self._numba_cache
         return isolation.environment(
-            self.level,
-            self._threads,
-            self._mark,
-            self._private,
-            self._numba_cache,
-            python=self._python,
+            self.level, self._threads, self._mark, *shown, python=self._python
         )
 
     def __exit__(

@@ -53,7 +53,8 @@ class Settings:
         "--impl",
         SELECT,
         "Run these implementations only; a name or a glob ('faiss-*'), with settings if only "
-        "those are wanted ('hnswlib[ef=30]', docs/choosing.md); repeatable.",
+        "those are wanted ('hnswlib[ef=30]', docs/choosing.md), or with a version, folder or commit "
+        "of its library ('hnswlib@0.7.0', docs/environments.md); repeatable.",
         metavar="NAME",
         modal_run="--impl",
     )
@@ -358,8 +359,8 @@ class Settings:
         "--ann-baseline",
         COMPARE,
         "Compare everything with this implementation, side by side in the same job: 'annoy' "
-        "(its first build, with all search settings), or settings as --impl has them: "
-        "'hnswlib[ef=30]'.",
+        "(its first build, with all search settings), or settings and versions as --impl has "
+        "them: 'hnswlib[ef=30]', 'hnswlib@0.8.0'.",
         metavar="NAME",
         grading="rules",
     )

@@ -50,7 +50,6 @@ def build(plane: "Plane", line: str) -> tuple[bool, str]:
         words[words.index("--python") + 1] = str(
             rootfs.interpreter_paths(plane.python)[1] / "bin/python3"
         )
-    
         words.append("--clear")  # what a build left that failed
     here = [str(place(plane, word)) if word.startswith("/opt/") else word for word in words]
     env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
