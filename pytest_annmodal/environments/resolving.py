@@ -89,9 +89,11 @@ def _fixed(requirement: str, python: str) -> str:
         return _commit_of(requirement)
     if is_path(requirement):
         return requirement
-    return _exact(requirement) or remembered(
-        f"{requirement} {python}", lambda: resolve_version(requirement, python), requirement
-    )
+    if exact := _exact(requirement):
+        return exact
+    question = f"{requirement} {python}"
+    found = remembered(question, lambda: resolve_version(requirement, python), requirement)
+    return _exact(found) or found
 
 
 def _exact(requirement: str) -> str | None:

@@ -53,8 +53,8 @@ class Settings:
         "--impl",
         SELECT,
         "Run these implementations only; a name or a glob ('faiss-*'), with settings if only "
-        "those are wanted ('hnswlib[ef=30]', docs/choosing.md), or with a version, folder or commit "
-        "of its library ('hnswlib@0.7.0', docs/environments.md); repeatable.",
+        "those are wanted ('hnswlib[ef=30]', docs/choosing.md), or with a version, folder or "
+        "commit of its library ('hnswlib@0.7.0', docs/environments.md); repeatable.",
         metavar="NAME",
         modal_run="--impl",
     )

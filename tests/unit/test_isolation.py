@@ -206,7 +206,7 @@ class TestEnvironment:
         """As a user's own often is."""
         mine = tmp_path / "bin"
         mine.mkdir()
-        monkeypatch.setattr(isolation.sysconfig, "get_path", lambda *_args: str(mine))
+        monkeypatch.setattr(isolation.interpreter.sysconfig, "get_path", lambda *_args: str(mine))
         assert str(mine) in isolation.environment("none", 1, "abc")["PATH"]
         assert str(mine) not in isolation.environment("bubblewrap", 1, "abc")["PATH"]
 
