@@ -47,6 +47,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+class Versions(argparse.Action):
+    """Prints them, and ends; they are looked up for it only."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:  # noqa: A002
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"pytest-annmodal {__version__}")
+        for name in ("pytest", "pytest-benchmark", "modal"):
+            print(f"{name} {version(name)}")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     top = argparse.ArgumentParser(
@@ -55,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
         "and turn them into tables.",
         allow_abbrev=False,
     )
-    top.add_argument("--version", action="version", version=f"pytest-annmodal {__version__}")
+    top.add_argument("--version", action=Versions, help="of this program and what it stands on")
     subparsers = top.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
     for row in SUBCOMMANDS:
         one = subparsers.add_parser(

@@ -22,7 +22,21 @@ HEAD = (
 MAX_NAMES = 4
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_files(parser)
+    parser.add_argument(
+        "--hash",
+        action="store_true",
+        help="print one hash of all of these results instead, to cite them by",
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.hash:
+        from pytest_annmodal.results.citation import set_hash
+
+        print(set_hash(given_results(arguments).cases))
+        return 0
     sessions: dict[str, list[StoredCase]] = {}
     for case in given_results(arguments).cases:
         sessions.setdefault(case.session, []).append(case)
@@ -55,6 +69,6 @@ RESULTS = Subcommand(
     name="results",
     help="list the sessions that were kept, and what they hold",
     description="List the sessions whose results were kept, and what each of them holds.",
-    add_arguments=add_files,
+    add_arguments=add_arguments,
     run=run,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from stored_cases import failed, measured, stored
 
+from pytest_annmodal import __version__
 from pytest_annmodal.cli.main import SUBCOMMANDS, main
 
 RESULTS = Path(".annmodal") / "results"
@@ -86,6 +88,36 @@ def test_every_subcommand_has_help(name: str, capsys: pytest.CaptureFixture[str]
         main([name, "--help"])
     assert ended.value.code == 0
     assert f"usage: annmodal {name}" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """The plugin, and what it stands on: what a bug report has to name."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert not ended.value.code
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        *("pytest-annmodal", "pytest", "pytest-benchmark", "modal")
+    ]
+    assert lines[0].split()[1] == __version__
+    assert lines[1].split()[1] == pytest.__version__
+
+
+def test_hash(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One for the same results, however they are named or divided; another for others."""
+
+    def hash_of(*files: Path) -> str:
+        assert main(["results", "--hash", *map(str, files)]) == 0
+        return capsys.readouterr().out.strip()
+
+    folder = project / RESULTS
+    whole = hash_of()
+    assert re.fullmatch("[0-9a-f]{64}", whole)
+    lines = b"".join(path.read_bytes() for path in sorted(folder.glob("*.jsonl"), reverse=True))
+    (tmp_path / "one.jsonl").write_bytes(lines)
+    assert hash_of(tmp_path / "one.jsonl") == whole
+    (tmp_path / "less.jsonl").write_bytes(lines.splitlines(keepends=True)[0])
+    assert hash_of(tmp_path / "less.jsonl") != whole
 
 
 def test_as_a_module(project: Path) -> None:

@@ -1,0 +1,109 @@
+"""What lies around the package: the forms, the release, the citation, the pinned tools."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from pytest_annmodal import __version__
+
+ROOT = Path(__file__).parents[2]
+FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.fixture(scope="module")
+def release() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("notes", ROOT / ".github" / "release_notes.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+CHANGELOG = (
+    "# Changelog\n\n## 1.1.0\n\n- New.\n\n### Fixed\n\n- Old.\n\n## [1.0.0] - 2026\n\n- First.\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("version", "notes"), [("1.1.0", "- New.\n\n### Fixed\n\n- Old.\n"), ("1.0.0", "- First.\n")]
+)
+def test_notes_of_a_release(release, version, notes):
+    """The changelog's section of that version, and nothing of its neighbours."""
+    assert release.notes(version, CHANGELOG, f'__version__ = "{version}"\n') == notes
+
+
+@pytest.mark.parametrize(
+    ("version", "package", "words"),
+    [("1.1.0", "1.0.0", "the tag says 1.1.0"), ("1.2.0", "1.2.0", "no section ## 1.2.0")],
+)
+def test_a_release_that_does_not_fit(release, version, package, words):
+    """Nothing is published where tag, package and changelog disagree."""
+    with pytest.raises(ValueError, match=words):
+        release.notes(version, CHANGELOG, f'__version__ = "{package}"\n')
+
+
+def test_citation():
+    """The file names this version."""
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))["version"] == __version__
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
+def test_forms(path):
+    """A form has what a forge wants of it; those about a fault ask for the examination."""
+    form = yaml.safe_load(path.read_text("utf-8"))
+    assert form["name"]
+    assert form["description"]
+    asked = {part["id"] for part in form["body"]}
+    assert len(asked) == len(form["body"])
+    assert ("doctor" in asked) == (path.stem != "idea")
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows(path):
+    """They may read only, unless a job says what else; each job runs something."""
+    workflow = yaml.safe_load(path.read_text("utf-8"))
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        assert job["runs-on"]
+        assert all(("run" in step) != ("uses" in step) for step in job["steps"])
+
+
+def test_pythons_and_versions():
+    """CI runs an environment of tox for every Python that is promised, and lowest and latest."""
+    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
+        "classifiers"
+    ]
+    promised = {
+        "py" + line.rpartition(" ")[2].replace(".", "")
+        for line in classifiers
+        if re.fullmatch(r"Programming Language :: Python :: 3\.\d+", line)
+    }
+    workflow = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text("utf-8"))
+    rows = workflow["jobs"]["run"]["strategy"]["matrix"]["include"]
+    run = {name for row in rows for name in row["env"].split(",")}
+    tox = (ROOT / "tox.ini").read_text("utf-8")
+    (env_list,) = re.findall(r"^env_list = (.*)$", tox, flags=re.MULTILINE)
+    assert {"py311", "py312", "py313"} <= promised
+    assert promised <= run
+    assert promised <= set(env_list.split(", "))
+    assert {"lowest", "latest"} <= run
+    for name in ("lowest", "latest"):
+        assert f"[testenv:{name}]" in tox
+
+
+def test_one_ruff():
+    """pre-commit and tox check with the same version."""
+    pins = [
+        re.findall(r"ruff==([\d.]+)", (ROOT / name).read_text("utf-8"))
+        for name in ("tox.ini", ".pre-commit-config.yaml")
+    ]
+    assert len({*pins[0], *pins[1]}) == 1
