@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_annmodal.datasets.hdf5.messages import few, printable
 from pytest_annmodal.errors import AnnModalError, DatasetFormatError
 
 BLOCK_BYTES = 16 * 2**20
@@ -213,7 +214,7 @@ def chosen(path: Path, asked: Asked, there: Mapping[str, str], kind: str) -> str
     Raises:
         DatasetFormatError: it is not there, or nobody knows which.
     """
-    listed = ", ".join(f"{name} {words}".strip() for name, words in [*there.items()][:12])
+    listed = few([f"{printable(name)} {words}".strip() for name, words in there.items()])
     if asked.key is not None:
         if asked.key in there:
             return asked.key

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_annmodal.datasets.hdf5.messages import few, printable
 from pytest_annmodal.datasets.importers.matrix import Array, Asked, Matrix, chosen, rows_a_block
 from pytest_annmodal.errors import ConfigurationError, DatasetFormatError
 
@@ -78,7 +79,7 @@ def _pyarrow() -> Any:
 def _matrix(path: Path, asked: Asked, schema: Any, n: int, column: Columns) -> Matrix:
     there = {field.name: f"({field.type})" for field in schema if _is_vectors(field.type)}
     if not there:
-        every = ", ".join(f"{field.name} ({field.type})" for field in schema)[:300]
+        every = few([printable(f"{field.name} ({field.type})") for field in schema])
         raise DatasetFormatError(
             f"{path}: it has the columns {every or 'none'}; expected one of lists of numbers, a "
             "vector a row."
@@ -164,10 +165,10 @@ def _ids(path: Path, name: str, schema: Any, column: Columns) -> Array:
     import pyarrow as pa
 
     if name not in schema.names or not pa.types.is_integer(schema.field(name).type):
-        there = [field.name for field in schema if pa.types.is_integer(field.type)]
+        named = [field.name for field in schema if pa.types.is_integer(field.type)]
         raise DatasetFormatError(
             f"{path}: it has no column {name!r} of integers (--ids); it has "
-            f"{', '.join(there) or 'none'}."
+            f"{few([printable(text) for text in named]) or 'none'}."
         )
     pieces = list(column(name, 0, 2**20))
     if any(piece.null_count for piece in pieces):

@@ -1,0 +1,262 @@
+"""Damaged files of vectors, by the thousand: what becomes of them, counted.
+
+    python tests/property/damage_vectors.py 20000 --seed 1
+
+Ends with status 1 if one is served wrongly, hangs, or ends in anything but one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import resource
+import signal
+import struct
+import sys
+import tempfile
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+import vector_files as files
+
+from pytest_annmodal.datasets.importers import formats
+from pytest_annmodal.datasets.importers.matrix import Asked
+from pytest_annmodal.errors import AnnModalError
+
+SPARE_BYTES = 2 * 2**30
+EDGE = 96  # bytes at both ends, where headers and footers are
+
+
+def damage(content: bytes, rng: np.random.Generator) -> bytes:
+    """A few bytes changed, mostly near the ends; or a piece zeroed, moved, repeated or cut off."""
+    spoiled = bytearray(content)
+    ends = [*range(min(EDGE, len(content))), *range(max(0, len(content) - EDGE), len(content))]
+    kind = rng.choice(
+        ["ends", "anywhere", "zeros", "moved", "longer", "cut"],
+        p=[0.6, 0.15, 0.05, 0.05, 0.05, 0.1],
+    )
+    if kind in {"ends", "anywhere"}:
+        among = ends if kind == "ends" else range(len(spoiled))
+        for place in rng.choice(among, rng.integers(1, 5)):
+            new = (int(rng.integers(256)), spoiled[place] ^ (1 << int(rng.integers(8))), 0, 255)
+            spoiled[place] = new[rng.choice(4, p=[0.4, 0.4, 0.1, 0.1])]
+        return bytes(spoiled)
+    start, length = int(rng.integers(len(spoiled))), int(rng.integers(1, 65))
+    other = int(rng.integers(len(spoiled)))
+    if kind == "cut":
+        return bytes(spoiled[:start])
+    if kind == "longer":
+        return bytes(spoiled + spoiled[other : other + length])
+    piece = bytes(length) if kind == "zeros" else bytes(spoiled[other : other + length])
+    spoiled[start : start + len(piece)] = piece
+    return bytes(spoiled[: len(content)])
+
+
+def _vecs(path: Path) -> np.ndarray:
+    raw = files.gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    dtype = np.dtype(
+        {"f": "<f4", "i": "<i4", "b": "|u1"}[
+            path.name.split(".")[-2 if path.suffix == ".gz" else -1][0]
+        ]
+    )
+    rows, at = [], 0
+    while at < len(raw):
+        (dim,) = struct.unpack_from("<i", raw, at)
+        rows.append(np.frombuffer(raw, dtype, dim, at + 4))
+        at += 4 + dim * dtype.itemsize
+    return np.stack(rows)
+
+
+def _bins(path: Path) -> np.ndarray:
+    raw = path.read_bytes()
+    kinds = {
+        ".fbin": "<f4",
+        ".ibin": "<i4",
+        ".u8bin": "|u1",
+        ".i8bin": "|i1",
+        ".hbin": "<f2",
+        ".f16bin": "<f2",
+        ".bin": "<f4",
+    }
+    for header, code in ((8, "<II"), (16, "<QQ")):
+        n, dim = struct.unpack_from(code, raw)
+        with contextlib.suppress(ValueError):
+            return np.frombuffer(raw, kinds[path.suffix], offset=header).reshape(n, dim)
+    raise ValueError(path)
+
+
+def _npz(path: Path) -> np.ndarray:
+    with zipfile.ZipFile(path) as archive:
+        names = [name[:-4] for name in archive.namelist() if name.endswith(".npy")]
+    with np.load(path, allow_pickle=False) as held:
+        return held["emb" if "emb" in names else names[0]]
+
+
+def _safetensors(path: Path) -> np.ndarray:
+    raw = path.read_bytes()
+    (length,) = struct.unpack_from("<Q", raw)
+    header = json.loads(raw[8 : 8 + length])
+    entry = next(e for name, e in header.items() if name != "__metadata__" and len(e["shape"]) == 2)
+    first, end = entry["data_offsets"]
+    kinds = {"BF16": "<u2", "F32": "<f4", "F16": "<f2", "F64": "<f8", "I32": "<i4", "U32": "<u4"}
+    values = np.frombuffer(raw[8 + length :][first:end], kinds[entry["dtype"]]).reshape(
+        entry["shape"]
+    )
+    return (values.astype("<u4") << 16).view("<f4") if entry["dtype"] == "BF16" else values
+
+
+def _table(table) -> np.ndarray:
+    name = next(f.name for f in table.schema if "list" in str(f.type))
+    return np.array(table.column(name).to_pylist())
+
+
+def _arrow(path: Path) -> np.ndarray:
+    opener = files.pa.ipc.open_file if path.suffix == ".arrow" else files.pa.ipc.open_stream
+    return _table(opener(path.read_bytes()).read_all())
+
+
+def _hdf5(path: Path) -> np.ndarray:
+    found = []
+    with files.h5py.File(path) as file:
+        file.visititems(
+            lambda _, item: found.append(item[:]) if getattr(item, "ndim", 0) == 2 else None
+        )
+    return found[0]
+
+
+def _text(path: Path) -> np.ndarray:
+    """As lines of numbers, by the delimiter of most lines; the first line may be a header."""
+    lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    sign = max("\t,; ", key=lambda s: sum(s in line for line in lines))
+    rows = []
+    for number, line in enumerate(lines):
+        try:
+            rows.append([float(cell) for cell in line.split(sign)])
+        except ValueError:
+            if number:
+                raise
+    return np.array(rows)
+
+
+# By suffix, how somebody else would read it.
+OTHERS: dict[str, Callable[[Path], np.ndarray]] = {
+    **dict.fromkeys((".fvecs", ".ivecs", ".bvecs", ".gz"), _vecs),
+    **dict.fromkeys((".fbin", ".ibin", ".u8bin", ".i8bin", ".hbin", ".f16bin", ".bin"), _bins),
+    ".npy": lambda path: np.load(path, allow_pickle=False),
+    ".npz": _npz,
+    ".safetensors": _safetensors,
+    ".parquet": lambda path: _table(files.pq.read_table(path)),
+    **dict.fromkeys((".arrow", ".ipc"), _arrow),
+    **dict.fromkeys((".hdf5", ".h5"), _hdf5),
+    **dict.fromkeys((".csv", ".tsv"), _text),
+}
+
+
+def outcome(path: Path, scratch: Path, before: np.ndarray) -> str:
+    """What becomes of a damaged file: a word to be counted. Anything else raises."""
+    served = None
+    try:
+        with contextlib.ExitStack() as closing:
+            matrix = formats.open_matrix(path, Asked(scratch=scratch, closing=closing))
+            served = np.concatenate(list(matrix.floats(0, matrix.n)))
+            assert served.shape == (matrix.n, matrix.dim)
+    except AnnModalError as error:
+        said = str(error)
+    if served is None:
+        assert said.startswith(str(path)), said
+        assert said.isprintable(), said
+        return "refused"
+    if np.array_equal(served, before):
+        return "equal"
+    assert np.isfinite(served).all()
+    try:
+        theirs = OTHERS[path.suffix](path)
+    except Exception:
+        return "other data, and others cannot read it"
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.testing.assert_array_equal(served, theirs.astype("f4"))
+    return "other data, and others read the same"
+
+
+def in_a_fork(path: Path, before: np.ndarray, limit_s: float) -> str:
+    """The outcome, in a process with limits as an import has them."""
+    read_fd, write_fd = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read_fd)
+        signal.setitimer(signal.ITIMER_REAL, limit_s)
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        size = pages * resource.getpagesize() + SPARE_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        try:
+            with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+                said = outcome(path, Path(scratch), before)
+        except MemoryError:
+            said = "refused: memory"
+        except BaseException as error:
+            said = f"WRONG {type(error).__name__}: {error}"
+        os.write(write_fd, said.encode()[:60_000])
+        os._exit(0)
+    os.close(write_fd)
+    with os.fdopen(read_fd, "rb") as stream:
+        said = stream.read().decode()
+    _, status = os.waitpid(pid, 0)
+    ended = os.waitstatus_to_exitcode(status)
+    if ended == 0:
+        return said
+    return "refused: stopped" if ended == -signal.SIGALRM else f"refused: crashed ({ended})"
+
+
+def run(n_files: int, seed: int, folder: Path, limit_s: float) -> Counter[tuple[str, str]]:
+    originals = {}
+    for row in formats.FORMATS:  # once, and not in each fork
+        importlib.import_module(row.opener.partition(":")[0])
+    if os.fork() == 0:  # Arrow's threads do not survive a fork: none are started here
+        for kind in files.WRITERS:
+            files.written(folder, kind, files.vectors(kind), stem=f"original-{kind}")
+        os._exit(0)
+    os.wait()
+    for kind, (suffix, _, _) in files.WRITERS.items():
+        originals[kind] = (folder / f"original-{kind}{suffix}").read_bytes()
+    counted: Counter[tuple[str, str]] = Counter()
+    for number in range(n_files):
+        kind = list(originals)[number % len(originals)]
+        path = folder / f"{seed}-{number}{files.WRITERS[kind][0]}"
+        path.write_bytes(damage(originals[kind], np.random.default_rng([seed, number])))
+        started = time.monotonic()
+        found = in_a_fork(path, files.vectors(kind).astype("f4"), limit_s)
+        if found.startswith("WRONG") or time.monotonic() - started > limit_s / 2:
+            print(f"{kind}, {path}: {found}", flush=True)
+        else:
+            path.unlink()
+        counted[kind, found if not found.startswith("WRONG") else "WRONG"] += 1
+    return counted
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", type=int, help="how many files to damage")
+    parser.add_argument("--seed", type=int, default=0, help="another seed damages otherwise")
+    parser.add_argument("--limit", type=float, default=20, help="seconds until a loop is one")
+    asked = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="annmodal-vectors-"))
+    counted = run(asked.files, asked.seed, folder, asked.limit)
+    columns = sorted({found for _, found in counted})
+    for found in columns:
+        by_kind = {kind: n for (kind, what), n in counted.items() if what == found}
+        print(f"{sum(by_kind.values()):>8,}  {found}: {by_kind}")
+    return int("WRONG" in columns)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
