@@ -342,3 +342,16 @@ def test_a_format_that_is_added_is_opened_like_the_others(
     np.save(tmp_path / "x.npy", files.vectors("npy"))
     (tmp_path / "x.npy").rename(tmp_path / "x.added")
     assert read(tmp_path / "x.added", asked).shape == (23, 5)
+
+
+def test_the_page_has_a_line_for_each_format() -> None:
+    """As the table has it."""
+    text = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    _, _, after = text.partition(
+        "| format | suffixes | how it is read | what is checked |\n|---|---|---|---|\n"
+    )
+    lines = after.partition("\n\n")[0].splitlines()
+    assert lines == [
+        f"| {row.name} | {', '.join(f'`{end}`' for end in row.suffixes)} | {row.how} | {row.checked} |"
+        for row in formats.FORMATS
+    ]

@@ -45,7 +45,7 @@ def open_text(path: Path, asked: Asked) -> Matrix:
 def _delimiter(lines: Sequence[str]) -> str | None:
     """What stands between the numbers: the first of the usual ones; None: any white space."""
     full = [line for line in lines if line.strip()][:2]  # the second is no header
-    sample = full[-1].strip() if full else ""
+    sample = full[-1].strip("\r\n") if full else ""
     found = next((sign for sign in DELIMITERS if sign in sample), None)
     return None if found == " " else found
 
