@@ -13,7 +13,7 @@ from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.figures import BY_NAME, THRESHOLDS
 from pytest_annmodal.grading.threshold import Threshold, read_threshold
 from pytest_annmodal.settings.config import OPTIONS, nearest_names, not_there
-from pytest_annmodal.settings.option import Option, expanded
+from pytest_annmodal.settings.option import Option, expanded, is_dataset_file
 from pytest_annmodal.settings.toml_table import Table
 
 FORMULAS = ("thresholds", "recall-qps-memory")
@@ -155,10 +155,11 @@ def _datasets(table: Table, folder: Path) -> tuple[str, ...]:
     names = table.texts("datasets")
     if not names:
         raise table.error("datasets", "expected a list of at least one dataset")
-    is_file = [name.endswith((".hdf5", ".h5")) and "://" not in name for name in names]
     return tuple(
-        str(expanded(name, folder, f"{table.where}: datasets:").absolute()) if local else name
-        for name, local in zip(names, is_file, strict=True)
+        str(expanded(name, folder, f"{table.where}: datasets:").absolute())
+        if is_dataset_file(name)
+        else name
+        for name in names
     )
 
 

@@ -14,10 +14,14 @@ from pytest_annmodal.model import Implementation
 
 def test_read(tmp_path: Path) -> None:
     text = 'k = 5\nqueries = 40\nallow = ["numpy"]\n' + RULES.replace(
-        '["tiny', '["mine.hdf5", "tiny'
+        '["tiny', '["mine.hdf5", "v/x.fvecs", "tiny'
     )
     found = rules(tmp_path, text + "[weights]\ntiny-8-euclidean = 2\n")
-    assert found.datasets == (str(tmp_path / "mine.hdf5"), "tiny-8-euclidean")
+    assert found.datasets == (
+        str(tmp_path / "mine.hdf5"),
+        str(tmp_path / "v/x.fvecs"),
+        "tiny-8-euclidean",
+    )
     assert found.option_values() == {
         "k": 5, "queries": 40, "dataset": found.datasets, "fresh_queries": True,
     }  # fmt: skip
