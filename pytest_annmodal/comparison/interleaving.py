@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from pytest_annmodal.jobs.trial import Trial
 from pytest_annmodal.manifests.builtin_paths import located
 from pytest_annmodal.model import Arguments, Baseline, Clock, Job, Search, to_plain
 from pytest_annmodal.sandbox import cores
+from pytest_annmodal.sandbox.worker_process import Worker
 from pytest_annmodal.scoring import scoring
 from pytest_annmodal.scoring.operating_points import Level
 from pytest_annmodal.worker import measure
@@ -31,6 +32,41 @@ LEAD = 20  # queries before each block that are not timed: the one before has us
 PROBES = 100  # queries that tell what recall each of the baseline's settings has
 BUDGET_S = 20.0  # for one search setting in one session
 SEED = 20_240_229
+
+
+class Awake:
+    """Lets a worker run in a block, and says whose fault it is what goes wrong there.
+
+    A class: from Python 3.12 on, contextlib keeps an exception that a generator replaces, and with
+    it every file and map in its frames, until the garbage collector runs.
+    """
+
+    def __init__(self, worker: Worker, baseline: Baseline | None) -> None:
+        self._worker, self._baseline = worker, baseline
+
+    def __enter__(self) -> None:
+        try:
+            self._worker.wake()
+        except SubmissionError as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        try:
+            if isinstance(error, SubmissionError):
+                error.evidence.setdefault("log_tail", self._worker.log_tail())
+                if self._baseline is not None:
+                    raise BaselineError(
+                        f"the baseline {self._baseline.label} failed, so nothing can be compared "
+                        f"with it: {error}"
+                    ) from error
+        finally:
+            self._worker.rest(trusted=True)
 
 
 class Entrant:
@@ -43,23 +79,9 @@ class Entrant:
         self.late_s = 0.0  # what the setting of these took, and their first warm-up too long
         self.short_answers = trial.job.implementation.short_answers
 
-    @contextlib.contextmanager
-    def awake(self) -> Iterator[None]:
+    def awake(self) -> Awake:
         """Let it run. Raises BaselineError for what a baseline does wrong."""
-        worker = self.trial.worker
-        try:
-            worker.wake()
-            yield
-        except SubmissionError as error:
-            error.evidence.setdefault("log_tail", worker.log_tail())
-            if self._baseline is None:
-                raise
-            raise BaselineError(
-                f"the baseline {self._baseline.label} failed, so nothing can be compared with "
-                f"it: {error}"
-            ) from error
-        finally:
-            worker.rest(trusted=True)
+        return Awake(self.trial.worker, self._baseline)
 
     def ask(
         self, search: Search, arguments: Arguments, queries: NDArray[np.float32]
