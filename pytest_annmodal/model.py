@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -77,7 +78,8 @@ class Dataset:
     k_truth: int | None = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Those with cached properties have no slots; a session asks a thousand times for what they say.
+@dataclass(frozen=True, kw_only=True)
 class Arguments:
     """Arguments for a constructor or for ``set_query_arguments``, JSON-able.
 
@@ -88,14 +90,14 @@ class Arguments:
     args: tuple[Plain, ...] = ()
     kwargs: Mapping[str, Plain] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def label(self) -> str:
         """``n_trees=10,search_k=1000`` or ``M=16,100``: what ids and tables show."""
         parts = itertools.chain.from_iterable(_label(value) for value in self.args)
         named = (f"{key}={_short(value)}" for key, value in self.kwargs.items())
         return ",".join((*parts, *named))
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Canonical text, equal for equal arguments."""
         return json.dumps(to_plain(self), sort_keys=True)
@@ -115,7 +117,7 @@ def _short(value: Plain) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Variant:
     """One point of an implementation's parameter grids.
 
@@ -127,7 +129,7 @@ class Variant:
     search: Arguments
     groups: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def label(self) -> str:
         return ",".join(filter(None, (self.build.label, self.search.label)))
 
@@ -202,7 +204,7 @@ class Implementation:
     environment: Environment | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Case:
     """One thing to measure: an implementation's variant on a dataset at k.
 
@@ -222,7 +224,7 @@ class Case:
     def __repr__(self) -> str:
         return f"<Case {self.id}>"  # what pytest shows of it under a failed assertion
 
-    @property
+    @cached_property
     def label(self) -> str:
         """``annoy[n_trees=10,search_k=1000]``, and `` (2)`` behind it when measured again."""
         return _with_parameters(self.implementation.name, self.variant.label) + self._again
@@ -236,7 +238,7 @@ class Case:
     def _again(self) -> str:
         return f" ({self.repetition + 1})" if self.repetition else ""
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The pytest id: ``annoy[n_trees=10,search_k=1000]-gist-960-euclidean-k10``.
 

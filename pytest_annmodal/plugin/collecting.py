@@ -132,7 +132,8 @@ def attach(
             _give_clock(item)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
-        items[:] = [item for item in items if item not in dropped]
+        left = set(dropped)
+        items[:] = [item for item in items if item not in left]
     _group_by_build(items)
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from pytest_annmodal import surprises
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.plugin import keeping, rootdir
+from pytest_annmodal.plugin import rootdir
 from pytest_annmodal.reports import escape
 from pytest_annmodal.session import fitting
 from pytest_annmodal.session.state import BenchSession
@@ -150,5 +150,7 @@ def last_lines(config: pytest.Config, bench: BenchSession) -> Iterator[str]:
         from pytest_annmodal.strangers import doors
 
         yield from map(escape.line, doors.unread(config.stash[named.PLACES]))
-    if bench.keeper is not None:
-        yield from map(escape.line, keeping.lines(bench.keeper))
+    if bench.kept is not None:
+        from pytest_annmodal.plugin import keeping
+
+        yield from map(escape.line, keeping.lines(bench.kept))

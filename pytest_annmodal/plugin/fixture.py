@@ -15,7 +15,8 @@ from pytest_annmodal.plugin.replay import ReplayClock, replay, replay_failure
 from pytest_annmodal.reports import escape
 from pytest_annmodal.reports.failure_text import failure_text, infrastructure_text
 from pytest_annmodal.results.rows import properties, row
-from pytest_annmodal.session.state import BenchSession, override
+from pytest_annmodal.session.selection import override
+from pytest_annmodal.session.state import BenchSession
 from pytest_annmodal.session.thresholds import doubts, missed_thresholds
 
 

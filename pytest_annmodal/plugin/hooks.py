@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pytest_annmodal.model import Case
     from pytest_annmodal.plugin.fixture import AnnBenchmark
     from pytest_annmodal.protocols import Executor
+    from pytest_annmodal.session.keeping import Keeper
     from pytest_annmodal.session.state import BenchSession, Listener
 
 LISTENERS = pytest.StashKey[list["Listener"]]()
@@ -149,10 +150,15 @@ def pytest_annmodal_make_executor(name: str, setup: ExecutorSetup) -> Executor |
     return registry.make(name, setup)
 
 
+def _keeper(bench: BenchSession) -> Keeper:
+    from pytest_annmodal.plugin import keeping
+
+    return keeping.make_keeper(bench)
+
+
 def _session(config: pytest.Config) -> BenchSession:
     """The session's state, made at the first need."""
     if SESSION not in config.stash:
-        from pytest_annmodal.plugin import keeping
         from pytest_annmodal.plugin.interruption import Interruption
         from pytest_annmodal.reports import nearest
         from pytest_annmodal.session.orchestration import make_executor
@@ -169,8 +175,8 @@ def _session(config: pytest.Config) -> BenchSession:
             extra_datasets=extra,
             make_executor=lambda name: make_executor(name, settings, config),
             listeners=listeners,
+            make_keeper=_keeper,
         )
-        keeping.attach(config.stash[SESSION])
     return config.stash[SESSION]
 
 
@@ -317,13 +323,15 @@ def pytest_runtest_makereport(
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """On -x, Ctrl-C or a crash nothing keeps running or billing."""
     if SESSION in session.config.stash:
-        from pytest_annmodal.plugin import keeping
-
+        bench = session.config.stash[SESSION]
         try:
-            session.config.stash[SESSION].close()
+            bench.close()
         except AnnModalError as error:
             session.config.issue_config_time_warning(pytest.PytestWarning(str(error)), stacklevel=1)
-        keeping.finish(session.config.stash[SESSION], session.config.invocation_params.args)
+        if bench.kept is not None:
+            from pytest_annmodal.plugin import keeping
+
+            keeping.finish(bench.kept, bench.settings, session.config.invocation_params.args)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

@@ -12,33 +12,31 @@ from pytest_annmodal.jobs.machine import machine_class
 from pytest_annmodal.results.reading import Results
 from pytest_annmodal.session.keeping import Keeper
 from pytest_annmodal.session.state import BenchSession
+from pytest_annmodal.settings.config import Settings
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 
 
-def attach(bench: BenchSession) -> None:
-    """Have the session keep what it measures."""
-    settings = bench.settings
-    bench.keeper = Keeper(
-        settings,
+def make_keeper(bench: BenchSession) -> Keeper:
+    """What keeps the outcomes of a session."""
+    return Keeper(
+        bench.settings,
         session=os.urandom(8).hex(),
         content=bench.content,
         machine=lambda: bench.executor.machine or machine_class(),
     )
 
 
-def finish(bench: BenchSession, command: Sequence[str]) -> None:
+def finish(keeper: Keeper, settings: Settings, command: Sequence[str]) -> None:
     """Write what a session shows of its results when it ends.
 
     Args:
         command: the arguments of pytest.
     """
-    if bench.keeper is None:
-        return
-    if bench.settings.summary:
-        write_step_summary(bench.keeper, os.environ)
-    if bench.settings.report and bench.keeper.cases:
-        _write_report(bench.keeper, Path(bench.settings.report), command)
+    if settings.summary:
+        write_step_summary(keeper, os.environ)
+    if settings.report and keeper.cases:
+        _write_report(keeper, Path(settings.report), command)
 
 
 def _write_report(keeper: Keeper, path: Path, command: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ import glob
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pytest_annmodal.datasets import catalog
 from pytest_annmodal.datasets.locate import find_datasets
@@ -24,6 +25,7 @@ from pytest_annmodal.model import (
 )
 from pytest_annmodal.protocols import Stored
 from pytest_annmodal.session import fitting
+from pytest_annmodal.session import marker as markers
 from pytest_annmodal.settings.config import Settings, nearest_names
 from pytest_annmodal.settings.option import expanded
 
@@ -341,3 +343,13 @@ def labels(implementation: Implementation) -> list[str]:
     return [
         f"{implementation.name}[{text}]" if text else implementation.name for text in parameters
     ]
+
+
+def override(
+    case: Case, *, k: int | None, build: Mapping[str, Any], search: Mapping[str, Any]
+) -> Case:
+    """A case with another k or other parameters, as ``ann_benchmark(...)`` takes them."""
+    if k is not None and not markers.is_at_least(k, 1, whole=True):
+        raise ConfigurationError(f"k={k!r}: expected a whole number of at least 1")
+    changed = with_parameters(case, build, search)
+    return changed if k is None else dataclasses.replace(changed, k=k)

@@ -20,11 +20,11 @@ from pytest_annmodal.sandbox import isolation
 from pytest_annmodal.session import fitting, planning, selection
 from pytest_annmodal.session import marker as markers
 from pytest_annmodal.session.availability import missing_dataset_hint
-from pytest_annmodal.session.keeping import Keeper
 from pytest_annmodal.settings.config import Settings
 
 if TYPE_CHECKING:
     from pytest_annmodal.datasets.volume.volume import LocalVolume
+    from pytest_annmodal.session.keeping import Keeper
 
 LOCAL = "local"  # the executor of this machine
 
@@ -49,6 +49,7 @@ class BenchSession:
         extra_datasets: what the hook ``pytest_annmodal_datasets`` gave.
         make_executor: makes the executor of a name, called at the first need.
         listeners: are told of the beginning, each outcome, and the end.
+        make_keeper: makes what keeps outcomes, called at the first need.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class BenchSession:
         extra_datasets: Iterable[Dataset] = (),
         make_executor: Callable[[str], Executor],
         listeners: Iterable[Listener] = (),
+        make_keeper: Callable[[BenchSession], Keeper | None] = lambda _session: None,
     ) -> None:
         self.settings = settings
         self.known = locate.known_datasets(extra_datasets)
@@ -73,8 +75,17 @@ class BenchSession:
         self._further: Counter[str] = Counter()  # measurements of a case after its first
         self._retired: list[Job] = []  # kept, since futures go by their jobs' identity
         self.n_repeated = 0  # times that a graded case was asked for again
-        self.keeper: Keeper | None = None
+        self._make_keeper = make_keeper
         self._listeners = tuple(listeners)
+
+    @cached_property
+    def keeper(self) -> Keeper | None:
+        return self._make_keeper(self)
+
+    @property
+    def kept(self) -> Keeper | None:
+        """What has kept outcomes so far, if anything has."""
+        return self.keeper if "keeper" in self.__dict__ else None
 
     @cached_property
     def implementations(self) -> list[Implementation]:
@@ -241,7 +252,7 @@ class BenchSession:
         """Jobs of what was not measured before, where that is to be reused."""
         remote = self.executor.remote
         jobs = planning.jobs(cases, self.settings, remote=remote)
-        if self.keeper is None or not self.settings.reuse:
+        if not self.settings.reuse or self.keeper is None:
             return jobs
         self.know(self.keeper.reusable(jobs))
         missing = (case for case in cases if case.id not in self._outcomes)
@@ -373,8 +384,8 @@ class BenchSession:
         finally:
             for listener in self._listeners:
                 listener.end()
-            if self.keeper is not None:
-                self.keeper.store.close()
+            if self.kept is not None:
+                self.kept.store.close()
 
 
 def _not_had(case_id: str, problem: str) -> Failure:
@@ -386,13 +397,3 @@ def _not_had(case_id: str, problem: str) -> Failure:
         phase="prepare",
         blame="infrastructure",
     )
-
-
-def override(
-    case: Case, *, k: int | None, build: Mapping[str, Any], search: Mapping[str, Any]
-) -> Case:
-    """A case with another k or other parameters, as ``ann_benchmark(...)`` takes them."""
-    if k is not None and not markers.is_at_least(k, 1, whole=True):
-        raise ConfigurationError(f"k={k!r}: expected a whole number of at least 1")
-    changed = selection.with_parameters(case, build, search)
-    return changed if k is None else dataclasses.replace(changed, k=k)

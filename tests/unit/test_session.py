@@ -20,7 +20,8 @@ from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.protocols import Executor
 from pytest_annmodal.reports.failure_text import failure_text, infrastructure_text
 from pytest_annmodal.session.availability import missing_dataset_hint, missing_datasets
-from pytest_annmodal.session.state import BenchSession, Listener, override
+from pytest_annmodal.session.selection import override
+from pytest_annmodal.session.state import BenchSession, Listener
 from pytest_annmodal.session.thresholds import missed_thresholds
 from pytest_annmodal.settings.config import Settings
 
