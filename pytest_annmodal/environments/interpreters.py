@@ -30,16 +30,15 @@ def find(wanted: str) -> tuple[str, str]:
     if tuple(map(int, wanted.split("."))) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise EnvironmentBuildError(
-            f"python={wanted}: the worker needs Python {oldest} or newer; numpy 1.22 runs on "
-            f"{oldest}"
+            f"the worker needs Python {oldest} or newer; numpy 1.22 runs on {oldest}"
         )
-    for place in (_by_uv(wanted), shutil.which(f"python{wanted}")):
+    for place in (_by_uv(wanted), shutil.which(f"python{wanted}"), *_by_pyenv(wanted)):
         said = _run([place, "-I", "-c", WHO]) if place else ""
         version, _, path = said.partition("\n")
         if version.startswith(f"{wanted}."):
             return path, version
     raise EnvironmentBuildError(
-        f"python={wanted}: there is no Python {wanted} on this machine; install it, so that "
+        f"there is no Python {wanted} on this machine; install it, so that "
         f"python{wanted} is on the PATH (or `uv python install {wanted}`)"
     )
 
@@ -52,6 +51,12 @@ def _base() -> str:
 def _by_uv(wanted: str) -> str | None:
     uv = shutil.which("uv")
     return _run([uv, "python", "find", "--no-python-downloads", wanted]) if uv else None
+
+
+def _by_pyenv(wanted: str) -> list[str]:
+    """What pyenv has installed; its shims run only those that are chosen."""
+    root = Path(os.environ.get("PYENV_ROOT") or Path("~/.pyenv").expanduser())
+    return sorted(map(str, root.glob(f"versions/{wanted}.*/bin/python")), reverse=True)
 
 
 def _run(command: list[str]) -> str:
