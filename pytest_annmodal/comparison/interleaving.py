@@ -129,6 +129,9 @@ class Session:
         self.data, self.number = data, number
         self.once = not job.implementation.trusted  # a submission could remember a query
         self.n_parts = len(job.searches) if self.once else 1
+        # Two environments are two kinds of start: each side gets the same.
+        sides = (job.implementation, baseline.implementation)
+        self.anew = any(side.environment is not None for side in sides)
         self.budget_s = min(BUDGET_S, job.limits.max_search_s)
         clock: Clock = "parent" if self.once else job.limits.clock
         mine = dataclasses.replace(job, limits=dataclasses.replace(job.limits, clock=clock))
@@ -148,7 +151,7 @@ class Session:
         baseline: Baseline | None,
     ) -> Entrant:
         cores.pin(usable)  # each worker gets the same core: only one is awake at a time
-        trial = Trial(job, self.data, stack, train_file=train_file)
+        trial = Trial(job, self.data, stack, train_file=train_file, anew=self.anew)
         return Entrant(trial, baseline=baseline)
 
     def build(self, on_phase: OnPhase) -> None:

@@ -74,7 +74,8 @@ class LocalExecutor(Executor):
         from pytest_annmodal.execution import run_job
         from pytest_annmodal.sandbox import template
 
-        template.expect(trusted=job.implementation.trusted, threads=job.limits.threads)
+        if job.implementation.environment is None:
+            template.expect(trusted=job.implementation.trusted, threads=job.limits.threads)
         future: Future[Sequence[Outcome]] = Future()
         try:
             path = self.prepare(job.dataset)

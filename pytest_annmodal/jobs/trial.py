@@ -69,6 +69,7 @@ class Trial:
     Args:
         stack: what is opened is closed when it is.
         train_file: another trial's, to share its memory.
+        anew: start its worker as one in an environment is started, for it runs beside such a one.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Trial:
         stack: ExitStack,
         *,
         train_file: training_data.TrainFile | None = None,
+        anew: bool = False,
     ) -> None:
         self.job, self.data = job, data
         self.k_max = max(search.k for search in job.searches)
@@ -101,6 +103,7 @@ class Trial:
         self.watch = Watch(memory_bytes=job.limits.memory_bytes)
         level = isolation.choose(job.limits.isolation, trusted=implementation.trusted)
         self.made = making.ensure(implementation)
+        self.python = interpreter.of(self.made, anew=anew)
         self.work_folder = _work_folder(implementation, level, stack)
         self.worker = self._worker(level, fd, stack)
         self.asker = Asker(
@@ -127,7 +130,7 @@ class Trial:
                 watch=None if implementation.trusted else self.watch,
                 memory_bytes=limits.memory_bytes,
                 numba_cache=numba_cache,
-                python=interpreter.of(self.made),
+                python=self.python,
             )
         )
 

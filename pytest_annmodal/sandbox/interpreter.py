@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import site
 import sys
@@ -40,12 +41,14 @@ class Interpreter:
         places: where it, its libraries and this package lie: what must stay readable.
         scripts: folders of the programs that its libraries installed.
         apart: whether it is an environment's: nothing of the harness' surroundings is for it.
+        copied: whether its workers may be copies of one that has imported everything.
     """
 
     command: tuple[str, ...]
     places: tuple[str, ...]
     scripts: tuple[str, ...]
     apart: bool = False
+    copied: bool = True
 
 
 def own() -> Interpreter:
@@ -64,10 +67,14 @@ def own() -> Interpreter:
     )
 
 
-def of(made: Made | None) -> Interpreter:
-    """An environment's, or the harness' own."""
+def of(made: Made | None, *, anew: bool = False) -> Interpreter:
+    """An environment's, or the harness' own.
+
+    Args:
+        anew: start each worker of it as a process of its own, as an environment's are.
+    """
     if made is None:
-        return own()
+        return dataclasses.replace(own(), copied=not anew)
     known = tuple(int(part) for part in made.python.split(".")[:2])
     flags = ("-P", "-u") if known >= SAFE_PATH_SINCE else ("-u",)
     places = {made.folder, made.base_prefix, _home_of(made.interpreter), str(PACKAGE)}
@@ -76,6 +83,7 @@ def of(made: Made | None) -> Interpreter:
         places=_there(places),
         scripts=(str(Path(made.interpreter).parent),),
         apart=True,
+        copied=False,
     )
 
 

@@ -127,7 +127,7 @@ class Worker:
                 descriptors=descriptors,
                 output=write_fd,
                 user=self._user,
-                a_copy=template.is_a_copy(self.level, self._threads),
+                a_copy=self._python.copied and template.is_a_copy(self.level, self._threads),
             )
             parents = self.cores.parent
         except BaseException:
