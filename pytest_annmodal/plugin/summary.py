@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +11,8 @@ from pytest_annmodal.plugin.collecting import SESSION
 
 if TYPE_CHECKING:
     from pytest_annmodal.results.rows import Row
+
+    Groups = list[tuple[str | None, list[dict[str, Any]]]]
 
 OWN_FAILURE = "annmodal_own_failure"  # an attribute of a benchmark's failed report
 ROW = "annmodal"  # an attribute of a benchmark's report: what Row.plain gives
@@ -22,6 +24,7 @@ class Summary:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._rows: list[Row] = []
+        self._by_test: dict[str, Row] = {}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -30,10 +33,26 @@ class Summary:
             from pytest_annmodal.results.rows import Row
 
             self._rows.append(Row.of_plain(row))
+            self._by_test[report.nodeid] = self._rows[-1]
         if hasattr(report, OWN_FAILURE):
             from pytest_annmodal.reports import repeated
 
             repeated.note(self._config, report)
+
+    @pytest.hookimpl(wrapper=True, optionalhook=True)
+    def pytest_benchmark_group_stats(self) -> Generator[None, Groups, Groups]:
+        """In pytest-benchmark's table a case is called as in ours: its whole id pushes all figures
+        off the screen. Saved files keep the id.
+        """
+        groups = yield
+        from pytest_annmodal.reports.names import short_names
+
+        for _, benches in groups:
+            ours = {one["fullname"]: self._by_test.get(one["fullname"]) for one in benches}
+            names = short_names({test: row for test, row in ours.items() if row is not None})
+            for one in benches:
+                one["name"] = names.get(one["fullname"], one["name"])
+        return groups
 
     # Above what hooks says last: of such wrappers, those that are registered later are inside.
     @pytest.hookimpl(wrapper=True, trylast=True)

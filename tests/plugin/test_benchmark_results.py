@@ -26,6 +26,18 @@ def check_saved(saved: dict[str, Any]) -> None:
     assert "latencies_ns" not in info
 
 
+def test_names_in_the_table(project: Project) -> None:
+    """A case is called as in our own table, and its id is kept in what is saved."""
+    result = project.bench("--benchmark-json=out.json", "--benchmark-columns=min,ops")
+    result.assert_outcomes(passed=2)
+    shown = lines_with(result, "exact[extra=")
+    assert len([line for line in shown if line.startswith("exact[extra=0]  ")]) == 1
+    assert not lines_with(result, "test_search[exact")
+    assert {one["name"] for one in project.saved()} == {
+        f"test_search[exact[extra={n}]-small-8-euclidean-k10]" for n in (0, 1)
+    }
+
+
 def test_json(project: Project) -> None:
     """The saved JSON is strict, holds every latency exactly, and says which case it is."""
     result = project.bench(

@@ -1,0 +1,49 @@
+"""What cases are called where many stand below each other: no longer than needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pytest_annmodal.reports.escape import printable
+from pytest_annmodal.results.rows import Row
+
+MAX_NAME = 60
+CUT = "…"
+
+
+def short_names(rows: Mapping[str, Row]) -> dict[str, str]:
+    """A name for each: its label, and of test, dataset and k what tells it from the others.
+
+    Args:
+        rows: by pytest's id of their tests.
+    """
+    tests = {test: test.partition("[")[0].rpartition("::")[2] for test in rows}
+    several_tests = len(set(tests.values())) > 1
+    several_datasets = len({row.dataset for row in rows.values()}) > 1
+    several_ks = len({row.k for row in rows.values()}) > 1
+    whole = {
+        test: printable(
+            " ".join(
+                filter(
+                    None,
+                    (
+                        several_tests and tests[test],
+                        row.label,
+                        several_datasets and row.dataset,
+                        several_ks and f"k={row.k}",
+                    ),
+                )
+            )
+        )
+        for test, row in rows.items()
+    }
+    cut = {test: _cut(name) for test, name in whole.items()}
+    return cut if len(set(cut.values())) == len(set(whole.values())) else whole
+
+
+def _cut(name: str) -> str:
+    """Its beginning and its end: settings differ there."""
+    if len(name) <= MAX_NAME:
+        return name
+    half = (MAX_NAME - len(CUT)) // 2
+    return name[: MAX_NAME - len(CUT) - half] + CUT + name[-half:]

@@ -1,0 +1,60 @@
+"""What cases are called in pytest-benchmark's table."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_annmodal.outcome import Failure
+from pytest_annmodal.reports.names import MAX_NAME, short_names
+from pytest_annmodal.results.rows import Row
+
+
+def row(label: str, dataset: str = "digits", k: int = 10) -> Row:
+    return Row(
+        label=label,
+        build=label,
+        search="",
+        dataset=dataset,
+        k=k,
+        where="local",
+        outcome=Failure(case_id="x", kind="raised", message="no"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "names"),
+    [
+        ({"a.py::test[1]": row("annoy"), "a.py::test[2]": row("faiss")}, ["annoy", "faiss"]),
+        (
+            {"a.py::test[1]": row("annoy"), "a.py::test[2]": row("annoy", "glove")},
+            ["annoy digits", "annoy glove"],
+        ),
+        (
+            {"a.py::test[1]": row("annoy"), "a.py::test[2]": row("annoy", k=100)},
+            ["annoy k=10", "annoy k=100"],
+        ),
+        (
+            {"a.py::test_a[1]": row("annoy"), "a.py::T::test_b[1]": row("annoy")},
+            ["test_a annoy", "test_b annoy"],
+        ),
+        ({}, []),
+    ],
+)
+def test_what_differs_is_said(rows, names):
+    """The label, and nothing that is the same for all."""
+    assert list(short_names(rows).values()) == names
+
+
+def test_long_labels_are_cut_in_the_middle():
+    """Both ends stay; where two would then be called alike, neither is cut."""
+    long = "hnswlib[" + "x" * 100
+    (name,) = short_names({"1": row(f"{long},ef=10]")}).values()
+    assert len(name) == MAX_NAME
+    assert name.startswith("hnswlib[x")
+    assert name.endswith("x,ef=10]")
+    alike = {"1": row(f"{long}a{long}"), "2": row(f"{long}b{long}")}
+    assert len(set(short_names(alike).values())) == 2
+
+
+def test_control_characters_are_escaped():
+    assert short_names({"1": row("\x1b[31mred")}) == {"1": "?[31mred"}
