@@ -21,22 +21,13 @@ def short_names(rows: Mapping[str, Row]) -> dict[str, str]:
     several_tests = len(set(tests.values())) > 1
     several_datasets = len({row.dataset for row in rows.values()}) > 1
     several_ks = len({row.k for row in rows.values()}) > 1
-    whole = {
-        test: printable(
-            " ".join(
-                filter(
-                    None,
-                    (
-                        several_tests and tests[test],
-                        row.label,
-                        several_datasets and row.dataset,
-                        several_ks and f"k={row.k}",
-                    ),
-                )
-            )
-        )
-        for test, row in rows.items()
-    }
+    whole = {}
+    for test, row in rows.items():
+        parts = [row.label]
+        parts[:0] = [tests[test]] if several_tests else []
+        parts += [row.dataset] if several_datasets else []
+        parts += [f"k={row.k}"] if several_ks else []
+        whole[test] = printable(" ".join(parts))
     cut = {test: _cut(name) for test, name in whole.items()}
     return cut if len(set(cut.values())) == len(set(whole.values())) else whole
 

@@ -39,6 +39,7 @@ from pytest_annmodal.executors.modal.plan import plan_of, refuse_too_large
 from pytest_annmodal.executors.modal.pulse import Pulse
 from pytest_annmodal.executors.modal.stored import CloudStored
 from pytest_annmodal.executors.modal.uploads import uploaded
+from pytest_annmodal.figures import counted
 from pytest_annmodal.model import Dataset, Job, to_plain
 from pytest_annmodal.outcome import Outcome
 from pytest_annmodal.protocols import Executor
@@ -47,6 +48,8 @@ from pytest_annmodal.settings.config import Settings
 T = TypeVar("T")
 CANCELLING_S = 10.0  # for the service to hear that calls are cancelled
 LAST_WORDS_S = 2.0  # for threads to notice that their calls were cancelled
+SAYS_S = 10.0  # what is waited for is said after so long without a line, and then every minute
+SAYS_AGAIN_S = 60.0
 CLOSING_S = 20.0  # for the service to answer; without, the app ends with this process
 
 
@@ -116,10 +119,11 @@ class ModalExecutor(Executor):
             cloud = Cloud(self._settings, runners)
             try:
                 self._apps.append(OpenApp(cloud.app))
-                self._wait(self._apps[-1].opened)
+                self._wait(self._apps[-1].opened, _images(runners))
             except modal.exception.RemoteError as error:
                 images = [Contents(), *(runner[0] for runner in runners)]
-                failed = self._wait(self._start(lambda: unbuildable(images), "builds"))
+                building = self._start(lambda: unbuildable(images), "builds")
+                failed = self._wait(building, "each image by itself, since one of them failed")
                 if Contents() in failed:
                     raise ExecutorError(
                         "The harness's own image could not be built on Modal; no implementation "
@@ -164,9 +168,9 @@ class ModalExecutor(Executor):
             return uploaded(dataset, cloud, self._lines.put, again=again)
 
         with translated():
-            there = self._wait(self._start(upload, "upload"))
+            there = self._wait(self._start(upload, "upload"), f"{dataset.name} to be uploaded")
         resolve = self._start(lambda: self._resolve(there, cloud), f"download {dataset.name}")
-        return there, self._wait(resolve)
+        return there, self._wait(resolve, f"a container that has {dataset.name} in its volume")
 
     def _start(self, work: Callable[[], T], name: str) -> Future[T]:
         """Do it in a thread of its own: Ctrl-C does not end every wait inside the client."""
@@ -186,9 +190,13 @@ class ModalExecutor(Executor):
         thread.start()
         return future
 
-    def _wait(self, future: Future[T]) -> T:
-        """Show lines until it is done; Ctrl-C ends the wait, and so does Modal's silence."""
-        self.pump(future)
+    def _wait(self, future: Future[T], awaited: str) -> T:
+        """Show lines until it is done; Ctrl-C ends the wait, and so does Modal's silence.
+
+        Args:
+            awaited: what is waited for, in words.
+        """
+        self._pump(future, awaited)
         if not future.done():
             self._pulse.check()
         return future.result()
@@ -270,6 +278,10 @@ class ModalExecutor(Executor):
 
         Where Modal answers no more, jobs are done by that, and other futures are left as they are.
         """
+        label = next((job.label for job, one in self._waiting if one is future), "a job")
+        self._pump(future, f"a container that measures {label}")
+
+    def _pump(self, future: Future[Any], awaited: str) -> None:
         finished = threading.Event()
 
         def finish(_future: Future[Any]) -> None:
@@ -277,11 +289,17 @@ class ModalExecutor(Executor):
             self._lines.put("")  # wakes the loop below
 
         future.add_done_callback(finish)
+        began = time.monotonic()
+        says_at = began + SAYS_S
         while not finished.is_set() or not self._lines.empty():
             with contextlib.suppress(queue.Empty):
                 line = self._lines.get(timeout=WAKES_S)
                 if line and self._echo:
                     self._say(line)
+                    says_at = time.monotonic() + SAYS_AGAIN_S
+            if (now := time.monotonic()) >= says_at:
+                self._say(f"   Waiting on Modal for {awaited} ({now - began:.0f} s so far)")
+                says_at = now + SAYS_AGAIN_S
             if self._pulse.silent.is_set():
                 self._give_up()
                 return
@@ -312,6 +330,11 @@ def _runners_of(jobs: Sequence[Job]) -> list[Runner]:
         with contextlib.suppress(EnvironmentBuildError, ExecutorError):
             found.append(runner_of(job))
     return found
+
+
+def _images(runners: Sequence[Runner]) -> str:
+    n_images = len({runner[0] for runner in runners})
+    return f"{counted(n_images, 'image')} to be built, and for the app to open"
 
 
 def _known(outcomes: Sequence[Outcome]) -> Future[Sequence[Outcome]]:
