@@ -1,14 +1,11 @@
-"""What a gate found of one figure of a candidate beside its baseline, and what it is called.
-
-The figures that a gate looks at are ONE table, :data:`GATED`. All that shows verdicts reads it.
-Imported by every pytest run on the machine, so it imports nothing heavy.
-"""
+"""What a gate found of one figure of a candidate beside its baseline, and what it is called."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from pytest_annmodal.tolerances import BY_NAME, GateFigure
 
 Word = Literal["worse", "better", "no change", "cannot tell", "not gated"]
 WORSE: Word = "worse"
@@ -17,40 +14,6 @@ NO_CHANGE: Word = "no change"
 CANNOT_TELL: Word = "cannot tell"
 NOT_GATED: Word = "not gated"
 CONFIDENCE = "99 %"  # of every interval, all looks together
-
-
-class GateFigure(NamedTuple):
-    """One figure that a gate looks at.
-
-    Attributes:
-        subject: begins a sentence about it.
-        less, more: what a candidate is that has less, or more, of it.
-        more_is_better: which way is better.
-        tolerance: the option and argument of the marker that says how much worse it may be.
-        default: that much, where nobody says otherwise; None: it is shown and not gated.
-        is_ratio: whether changes are shares of the baseline's value; else they are differences.
-    """
-
-    name: str
-    subject: str
-    less: str
-    more: str
-    more_is_better: bool
-    tolerance: str
-    default: float | None
-    is_ratio: bool = True
-
-
-GATED: tuple[GateFigure, ...] = (
-    GateFigure("speed", "", "slower", "faster", True, "max_slowdown", 0.03),
-    GateFigure("recall", "recall ", "lower", "higher", True, "max_recall_drop", 0.002, False),
-    GateFigure("build", "build ", "shorter", "longer", False, "max_build_rise", 0.1),
-    GateFigure("index", "index ", "smaller", "larger", False, "max_memory_rise", 0.02),
-    GateFigure("peak", "peak memory ", "lower", "higher", False, "max_memory_rise", 0.02),
-    GateFigure("p99", "p99 ", "lower", "higher", False, "max_p99_rise", None),
-)
-BY_NAME: Mapping[str, GateFigure] = {figure.name: figure for figure in GATED}
-TOLERANCES: Mapping[str, float | None] = {figure.tolerance: figure.default for figure in GATED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +31,7 @@ class Finding:
     """The verdict on one figure.
 
     Attributes:
-        figure: a name of :data:`GATED`.
+        figure: a name of :data:`~pytest_annmodal.tolerances.GATED`.
         word: the verdict.
         change: of the candidate's value, as a share of the baseline's: -0.04 is 4 % less. Of
             recall it is the difference.
@@ -121,15 +84,27 @@ class Finding:
 
     def says(self, baseline: str) -> str:
         """``4.1 % slower than hnswlib@0.8.0 at recall 0.95 (99 %: 3.2…5.0 %)``."""
-        row = self.row
-        word, sign = (row.more, 1) if self.change > 0 else (row.less, -1)
-        than = f"{row.subject}{self.amount(abs(self.change))} {word} than {baseline}"
-        return f"{than} {self.at}".rstrip() + self.interval(sign)
+        than = f"{self.row.subject}{self.difference} than {baseline}"
+        return f"{than} {self.at}".rstrip() + self.interval()
 
-    def interval(self, sign: int = 1) -> str:
-        """`` (99 %: 3.2…5.0 %)``, of the change or, with -1, of what is less."""
+    @property
+    def brief(self) -> str:
+        """``4.1 % slower (99 %: 3.2…5.0 %)``."""
+        return self.difference + self.interval()
+
+    @property
+    def difference(self) -> str:
+        """``4.1 % slower``."""
+        if not float(self._digits(self.change)):
+            return "unchanged"
+        word = self.row.more if self.change > 0 else self.row.less
+        return f"{self.amount(abs(self.change))} {word}"
+
+    def interval(self) -> str:
+        """`` (99 %: 3.2…5.0 %)``: of how much more it is, or how much less."""
         if self.low is None or self.high is None:
             return ""
+        sign = 1 if self.change > 0 else -1
         first, last = sorted((sign * self.low, sign * self.high))
         return f" ({CONFIDENCE}: {self._digits(first)}…{self.amount(last)})"
 
@@ -138,7 +113,8 @@ class Finding:
         return f"{self._digits(change)} %" if self.row.is_ratio else self._digits(change)
 
     def _digits(self, change: float) -> str:
-        return f"{100 * change:.1f}" if self.row.is_ratio else f"{change:.4f}"
+        shown = f"{100 * change:.1f}" if self.row.is_ratio else f"{change:.4f}"
+        return shown if float(shown) else shown.removeprefix("-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

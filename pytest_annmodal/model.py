@@ -308,16 +308,14 @@ class Gate:
         at_recall: where speeds are compared, between the settings of each side that bracket it.
         asked_for: whether somebody named that recall; else equal settings will do.
         tolerances: how much worse each figure may be, by the names of
-            :data:`~pytest_annmodal.finding.TOLERANCES`.
+            :data:`~pytest_annmodal.tolerances.TOLERANCES`.
         n_jobs: that are gated together: so much stronger must the evidence of each be.
-        is_same: whether both sides are the same thing: any difference is a false alarm then.
     """
 
     at_recall: float
     asked_for: bool
     tolerances: Mapping[str, float | None]
     n_jobs: int = 1
-    is_same: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,17 +19,21 @@ from pytest_annmodal.model import Baseline, Gate, Job
 from pytest_annmodal.outcome import Failure, Measurement, Outcome, failure_of
 
 PHASE = "gate"
-SAME = (
-    "both sides are the same (an A/A test): whatever is called worse or better here is a false "
-    "alarm"
-)
 Found = dict[str, list[Finding]]  # by case
 
 
 def gate(
-    job: Job, data: hdf5.LoadedDataset, outcomes: Sequence[Outcome], on_phase: OnPhase
+    job: Job,
+    data: hdf5.LoadedDataset,
+    outcomes: Sequence[Outcome],
+    on_phase: OnPhase,
+    *,
+    notes: Sequence[str] = (),
 ) -> list[Outcome]:
     """The outcomes with a :class:`~pytest_annmodal.finding.Gated` in each measurement.
+
+    Args:
+        notes: what is known of both sides.
 
     A candidate that fails here has failed, and is not worse. A baseline that fails is the
     infrastructure's fault.
@@ -52,10 +56,7 @@ def gate(
     except (BaselineError, OSError) as error:
         text = str(error)
         return _all_failed(outcomes, lambda case: _not_to_blame(case, text))
-    notes = [
-        *([SAME] if baseline.gate.is_same else []),
-        *conditions.notes(before, conditions.read()),
-    ]
+    notes = [*notes, *conditions.notes(before, conditions.read())]
     return [_gated(item, baseline, run.findings(), notes) for item in outcomes]
 
 
@@ -139,12 +140,16 @@ class _Run:
             series.add(values)
 
     def _is_decided(self) -> bool:
-        """Whether no further session can matter, also if every other job is as clear as this."""
+        """Whether no further sessions are worth their time, also if every other job is as clear.
+
+        Speed is what they are for. Another figure waits for more of them where it looks worse.
+        """
         found = [finding for ones in self.findings().values() for finding in ones]
         return all(
             verdict.judged(one, one.bound, p=one.p * self._gate.n_jobs).word != CANNOT_TELL
             for one in found
             if one.figure != "recall" and one.low is not None
+            if one.figure == "speed" or (one.bound is not None and one.worse_by >= one.bound)
         )
 
     def findings(self) -> Found:

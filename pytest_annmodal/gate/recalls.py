@@ -9,7 +9,8 @@ from pytest_annmodal.gate import statistics
 from pytest_annmodal.gate.statistics import Estimate
 
 MOST_DEGREES = 2000  # of freedom: beyond, Student's t is the normal distribution
-Hits = NDArray[np.int64]  # of each query, how many of its k neighbours were found
+# Of each query, how many of its k neighbours were found; a mean, where it was asked several times.
+Hits = NDArray[np.int64] | NDArray[np.float64]
 
 
 def identical(mine: NDArray[np.int64], theirs: NDArray[np.int64]) -> bool:

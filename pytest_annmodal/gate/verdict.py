@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from pytest_annmodal.figures import duration
 from pytest_annmodal.finding import (
-    BY_NAME,
     CANNOT_TELL,
     CONFIDENCE,
     NO_CHANGE,
@@ -18,7 +18,9 @@ from pytest_annmodal.finding import (
 from pytest_annmodal.gate import statistics
 from pytest_annmodal.gate.statistics import ERROR, Estimate
 from pytest_annmodal.scoring.operating_points import EQUAL_RECALL
+from pytest_annmodal.tolerances import BY_NAME
 
+LEAST_BUILD_S = 0.05  # a shorter one is made of page faults, and nobody waits for it
 ROUNDING_BYTES = 2**18  # what an allocator rounds up to: sizes that differ by less are equal
 
 
@@ -124,6 +126,9 @@ def judged(finding: Finding, bound: float | None, *, p: float | None = None) -> 
         return replace(finding, bound=bound)
     if bound is None:
         return replace(finding, bound=None, word=NOT_GATED, why="")
+    if finding.figure == "build" and finding.baseline < LEAST_BUILD_S:
+        why = f"builds of less than {duration(LEAST_BUILD_S)} are not gated"
+        return replace(finding, bound=None, word=NOT_GATED, why=why)
     allowed, near = _bounds(finding, bound)
     control = finding.control
     if control is not None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.figures import FIGURES
+from pytest_annmodal.finding import NOT_GATED, Finding
 from pytest_annmodal.outcome import Comparison
 from pytest_annmodal.page.content import TAIL_SHARES, Broken, Content, Group, Point, Raced
 from pytest_annmodal.reports import escape
@@ -199,6 +200,10 @@ def _broken(case: StoredCase) -> Broken:
 
 
 def _raced(cases: Iterable[StoredCase]) -> Iterable[Raced]:
+    for case in cases:
+        if case.gate is not None:
+            for finding in case.gate.findings:
+                yield from _found(case, case.gate.baseline, finding)
     controls: set[Raced] = set()
     for case in cases:
         made = case.comparison
@@ -215,6 +220,29 @@ def _raced(cases: Iterable[StoredCase]) -> Iterable[Raced]:
             high=made.high,
             difference=made.difference,
             verdict=made.verdict or "one session: no verdict",
+        )
+
+
+def _found(case: StoredCase, baseline: str, finding: Finding) -> Iterable[Raced]:
+    """What a gate found, as ratios of the baseline's value; a recall is none."""
+    if not finding.row.is_ratio or finding.low is None or finding.high is None:
+        return
+    label = f"{case.build_label} {finding.name}"
+    control = finding.control
+    sides = [(label, finding.change, finding.low, finding.high, finding.word, False)]
+    if control is not None:
+        ends = (control.change, control.low, control.high)
+        sides.append((f"control: {label}", *ends, NOT_GATED, True))
+    for name, change, low, high, word, is_control in sides:
+        yield Raced(
+            label=escape.line(name),
+            baseline=escape.line(baseline),
+            ratio=1 + change,
+            low=1 + low,
+            high=1 + high,
+            difference=finding.bound or 0.0,
+            verdict="control" if is_control else word,
+            is_control=is_control,
         )
 
 

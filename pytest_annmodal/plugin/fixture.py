@@ -15,6 +15,7 @@ from pytest_annmodal.plugin.replay import ReplayClock, replay, replay_failure
 from pytest_annmodal.reports import escape
 from pytest_annmodal.reports.failure_text import failure_text, infrastructure_text
 from pytest_annmodal.results.rows import properties, row
+from pytest_annmodal.session import gating
 from pytest_annmodal.session.selection import override
 from pytest_annmodal.session.state import BenchSession
 from pytest_annmodal.session.thresholds import doubts, missed_thresholds
@@ -133,12 +134,18 @@ class AnnBenchmark:
     def _hold_against_marker(self, wanted: Case, outcome: Measurement) -> None:
         """Record the measurement, and fail or skip the test by the marker's thresholds."""
         __tracebackhide__ = True
+        settings = self._session.settings
+        if self._session.against is not None:
+            content = self._session.content(wanted.dataset)
+            outcome = self._session.against.held(outcome, wanted, content)
+        outcome = gating.judged_by(outcome, gating.tolerances_of(settings, self._marker))
+        worse = gating.failures(outcome, settings)
         missed, untold = missed_thresholds(outcome, self._marker)
         doubtful = doubts(outcome, self._marker)
         self._record(wanted, replace(outcome, notes=(*outcome.notes, *untold, *doubtful)))
         self._replay(outcome)
-        if missed:
-            pytest.fail("\n".join((*missed, *untold, *doubtful)), pytrace=False)
+        if worse or missed:
+            pytest.fail("\n".join((*worse, *missed, *untold, *doubtful)), pytrace=False)
         if untold:
             pytest.skip("; ".join(untold))
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from pytest_annmodal.plugin.fixture import AnnBenchmark
     from pytest_annmodal.protocols import Executor
     from pytest_annmodal.session.keeping import Keeper
-    from pytest_annmodal.session.state import BenchSession, Listener
+    from pytest_annmodal.session.listener import Listener
+    from pytest_annmodal.session.state import BenchSession
 
 LISTENERS = pytest.StashKey[list["Listener"]]()
 STREAM = pytest.StashKey[TextIO]()  # where pytest's terminal reporter writes to

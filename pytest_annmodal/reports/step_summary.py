@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pytest_annmodal.figures import rate, share
-from pytest_annmodal.reports import escape
+from pytest_annmodal.reports import escape, gates
 from pytest_annmodal.reports.text_tables import caption, markdown
 from pytest_annmodal.results.choice import asked_of
 from pytest_annmodal.results.stored import StoredCase
@@ -20,14 +20,23 @@ def step_summary(cases: Sequence[StoredCase]) -> str:
     measured = [case for case in cases if case.failure is None]
     failed = [case for case in cases if case.failure is not None]
     head = "## ANN benchmarks\n"
+    verdicts = gates.markdown(_gated(measured))
     best = "\n".join(_best(members) for members in _groups(measured))
     tables = markdown(measured)
     failures = "\n".join(_failures(failed))
-    parts = [head, best, tables, failures]
+    parts = [verdicts, head, best, tables, failures]
     if sum(len(part.encode()) for part in parts) > MAX_BYTES:
         n_measured = f"{len(measured):,} results are too many for this page: see the store.\n"
-        parts = [head, best, n_measured, failures[: MAX_BYTES // 2]]
+        parts = [verdicts, head, best, n_measured, failures[: MAX_BYTES // 2]]
     return "\n".join(part for part in parts if part) + "\n"
+
+
+def _gated(cases: Iterable[StoredCase]) -> list[gates.Block]:
+    return gates.blocks(
+        (f"{case.build_label} on {case.dataset}, k={case.k}", case.gate)
+        for case in cases
+        if case.gate is not None
+    )
 
 
 def _groups(cases: Iterable[StoredCase]) -> list[list[StoredCase]]:

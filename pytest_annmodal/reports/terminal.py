@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from pytest_annmodal.outcome import Measurement
+from pytest_annmodal.reports import gates
 from pytest_annmodal.reports.escape import printable
 from pytest_annmodal.reports.tables import summary
 from pytest_annmodal.results.rows import Row
@@ -17,6 +19,20 @@ if TYPE_CHECKING:
 def width_of(reporter: pytest.TerminalReporter) -> int | None:
     """How many columns a table may have; None where a file takes any number of them."""
     return shutil.get_terminal_size().columns if reporter.isatty else None
+
+
+def _write_gates(reporter: pytest.TerminalReporter, rows: Sequence[Row]) -> None:
+    """The verdicts of a gate, one block a job."""
+    found = gates.blocks(
+        (f"{row.build} on {row.dataset}, k={row.k}", row.outcome.gate)
+        for row in rows
+        if isinstance(row.outcome, Measurement) and row.outcome.gate is not None
+    )
+    if found:
+        reporter.section("gate", sep="-", yellow=True)
+    for block in found:
+        for line in gates.terminal(block, width=width_of(reporter), color=reporter.hasmarkup):
+            reporter.write_line(line)
 
 
 def write_summary(
@@ -36,6 +52,7 @@ def write_summary(
         reporter.section("ANN benchmarks", sep="-", yellow=True)
         text = summary(rows, width=width_of(reporter), color=reporter.hasmarkup)
         reporter.write_line(text)
+        _write_gates(reporter, rows)
     if libraries:
         reporter.section("libraries to install", sep="-", yellow=True)
         reporter.write_line("Not installed, so the tests of what needs them were skipped:")

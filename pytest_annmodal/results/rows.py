@@ -70,7 +70,11 @@ def properties(measurement: Measurement) -> list[tuple[str, float | str]]:
     """For JUnit XML: the figures that a CI dashboard would plot."""
     values = [(figure.name, figure.of(measurement)) for figure in standing(JUNIT)]
     found = [(name, value) for name, value in values if value is not None]
-    return [*found, *_of_comparison(measurement.comparison)]
+    verdicts = [
+        (f"gate_{finding.figure}", finding.word)
+        for finding in (measurement.gate.findings if measurement.gate is not None else ())
+    ]
+    return [*found, *_of_comparison(measurement.comparison), *verdicts]
 
 
 def _of_comparison(comparison: Comparison | None) -> list[tuple[str, float | str]]:

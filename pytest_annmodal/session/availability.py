@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 
-from pytest_annmodal.model import Dataset
+from pytest_annmodal.model import Dataset, Implementation
+from pytest_annmodal.outcome import Failure
 
 
 def missing_dataset_hint(dataset: Dataset) -> str:
@@ -32,3 +34,32 @@ def missing_datasets(datasets: Iterable[Dataset]) -> list[str]:
 
 def _megabytes(dataset: Dataset) -> str:
     return f"{dataset.size_bytes / 1e6:,.0f} MB" if dataset.size_bytes else "size unknown"
+
+
+def lacking(implementation: Implementation, commands: dict[str, str]) -> str | None:
+    """What an implementation needs that is not installed here.
+
+    Args:
+        commands: gets the command that installs it, by its name.
+    """
+    from pytest_annmodal.manifests import manifest
+    from pytest_annmodal.worker.cpp import compiler
+
+    if implementation.error is not None or implementation.environment is not None:
+        return None
+    if missing := manifest.missing_requirements(implementation):
+        command = f"pip install {shlex.join(missing)}"
+        commands[implementation.name] = command
+        return f"{implementation.name} needs: {command}"
+    return compiler.missing() if implementation.style == "c++" else None
+
+
+def not_had(case_id: str, problem: str) -> Failure:
+    """Of a case whose dataset cannot be had, or cannot be asked so much."""
+    return Failure(
+        case_id=case_id,
+        kind="dataset",
+        message=problem,
+        phase="prepare",
+        blame="infrastructure",
+    )

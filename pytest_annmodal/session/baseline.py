@@ -11,14 +11,21 @@ from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import narrowing
 from pytest_annmodal.manifests.builtin_paths import is_builtin, portable
 from pytest_annmodal.manifests.requirements import missing_requirements
-from pytest_annmodal.model import Baseline, Implementation
+from pytest_annmodal.model import Arguments, Baseline, Implementation
 from pytest_annmodal.settings.config import Settings, nearest_names
 
 
 def choose(
-    settings: Settings, offered: Sequence[Implementation], *, remote: bool = False
+    settings: Settings,
+    offered: Sequence[Implementation],
+    *,
+    remote: bool = False,
+    build: Arguments | None = None,
 ) -> Baseline | None:
     """The baseline of a session: the first build of those named, with all its searches named.
+
+    Args:
+        build: is taken instead of the first one, where the baseline has it.
 
     ``name`` names all settings, ``name[SETTING]`` those that ``--impl`` would choose.
 
@@ -39,10 +46,12 @@ def choose(
         raise ConfigurationError(
             f"--ann-baseline {wanted}: {narrowing.why_none([found], setting or '')}"
         )
-    variants = [v for v in fitting.variants if v.build == fitting.variants[0].build]
+    builds = [variant.build for variant in fitting.variants]
+    chosen = build if build in builds else builds[0]
+    variants = [variant for variant in fitting.variants if variant.build == chosen]
     return Baseline(
         implementation=portable(dataclasses.replace(found, variants=())),
-        build=variants[0].build,
+        build=chosen,
         searches=tuple(variant.search for variant in variants),
         max_sessions=settings.sessions,
         difference=settings.difference / 100,

@@ -99,7 +99,7 @@ class Keeper:
                 key=keys.get(outcome.case_id),
                 content=content,
                 where=self._where,
-                machine=self._machine,
+                machine=self.machine,
             )
             rows.append((case, samples))
         self.store.add(rows)
@@ -141,7 +141,7 @@ class Keeper:
         return replace(measurement, notes=(*measurement.notes, REUSED), environment=environment)
 
     @cached_property
-    def _machine(self) -> str:
+    def machine(self) -> str:
         """Asked once: it is read from a dozen files of the kernel, and no session changes it."""
         return self._asked_machine()
 
@@ -165,7 +165,7 @@ class Keeper:
         return key.keys_of(
             job,
             content=content,
-            machine=self._machine,
+            machine=self.machine,
             digest=self._digest,
             installed=self._installed,
         )

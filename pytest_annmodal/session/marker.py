@@ -11,10 +11,11 @@ from pytest_annmodal.manifests import narrowing
 from pytest_annmodal.model import Implementation
 from pytest_annmodal.settings import grid
 from pytest_annmodal.settings.config import nearest_names
+from pytest_annmodal.tolerances import TOLERANCES
 
 WHOLE = ("k", "rounds")
 VALUES = ("param", "build_param")
-ARGUMENTS = {*WHOLE, *VALUES, *THRESHOLDS}
+ARGUMENTS = {*WHOLE, *VALUES, *THRESHOLDS, *TOLERANCES}
 
 
 def check(marker: Mapping[str, Any]) -> None:
@@ -36,6 +37,10 @@ def check(marker: Mapping[str, Any]) -> None:
         if not is_at_least(value, 1 if whole else 0, whole=whole):
             kind = "a whole number of at least 1" if whole else "a number"
             raise ConfigurationError(f"@pytest.mark.ann({name}={value!r}): expected {kind}")
+        if name in TOLERANCES and not 0 < value < 1:
+            raise ConfigurationError(
+                f"@pytest.mark.ann({name}={value!r}): expected a share, such as 0.05 for 5 %"
+            )
 
 
 def with_values(

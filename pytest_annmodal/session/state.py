@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal.datasets import locate
 from pytest_annmodal.datasets.sources.sources import source_of
@@ -19,7 +18,10 @@ from pytest_annmodal.protocols import Executor, Stored
 from pytest_annmodal.sandbox import isolation
 from pytest_annmodal.session import fitting, planning, selection
 from pytest_annmodal.session import marker as markers
-from pytest_annmodal.session.availability import missing_dataset_hint
+from pytest_annmodal.session.against import Against
+from pytest_annmodal.session.availability import lacking, missing_dataset_hint, not_had
+from pytest_annmodal.session.gating import Gating, is_gated
+from pytest_annmodal.session.listener import Listener
 from pytest_annmodal.settings.config import Settings
 
 if TYPE_CHECKING:
@@ -27,19 +29,6 @@ if TYPE_CHECKING:
     from pytest_annmodal.session.keeping import Keeper
 
 LOCAL = "local"  # the executor of this machine
-
-
-class Listener(Protocol):
-    """Hears what becomes of a session; grading is one."""
-
-    def begin(self, session: BenchSession, cases: Mapping[str, Case]) -> None:
-        """These cases are selected, by test id. Raises ConfigurationError."""
-
-    def hear(self, outcome: Outcome) -> None:
-        """A case has finished; told by whatever thread ran it."""
-
-    def end(self) -> None:
-        """Nothing is running any more."""
 
 
 class BenchSession:
@@ -76,6 +65,8 @@ class BenchSession:
         self._retired: list[Job] = []  # kept, since futures go by their jobs' identity
         self.n_repeated = 0  # times that a graded case was asked for again
         self._make_keeper = make_keeper
+        self.against: Against | None = None  # once it is known what is run
+        self.gating = Gating(settings) if is_gated(settings) else None
         self._listeners = tuple(listeners)
 
     @cached_property
@@ -164,7 +155,7 @@ class BenchSession:
                 raise ConfigurationError(why)
             left_out = fitting.left_out(items, self.datasets, k=k, subset=settings.subset)
             self.left_out.update(dict.fromkeys(left_out))
-        return self.remember(cases)
+        return self.remember(cases, marker)
 
     def named(self, implementation: str, dataset: str, marker: Mapping[str, Any]) -> Case | None:
         """The case of two names; None where that pair does not fit or is not selected."""
@@ -183,14 +174,16 @@ class BenchSession:
             return None
         if self.settings.dataset and case.dataset not in self.datasets:
             return None
-        return self.remember([case])[0]
+        return self.remember([case], marker)[0]
 
     def _is_selected(self, implementation: Implementation) -> bool:
         chosen = {(item.name, item.path) for item in self.implementations}
         return (implementation.name, implementation.path) in chosen
 
-    def remember(self, cases: list[Case]) -> list[Case]:
+    def remember(self, cases: list[Case], marker: Mapping[str, Any]) -> list[Case]:
         self.cases.update((case.id, case) for case in cases)
+        if self.gating is not None:
+            self.gating.tolerate(cases, marker)
         return cases
 
     def marked(self, marker: Mapping[str, Any]) -> tuple[int, int]:
@@ -216,8 +209,10 @@ class BenchSession:
         """Tell the listeners which cases are selected, by test id, before jobs are planned.
 
         Raises:
-            ConfigurationError: a listener cannot work with them.
+            ConfigurationError: a listener cannot work with them, or nothing is stored there.
         """
+        if self.settings.against is not None and self.settings.grade is None and self.keeper:
+            self.against = Against(self.settings, self.keeper)
         for listener in self._listeners:
             listener.begin(self, cases)
 
@@ -242,7 +237,7 @@ class BenchSession:
         for job in jobs:
             self._jobs.update((search.case_id, job) for search in job.searches)
             if problem := planning.too_few_vectors(job):
-                self.know(_not_had(search.case_id, problem) for search in job.searches)
+                self.know(not_had(search.case_id, problem) for search in job.searches)
         jobs = [job for job in jobs if job.searches[0].case_id not in self._outcomes]
         if not (self.executor.remote or all(job.implementation.trusted for job in jobs)):
             isolation.choose(self.settings.isolation, trusted=False)  # before anything runs
@@ -252,6 +247,8 @@ class BenchSession:
         """Jobs of what was not measured before, where that is to be reused."""
         remote = self.executor.remote
         jobs = planning.jobs(cases, self.settings, remote=remote)
+        if self.gating is not None:
+            return self.gating.prepared(jobs, remote=remote)
         if not self.settings.reuse or self.keeper is None:
             return jobs
         self.know(self.keeper.reusable(jobs))
@@ -268,17 +265,30 @@ class BenchSession:
         if self.keeper is not None:
             self.keeper.look_at(job)
         future = self.executor.submit(job)
-        future.add_done_callback(lambda done: self._hear(job, done))
+        if self.gating is None:
+            future.add_done_callback(lambda done: self._hear(job, done))
+        else:
+            self._futures[id(job)] = future
+            self.gating.expect(job, future)
         return future
 
     def _hear(self, job: Job, future: Future[Sequence[Outcome]]) -> None:
         """Tell of a finished job's outcomes at once, also of those no test has asked for yet."""
         if not future.cancelled() and future.exception() is None:
-            for outcome in future.result():
-                for listener in self._listeners:
-                    listener.hear(outcome)
-            if self.keeper is not None:
-                self.keeper.keep(job, future.result())
+            self._tell(job, future.result())
+
+    def _tell(self, job: Job, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            for listener in self._listeners:
+                listener.hear(outcome)
+        if self.keeper is not None:
+            self.keeper.keep(job, outcomes)
+
+    def _settle(self) -> None:
+        """Judge what gated jobs have found by now, all together, and tell of it."""
+        for job, outcomes in self.gating.settled() if self.gating is not None else ():
+            self.know(outcomes)
+            self._tell(job, outcomes)
 
     def know(self, outcomes: Iterable[Outcome]) -> None:
         """Take outcomes from elsewhere; their cases are not run."""
@@ -288,7 +298,7 @@ class BenchSession:
         """Fail every case on a dataset that cannot be had; the others go on."""
         for case_id, job in self._jobs.items():
             if job.dataset.name == dataset.name:
-                self._outcomes[case_id] = _not_had(case_id, str(error))
+                self._outcomes[case_id] = not_had(case_id, str(error))
 
     def next_measurement(self, case: Case, test: str) -> Case:
         """The measurement of a case that a test function gets, now that it asks for it.
@@ -326,10 +336,19 @@ class BenchSession:
                     return self._outcomes[case.id]
                 (job,) = jobs
                 self._jobs[case.id] = job
-            future = self._futures.get(id(job)) or self._submit(job)
-            self.executor.pump(future)
-            self._outcomes.update((outcome.case_id, outcome) for outcome in future.result())
+            # What is gated is judged together, so all of it is run before the first test ends.
+            for one in [job] if self.gating is None else [job, *self._planned]:
+                future = self._futures.get(id(one)) or self._submit(one)
+                self.executor.pump(future)
+                self.know(future.result())
+            self._settle()
         return self._outcomes[case.id]
+
+    @property
+    def _planned(self) -> list[Job]:
+        """Jobs that nobody has given up."""
+        jobs = {id(job): job for job in self._jobs.values()}
+        return [job for job in jobs.values() if job.searches[0].case_id not in self._outcomes]
 
     def why_skip(self, case: Case) -> str | None:
         """Why a case is left out here, with the command that would change it."""
@@ -358,18 +377,8 @@ class BenchSession:
 
     def _lacking(self, case: Case) -> str | None:
         """What would have to be installed here."""
-        from pytest_annmodal.manifests import manifest
-        from pytest_annmodal.worker.cpp import compiler
-
-        implementation = case.implementation
-        if implementation.error is not None or implementation.environment is not None:
-            return None
-        if missing := manifest.missing_requirements(implementation):
-            command = f"pip install {shlex.join(missing)}"
-            if not self._is_asked_for(case):
-                self.skipped_implementations[implementation.name] = command
-            return f"{implementation.name} needs: {command}"
-        return compiler.missing() if implementation.style == "c++" else None
+        asked_for = self._is_asked_for(case)
+        return lacking(case.implementation, {} if asked_for else self.skipped_implementations)
 
     def container_log(self, case: Case) -> str:
         """What the machine that ran the case's job printed, if that was another one."""
@@ -381,19 +390,9 @@ class BenchSession:
         try:
             if "executor" in self.__dict__:
                 self.executor.shutdown(cancel=True)
+            self._settle()  # what was done before somebody ended the session
         finally:
             for listener in self._listeners:
                 listener.end()
             if self.kept is not None:
                 self.kept.store.close()
-
-
-def _not_had(case_id: str, problem: str) -> Failure:
-    """Of a case whose dataset cannot be had, or cannot be asked so much."""
-    return Failure(
-        case_id=case_id,
-        kind="dataset",
-        message=problem,
-        phase="prepare",
-        blame="infrastructure",
-    )

@@ -14,9 +14,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from pytest_annmodal.settings.option import (
+    GATE,
     SESSIONS,
     Option,
     always,
+    gate_mode,
     is_dataset_file,
     object_name,
     option,
@@ -26,12 +28,14 @@ from pytest_annmodal.settings.option import (
     seconds_of_a_day,
     session_count,
 )
+from pytest_annmodal.tolerances import TOLERANCES
 
 CLOCKS = ("auto", "worker", "parent")
 ISOLATION_LEVELS = ("auto", "strict", "process")
 PHASE_S = 3600.0  # that importing, building or one search setting may take
 
 OFF = "off"  # instead of a folder for results
+LATEST = "latest"  # instead of a folder to compare with
 
 SELECT, MEASURE, DATA, MODAL, COMPARE, RESULTS, GRADE = (
     "ANN benchmarks: what to run",
@@ -391,6 +395,67 @@ class Settings:
         metavar="R",
         kind=proportion,
         grading="rules",
+    )
+    gate: str | None = option(
+        None,
+        "--ann-gate",
+        COMPARE,
+        "Hold everything against the baseline, and fail what is worse in speed, recall, build or "
+        "memory beyond doubt (docs/regressions.md); --ann-gate=strict also fails what one cannot "
+        "tell.",
+        metavar="strict",
+        kind=gate_mode,
+        bare=GATE,
+    )
+    against: str | None = option(
+        None,
+        "--ann-against",
+        COMPARE,
+        "Hold recall and memory against stored results: a file or folder of them, or 'latest', the "
+        "newest session of --ann-results; times are shown only.",
+        metavar="FILE|DIR|latest",
+        is_path=lambda text: text != LATEST,
+    )
+    max_slowdown: float = option(
+        TOLERANCES["max_slowdown"],
+        "--ann-max-slowdown",
+        COMPARE,
+        "How much slower a gate lets it be, as a share (default: {default}).",
+        metavar="SHARE",
+        kind=proportion,
+    )
+    max_recall_drop: float = option(
+        TOLERANCES["max_recall_drop"],
+        "--ann-max-recall-drop",
+        COMPARE,
+        "How much recall a gate lets it lose at equal settings (default: {default}).",
+        metavar="RECALL",
+        kind=proportion,
+    )
+    max_build_rise: float = option(
+        TOLERANCES["max_build_rise"],
+        "--ann-max-build-rise",
+        COMPARE,
+        "How much longer a gate lets a build take, as a share (default: {default}).",
+        metavar="SHARE",
+        kind=proportion,
+    )
+    max_memory_rise: float = option(
+        TOLERANCES["max_memory_rise"],
+        "--ann-max-memory-rise",
+        COMPARE,
+        "How much larger a gate lets index and peak memory be, as a share (default: {default}).",
+        metavar="SHARE",
+        kind=proportion,
+    )
+    max_p99_rise: float | None = option(
+        None,
+        "--ann-max-p99-rise",
+        COMPARE,
+        "How much higher a gate lets the 99 % latency be, as a share (default: it is shown, and "
+        "not gated).",
+        metavar="SHARE",
+        kind=proportion,
     )
     results: str | None = option(
         None,

@@ -26,6 +26,8 @@ def parser_arguments(option: Option) -> dict[str, Any]:
     how: dict[str, Any] = {"dest": f"annmodal_{option.name}"}
     if option.kind is None:
         return {**how, "action": "store_true", "default": False}
+    if option.bare is not None:
+        return {**how, "nargs": "?", "const": option.bare, "default": None}
     return {**how, "action": "append" if option.many else "store", "default": None}
 
 

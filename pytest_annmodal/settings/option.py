@@ -16,6 +16,7 @@ from pytest_annmodal.settings import suffixes
 PREFIX = "ANNMODAL_"  # of the environment variables
 ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 SESSIONS = (1, 5, 8, 11)
+GATE, STRICT_GATE = "on", "strict"
 # Who may set it in a grading: anybody; not an ini file; and of these, a file of rules too.
 Grading = Literal["anywhere", "typed", "rules"]
 
@@ -29,6 +30,7 @@ class Option(NamedTuple):  # which is made faster than a dataclass, in every pyt
         is_number: whether a number in a TOML file is a value of it.
         is_path: whether a value is a path and not a name.
         modal_run: its flag in ``modal run modal_app.py``, where it is an argument of that too.
+        bare: its value where it is given without one.
         grading: who may set it in a grading.
         stricter: whether an ini file may set this value in a grading all the same, because it
             makes the grading no easier than the default does.
@@ -46,6 +48,7 @@ class Option(NamedTuple):  # which is made faster than a dataclass, in every pyt
     metavar: str | None = None
     is_path: Callable[[str], bool] | None = None
     modal_run: str | None = None
+    bare: str | None = None
     grading: Grading = "anywhere"
     stricter: Callable[[Any], bool] | None = None
 
@@ -253,6 +256,16 @@ def proportion(text: str) -> float:
     if value >= 1:
         raise ValueError("expected a number above 0 and below 1")
     return value
+
+
+def gate_mode(text: str) -> str:
+    """How a gate ends where one cannot tell."""
+    if text not in {GATE, STRICT_GATE}:
+        raise ValueError(
+            "expected strict, or nothing. A word behind a bare --ann-gate is taken for its value: "
+            "write it behind the paths of tests, or --ann-gate=on"
+        )
+    return text
 
 
 def session_count(text: str) -> int:

@@ -90,6 +90,7 @@ def _refuse_bad_combinations(settings: Settings, cli: Callable[[str], Any]) -> N
                 f"{flag} and --ann-grade: grading runs the settings that a submission names. "
                 "Leave out one of them."
             )
+    _refuse_bad_gates(settings, cli)
     if cli("reuse") and settings.results == OFF:
         raise ConfigurationError(
             "--ann-reuse takes results from the folder that --ann-results names, and that is off. "
@@ -102,6 +103,30 @@ def _refuse_bad_combinations(settings: Settings, cli: Callable[[str], Any]) -> N
         )
     if cli("resume") and settings.grade is None:
         raise ConfigurationError("--ann-resume goes on with a grading: name it (--ann-grade)")
+
+
+def _refuse_bad_gates(settings: Settings, cli: Callable[[str], Any]) -> None:
+    if cli("against") and settings.gate is not None and settings.baseline is not None:
+        raise ConfigurationError(
+            "--ann-against holds against stored results, and --ann-gate against a baseline that "
+            "runs now. Do one after the other."
+        )
+    if not cli("gate") or (settings.against is not None and settings.baseline is None):
+        return
+    if settings.baseline is None:
+        raise ConfigurationError(
+            "--ann-gate holds everything against a baseline: name it with --ann-baseline"
+        )
+    if settings.sessions == 1:
+        raise ConfigurationError(
+            "--ann-gate needs five sessions or more for a verdict, and --ann-sessions 1 was given. "
+            "Leave it out."
+        )
+    for flag, value in (("--ann-grade", settings.grade), ("--ann-reuse", settings.reuse)):
+        if value:
+            raise ConfigurationError(
+                f"--ann-gate and {flag}: a gate measures both sides now. Leave out one of them."
+            )
 
 
 def unused_variables(environ: Mapping[str, str]) -> list[str]:

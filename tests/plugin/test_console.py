@@ -113,6 +113,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("benchmarks", "examples"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "pytest.ini").write_text("[pytest]\ntestpaths = benchmarks\n")
+    (root / "pyproject.toml").write_text('[project]\nname = "hnswlib"\nversion = "1"\n')
     shutil.copy(ROOT / "benchmarks" / "student.py", root / "my_index.py")
     shutil.copy(DIGITS, root / "my_vectors.hdf5")
     (root / "vectors").mkdir()

@@ -133,7 +133,10 @@ def test_the_documentation_names_options_that_exist() -> None:
     known |= {option.modal_run for option in OPTIONS if option.modal_run}
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     found = set(
-        re.findall(r"--(?:ann|modal)[a-z-]*[a-z]|annmodal_[a-z_]*[a-z]|ANNMODAL_[A-Z_]*[A-Z]", text)
+        re.findall(
+            r"--(?:ann|modal)[a-z0-9-]*[a-z]|annmodal_[a-z0-9_]*[a-z]|ANNMODAL_[A-Z0-9_]*[A-Z]",
+            text,
+        )
     )
     hooks = {name for name in found if f"pytest_{name}" in text}
     assert found - known - hooks == set()

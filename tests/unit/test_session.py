@@ -20,8 +20,9 @@ from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.protocols import Executor
 from pytest_annmodal.reports.failure_text import failure_text, infrastructure_text
 from pytest_annmodal.session.availability import missing_dataset_hint, missing_datasets
+from pytest_annmodal.session.listener import Listener
 from pytest_annmodal.session.selection import override
-from pytest_annmodal.session.state import BenchSession, Listener
+from pytest_annmodal.session.state import BenchSession
 from pytest_annmodal.session.thresholds import missed_thresholds
 from pytest_annmodal.settings.config import Settings
 
@@ -102,7 +103,7 @@ def test_generate_and_marker(tmp_path: Path) -> None:
     ("marker", "message"),
     [
         ({"min_recal": 1}, "has no argument 'min_recal'; did you mean 'min_recall'"),
-        ({"zzz": 1}, "has no argument 'zzz'. Known: build_param, k, max_build_s"),
+        ({"zzz": 1}, "has no argument 'zzz'. Known: build_param, k, max_build_rise"),
         ({"k": 0}, "ann(k=0): expected a whole number of at least 1"),
         ({"rounds": 2.0}, "ann(rounds=2.0): expected a whole number"),
         ({"k": True}, "ann(k=True): expected a whole number"),

@@ -1,0 +1,166 @@
+"""What a gate adds to a session: jobs with the baseline's own build, and their verdicts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.finding import CANNOT_TELL, WORSE, Finding, Gated
+from pytest_annmodal.gate import statistics, verdict
+from pytest_annmodal.model import Case, Gate, Job
+from pytest_annmodal.outcome import Measurement, Outcome
+from pytest_annmodal.session.baseline import choose
+from pytest_annmodal.session.selection import offered_implementations
+from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.option import STRICT_GATE
+from pytest_annmodal.tolerances import TOLERANCES
+
+AT_RECALL = 0.95  # where speeds are compared, unless another level is named
+Tolerances = dict[str, float | None]
+
+
+def is_gated(settings: Settings) -> bool:
+    """Whether this session is one; a default in an ini file holds only beside a baseline."""
+    return settings.gate is not None and settings.baseline is not None and settings.grade is None
+
+
+def tolerances_of(settings: Settings, marker: Mapping[str, Any]) -> Tolerances:
+    """How much worse each figure may be: what a test's marker says, else the options."""
+    return {name: marker.get(name, getattr(settings, name)) for name in TOLERANCES}
+
+
+class Gating:
+    """Prepares the jobs of a session that gates, and judges what all of them found together."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._strictest: dict[str, Tolerances] = {}  # by case: several tests may ask for it
+        self._known: list[Finding] = []
+        self._waiting: list[tuple[Job, Future[Sequence[Outcome]]]] = []
+
+    def tolerate(self, cases: Iterable[Case], marker: Mapping[str, Any]) -> None:
+        """Remember what a test allows: a job goes on until its strictest test is decided."""
+        allowed = tolerances_of(self._settings, marker)
+        for case in cases:
+            known = self._strictest.get(case.id)
+            self._strictest[case.id] = allowed if known is None else _stricter([known, allowed])
+
+    def prepared(self, jobs: Sequence[Job], *, remote: bool) -> list[Job]:
+        """Jobs that are gated, each against the baseline's build of the same parameters.
+
+        Raises:
+            ConfigurationError: a submission, which cannot be gated.
+        """
+        for job in jobs:
+            if not job.implementation.trusted:
+                raise ConfigurationError(
+                    "--ann-gate asks every query several times, and "
+                    f"{job.implementation.name} is a submission, which could remember them. "
+                    "Offer its folder with --ann-implementations instead, if you trust it."
+                )
+        return [self._prepared(job, len(jobs), remote=remote) for job in jobs]
+
+    def _prepared(self, job: Job, n_jobs: int, *, remote: bool) -> Job:
+        settings = self._settings
+        offered = offered_implementations(settings)
+        baseline = choose(settings, offered, remote=remote, build=job.build)
+        assert baseline is not None
+        defaults = tolerances_of(settings, {})
+        allowed = [self._strictest.get(search.case_id, defaults) for search in job.searches]
+        gate = Gate(
+            at_recall=settings.at_recall or AT_RECALL,
+            asked_for=settings.at_recall is not None,
+            tolerances=_stricter(allowed),
+            n_jobs=n_jobs,
+        )
+        limits = dataclasses.replace(job.limits, at_recall=settings.at_recall)
+        return dataclasses.replace(
+            job, baseline=dataclasses.replace(baseline, gate=gate), limits=limits
+        )
+
+    def expect(self, job: Job, future: Future[Sequence[Outcome]]) -> None:
+        """A job was handed over, whose outcomes are to be settled."""
+        self._waiting.append((job, future))
+
+    def settled(self) -> list[tuple[Job, list[Outcome]]]:
+        """What is done by now and was not settled before, with its verdicts."""
+        done = [one for one in self._waiting if one[1].done()]
+        self._waiting = [one for one in self._waiting if not one[1].done()]
+        found = [
+            (job, future.result())
+            for job, future in done
+            if not future.cancelled() and future.exception() is None
+        ]
+        outcomes = iter(self._judged([outcome for _, ones in found for outcome in ones]))
+        return [(job, [next(outcomes) for _ in ones]) for job, ones in found]
+
+    def _judged(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """The outcomes with verdicts that hold for all that was gated in this session together.
+
+        The more is tested, the stronger must the evidence of each be (Holm), figure by figure.
+        """
+        new = [finding for outcome in outcomes for finding in findings_of(outcome)]
+        self._known += new
+        adjusted: dict[int, float] = {}
+        for figure in {finding.figure for finding in new}:
+            tested = [finding for finding in self._known if finding.figure == figure]
+            ps = statistics.holm([finding.p for finding in tested])
+            adjusted.update(zip(map(id, tested), ps, strict=True))
+        return [_settled(outcome, adjusted) for outcome in outcomes]
+
+
+def _settled(outcome: Outcome, adjusted: Mapping[int, float]) -> Outcome:
+    gated = outcome.gate if isinstance(outcome, Measurement) else None
+    if gated is None:
+        return outcome
+    found = tuple(
+        dataclasses.replace(
+            verdict.judged(finding, finding.bound, p=adjusted[id(finding)]),
+            p=adjusted[id(finding)],
+        )
+        for finding in gated.findings
+    )
+    return dataclasses.replace(outcome, gate=_advised(gated, found))  # type: ignore[arg-type]
+
+
+def judged_by(measurement: Measurement, allowed: Tolerances) -> Measurement:
+    """The measurement with the verdicts that it has by what one test allows."""
+    gated = measurement.gate
+    if gated is None:
+        return measurement
+    found = tuple(
+        verdict.judged(finding, allowed[finding.row.tolerance]) for finding in gated.findings
+    )
+    return dataclasses.replace(measurement, gate=_advised(gated, found))
+
+
+def _advised(gated: Gated, found: tuple[Finding, ...]) -> Gated:
+    return dataclasses.replace(gated, findings=found, advice=tuple(verdict.advice(found)))
+
+
+def findings_of(outcome: Outcome) -> tuple[Finding, ...]:
+    gated = outcome.gate if isinstance(outcome, Measurement) else None
+    return gated.findings if gated is not None else ()
+
+
+def failures(measurement: Measurement, settings: Settings) -> list[str]:
+    """One line for each figure that a gate does not let pass."""
+    gated = measurement.gate
+    if gated is None or not (is_gated(settings) or settings.against):
+        return []
+    lines = [finding.says(gated.baseline) for finding in gated.of(WORSE)]
+    if settings.gate == STRICT_GATE:
+        lines += [
+            f"cannot tell whether {finding.name} is worse than {gated.baseline}: {finding.why}"
+            for finding in gated.of(CANNOT_TELL)
+        ]
+    return lines
+
+
+def _stricter(allowed: Iterable[Tolerances]) -> Tolerances:
+    several = list(allowed)
+    known = {name: [one[name] for one in several if one[name] is not None] for name in TOLERANCES}
+    return {name: min(values, default=None) for name, values in known.items()}  # type: ignore[type-var]

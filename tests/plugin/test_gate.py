@@ -1,0 +1,118 @@
+"""``--ann-gate``, as a library's author sees it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from plugin_project import EXACT, Project, lines_with
+
+GATE = ("--ann-baseline=exact", "--ann-gate", "--ann-sessions=5")
+# What is timed here takes microseconds on machines that are busy: only what is certain is tested.
+LENIENT = ("--ann-max-slowdown=0.6",)
+# One of ten ids is wrong, and an answer takes some milliseconds.
+WORSE = (
+    EXACT.replace("import numpy as np", "import time\nimport numpy as np")
+    .replace("    def query(self, v, k):", "    def query(self, v, k):\n        time.sleep(0.005)")
+    .replace('kind="stable")[:k]', 'kind="stable")[[*range(k - 1), len(self.X) - 1]]')
+)
+# The first process is that of the measurement; the next one ends in the middle.
+ENDS = (
+    EXACT.replace("import numpy as np", "import os, pathlib\nimport numpy as np").replace(
+        "    def query(self, v, k):",
+        "    def query(self, v, k):\n"
+        "        self.n = getattr(self, 'n', 0) + 1\n"
+        "        if self.n == 1: self.late = not self._first()\n"
+        "        if self.late and self.n > 100: os._exit(3)",
+    )
+    + """
+    def _first(self):
+        try:
+            pathlib.Path(__file__).with_suffix(".mark").touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+"""
+)
+
+
+def candidates(project: Project, name: str, *arguments: str) -> Any:
+    """This one alone, against ``exact``."""
+    where = ("--ann-implementations=mine", "--dataset=small-8-euclidean.hdf5", "--ann-rounds=1")
+    return project.run(*where, f"--impl={name}", *GATE, *LENIENT, *arguments)
+
+
+def test_what_is_worse_fails_and_its_line_says_why(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both settings find less, and the job is slower; each has a line of its own."""
+    project.write("mine/exact_worse.py", WORSE)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary.md"))
+    outputs = ("--benchmark-json=out.json", "--junitxml=out.xml", "--ann-summary")
+    result = candidates(project, "exact_worse", *outputs)
+    assert result.ret == 1
+    failed = [line for line in result.outlines if line.startswith("FAILED")]
+    assert len(failed) == 2
+    for extra, line in enumerate(failed):
+        assert f"recall 0.1000 lower than exact at extra={extra} (99 %: " in line
+    text = result.stdout.str()
+    assert " % slower than exact at extra=0 (99 %: " in text
+    assert text.count("exact_worse on small-8-euclidean, k=10 against exact") == 1
+    assert "  control      exact beside its own copy: speed " in text
+    _check_outputs(project)
+
+
+def _check_outputs(project: Project) -> None:
+    gates = [saved["extra_info"]["gate"] for saved in project.saved()]
+    (speed,) = (
+        finding for gate in gates for finding in gate["findings"] if finding["figure"] == "speed"
+    )
+    assert speed["word"] == "worse"
+    assert len(speed["ratios"]) == len(speed["control"]["ratios"]) == speed["sessions"] == 5
+    junit = (project.path / "out.xml").read_text()
+    assert junit.count('name="gate_recall" value="worse"') == 2
+    assert '<failure message="Failed: ' in junit
+    summary = (project.path / "summary.md").read_text()
+    assert summary.startswith("## Gate: worse\n")
+    assert len(summary) < 65_536  # what a comment may have
+    (lines,) = (project.path / ".annmodal/results").glob("*.jsonl")
+    stored = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert {case["gate"]["baseline"] for case in stored} == {"exact"}
+
+
+def test_a_candidate_that_ends_half_way_has_failed_and_is_not_worse(project: Project) -> None:
+    project.write("mine/exact_ends.py", ENDS)
+    result = candidates(project, "exact_ends")
+    assert result.ret == 1
+    assert "crashed" in result.stdout.str()
+    assert "slower than" not in result.stdout.str()
+
+
+def test_a_thing_beside_itself_is_said_to_be(project: Project) -> None:
+    """An A/A test; and a recall that is named and not reached is no verdict, which strict fails."""
+    asked = ("--ann-gate=strict", "--ann-at-recall=0.9", "--benchmark-disable")
+    result = project.bench("--impl=exact", "--ann-baseline=exact", "--ann-sessions=5", *asked)
+    assert result.ret == 1
+    assert lines_with(result, "so this compares a version with itself (an A/A): whatever is called")
+    assert lines_with(result, "every setting of the candidate is above recall 0.9: ")
+    assert lines_with(result, "recall at extra=0, extra=1: by proof: identical answers to all ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--ann-gate",), "--ann-gate holds everything against a baseline: name it with"),
+        ((*GATE[:2], "--ann-sessions=1"), "--ann-gate needs five sessions or more"),
+        ((*GATE[:2], "--ann-reuse"), "--ann-gate and --ann-reuse"),
+        (("--ann-baseline=exact", "--ann-gate", "test_it.py"), "write it behind the paths"),
+        ((*GATE[:2], "--submission=mine/exact.py"), "exact is a submission, which could remember"),
+        ((*GATE[:2], "--ann-max-slowdown=5"), "expected a number above 0 and below 1"),
+    ],
+)
+def test_what_cannot_be_gated_is_refused_at_once(
+    project: Project, arguments: tuple[str, ...], words: str
+) -> None:
+    result = project.bench(*arguments)
+    assert result.ret == 4
+    assert words in result.stderr.str() + result.stdout.str()

@@ -1,0 +1,170 @@
+"""Gates of real processes where the truth is known: the tables in docs/regressions.md.
+
+    python tests/statistics/gates.py same --gates 100
+    python tests/statistics/gates.py slower-8 --gates 20 --burners 2 --impl hnswlib
+
+``same``: identical code on both sides. ``slower-8``, ``slower-4``: a wrapper spins inside of ``query``,
+so that 8 or 4 % fewer queries are answered in a second. ``recall-100``, ``recall-300``: it replaces one
+id in a hundred, or in three hundred, by a wrong one. The implementations take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pytest_annmodal.datasets import synthetic
+from pytest_annmodal.execution import run_job
+from pytest_annmodal.finding import Finding, Gated
+from pytest_annmodal.manifests import manifest
+from pytest_annmodal.model import Baseline, Dataset, Gate, Implementation, Job, Limits, Search
+from pytest_annmodal.outcome import Measurement
+from pytest_annmodal.tolerances import TOLERANCES
+
+IMPLEMENTATIONS = ("hnswlib", "faiss-ivf", "annoy", "bruteforce")
+N_TRAIN, K = 5_000, 10
+MAX_SESSIONS = 11
+NEVER = 0.999999  # a recall that nothing reaches: speed is not asked for
+KINDS = ("same", "slower-8", "slower-4", "recall-100", "recall-300")
+BURNER = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
+SLOWER = """
+
+class Planted({base}):
+    def query(self, v, k):
+        import time
+        start = time.perf_counter_ns()
+        found = super().query(v, k)
+        end = time.perf_counter_ns()
+        end += int((end - start) * {share})
+        while time.perf_counter_ns() < end:
+            pass
+        return found
+"""
+WRONG = """
+
+class Planted({base}):
+    def query(self, v, k):
+        self.n_ids = getattr(self, "n_ids", 0) + k
+        found = [int(one) for one in super().query(v, k)]
+        if self.n_ids >= {every}:
+            self.n_ids -= {every}
+            found[-1] = next(one for one in range(k + 1) if one not in found)
+        return found
+"""
+
+
+def planted(kind: str, builtin: Implementation, folder: Path) -> Implementation:
+    """The implementation with what is planted into a copy of its text."""
+    alone = dataclasses.replace(builtin, variants=())
+    what, _, number = kind.partition("-")
+    if what == "same":
+        return alone
+    text = Path(builtin.path).read_text(encoding="utf-8")
+    slower = int(number) / 100
+    wrapper = SLOWER.format(base=builtin.class_name, share=slower / (1 - slower))
+    if what == "recall":
+        wrapper = WRONG.format(base=builtin.class_name, every=number)
+    path = folder / f"planted_{kind.replace('-', '_')}_{Path(builtin.path).name}"
+    path.write_text(text + wrapper, encoding="utf-8")
+    return dataclasses.replace(alone, name="planted", path=str(path), class_name="Planted")
+
+
+def gated(kind: str, builtin: Implementation, data: Path) -> list[Gated]:
+    """One gate of its first build with all settings, and what it found of each."""
+    build = builtin.variants[0].build
+    settings = tuple(v.search for v in builtin.variants if v.build == build)
+    of_recall = kind.startswith("recall")
+    tolerances = {**TOLERANCES, "max_build_rise": None} if of_recall else dict(TOLERANCES)
+    job = Job(
+        dataset=Dataset(name=data.stem, source=f"file:{data}"),
+        implementation=planted(kind, builtin, data.parent),
+        build=build,
+        searches=tuple(
+            Search(case_id=f"{number}", arguments=search, k=K, rounds=1)
+            for number, search in enumerate(settings)
+        ),
+        limits=Limits(),
+        baseline=Baseline(
+            implementation=dataclasses.replace(builtin, variants=()),
+            build=build,
+            searches=settings,
+            max_sessions=5 if of_recall else MAX_SESSIONS,
+            difference=0.05,
+            gate=Gate(
+                at_recall=NEVER if of_recall else 0.95, asked_for=of_recall, tolerances=tolerances
+            ),
+        ),
+    )
+    outcomes = run_job(job, data)
+    assert all(isinstance(outcome, Measurement) for outcome in outcomes), outcomes
+    return [
+        outcome.gate for outcome in outcomes if isinstance(outcome, Measurement) and outcome.gate
+    ]
+
+
+@contextlib.contextmanager
+def burners(number: int) -> Iterator[None]:
+    """So many processes that compute without end; they end with this one."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(number):
+            process = stack.enter_context(subprocess.Popen([sys.executable, "-c", BURNER]))
+            stack.callback(process.kill)
+        yield
+
+
+def words_of(findings: Sequence[Finding]) -> dict[str, str]:
+    """By figure the most telling word."""
+    order = ("worse", "better", "cannot tell", "no change", "not gated")
+    found: dict[str, str] = {}
+    for finding in findings:
+        known = found.get(finding.figure, "not gated")
+        found[finding.figure] = min(known, finding.word, key=order.index)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("--gates", type=int, default=100)
+    parser.add_argument("--burners", type=int, default=0, help="processes that compute beside it")
+    parser.add_argument("--impl", action="append", help="instead of all four, in turn")
+    asked = parser.parse_args()
+    known = {item.name: item for item in manifest.builtin()}
+    names = itertools.cycle(asked.impl or IMPLEMENTATIONS)
+    counts: Counter[tuple[str, str]] = Counter()
+    wrong = sessions = 0
+    with tempfile.TemporaryDirectory() as folder, burners(asked.burners):
+        data = Path(folder) / "clusters-64-euclidean.hdf5"
+        n_queries = 10_000 if asked.kind.startswith("recall") else 500
+        synthetic.generate(data, "euclidean", n_train=N_TRAIN, n_queries=n_queries)
+        began = time.monotonic()
+        for number, name in zip(range(asked.gates), names, strict=False):
+            found = [one for gate in gated(asked.kind, known[name], data) for one in gate.findings]
+            words = words_of(found)
+            counts.update(words.items())
+            wrong += "worse" in words.values() or "better" in words.values()
+            sessions += max(one.sessions for one in found)
+            speed = next((one.brief for one in found if one.figure == "speed" and one.low), "")
+            print(f"{number + 1} {name}: {words} {speed} load {os.getloadavg()[0]:.1f}", flush=True)
+        minutes = (time.monotonic() - began) / 60
+    print(f"\n{asked.kind}, {asked.burners} burners: {asked.gates} gates in {minutes:.0f} minutes")
+    print(f"sessions a gate: {sessions / asked.gates:.1f}; worse or better: {wrong}")
+    for figure in dict.fromkeys(figure for figure, _ in counts):
+        told = ", ".join(
+            f"{count} × {word}" for (of, word), count in sorted(counts.items()) if of == figure
+        )
+        print(f"  {figure}: {told}")
+
+
+if __name__ == "__main__":
+    main()
