@@ -77,7 +77,7 @@ class Against:
             now, then = getattr(mine, field), getattr(stored, field)
             if now and then:
                 yield _size(figure, now, then, self._tolerances["max_memory_rise"])
-        if stored.machine == self._keeper.machine():
+        if stored.machine == self._keeper.machine:
             for figure, field in TIMES:
                 now, then = getattr(mine, field), getattr(stored, field)
                 if now and then:
