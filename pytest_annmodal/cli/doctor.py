@@ -14,22 +14,30 @@ from pytest_annmodal.cli.subcommand import Subcommand
 from pytest_annmodal.reports import escape
 
 UNFIT = 1  # the exit status where something is ✗
+DEFAULT_LIMIT_S = 10.0
 WIDEST, NARROWEST = 100, 40
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--limit",
+        type=float,
+        default=DEFAULT_LIMIT_S,
+        metavar="SECONDS",
+        help="give it more time on a machine that has much to do (default: %(default)g)",
+    )
     parser.add_argument("--json", action="store_true", help="the same as JSON, for a report")
 
 
 def run(arguments: argparse.Namespace) -> int:
     import psutil
 
-    from pytest_annmodal.doctor.examination import LIMIT_S, Examination, verdict
+    from pytest_annmodal.doctor.examination import ENDING_S, Examination, verdict
     from pytest_annmodal.doctor.finding import SIGNS, Finding, State
     from pytest_annmodal.jobs.machine import describe_machine
 
     age_s = time.time() - psutil.Process().create_time()  # its start counts, too
-    examination = Examination(LIMIT_S - age_s)
+    examination = Examination(arguments.limit - ENDING_S - age_s)
     name_width = max(map(len, examination.checks))
     found: dict[str, Finding] = {}
     for name, finding in examination.findings():
@@ -76,7 +84,8 @@ def _lines(head: str, found: str, means: str, advice: str) -> Iterator[str]:
 DOCTOR = Subcommand(
     name="doctor",
     help="examine this machine: what figures from it can be trusted with",
-    description="Examine this machine before any benchmark, in ten seconds at most. The exit "
+    description="Examine this machine before any benchmark, in ten seconds unless --limit gives "
+    "it more. The exit "
     "status is 1 where something is marked ✗: figures would not be true.",
     add_arguments=add_arguments,
     run=run,

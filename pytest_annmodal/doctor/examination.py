@@ -9,8 +9,8 @@ from pytest_annmodal.doctor import places, processor, software
 from pytest_annmodal.doctor.finding import Finding, State
 from pytest_annmodal.doctor.probe import Probe
 
-LIMIT_S = 9.0  # for all of it, beside the workers' end
-KERNELS_S = 1.0  # of it, for what imports all libraries
+ENDING_S = 1.0  # that the end of the workers may take
+REST_S = 2.5  # for the checks that come after the probe
 
 
 class Examination:
@@ -34,15 +34,15 @@ class Examination:
             "frequency": processor.frequency,
             "huge pages": processor.huge_pages,
             "clock": processor.clock,
+            "floor": lambda: self._probed().floor(),
+            "equal things": lambda: self._probed().equal(),
+            "steal": lambda: processor.steal(self._stolen),
             "sandbox": software.sandbox,
             "compiler": software.cpp_compiler,
             "libraries": software.libraries,
             "plugins": software.plugins,
             "datasets": places.datasets,
             "modal": places.modal,
-            "floor": lambda: self._probed().floor(),
-            "equal things": lambda: self._probed().equal(),
-            "steal": lambda: processor.steal(self._stolen),
             "kernels": lambda: software.kernels(self._left_s()),
         }
 
@@ -53,7 +53,7 @@ class Examination:
 
     def _probed(self) -> Probe:
         if self._probe is None:
-            self._probe = Probe(self._left_s() - KERNELS_S)
+            self._probe = Probe(self._left_s() - REST_S)
         return self._probe
 
     def _left_s(self) -> float:

@@ -143,7 +143,9 @@ class Probe:
 
 def _not_measured(problem: str) -> Finding:
     return doubtful(
-        f"not measured: {problem}", NOT_MEASURED, "Try again when the machine has less to do."
+        f"not measured: {problem}",
+        NOT_MEASURED,
+        "Try again when the machine has less to do, or give it more time: --limit 30.",
     )
 
 

@@ -18,8 +18,7 @@ from pytest_annmodal.sandbox import isolation
 def test_a_real_examination(monkeypatch, capsys):
     """Every check of this machine, as JSON: the probe measures equal things in real workers."""
     monkeypatch.setattr(probe, "PROBE_S", 0.5)
-    monkeypatch.setattr("pytest_annmodal.doctor.examination.LIMIT_S", 1e6)
-    status = main(["doctor", "--json"])
+    status = main(["doctor", "--json", "--limit", "1e6"])
     told = json.loads(capsys.readouterr().out)
     checks = told["checks"]
     assert list(checks) == list(Examination(0).checks)
