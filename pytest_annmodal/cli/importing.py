@@ -11,6 +11,7 @@ from pytest_annmodal.cli.subcommand import Subcommand
 from pytest_annmodal.datasets.hdf5.metric import metric_word
 from pytest_annmodal.datasets.importers.request import Request
 from pytest_annmodal.datasets.lines import Reporter
+from pytest_annmodal.datasets.sources import sources
 from pytest_annmodal.datasets.volume.importing import import_dataset
 from pytest_annmodal.datasets.volume.volume import local_volume
 from pytest_annmodal.distances import metrics
@@ -25,7 +26,11 @@ ROLES = ("train", "test", "truth")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="what --dataset is to call it")
     parser.add_argument(
-        "--train", nargs="+", required=True, metavar="FILE", help="vectors, in the order of rows"
+        "--train",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="vectors, in the order of rows; files, or addresses that begin with https: or hf:",
     )
     queries = parser.add_mutually_exclusive_group()
     queries.add_argument("--test", metavar="FILE", help="queries")
@@ -109,8 +114,11 @@ def _request(arguments: argparse.Namespace) -> Request:
 
 
 def _absolute(text: str) -> str:
+    if sources.is_address(text):
+        return text
     if "://" in text:
-        raise ConfigurationError(f"{text}: expected a file on this machine; download it first")
+        kinds = ", ".join(name for name, kind in sources.KINDS.items() if kind.is_remote)
+        raise ConfigurationError(f"{text}: expected a file, or an address of {kinds}")
     return os.path.abspath(Path(text).expanduser())  # noqa: PTH100 -- links stay
 
 

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from pytest_annmodal.datasets.hdf5.metric import word_in_name
 from pytest_annmodal.datasets.sources import sources
@@ -172,13 +171,6 @@ _ROWS = (
 CATALOG: Mapping[str, Dataset] = MappingProxyType({row.name: row for row in _ROWS})
 
 
-def _last_component(url: str) -> str:
-    try:
-        return unquote(urlsplit(url).path).rpartition("/")[2]
-    except ValueError:  # brackets that are no IPv6 address
-        return ""
-
-
 def dataset_from_argument(text: str) -> Dataset:
     """The dataset that a path or a URL of an HDF5 file, or of one to be imported, stands for.
 
@@ -189,12 +181,13 @@ def dataset_from_argument(text: str) -> Dataset:
         ConfigurationError: it is neither.
     """
     if sources.is_address(text):
-        source, last = text, _last_component(text)
+        source, last = text, sources.source_of(Dataset(name="", source=text)).file_name
     else:
         path = os.path.abspath(text)  # noqa: PTH100 - links stay as they are
-        source, last = sources.OwnFile.named(path), Path(path).name
-        if suffixes.is_imported(last):
-            return _imported(path, last)
+        kind = sources.Imported if suffixes.is_imported(path) else sources.OwnFile
+        source, last = kind.named(path), Path(path).name
+    if suffixes.is_imported(last):
+        return _imported(source, last)
     stem, suffix = os.path.splitext(last)  # noqa: PTH122 - of a URL's path too
     name = _name_of(stem)
     if suffix.lower() not in suffixes.OWN:
@@ -214,12 +207,11 @@ def _name_of(stem: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "dataset"
 
 
-def _imported(path: str, last: str) -> Dataset:
+def _imported(source: str, last: str) -> Dataset:
     """A file that is imported into the volume, under a name that no other file's import has."""
     stem = last[: -len(suffixes.suffix_of(last))]
     said = metrics.BY_WORD.get(word_in_name(stem) or "")
     metric = said.name if said else sources.DEFAULT_METRIC
-    source = sources.Imported.named(path)
     dataset = Dataset(name=_name_of(stem), source=source, metric=metric)
     return marked_with_source(dataset)
 

@@ -30,6 +30,7 @@ LINES: Mapping[str, str] = {
     "importing": "📥 Importing {name} from {files}",
     "metric": "   Metric: {metric}. The end of a file's name says it (vectors-angular.fvecs), or "
     "`annmodal import NAME --train FILE --metric METRIC`.",
+    "commit": "   It is taken as it is at commit {commit}",
     "downloading": "📥 Downloading {name} from {url}",
     "saving": "   Saving to volume: '{volume}' at path: {path}",
     "event": "   {text}",

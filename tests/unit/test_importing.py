@@ -151,7 +151,7 @@ def test_from_a_file_to_a_dataset(
         ),
         (["x", "--train", "x.pt", "--metric", "l2"], "pickled"),
         (["x", "--train", "gone.npy", "--metric", "l2"], "gone.npy: it cannot be read"),
-        (["x", "--train", "https://x/y.npy", "--metric", "l2"], "expected a file on this machine"),
+        (["x", "--train", "ftp://x/y.npy", "--metric", "l2"], "address of https, http, hf"),
         (["x", "--train", "zeros.npy", "--metric", "l2"], "hold nothing but 0"),
     ],
 )

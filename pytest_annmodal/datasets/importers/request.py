@@ -23,6 +23,7 @@ class Request:
         keys: see :class:`~pytest_annmodal.datasets.importers.matrix.Asked`.
         ids: column that says what the truth calls each row of train.
         rows: only these rows of train, [first, end).
+        called: what the files are called instead, where they were fetched.
         truth_k: how many neighbours are computed where none are given.
     """
 
@@ -35,6 +36,7 @@ class Request:
     keys: Mapping[str, str] = field(default_factory=dict)
     ids: str | None = None
     rows: tuple[int, int] | None = None
+    called: tuple[str, ...] = ()
     truth_k: int = 100
 
     @property
@@ -42,3 +44,8 @@ class Request:
         """Every file that is read, once."""
         given = (*self.train, self.test, self.truth)
         return tuple(dict.fromkeys(path for path in given if path is not None))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a person calls them."""
+        return self.called or self.files

@@ -175,7 +175,7 @@ def _require_room(target: Path, needed: int) -> None:
 
 def _attributes(request: Request, inputs: Inputs) -> dict[str, str | float]:
     """Where the vectors came from, for whoever opens the file."""
-    names = ", ".join(Path(name).name for name in request.files)
+    names = ", ".join(request.called or (Path(name).name for name in request.files))
     told: dict[str, str | float] = {"source": f"imported by pytest-annmodal from {names}"}
     if inputs.test is None:
         told["held_out"] = len(inputs.train.held_out)

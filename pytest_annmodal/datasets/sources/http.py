@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pytest_annmodal import __version__
 from pytest_annmodal.datasets.lines import Log
@@ -48,6 +49,8 @@ def fetch(
     size_bytes: int | None = None,
     log: Log = SILENT,
     check: Callable[[Path], object] | None = None,
+    is_hdf5: bool = True,
+    auth: Any = None,
     retries: int = 5,
     backoff_s: float = 1.0,
 ) -> Fetched:
@@ -61,6 +64,8 @@ def fetch(
             bytes are there.
         check: looks at the complete file before it gets its name; a DatasetFormatError
             makes the URL a wrong one.
+        is_hdf5: what begins otherwise is refused at once.
+        auth: as requests takes it; without it, what a netrc file has.
         retries: failures in a row, each with little progress, after which a URL is given up.
         backoff_s: wait after the first of them; doubled after each further one.
 
@@ -73,11 +78,12 @@ def fetch(
     reasons: list[tuple[str, Exception]] = []
     with requests.Session() as session:
         session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+        session.auth = auth
         for url in urls:
             log.tell("downloading", url=without_secrets(url))
             log.tell("saving")
             progress = log.reporter.progress
-            transfer = Transfer(session, url, target, sha256, size_bytes, progress)
+            transfer = Transfer(session, url, target, sha256, size_bytes, progress, is_hdf5=is_hdf5)
             try:
                 return _one_url(transfer, check, log, retries, backoff_s)
             except LocalDiskError:

@@ -11,15 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pytest_annmodal.datasets.hdf5 import DatasetInfo
 from pytest_annmodal.datasets.importers.request import Request
 from pytest_annmodal.datasets.lines import Log
-from pytest_annmodal.datasets.sources import http
+from pytest_annmodal.datasets.sources import http, huggingface
 from pytest_annmodal.datasets.volume.stamp import hash_file
 from pytest_annmodal.errors import ConfigurationError, DatasetFormatError
 from pytest_annmodal.model import Dataset
+from pytest_annmodal.settings import suffixes
 
 DEFAULT_METRIC = "euclidean"  # of vectors that nothing says it of
 Check = Callable[[Path], DatasetInfo]
@@ -55,6 +56,11 @@ class Source:
     @property
     def own_file(self) -> Path | None:
         return None
+
+    @property
+    def file_name(self) -> str:
+        """What the file is called where it lies."""
+        return self.rest.rpartition("/")[2]
 
     @property
     def stamped(self) -> str:
@@ -168,22 +174,18 @@ class Imported(Source):
     @property
     def stamped(self) -> str:
         """With the file's size and time: one that was changed is imported again."""
-        state = Path(self.rest).stat()
+        try:
+            state = Path(self.rest).stat()
+        except OSError:  # it was fetched, or is gone
+            return http.identity(self.dataset.source)
         return f"{self.dataset.source} ({state.st_size} bytes, {state.st_mtime_ns})"
 
     def bring(self, target: Path, *, check: Check, base_urls: Sequence[str], log: Log) -> Brought:
-        from pytest_annmodal.datasets import hdf5
-        from pytest_annmodal.datasets.importers.importing import import_to
-
-        metric = self.dataset.metric or DEFAULT_METRIC
-        request = self.request or Request(train=(self.rest,), metric=metric)
         log.tell("import")
-        log.tell("importing", files=", ".join(request.files))
+        files = (self.rest,) if self.request is None else self.request.names
+        log.tell("importing", files=", ".join(files))
         log.tell("saving")
-        if self.request is None:
-            log.tell("metric", metric=metric)
-        sha256 = import_to(target, request, log)
-        return Brought(path=target, sha256=sha256, info=hdf5.inspect(target))
+        return _imported(self.dataset, self.request, Path(self.rest), target, log)
 
 
 @registered
@@ -200,29 +202,119 @@ class InVolume(Source):
 
 @registered
 class Http(Source):
-    """A download: ``https://…`` or ``http://…``."""
+    """A download: ``https://…`` or ``http://…``, of a dataset's file or one to be imported."""
 
-    schemes = ("https", "http")
+    schemes: ClassVar[tuple[str, ...]] = ("https", "http")
     is_remote = True
 
     def urls(self, base_urls: Sequence[str]) -> list[str]:
         """Mirrors first, then the dataset's own URL."""
-        last = urlsplit(self.dataset.source).path.rpartition("/")[2]
-        mirrors = (f"{base.rstrip('/')}/{last}" for base in base_urls)
+        mirrors = (f"{base.rstrip('/')}/{self.file_name}" for base in base_urls)
         return list(dict.fromkeys((*mirrors, self.dataset.source)))
 
-    def bring(self, target: Path, *, check: Check, base_urls: Sequence[str], log: Log) -> Brought:
-        infos: list[DatasetInfo] = []
-        log.tell("download")
-        fetched = http.fetch(
+    @property
+    def file_name(self) -> str:
+        try:
+            return unquote(urlsplit(self.dataset.source).path).rpartition("/")[2]
+        except ValueError:  # brackets that are no IPv6 address
+            return ""
+
+    def fetch(
+        self,
+        target: Path,
+        *,
+        base_urls: Sequence[str] = (),
+        log: Log,
+        check: Callable[[Path], object] | None = None,
+    ) -> http.Fetched:
+        """Download the file to ``target``.
+
+        Raises:
+            DatasetError: it cannot be had, or is not what was meant.
+        """
+        return http.fetch(
             self.urls(base_urls),
             target,
             sha256=self.dataset.sha256,
             size_bytes=self.dataset.size_bytes,
             log=log,
-            check=lambda path: infos.append(check(path)),
+            check=check,
+            is_hdf5=not suffixes.is_imported(self.file_name),
+        )
+
+    def bring(self, target: Path, *, check: Check, base_urls: Sequence[str], log: Log) -> Brought:
+        infos: list[DatasetInfo] = []
+        log.tell("download")
+        if suffixes.is_imported(self.file_name):
+            packed = target.with_name(target.stem + suffixes.suffix_of(self.file_name))
+            try:
+                fetched = self.fetch(packed, base_urls=base_urls, log=log)
+                return _imported(self.dataset, None, packed, target, log, called=fetched.url)
+            finally:
+                packed.unlink(missing_ok=True)
+        fetched = self.fetch(
+            target, base_urls=base_urls, log=log, check=lambda path: infos.append(check(path))
         )
         return Brought(path=target, sha256=fetched.sha256, info=infos[-1])
+
+
+@registered
+class HuggingFace(Http):
+    """A file on the Hugging Face Hub, ``hf://datasets/OWNER/REPO/PATH@REVISION``, at one commit."""
+
+    schemes = ("hf",)
+
+    @property
+    def file_name(self) -> str:
+        return huggingface.file_name(self.dataset.source)
+
+    def fetch(
+        self,
+        target: Path,
+        *,
+        base_urls: Sequence[str] = (),
+        log: Log,
+        check: Callable[[Path], object] | None = None,
+    ) -> http.Fetched:
+        found = huggingface.located(self.dataset.source)
+        log.tell("commit", commit=found.commit)
+        return http.fetch(
+            [found.url],
+            target,
+            sha256=self.dataset.sha256 or found.sha256,
+            size_bytes=self.dataset.size_bytes or found.size_bytes,
+            log=log,
+            check=check,
+            is_hdf5=not suffixes.is_imported(self.file_name),
+            auth=huggingface.authorised(),
+        )
+
+
+def _imported(
+    dataset: Dataset,
+    request: Request | None,
+    file: Path,
+    target: Path,
+    log: Log,
+    *,
+    called: str | None = None,
+) -> Brought:
+    """A dataset's file, made of vectors in another format.
+
+    Args:
+        request: how; None: ``file``, with queries held out, by the metric of the dataset.
+        called: where the file was fetched from.
+    """
+    from pytest_annmodal.datasets import hdf5
+    from pytest_annmodal.datasets.importers.importing import import_to
+
+    metric = dataset.metric or DEFAULT_METRIC
+    if request is None:
+        log.tell("metric", metric=metric)
+        names = () if called is None else (called,)
+        request = Request(train=(str(file),), metric=metric, called=names)
+    sha256 = import_to(target, request, log)
+    return Brought(path=target, sha256=sha256, info=hdf5.inspect(target))
 
 
 def require_pinned(dataset: Dataset, size_bytes: int, sha256: str) -> None:

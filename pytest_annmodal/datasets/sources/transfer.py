@@ -44,7 +44,10 @@ class Transfer:
         sha256: str | None,
         size_bytes: int | None,
         on_progress: OnProgress,
+        *,
+        is_hdf5: bool = True,
     ) -> None:
+        self.is_hdf5 = is_hdf5
         self.session = session
         self.url = url
         self.target = target
@@ -212,15 +215,17 @@ class Transfer:
         raise InterruptedTransferError(said)
 
     def _require_signature(self, head: bytes, response: requests.Response) -> None:
-        if SIGNATURE.startswith(head[: len(SIGNATURE)]):
+        kind = response.headers.get("Content-Type", "unknown type")
+        tag = head.lstrip().lower()[:5]  # a first byte "<" alone may be a number
+        web = "html" in kind or tag in {b"<html", b"<!doc"} or (self.is_hdf5 and tag[:1] == b"<")
+        if SIGNATURE.startswith(head[: len(SIGNATURE)]) or not (self.is_hdf5 or web):
             return
         self.part.discard()
-        kind = response.headers.get("Content-Type", "unknown type")
-        web = head.lstrip()[:1] == b"<" or "html" in kind
         what = "a web page" if web else "something else"
+        wanted = "an HDF5 file" if self.is_hdf5 else "the file"
         raise DownloadError(
             f"{without_secrets(self.url)} sent {what} ({kind}, beginning with "
-            f"{head!r}) instead of an HDF5 file: a login or error page, or a proxy's?",
+            f"{head!r}) instead of {wanted}: a login or error page, or a proxy's?",
             retryable=False,
         )
 

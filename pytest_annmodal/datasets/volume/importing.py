@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import tempfile
 import time
+from pathlib import Path
 
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.datasets.catalog import CATALOG
@@ -12,7 +15,7 @@ from pytest_annmodal.datasets.lines import Log, Reporter
 from pytest_annmodal.datasets.sources import sources
 from pytest_annmodal.datasets.volume.resolution import Resolution, Resolved
 from pytest_annmodal.datasets.volume.volume import LocalVolume
-from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.errors import ConfigurationError, VolumeError
 from pytest_annmodal.model import Dataset
 
 
@@ -50,7 +53,40 @@ def import_dataset(
                 f"volume '{volume.name}' at {volume.path} holds a dataset {name} already. Choose "
                 "another name, or add --replace."
             )
-        return run.bring()
+        with tempfile.TemporaryDirectory(dir=_made(run.temp_dir), prefix=f"{name}-") as folder:
+            local = _fetched(request, Path(folder), run.log)
+            return dataclasses.replace(run, source=sources.Imported(dataset, local)).bring()
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VolumeError(
+            f"{folder}: it cannot be made ({error.strerror}). Use another directory (--volume DIR)."
+        ) from error
+    return folder
+
+
+def _fetched(request: Request, folder: Path, log: Log) -> Request:
+    """The same with files of this machine, where it names addresses."""
+    local: dict[str, str] = {}
+    called = []
+    for number, text in enumerate(request.files):
+        source = sources.source_of(Dataset(name=text, source=text))
+        local[text] = text
+        called.append(text)
+        if isinstance(source, sources.Http):
+            target = folder / f"{number}-{source.file_name}"
+            called[-1] = source.fetch(target, log=log).url
+            local[text] = str(target)
+    return dataclasses.replace(
+        request,
+        train=tuple(local[name] for name in request.train),
+        test=None if request.test is None else local[request.test],
+        truth=None if request.truth is None else local[request.truth],
+        called=tuple(called),
+    )
 
 
 def _require_name(name: str) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import modal
 
-from pytest_annmodal.datasets.sources.sources import Imported, OwnFile, source_of
+from pytest_annmodal.datasets.sources.sources import OwnFile, source_of
 from pytest_annmodal.datasets.volume.stamp import hash_file
 from pytest_annmodal.datasets.volume.volume import Reporter, local_volume, resolve
 from pytest_annmodal.errors import DatasetError
 from pytest_annmodal.executors.modal.definitions import MOUNT, Cloud
 from pytest_annmodal.model import Dataset
+from pytest_annmodal.settings.suffixes import is_imported
 
 UPLOADS = "uploads"
 
@@ -56,7 +57,7 @@ def uploaded(
 def _own_file(dataset: Dataset, cloud: Cloud, say: Callable[[str], None]) -> Path | None:
     """The user's file; one of another format is imported here first."""
     source = source_of(dataset)
-    if not isinstance(source, Imported):
+    if source.own_file is not None or not is_imported(source.file_name):
         return source.own_file
     volume = local_volume(cloud.settings.volume_dir)
     return resolve(dataset, volume, reporter=Reporter(line=say)).path

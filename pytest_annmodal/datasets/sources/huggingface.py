@@ -1,0 +1,101 @@
+"""Files of datasets on the Hugging Face Hub: ``hf://datasets/OWNER/REPO/PATH@REVISION``."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from pytest_annmodal.datasets.sources.http_errors import http_errors
+from pytest_annmodal.errors import ConfigurationError, DownloadError
+
+ENDPOINT = "HF_ENDPOINT"  # environment variables of the Hub's own client
+TOKEN = "HF_TOKEN"  # noqa: S105 -- its name
+HUB = "https://huggingface.co"
+TIMEOUT_S = 30.0
+FORM = re.compile(r"hf://datasets/([\w.-]+/[\w.-]+)/([^@]+?)(?:@(.+))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """Where one file lies at one commit.
+
+    Attributes:
+        commit: that the revision stands for now.
+        sha256, size_bytes: of the file, where the Hub says them.
+    """
+
+    url: str
+    commit: str
+    sha256: str | None
+    size_bytes: int | None
+
+
+def file_name(text: str) -> str:
+    """The last part of the path, without the revision.
+
+    Raises:
+        ConfigurationError: it is no such address.
+    """
+    return _parts(text)[1].rpartition("/")[2]
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    match = FORM.fullmatch(text)
+    if match is None:
+        raise ConfigurationError(
+            f"{text}: expected hf://datasets/OWNER/REPO/PATH@REVISION, such as "
+            "hf://datasets/shop/embeddings/data/train.parquet@main"
+        )
+    return match[1], match[2], match[3] or "main"
+
+
+def located(text: str) -> Located:
+    """Ask the Hub which commit a revision is, and what the file has there.
+
+    Raises:
+        ConfigurationError: it is no such address.
+        DownloadError: the Hub does not have it, or does not show it to this user.
+    """
+    import requests
+
+    repo, path, revision = _parts(text)
+    base = f"{os.environ.get(ENDPOINT) or HUB}/datasets/{repo}/resolve"
+    asked = f"{base}/{quote(revision, safe='')}/{quote(path)}"
+    with http_errors(asked), requests.Session() as session:
+        session.auth = authorised()
+        response = session.get(asked, allow_redirects=False, stream=True, timeout=TIMEOUT_S)
+        response.close()
+    status, said = response.status_code, response.headers
+    commit = said.get("X-Repo-Commit", "")
+    if status >= 400 or not re.fullmatch(r"[0-9a-f]{40}", commit):
+        advice = (
+            f"Set {TOKEN} to a token that may read it."
+            if status in {401, 403}
+            else "Check owner, repository, path and revision."
+        )
+        raise DownloadError(f"{text}: {asked} answered {status}. {advice}", retryable=False)
+    tag = said.get("X-Linked-ETag", "").strip('"')
+    size = said.get("X-Linked-Size", "")
+    return Located(
+        url=f"{base}/{commit}/{quote(path)}",
+        commit=commit,
+        sha256=tag if re.fullmatch(r"[0-9a-f]{64}", tag) else None,
+        size_bytes=int(size) if size.isdecimal() else None,
+    )
+
+
+def authorised() -> Callable[[Any], Any] | None:
+    """Adds the token of the environment to a request; it does not follow to another host."""
+    token = os.environ.get(TOKEN)
+    if not token:
+        return None
+
+    def add(request: Any) -> Any:
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return add
