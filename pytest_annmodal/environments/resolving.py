@@ -127,7 +127,7 @@ def _commit_of(requirement: str) -> str:
 
 
 def _look_up(url: str, ref: str) -> str:
-    if url.startswith("file://"):
+    if urlsplit(url).scheme == "file":
         place = unquote(urlsplit(url).path)
         said = _git("-C", place, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", url=url)
         if commit := COMMIT.search(said):
