@@ -57,6 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="what the truth calls the first row (default: 0)",
     )
+    _add_places(parser)
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    """Where in the files the rows lie, and where the dataset is to lie."""
     parser.add_argument(
         "--key",
         action="append",
