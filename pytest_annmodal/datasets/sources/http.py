@@ -82,8 +82,8 @@ def fetch(
         for url in urls:
             log.tell("downloading", url=without_secrets(url))
             log.tell("saving")
-            progress = log.reporter.progress
-            transfer = Transfer(session, url, target, sha256, size_bytes, progress, is_hdf5=is_hdf5)
+            told = log.reporter.progress
+            transfer = Transfer(session, url, target, sha256, size_bytes, told, is_hdf5=is_hdf5)
             try:
                 return _one_url(transfer, check, log, retries, backoff_s)
             except LocalDiskError:
@@ -91,9 +91,13 @@ def fetch(
             except (DownloadError, ChecksumError, DatasetFormatError) as error:
                 reasons.append((url, error))
                 if url != urls[-1]:
-                    why = str(error).rstrip(".")
-                    log.tell("event", text=f"{without_secrets(url)} cannot be used ({why})")
+                    _pass_over(url, error, log)
     raise _verdict(target, reasons) from reasons[-1][1]
+
+
+def _pass_over(url: str, error: Exception, log: Log) -> None:
+    why = str(error).rstrip(".")
+    log.tell("event", text=f"{without_secrets(url)} cannot be used ({why})")
 
 
 def _one_url(
