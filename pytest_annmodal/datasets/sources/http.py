@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal import __version__
 from pytest_annmodal.datasets.lines import Log
@@ -22,6 +22,9 @@ from pytest_annmodal.datasets.sources.http_errors import (
 )
 from pytest_annmodal.datasets.sources.transfer import Transfer
 from pytest_annmodal.errors import ChecksumError, DatasetFormatError, DownloadError
+
+if TYPE_CHECKING:
+    import requests
 
 __all__ = ["Fetched", "fetch", "identity", "without_secrets"]
 
@@ -73,12 +76,8 @@ def fetch(
         ChecksumError, DatasetFormatError: the only URL served something else.
         DownloadError: nothing usable came; each URL is named with its reason.
     """
-    import requests
-
     reasons: list[tuple[str, Exception]] = []
-    with requests.Session() as session:
-        session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-        session.auth = auth
+    with _session(auth) as session:
         for url in urls:
             log.tell("downloading", url=without_secrets(url))
             log.tell("saving")
@@ -93,6 +92,15 @@ def fetch(
                 if url != urls[-1]:
                     _pass_over(url, error, log)
     raise _verdict(target, reasons) from reasons[-1][1]
+
+
+def _session(auth: Any) -> requests.Session:
+    import requests
+
+    session = requests.Session()
+    session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+    session.auth = auth
+    return session
 
 
 def _pass_over(url: str, error: Exception, log: Log) -> None:
