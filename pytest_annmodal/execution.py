@@ -53,7 +53,7 @@ def run_job(
         return [failure_of(s.case_id, error, "load") for s in job.searches]
     except AnnModalError as error:
         return [_not_to_blame(s, "dataset", str(error)) for s in job.searches]
-    n, dim = data.train.shape
+    n, dim = len(data.train), data.info.dim
     once = equal_settings.once(job, n=n, dim=dim)
     found = ask_job(once, data, on_phase=on_phase, score=Scorer(once, data).measurement)
     if job.limits.at_recall is not None:

@@ -176,6 +176,8 @@ class Implementation:
         build_names, search_names: what its constructor and its ``set_query_arguments`` call the
             arguments that a variant gives by position, as far as its text says.
         warm_up_build: build a small index before the clock starts: it compiles itself.
+        dtypes: in which forms it takes rows besides the usual one: names of
+            :data:`~pytest_annmodal.distances.metrics.FORMS`.
         disabled: its ``config.yml`` says so; it is run where it, or its folder, is named.
         on_request: left out unless ``--impl`` names it.
         environment: where it runs, if not beside the harness' own packages.
@@ -199,6 +201,7 @@ class Implementation:
     build_names: tuple[str, ...] = ()
     search_names: tuple[str, ...] = ()
     warm_up_build: bool = False
+    dtypes: tuple[str, ...] = ()
     disabled: bool = False
     on_request: bool = False
     environment: Environment | None = None

@@ -10,7 +10,7 @@ slice of some ms, each time. Layout, every word on a cache line of its own::
     128  response   uint64  the same token: the worker has answered
     192  count      int64   how many ids the answer has; RAISED if there is none
     256  ids        int64 × capacity
-    then, on a page of their own, n_slots × dim float32: the queries
+    then, on a page of their own, n_slots × dim items of the queries' dtype
 
 The token of a request cannot be guessed, so an answer cannot be given before its question;
 a query is written only when its turn comes, so it cannot be read ahead. x86 keeps the order
@@ -27,7 +27,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from time import perf_counter_ns, sleep
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,11 +80,14 @@ class Mailbox:
         fd: from :func:`new_shared_file` with :meth:`size_bytes` bytes.
         capacity: most ids an answer can carry.
         n_slots: queries that can be held.
-        dim: length of a query.
+        dim: items of a query.
+        dtype: of an item.
     """
 
-    def __init__(self, fd: int, *, capacity: int, n_slots: int, dim: int) -> None:
-        size = self.size_bytes(capacity=capacity, n_slots=n_slots, dim=dim)
+    def __init__(
+        self, fd: int, *, capacity: int, n_slots: int, dim: int, dtype: str = "<f4"
+    ) -> None:
+        size = self.size_bytes(capacity=capacity, n_slots=n_slots, dim=dim, dtype=dtype)
         self.capacity = capacity
         self.memory = mmap.mmap(fd, size)
         np.frombuffer(self.memory, np.uint8)[:: mmap.PAGESIZE].sum()  # no query pays for a page
@@ -95,9 +98,9 @@ class Mailbox:
         self.count = view[COUNT : COUNT + 8].cast("q")
         self.ids: NDArray[np.int64] = np.frombuffer(self.memory, np.int64, capacity, IDS)
         start = self._slots_offset(capacity)
-        self.slots: NDArray[np.float32] = np.frombuffer(
-            self.memory, np.float32, n_slots * dim, start
-        ).reshape(n_slots, dim)
+        self.slots: NDArray[Any] = np.frombuffer(self.memory, dtype, n_slots * dim, start).reshape(
+            n_slots, dim
+        )
         self.fence = _make_fence()
 
     @staticmethod
@@ -105,8 +108,9 @@ class Mailbox:
         return -(-(IDS + 8 * capacity) // mmap.PAGESIZE) * mmap.PAGESIZE
 
     @classmethod
-    def size_bytes(cls, *, capacity: int, n_slots: int, dim: int) -> int:
-        return cls._slots_offset(capacity) + max(4 * n_slots * dim, mmap.PAGESIZE)
+    def size_bytes(cls, *, capacity: int, n_slots: int, dim: int, dtype: str = "<f4") -> int:
+        n_bytes = np.dtype(dtype).itemsize * n_slots * dim
+        return cls._slots_offset(capacity) + max(n_bytes, mmap.PAGESIZE)
 
 
 class Asked(NamedTuple):
@@ -129,7 +133,7 @@ class Asked(NamedTuple):
 
 def ask(
     box: Mailbox,
-    queries: NDArray[np.float32],
+    queries: NDArray[Any],
     k: int,
     check: Callable[[], None],
     *,
@@ -138,7 +142,7 @@ def ask(
     """Parent's side: ask every query in turn and time each by the parent's clock.
 
     Args:
-        queries: float32 (n, dim), n at most the mailbox's slots.
+        queries: (n, dim) of the mailbox's dtype, n at most its slots.
         check: called now and then while waiting; raises if waiting is pointless.
         apart: the worker keeps to a core that the caller is not on.
     """
@@ -214,7 +218,7 @@ def floor_ns(
     box: Mailbox, k: int, check: Callable[[], None], n: int = 300, *, apart: bool = False
 ) -> int:
     """Parent's side: median round trip in ns while the worker serves a do-nothing answer."""
-    queries = np.zeros((min(n, len(box.slots)), box.slots.shape[1]), np.float32)
+    queries = np.zeros_like(box.slots[: min(n, len(box.slots))])
     times = [
         ask(box, queries, k, check, apart=apart).times_ns for _ in range(-(-n // len(queries)))
     ]

@@ -32,7 +32,7 @@ MAGIC = b"ANNM"
 PREFIX = struct.Struct("<4sIQ")
 MAX_JSON_BYTES = 2**20  # as Python objects they may take thirty times that
 MAX_DIMENSIONS = 8
-DTYPES = {"<f4", "<f8", "<i4", "<i8"}
+DTYPES = {"<f4", "<f8", "<i4", "<i8", "<u4", "|u1", "|i1"}
 
 
 class ChannelClosedError(Exception):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +85,7 @@ class Entrant:
         return Awake(self.trial.worker, self._baseline)
 
     def ask(
-        self, search: Search, arguments: Arguments, queries: NDArray[np.float32]
+        self, search: Search, arguments: Arguments, queries: Any
     ) -> tuple[NDArray[np.int64], ...]:
         """Times in ns (n,), ids (n, k) and counts (n,) of one block."""
         with self.awake():
@@ -291,7 +292,7 @@ def rows_of(data: hdf5.LoadedDataset, rows: NDArray[np.int64]) -> hdf5.LoadedDat
     """The dataset with these queries only."""
     return dataclasses.replace(
         data,
-        test=np.ascontiguousarray(data.test[rows]),
+        test=data.test[rows],
         neighbors=data.neighbors[rows],
         distances=data.distances[rows],
     )

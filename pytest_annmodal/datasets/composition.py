@@ -10,20 +10,20 @@ import numpy.typing as npt
 
 from pytest_annmodal.distances import exact, metrics
 
-CHUNK_BYTES = 32 * 2**20
 SAMPLE_PAIRS = 2000
 SEED = 0
 Array = npt.NDArray[Any]
 
 
-def of(train: Array, test: Array, metric: str) -> dict[str, Array]:
+def of(train: Any, test: Any, metric: str) -> dict[str, Array]:
     """Counts and figures of the rows, as they are kept between runs; :func:`fields` reads them."""
-    hashes = row_hashes(train)
-    zero_train = sum(not train[row].any() for row in np.flatnonzero(hashes == 0))
+    layout = metrics.named(metric).rows
+    hashes = layout.hashes(train)
+    zero_train = np.count_nonzero(layout.zero(train[np.flatnonzero(hashes == 0)]))
     _, group, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
     return {
         "zero_train": np.asarray(zero_train),
-        "zero_test": np.asarray(np.count_nonzero(~test.any(axis=1))),
+        "zero_test": np.asarray(np.count_nonzero(layout.zero(test))),
         "duplicates": np.asarray(len(train) - len(sizes)),
         "most_copied": np.asarray(sizes.max()),
         "copied": np.packbits(sizes[group] > 1),
@@ -43,7 +43,7 @@ def fields(found: Mapping[str, Array], n_train: int) -> dict[str, Any]:
     }
 
 
-def order_ratio(train: Array, metric: str) -> float:
+def order_ratio(train: Any, metric: str) -> float:
     """How far a row is from the next one in the file, in distances of two rows at random.
 
     Medians of some pairs; about 1 where the order says nothing, near 0 where a file is sorted.
@@ -60,18 +60,3 @@ def order_ratio(train: Array, metric: str) -> float:
         for ids in (following, others)
     )
     return near / far if far else 1.0
-
-
-def row_hashes(train: Array) -> npt.NDArray[np.uint64]:
-    """One number per row: equal for equal rows, 0 for zero; unequal rows rarely collide."""
-    even = train.shape[1] % 2 == 0
-    words = train.shape[1] // 2 if even else train.shape[1]
-    odd = np.random.default_rng(0).integers(2**63, size=words, dtype=np.uint64)
-    odd = odd * np.uint64(2) + np.uint64(1)
-    hashes = np.empty(len(train), dtype=np.uint64)
-    step = max(1, CHUNK_BYTES // (4 * train.shape[1]))
-    for start in range(0, len(train), step):
-        rows = train[start : start + step] + np.float32(0.0)  # -0.0 becomes 0.0
-        bits = rows.view(np.uint64) if even else rows.view(np.uint32).astype(np.uint64)
-        hashes[start : start + step] = bits @ odd
-    return hashes

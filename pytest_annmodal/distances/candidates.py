@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,14 @@ TILE_ROWS = 4096
 _ROUNDING = float(np.finfo(np.float32).eps)  # twice the unit roundoff: a bound with room
 
 
-def tiles(train: Floats) -> Iterator[Floats]:
+def floats(rows: npt.NDArray[Any]) -> Floats:
+    """Numbers of any kind as floats; those of a byte are exact in float32."""
+    return rows if rows.dtype.kind == "f" else rows.astype(np.float32)
+
+
+def tiles(train: npt.NDArray[Any]) -> Iterator[Floats]:
     for start in range(0, len(train), TILE_ROWS):
-        yield train[start : start + TILE_ROWS]
+        yield floats(train[start : start + TILE_ROWS])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

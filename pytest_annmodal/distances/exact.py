@@ -22,6 +22,7 @@ from pytest_annmodal.distances.candidates import (
     Ids,
     Pool,
     Space,
+    floats,
     tiles,
 )
 from pytest_annmodal.distances.measures import LEAST, Measure
@@ -39,8 +40,8 @@ def knn(train: Floats, queries: Floats, k: int, metric: str) -> tuple[Ids, Float
     """The k nearest rows of ``train`` for each query.
 
     Args:
-        train: float32 (n, d); may be a memory map, which is read tile by tile.
-        queries: float32 (m, d).
+        train: (n, d); may be a memory map, which is read tile by tile.
+        queries: (m, d).
         k: how many, at most n.
         metric: a name in :data:`~pytest_annmodal.distances.metrics.METRICS`.
 
@@ -53,6 +54,7 @@ def knn(train: Floats, queries: Floats, k: int, metric: str) -> tuple[Ids, Float
     measure = metrics.named(metric).measure
     if not 1 <= k <= len(train):
         raise ConfigurationError(f"k must be between 1 and the {len(train)} rows of train: got {k}")
+    queries = floats(queries)
     with np.errstate(over="ignore"):  # a distance beyond float32 is infinite
         if measure.products is None:
             return _by_distances(train, queries, k, measure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -110,7 +111,7 @@ class Measure:
 
     def moved(
         self, rows: Floats, neighbor_distances: Floats, rng: np.random.Generator
-    ) -> npt.NDArray[np.float32]:
+    ) -> npt.NDArray[Any]:
         """Fresh queries: rows plus noise in a random direction, half as long as a neighbour is far.
 
         Args:
@@ -120,7 +121,10 @@ class Measure:
         direction = rng.standard_normal(rows.shape)
         direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-12)
         moved = rows + NOISE * neighbor_distances[:, None] * direction
-        return np.ascontiguousarray(moved, np.float32)
+        if rows.dtype.kind in "iu":
+            kept = np.iinfo(rows.dtype.name)
+            moved = np.rint(moved).clip(kept.min, kept.max)
+        return np.ascontiguousarray(moved, rows.dtype)
 
 
 class Euclidean(Measure):

@@ -15,6 +15,16 @@ from pytest_annmodal.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pytest_annmodal.distances.measures import Measure
+    from pytest_annmodal.distances.rows import Layout
+
+# How rows are kept, and the forms in which an implementation may ask for them (`dtypes` in its
+# header); what it gets that asks for nothing stands first. See the modules rows and forms.
+LAYOUT_FORMS = {
+    "floats": ("float32", "uint8", "int8"),
+    "bits": ("bool", "packed"),
+    "sets": ("lists", "csr"),
+}
+FORMS = tuple(form for forms in LAYOUT_FORMS.values() for form in forms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +38,7 @@ class Metric:
             ``config.yml``; see also :data:`WIDE_KEYS`.
         vibe: VIBE's word for it, where its key ``any`` includes it.
         by_default: an implementation that names no metric is asked for it.
+        layout: how its rows are kept, a key of :data:`LAYOUT_FORMS`.
         seed: of its generated dataset ``clusters-64-NAME``, or None if there is none.
     """
 
@@ -36,6 +47,7 @@ class Metric:
     keys: tuple[str, ...] = ()
     vibe: str = ""
     by_default: bool = False
+    layout: str = "floats"
     seed: int | None = None
 
     @property
@@ -44,6 +56,13 @@ class Metric:
         from pytest_annmodal.distances import measures
 
         return measures.MEASURES[self.name]
+
+    @property
+    def rows(self) -> Layout:
+        """What is done with its rows, whatever is computed of them; numpy is imported for it."""
+        from pytest_annmodal.distances import rows
+
+        return rows.LAYOUTS[self.layout]
 
 
 _ROWS = (

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from pytest_annmodal.channel import mailbox
 from pytest_annmodal.channel.wire import Message
 from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.distances.forms import Form
 from pytest_annmodal.errors import ProtocolViolationError, SmugglingError
 from pytest_annmodal.model import Limits, Search
 from pytest_annmodal.sandbox.contention import Contention
@@ -66,27 +68,32 @@ class Timed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
-    """Asks one worker; ``warmup`` are vectors like the queries and none of them."""
+    """Asks one worker.
+
+    Attributes:
+        form: in which its implementation gets queries; here they are as the dataset keeps them.
+        warmup: rows like the queries and none of them, in that form.
+    """
 
     worker: Worker
     box: mailbox.Mailbox
     limits: Limits
-    warmup: NDArray[np.float32]
+    form: Form
+    warmup: NDArray[Any]
     trusted: bool
 
     def one_by_one(self, search: Search, data: hdf5.Vectors, on_phase: OnPhase) -> Timed:
         self.worker.gather()
         ask = self._by_parent if self.limits.clock == "parent" else self._by_worker
-        return ask(search, data.test, on_phase)
+        return ask(search, self.form.sent(data.test), on_phase)
 
-    def block(
-        self, search: Search, queries: NDArray[np.float32]
-    ) -> tuple[tuple[NDArray[np.int64], ...], float]:
+    def block(self, search: Search, rows: Any) -> tuple[tuple[NDArray[np.int64], ...], float]:
         """A few queries, once, after the warm-up: times_ns (n,), ids (n, k), counts (n,).
 
         Beside them the seconds of the warm-up; 0 by the worker's clock.
         """
         self.worker.gather()
+        queries = self.form.sent(rows)
         if self.limits.clock == "worker":
             once = dataclasses.replace(search, rounds=1)
             _, (times, ids, counts) = self._rounds_of_worker(once, queries, lambda _text: None)
@@ -103,7 +110,7 @@ class Asker:
     def _serve(self, k: int) -> None:
         self.worker.send("serve", {"k": k, "apart": self.worker.apart})
 
-    def _by_worker(self, search: Search, queries: NDArray[np.float32], on_phase: OnPhase) -> Timed:
+    def _by_worker(self, search: Search, queries: NDArray[Any], on_phase: OnPhase) -> Timed:
         """The worker's own clock: it gets all queries and returns all times."""
         with self.worker.watched() as contention:
             message, (times, ids, counts) = self._rounds_of_worker(search, queries, on_phase)
@@ -117,7 +124,7 @@ class Asker:
         )
 
     def _rounds_of_worker(
-        self, search: Search, queries: NDArray[np.float32], on_phase: OnPhase
+        self, search: Search, queries: NDArray[Any], on_phase: OnPhase
     ) -> tuple[Message, tuple[NDArray[np.int64], ...]]:
         """What it says, with times_ns (rounds, n), ids (rounds, n, k) and counts (rounds, n)."""
         n = len(queries)
@@ -134,7 +141,7 @@ class Asker:
         rounds = next((len(array) for array in message.arrays if array.size), 1)
         return message, shaped(message, (rounds, n), (rounds, n, search.k), (rounds, n))
 
-    def _by_parent(self, search: Search, queries: NDArray[np.float32], on_phase: OnPhase) -> Timed:
+    def _by_parent(self, search: Search, queries: NDArray[Any], on_phase: OnPhase) -> Timed:
         """The parent's clock: every query goes through the mailbox when its turn comes."""
         worker, k = self.worker, search.k
         # Before and after it rests, while its processes are looked for.
@@ -166,7 +173,7 @@ class Asker:
         )
 
     def _rounds(
-        self, search: Search, queries: NDArray[np.float32], on_phase: OnPhase
+        self, search: Search, queries: NDArray[Any], on_phase: OnPhase
     ) -> tuple[mailbox.Asked, float]:
         """All rounds, each array with one row more for it, and the share of uncertain samples."""
         began, rounds = time.monotonic(), []
@@ -193,7 +200,7 @@ class Asker:
         self,
         asked: mailbox.Asked,
         unsure: NDArray[np.bool_],
-        queries: NDArray[np.float32],
+        queries: NDArray[Any],
         k: int,
     ) -> None:
         """Ask the uncertain ones once more; what comes takes their place."""
@@ -212,22 +219,21 @@ class Asker:
                 "other threads or processes were at work between the queries"
             )
 
-    def _ask(self, queries: NDArray[np.float32], k: int) -> mailbox.Asked:
+    def _ask(self, queries: NDArray[Any], k: int) -> mailbox.Asked:
         asked = mailbox.ask(self.box, queries, k, self.worker.check, apart=self.worker.apart)
         if (asked.counts < 0).any():
             self.worker.receive("served")  # raises what the worker reported instead
             raise ProtocolViolationError("the worker reported an answer that raised, and no error")
         return asked
 
-    def batch(
-        self, k: int, queries: NDArray[np.float32]
-    ) -> tuple[float, NDArray[np.int64], NDArray[np.int64]]:
+    def batch(self, k: int, rows: Any) -> tuple[float, NDArray[np.int64], NDArray[np.int64]]:
         """Seconds that the whole batch took, its ids and their counts.
 
         By the parent's clock the queries are handed over, and the ids given, inside of it:
         what a worker does before or after is its own to choose.
         """
-        worker, n = self.worker, len(queries)
+        worker, queries = self.worker, self.form.sent(rows)
+        n = len(queries)
         worker.wake()
         worker.spread()
         start = time.perf_counter()

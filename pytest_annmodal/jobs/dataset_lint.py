@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_annmodal.datasets import composition, hdf5
+from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.distances import exact, metrics
 from pytest_annmodal.jobs.dataset_notes import notes
 
@@ -93,12 +93,12 @@ def figures(data: hdf5.LoadedDataset, k: int) -> dict[str, Any]:
         k: for ties and hubs; the truth should be deeper by one.
     """
     low, high, lengths = _columns_and_lengths(data.train)
-    own = composition.row_hashes(data.test)
-    of_train = composition.row_hashes(data.train)
+    own = data.layout.hashes(data.test)
+    of_train = data.layout.hashes(data.train)
     return {
         "metric": data.info.metric,
         "n_train": len(data.train),
-        "dim": data.train.shape[1],
+        "dim": data.info.dim,
         "n_queries": len(data.test),
         "zero_rows": data.n_zero_train,
         "zero_queries": data.n_zero_test,

@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,7 @@ def freshen(
         )
     rng = np.random.default_rng(seed)
     held, kept = _split(n_train, n_queries, rng)
-    train = np.ascontiguousarray(data.train[kept])
+    train = data.train[kept]
     test = moved(data.train[held], train, rng, data.info.metric)
     depth = min(max(k, data.neighbors.shape[1]), len(train))
     neighbors, distances = exact.knn(train, test, depth, data.info.metric)
@@ -88,13 +88,11 @@ def n_drawn(n_train: int) -> int:
     return min(MOST_QUERIES, int(LARGEST_SHARE * n_train))
 
 
-def moved(
-    rows: NDArray[np.float32], train: NDArray[np.float32], rng: np.random.Generator, metric: str
-) -> NDArray[np.float32]:
+def moved(rows: Any, train: Any, rng: np.random.Generator, metric: str) -> Any:
     """Each row moved a little, by how far its neighbour in ``train`` is, as its metric has it."""
     measure = metrics.named(metric).measure
     k = min(NOISE_NEIGHBOUR, len(train))
-    _, distances = exact.knn(train, np.ascontiguousarray(rows), k, measure.noise_metric)
+    _, distances = exact.knn(train, rows, k, measure.noise_metric)
     return measure.moved(rows, distances[:, -1], rng)
 
 

@@ -114,7 +114,7 @@ class Scorer:
             k=search.k,
             rounds=len(unscored.times_ns),
             metric=self._data.info.metric,
-            dim=self._data.train.shape[1],
+            dim=self._data.info.dim,
             n_train=len(self._data.train),
             n_queries=len(asked.test),
             sampled_from=self._data.info.sampled_from,

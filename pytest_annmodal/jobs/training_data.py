@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from pytest_annmodal.channel import mailbox
 from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.distances import forms
+from pytest_annmodal.distances.forms import Form
 from pytest_annmodal.errors import ProtocolViolationError
 from pytest_annmodal.jobs import fresh_queries
 from pytest_annmodal.model import Job
@@ -67,11 +69,13 @@ class TrainFile:
 
     Attributes:
         missing: what has yet to be written into it, or None.
+        form: in which it is there.
     """
 
     fd: int
     fields: dict[str, Any]
-    missing: NDArray[np.float32] | None
+    missing: NDArray[Any] | None
+    form: str
 
     def fill(self) -> None:
         """Write what is still missing, and let nobody write any more.
@@ -91,20 +95,22 @@ class TrainFile:
 
 
 @contextlib.contextmanager
-def train_file(job: Job, data: hdf5.Vectors) -> Iterator[TrainFile]:
+def train_file(job: Job, data: hdf5.Vectors, form: Form) -> Iterator[TrainFile]:
     """What the worker may map. A trusted implementation maps the dataset file itself.
 
     A submission gets memory that will hold ``train`` and nothing else, since the file has the
     truth in it; and it is filled when the submission is loaded, so that a constructor cannot
     build before the clock of the build runs.
     """
-    fields = {"offset": 0, "shape": list(data.train.shape), "dtype": "<f4"}
-    if data.train_map is not None and job.implementation.trusted:
-        fd = _opened(data.train_map)
-        file = TrainFile(fd=fd, fields={**fields, "offset": data.train_map.offset}, missing=None)
+    where, n = data.train_map, len(data.train)
+    if where is not None and job.implementation.trusted and form.is_kept_as(data.train):
+        fd, missing = _opened(where), None
+        fields = {"offset": where.offset, "n_bytes": data.train.nbytes, "n": n}
     else:
-        fd = mailbox.new_shared_file(data.train.nbytes, label="annmodal-train")
-        file = TrainFile(fd=fd, fields=fields, missing=data.train)
+        missing = form.laid(data.train)
+        fields = {"offset": 0, "n_bytes": missing.nbytes, "n": n}
+        fd = mailbox.new_shared_file(missing.nbytes, label="annmodal-train")
+    file = TrainFile(fd=fd, fields=fields, missing=missing, form=form.name)
     try:
         yield file
     finally:
@@ -138,8 +144,19 @@ def views(job: Job, data: fresh_queries.V) -> dict[str, tuple[fresh_queries.V, f
     return dict(zip(ids, zip(parts[::2], parts[1::2], strict=True), strict=True))
 
 
-def warmup_vectors(data: hdf5.Vectors, n: int = N_WARMUP) -> NDArray[np.float32]:
-    """Vectors like the queries that are none of them: midpoints of random training pairs."""
+def form_of(job: Job, data: hdf5.Vectors, warmup: Any) -> Form:
+    """In which form the job's implementation gets rows.
+
+    Args:
+        warmup: asked beside the queries.
+    """
+    name = data.layout.form(job.implementation.dtypes, data.train)
+    longest = max(data.layout.longest(part) for part in (data.test, warmup))
+    return forms.make(name, data.info.dim, longest)
+
+
+def warmup_vectors(data: hdf5.Vectors, n: int = N_WARMUP) -> Any:
+    """Rows like the queries that are none of them: between two training rows at random."""
     rng = np.random.default_rng(WARMUP_SEED)
     pairs = rng.integers(0, len(data.train), size=(n, 2))
-    return np.ascontiguousarray((data.train[pairs[:, 0]] + data.train[pairs[:, 1]]) / 2, np.float32)
+    return data.layout.between(data.train[pairs[:, 0]], data.train[pairs[:, 1]], rng)

@@ -68,7 +68,7 @@ class Trial:
 
     Args:
         stack: what is opened is closed when it is.
-        train_file: another trial's, to share its memory.
+        train_file: another trial's, to share its memory where the form is the same.
         anew: start its worker as one in an environment is started, for it runs beside such a one.
     """
 
@@ -84,17 +84,21 @@ class Trial:
         self.job, self.data = job, data
         self.k_max = max(search.k for search in job.searches)
         self.warmup = training_data.warmup_vectors(data)
-        self.layout = {
+        self.form = training_data.form_of(job, data, self.warmup)
+        self.layout: dict[str, Any] = {
             "capacity": 2 * self.k_max + 16,
             "n_slots": max(len(data.test), len(self.warmup)),
-            "dim": data.train.shape[1],
+            "dim": self.form.width,
+            "dtype": self.form.dtype.str,
         }
         fd = mailbox.new_shared_file(
             mailbox.Mailbox.size_bytes(**self.layout), label="annmodal-mailbox"
         )
         stack.callback(os.close, fd)
         self.box = mailbox.Mailbox(fd, **self.layout)
-        self.train_file = train_file or stack.enter_context(training_data.train_file(job, data))
+        if train_file is None or train_file.form != self.form.name:
+            train_file = stack.enter_context(training_data.train_file(job, data, self.form))
+        self.train_file = train_file
         self.machine = describe_machine()
         self.work: dict[str, Work] = {}
         self.put_off_s, self.put_off_beside_others = 0.0, False
@@ -110,7 +114,8 @@ class Trial:
             worker=self.worker,
             box=self.box,
             limits=job.limits,
-            warmup=self.warmup,
+            form=self.form,
+            warmup=self.form.sent(self.warmup),
             trusted=implementation.trusted,
         )
 
@@ -144,6 +149,7 @@ class Trial:
             {
                 "mailbox": self.layout,
                 "implementation": to_plain(job.implementation),
+                "form": self.form.fields(),
                 "train": self.train_file.fields,
                 "metric": self.data.info.metric,
                 "build": to_plain(job.build),

@@ -12,9 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pytest_annmodal.errors import BuildError
 from pytest_annmodal.worker.base_ann import BaseANN
 from pytest_annmodal.worker.construction import (
@@ -28,8 +25,9 @@ from pytest_annmodal.worker.construction import (
 from pytest_annmodal.worker.cpp.library import CppIndex
 from pytest_annmodal.worker.loading import load_module
 
-Vectors = NDArray[np.float32]
+Vectors = Any  # in the form that the implementation asked for
 Query = Callable[[Vectors, int], Any]
+Alone = Callable[[Any], Any]
 Prepared = tuple[Query, Callable[[], Any], Callable[[], Any]]
 
 PREPARED = ("prepare_query", "run_prepared_query", "get_prepared_query_results")
@@ -41,11 +39,11 @@ class Adapter:
 
     Attributes:
         subject: the user's object.
-        fit: builds the index over ``train``, float32 (n, d).
-        query: gives the ids for one vector (d,) and k; the object's own method if it has one.
+        fit: builds the index over ``train``.
+        query: gives the ids for one query and k; the object's own method if it has one.
         prepared: ``prepare(v, k)``, ``run()``, ``results()``, of which only ``run`` is timed;
             None unless the class defines all three.
-        batch: answers a whole array (n, d) at once; None unless the class defines it.
+        batch: answers many queries at once; None unless the class defines it.
         batch_fetch: gives the batch's ids afterwards, outside the timed window; None if
             ``batch`` returned them.
     """
@@ -97,6 +95,10 @@ class Adapter:
             return name
 
 
+def _row_alone(query: Any) -> Any:
+    return query[None]
+
+
 def load(
     implementation: Mapping[str, Any],
     *,
@@ -104,9 +106,10 @@ def load(
     dim: int,
     build: Mapping[str, Any],
     k: int = 10,
+    alone: Alone = _row_alone,
 ) -> Adapter:
     """Import an implementation and construct its object, see :func:`maker`."""
-    return maker(implementation, metric=metric, dim=dim, build=build, k=k)()
+    return maker(implementation, metric=metric, dim=dim, build=build, k=k, alone=alone)()
 
 
 def maker(
@@ -116,6 +119,7 @@ def maker(
     dim: int,
     build: Mapping[str, Any],
     k: int,
+    alone: Alone = _row_alone,
 ) -> Callable[[], Adapter]:
     """Import an implementation; what is returned constructs an object of it at each call.
 
@@ -125,6 +129,7 @@ def maker(
         metric: its name, which is one of those that the implementation names.
         build: plain :class:`~pytest_annmodal.model.Arguments` for the constructor.
         k: what ann-benchmarks' ``@count`` stands for (the neighbours asked, not the rows).
+        alone: makes a batch of one query.
 
     Raises:
         BuildError: the class is not there or does not take these arguments. Anything that
@@ -153,17 +158,18 @@ def maker(
             subject = factory(*args, **kwargs)
         else:
             subject = construct(factory, metric, dim, args, kwargs)
-        return adapt(subject, kilobytes=foreign)
+        return adapt(subject, kilobytes=foreign, alone=alone)
 
     return make
 
 
-def adapt(subject: Any, *, kilobytes: bool = False) -> Adapter:
+def adapt(subject: Any, *, kilobytes: bool = False, alone: Alone = _row_alone) -> Adapter:
     """Find out which of the known interfaces ``subject`` follows.
 
     Args:
         kilobytes: ``get_memory_usage()`` is ann-benchmarks' kind: kilobytes, and only its
             growth over ``fit`` is the index.
+        alone: makes a batch of one query, for a class that has no ``query``.
     """
     if not callable(getattr(subject, "fit", None)):
         raise BuildError(f"{type(subject).__name__} has no fit(X) method")
@@ -174,7 +180,7 @@ def adapt(subject: Any, *, kilobytes: bool = False) -> Adapter:
     return Adapter(
         subject=subject,
         fit=memory.fit if kilobytes else subject.fit,
-        query=_query(subject, prepared, batch, fetch),
+        query=_query(subject, prepared, batch, fetch, alone),
         prepared=prepared,
         batch=batch,
         batch_fetch=fetch,
@@ -243,6 +249,7 @@ def _query(
     prepared: Prepared | None,
     batch: Query | None,
     fetch: Callable[[], Any] | None,
+    alone: Alone,
 ) -> Query:
     """The object's own ``query``, or one made of what it has instead."""
     if own := _own(subject, "query"):
@@ -260,7 +267,7 @@ def _query(
     if batch is not None:
 
         def batch_of_one(vector: Vectors, k: int) -> Any:
-            returned = batch(vector[None], k)
+            returned = batch(alone(vector), k)
             return (fetch() if fetch else returned)[0]
 
         return batch_of_one

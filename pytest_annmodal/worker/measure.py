@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter_ns
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Vectors = NDArray[np.float32]
+Vectors = Any  # in the form that the implementation asked for
 Query = Callable[[Vectors, int], Any]
 Prepared = tuple[Callable[[Vectors, int], Any], Callable[[], Any], Callable[[], Any]]
 Keep = Callable[[Any], Any]
@@ -67,12 +67,12 @@ def time_call(function: Callable[..., Any], *args: Any) -> tuple[int, Any]:
 
 
 def time_queries(
-    query: Query, queries: Vectors, k: int, keep: Keep | None = None
+    query: Query, queries: Sequence[Any], k: int, keep: Keep | None = None
 ) -> tuple[NDArray[np.int64], list[Any]]:
     """Ask one query at a time by this process's own clock.
 
     Args:
-        queries: float32 (n, dim).
+        queries: n of them, as they are given.
         keep: makes of an answer what is kept of it; outside the clock's two readings.
 
     Returns:
@@ -93,7 +93,7 @@ def time_queries(
 
 
 def time_prepared(
-    prepared: Prepared, queries: Vectors, k: int, keep: Keep | None = None
+    prepared: Prepared, queries: Sequence[Any], k: int, keep: Keep | None = None
 ) -> tuple[NDArray[np.int64], list[Any]]:
     """The same for ann-benchmarks' three-step query, whose first and last step it does not time."""
     prepare, run, results = prepared
@@ -115,5 +115,5 @@ def time_prepared(
 
 def clock_floor_ns(n: int = 1000) -> int:
     """Median of two readings of the clock in a row."""
-    times, _ = time_queries(lambda _row, _k: None, np.zeros((n, 1), np.float32), 1)
+    times, _ = time_queries(lambda _row, _k: None, [None] * n, 1)
     return int(np.median(times))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pytest_annmodal.channel.mailbox import IDS, NOTHING, RAISED, STOP, Mailbox
 from pytest_annmodal.worker.answers import unusable
@@ -16,21 +15,23 @@ from pytest_annmodal.worker.answers import unusable
 
 def serve(
     box: Mailbox,
-    query: Callable[[NDArray[np.float32], int], Any],
+    query: Callable[[Any, int], Any],
     k: int,
     *,
     apart: bool = False,
+    rows: Sequence[Any] | None = None,
 ) -> None:
     """Worker's side: answer until dismissed.
 
     Args:
         apart: the parent is not on this process's core, so that it need not be given away.
+        rows: the queries that are in the mailbox's slots; by default these as they are.
 
     Raises:
         Exception: whatever ``query`` raised, or InvalidResultError for an answer that is
             not a flat sequence of integers; the parent has been told by then.
     """
-    rows = list(box.slots)
+    rows = list(box.slots) if rows is None else rows
     store = _storer(box)
     request, slot, response, count = box.request, box.slot, box.response, box.count
     fence, shared = box.fence, not apart

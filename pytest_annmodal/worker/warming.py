@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_annmodal.distances.forms import Form
 from pytest_annmodal.worker.adapters import Adapter
 from pytest_annmodal.worker.measure import trim_allocator
 
@@ -20,7 +21,7 @@ SEED = 20_240_301
 
 
 def warm_up(
-    make: Callable[[], Adapter], *, dim: int, k: int, search: Mapping[str, Any]
+    make: Callable[[], Adapter], form: Form, *, k: int, search: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Build an index of some random rows, ask it once, and let go of it.
 
@@ -28,12 +29,13 @@ def warm_up(
 
     Args:
         make: constructs the object, whose module is imported.
+        form: of the rows that it gets.
         search: plain :class:`~pytest_annmodal.model.Arguments`.
     """
     start = time.perf_counter()
     failed = ""
     try:
-        _build_and_ask(make(), dim=dim, k=k, search=search)
+        _build_and_ask(make(), form, k=k, search=search)
     except (Exception, SystemExit) as error:  # noqa: BLE001 -- whatever the user's code raised
         failed = type(error).__name__
     gc.collect()  # an index may refer to itself
@@ -41,14 +43,14 @@ def warm_up(
     return {"warm_up_build_s": time.perf_counter() - start, "warm_up_build_failed": failed}
 
 
-def _build_and_ask(adapter: Adapter, *, dim: int, k: int, search: Mapping[str, Any]) -> None:
+def _build_and_ask(adapter: Adapter, form: Form, *, k: int, search: Mapping[str, Any]) -> None:
     # Compiled code is for one kind of array: contiguous, writable, aligned, as ``train`` is.
-    rows = np.random.default_rng(SEED).standard_normal((N_ROWS, dim), dtype=np.float32)
-    adapter.fit(rows)
+    rows = form.random(np.random.default_rng(SEED), N_ROWS)
+    adapter.fit(form.whole(rows))
     adapter.set_search(search)
     k = min(k, N_ROWS)
     if adapter.prepared is None:
-        adapter.query(rows[0].copy(), k)
+        adapter.query(form.each(rows[:1].copy())[0], k)
     if adapter.batch is not None:
-        adapter.batch(rows[:2].copy(), k)
+        adapter.batch(form.whole(rows[:2].copy()), k)
     adapter.done()

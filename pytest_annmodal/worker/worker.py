@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from pytest_annmodal.channel.mailbox import Mailbox
 from pytest_annmodal.channel.wire import Channel, ChannelClosedError, Message
+from pytest_annmodal.distances import forms
 from pytest_annmodal.errors import ConfigurationError, InvalidResultError
 from pytest_annmodal.worker import adapters, answers, measure, warming
 from pytest_annmodal.worker.confinement import confine
@@ -45,22 +46,21 @@ MAX_TRACEBACK_CHARS = 8000
 PACKAGE = str(Path(__file__).parents[1])
 
 
-def map_train(fd: int, *, offset: int, shape: tuple[int, int], dtype: str) -> NDArray[np.float32]:
-    """Map ``train`` copy-on-write, and touch its pages so that no build pays for them.
+def map_train(fd: int, *, offset: int, n_bytes: int) -> NDArray[np.uint8]:
+    """Map ``train``'s bytes copy-on-write, and touch its pages so that no build pays for them.
 
     What the implementation writes stays its own: scoring reads another mapping.
     """
     start = offset // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
-    count = shape[0] * shape[1]
     memory = mmap.mmap(
         fd,
-        offset - start + count * np.dtype(dtype).itemsize,
+        offset - start + n_bytes,
         flags=mmap.MAP_PRIVATE,
         prot=mmap.PROT_READ | mmap.PROT_WRITE,
         offset=start,
     )
     np.frombuffer(memory, np.uint8)[:: mmap.PAGESIZE].sum()
-    return np.frombuffer(memory, dtype, count, offset - start).reshape(shape)
+    return np.frombuffer(memory, np.uint8, n_bytes, offset - start)
 
 
 def limit_memory(n_bytes: int | None) -> None:
@@ -151,13 +151,10 @@ class Session:
         self.box = Mailbox(self.mailbox_fd, **fields["mailbox"])
         self.spec: Mapping[str, Any] = fields["implementation"]
         self.path = self.spec["path"]
-        shape = tuple(fields["train"]["shape"])
-        self.train = map_train(
-            self.train_fd,
-            offset=fields["train"]["offset"],
-            shape=shape,
-            dtype=fields["train"]["dtype"],
-        )
+        self.form = forms.make(**fields["form"])
+        train = fields["train"]
+        memory = map_train(self.train_fd, offset=train["offset"], n_bytes=train["n_bytes"])
+        self.train = self.form.mapped(memory, train["n"])
         self.fields = fields
         self.pools = Pools(fields["threads"])
         self.channel.send("started")
@@ -181,17 +178,18 @@ class Session:
     def on_load(self, _message: Message) -> None:
         settle(self.path, self.fields["work_folder"])
         limit_memory(self.fields["memory_bytes"])
-        dim, k = self.train.shape[1], self.fields["k"]
+        k = self.fields["k"]
         make = adapters.maker(
             {**self.spec, "library": self.library},
             metric=self.fields["metric"],
-            dim=dim,
+            dim=self.form.dim,
+            alone=self.form.alone,
             build=self.fields["build"],
             k=k,
         )
         warmed = {}
         if self.spec["warm_up_build"]:
-            warmed = warming.warm_up(make, dim=dim, k=k, search=self.fields["search"])
+            warmed = warming.warm_up(make, self.form, k=k, search=self.fields["search"])
         self.adapter = make()
         gc.collect()
         gc.freeze()  # what was imported is never garbage: later collections are quick
@@ -248,7 +246,8 @@ class Session:
             [np.stack(times), np.stack(ids), np.stack(counts)],
         )
 
-    def _ask(self, queries: measure.Vectors, k: int) -> tuple[NDArray[np.int64], list[Any]]:
+    def _ask(self, sent: NDArray[Any], k: int) -> tuple[NDArray[np.int64], list[Any]]:
+        queries = self.form.each(sent)
         if self.adapter.prepared is not None:
             return measure.time_prepared(self.adapter.prepared, queries, k, self.keep)
         return measure.time_queries(self.adapter.query, queries, k, self.keep)
@@ -259,12 +258,14 @@ class Session:
         self.pools.one()
         before = resource.getrusage(resource.RUSAGE_SELF)
         with measure.quiet_gc():
-            serve(self.box, self.adapter.query, message.fields["k"], apart=apart)
+            rows = self.form.slots(self.box.slots)
+            serve(self.box, self.adapter.query, message.fields["k"], apart=apart, rows=rows)
         self.channel.send("served", _usage_since(before))
 
     def on_batch_load(self, message: Message) -> None:
         self.pools.all()
-        self.batch = message.arrays[0].astype(np.float32)  # writable and the worker's own
+        sent = message.arrays[0].copy()  # writable and the worker's own
+        self.batch, self.n_batch = self.form.whole(sent), len(sent)
         self.channel.send("batch-loaded")
 
     def on_batch(self, message: Message) -> None:
@@ -277,7 +278,7 @@ class Session:
 
     def on_batch_result(self, message: Message) -> None:
         raw = self.adapter.batch_fetch() if self.adapter.batch_fetch else self.batch_answer
-        answers.check_batch(raw, len(self.batch))
+        answers.check_batch(raw, self.n_batch)
         ids, counts = answers.stack(list(raw), message.fields["k"], "batch_query")
         self.channel.send("batch-answers", {}, [ids, counts])
 

@@ -31,6 +31,10 @@ WRONG_BATCH = """
 """
 
 
+def published(rows):
+    return {"train": "train.f32", "n_rows": len(rows), "n_bytes": rows.nbytes}
+
+
 @pytest.fixture
 def halves(small_dataset, tmp_path):
     """Run a job in two halves, everything between them as bytes; the same with the truth."""
@@ -42,7 +46,7 @@ def halves(small_dataset, tmp_path):
         data = training_data.load(job, path, None)
         whole = hdf5.load(path).train
         whole.tofile(tmp_path / "train.f32")
-        asked = questions.questions(job, data, train="train.f32", n_rows=len(whole)).pack()
+        asked = questions.questions(job, data, **published(whole)).pack()
         vectors = questions.Questions.unpack(asked).vectors(tmp_path / "train.f32")
         blind = questions.without_secret(job)
         answers = answer(blind, vectors, compare=compare, notes=(), on_phase=lambda _text: None)
@@ -76,7 +80,7 @@ def test_what_is_asked_has_neither_truth_nor_secret(halves, small_dataset):
     """Held-out rows are not indexed, and the seed stays with the referee."""
     job, data, _, _ = halves(fresh_seed=7)
     assert questions.without_secret(job).limits.fresh_seed == 0
-    asked = questions.questions(job, data, train="train.f32", n_rows=300)
+    asked = questions.questions(job, data, train="train.f32", n_rows=300, n_bytes=9600)
     assert len(asked.kept) == len(data.train) == 240
     names = {field.name for field in dataclasses.fields(asked)}
     assert not names & {"neighbors", "distances"}
@@ -84,8 +88,8 @@ def test_what_is_asked_has_neither_truth_nor_secret(halves, small_dataset):
 
 def test_a_file_that_is_not_what_was_published_is_refused(halves, tmp_path):
     job, data, _, _ = halves()
-    asked = questions.questions(job, data, train="train.f32", n_rows=301)
-    with pytest.raises(DatasetError, match="which is not"):
+    asked = questions.questions(job, data, train="train.f32", n_rows=301, n_bytes=9632)
+    with pytest.raises(DatasetError, match="has 9600 bytes, and 9632 were published"):
         asked.vectors(tmp_path / "train.f32")
 
 

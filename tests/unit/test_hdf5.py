@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pytest_annmodal.datasets import composition, hdf5
-from pytest_annmodal.datasets.hdf5 import checks, loading
+from pytest_annmodal.datasets.hdf5 import loading, stored_rows
 from pytest_annmodal.distances import exact
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
 
@@ -388,8 +388,9 @@ def test_a_chunked_file_is_read_once(small_dataset, options):
     np.testing.assert_array_equal(loaded.train, train)
 
 
-@pytest.mark.parametrize("dtype", ["<f8", ">f4", "f2", "u1", "i1", ">i4"])
+@pytest.mark.parametrize("dtype", ["<f8", ">f4", "f2", "u1", "i1", ">i4", "<u2"])
 def test_other_numbers_are_converted(small_dataset, dtype):
+    """Bytes too, where only one of train and test holds them."""
     rng = np.random.default_rng(0)
     train = rng.integers(0, 100, (300, 8)).astype(np.float32)
     path = small_dataset(train=train)
@@ -398,6 +399,32 @@ def test_other_numbers_are_converted(small_dataset, dtype):
     loaded = hdf5.load(path)
     assert (loaded.train.dtype, loaded.train_map) == (np.float32, None)
     np.testing.assert_array_equal(loaded.train, train)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+@pytest.mark.parametrize("metric", ["euclidean", "angular", "dot", "manhattan"])
+def test_bytes_are_kept_as_they_are_and_their_truth_is_exact(small_dataset, dtype, metric):
+    """Mapped from the file; the truth is that of the integers, also where it is computed."""
+    rng = np.random.default_rng(0)
+    train, test = (rng.integers(-9, 9, (n, 5)).astype(dtype) for n in (300, 20))
+    path = small_dataset(train=train, test=test, metric=metric, neighbors=None, distances=None)
+    assert hdf5.validate(path).kept_as == dtype
+    loaded = hdf5.load(path)
+    assert (loaded.train.dtype, loaded.test.dtype) == (train.dtype, test.dtype)
+    assert (loaded.train_map.dtype, loaded.train_map.shape) == (dtype, (300, 5))
+    np.testing.assert_array_equal(loaded.train, train)
+    wide, queries = train.astype(np.int64), test.astype(np.int64)
+    far = {
+        "euclidean": ((queries[:, None] - wide) ** 2).sum(axis=2),
+        "manhattan": np.abs(queries[:, None] - wide).sum(axis=2),
+        "dot": -(queries @ wide.T),
+        "angular": -(queries @ wide.T) / np.maximum(1, np.linalg.norm(wide, axis=1)),
+    }[metric]
+    found = np.take_along_axis(far, loaded.neighbors, axis=1)
+    np.testing.assert_allclose(found, np.sort(far, axis=1)[:, :100], atol=1e-9)
+    assert loaded.layout.form(["uint8"], loaded.train) == (
+        "uint8" if dtype == "uint8" else "float32"
+    )
 
 
 def test_a_subset_has_its_own_truth(small_dataset):
@@ -417,7 +444,7 @@ def test_a_subset_has_its_own_truth(small_dataset):
 @pytest.mark.parametrize("stored", ["<f4", "<f8"])
 def test_a_subset_of_a_sorted_file_has_all_its_classes(tmp_path, monkeypatch, stored):
     """Mapped or read block by block: ten classes in order, a tenth of each, their order kept."""
-    monkeypatch.setattr(loading, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(stored_rows, "CHUNK_BYTES", 1000)
     classes = np.repeat(np.arange(10), 200)
     path = tmp_path / "sorted-2-euclidean.hdf5"
     train = np.column_stack([classes, np.arange(2000)]).astype(stored)
@@ -482,7 +509,7 @@ def test_a_cache_that_cannot_be_written_costs_only_time(small_dataset, tmp_path)
 
 
 def test_zero_vectors_and_duplicates_are_counted(small_dataset, monkeypatch):
-    monkeypatch.setattr(composition, "CHUNK_BYTES", 8 * 8 * 7)  # several chunks
+    monkeypatch.setattr(rows, "CHUNK_BYTES", 8 * 8 * 7)  # several chunks
     train = np.random.default_rng(0).standard_normal((100, 8)).astype(np.float32)
     train[10:13] = 0.0
     train[12] = -0.0
@@ -507,7 +534,7 @@ def test_rows_that_stand_in_an_order_are_told_from_shuffled_ones(metric):
 
 
 def test_checking_in_small_chunks_finds_the_same(small_dataset, monkeypatch):
-    monkeypatch.setattr(checks, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(stored_rows, "CHUNK_BYTES", 100)
     path = small_dataset()
     hdf5.validate(path)
     change(path, "train", (299, 0), np.nan)

@@ -7,9 +7,12 @@ import pytest
 from jobs import EXACT, make_job, write
 
 from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.distances import forms
 from pytest_annmodal.errors import ProtocolViolationError
 from pytest_annmodal.jobs import training_data
 from pytest_annmodal.worker import worker
+
+FLOATS = forms.make("float32", 8)
 
 
 @pytest.fixture
@@ -27,14 +30,12 @@ class TestTrainFile:
     def test_a_submission_sees_train_when_it_is_filled(self, job_of):
         """Mapped before, as the worker does it; then nobody can write any more."""
         job, data = job_of(False)
-        with training_data.train_file(job, data) as file:
+        with training_data.train_file(job, data, FLOATS) as file:
             fields = file.fields
-            seen = worker.map_train(
-                file.fd, offset=0, shape=tuple(fields["shape"]), dtype=fields["dtype"]
-            )
+            seen = worker.map_train(file.fd, offset=0, n_bytes=fields["n_bytes"])
             assert not seen.any()
             file.fill()
-            assert np.array_equal(seen, data.train)
+            assert np.array_equal(FLOATS.mapped(seen, fields["n"]), data.train)
             with pytest.raises(PermissionError):
                 os.pwrite(file.fd, b"x", 0)
             assert os.fstat(file.fd).st_size == data.train.nbytes
@@ -46,7 +47,7 @@ class TestTrainFile:
 
         job, data = job_of(False)
         with (
-            training_data.train_file(job, data) as file,
+            training_data.train_file(job, data, FLOATS) as file,
             mmap.mmap(file.fd, 4096),
             pytest.raises(ProtocolViolationError, match="writes into the training vectors"),
         ):
@@ -55,7 +56,7 @@ class TestTrainFile:
     def test_a_trusted_one_maps_the_dataset_itself(self, job_of):
         """Nothing is missing from it."""
         job, data = job_of(True)
-        with training_data.train_file(job, data) as file:
+        with training_data.train_file(job, data, FLOATS) as file:
             file.fill()
             offset = file.fields["offset"]
             assert os.pread(file.fd, data.train.nbytes, offset) == data.train.tobytes()
@@ -63,7 +64,7 @@ class TestTrainFile:
     def test_is_closed_whatever_happens(self, job_of):
         """Also when no worker starts."""
         job, data = job_of(False)
-        with pytest.raises(KeyError), training_data.train_file(job, data) as file:
+        with pytest.raises(KeyError), training_data.train_file(job, data, FLOATS) as file:
             raise KeyError
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(file.fd)

@@ -185,7 +185,8 @@ class TestTrain:
             path, write(tmp_path / "mine.py", EXACT), implementation={"trusted": trusted}
         )
         data = hdf5.load(path)
-        with training_data.train_file(job, data) as file:
+        form = training_data.form_of(job, data, data.test)
+        with training_data.train_file(job, data, form) as file:
             size = os.fstat(file.fd).st_size
             before = os.pread(file.fd, data.train.nbytes, file.fields["offset"])
             assert any(before) is trusted

@@ -30,15 +30,15 @@ class TestMapTrain:
         file = tmp_path / "data"
         file.write_bytes(b"#" * offset + TRAIN.tobytes() + b"#" * 7)
         with file.open("rb") as opened:
-            got = worker.map_train(opened.fileno(), offset=offset, shape=(20, 4), dtype="<f4")
-        assert np.array_equal(got, TRAIN)
+            got = worker.map_train(opened.fileno(), offset=offset, n_bytes=TRAIN.nbytes)
+        assert got.tobytes() == TRAIN.tobytes()
 
     def test_may_be_written_to_without_changing_the_file(self, tmp_path):
         """Even a file that was opened for reading only."""
         file = tmp_path / "data"
         file.write_bytes(TRAIN.tobytes())
         with file.open("rb") as opened:
-            got = worker.map_train(opened.fileno(), offset=0, shape=(20, 4), dtype="<f4")
+            got = worker.map_train(opened.fileno(), offset=0, n_bytes=TRAIN.nbytes)
         got *= 0
         assert file.read_bytes() == TRAIN.tobytes()
 
@@ -121,7 +121,8 @@ class Far:
         self.start = {
             "mailbox": LAYOUT,
             "implementation": to_plain(implementation),
-            "train": {"offset": 0, "shape": [20, 4], "dtype": "<f4"},
+            "form": {"name": "float32", "dim": 4, "longest": 0},
+            "train": {"offset": 0, "n_bytes": TRAIN.nbytes, "n": 20},
             "metric": "euclidean",
             "build": to_plain(Arguments()),
             "memory_bytes": None,

@@ -95,7 +95,7 @@ def _held_bytes(arrays: file.Arrays) -> int:
     """What of the file is in memory at once."""
     whole = [array for name, array in arrays.named if name != "train"]
     sample = 8 * checks.SAMPLE_QUERIES * arrays.info.k_truth * arrays.info.dim
-    pieces = storage.stored_bytes(whole) + storage.chunk_bytes([arrays.train, *whole])
+    pieces = storage.stored_bytes(whole) + storage.chunk_bytes([array for _, array in arrays.named])
     return COPIES * (pieces + sample)
 
 

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from pytest_annmodal.datasets.hdf5.file import Arrays, opened
 from pytest_annmodal.datasets.hdf5.info import DatasetInfo
+from pytest_annmodal.datasets.hdf5.stored_rows import StoredRows
 from pytest_annmodal.distances import exact, metrics
 from pytest_annmodal.distances.measures import LEAST, RELATIVE
+from pytest_annmodal.distances.rows import joined
 from pytest_annmodal.errors import DatasetFormatError
 
-CHUNK_BYTES = 32 * 2**20
 SAMPLE_QUERIES = 50
 OF_ORDER = 1e-6
 Array = npt.NDArray[Any]
@@ -24,9 +25,9 @@ Array = npt.NDArray[Any]
 def check_file(path: Path) -> DatasetInfo:
     """Raise DatasetFormatError for the first thing that is wrong."""
     with opened(path) as arrays:
-        test = _read_finite(arrays, "test", arrays.test)
+        test = _read_finite(arrays.test)
         if arrays.neighbors is None or arrays.distances is None:
-            for _ in _finite_chunks(arrays.path, "train", arrays.train):
+            for _ in _finite_chunks(arrays.train):
                 pass
             return arrays.info
         neighbors, distances = arrays.neighbors[:], arrays.distances[:]
@@ -47,13 +48,11 @@ def check_file(path: Path) -> DatasetInfo:
         return arrays.info
 
 
-def _finite_chunks(path: Path, name: str, array: Any) -> Iterator[tuple[int, Array]]:
-    """Slices of an HDF5 array, as float32, with the number of their first row; all is checked."""
-    empty = True
-    step = max(1, CHUNK_BYTES // (array.dtype.itemsize * array.shape[1]))
-    for start in range(0, len(array), step):
+def _finite_chunks(stored: StoredRows) -> Iterator[tuple[int, Array]]:
+    """Slices of the rows, with the number of their first one; all is checked."""
+    path, name, empty = stored.path, stored.name, True
+    for start, chunk in stored.chunks():
         with np.errstate(over="ignore", invalid="ignore"):
-            chunk = np.asarray(array[start : start + step], dtype=np.float32)
             total = chunk.sum()  # NaN and infinity survive a sum, and it is the cheapest look
         if not np.isfinite(total):
             bad = np.flatnonzero(~np.isfinite(chunk).all(axis=1))
@@ -71,8 +70,8 @@ def _finite_chunks(path: Path, name: str, array: Any) -> Iterator[tuple[int, Arr
         )
 
 
-def _read_finite(arrays: Arrays, name: str, array: Any) -> Array:
-    return np.concatenate([chunk for _, chunk in _finite_chunks(arrays.path, name, array)])
+def _read_finite(stored: StoredRows) -> Any:
+    return joined([chunk for _, chunk in _finite_chunks(stored)])
 
 
 def _require_ids(arrays: Arrays, neighbors: Array) -> None:
@@ -177,14 +176,14 @@ class _Nearest:
         )
 
 
-def _gather_while_checking(arrays: Arrays, wanted: Array, nearest: _Nearest) -> Array:
+def _gather_while_checking(arrays: Arrays, wanted: Array, nearest: _Nearest) -> Any:
     """Rows ``wanted`` (ascending) of train, read in the pass that checks all of train."""
-    rows = np.empty((len(wanted), arrays.info.dim), dtype=np.float32)
-    for start, chunk in _finite_chunks(arrays.path, "train", arrays.train):
+    parts = []
+    for start, chunk in _finite_chunks(arrays.train):
         low, high = np.searchsorted(wanted, (start, start + len(chunk)))
-        rows[low:high] = chunk[wanted[low:high].astype(np.int64) - start]
+        parts.append(chunk[wanted[low:high].astype(np.int64) - start])
         nearest.look(chunk)
-    return rows
+    return joined(parts)
 
 
 def _require_agreement(

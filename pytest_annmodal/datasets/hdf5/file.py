@@ -12,11 +12,13 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from pytest_annmodal.datasets.hdf5 import links, storage
+from pytest_annmodal.datasets.hdf5 import links, storage, stored_rows
 from pytest_annmodal.datasets.hdf5.info import DatasetInfo
 from pytest_annmodal.datasets.hdf5.messages import damaged, few, printable, printable_path
 from pytest_annmodal.datasets.hdf5.metric import metric_of
+from pytest_annmodal.datasets.hdf5.stored_rows import StoredRows
 from pytest_annmodal.datasets.importers.recognise import HDF5, what_it_is
+from pytest_annmodal.distances.metrics import named
 from pytest_annmodal.errors import AnnModalError, DatasetError, DatasetFormatError
 
 NAMES = ("train", "test", "neighbors", "distances")
@@ -26,20 +28,19 @@ EXPECTED = "An ann-benchmarks file has train, test, neighbors and distances"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrays:
-    """The open file's arrays (h5py datasets: sliced, they become numpy arrays)."""
+    """The open file's arrays (h5py datasets: sliced, they become numpy arrays).
+
+    Attributes:
+        named: all that are there, as h5py has them, by name.
+    """
 
     path: Path
     info: DatasetInfo
-    train: Any
-    test: Any
+    train: StoredRows
+    test: StoredRows
     neighbors: Any | None
     distances: Any | None
-
-    @property
-    def named(self) -> list[tuple[str, Any]]:
-        """Those that are there."""
-        every = ((name, getattr(self, name)) for name in NAMES)
-        return [(name, array) for name, array in every if array is not None]
+    named: tuple[tuple[str, Any], ...]
 
 
 @contextmanager
@@ -135,25 +136,26 @@ def _arrays(path: Path, container: Any) -> Arrays:
     metric = metric_of(path, container.attrs)
     found = {name: item for name in NAMES if (item := _find(path, container, name)) is not None}
     _require_arrays(path, found, container)
-    train, test = found["train"], found["test"]
+    train, test = stored_rows.of_file(path, named(metric).rows, found)
     neighbors, distances = found.get("neighbors"), found.get("distances")
-    _require_vectors(path, train, test)
     if neighbors is not None and distances is not None:
         _require_truth(path, len(test), neighbors, distances)
     storage.require_complete(path, list(found.items()))
     info = DatasetInfo(
         metric=metric,
-        dim=int(train.shape[1]),
-        n_train=int(train.shape[0]),
-        n_queries=int(test.shape[0]),
+        dim=train.dim,
+        n_train=len(train),
+        n_queries=len(test),
         k_truth=0 if neighbors is None else int(neighbors.shape[1]),
-        contiguous=train.id.get_offset() is not None,
-        train_offset=storage.map_offset(train),
-        dtype=storage.type_name(train),
+        contiguous=train.array.id.get_offset() is not None,
+        train_offset=train.map_offset,
+        dtype=storage.type_name(train.array),
+        kept_as=train.kept_as,
     )
     return Arrays(
-        path=path, info=info, train=train, test=test, neighbors=neighbors, distances=distances
-    )
+        path=path, info=info, train=train, test=test, neighbors=neighbors, distances=distances,
+        named=tuple(found.items()),
+    )  # fmt: skip
 
 
 def _find(path: Path, container: Any, name: str) -> Any | None:
@@ -209,25 +211,6 @@ def _if_no_array(container: Any, name: str) -> str:
     if isinstance(item, h5py.Dataset):
         return ""
     return f" (a group of {few(list(map(printable, item))) or 'nothing'})"
-
-
-def _require_vectors(path: Path, train: Any, test: Any) -> None:
-    for name, array in (("train", train), ("test", test)):
-        if array.ndim != 2:
-            raise DatasetFormatError(
-                f"{path}: {name} has shape {array.shape}; expected two dimensions, one "
-                "row a vector."
-            )
-        storage.require_numbers(path, name, array)
-        if 0 in array.shape:
-            raise DatasetFormatError(
-                f"{path}: {name} has shape {array.shape}; expected at least one row and one column."
-            )
-    if train.shape[1] != test.shape[1]:
-        raise DatasetFormatError(
-            f"{path}: train has {train.shape[1]} dimensions and test has {test.shape[1]}; "
-            "they must be equal."
-        )
 
 
 def _require_truth(path: Path, n_queries: int, neighbors: Any, distances: Any) -> None:

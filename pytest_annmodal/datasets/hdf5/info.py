@@ -7,9 +7,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from pytest_annmodal.distances import metrics
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from pytest_annmodal.distances.rows import Layout
 
 CHECKS = 3  # raise it when :func:`validate` finds more: what was stamped before is checked again
 
@@ -35,8 +39,9 @@ class DatasetInfo:
         metric: its name in :data:`pytest_annmodal.distances.metrics.METRICS`.
         k_truth: columns of ``neighbors``, 0 if the file has no truth.
         contiguous: ``train`` is one run of bytes in the file.
-        train_offset: where that run begins, in bytes, if it can be mapped as float32.
+        train_offset: where that run begins, in bytes, if it can be mapped as it is kept.
         dtype: of ``train`` as the file has it, with its byte order: ``<f4``, or ``bfloat16``.
+        kept_as: the numpy type of ``train`` in memory: ``float32``, or bytes as they are stored.
         sampled_from: how many rows the file has, where ``n_train`` counts a sample; else 0.
     """
 
@@ -49,6 +54,7 @@ class DatasetInfo:
     train_offset: int | None
     dtype: str
     sampled_from: int = 0
+    kept_as: str = "float32"
 
     def to_plain(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -60,8 +66,8 @@ class TrainMap:
 
     Attributes:
         offset: bytes from the beginning of the file.
+        shape, dtype: of the rows as they are kept.
         identity: of the file that was checked; another one is not mapped.
-        dtype: always ``<f4``.
     """
 
     path: str
@@ -77,16 +83,21 @@ class Vectors:
 
     Attributes:
         info: of what is here: ``n_train``, ``n_queries`` and ``k_truth`` count what was kept.
-        train: float32 (n, d), C-contiguous; a private (copy-on-write) map of the file where
-            that is possible.
-        test: float32 (m, d), C-contiguous.
+        train: n rows as their layout keeps them, for floats (n, d), C-contiguous; a private
+            (copy-on-write) map of the file where that is possible.
+        test: m rows, likewise.
         train_map: None if ``train`` had to be read or converted.
     """
 
     info: DatasetInfo
-    train: npt.NDArray[np.float32]
-    test: npt.NDArray[np.float32]
+    train: Any
+    test: Any
     train_map: TrainMap | None
+
+    @property
+    def layout(self) -> Layout:
+        """How its rows are kept."""
+        return metrics.named(self.info.metric).rows
 
     def cut(self, rows: slice) -> Self:
         """The same with these queries only."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,6 @@ from pytest_annmodal.datasets.truth import TRUTH_K, Array, _Cache, _compute
 from pytest_annmodal.errors import DatasetError
 
 SAMPLE_SEED = 0
-BLOCK_BYTES = 64 * 2**20
 
 
 def load_file(
@@ -32,7 +32,7 @@ def load_file(
         n_test = min(n_queries or info.n_queries, info.n_queries)
         train_map, train = _train(arrays, n_train, before)
         queries = sampled_rows(info.n_queries, n_test)
-        test = _narrow(arrays.test[:][queries])
+        test = arrays.test.read()[queries]
         whole = n_train == info.n_train
         stored = None
         if whole and info.k_truth >= min(k, n_train):
@@ -84,16 +84,14 @@ def sampled_rows(there: int, n: int) -> npt.NDArray[np.int64]:
     return np.sort(rng.choice(there, n, replace=False))
 
 
-def _train(
-    arrays: Arrays, n_train: int, identity: Identity
-) -> tuple[TrainMap | None, npt.NDArray[np.float32]]:
+def _train(arrays: Arrays, n_train: int, identity: Identity) -> tuple[TrainMap | None, Any]:
     """All rows, mapped where that can be, or a sample of them."""
     train_map = _train_map(arrays, identity)
     mapped = _mapped(train_map) if train_map else None
     if n_train == arrays.info.n_train:
-        return train_map, _narrow(arrays.train[:]) if mapped is None else mapped
+        return train_map, arrays.train.read() if mapped is None else mapped
     rows = sampled_rows(arrays.info.n_train, n_train)
-    return None, _taken(arrays.train if mapped is None else mapped, rows)
+    return None, arrays.train.taken(rows) if mapped is None else mapped[rows]
 
 
 def _stored(arrays: Arrays, queries: npt.NDArray[np.int64]) -> dict[str, Array] | None:
@@ -111,30 +109,19 @@ def _cut(there: int, n: int) -> str:
     return str(n) if n == there else f"{n}-sample-{SAMPLE_SEED}"
 
 
-def _taken(train: Array, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """These rows, float32; read block by block, since HDF5 takes ages to find single ones."""
-    parts = []
-    step = max(1, BLOCK_BYTES // (train.dtype.itemsize * train.shape[1]))
-    for start in range(0, train.shape[0], step):
-        first, end = np.searchsorted(rows, (start, start + step))
-        if first < end:
-            parts.append(_narrow(train[start : start + step][rows[first:end] - start]))
-    return np.concatenate(parts)
-
-
 def _train_map(arrays: Arrays, identity: Identity) -> TrainMap | None:
     if arrays.info.train_offset is None:
         return None
     return TrainMap(
         path=str(arrays.path.absolute()),
         offset=arrays.info.train_offset,
-        shape=(arrays.info.n_train, arrays.info.dim),
-        dtype="<f4",
+        shape=arrays.train.array.shape,
+        dtype=arrays.info.kept_as,
         identity=identity,
     )
 
 
-def _mapped(where: TrainMap) -> npt.NDArray[np.float32]:
+def _mapped(where: TrainMap) -> Array:
     # Mode "c" is MAP_PRIVATE: writing changes this process's copy and never the file.
     mapped = np.memmap(where.path, where.dtype, "c", where.offset, where.shape)
     return np.asarray(mapped)

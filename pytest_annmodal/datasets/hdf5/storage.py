@@ -30,6 +30,8 @@ PLUGINS = {
     32028: "SPERR",
     32033: "HTJ2K",
 }
+# Types that are kept as they are stored, and their sizes in bytes.
+MAPPED = ((h5t.IEEE_F32LE, 4), (h5t.STD_U8LE, 1), (h5t.STD_I8LE, 1))
 ONE_FILE = "Write the arrays into one file (docs/datasets.md shows how)."
 Extent = tuple[int, int]  # first byte in the file, number of bytes
 
@@ -62,14 +64,15 @@ def require_complete(path: Path, arrays: Sequence[tuple[str, Any]]) -> None:
 
 
 def map_offset(array: Any) -> int | None:
-    """Where its bytes begin if they are float32 as numpy has them, in one run; else None.
+    """Where its bytes begin if they are one run of numbers that is kept as it is; else None.
 
     h5py also calls types ``<f4`` that it converts (bfloat16).
     """
-    exact = array.id.get_type().equal(h5t.IEEE_F32LE)
+    kind, n = array.id.get_type(), math.prod(array.shape)
+    item = next((size for exact, size in MAPPED if kind.equal(exact)), 0)
     size = array.id.get_storage_size()
-    offset = array.id.get_offset() if exact and size == 4 * math.prod(array.shape) else None
-    return offset if offset is not None and offset % 4 == 0 else None
+    offset = array.id.get_offset() if item and size == item * n else None
+    return offset if offset is not None and offset % item == 0 else None
 
 
 def type_name(array: Any) -> str:

@@ -45,8 +45,7 @@ def referee(
         path = _kept_copy(job, volume, where, download)
         data = training_data.load(job, path, SCRATCH, load_fresh=_load_fresh)
         if answers is None:
-            name, n_rows = _publish(job, path, volume)
-            asked = questions.questions(job, data, train=name, n_rows=n_rows)
+            asked = questions.questions(job, data, **_publish(job, path, volume))
             return {"questions": asked.pack()}
         outcomes = halves.score(job, data, answers)
     except SubmissionError as error:
@@ -75,7 +74,7 @@ def _kept_copy(job: Job, volume: MountedVolume, where: Mapping[str, Any], downlo
 
 
 def _holds(path: Path, train: Any) -> bool:
-    """Whether a file is these vectors, to the last byte: others would be another question."""
+    """Whether a file is these rows, to the last byte: others would be another question."""
     if not (path.exists() and path.stat().st_size == train.nbytes):
         return False
     with path.open("rb") as file:  # not mapped: the mount could not be reloaded meanwhile
@@ -83,8 +82,8 @@ def _holds(path: Path, train: Any) -> bool:
         return all(file.read(block.nbytes) == block.tobytes() for block in blocks)
 
 
-def _publish(job: Job, path: Path, volume: MountedVolume) -> tuple[str, int]:
-    """Have ``train`` in the directory that restricted containers see: name and rows.
+def _publish(job: Job, path: Path, volume: MountedVolume) -> dict[str, Any]:
+    """Have ``train`` in the directory that restricted containers see: its name and sizes.
 
     Raises:
         CommitError: it is not visible to others.
@@ -94,14 +93,15 @@ def _publish(job: Job, path: Path, volume: MountedVolume) -> tuple[str, int]:
     subset = job.limits.subset
     data = hdf5.load(path, subset=subset, truth_cache=SCRATCH)
     cut = "" if subset is None else f"-sample-{subset}"
-    name = f"{job.dataset.name}-{(job.dataset.sha256 or 'unknown')[:16]}{cut}.f32"
+    laid = data.layout.laid(data.train)
+    name = f"{job.dataset.name}-{(job.dataset.sha256 or 'unknown')[:16]}{cut}.rows"
     target = volume.path / PUBLISHED / name
-    if not _holds(target, data.train):
+    if not _holds(target, laid):
         target.parent.mkdir(exist_ok=True)
         partial = target.with_suffix(".part")  # under its own name it would pass for whole
         with partial.open("wb") as file:
-            data.train.tofile(file)
+            laid.tofile(file)
         partial.replace(target)
-        say(f"Published {data.train.nbytes / 1e6:,.1f} MB of training vectors as {name}")
+        say(f"Published {laid.nbytes / 1e6:,.1f} MB of training vectors as {name}")
         volume.commit()
-    return name, len(data.train)
+    return {"train": name, "n_rows": len(data.train), "n_bytes": laid.nbytes}

@@ -136,5 +136,4 @@ def score(job: Job, data: hdf5.LoadedDataset, answers: bytes) -> list[Outcome]:
         outcomes.append(outcome)
     if job.limits.at_recall is not None:
         outcomes = operating_points.with_qps_at(outcomes, job.limits.at_recall)
-    n, dim = data.train.shape
-    return equal_settings.for_all(job, outcomes, n=n, dim=dim)
+    return equal_settings.for_all(job, outcomes, n=len(data.train), dim=data.info.dim)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pytest_annmodal.channel import wire
 from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.distances import metrics
 from pytest_annmodal.errors import DatasetError
 from pytest_annmodal.jobs import fresh_queries
 from pytest_annmodal.model import Job, from_plain
@@ -28,18 +29,21 @@ class Questions:
     """All of a job's material but ``train`` itself, and no truth.
 
     Attributes:
-        train: name of the published file, ``n_rows`` rows of float32 and nothing else.
+        train: name of the published file: ``n_rows`` rows as they are kept, and nothing else.
+        test: as the layout has queries cross a border.
         kept: which of its rows are indexed, in their order; None for all.
     """
 
     info: hdf5.DatasetInfo
     train: str
     n_rows: int
-    test: NDArray[np.float32]
+    n_bytes: int
+    test: NDArray[Any]
     kept: NDArray[np.int64] | None
 
     def pack(self) -> bytes:
-        fields = {"info": self.info.to_plain(), "train": self.train, "n_rows": self.n_rows}
+        names = ("train", "n_rows", "n_bytes")
+        fields = {"info": self.info.to_plain(), **{name: getattr(self, name) for name in names}}
         return wire.pack(KIND, fields, [self.test, *([] if self.kept is None else [self.kept])])
 
     @classmethod
@@ -57,30 +61,36 @@ class Questions:
         Raises:
             DatasetError: the file is not what was published.
         """
-        shape = (self.n_rows, self.info.dim)
         size = path.stat().st_size
-        if size != self.n_rows * self.info.dim * 4:
-            raise DatasetError(f"{path.name} has {size} bytes, which is not {shape} of float32")
+        if size != self.n_bytes:
+            raise DatasetError(f"{path.name} has {size} bytes, and {self.n_bytes} were published")
         # Mode "c" is MAP_PRIVATE: writing changes this process's copy and never the file.
-        train = np.asarray(np.memmap(path, "<f4", "c", 0, shape))
+        memory = np.asarray(np.memmap(path, np.uint8, "c"))
+        layout = metrics.named(self.info.metric).rows
+        train = layout.unlaid(memory, self.n_rows, self.info.kept_as)
         if self.kept is not None:
-            train = np.ascontiguousarray(train[self.kept])
-        return hdf5.Vectors(info=self.info, train=train, test=self.test, train_map=None)
+            train = train[self.kept]
+        test = layout.unwired(self.test)
+        return hdf5.Vectors(info=self.info, train=train, test=test, train_map=None)
 
 
-def questions(job: Job, data: hdf5.LoadedDataset, *, train: str, n_rows: int) -> Questions:
+def questions(
+    job: Job, data: hdf5.LoadedDataset, *, train: str, n_rows: int, n_bytes: int
+) -> Questions:
     """What a job is asked.
 
     Args:
         data: as :func:`materials.load <pytest_annmodal.jobs.training_data.load>` gave it.
-        train, n_rows: the published file, from which fresh queries' rows are not taken out.
+        train, n_rows, n_bytes: the published file; fresh queries' rows are not taken out of it.
     """
     seed, kept = job.limits.fresh_seed, None
     if seed is not None:
         kept = fresh_queries.kept_rows(n_rows, fresh_queries.n_drawn(n_rows), seed)
     info = dataclasses.replace(data.info, n_queries=len(data.test))
-    test = np.ascontiguousarray(data.test, "<f4")
-    return Questions(info=info, train=train, n_rows=n_rows, test=test, kept=kept)
+    return Questions(
+        info=info, train=train, n_rows=n_rows, n_bytes=n_bytes, test=data.layout.wired(data.test),
+        kept=kept,
+    )  # fmt: skip
 
 
 def without_secret(job: Job) -> Job:

@@ -1,0 +1,188 @@
+"""In which form an implementation gets rows: what the parent writes and the worker reads.
+
+Which one, its header's ``dtypes`` says; the names are those of a :class:`~.rows.Layout`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal.distances.rows import Array, Bytes, Sets
+
+RANDOM_SET = 16  # members, at most
+
+
+class Form:
+    """Dense rows of one type; the others differ from it.
+
+    Args:
+        name: in a header.
+        dim: of the dataset: numbers, bits, or the largest member of a set and one.
+        longest: most members that a query has, for sets.
+
+    Attributes:
+        dtype: of the items that are sent.
+        width: how many of them a query has.
+    """
+
+    def __init__(self, name: str, dim: int, longest: int = 0) -> None:
+        self.name, self.dim, self.longest = name, dim, longest
+        self.dtype, self.width = self._sent_as()
+
+    def _sent_as(self) -> tuple[np.dtype[Any], int]:
+        return np.dtype(self.name), self.dim
+
+    def fields(self) -> dict[str, Any]:
+        """What :func:`make` makes the same form of, as plain data."""
+        return {"name": self.name, "dim": self.dim, "longest": self.longest}
+
+    # The parent's side.
+
+    def sent(self, rows: Any) -> Array:
+        """Queries as they cross to the worker, (m, width) of ``dtype``."""
+        return np.ascontiguousarray(rows, self.dtype)
+
+    def laid(self, rows: Any) -> Array:
+        """``train`` as it lies in the file that a worker maps."""
+        return self.sent(rows)
+
+    def is_kept_as(self, rows: Any) -> bool:
+        """Whether rows lie in memory, and in a file that is mapped, as they are given."""
+        return bool(rows.dtype == self.dtype)
+
+    # The worker's side.
+
+    def mapped(self, memory: Bytes, n: int) -> Any:
+        """``train`` as an implementation's ``fit`` gets it."""
+        return self.whole(memory.view(self.dtype).reshape(n, self.width))
+
+    def whole(self, sent: Array) -> Any:
+        """Many queries as ``batch_query`` gets them."""
+        return sent
+
+    def each(self, sent: Array) -> Sequence[Any]:
+        """Many queries as ``query`` gets them, one by one."""
+        return list(self.whole(sent))
+
+    def slots(self, slots: Array) -> Sequence[Any]:
+        """The same where a query is written only when its turn comes."""
+        return self.each(slots)
+
+    def alone(self, query: Any) -> Any:
+        """One query as a batch of one."""
+        return query[None]
+
+    def random(self, rng: np.random.Generator, n: int) -> Array:
+        """Rows like any others, as they are sent."""
+        if self.dtype.kind == "f":
+            return rng.standard_normal((n, self.dim), dtype=np.float32)
+        return self.sent(rng.integers(0, 128, (n, self.dim)))
+
+
+class PackedForm(Form):
+    """Bits as they are kept, eight to a byte, uint8 (n, ceil(d / 8))."""
+
+    def _sent_as(self) -> tuple[np.dtype[Any], int]:
+        return np.dtype(np.uint8), -(-self.dim // 8)
+
+    def random(self, rng: np.random.Generator, n: int) -> Array:
+        return np.packbits(rng.integers(0, 2, (n, self.dim), dtype=np.uint8), axis=1)
+
+
+class BoolForm(Form):
+    """A bool for each bit, (n, d)."""
+
+    def _sent_as(self) -> tuple[np.dtype[Any], int]:
+        return np.dtype(np.uint8), self.dim
+
+    def sent(self, rows: Any) -> Array:
+        return np.unpackbits(rows, axis=1, count=self.dim)
+
+    def whole(self, sent: Array) -> Any:
+        return sent.view(np.bool_)
+
+    def is_kept_as(self, rows: Any) -> bool:
+        return False
+
+    def random(self, rng: np.random.Generator, n: int) -> Array:
+        return rng.integers(0, 2, (n, self.dim), dtype=np.uint8)
+
+
+class ListsForm(Form):
+    """A list of sets, each an ascending array of uint32."""
+
+    def _sent_as(self) -> tuple[np.dtype[Any], int]:
+        return np.dtype(np.uint32), 1 + self.longest
+
+    def sent(self, rows: Any) -> Array:
+        return rows.padded(self.width)  # type: ignore[no-any-return]
+
+    def laid(self, rows: Any) -> Array:
+        return rows.to_bytes()  # type: ignore[no-any-return]
+
+    def is_kept_as(self, rows: Any) -> bool:
+        return False
+
+    def mapped(self, memory: Bytes, n: int) -> Any:
+        return Sets.from_bytes(memory, n).lists()
+
+    def whole(self, sent: Array) -> Any:
+        return [row[1 : 1 + row[0]] for row in sent]
+
+    def slots(self, slots: Array) -> Sequence[Any]:
+        return _AtItsTurn(self, slots)
+
+    def alone(self, query: Any) -> Any:
+        return [query]
+
+    def random(self, rng: np.random.Generator, n: int) -> Array:
+        size = min(RANDOM_SET, self.dim, self.longest)
+        return Sets.of(rng.integers(0, self.dim, size) for _ in range(n)).padded(self.width)
+
+
+class CsrForm(ListsForm):
+    """A ``scipy.sparse.csr_array`` (n, d) of bool; a query is one of a single row."""
+
+    def mapped(self, memory: Bytes, n: int) -> Any:
+        return Sets.from_bytes(memory, n).csr(self.dim)
+
+    def whole(self, sent: Array) -> Any:
+        return Sets.from_padded(sent).csr(self.dim)
+
+    def each(self, sent: Array) -> Sequence[Any]:
+        return [self.whole(row[None]) for row in sent]
+
+    def alone(self, query: Any) -> Any:
+        return query
+
+
+class _AtItsTurn(Sequence[Any]):
+    """Queries that are read when they are asked for."""
+
+    def __init__(self, form: Form, slots: NDArray[Any]) -> None:
+        self._form, self._slots = form, slots
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._form.each(self._slots[number : number + 1])[0]
+
+
+FORMS: dict[str, type[Form]] = {
+    "float32": Form,
+    "uint8": Form,
+    "int8": Form,
+    "bool": BoolForm,
+    "packed": PackedForm,
+    "lists": ListsForm,
+    "csr": CsrForm,
+}
+
+
+def make(name: str, dim: int, longest: int = 0) -> Form:
+    return FORMS[name](name, dim, longest)

@@ -1,0 +1,321 @@
+"""How rows lie in memory: what a dataset keeps, and what an implementation is given of it.
+
+A :class:`Layout` is how the rows of a metric's datasets are kept: ``floats`` (n, d), ``bits``
+packed eight to a byte (n, ceil(d / 8)), or :class:`Sets`. A :class:`Form` is how an
+implementation gets them, as its header's ``dtypes`` says. Both sides of a worker use it: the
+parent for what it writes (``laid``, ``sent``), the worker for what it reads (``mapped``, ``each``,
+``whole``, ``slots``). Standard library and numpy only.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal.distances.metrics import LAYOUT_FORMS
+
+Array = NDArray[Any]
+Bytes = NDArray[np.uint8]
+CHUNK_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sets:
+    """Sets of whole numbers, one after the other in memory.
+
+    Attributes:
+        members: uint32 (total,); those of a set ascend, each is there once.
+        offsets: int64 (n + 1,), where each set begins in ``members``; the last is its length.
+    """
+
+    members: NDArray[np.uint32]
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, sets: Iterable[Any]) -> Sets:
+        """From any number of iterables of numbers, in any order."""
+        arrays = [np.asarray(list(one), dtype=np.int64) for one in sets]
+        flat = np.concatenate(arrays) if arrays else np.empty(0, np.int64)
+        return cls.from_flat(flat, np.asarray([len(one) for one in arrays], np.int64))
+
+    @classmethod
+    def from_flat(cls, members: Array, sizes: Array) -> Sets:
+        """From one array of all members and how many each set has; sorted where they are not.
+
+        A member that a set names twice is in it once.
+        """
+        offsets = _offsets(sizes)
+        flat = np.ascontiguousarray(members, dtype=np.uint32)
+        ascends = np.ones(len(flat), np.bool_)
+        ascends[1:] = flat[1:] > flat[:-1]
+        ascends[offsets[:-1][offsets[:-1] < len(flat)]] = True
+        if ascends.all():
+            return cls(flat, offsets)
+        owner = np.repeat(np.arange(len(sizes)), sizes)
+        order = np.lexsort((flat, owner))
+        flat, owner = flat[order], owner[order]
+        first = np.ones(len(flat), np.bool_)
+        first[1:] = (flat[1:] != flat[:-1]) | (owner[1:] != owner[:-1])
+        return cls(flat[first], _offsets(np.bincount(owner[first], minlength=len(sizes))))
+
+    @classmethod
+    def from_matrix(cls, matrix: Array) -> Sets:
+        """From a row of 0 and 1 for each set: the columns that are not 0."""
+        rows, columns = np.nonzero(matrix)
+        return cls(columns.astype(np.uint32), _offsets(np.bincount(rows, minlength=len(matrix))))
+
+    @classmethod
+    def from_padded(cls, padded: NDArray[np.uint32]) -> Sets:
+        """The inverse of :meth:`padded`."""
+        sizes = padded[:, 0].astype(np.int64)
+        there = np.arange(padded.shape[1] - 1) < sizes[:, None]
+        return cls(padded[:, 1:][there], _offsets(sizes))
+
+    @classmethod
+    def from_bytes(cls, memory: Bytes, n: int) -> Sets:
+        """The inverse of :meth:`to_bytes`, without a copy."""
+        split = 8 * (n + 1)
+        return cls(memory[split:].view(np.uint32), memory[:split].view(np.int64))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Sets]) -> Sets:
+        sizes = np.concatenate([part.sizes for part in parts])
+        return cls(np.concatenate([part.members for part in parts]), _offsets(sizes))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, rows: slice | Array) -> Sets:
+        """These sets; as with an array, by a slice or by an array of numbers (m,)."""
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(len(self))
+            if step == 1 and start < stop:
+                edges = self.offsets[start : stop + 1]
+                return Sets(self.members[edges[0] : edges[-1]], edges - edges[0])
+            rows = np.arange(start, stop, step)
+        sizes = self.sizes[rows]
+        offsets = _offsets(sizes)
+        places = np.repeat(self.offsets[:-1][rows] - offsets[:-1], sizes)
+        return Sets(self.members[places + np.arange(len(places))], offsets)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """How many members each has, int64 (n,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def longest(self) -> int:
+        return int(self.sizes.max(initial=0))
+
+    @property
+    def nbytes(self) -> int:
+        return self.members.nbytes + self.offsets.nbytes
+
+    def lists(self) -> list[NDArray[np.uint32]]:
+        """One ascending array for each set; views, not copies."""
+        edges = self.offsets.tolist()
+        return [self.members[a:b] for a, b in itertools.pairwise(edges)]
+
+    def padded(self, width: int | None = None) -> NDArray[np.uint32]:
+        """Rows of one width, uint32 (n, width): how many members, the members, zeros."""
+        padded = np.zeros((len(self), width or 1 + self.longest), np.uint32)
+        padded[:, 0] = self.sizes
+        there = np.arange(padded.shape[1] - 1) < self.sizes[:, None]
+        padded[:, 1:][there] = self.members
+        return padded
+
+    def to_bytes(self) -> Bytes:
+        """The offsets' bytes, then those of the members."""
+        return np.concatenate([self.offsets.view(np.uint8), self.members.view(np.uint8)])
+
+    def csr(self, dim: int) -> Any:
+        """``scipy.sparse.csr_array`` (n, dim) of bool, over the same members."""
+        from scipy.sparse import csr_array  # type: ignore[import-untyped]
+
+        there = np.ones(len(self.members), np.bool_)
+        return csr_array((there, self.members.view(np.int32), self.offsets), (len(self), dim))
+
+
+Rows = Array | Sets
+
+
+def _offsets(sizes: Array) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """Rows of one layout, one part after the other."""
+    return Sets.joined(parts) if isinstance(parts[0], Sets) else np.concatenate(parts)
+
+
+class Layout:
+    """How the rows of a dataset are kept in memory. See :data:`LAYOUTS`.
+
+    Attributes:
+        dtypes: of numpy, in which rows may be kept; the usual one first.
+        forms: names of those in which an implementation may get them; the usual one first.
+        zero_words: what rows are called that :meth:`zero` finds.
+    """
+
+    forms: ClassVar[tuple[str, ...]]
+    zero_words: ClassVar[str] = "zero vectors"
+
+    dtypes: ClassVar[tuple[str, ...]]
+
+    def kept(self, values: Array, dtype: str) -> Any:
+        """Rows as they are kept, of numbers as a file has them, (n, width).
+
+        Args:
+            dtype: one of ``dtypes``.
+        """
+        raise NotImplementedError
+
+    def laid(self, rows: Any) -> Array:
+        """All of it as one run of bytes: what a file of nothing else holds."""
+        return np.ascontiguousarray(rows)
+
+    def unlaid(self, memory: Bytes, n: int, dtype: str) -> Any:
+        """The inverse of :meth:`laid`, without a copy."""
+        return memory.view(dtype).reshape(n, -1)
+
+    def wired(self, rows: Any) -> Array:
+        """Queries as one array."""
+        return np.ascontiguousarray(rows)
+
+    def unwired(self, array: Array) -> Any:
+        """The inverse of :meth:`wired`."""
+        return array
+
+    def hashes(self, rows: Any) -> NDArray[np.uint64]:
+        """One number a row: equal for equal rows, 0 for zero; unequal rows rarely collide."""
+        return _dense_hashes(rows)
+
+    def zero(self, rows: Any) -> NDArray[np.bool_]:
+        """Which rows have nothing in them, bool (n,)."""
+        return np.asarray(~rows.any(axis=1))
+
+    def longest(self, rows: Any) -> int:
+        """Most members that one of them has, for sets."""
+        return 0
+
+    def between(self, rows: Any, others: Any, rng: np.random.Generator) -> Any:
+        """A row between each pair: like a query, and none of them."""
+        raise NotImplementedError
+
+    def form(self, asked: Sequence[str], rows: Any) -> str:
+        """In which form an implementation gets them.
+
+        Args:
+            asked: its header's ``dtypes``.
+        """
+        return next((name for name in asked if name in self.forms), self.forms[0])
+
+
+class FloatRows(Layout):
+    """Numbers (n, d): bytes as they are stored, all else as float32."""
+
+    forms = dtypes = LAYOUT_FORMS["floats"]
+
+    def kept(self, values: Array, dtype: str) -> Any:
+        return np.ascontiguousarray(values, dtype=dtype)
+
+    def between(self, rows: Any, others: Any, rng: np.random.Generator) -> Any:
+        half = (rows.astype(np.float32) + others.astype(np.float32)) / 2
+        return np.ascontiguousarray(half, rows.dtype)
+
+    def form(self, asked: Sequence[str], rows: Any) -> str:
+        name: str = rows.dtype.name
+        return name if name in asked else "float32"
+
+
+class BitRows(Layout):
+    """Bits packed as ``numpy.packbits`` does it, uint8 (n, ceil(d / 8)); the last ones are 0."""
+
+    forms = LAYOUT_FORMS["bits"]
+    dtypes = ("uint8",)
+    zero_words = "rows without a bit"
+
+    def kept(self, values: Array, dtype: str) -> Any:
+        """Of a value for each bit."""
+        return np.packbits(values != 0, axis=1)
+
+    def between(self, rows: Any, others: Any, rng: np.random.Generator) -> Any:
+        mask = rng.integers(0, 256, rows.shape, dtype=np.uint8)
+        return (rows & mask) | (others & ~mask)
+
+
+class SetRows(Layout):
+    """Sets of numbers below d."""
+
+    forms = LAYOUT_FORMS["sets"]
+    dtypes = ("uint32",)
+    zero_words = "empty sets"
+
+    def kept(self, values: Array, dtype: str) -> Any:
+        """Of a row of 0 and 1 for each set."""
+        return Sets.from_matrix(values)
+
+    def laid(self, rows: Any) -> Array:
+        return rows.to_bytes()  # type: ignore[no-any-return]
+
+    def unlaid(self, memory: Bytes, n: int, dtype: str) -> Any:
+        return Sets.from_bytes(memory, n)
+
+    def wired(self, rows: Any) -> Array:
+        return rows.padded()  # type: ignore[no-any-return]
+
+    def unwired(self, array: Array) -> Any:
+        return Sets.from_padded(array)
+
+    def hashes(self, rows: Any) -> NDArray[np.uint64]:
+        scattered = _scattered(rows.members.astype(np.uint64) + np.uint64(1))
+        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(scattered, dtype=np.uint64)])
+        return sums[rows.offsets[1:]] - sums[rows.offsets[:-1]]  # type: ignore[no-any-return]
+
+    def zero(self, rows: Any) -> NDArray[np.bool_]:
+        return np.asarray(rows.sizes == 0)
+
+    def longest(self, rows: Any) -> int:
+        return int(rows.longest)
+
+    def between(self, rows: Any, others: Any, rng: np.random.Generator) -> Any:
+        """Each member of either is in it or not, by a coin."""
+        pairs = zip(rows.lists(), others.lists(), strict=True)
+        both = [np.concatenate(pair) for pair in pairs]
+        return Sets.of(members[rng.random(len(members)) < 0.5] for members in both)
+
+
+LAYOUTS: dict[str, Layout] = {"floats": FloatRows(), "bits": BitRows(), "sets": SetRows()}
+
+
+def _scattered(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Numbers whose sums rarely collide (the finaliser of splitmix64)."""
+    x = numbers * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _dense_hashes(rows: Array) -> NDArray[np.uint64]:
+    width = rows.shape[1] * rows.dtype.itemsize
+    words = -(-width // 8)
+    odd = np.random.default_rng(0).integers(2**63, size=words, dtype=np.uint64)
+    odd = odd * np.uint64(2) + np.uint64(1)
+    hashes = np.empty(len(rows), dtype=np.uint64)
+    step = max(1, CHUNK_BYTES // width)
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        if part.dtype.kind == "f":
+            part = part + part.dtype.type(0)  # -0.0 becomes 0.0
+        if width % 8:
+            wide = np.zeros((len(part), 8 * words), np.uint8)
+            wide[:, :width] = np.ascontiguousarray(part).view(np.uint8)
+        else:
+            wide = np.ascontiguousarray(part)
+        hashes[start : start + step] = wide.view(np.uint64) @ odd
+    return hashes
