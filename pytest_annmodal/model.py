@@ -177,7 +177,7 @@ class Implementation:
             arguments that a variant gives by position, as far as its text says.
         warm_up_build: build a small index before the clock starts: it compiles itself.
         dtypes: in which forms it takes rows besides the usual one: names of
-            :data:`~pytest_annmodal.distances.metrics.FORMS`.
+            :data:`~pytest_annmodal.distances.layouts.FORMS`.
         disabled: its ``config.yml`` says so; it is run where it, or its folder, is named.
         on_request: left out unless ``--impl`` names it.
         environment: where it runs, if not beside the harness' own packages.

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pytest_annmodal.datasets.generated import GENERATED
 from pytest_annmodal.datasets.hdf5.metric import word_in_name
 from pytest_annmodal.datasets.sources import sources
 from pytest_annmodal.distances import metrics
@@ -69,19 +70,16 @@ def _vibe(name: str) -> Dataset:
     return _unpinned(name, metrics.BY_WORD[metric].name, int(dim), site=VIBE)
 
 
-def _local(name: str, source: str, metric: str, n_train: int, n_queries: int) -> Dataset:
-    return Dataset(
-        name=name, source=source, metric=metric, dim=64, n_train=n_train, n_queries=n_queries
-    )
-
-
 _ROWS = (
-    _local("digits-64-euclidean", "package:digits-64-euclidean.hdf5", "euclidean", 1597, 200),
-    *(
-        _local(f"clusters-64-{row.name}", f"generate:{row.name}", row.name, 20_000, 500)
-        for row in metrics.METRICS.values()
-        if row.seed is not None
+    Dataset(
+        name="digits-64-euclidean",
+        source="package:digits-64-euclidean.hdf5",
+        metric="euclidean",
+        dim=64,
+        n_train=1597,
+        n_queries=200,
     ),
+    *(row.dataset() for row in GENERATED.values()),
     _row(
         "sift-128-euclidean",
         (128, 1_000_000, 10_000),

@@ -52,7 +52,8 @@ def order_ratio(train: Any, metric: str) -> float:
     n = len(train)
     if n < 2:
         return 1.0
-    measured = metrics.named(metric).measure.noise_metric  # a product is no distance of two rows
+    # A product is no distance of two rows.
+    measured = metrics.named(metric).measure.noise_metric or metric
     rows = rng.integers(0, n - 1, SAMPLE_PAIRS)
     following, others = rows + 1, rng.integers(0, n, SAMPLE_PAIRS)
     near, far = (

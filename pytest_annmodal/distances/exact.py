@@ -10,6 +10,8 @@ so is every query by a metric whose order no product gives.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,7 +27,7 @@ from pytest_annmodal.distances.candidates import (
     floats,
     tiles,
 )
-from pytest_annmodal.distances.measures import LEAST, Measure
+from pytest_annmodal.distances.measure import LEAST, PAIRS_BYTES, Measure
 from pytest_annmodal.errors import ConfigurationError
 
 BLOCK_QUERIES = 512
@@ -33,15 +35,15 @@ GROUP_QUERIES = 8192  # bounds the candidates held at once
 CHUNK_BYTES = 16 * 2**20
 KEYS_BYTES = 64 * 2**20
 KEY_ROUNDING = float(np.finfo(np.float32).eps)
-PAIRS_BYTES = 2**19  # of float64 rows at once: what stays in a core's own cache
 
 
-def knn(train: Floats, queries: Floats, k: int, metric: str) -> tuple[Ids, Float32s]:
+def knn(train: Any, queries: Any, k: int, metric: str) -> tuple[Ids, Float32s]:
     """The k nearest rows of ``train`` for each query.
 
     Args:
-        train: (n, d); may be a memory map, which is read tile by tile.
-        queries: (m, d).
+        train: n rows as the metric's layout keeps them; those of a memory map are read tile by
+            tile.
+        queries: m, likewise.
         k: how many, at most n.
         metric: a name in :data:`~pytest_annmodal.distances.metrics.METRICS`.
 
@@ -54,6 +56,9 @@ def knn(train: Floats, queries: Floats, k: int, metric: str) -> tuple[Ids, Float
     measure = metrics.named(metric).measure
     if not 1 <= k <= len(train):
         raise ConfigurationError(f"k must be between 1 and the {len(train)} rows of train: got {k}")
+    found = measure.nearest(train, queries, k)
+    if found is not None:
+        return found
     queries = floats(queries)
     with np.errstate(over="ignore"):  # a distance beyond float32 is infinite
         if measure.products is None:
@@ -67,39 +72,23 @@ def knn(train: Floats, queries: Floats, k: int, metric: str) -> tuple[Ids, Float
     return ids, distances
 
 
-def pair_distances(
-    train: Floats, queries: Floats, ids: npt.NDArray[np.integer], metric: str
-) -> Float64s:
+def pair_distances(train: Any, queries: Any, ids: npt.NDArray[np.integer], metric: str) -> Float64s:
     """Distances between each query and the rows of ``train`` that ``ids`` names for it.
 
-    Computed in float64, those of differences from differences: a duplicate is at exactly 0.
+    Of floats in float64, those of differences from differences: a duplicate is at exactly 0.
 
     Args:
-        train: (n, d).
-        queries: (m, d).
+        train, queries: n and m rows.
         ids: integers (m, k) in [0, n).
         metric: as for :func:`knn`.
 
     Returns:
         float64 (m, k), in the order of ``ids``.
     """
-    return _pair_distances(train, queries, ids, metrics.named(metric).measure)
+    return metrics.named(metric).measure.of_ids(train, queries, ids)
 
 
-def _pair_distances(
-    train: Floats, queries: Floats, ids: npt.NDArray[np.integer], measure: Measure
-) -> Float64s:
-    out = np.empty(ids.shape, dtype=np.float64)
-    step = max(1, PAIRS_BYTES // max(1, ids.shape[1] * train.shape[1] * 8))
-    for start in range(0, len(ids), step):
-        part = slice(start, start + step)
-        out[part] = measure.pairs(
-            train[ids[part]].astype(np.float64), queries[part, None].astype(np.float64)
-        )
-    return out
-
-
-def rounding(train: Floats, queries: Floats, ids: npt.NDArray[np.integer], metric: str) -> Float64s:
+def rounding(train: Any, queries: Any, ids: npt.NDArray[np.integer], metric: str) -> Float64s:
     """How far off a computed distance may be for rounding, whatever the distance itself is.
 
     A distance may be the small difference of large terms, and then nothing is relative to it.
@@ -146,7 +135,7 @@ def _settle(
         width = max(k, int(pool.counts[part].max()))
         filled = np.arange(width) < pool.counts[part, None]
         candidates = np.where(filled, pool.ids[part, :width], 0)
-        exact = _pair_distances(train, queries[part], candidates, measure)
+        exact = measure.of_ids(train, queries[part], candidates)
         exact[~filled] = np.inf
         order = np.lexsort((candidates, exact), axis=-1)[:, :k]
         ids[part] = np.take_along_axis(candidates, order, axis=1)

@@ -14,17 +14,8 @@ from typing import TYPE_CHECKING
 from pytest_annmodal.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from pytest_annmodal.distances.measures import Measure
+    from pytest_annmodal.distances.measure import Measure
     from pytest_annmodal.distances.rows import Layout
-
-# How rows are kept, and the forms in which an implementation may ask for them (`dtypes` in its
-# header); what it gets that asks for nothing stands first. See the modules rows and forms.
-LAYOUT_FORMS = {
-    "floats": ("float32", "uint8", "int8"),
-    "bits": ("bool", "packed"),
-    "sets": ("lists", "csr"),
-}
-FORMS = tuple(form for forms in LAYOUT_FORMS.values() for form in forms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +29,7 @@ class Metric:
             ``config.yml``; see also :data:`WIDE_KEYS`.
         vibe: VIBE's word for it, where its key ``any`` includes it.
         by_default: an implementation that names no metric is asked for it.
-        layout: how its rows are kept, a key of :data:`LAYOUT_FORMS`.
-        seed: of its generated dataset ``clusters-64-NAME``, or None if there is none.
+        layout: how its rows are kept, a key of :data:`~.layouts.LAYOUT_FORMS`.
     """
 
     name: str
@@ -48,7 +38,6 @@ class Metric:
     vibe: str = ""
     by_default: bool = False
     layout: str = "floats"
-    seed: int | None = None
 
     @property
     def measure(self) -> Measure:
@@ -72,7 +61,6 @@ _ROWS = (
         keys=("euclidean",),
         vibe="euclidean",
         by_default=True,
-        seed=64_001,
     ),
     Metric(
         name="angular",
@@ -80,7 +68,6 @@ _ROWS = (
         keys=("angular", "cosine"),
         vibe="cosine",
         by_default=True,
-        seed=64_002,
     ),
     Metric(
         name="dot",
@@ -88,9 +75,10 @@ _ROWS = (
         keys=("ip", "dot"),
         vibe="ip",
     ),
-    Metric(name="manhattan", words=("l1", "cityblock", "taxicab"), seed=64_003),
+    Metric(name="manhattan", words=("l1", "cityblock", "taxicab")),
+    Metric(name="hamming", words=("bithamming",), keys=("hamming",), layout="bits"),
 )
-NOT_SERVED = ("jaccard", "hamming")  # words of metrics of sets and bits
+NOT_SERVED = ("jaccard",)  # words of metrics of sets
 # Keys that stand for several metrics, or for less than one: definitions for vectors of unit length.
 WIDE_KEYS = {"normalized": ("angular",), "any": ("euclidean", "angular")}
 
@@ -101,6 +89,11 @@ BY_WORD: Mapping[str, Metric] = MappingProxyType(
     {word: row for row in _ROWS for word in (row.name, *row.words)}
 )
 LISTED = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"  # for a message
+
+
+def of_layout(layout: str) -> tuple[str, ...]:
+    """The names of the metrics whose datasets' rows are kept so."""
+    return tuple(row.name for row in _ROWS if row.layout == layout)
 
 
 def named(name: str) -> Metric:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_annmodal.distances.metrics import LAYOUT_FORMS
+from pytest_annmodal.distances.layouts import LAYOUT_FORMS
 
 Array = NDArray[Any]
 Bytes = NDArray[np.uint8]
@@ -199,6 +199,10 @@ class Layout:
         """Which rows have nothing in them, bool (n,)."""
         return np.asarray(~rows.any(axis=1))
 
+    def unusable(self, rows: Any) -> NDArray[np.int64]:
+        """Which rows hold what is no number."""
+        return np.empty(0, np.int64)
+
     def longest(self, rows: Any) -> int:
         """Most members that one of them has, for sets."""
         return 0
@@ -223,6 +227,13 @@ class FloatRows(Layout):
 
     def kept(self, values: Array, dtype: str) -> Any:
         return np.ascontiguousarray(values, dtype=dtype)
+
+    def unusable(self, rows: Any) -> NDArray[np.int64]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = rows.sum()  # NaN and infinity survive a sum, and it is the cheapest look
+        if np.isfinite(total):
+            return super().unusable(rows)
+        return np.flatnonzero(~np.isfinite(rows).all(axis=1))
 
     def between(self, rows: Any, others: Any, rng: np.random.Generator) -> Any:
         half = (rows.astype(np.float32) + others.astype(np.float32)) / 2

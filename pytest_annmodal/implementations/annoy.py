@@ -3,7 +3,7 @@
 #
 # [tool.annmodal]
 # class = "Annoy"
-# metrics = ["euclidean", "angular", "dot", "manhattan"]
+# metrics = ["euclidean", "angular", "dot", "manhattan", "hamming"]
 # build = { n_trees = 20 }
 # search = { search_k = [400, 1500, 6000] }
 # short-answers = "search_k"
@@ -32,7 +32,8 @@ class Annoy:
 
     def fit(self, X):
         self.index = annoy.AnnoyIndex(X.shape[1], self.metric)
-        self.length = LONG * float(np.linalg.norm(X.astype(np.float64), axis=1).mean())
+        if self.metric == "dot":
+            self.length = LONG * float(np.linalg.norm(X.astype(np.float64), axis=1).mean())
         self.index.set_seed(1)
         for i, row in enumerate(X):
             self.index.add_item(i, row)

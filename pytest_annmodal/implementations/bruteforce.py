@@ -3,9 +3,10 @@
 #
 # [tool.annmodal]
 # class = "BruteForce"
-# metrics = ["euclidean", "angular", "dot", "manhattan"]
+# metrics = ["euclidean", "angular", "dot", "manhattan", "hamming"]
+# dtypes = ["packed"]
 # ///
-"""Exact search over all vectors, mostly by one BLAS product: what every other method must beat."""
+"""Exact search over all rows, mostly by one BLAS product: what every other method must beat."""
 
 import numpy as np
 
@@ -17,19 +18,45 @@ DIFFERENCES = 2**15  # float32: half of a usual cache of a core
 
 class BruteForce:
     def __init__(self, metric):
+        self.scores = {"manhattan": Manhattan, "hamming": Hamming}.get(metric, Products)(metric)
+
+    def fit(self, X):
+        self.scores.fit(X)
+
+    def query(self, v, k):
+        return largest(self.scores.of(v), k)
+
+    def batch_query(self, Q, k):
+        parts = self.scores.of_many(Q)
+        return np.vstack([largest(part, k) for part in parts])
+
+    def get_memory_usage(self):
+        return self.scores.nbytes
+
+
+def largest(scores, k):
+    """Ids of the k largest scores along the last axis, largest first."""
+    k = min(k, scores.shape[-1])
+    ids = np.argpartition(scores, -k, axis=-1)[..., -k:]
+    order = np.argsort(-np.take_along_axis(scores, ids, -1), axis=-1)
+    return np.take_along_axis(ids, order, -1)
+
+
+class Products:
+    """One product of matrices gives the order.
+
+    With y = x - c, for a point c amid the data, the nearest x has the largest
+      euclidean  (q - c)·y - ||y||²/2 = (||q - c||² - ||q - x||²) / 2
+      angular    (q - c)·y + c·y      = q·x - q·c, of unit vectors
+      dot        q·y                  = q·x - q·c
+    Far from the origin that keeps the digits which products of whole vectors lose.
+    """
+
+    def __init__(self, metric):
         self.metric = metric
 
     def fit(self, X):
         self.bias = np.zeros(len(X), np.float32)
-        if self.metric == "manhattan":
-            self.X = np.array(X)
-            self.rows = max(1, DIFFERENCES // X.shape[1])
-            return
-        # With y = x - c, for a point c amid the data, the nearest x has the largest
-        #   euclidean  (q - c)·y - ||y||²/2 = (||q - c||² - ||q - x||²) / 2
-        #   angular    (q - c)·y + c·y      = q·x - q·c, of unit vectors
-        #   dot        q·y                  = q·x - q·c
-        # Far from the origin that keeps the digits which products of whole vectors lose.
         self.center = self._rows(X[:: len(X) // SAMPLE + 1]).mean(axis=0)
         # Products of all finite vectors stay within float32.
         scale = 1 / (max(X.max(), -X.min()) or 1) if self.metric != "angular" else 1
@@ -42,28 +69,15 @@ class BruteForce:
                 self.bias[block] = np.einsum("ij,ij->i", Y, Y) * (-scale / 2)
             elif self.metric == "angular":
                 self.bias[block] = Y @ self.center
+        self.nbytes = self.X.nbytes + self.bias.nbytes
 
-    def query(self, v, k):
-        if self.metric == "manhattan":
-            return self._largest(self._minus_l1(v), k)
-        return self._largest(self.X @ self._place(v) + self.bias, k)
+    def of(self, v):
+        return self.X @ self._place(v) + self.bias
 
-    def batch_query(self, Q, k):
-        if self.metric == "manhattan":
-            return np.vstack([self.query(v, k) for v in Q])
+    def of_many(self, Q):
         step = max(1, BATCH_SCORES // len(self.X))
         placed = self._place(Q)
-        chunks = (placed[i : i + step] @ self.X.T + self.bias for i in range(0, len(Q), step))
-        return np.vstack([self._largest(chunk, k) for chunk in chunks])
-
-    def _minus_l1(self, v):
-        """Of some rows at a time, whose differences stay in the processor's cache."""
-        scores = np.empty(len(self.X), np.float32)
-        for start in range(0, len(self.X), self.rows):
-            differences = self.X[start : start + self.rows] - v
-            np.abs(differences, out=differences)
-            differences.sum(axis=1, out=scores[start : start + self.rows])
-        return np.negative(scores, out=scores)
+        return (placed[i : i + step] @ self.X.T + self.bias for i in range(0, len(Q), step))
 
     def _rows(self, X):
         """Vectors in float64; for angles, of unit length (a zero vector is similar to nothing)."""
@@ -79,12 +93,59 @@ class BruteForce:
             return Q
         return (self._rows(Q) - self.center).astype(np.float32)
 
-    def _largest(self, scores, k):
-        """Ids of the k largest scores along the last axis, largest first."""
-        k = min(k, scores.shape[-1])
-        ids = np.argpartition(scores, -k, axis=-1)[..., -k:]
-        order = np.argsort(-np.take_along_axis(scores, ids, -1), axis=-1)
-        return np.take_along_axis(ids, order, -1)
 
-    def get_memory_usage(self):
-        return self.X.nbytes + self.bias.nbytes
+class Manhattan:
+    """Of some rows at a time, whose differences stay in the processor's cache."""
+
+    def __init__(self, _metric):
+        pass
+
+    def fit(self, X):
+        self.X = np.array(X)
+        self.rows = max(1, DIFFERENCES // X.shape[1])
+        self.nbytes = self.X.nbytes
+
+    def of(self, v):
+        scores = np.empty(len(self.X), np.float32)
+        for start in range(0, len(self.X), self.rows):
+            differences = self.X[start : start + self.rows] - v
+            np.abs(differences, out=differences)
+            differences.sum(axis=1, out=scores[start : start + self.rows])
+        return np.negative(scores, out=scores)
+
+    def of_many(self, Q):
+        return (self.of(v) for v in Q)
+
+
+class Hamming:
+    """Bits that differ, counted in words of 64; a word of all rows lies side by side."""
+
+    def __init__(self, _metric):
+        pass
+
+    def fit(self, X):
+        self.width = -(-X.shape[1] // 8) * 8
+        self.columns = np.ascontiguousarray(self._words(X).T)
+        self.nbytes = self.columns.nbytes
+
+    def of(self, v):
+        alike = np.zeros(self.columns.shape[1], np.int32)
+        for column, word in zip(self.columns, self._words(v[None])[0], strict=True):
+            alike -= ones(column ^ word)
+        return alike
+
+    def of_many(self, Q):
+        return (self.of(v) for v in Q)
+
+    def _words(self, X):
+        wide = np.zeros((len(X), self.width), np.uint8)
+        wide[:, : X.shape[1]] = X
+        return wide.view(np.uint64)
+
+
+def ones(words):
+    """How many bits are 1 in each word."""
+    if hasattr(np, "bitwise_count"):
+        return np.bitwise_count(words)
+    table = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1)  # numpy 1
+    return table[words.view(np.uint8)].reshape(len(words), 8).sum(axis=1)

@@ -3,13 +3,14 @@
 #
 # [tool.annmodal]
 # class = "FaissHNSW"
-# metrics = ["euclidean", "angular", "dot", "manhattan"]
+# metrics = ["euclidean", "angular", "dot", "manhattan", "hamming"]
+# dtypes = ["packed"]
 # build = { M = 12, ef_construction = 60 }
 # search = { ef = [10, 30, 100] }
 # constraints = ["k <= ef"]
 # short-answers = "ef"                        # ids of -1: faiss does not raise ef to k
 # ///
-"""faiss HNSW: a navigable small-world graph over uncompressed vectors."""
+"""faiss HNSW: a navigable small-world graph over uncompressed vectors, or packed bits."""
 
 import faiss
 import numpy as np
@@ -28,7 +29,10 @@ class FaissHNSW:
         if self.metric == "angular":  # the query's own length does not change the order
             norms = np.linalg.norm(X, axis=1, keepdims=True)
             X = X / np.where(norms > 0, norms, 1)
-        self.index = faiss.IndexHNSWFlat(X.shape[1], self.M, kind)
+        if self.metric == "hamming":
+            self.index = faiss.IndexBinaryHNSW(8 * X.shape[1], self.M)
+        else:
+            self.index = faiss.IndexHNSWFlat(X.shape[1], self.M, kind)
         self.index.hnsw.efConstruction = self.ef_construction
         self.index.add(X)
 

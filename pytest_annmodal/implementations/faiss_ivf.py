@@ -3,7 +3,8 @@
 #
 # [tool.annmodal]
 # class = "FaissIVF"
-# metrics = ["euclidean", "angular", "dot"]
+# metrics = ["euclidean", "angular", "dot", "hamming"]
+# dtypes = ["packed"]
 # build = { n_list = 128 }
 # search = { n_probe = [1, 4, 16] }
 # constraints = ["n_list <= n", "n_probe <= n_list"]
@@ -35,8 +36,12 @@ class FaissIVF:
             norms = np.linalg.norm(X, axis=1, keepdims=True)
             X = X / np.where(norms > 0, norms, 1)
         n_list = min(self.n_list, max(1, len(X) // 39))
-        self.cells = faiss.IndexFlat(X.shape[1], kind)  # kept: faiss does not own it
-        self.index = faiss.IndexIVFFlat(self.cells, X.shape[1], n_list, kind)
+        if self.metric == "hamming":
+            self.cells = faiss.IndexBinaryFlat(8 * X.shape[1])  # kept: faiss does not own it
+            self.index = faiss.IndexBinaryIVF(self.cells, 8 * X.shape[1], n_list)
+        else:
+            self.cells = faiss.IndexFlat(X.shape[1], kind)
+            self.index = faiss.IndexIVFFlat(self.cells, X.shape[1], n_list, kind)
         self.index.train(X)
         self.index.add(X)
 

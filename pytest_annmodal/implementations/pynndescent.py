@@ -3,7 +3,7 @@
 #
 # [tool.annmodal]
 # class = "PyNNDescent"
-# metrics = ["euclidean", "angular", "manhattan"]
+# metrics = ["euclidean", "angular", "manhattan", "hamming"]
 # build = { n_neighbors = 20 }
 # search = { epsilon = [0.1, 0.25] }
 # constraints = ["n_neighbors < n"]
@@ -13,9 +13,15 @@
 
 import os
 
+import numpy as np
 import pynndescent
 
-METRICS = {"euclidean": "euclidean", "angular": "cosine", "manhattan": "manhattan"}
+METRICS = {
+    "euclidean": "euclidean",
+    "angular": "cosine",
+    "manhattan": "manhattan",
+    "hamming": "hamming",
+}
 
 
 class PyNNDescent:
@@ -25,6 +31,7 @@ class PyNNDescent:
         self.epsilon = 0.1
 
     def fit(self, X):
+        X = np.asarray(X, np.float32)  # bits are numbers there
         self.index = pynndescent.NNDescent(X, random_state=1, n_jobs=self.threads, **self.settings)
         self.index.prepare()  # compiles, and makes the search graph
 
@@ -32,7 +39,7 @@ class PyNNDescent:
         self.epsilon = epsilon
 
     def query(self, v, k):
-        return self.index.query(v[None], k, self.epsilon)[0][0]
+        return self.index.query(np.asarray(v[None], np.float32), k, self.epsilon)[0][0]
 
     def batch_query(self, Q, k):
-        return self.index.query(Q, k, self.epsilon)[0]
+        return self.index.query(np.asarray(Q, np.float32), k, self.epsilon)[0]

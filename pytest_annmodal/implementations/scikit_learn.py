@@ -3,7 +3,7 @@
 #
 # [tool.annmodal]
 # class = "ScikitLearn"
-# metrics = ["euclidean", "angular", "manhattan"]
+# metrics = ["euclidean", "angular", "manhattan", "hamming"]
 # build = { algorithm = "ball_tree", leaf_size = 100 }
 # ///
 """scikit-learn's exact neighbours: a ball tree, or ``algorithm = "brute"``."""
@@ -15,7 +15,7 @@ from sklearn.neighbors import BallTree, NearestNeighbors
 class ScikitLearn:
     def __init__(self, metric, algorithm="ball_tree", leaf_size=100):
         self.metric = metric
-        self.distance = "manhattan" if metric == "manhattan" else "euclidean"
+        self.distance = "euclidean" if metric == "angular" else metric
         self.algorithm = algorithm
         self.leaf_size = leaf_size
 

@@ -3,7 +3,8 @@
 #
 # [tool.annmodal]
 # class = "USearch"
-# metrics = ["euclidean", "angular", "dot"]
+# metrics = ["euclidean", "angular", "dot", "hamming"]
+# dtypes = ["packed"]
 # build = { connectivity = 12, expansion_add = 48 }
 # search = { expansion_search = [10, 30, 100] }
 # constraints = ["k <= expansion_search"]
@@ -17,7 +18,7 @@ import os
 import numpy as np
 import usearch.index
 
-METRICS = {"euclidean": "l2sq", "angular": "cos", "dot": "ip"}
+METRICS = {"euclidean": "l2sq", "angular": "cos", "dot": "ip", "hamming": "hamming"}
 
 
 class USearch:
@@ -30,7 +31,8 @@ class USearch:
         self.threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
 
     def fit(self, X):
-        self.index = usearch.index.Index(ndim=X.shape[1], dtype="f32", **self.settings)
+        kind, ndim = ("b1", 8 * X.shape[1]) if X.dtype == np.uint8 else ("f32", X.shape[1])
+        self.index = usearch.index.Index(ndim=ndim, dtype=kind, **self.settings)
         self.index.add(np.arange(len(X)), X, threads=self.threads)
 
     def set_query_arguments(self, expansion_search):

@@ -8,7 +8,7 @@ import numpy as np
 
 from pytest_annmodal import surprises
 from pytest_annmodal.datasets import hdf5
-from pytest_annmodal.distances import measures, metrics
+from pytest_annmodal.distances import measure, metrics
 from pytest_annmodal.scoring.recall import offset
 
 FAR_OFFSET = 100.0  # its square is what float32's digits are divided by
@@ -73,7 +73,7 @@ def _tiny_products(data: hdf5.LoadedDataset) -> Iterator[str]:
     if not metrics.named(data.info.metric).measure.short_vectors_vanish:
         return
     rows, queries = (
-        float(np.median(measures.lengths(part[:: len(part) // SAMPLE_ROWS + 1])))
+        float(np.median(measure.lengths(part[:: len(part) // SAMPLE_ROWS + 1])))
         for part in (data.train, data.test)
     )
     product = rows * min(rows, queries)

@@ -51,7 +51,7 @@ def freshen(
     rng = np.random.default_rng(seed)
     held, kept = _split(n_train, n_queries, rng)
     train = data.train[kept]
-    test = moved(data.train[held], train, rng, data.info.metric)
+    test = moved(data.train[held], train, rng, data.info.metric, data.info.dim)
     depth = min(max(k, data.neighbors.shape[1]), len(train))
     neighbors, distances = exact.knn(train, test, depth, data.info.metric)
     info = dataclasses.replace(
@@ -88,12 +88,12 @@ def n_drawn(n_train: int) -> int:
     return min(MOST_QUERIES, int(LARGEST_SHARE * n_train))
 
 
-def moved(rows: Any, train: Any, rng: np.random.Generator, metric: str) -> Any:
+def moved(rows: Any, train: Any, rng: np.random.Generator, metric: str, dim: int) -> Any:
     """Each row moved a little, by how far its neighbour in ``train`` is, as its metric has it."""
     measure = metrics.named(metric).measure
     k = min(NOISE_NEIGHBOUR, len(train))
-    _, distances = exact.knn(train, rows, k, measure.noise_metric)
-    return measure.moved(rows, distances[:, -1], rng)
+    _, distances = exact.knn(train, rows, k, measure.noise_metric or metric)
+    return measure.moved(rows, distances[:, -1], rng, dim)
 
 
 def parts(data: V, n_parts: int, size: int | None = None) -> Iterator[V]:

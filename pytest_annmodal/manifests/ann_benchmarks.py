@@ -21,7 +21,7 @@ from pytest_annmodal.manifests import header
 from pytest_annmodal.model import Arguments, Implementation, Variant
 
 ANY = "any"
-POINT_TYPES = ("float", ANY)
+POINT_TYPES = ("float", "bit", "set", "int", ANY)
 # Keys of config.yml, and the metrics they stand for here. Of two definitions that have one name
 # and serve one metric, the later in this order holds.
 METRIC_KEYS = {
@@ -69,7 +69,7 @@ def readable_folder(folder: Path) -> Path:
 def read_config(
     text: str, folder: Path, *, modules: tuple[str, ...], trusted: bool
 ) -> list[Implementation]:
-    """Every definition for float vectors, one per metric key that it stands under.
+    """Every definition for a metric that is served, one per metric key that it stands under.
 
     Where one name serves a metric twice, one that is enabled holds, then one that names the metric.
 

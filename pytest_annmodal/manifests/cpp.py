@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pytest_annmodal.distances.metrics import of_layout
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import header
 from pytest_annmodal.model import Implementation
@@ -37,6 +38,10 @@ def read_text(file: Path, text: str, called: str, *, trusted: bool) -> Implement
     if head.dependencies or head.class_name:
         what = "dependencies" if head.dependencies else "class"
         raise ConfigurationError(f"the header of a C++ file has no {what}; remove that key")
+    unserved = [name for name in head.metrics if name not in of_layout("floats")]
+    if head.dtypes or unserved:
+        what = "the key dtypes" if head.dtypes else f"metrics = {unserved[0]!r}"
+        raise ConfigurationError(f"C++ is given rows of float; remove {what} from its header")
     for variant in head.variants:
         for name, value in {**variant.build.kwargs, **variant.search.kwargs}.items():
             if not isinstance(value, (bool, int, float)):

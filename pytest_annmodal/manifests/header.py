@@ -14,6 +14,7 @@
     # effective = { search_k = "max(search_k, k)" }    (what the library makes of it by itself)
     # constraints = ["k <= search_k"]          (settings that do not fit are not run)
     # warm_up_build = true                     (it compiles itself: build once before the clock)
+    # dtypes = ["packed"]                      (in which form it takes rows, if not the usual one)
     # ///
 """
 
@@ -25,10 +26,11 @@ import math
 import platform
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_annmodal.distances.layouts import FORMS
 from pytest_annmodal.distances.metrics import BY_DEFAULT, NAMES
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import expression
@@ -64,6 +66,7 @@ class Header:
     effective: Mapping[str, str] = field(default_factory=dict)
     constraints: tuple[str, ...] = ()
     warm_up_build: bool = False
+    dtypes: tuple[str, ...] = ()
     variants: tuple[Variant, ...] = (Variant(build=Arguments(), search=Arguments()),)
 
 
@@ -125,7 +128,8 @@ def parse(text: str) -> Header | None:
     found = Header(
         name=own.text("name"),
         class_name=own.text("class"),
-        metrics=_metrics(own),
+        metrics=_names(own, "metrics", NAMES) or BY_DEFAULT,
+        dtypes=_names(own, "dtypes", FORMS),
         dependencies=None if dependencies is None else _requirements(dependencies),
         short_answers=bounded_by is not None,
         bounded_by=bounded_by or "",
@@ -276,18 +280,21 @@ def _constraints(rules: list[Any], parameters: list[str]) -> tuple[str, ...]:
     return tuple(rules)
 
 
-def _metrics(table: Table) -> tuple[str, ...]:
-    value = table.anything("metrics")
+def _names(table: Table, key: str, names: Sequence[str]) -> tuple[str, ...]:
+    """One or more of these names; nothing where the key is absent."""
+    value = table.anything(key)
     if value is None:
-        return tuple(BY_DEFAULT)
+        return ()
     values = [value] if isinstance(value, str) else value
-    known = ", ".join(NAMES)
+    known = ", ".join(names)
     if not isinstance(values, list) or not values:
-        raise table.error("metrics", f"expected one or more of {known}, not {shown(value)}")
+        raise table.error(key, f"expected one or more of {known}, not {shown(value)}")
     for item in values:
-        if item not in NAMES:
-            near = nearest_names(str(item), NAMES) if isinstance(item, str) else "."
-            raise table.error("metrics", f"there is no metric {shown(item)}{near} Known: {known}.")
+        if item not in names:
+            near = nearest_names(str(item), names) if isinstance(item, str) else "."
+            raise table.error(
+                key, f"there is no {key.removesuffix('s')} {shown(item)}{near} Known: {known}."
+            )
     return tuple(dict.fromkeys(values))
 
 

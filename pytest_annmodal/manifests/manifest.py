@@ -97,6 +97,7 @@ def _read_text(file: Path, text: str, called: str, *, trusted: bool, named: bool
         effective=head.effective,
         constraints=head.constraints,
         warm_up_build=head.warm_up_build,
+        dtypes=head.dtypes,
         variants=head.variants,
     )
 
@@ -289,7 +290,7 @@ def _read_ann_benchmarks(
         config = read_text(folder / "config.yml")
         found = ann_benchmarks.read_config(config, folder, modules=modules, trusted=trusted)
         if not found and not trusted:
-            raise ConfigurationError("config.yml defines nothing for float vectors")
+            raise ConfigurationError("config.yml defines nothing for a metric that is served here")
     except ConfigurationError as error:
         return [_reject(folder, called or sanitise(folder.name), error, trusted=trusted)]
     if any(not item.disabled for item in found):  # who names the folder means these

@@ -39,6 +39,7 @@ def recall(
     *,
     ids: NDArray[np.int64],
     found: NDArray[np.float64],
+    found_there: NDArray[np.float64] | None = None,
     kth: NDArray[np.float64],
     rounding: NDArray[np.float64] | float,
     neighbors: NDArray[np.int64],
@@ -50,11 +51,13 @@ def recall(
         ids: int64 (n, k), -1 where an answer was short.
         found: float64 (n, k), the distances of ``ids`` recomputed from ``train``; what
             belongs to -1 is ignored.
+        found_there: the same as ann-benchmarks computes them, where that differs.
         kth: float64 (n,), the k-th true neighbour's distance, recomputed the same way.
         rounding: float64 (n,), what rounding alone may make of such a distance, where that is
             more than a small part of it: see :func:`exact.rounding`.
         neighbors: int64 (n, k), the k true neighbours.
-        stored_kth: float64 (n,), the k-th distance as the dataset file holds it.
+        stored_kth: float64 (n,), the k-th distance as the dataset file holds it, in the unit of
+            ``found_there``.
 
     ``by_distance`` counts what is as near as the k-th true neighbour within a relative 1e-6,
     so that any of several equally near rows is right; it does not depend on the unit of the
@@ -67,7 +70,7 @@ def recall(
     tolerance = np.maximum(RELATIVE_TIE * np.abs(kth), rounding)
     near = given & (found <= (kth + tolerance)[:, None])
     with np.errstate(over="ignore"):  # files hold float32: a distance is compared as it is kept
-        kept = found.astype(np.float32)
+        kept = (found if found_there is None else found_there).astype(np.float32)
     lenient = given & (kept <= (stored_kth + ANN_BENCHMARKS_EPSILON)[:, None])
     return Recall(
         by_distance=float(np.count_nonzero(near) / near.size),

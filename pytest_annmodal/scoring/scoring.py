@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_annmodal.datasets import hdf5
-from pytest_annmodal.distances import exact
+from pytest_annmodal.distances import exact, metrics
 from pytest_annmodal.scoring import recall, validity
 
 Ids = NDArray[np.int64]
@@ -46,15 +46,19 @@ def recall_of(data: hdf5.LoadedDataset, ids: Ids, k: int, kth: Kth | None = None
     Args:
         kth: :func:`kth_neighbors`, if somebody has computed them already.
     """
-    metric = data.info.metric
+    metric, dim = data.info.metric, data.info.dim
+    as_there = metrics.named(metric).measure.as_ann_benchmarks
     kth = kth or kth_neighbors(data, k)
+    found = exact.pair_distances(data.train, data.test, np.maximum(ids, 0), metric)
+    stored_kth = data.distances[:, k - 1 : k].astype(np.float64)
     return recall.recall(
         ids=ids,
-        found=exact.pair_distances(data.train, data.test, np.maximum(ids, 0), metric),
+        found=found,
+        found_there=as_there(found, data.test, dim),
         kth=kth.distances,
         rounding=kth.rounding,
         neighbors=data.neighbors[:, :k],
-        stored_kth=data.distances[:, k - 1].astype(np.float64),
+        stored_kth=as_there(stored_kth, data.test, dim)[:, 0],
     )
 
 

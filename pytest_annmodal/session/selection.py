@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_annmodal.datasets import catalog
+from pytest_annmodal.datasets.generated import GENERATED
 from pytest_annmodal.datasets.locate import find_datasets
-from pytest_annmodal.distances import metrics
 from pytest_annmodal.environments import spec as environments
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import manifest, narrowing
@@ -35,7 +35,7 @@ MARK = "~"  # between a name that is taken and what tells it apart; no name has 
 STUDENT_FILES = ("benchmarks/student.py", "student.py")
 DEFAULT_DATASETS = (
     "digits-64-euclidean",
-    *(f"clusters-64-{row.name}" for row in metrics.METRICS.values() if row.seed is not None),
+    *(row.name for row in GENERATED.values()),
     "fashion-mnist-784-euclidean",
     "nytimes-256-angular",
     "sift-128-euclidean",

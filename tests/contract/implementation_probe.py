@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from pytest_annmodal.distances import forms, metrics
+from pytest_annmodal.distances.rows import LAYOUTS
 from pytest_annmodal.manifests import manifest
 from pytest_annmodal.model import Implementation, to_plain
 from pytest_annmodal.scoring import validity
@@ -32,8 +34,31 @@ def vectors(rng: np.random.Generator, n: int) -> np.ndarray:
     return (centres[rng.integers(20, size=n)] + rng.normal(size=(n, DIM))).astype(np.float32)
 
 
+class Given:
+    """Rows as a dataset keeps them, and as an implementation is given them."""
+
+    def __init__(self, implementation: Implementation, metric: str, vectors: np.ndarray) -> None:
+        layout = metrics.named(metric).rows
+        dim = vectors.shape[1]
+        self.kept = np.packbits(vectors > 0, axis=1) if layout is LAYOUTS["bits"] else vectors
+        form = forms.make(layout.form(implementation.dtypes, self.kept), dim)
+        self.sent, self.form = form.sent(self.kept).copy(), form
+        self.rows = form.whole(self.sent)
+        self.dense = (
+            np.unpackbits(self.kept, axis=1, count=dim) if layout is LAYOUTS["bits"] else vectors
+        )
+
+    def __len__(self) -> int:
+        return len(self.sent)
+
+    def each(self) -> list[Any]:
+        return list(self.form.each(self.sent))
+
+
 def similarity(metric: str, train: np.ndarray, queries: np.ndarray) -> np.ndarray:
     train, queries = train.astype(np.float64), queries.astype(np.float64)
+    if metric == "hamming":
+        return -(queries[:, None] != train).sum(axis=2)
     if metric == "manhattan":
         return -np.abs(queries[:, None] - train).sum(axis=2)
     if metric == "euclidean":
@@ -50,28 +75,34 @@ def recall(ids: np.ndarray, close: np.ndarray, k: int) -> float:
     return float(found.mean())
 
 
-def ask(adapter: adapters.Adapter, queries: np.ndarray, k: int) -> np.ndarray:
-    return np.array([list(map(int, adapter.query(row, k))) for row in queries])
+def ask(adapter: adapters.Adapter, queries: Given, k: int) -> np.ndarray:
+    return np.array([list(map(int, adapter.query(row, k))) for row in queries.each()])
 
 
-def build(implementation: Implementation, metric: str, train: np.ndarray) -> adapters.Adapter:
+def build(implementation: Implementation, metric: str, train: Given) -> adapters.Adapter:
     adapter = adapters.load(
         to_plain(implementation),
         metric=metric,
-        dim=train.shape[1],
+        dim=train.form.dim,
         build=to_plain(implementation.variants[0].build),
+        alone=train.form.alone,
     )
-    adapter.fit(train)
+    adapter.fit(train.rows)
     return adapter
 
 
 def probe(implementation: Implementation, metric: str) -> dict[str, Any]:
     rng = np.random.default_rng(1)
-    train, queries = vectors(rng, N), vectors(rng, N_QUERIES)
-    train[3] = 0  # a zero vector has no angle
-    original, close = train.copy(), similarity(metric, train, queries)
+    drawn = vectors(rng, N)
+    drawn[3] = 0  # a zero vector has no angle
+    train, again_train, few_rows = (
+        Given(implementation, metric, part) for part in (drawn, drawn, drawn[:12])
+    )
+    queries = Given(implementation, metric, vectors(rng, N_QUERIES))
+    nothing = Given(implementation, metric, np.zeros((1, DIM), np.float32))
+    original, close = train.sent.copy(), similarity(metric, train.dense, queries.dense)
     adapter = build(implementation, metric, train)
-    again = build(implementation, metric, original.copy())
+    again = build(implementation, metric, again_train)
     seen: dict[str, Any] = {"recalls": [], "shapes": [], "distinct": True, "reproducible": True}
     for variant in implementation.variants:
         if variant.build != implementation.variants[0].build:
@@ -85,16 +116,16 @@ def probe(implementation: Implementation, metric: str) -> dict[str, Any]:
         seen["distinct"] &= all(len(set(row)) == K for row in ids.tolist())
         seen["reproducible"] &= bool((ids == ask(again, queries, K)).all())
     seen["one"] = ask(adapter, queries, 1).shape
-    seen["zero_query"] = ask(adapter, np.zeros((1, DIM), np.float32), K).shape
+    seen["zero_query"] = ask(adapter, nothing, K).shape
     if adapter.batch is not None:
-        answer = np.asarray(adapter.batch(queries, K))
+        answer = np.asarray(adapter.batch(queries.rows, K))
         seen["batch"] = answer.shape
         seen["batch_recall"] = recall(answer.astype(np.int64), close, K)
-    seen["train_kept"] = bool((train == original).all())
+    seen["train_kept"] = bool((train.sent == original).all())
     seen["memory"] = adapter.memory_bytes()
     if min(seen["recalls"]) == 1:
-        few = build(implementation, metric, train[:12].copy())
-        seen["all"] = sorted(ask(few, queries[:1], 12)[0].tolist())
+        few = build(implementation, metric, few_rows)
+        seen["all"] = sorted(ask(few, queries, 12)[0].tolist())
     adapter.done()
     return seen
 
@@ -107,16 +138,17 @@ def tiny(implementation: Implementation, metric: str) -> list[str]:
     wrong: list[str] = []
     for n, dim, m, k in TINY:
         rng = np.random.default_rng(2)
-        train, queries = (rng.normal(size=(rows, dim)).astype(np.float32) for rows in (n, m))
-        train[: n * 3 // 4] = train[0]
+        drawn, asked = (rng.normal(size=(rows, dim)).astype(np.float32) for rows in (n, m))
+        drawn[: n * 3 // 4] = drawn[0]
+        train, queries = (Given(implementation, metric, part) for part in (drawn, asked))
         adapter = build(implementation, metric, train)
         for search in {v.search.key: v.search for v in implementation.variants}.values():
             adapter.set_search(to_plain(search))
             where = f"{n} × {dim}, {m} queries, k={k}, {search.label}"
             try:
-                many = [[adapter.query(row, k) for row in queries]]
+                many = [[adapter.query(row, k) for row in queries.each()]]
                 if adapter.batch is not None:
-                    many.append(adapter.batch(queries, k))
+                    many.append(adapter.batch(queries.rows, k))
                     answers.check_batch(many[1], m)
                 for got in many:
                     ids, counts = answers.stack(got, k)

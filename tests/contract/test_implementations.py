@@ -49,7 +49,7 @@ def seen(request) -> dict[str, Any]:
         pytest.skip(f"pip install {' '.join(missing)}")
     if name in SLOW and not os.environ.get("ANNMODAL_TEST_SLOW"):
         pytest.skip(f"{SLOW[name]}: set ANNMODAL_TEST_SLOW=1")
-    return {"name": name, **probe(name)[metric]}
+    return {"name": name, "metric": metric, **probe(name)[metric]}
 
 
 pytestmark = pytest.mark.parametrize(
@@ -101,8 +101,10 @@ def test_leaves_train_alone(seen):
 
 
 def test_reports_its_memory_in_bytes_or_not_at_all(seen):
-    """At least the vectors: 1,500 of 16 float32."""
-    assert seen["memory"] is None or seen["memory"] >= N * 16 * 4
+    """At least the rows: 1,500 of 16 float32, or of 16 bits."""
+    assert seen["memory"] is None or seen["memory"] >= N * (
+        2 if seen["metric"] == "hamming" else 64
+    )
 
 
 def test_an_exact_one_gives_all_rows_when_asked_for_all(seen):

@@ -19,7 +19,7 @@ VECTORS = st.tuples(st.integers(1, 40), st.integers(1, 6), st.integers(1, 4)).fl
         hnp.arrays(np.float32, (shape[1], shape[2]), elements=NUMBERS),
     )
 )
-METRICS = st.sampled_from(metrics.NAMES)
+METRICS = st.sampled_from(metrics.of_layout("floats"))
 FEW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 

@@ -182,11 +182,11 @@ class TestDefinitions:
             for word in ("@metric", "cosine", "ip")
         ]
 
-    def test_for_bits_and_sets_are_left_out(self):
-        """Only what this harness has data for."""
-        text = f"float:\n  jaccard:\n{definition('g: {args: [1]}')}"
+    def test_for_bits_are_read_too(self):
+        """They get a bool for each bit, as there; of unknown metrics nothing is read."""
+        text = f"float:\n  haversine:\n{definition('g: {args: [1]}')}"
         text += f"bit:\n  hamming:\n{definition('g: {args: [1]}')}"
-        assert read(text) == []
+        assert [(item.metrics, item.dtypes) for item in read(text)] == [(("hamming",), ())]
 
     def test_of_one_name_hold_for_the_metrics_that_no_closer_one_serves(self):
         """As there: one under ``any`` gives way to one under the metric, an enabled one never."""
@@ -380,7 +380,7 @@ class TestBadConfig:
         """One's own is only left out: a clone has definitions for bits."""
         folder = write(tmp_path / "mine", "import os", "bit: {}")
         (found,) = manifest.read_submission(folder)
-        assert "defines nothing for float vectors" in found.error
+        assert "defines nothing for a metric that is served here" in found.error
 
     def test_a_broken_module_is_found_in_its_text(self, tmp_path):
         """Before any worker is started."""

@@ -7,7 +7,7 @@ import pytest
 from jobs import EXACT, make_job, write
 
 from pytest_annmodal.datasets import hdf5
-from pytest_annmodal.distances import exact, measures
+from pytest_annmodal.distances import exact, measure
 from pytest_annmodal.errors import DatasetError, SubmissionError
 from pytest_annmodal.jobs import fresh_queries, training_data
 
@@ -62,11 +62,11 @@ class TestFreshen:
         moved = np.sqrt(((fresher.test[:, None] - held[None]) ** 2).sum(axis=2)).min(axis=1)
         _, tenth = exact.knn(fresher.train, held, 10, "euclidean")
         assert (moved > 0).all()
-        assert (moved <= measures.NOISE * tenth[:, -1].max() * 1.001).all()
+        assert (moved <= measure.NOISE * tenth[:, -1].max() * 1.001).all()
         order = np.random.default_rng(3).permutation(300)[:30]
         _, distances = exact.knn(fresher.train, data.train[order].copy(), 10, "euclidean")
         step = np.linalg.norm(fresher.test - data.train[order], axis=1)
-        assert step == pytest.approx(measures.NOISE * distances[:, -1], rel=1e-4)
+        assert step == pytest.approx(measure.NOISE * distances[:, -1], rel=1e-4)
 
     def test_the_seed_decides(self, load):
         """The same for all submissions of a session, another in the next."""

@@ -79,7 +79,7 @@ def test_attributes_that_disagree_are_refused():
         of(distance="euclidean", metric="ip")
 
 
-@pytest.mark.parametrize("word", ["haversine", "jaccard", "x" * 5000, "\x1b[2J"])
+@pytest.mark.parametrize("word", ["haversine", "hellinger", "x" * 5000, "\x1b[2J"])
 def test_an_attribute_that_nothing_serves_is_shown_as_text(word):
     """Short, on one line, and whatever the name says."""
     with pytest.raises(DatasetFormatError, match="is not supported") as caught:
@@ -91,4 +91,5 @@ def test_an_attribute_that_nothing_serves_is_shown_as_text(word):
 def test_a_url_is_guessed_by_the_same_words():
     """Before it is downloaded, it decides which implementations make tests."""
     assert catalog.dataset_from_argument("https://h/x-cosine.hdf5").metric == "angular"
-    assert catalog.dataset_from_argument("https://h/x-jaccard.hdf5").metric is None
+    assert catalog.dataset_from_argument("https://h/x-hamming.hdf5").metric == "hamming"
+    assert catalog.dataset_from_argument("https://h/x-haversine.hdf5").metric is None

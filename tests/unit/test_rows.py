@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_annmodal.distances import forms, metrics, rows
+from pytest_annmodal.distances import forms, layouts, rows
 from pytest_annmodal.distances.rows import LAYOUTS, Sets
 
 LISTS = [[3, 7], [], [0, 1, 2, 9], [], [7]]
@@ -47,19 +47,19 @@ class TestSets:
 
 def test_every_form_that_a_header_may_name_is_made():
     """And no other; a layout's usual form is one that everybody understands."""
-    assert set(forms.FORMS) == set(metrics.FORMS)
-    assert set(LAYOUTS) == set(metrics.LAYOUT_FORMS)
+    assert set(forms.FORMS) == set(layouts.FORMS)
+    assert set(LAYOUTS) == set(layouts.LAYOUT_FORMS)
     assert [LAYOUTS[name].forms[0] for name in ("floats", "bits", "sets")] == [
         *("float32", "bool", "lists")
     ]
 
 
-@pytest.mark.parametrize("name", metrics.FORMS)
+@pytest.mark.parametrize("name", layouts.FORMS)
 def test_what_is_sent_is_what_arrives(name):
     """``train`` through a file, queries at once, one by one, and when their turn comes."""
     values, packed = bits()
     numbers = values.astype(name if name in ("float32", "uint8", "int8") else "float32")
-    layout = next(key for key, known in metrics.LAYOUT_FORMS.items() if name in known)
+    layout = next(key for key, known in layouts.LAYOUT_FORMS.items() if name in known)
     kept = {"floats": numbers, "bits": packed, "sets": Sets.from_matrix(values)}[layout]
     expected = {"bool": values.astype(bool), "packed": packed}.get(name, numbers)
     form = forms.make(name, 13, LAYOUTS[layout].longest(kept))

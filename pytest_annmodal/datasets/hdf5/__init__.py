@@ -102,19 +102,23 @@ def load(
 def write(
     path: Path,
     *,
-    train: npt.NDArray[Any],
-    test: npt.NDArray[Any],
+    train: Any,
+    test: Any,
     neighbors: npt.NDArray[Any] | None,
     distances: npt.NDArray[Any] | None,
     metric: str,
+    dim: int | None = None,
     **attrs: str | float,
 ) -> None:
     """Write a dataset file in ann-benchmarks' format, contiguous and uncompressed.
 
-    ``neighbors`` and ``distances`` may both be None: the truth is then computed by who
-    loads the file.
+    Args:
+        train, test: (n, d) and (m, d); for bits as a value each, or packed, and then ``dim`` says
+            how many there are; for sets :class:`~pytest_annmodal.distances.rows.Sets`.
+        neighbors, distances: may both be None: the truth is then computed by who loads the file.
+        dim: bits of a row, or members that sets may have; else it is what the rows show.
     """
     from pytest_annmodal.datasets.hdf5 import file
 
     arrays = {"train": train, "test": test, "neighbors": neighbors, "distances": distances}
-    file.write_file(path, arrays, metric, attrs)
+    file.write_file(path, arrays, metric, attrs, dim)

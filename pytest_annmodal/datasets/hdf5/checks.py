@@ -13,7 +13,7 @@ from pytest_annmodal.datasets.hdf5.file import Arrays, opened
 from pytest_annmodal.datasets.hdf5.info import DatasetInfo
 from pytest_annmodal.datasets.hdf5.stored_rows import StoredRows
 from pytest_annmodal.distances import exact, metrics
-from pytest_annmodal.distances.measures import LEAST, RELATIVE
+from pytest_annmodal.distances.measure import LEAST, RELATIVE
 from pytest_annmodal.distances.rows import joined
 from pytest_annmodal.errors import DatasetFormatError
 
@@ -32,6 +32,7 @@ def check_file(path: Path) -> DatasetInfo:
             return arrays.info
         neighbors, distances = arrays.neighbors[:], arrays.distances[:]
         measure = metrics.named(arrays.info.metric).measure
+        distances = measure.published(distances, arrays.info.dim)
         nowhere = measure.undefined(test)
         _require_ids(arrays, neighbors)
         _require_distances(path, distances, nowhere, measure.units(test))
@@ -42,7 +43,7 @@ def check_file(path: Path) -> DatasetInfo:
         rows = _gather_while_checking(arrays, wanted, nearest)
         places = np.searchsorted(wanted, neighbors[sample])
         actual = exact.pair_distances(rows, test[sample], places, arrays.info.metric)
-        slack = slack + measure.slack_of_rows(test[sample, None], rows[places])
+        slack = slack + measure.slack_of_ids(rows, test[sample], places)
         _require_agreement(arrays, sample, distances[sample], actual, slack)
         nearest.require(path, sample, actual)
         return arrays.info
@@ -52,16 +53,13 @@ def _finite_chunks(stored: StoredRows) -> Iterator[tuple[int, Array]]:
     """Slices of the rows, with the number of their first one; all is checked."""
     path, name, empty = stored.path, stored.name, True
     for start, chunk in stored.chunks():
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = chunk.sum()  # NaN and infinity survive a sum, and it is the cheapest look
-        if not np.isfinite(total):
-            bad = np.flatnonzero(~np.isfinite(chunk).all(axis=1))
-            if bad.size:
-                raise DatasetFormatError(
-                    f"{path}: {name} has NaN or infinity in row {start + int(bad[0])}, or more "
-                    "than float32 holds; expected finite numbers. Remove or repair such rows."
-                )
-        empty = empty and not chunk.any()
+        bad = stored.layout.unusable(chunk)
+        if bad.size:
+            raise DatasetFormatError(
+                f"{path}: {name} has NaN or infinity in row {start + int(bad[0])}, or more "
+                "than float32 holds; expected finite numbers. Remove or repair such rows."
+            )
+        empty = empty and bool(stored.layout.zero(chunk).all())
         yield start, chunk
     if empty:
         raise DatasetFormatError(
@@ -148,7 +146,7 @@ class _Nearest:
         if not (found < self.distances[:, -1:]).any():
             return
         distances = np.hstack((self.distances, found))
-        sizes = np.hstack((self.sizes, self.measure.sizes(chunk[ids])))
+        sizes = np.hstack((self.sizes, self.measure.sizes_of(chunk, ids)))
         order = np.argsort(distances, axis=1, kind="stable")[:, :k]
         self.distances = np.take_along_axis(distances, order, axis=1)
         self.sizes = np.take_along_axis(sizes, order, axis=1)

@@ -10,7 +10,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from pytest_annmodal.datasets.hdf5 import links, storage, stored_rows
 from pytest_annmodal.datasets.hdf5.info import DatasetInfo
@@ -21,7 +20,7 @@ from pytest_annmodal.datasets.importers.recognise import HDF5, what_it_is
 from pytest_annmodal.distances.metrics import named
 from pytest_annmodal.errors import AnnModalError, DatasetError, DatasetFormatError
 
-NAMES = ("train", "test", "neighbors", "distances")
+NAMES = ("train", "test", "neighbors", "distances", *stored_rows.SIZES.values())
 FLOATS = ("float32", "float64")
 EXPECTED = "An ann-benchmarks file has train, test, neighbors and distances"
 
@@ -89,20 +88,18 @@ def _said(error: Exception) -> str:
 
 def write_file(
     path: Path,
-    arrays: Mapping[str, npt.NDArray[Any] | None],
+    arrays: Mapping[str, Any],
     metric: str,
     attrs: Mapping[str, str | float],
+    dim: int | None,
 ) -> None:
-    """Create or replace ``path``."""
+    """See :func:`pytest_annmodal.datasets.hdf5.write`."""
     with h5py.File(path, "w", locking=False) as container:
         container.attrs["distance"] = metric
-        container.attrs["type"] = "dense"
-        container.attrs["point_type"] = "float"
-        for name, values in arrays.items():
-            if values is not None:
-                container.create_dataset(name, data=values)
-                if name == "train":
-                    container.attrs["dimension"] = values.shape[1]
+        for key, said in stored_rows.attributes(arrays["train"], metric, dim).items():
+            container.attrs[key] = said
+        for name, values in stored_rows.written(arrays):
+            container.create_dataset(name, data=values)
         for key, value in attrs.items():
             container.attrs[key] = value
 
@@ -136,7 +133,7 @@ def _arrays(path: Path, container: Any) -> Arrays:
     metric = metric_of(path, container.attrs)
     found = {name: item for name in NAMES if (item := _find(path, container, name)) is not None}
     _require_arrays(path, found, container)
-    train, test = stored_rows.of_file(path, named(metric).rows, found)
+    train, test = stored_rows.of_file(path, named(metric).rows, found, container.attrs)
     neighbors, distances = found.get("neighbors"), found.get("distances")
     if neighbors is not None and distances is not None:
         _require_truth(path, len(test), neighbors, distances)

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from pytest_annmodal.datasets import composition
 from pytest_annmodal.datasets.hdf5 import known
 from pytest_annmodal.datasets.hdf5.file import Arrays, opened
-from pytest_annmodal.datasets.hdf5.info import Identity, LoadedDataset, TrainMap
+from pytest_annmodal.datasets.hdf5.info import DatasetInfo, Identity, LoadedDataset, TrainMap
 from pytest_annmodal.datasets.truth import TRUTH_K, Array, _Cache, _compute
+from pytest_annmodal.distances import exact, metrics
 from pytest_annmodal.errors import DatasetError
 
 SAMPLE_SEED = 0
@@ -41,7 +42,7 @@ def load_file(
     cache, depth = _Cache(path, truth_cache), min(max(TRUTH_K, k), n_train)
     cut = f"{_cut(info.n_train, n_train)}-{_cut(info.n_queries, n_test)}"
     truth = (
-        _clean(stored)
+        _clean(stored, train, test, info)
         if stored
         else cache.get(
             f"truth-{info.metric}-{cut}-{depth}",
@@ -131,11 +132,20 @@ def _narrow(values: Array) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
-def _clean(stored: Mapping[str, Array]) -> dict[str, Array]:
-    """The file's truth; NaN is how some files say that a zero vector has no cosine."""
-    distances = _narrow(stored["distances"])
-    distances[np.isnan(distances)] = 1.0
+def _clean(
+    stored: Mapping[str, Array], train: Any, test: Any, info: DatasetInfo
+) -> dict[str, Array]:
+    """The file's truth; NaN is how some files say that a zero vector has no cosine.
+
+    Where files differ in the unit of their distances these are computed out of the rows.
+    """
+    neighbors = np.ascontiguousarray(stored["neighbors"], dtype=np.int64)
+    if metrics.named(info.metric).measure.is_exact:
+        distances = _narrow(exact.pair_distances(train, test, neighbors, info.metric))
+    else:
+        distances = _narrow(stored["distances"])
+        distances[np.isnan(distances)] = 1.0
     return {
-        "neighbors": np.ascontiguousarray(stored["neighbors"], dtype=np.int64),
+        "neighbors": neighbors,
         "distances": distances,
     }

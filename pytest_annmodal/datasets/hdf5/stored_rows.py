@@ -15,10 +15,16 @@ from typing import Any
 import numpy as np
 
 from pytest_annmodal.datasets.hdf5 import storage
-from pytest_annmodal.distances.rows import Layout, joined
+from pytest_annmodal.distances.metrics import BY_WORD
+from pytest_annmodal.distances.rows import LAYOUTS, Layout, joined
 from pytest_annmodal.errors import DatasetFormatError
 
 CHUNK_BYTES = 32 * 2**20
+BITS, DIMENSION = "bits", "dimension"  # attributes: of packed files of ours; of all
+SIZES = {"train": "size_train", "test": "size_test"}  # arrays beside those of sets
+SAMPLE_ROWS = 1000
+LARGEST_MEMBER = 2**31 - 2  # indices of scipy are int32
+POINT_TYPES = {"floats": "float", "bits": "bit", "sets": "int"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,29 +80,140 @@ class StoredRows:
         return storage.map_offset(self.array) if is_kept else None
 
 
-def of_file(path: Path, layout: Layout, found: Mapping[str, Any]) -> tuple[StoredRows, StoredRows]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfOnes(StoredRows):
+    """Rows of 0 and 1 (or of bool), a value for each bit or possible member."""
+
+    def read(self, start: int = 0, stop: int | None = None) -> Any:
+        values = self.array[start : self.n if stop is None else stop]
+        if values.dtype.kind != "b":
+            self._require_ones(values, start)
+        return self.layout.kept(values, self.kept_as)
+
+    def _require_ones(self, values: Any, start: int) -> None:
+        wrong = np.argwhere((values != 0) & (values != 1))
+        if wrong.size:
+            row, column = (int(i) for i in wrong[0])
+            raise DatasetFormatError(
+                f"{self.path}: {self.name}[{start + row}, {column}] is {values[row, column]}; "
+                f"expected 0 or 1, a value for each bit. Bits that are packed are uint8 in the "
+                f"order of numpy.packbits, with an attribute {BITS} that says how many a row has."
+            )
+
+    @property
+    def map_offset(self) -> int | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed(StoredRows):
+    """Bits eight to a byte, in the order of ``numpy.packbits``."""
+
+    def read(self, start: int = 0, stop: int | None = None) -> Any:
+        values: Any = self.array[start : self.n if stop is None else stop]
+        spare = 8 * values.shape[1] - self.dim
+        wrong = np.flatnonzero(values[:, -1] & ((1 << spare) - 1))
+        if wrong.size:
+            raise DatasetFormatError(
+                f"{self.path}: {self.name} has bits beyond its {self.dim} in row "
+                f"{start + int(wrong[0])}; expected 0 there, as numpy.packbits writes them."
+            )
+        return np.ascontiguousarray(values)
+
+
+def of_file(
+    path: Path, layout: Layout, found: Mapping[str, Any], attrs: Mapping[str, Any]
+) -> tuple[StoredRows, StoredRows]:
     """``train`` and ``test`` of an open file; their shapes and types are checked.
 
     Args:
         found: its arrays by name.
+        attrs: its attributes.
 
     Raises:
         DatasetFormatError: they are not such rows.
     """
-    _require_matrices(path, found)
-    stored = {found[name].dtype.name for name in ("train", "test")}
+    _require_matrices(path, found, may_be_bool=layout is not LAYOUTS["floats"])
+    arrays = {name: found[name] for name in SIZES}
+    stored = {array.dtype.name for array in arrays.values()}
     kept_as = next((name for name in layout.dtypes if stored == {name}), layout.dtypes[0])
+    kind, dim = _kind_of(path, layout, arrays, attrs)
     train, test = (
-        StoredRows(
-            path=path, name=name, array=found[name], layout=layout, n=len(found[name]),
-            dim=int(found[name].shape[1]), kept_as=kept_as,
+        kind(
+            path=path,
+            name=name,
+            array=array,
+            layout=layout,
+            n=len(array),
+            dim=dim,
+            kept_as=kept_as,
         )
-        for name in ("train", "test")
-    )  # fmt: skip
+        for name, array in arrays.items()
+    )
     return train, test
 
 
-def _require_matrices(path: Path, found: Mapping[str, Any]) -> None:
+def _kind_of(
+    path: Path, layout: Layout, arrays: Mapping[str, Any], attrs: Mapping[str, Any]
+) -> tuple[type[StoredRows], int]:
+    """How the rows are to be read, and their dimension."""
+    train = arrays["train"]
+    width = int(train.shape[1])
+    if layout is LAYOUTS["floats"]:
+        return StoredRows, width
+    if layout is not LAYOUTS["bits"] or any(a.dtype != np.uint8 for a in arrays.values()):
+        return OfOnes, width
+    said = _number(path, attrs, BITS)
+    if said is not None:
+        if -(-said // 8) != width:
+            raise DatasetFormatError(
+                f"{path}: its attribute {BITS} says {said}, and train has {width} bytes a row; "
+                f"expected {-(-said // 8)}. Correct one of them."
+            )
+        return Packed, said
+    # 0 and 1 alone may be anything; a byte with another value is eight bits.
+    step = max(1, len(train) // SAMPLE_ROWS)
+    if max(array[:: step if array is train else 1].max() for array in arrays.values()) <= 1:
+        return OfOnes, width
+    said = _number(path, attrs, DIMENSION)
+    return Packed, said if said is not None and -(-said // 8) == width else 8 * width
+
+
+def _number(path: Path, attrs: Mapping[str, Any], name: str) -> int | None:
+    said = attrs.get(name)
+    if said is None:
+        return None
+    try:
+        number = int(said)
+    except (TypeError, ValueError):
+        number = 0
+    if not 1 <= number <= LARGEST_MEMBER:
+        raise DatasetFormatError(
+            f"{path}: its attribute {name} is {str(said)[:60]!r}; expected a number from 1 on."
+        )
+    return number
+
+
+def attributes(train: Any, metric: str, dim: int | None) -> dict[str, str | int]:
+    """What a file with these rows says of them."""
+    layout = BY_WORD[metric].layout if metric in BY_WORD else "floats"
+    packed = {BITS: dim} if layout == "bits" and dim is not None else {}
+    return {
+        "type": "dense",
+        "point_type": POINT_TYPES[layout],
+        DIMENSION: dim or train.shape[1],
+        **packed,
+    }
+
+
+def written(arrays: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The arrays of a file, by name."""
+    for name, values in arrays.items():
+        if values is not None:
+            yield name, values
+
+
+def _require_matrices(path: Path, found: Mapping[str, Any], *, may_be_bool: bool) -> None:
     """Two dimensions, numbers, at least one row and column, of one width."""
     for name in ("train", "test"):
         array = found[name]
@@ -105,7 +222,8 @@ def _require_matrices(path: Path, found: Mapping[str, Any]) -> None:
                 f"{path}: {name} has shape {array.shape}; expected two dimensions, one "
                 "row a vector."
             )
-        storage.require_numbers(path, name, array)
+        if not (may_be_bool and array.dtype.kind == "b"):
+            storage.require_numbers(path, name, array)
         if 0 in array.shape:
             raise DatasetFormatError(
                 f"{path}: {name} has shape {array.shape}; expected at least one row and one column."

@@ -1,0 +1,69 @@
+"""The table of datasets that are made on the spot: a row each, and no array.
+
+To add one, write a row here and, where its rows are of a new kind, a function in
+:mod:`.synthetic`: it is then in the catalogue, and part of ``pytest benchmarks/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pytest_annmodal.model import Dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generated:
+    """One generated dataset.
+
+    Attributes:
+        kind: what stands behind ``generate:``.
+        rows: how they are made, a name in :data:`~pytest_annmodal.datasets.synthetic.MAKERS`.
+        dim: numbers, bits, or members that sets are drawn from.
+    """
+
+    name: str
+    kind: str
+    rows: str
+    metric: str
+    seed: int
+    dim: int = 64
+    n_train: int = 20_000
+    n_queries: int = 500
+
+    def dataset(self) -> Dataset:
+        return Dataset(
+            name=self.name,
+            source=f"generate:{self.kind}",
+            metric=self.metric,
+            dim=self.dim,
+            n_train=self.n_train,
+            n_queries=self.n_queries,
+        )
+
+
+def _clusters(metric: str, seed: int) -> Generated:
+    return Generated(
+        name=f"clusters-64-{metric}", kind=metric, rows="points", metric=metric, seed=seed
+    )
+
+
+GENERATED: Mapping[str, Generated] = MappingProxyType(
+    {
+        row.kind: row
+        for row in (
+            _clusters("euclidean", 64_001),
+            _clusters("angular", 64_002),
+            _clusters("manhattan", 64_003),
+            Generated(
+                name="clusters-250-hamming",
+                kind="hamming",
+                rows="signs",
+                metric="hamming",
+                seed=64_004,
+                dim=250,  # not whole bytes: padding shows
+            ),
+        )
+    }
+)
