@@ -13,6 +13,7 @@ import pytest_annmodal
 from pytest_annmodal import errors, figures
 from pytest_annmodal.cli import main
 from pytest_annmodal.datasets import catalog
+from pytest_annmodal.datasets.generated import GENERATED
 from pytest_annmodal.distances import measures, metrics
 from pytest_annmodal.doctor.examination import Examination
 from pytest_annmodal.page import plots
@@ -103,7 +104,8 @@ def metric_table() -> str:
             ", ".join(f"`{word}`" for word in row.words),
             _first_sentence(measures.MEASURES[row.name]),
             "yes" if row.by_default else "no",
-            f"`clusters-64-{row.name}`" if row.seed is not None else "–",
+            ", ".join(f"`{one.name}`" for one in GENERATED.values() if one.metric == row.name)
+            or "–",
         )
         for row in metrics.METRICS.values()
     )

@@ -15,6 +15,7 @@ from pytest_annmodal.datasets.hdf5.info import Identity
 from pytest_annmodal.datasets.importers.formats import open_matrix
 from pytest_annmodal.datasets.importers.matrix import Array, Asked, Floats32, Matrix
 from pytest_annmodal.datasets.importers.request import HOLDOUT, HOLDOUT_SHARE, Request
+from pytest_annmodal.distances import metrics
 from pytest_annmodal.errors import ConfigurationError, DatasetError, DatasetFormatError
 
 SEED = 0  # of the rows that are held out
@@ -103,6 +104,12 @@ def open_inputs(request: Request, scratch: Path, closing: contextlib.ExitStack) 
         ConfigurationError: what is asked for contradicts itself.
         DatasetError: a file cannot be used.
     """
+    if request.metric not in metrics.of_layout("floats"):
+        raise ConfigurationError(
+            f"{request.train[0]}: imported vectors are numbers, and {request.metric} is not a metric "
+            "of numbers. Write an HDF5 file with train, test and an attribute distance "
+            "(docs/datasets.md says how bits and sets lie in it)."
+        )
     train, notes = in_order(request.train)
     before = tuple((Path(name), _identity(Path(name))) for name in request.files)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pytest_annmodal.datasets.importers.matrix import Array
 from pytest_annmodal.datasets.importers.nearest import nearest
 from pytest_annmodal.distances import exact, metrics
-from pytest_annmodal.distances.measures import LEAST
+from pytest_annmodal.distances.measure import LEAST
 
 MOST_WRONG = 0.1  # of the queries, where a guess explains a truth
 CLOSE = 1e-2
@@ -104,7 +104,7 @@ def likely_reason(sample: Sample, least: Array, metric: str) -> str:
     ):
         if sample.fits(sample.ids + shift, least, metric):
             return f"Its ids {words}."
-    for other in metrics.NAMES:
+    for other in metrics.of_layout("floats"):
         if other != metric:
             _, by_other = nearest(sample.train, sample.queries, sample.ids.shape[1], other)
             if sample.fits(sample.ids, by_other, other):
