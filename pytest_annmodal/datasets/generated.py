@@ -64,6 +64,25 @@ GENERATED: Mapping[str, Generated] = MappingProxyType(
                 seed=64_004,
                 dim=250,  # not whole bytes: padding shows
             ),
+            Generated(
+                name="random-jaccard",
+                kind="jaccard",
+                rows="baskets",
+                metric="jaccard",
+                seed=64_005,
+                dim=2_000,
+                n_train=8_000,
+                n_queries=200,
+            ),
+            Generated(
+                name="bytes-64-euclidean",
+                kind="uint8",
+                rows="pixels",
+                metric="euclidean",
+                seed=64_006,
+                n_train=8_000,
+                n_queries=200,
+            ),
         )
     }
 )

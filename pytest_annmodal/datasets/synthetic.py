@@ -18,11 +18,13 @@ import numpy.typing as npt
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.datasets.generated import GENERATED
 from pytest_annmodal.distances import exact
+from pytest_annmodal.distances.rows import Sets
 from pytest_annmodal.errors import ConfigurationError
 
 DIM = 64
 K = 100
 N_CLUSTERS = 120
+TOPIC = 80  # members that go together
 PLANE_DIM = 14
 SHARED_DIM = 24
 
@@ -83,6 +85,28 @@ def signs(rng: np.random.Generator, count: int, dim: int) -> npt.NDArray[np.uint
     return np.packbits(vectors @ rng.standard_normal((DIM, dim)) > 0, axis=1)
 
 
+def pixels(rng: np.random.Generator, count: int, dim: int) -> npt.NDArray[np.uint8]:
+    """Such points as whole numbers from 0 to 255, uint8 (count, dim)."""
+    vectors = points(rng, count, dim)
+    low, high = np.quantile(vectors, (0.001, 0.999))
+    scaled = np.rint((vectors - low) * 255 / (high - low)).clip(0, 255)
+    return np.asarray(scaled, dtype=np.uint8)
+
+
+def baskets(rng: np.random.Generator, count: int, dim: int) -> Sets:
+    """Sets of 5 to 60 members, some frequent and most rare, of which many go together."""
+    topics = [rng.permutation(dim)[:TOPIC] for _ in range(N_CLUSTERS)]
+    frequent = rng.permutation(dim)
+    sizes = rng.lognormal(mean=3.0, sigma=0.5, size=count).clip(5, 60).astype(int)
+    made = []
+    for size, topic in zip(sizes, rng.integers(N_CLUSTERS, size=count), strict=True):
+        n_of_topic = rng.binomial(size, 0.8)
+        of_topic = topics[topic][rng.geometric(1 / 15, n_of_topic).clip(1, TOPIC) - 1]
+        others = frequent[rng.geometric(1 / 200, size - n_of_topic).clip(1, dim) - 1]
+        made.append(np.concatenate([of_topic, others]))
+    return Sets.of(made)
+
+
 MAKERS: Mapping[str, Callable[[np.random.Generator, int, int], Any]] = MappingProxyType(
-    {"points": points, "signs": signs}
+    {"points": points, "signs": signs, "pixels": pixels, "baskets": baskets}
 )

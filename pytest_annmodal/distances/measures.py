@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pytest_annmodal.distances.bits import Hamming
 from pytest_annmodal.distances.candidates import Float32s, Float64s, Floats, Products
 from pytest_annmodal.distances.measure import OF_ONE, OF_RANK, Array, Measure, inner, lengths
+from pytest_annmodal.distances.sets import Jaccard
 
 COSINE_ROUNDING = 1e-12  # of numbers near 1, in float64, over thousands of dimensions
 PRODUCT_ROUNDING = float(np.finfo(np.float32).eps)
@@ -103,5 +104,6 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
         "dot": Dot(),
         "manhattan": Manhattan(),
         "hamming": Hamming(),
+        "jaccard": Jaccard(),
     }
 )

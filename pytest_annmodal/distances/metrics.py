@@ -77,8 +77,8 @@ _ROWS = (
     ),
     Metric(name="manhattan", words=("l1", "cityblock", "taxicab")),
     Metric(name="hamming", words=("bithamming",), keys=("hamming",), layout="bits"),
+    Metric(name="jaccard", words=("tanimoto",), keys=("jaccard",), layout="sets"),
 )
-NOT_SERVED = ("jaccard",)  # words of metrics of sets
 # Keys that stand for several metrics, or for less than one: definitions for vectors of unit length.
 WIDE_KEYS = {"normalized": ("angular",), "any": ("euclidean", "angular")}
 

@@ -160,10 +160,13 @@ class Layout:
         dtypes: of numpy, in which rows may be kept; the usual one first.
         forms: names of those in which an implementation may get them; the usual one first.
         zero_words: what rows are called that :meth:`zero` finds.
+        may_repeat_ids: ann-benchmarks fills up a truth with the same row again, where fewer are
+            near than asked for. Such a truth is computed anew.
     """
 
     forms: ClassVar[tuple[str, ...]]
     zero_words: ClassVar[str] = "zero vectors"
+    may_repeat_ids: ClassVar[bool] = False
 
     dtypes: ClassVar[tuple[str, ...]]
 
@@ -266,6 +269,7 @@ class SetRows(Layout):
     forms = LAYOUT_FORMS["sets"]
     dtypes = ("uint32",)
     zero_words = "empty sets"
+    may_repeat_ids = True
 
     def kept(self, values: Array, dtype: str) -> Any:
         """Of a row of 0 and 1 for each set."""

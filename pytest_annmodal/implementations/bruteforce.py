@@ -3,7 +3,7 @@
 #
 # [tool.annmodal]
 # class = "BruteForce"
-# metrics = ["euclidean", "angular", "dot", "manhattan", "hamming"]
+# metrics = ["euclidean", "angular", "dot", "manhattan", "hamming", "jaccard"]
 # dtypes = ["packed"]
 # ///
 """Exact search over all rows, mostly by one BLAS product: what every other method must beat."""
@@ -18,7 +18,8 @@ DIFFERENCES = 2**15  # float32: half of a usual cache of a core
 
 class BruteForce:
     def __init__(self, metric):
-        self.scores = {"manhattan": Manhattan, "hamming": Hamming}.get(metric, Products)(metric)
+        others = {"manhattan": Manhattan, "hamming": Hamming, "jaccard": Jaccard}
+        self.scores = others.get(metric, Products)(metric)
 
     def fit(self, X):
         self.scores.fit(X)
@@ -141,6 +142,32 @@ class Hamming:
         wide = np.zeros((len(X), self.width), np.uint8)
         wide[:, : X.shape[1]] = X
         return wide.view(np.uint64)
+
+
+class Jaccard:
+    """What sets have in common, by inverted lists: for each member the sets that have it."""
+
+    def __init__(self, _metric):
+        pass
+
+    def fit(self, X):
+        self.sizes = np.array([len(x) for x in X])
+        members = np.concatenate([np.empty(0, np.uint32), *X])
+        owners = np.repeat(np.arange(len(X), dtype=np.int32), self.sizes)
+        self.holders = owners[np.argsort(members, kind="stable")]
+        self.begins = np.concatenate([[0], np.cumsum(np.bincount(members))])
+        self.nbytes = self.sizes.nbytes + self.holders.nbytes + self.begins.nbytes
+
+    def of(self, v):
+        known = v[v < len(self.begins) - 1].tolist()
+        lists = [self.holders[self.begins[i] : self.begins[i + 1]] for i in known]
+        hits = np.concatenate(lists) if lists else self.holders[:0]
+        common = np.bincount(hits, minlength=len(self.sizes))
+        either = self.sizes + len(v) - common
+        return np.divide(common, either, out=np.ones(len(common)), where=either > 0)
+
+    def of_many(self, Q):
+        return (self.of(v) for v in Q)
 
 
 def ones(words):

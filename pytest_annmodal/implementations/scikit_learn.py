@@ -3,12 +3,14 @@
 #
 # [tool.annmodal]
 # class = "ScikitLearn"
-# metrics = ["euclidean", "angular", "manhattan", "hamming"]
+# metrics = ["euclidean", "angular", "manhattan", "hamming", "jaccard"]
+# dtypes = ["csr"]
 # build = { algorithm = "ball_tree", leaf_size = 100 }
 # ///
 """scikit-learn's exact neighbours: a ball tree, or ``algorithm = "brute"``."""
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.neighbors import BallTree, NearestNeighbors
 
 
@@ -28,13 +30,16 @@ class ScikitLearn:
             self.search = neighbors.fit(X).kneighbors
 
     def query(self, v, k):
-        return self.search(self._place(v[None]), k, return_distance=False)[0]
+        row = v if issparse(v) else v[None]
+        return self.search(self._place(row), k, return_distance=False)[0]
 
     def batch_query(self, Q, k):
         return self.search(self._place(Q), k, return_distance=False)
 
     def _place(self, X):
         """Where its distance orders as the metric does: for angles, the unit sphere."""
+        if issparse(X):
+            return X.toarray()
         if self.metric != "angular":
             return X
         norms = np.linalg.norm(X, axis=1, keepdims=True)

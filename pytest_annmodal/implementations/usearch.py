@@ -3,7 +3,7 @@
 #
 # [tool.annmodal]
 # class = "USearch"
-# metrics = ["euclidean", "angular", "dot", "hamming"]
+# metrics = ["euclidean", "angular", "dot", "hamming", "jaccard"]
 # dtypes = ["packed"]
 # build = { connectivity = 12, expansion_add = 48 }
 # search = { expansion_search = [10, 30, 100] }
@@ -18,11 +18,18 @@ import os
 import numpy as np
 import usearch.index
 
-METRICS = {"euclidean": "l2sq", "angular": "cos", "dot": "ip", "hamming": "hamming"}
+METRICS = {
+    "euclidean": "l2sq",
+    "angular": "cos",
+    "dot": "ip",
+    "hamming": "hamming",
+    "jaccard": "tanimoto",
+}
 
 
 class USearch:
-    def __init__(self, metric, connectivity=12, expansion_add=48):
+    def __init__(self, metric, dim, connectivity=12, expansion_add=48):
+        self.metric, self.dim = metric, dim
         self.settings = {
             "metric": METRICS[metric],
             "connectivity": connectivity,
@@ -31,22 +38,33 @@ class USearch:
         self.threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
 
     def fit(self, X):
-        kind, ndim = ("b1", 8 * X.shape[1]) if X.dtype == np.uint8 else ("f32", X.shape[1])
-        self.index = usearch.index.Index(ndim=ndim, dtype=kind, **self.settings)
-        self.index.add(np.arange(len(X)), X, threads=self.threads)
+        kind = "b1" if self.metric in ("hamming", "jaccard") else "f32"
+        self.index = usearch.index.Index(ndim=self.dim, dtype=kind, **self.settings)
+        self.index.add(np.arange(len(X)), self._rows(X), threads=self.threads)
 
     def set_query_arguments(self, expansion_search):
         self.index.expansion_search = expansion_search
 
     def query(self, v, k):
+        if self.metric == "jaccard":
+            v = self._rows([v])[0]
         return self.index.search(v, k, threads=1).keys
 
     def batch_query(self, Q, k):
-        matches = self.index.search(Q, k, threads=self.threads)
+        matches = self.index.search(self._rows(Q), k, threads=self.threads)
         if len(Q) == 1:  # answered as a single query is
             return matches.keys[None]
         given = np.arange(matches.keys.shape[1]) < matches.counts[:, None]
         return np.where(given, matches.keys.astype(np.int64), -1)
+
+    def _rows(self, X):
+        """Sets as packed bits, one for each possible member; others as they are."""
+        if self.metric != "jaccard":
+            return X
+        bits = np.zeros((len(X), -(-self.dim // 8)), np.uint8)
+        for row, members in zip(bits, X, strict=True):
+            np.bitwise_or.at(row, members >> 3, np.uint8(128) >> (members & 7).astype(np.uint8))
+        return bits
 
     def get_memory_usage(self):
         return self.index.serialized_length  # memory_usage counts what it has reserved

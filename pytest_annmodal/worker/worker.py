@@ -153,8 +153,7 @@ class Session:
         self.path = self.spec["path"]
         self.form = forms.make(**fields["form"])
         train = fields["train"]
-        memory = map_train(self.train_fd, offset=train["offset"], n_bytes=train["n_bytes"])
-        self.train = self.form.mapped(memory, train["n"])
+        self.train = map_train(self.train_fd, offset=train["offset"], n_bytes=train["n_bytes"])
         self.fields = fields
         self.pools = Pools(fields["threads"])
         self.channel.send("started")
@@ -197,7 +196,8 @@ class Session:
         self.channel.send("loaded", {"has_batch": self.adapter.batch is not None, **warmed})
 
     def on_build(self, _message: Message) -> None:
-        build_ns, _ = measure.time_call(self.adapter.fit, self.train)
+        train = self.form.mapped(self.train, self.fields["train"]["n"])  # it was empty before
+        build_ns, _ = measure.time_call(self.adapter.fit, train)
         self.channel.send("built", {"build_ns": build_ns})
 
     def on_memory(self, _message: Message) -> None:

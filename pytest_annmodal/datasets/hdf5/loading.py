@@ -33,10 +33,12 @@ def load_file(
         n_test = min(n_queries or info.n_queries, info.n_queries)
         train_map, train = _train(arrays, n_train, before)
         queries = sampled_rows(info.n_queries, n_test)
-        test = arrays.test.read()[queries]
+        every = arrays.test.read()
+        test = every[queries]
         whole = n_train == info.n_train
         stored = None
-        if whole and info.k_truth >= min(k, n_train):
+        repeats = arrays.train.repeats(train) or arrays.test.repeats(every)
+        if whole and not repeats and info.k_truth >= min(k, n_train):
             stored = _stored(arrays, queries)
     known.require_same(path, before)
     cache, depth = _Cache(path, truth_cache), min(max(TRUTH_K, k), n_train)
@@ -99,8 +101,12 @@ def _stored(arrays: Arrays, queries: npt.NDArray[np.int64]) -> dict[str, Array] 
     """The file's own truth for these queries, if it has one."""
     if arrays.neighbors is None or arrays.distances is None:
         return None
+    neighbors = arrays.neighbors[:][queries]
+    ordered = np.sort(neighbors, axis=1)
+    if arrays.train.layout.may_repeat_ids and (ordered[:, 1:] == ordered[:, :-1]).any():
+        return None
     return {
-        "neighbors": arrays.neighbors[:][queries],
+        "neighbors": neighbors,
         "distances": arrays.distances[:][queries],
     }
 

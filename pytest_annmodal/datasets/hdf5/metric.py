@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_annmodal.distances.metrics import BY_WORD, LISTED, NOT_SERVED
+from pytest_annmodal.distances.metrics import BY_WORD, LISTED
 from pytest_annmodal.errors import DatasetFormatError
 
 ATTRIBUTES = ("distance", "metric")
@@ -46,9 +46,8 @@ def metric_of(path: Path, attrs: Mapping[str, Any]) -> str:
         )
     if word in BY_WORD:
         return BY_WORD[word].name
-    kind = "vectors of floats" if word in NOT_SERVED else LISTED
     raise DatasetFormatError(
-        f"{path}: metric {word[:LONGEST_SHOWN]!r} is not supported; expected {kind}. "
+        f"{path}: metric {word[:LONGEST_SHOWN]!r} is not supported; expected {LISTED}. "
         "Choose another dataset."
     )
 
@@ -61,8 +60,7 @@ def word_in_name(name: str) -> str | None:
     """
     stem = re.sub(r"\.(hdf5|h5)(\.(part|corrupt(-\d+)?))?$", "", name.lower())
     words = [word for word in re.split(r"[\W_]+", stem) if word and not word.isdigit()]
-    known = (*BY_WORD, *NOT_SERVED)
-    return next((w for w in ("".join(words[-2:]), *words[-1:]) if w in known), None)
+    return next((w for w in ("".join(words[-2:]), *words[-1:]) if w in BY_WORD), None)
 
 
 def _text(said: Any) -> str:

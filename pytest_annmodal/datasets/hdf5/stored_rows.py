@@ -16,7 +16,7 @@ import numpy as np
 
 from pytest_annmodal.datasets.hdf5 import storage
 from pytest_annmodal.distances.metrics import BY_WORD
-from pytest_annmodal.distances.rows import LAYOUTS, Layout, joined
+from pytest_annmodal.distances.rows import LAYOUTS, Layout, Sets, joined
 from pytest_annmodal.errors import DatasetFormatError
 
 CHUNK_BYTES = 32 * 2**20
@@ -68,6 +68,14 @@ class StoredRows:
             if first < end:
                 parts.append(chunk[rows[first:end] - start])
         return joined(parts)
+
+    def repeats(self, rows: Any) -> bool:  # noqa: ARG002 -- only sets do
+        """Whether a set names a member twice, so that a truth was computed of something else.
+
+        Args:
+            rows: all of them, as they were read.
+        """
+        return False
 
     @property
     def row_bytes(self) -> int:
@@ -121,6 +129,36 @@ class Packed(StoredRows):
         return np.ascontiguousarray(values)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOfSets(StoredRows):
+    """One run of members; ``offsets`` (n + 1,) say where each set begins."""
+
+    offsets: Any
+
+    def read(self, start: int = 0, stop: int | None = None) -> Any:
+        edges = self.offsets[start : (self.n if stop is None else stop) + 1]
+        members = self.array[edges[0] : edges[-1]]
+        wrong = np.flatnonzero((members < 0) | (members >= self.dim))
+        if wrong.size:
+            row = int(np.searchsorted(self.offsets, edges[0] + wrong[0], side="right")) - 1
+            raise DatasetFormatError(
+                f"{self.path}: {self.name} names {members[wrong[0]]} in set {row}; expected "
+                f"members from 0 to {self.dim - 1} (its attribute {DIMENSION}, less one)."
+            )
+        return Sets.from_flat(members, np.diff(edges))
+
+    def repeats(self, rows: Any) -> bool:
+        return len(rows.members) != len(self.array)
+
+    @property
+    def row_bytes(self) -> int:
+        return 1 + int(self.array.dtype.itemsize * len(self.array)) // self.n
+
+    @property
+    def map_offset(self) -> int | None:
+        return None
+
+
 def of_file(
     path: Path, layout: Layout, found: Mapping[str, Any], attrs: Mapping[str, Any]
 ) -> tuple[StoredRows, StoredRows]:
@@ -133,6 +171,8 @@ def of_file(
     Raises:
         DatasetFormatError: they are not such rows.
     """
+    if layout is LAYOUTS["sets"] and {found[name].ndim for name in SIZES} == {1}:
+        return _runs_of_sets(path, layout, found, attrs)
     _require_matrices(path, found, may_be_bool=layout is not LAYOUTS["floats"])
     arrays = {name: found[name] for name in SIZES}
     stored = {array.dtype.name for array in arrays.values()}
@@ -179,6 +219,52 @@ def _kind_of(
     return Packed, said if said is not None and -(-said // 8) == width else 8 * width
 
 
+def _runs_of_sets(
+    path: Path, layout: Layout, found: Mapping[str, Any], attrs: Mapping[str, Any]
+) -> tuple[StoredRows, StoredRows]:
+    offsets = {name: _offsets(path, name, found) for name in SIZES}
+    dim = _number(path, attrs, DIMENSION)
+    if dim is None:
+        dim = 1 + max(int(found[name][:].max(initial=0)) for name in SIZES)
+    train, test = (
+        RunOfSets(
+            path=path,
+            name=name,
+            array=found[name],
+            layout=layout,
+            n=len(offsets[name]) - 1,
+            dim=dim,
+            kept_as=layout.dtypes[0],
+            offsets=offsets[name],
+        )
+        for name in SIZES
+    )
+    return train, test
+
+
+def _offsets(path: Path, name: str, found: Mapping[str, Any]) -> Any:
+    """Where each set of a run begins."""
+    array, sizes = found[name], found.get(SIZES[name])
+    if sizes is None or sizes.ndim != 1 or not len(sizes):
+        raise DatasetFormatError(
+            f"{path}: {name} is one run of numbers, and {SIZES[name]} "
+            f"{'is missing' if sizes is None else f'has shape {sizes.shape}'}; expected the size "
+            "of each set there."
+        )
+    for part, values in ((name, array), (SIZES[name], sizes)):
+        if values.dtype.kind not in "iu":
+            raise DatasetFormatError(
+                f"{path}: {part} holds {values.dtype}; expected whole numbers."
+            )
+    counts = sizes[:].astype(np.int64)
+    if (counts < 0).any() or counts.sum() != len(array):
+        raise DatasetFormatError(
+            f"{path}: {SIZES[name]} adds up to {int(counts.sum()):,}, and {name} has "
+            f"{len(array):,} members; expected as many. The file is cut off, or its writer failed."
+        )
+    return np.concatenate([[0], np.cumsum(counts)])
+
+
 def _number(path: Path, attrs: Mapping[str, Any], name: str) -> int | None:
     said = attrs.get(name)
     if said is None:
@@ -198,10 +284,12 @@ def attributes(train: Any, metric: str, dim: int | None) -> dict[str, str | int]
     """What a file with these rows says of them."""
     layout = BY_WORD[metric].layout if metric in BY_WORD else "floats"
     packed = {BITS: dim} if layout == "bits" and dim is not None else {}
+    is_sparse = isinstance(train, Sets)
+    width = 1 + int(train.members.max(initial=0)) if is_sparse else train.shape[1]
     return {
-        "type": "dense",
+        "type": "sparse" if is_sparse else "dense",
         "point_type": POINT_TYPES[layout],
-        DIMENSION: dim or train.shape[1],
+        DIMENSION: dim or width,
         **packed,
     }
 
@@ -209,7 +297,10 @@ def attributes(train: Any, metric: str, dim: int | None) -> dict[str, str | int]
 def written(arrays: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The arrays of a file, by name."""
     for name, values in arrays.items():
-        if values is not None:
+        if isinstance(values, Sets):
+            yield name, values.members.astype(np.int32)
+            yield SIZES[name], values.sizes
+        elif values is not None:
             yield name, values
 
 

@@ -106,7 +106,7 @@ def open_inputs(request: Request, scratch: Path, closing: contextlib.ExitStack) 
     """
     if request.metric not in metrics.of_layout("floats"):
         raise ConfigurationError(
-            f"{request.train[0]}: imported vectors are numbers, and {request.metric} is not a metric "
+            f"{request.train[0]}: imported vectors are numbers, and {request.metric} is no metric "
             "of numbers. Write an HDF5 file with train, test and an attribute distance "
             "(docs/datasets.md says how bits and sets lie in it)."
         )
