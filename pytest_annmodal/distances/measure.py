@@ -79,6 +79,10 @@ class Measure:
         """What :func:`~.exact.knn` gives, found in a way of its own; None: as for all floats."""
         return None
 
+    def as_lengths(self, distances: Float64s) -> Float64s | None:
+        """Distances as such that obey the triangle inequality, or None if there are none."""
+        return distances
+
     def published(self, distances: Array, dim: int) -> Array:
         """Distances of a file in this measure's unit, where files differ in it."""
         return distances

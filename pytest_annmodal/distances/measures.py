@@ -53,6 +53,10 @@ class Angular(Measure):
     def units(self, queries: Floats) -> Float64s:
         return np.ones((len(queries), 1))
 
+    def as_lengths(self, distances: Float64s) -> Float64s:
+        """Of the chord between unit vectors."""
+        return np.asarray(np.sqrt(2.0 * np.maximum(distances, 0.0)))
+
     def slack_of_order(self, distances: Array, queries: Floats, row_sizes: Array) -> Array:
         return np.full(distances.shape, OF_RANK)
 
@@ -69,6 +73,9 @@ class Dot(Measure):
 
     def rounding(self, queries: Floats, rows: Floats) -> Float64s:
         return PRODUCT_ROUNDING * lengths(queries) * lengths(rows)
+
+    def as_lengths(self, distances: Float64s) -> None:
+        """An inner product is no distance."""
 
     def units(self, queries: Floats) -> Float64s:
         """Not known without the rows: see :meth:`slack_of_ids`."""

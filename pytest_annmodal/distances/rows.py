@@ -10,7 +10,7 @@ parent for what it writes (``laid``, ``sent``), the worker for what it reads (``
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -202,6 +202,10 @@ class Layout:
         """Which rows have nothing in them, bool (n,)."""
         return np.asarray(~rows.any(axis=1))
 
+    def profile(self, rows: Any, dim: int) -> tuple[int, NDArray[np.float64]]:
+        """How many columns tell no rows apart, and how long each row is, float64 (n,)."""
+        raise NotImplementedError
+
     def unusable(self, rows: Any) -> NDArray[np.int64]:
         """Which rows hold what is no number."""
         return np.empty(0, np.int64)
@@ -231,6 +235,16 @@ class FloatRows(Layout):
     def kept(self, values: Array, dtype: str) -> Any:
         return np.ascontiguousarray(values, dtype=dtype)
 
+    def profile(self, rows: Any, dim: int) -> tuple[int, NDArray[np.float64]]:
+        """By the L2 norm."""
+        low, high, lengths = [], [], []
+        for part in _parts(rows):
+            low.append(part.min(axis=0))
+            high.append(part.max(axis=0))
+            lengths.append(np.sqrt(np.einsum("ij,ij->i", part, part, dtype=np.float64)))
+        n_constant = np.count_nonzero(np.min(low, axis=0) == np.max(high, axis=0))
+        return int(n_constant), np.concatenate(lengths)
+
     def unusable(self, rows: Any) -> NDArray[np.int64]:
         with np.errstate(over="ignore", invalid="ignore"):
             total = rows.sum()  # NaN and infinity survive a sum, and it is the cheapest look
@@ -257,6 +271,15 @@ class BitRows(Layout):
     def kept(self, values: Array, dtype: str) -> Any:
         """Of a value for each bit."""
         return np.packbits(values != 0, axis=1)
+
+    def profile(self, rows: Any, dim: int) -> tuple[int, NDArray[np.float64]]:
+        """By the number of ones."""
+        of_columns, of_rows = np.zeros(dim, np.int64), []
+        for part in _parts(rows):
+            ones = np.unpackbits(part, axis=1, count=dim)
+            of_columns += ones.sum(axis=0, dtype=np.int64)
+            of_rows.append(ones.sum(axis=1, dtype=np.float64))
+        return _constant(of_columns, len(rows)), np.concatenate(of_rows)
 
     def between(self, rows: Any, others: Any, rng: np.random.Generator) -> Any:
         mask = rng.integers(0, 256, rows.shape, dtype=np.uint8)
@@ -295,6 +318,11 @@ class SetRows(Layout):
     def zero(self, rows: Any) -> NDArray[np.bool_]:
         return np.asarray(rows.sizes == 0)
 
+    def profile(self, rows: Any, dim: int) -> tuple[int, NDArray[np.float64]]:
+        """By the number of members."""
+        counts = np.bincount(rows.members, minlength=dim)
+        return _constant(counts, len(rows)), rows.sizes.astype(np.float64)
+
     def longest(self, rows: Any) -> int:
         return int(rows.longest)
 
@@ -306,6 +334,18 @@ class SetRows(Layout):
 
 
 LAYOUTS: dict[str, Layout] = {"floats": FloatRows(), "bits": BitRows(), "sets": SetRows()}
+
+
+def _parts(rows: Array) -> Iterator[Array]:
+    """Rows of some MB at a time, unpacked ones too."""
+    step = max(1, CHUNK_BYTES // (8 * rows.shape[1]))
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]
+
+
+def _constant(counts: Array, n: int) -> int:
+    """How many columns have a one in no row or in every one."""
+    return int(np.count_nonzero((counts == 0) | (counts == n)))
 
 
 def _scattered(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:

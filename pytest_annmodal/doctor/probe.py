@@ -11,6 +11,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from pytest_annmodal.distances import metrics
 from pytest_annmodal.doctor.finding import Finding, bad, doubtful, good
 from pytest_annmodal.errors import AnnModalError
 from pytest_annmodal.figures import counted, duration
@@ -26,7 +27,7 @@ WARM_UP = 1  # pairs that are not counted
 FLOOR_NS = 5_000  # of the mailbox, across cores
 SMALL, LARGE = 0.05, 0.2  # --ann-difference; and what hides most of what one would look for
 N_TRAIN, N_QUERIES, K, SEED = 4_000, 200, 10, 17
-METRIC = "euclidean"
+METRIC = metrics.BY_DEFAULT[0]
 NOT_MEASURED = "It is not known what can be told here."
 
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.distances import exact, metrics
+from pytest_annmodal.distances.measure import Measure
 from pytest_annmodal.jobs.dataset_notes import notes
 
-CHUNK_BYTES = 32 * 2**20
 RANDOM_ROWS = 1000
 SEED = 0
 TIED = 1e-6  # relative, as recall takes them
@@ -92,7 +92,7 @@ def figures(data: hdf5.LoadedDataset, k: int) -> dict[str, Any]:
     Args:
         k: for ties and hubs; the truth should be deeper by one.
     """
-    low, high, lengths = _columns_and_lengths(data.train)
+    n_constant, lengths = data.layout.profile(data.train, data.info.dim)
     own = data.layout.hashes(data.test)
     of_train = data.layout.hashes(data.train)
     return {
@@ -109,7 +109,7 @@ def figures(data: hdf5.LoadedDataset, k: int) -> dict[str, Any]:
         "norm_median": float(np.median(lengths)),
         "norm_max": float(lengths.max()),
         "norm_ratio": float(lengths.max() / max(float(np.median(lengths)), 1e-300)),
-        "constant_columns": int(np.count_nonzero(low == high)),
+        "constant_columns": n_constant,
         "queries_in_train": int(np.isin(own, of_train).sum()),
         "equal_queries": len(own) - len(np.unique(own)),
         "k": k,
@@ -129,18 +129,6 @@ def warnings(data: hdf5.LoadedDataset, found: Figures) -> Iterator[str]:
             yield row.why.format(**found)
 
 
-def _columns_and_lengths(train: Array) -> tuple[Array, Array, Array]:
-    """Least and greatest value of each column (d,), and the L2 norm of each row (n,)."""
-    step = max(1, CHUNK_BYTES // (4 * train.shape[1]))
-    low, high, lengths = [], [], []
-    for start in range(0, len(train), step):
-        rows = train[start : start + step]
-        low.append(rows.min(axis=0))
-        high.append(rows.max(axis=0))
-        lengths.append(np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64)))
-    return np.min(low, axis=0), np.max(high, axis=0), np.concatenate(lengths)
-
-
 def _ties(distances: Array, k: int) -> float | None:
     """The share of queries whose row number k + 1 is as near as row number k."""
     if distances.shape[1] <= k:
@@ -149,11 +137,8 @@ def _ties(distances: Array, k: int) -> float | None:
     return float(np.mean(after - last <= TIED * np.abs(last)))
 
 
-def _lengths_of(data: hdf5.LoadedDataset, distances: Array) -> Array | None:
-    """Distances that obey the triangle inequality, or None: an inner product has none."""
-    if data.info.metric == "angular":
-        return np.asarray(np.sqrt(2.0 * np.maximum(distances, 0.0)))
-    return None if metrics.named(data.info.metric).measure.at_zero is not None else distances
+def _measure(data: hdf5.LoadedDataset) -> Measure:
+    return metrics.named(data.info.metric).measure
 
 
 def _intrinsic_dimension(data: hdf5.LoadedDataset) -> float | None:
@@ -161,7 +146,7 @@ def _intrinsic_dimension(data: hdf5.LoadedDataset) -> float | None:
 
     The inverses of the queries' estimates are averaged (MacKay and Ghahramani).
     """
-    far = _lengths_of(data, data.distances.astype(np.float64))
+    far = _measure(data).as_lengths(data.distances.astype(np.float64))
     if far is None or far.shape[1] < 3:
         return None
     far = far[far[:, 0] > 0]
@@ -171,14 +156,14 @@ def _intrinsic_dimension(data: hdf5.LoadedDataset) -> float | None:
 
 def _relative_contrast(data: hdf5.LoadedDataset) -> float | None:
     """How much further than its nearest row any row is from a query, on average (He et al.)."""
-    nearest = _lengths_of(data, data.distances[:, 0].astype(np.float64))
+    nearest = _measure(data).as_lengths(data.distances[:, 0].astype(np.float64))
     if nearest is None or not nearest.mean() > 0:
         return None
     rng = np.random.default_rng(SEED)
     rows = rng.integers(0, len(data.train), RANDOM_ROWS)
     queries = rng.integers(0, len(data.test), RANDOM_ROWS)
     far = exact.pair_distances(data.train, data.test[queries], rows[:, None], data.info.metric)
-    lengths = _lengths_of(data, far)
+    lengths = _measure(data).as_lengths(far)
     assert lengths is not None
     return float(lengths.mean() / nearest.mean())
 

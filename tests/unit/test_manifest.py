@@ -621,7 +621,7 @@ def test_the_built_in_implementations_are_well_formed():
     """Each has a header with a class and requirements, and is named with dashes."""
     found = {item.name: item for item in manifest.builtin()}
     assert set(found) == {
-        "annoy", "bruteforce", "faiss-hnsw", "faiss-ivf", "hnswlib", "pynndescent",
+        "annoy", "bruteforce", "faiss-binary-flat", "faiss-hnsw", "faiss-ivf", "hnswlib", "pynndescent",
         "scikit-learn", "usearch",
     }  # fmt: skip
     assert all(item.requirements and item.trusted and not item.modules for item in found.values())

@@ -130,3 +130,20 @@ def test_warm_up_rows_lie_between_two_rows(layout):
         between = way.between(Sets.from_matrix(a), Sets.from_matrix(b), rng).csr(13).toarray()
     assert not between[(a | b) == 0].any()
     assert 0.3 < between[(a ^ b) == 1].mean() < 0.7
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_profile_says_how_long_rows_are_and_which_columns_are_idle(layout, monkeypatch):
+    """In pieces: L2 norms of numbers, ones, members; two columns are always the same."""
+    monkeypatch.setattr(rows, "CHUNK_BYTES", 100)
+    values = bits(50, 13)[0]
+    values[:, 3], values[:, 12] = 0, 1
+    kept = {
+        "floats": 2 * values.astype(np.float32),
+        "bits": np.packbits(values, axis=1),
+        "sets": Sets.from_matrix(values),
+    }[layout]
+    n_constant, lengths = LAYOUTS[layout].profile(kept, 13)
+    assert n_constant == 2
+    ones = values.sum(axis=1)
+    np.testing.assert_allclose(lengths, 2 * np.sqrt(ones) if layout == "floats" else ones)

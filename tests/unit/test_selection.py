@@ -185,7 +185,11 @@ def test_select_implementations(tmp_path: Path) -> None:
         return names(selection.select_implementations(Settings(rootdir=tmp_path, **options)))
 
     assert {"student", "annoy", "bruteforce", "faiss-hnsw", "faiss-ivf"} <= set(selected())
-    assert selected(impl=("faiss-*", "faiss-ivf")) == ["faiss-hnsw", "faiss-ivf"]
+    assert selected(impl=("faiss-*", "faiss-ivf")) == [
+        "faiss-binary-flat",
+        "faiss-hnsw",
+        "faiss-ivf",
+    ]
     assert selected(impl=("student",)) == ["student"]
     assert selected(submission=("mine.py",)) == ["mine"]
     assert selected(submission=("mine.py",), impl=("student",)) == ["mine"]

@@ -37,8 +37,7 @@ def load_file(
         test = every[queries]
         whole = n_train == info.n_train
         stored = None
-        repeats = arrays.train.repeats(train) or arrays.test.repeats(every)
-        if whole and not repeats and info.k_truth >= min(k, n_train):
+        if whole and not _by_another_rule(arrays, train, every) and info.k_truth >= min(k, n_train):
             stored = _stored(arrays, queries)
     known.require_same(path, before)
     cache, depth = _Cache(path, truth_cache), min(max(TRUTH_K, k), n_train)
@@ -95,6 +94,13 @@ def _train(arrays: Arrays, n_train: int, identity: Identity) -> tuple[TrainMap |
         return train_map, arrays.train.read() if mapped is None else mapped
     rows = sampled_rows(arrays.info.n_train, n_train)
     return None, arrays.train.taken(rows) if mapped is None else mapped[rows]
+
+
+def _by_another_rule(arrays: Arrays, train: Any, test: Any) -> bool:
+    """Whether the file's truth is of other sets, or of an empty one, which is far there."""
+    repeats = arrays.train.repeats(train) or arrays.test.repeats(test)
+    layout = arrays.train.layout
+    return repeats or (layout.may_repeat_ids and bool(layout.zero(test).any()))
 
 
 def _stored(arrays: Arrays, queries: npt.NDArray[np.int64]) -> dict[str, Array] | None:

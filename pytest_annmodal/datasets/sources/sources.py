@@ -18,11 +18,12 @@ from pytest_annmodal.datasets.importers.request import Request
 from pytest_annmodal.datasets.lines import Log
 from pytest_annmodal.datasets.sources import http, huggingface
 from pytest_annmodal.datasets.volume.stamp import hash_file
+from pytest_annmodal.distances import metrics
 from pytest_annmodal.errors import ConfigurationError, DatasetFormatError
 from pytest_annmodal.model import Dataset
 from pytest_annmodal.settings import suffixes
 
-DEFAULT_METRIC = "euclidean"  # of vectors that nothing says it of
+DEFAULT_METRIC = metrics.BY_DEFAULT[0]  # of vectors that nothing says it of
 Check = Callable[[Path], DatasetInfo]
 
 
