@@ -9,7 +9,7 @@ import numpy as np
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.figures import FIGURES
-from pytest_annmodal.finding import NOT_GATED, Finding
+from pytest_annmodal.finding import BETTER, CANNOT_TELL, NOT_GATED, WORSE, Finding
 from pytest_annmodal.outcome import Comparison
 from pytest_annmodal.page.content import TAIL_SHARES, Broken, Content, Group, Point, Raced
 from pytest_annmodal.reports import escape
@@ -261,10 +261,22 @@ def _control(made: Comparison) -> Raced:
 
 def _verdicts(cases: Iterable[StoredCase]) -> tuple[str, ...]:
     return tuple(
-        f"{escape.line(case.label)} on {escape.line(case.dataset)}: {escape.line(made.words)}"
+        f"{escape.line(case.label)} on {escape.line(case.dataset)}: {escape.line(words)}"
         for case in cases
-        if (made := case.comparison) is not None and made.verdict is not None
+        for words in _words(case)
     )
+
+
+def _words(case: StoredCase) -> Iterable[str]:
+    """Of a comparison; of a gate what is worse, better, or cannot be told."""
+    if case.comparison is not None and case.comparison.verdict is not None:
+        yield case.comparison.words
+    if case.gate is not None:
+        for finding in case.gate.findings:
+            if finding.word in {WORSE, BETTER}:
+                yield f"{finding.word}: {finding.says(case.gate.baseline)}"
+            elif finding.word == CANNOT_TELL:
+                yield f"{finding.word}: {finding.name} beside {case.gate.baseline}, {finding.why}"
 
 
 def _banner(cases: _Cases, groups: Sequence[Group]) -> Iterable[str]:

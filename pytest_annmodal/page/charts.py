@@ -203,7 +203,11 @@ def comparison(data: alt.Data) -> alt.LayerChart:
     base = alt.Chart(data).encode(
         y=alt.Y("label:N").title(None).sort(field="place", op="min", order="ascending")
     )
-    axis = alt.X("low:Q").title("speed ÷ the baseline's").scale(type="log", nice=False, padding=24)
+    axis = (
+        alt.X("low:Q")
+        .title("÷ the baseline's (speed, if not said)")
+        .scale(type="log", nice=False, padding=24)
+    )
     band = base.mark_rule(strokeWidth=14, opacity=0.15).encode(x="least:Q", x2="most:Q")
     interval = base.mark_rule(strokeWidth=2).encode(x=axis, x2="high:Q")
     shape = alt.Shape("kind:N").title(None)

@@ -70,10 +70,11 @@ def planted(kind: str, builtin: Implementation, folder: Path) -> Implementation:
     if what == "same":
         return alone
     text = Path(builtin.path).read_text(encoding="utf-8")
-    slower = int(number) / 100
-    wrapper = SLOWER.format(base=builtin.class_name, share=slower / (1 - slower))
     if what == "recall":
         wrapper = WRONG.format(base=builtin.class_name, every=number)
+    else:
+        slower = int(number) / 100
+        wrapper = SLOWER.format(base=builtin.class_name, share=slower / (1 - slower))
     path = folder / f"planted_{kind.replace('-', '_')}_{Path(builtin.path).name}"
     path.write_text(text + wrapper, encoding="utf-8")
     return dataclasses.replace(alone, name="planted", path=str(path), class_name="Planted")

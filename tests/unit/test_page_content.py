@@ -10,6 +10,7 @@ import pytest
 from stored_cases import failed, measured, stored
 
 from pytest_annmodal.figures import BY_NAME
+from pytest_annmodal.finding import Control, Finding, Gated
 from pytest_annmodal.outcome import Comparison
 from pytest_annmodal.page.cases import content_of
 from pytest_annmodal.page.content import (
@@ -177,3 +178,29 @@ def test_a_comparison_stands_behind_its_control(tmp_path: Path) -> None:
     ]
     assert len(page.verdicts) == 2
     assert "faster" in page.verdicts[0]
+
+
+def test_what_a_gate_found_is_drawn_figure_by_figure(tmp_path: Path) -> None:
+    """Each beside its control, as ratios; what is worse is said in words. A recall is no ratio."""
+    slower = Finding(
+        figure="speed",
+        word="worse",
+        change=-0.1,
+        low=-0.12,
+        high=-0.08,
+        bound=0.03,
+        at="at recall 0.95",
+        control=Control(change=0.0, low=-0.01, high=0.01),
+    )
+    same = Finding(figure="recall", word="no change", change=0.0, bound=0.002)
+    gated = Gated(baseline="annoy@1.17.1", findings=(slower, same))
+    page = content(tmp_path, measured(1, gate=gated))
+    (raced, control) = page.groups[0].raced
+    assert (raced.ratio, raced.low, raced.high) == pytest.approx((0.9, 0.88, 0.92))
+    assert raced.label.endswith(" speed at recall 0.95")
+    assert (raced.verdict, raced.difference) == ("worse", 0.03)
+    assert (control.is_control, control.ratio) == (True, 1.0)
+    (words,) = page.verdicts
+    assert words.endswith(
+        "worse: 10.0 % slower than annoy@1.17.1 at recall 0.95 (99 %: 8.0…12.0 %)"
+    )
