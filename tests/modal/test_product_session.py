@@ -203,3 +203,17 @@ def test_what_failed_is_run_again_alone_from_cached_images_and_files(ran, produc
     assert len(product.containers("ask_submission")) == 1
     assert len(product.plane.calls_of("ImageJoinStreaming")) == builds
     assert "Uploading" not in done.text
+
+
+def test_a_file_of_vectors_is_imported_here_and_uploaded(ran, product):
+    """Nothing on Modal can read another format: what goes into the volume is the dataset."""
+    rows = np.random.default_rng(0).standard_normal((120, 8)).astype("f4")
+    np.save(product.folder / "vectors.npy", rows)
+    done = product.pytest(
+        "--ann-implementations=mine", "--impl=alone", "--dataset=vectors.npy", "--ann-rounds=1"
+    )
+    assert done.code == 0, done.text
+    assert "Held out 12 rows, drawn at random" in done.text
+    assert "📤 Uploading" in done.text
+    (kept,) = [name for name in stored(product, "ann-datasets") if "/vectors-" in name]
+    assert re.fullmatch(r"uploads/[0-9a-f]{16}/vectors-[0-9a-f]{8}\.hdf5", kept)

@@ -193,7 +193,8 @@ def _require_arrays(path: Path, found: Mapping[str, Any], container: Any) -> Non
         there = few([printable(n) + _if_no_array(container, n) for n in sorted(container)])
         raise DatasetFormatError(
             f"{path}: it lacks {' and '.join(missing)}; it has {there or 'nothing'}. "
-            f"{EXPECTED} (the last two may be absent together: the truth is then computed)."
+            f"{EXPECTED} (the last two may be absent together: the truth is then computed). Of "
+            "arrays with other names annmodal import makes a dataset (--key train=NAME)."
         )
 
 
