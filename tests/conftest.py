@@ -46,6 +46,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByModule(config, log)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a package index, unless it is asked for by its mark."""
+    if "network" in config.option.markexpr:
+        return
+    remote = [item for item in items if item.get_closest_marker("network") is not None]
+    if remote:
+        config.hook.pytest_deselected(items=remote)
+        items[:] = [item for item in items if item not in remote]
+
+
 @pytest.fixture
 def http_server() -> Iterator[FaultyServer]:
     """A server on loopback that fails as it is told to."""

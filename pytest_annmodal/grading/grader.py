@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from pytest_annmodal.datasets import locate
+from pytest_annmodal.environments import making
+from pytest_annmodal.environments.spec import SIGN
 from pytest_annmodal.errors import AnnModalError, ConfigurationError
 from pytest_annmodal.grading import outputs, score, submissions
 from pytest_annmodal.grading.grade import Grade
@@ -20,7 +23,7 @@ from pytest_annmodal.reports import escape
 from pytest_annmodal.results.journal import Journal
 from pytest_annmodal.results.key import key_of
 from pytest_annmodal.sandbox import isolation
-from pytest_annmodal.session import fitting
+from pytest_annmodal.session import fitting, planning
 from pytest_annmodal.session.state import BenchSession
 from pytest_annmodal.settings.config import Settings, nearest_names
 
@@ -82,7 +85,16 @@ class Grader:
         return list(self._outcomes.values())
 
     def _key(self, case: Case) -> str:
-        return key_of(case, self._plan_of[case.id].submission.digest, self.settings)
+        digest = self._plan_of[case.id].submission.digest
+        return key_of(case, digest, self.settings, beside=self._beside)
+
+    @cached_property
+    def _beside(self) -> str | None:
+        """What the baseline runs with, where that is named: a folder may change under its name."""
+        if SIGN not in (self.settings.baseline or ""):
+            return None
+        baseline = planning.baseline_of(self.settings)
+        return None if baseline is None else making.key_of(baseline.implementation)
 
     def heard(self, outcome: Outcome) -> None:
         """A case has finished: journal it, grade its submission again, write the grades."""

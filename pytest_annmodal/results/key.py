@@ -54,8 +54,12 @@ NOT_MEASURING = frozenset(
 )
 
 
-def key_of(case: Case, digest: str, settings: Settings) -> str:
-    """Equal only where the same content was measured in the same way."""
+def key_of(case: Case, digest: str, settings: Settings, *, beside: str | None = None) -> str:
+    """Equal only where the same content was measured in the same way.
+
+    Args:
+        beside: what the environment of the baseline resolves to, where it has one.
+    """
     matters = {
         item.name: to_plain(getattr(settings, item.name))
         for item in fields(settings)
@@ -71,6 +75,7 @@ def key_of(case: Case, digest: str, settings: Settings) -> str:
         "k": case.k,
         "rounds": case.rounds,
         "settings": matters,
+        **({"beside": beside} if beside else {}),
     }
     return _hash(what)
 

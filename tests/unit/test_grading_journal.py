@@ -179,6 +179,7 @@ def test_key() -> None:
     others = {
         key_of(case, "b", settings),
         key_of(case_of(1), "a", settings),
+        key_of(case, "a", settings, beside="hnswlib-0.8-x"),
         key_of(dataclasses.replace(case, k=3), "a", settings),
         key_of(dataclasses.replace(case, rounds=1), "a", settings),
         *(key_of(case, "a", dataclasses.replace(settings, **{name: value})) for name, value in (
@@ -186,7 +187,7 @@ def test_key() -> None:
             ("timeout_s", 1.0), ("fresh_seed", 3), ("memory_mb", 9), ("subset", 8),
         )),
     }  # fmt: skip
-    assert len(others) == 12
+    assert len(others) == 13
     assert key not in others
 
 
