@@ -70,12 +70,13 @@ class Summary:
         if not (self._rows or bench):
             return
         from pytest_annmodal.reports.terminal import write_summary
-        from pytest_annmodal.session.availability import missing_datasets
+        from pytest_annmodal.session.availability import missing_datasets, no_compiler
 
         told = None if bench is None or bench.settings.download_only else bench
         write_summary(
             reporter,
             self._rows,
             libraries=told.skipped_implementations if told else {},
+            no_compiler=no_compiler(),
             datasets=missing_datasets(told.skipped_datasets.values()) if told else (),
         )

@@ -40,12 +40,14 @@ def write_summary(
     rows: Sequence[Row],
     *,
     libraries: Mapping[str, str],
+    no_compiler: str,
     datasets: Sequence[str],
 ) -> None:
     """The table of what was measured, and how to get what was skipped.
 
     Args:
         libraries: the command that installs what an implementation needs, by its name.
+        no_compiler: what those commands may need besides; empty where it is here.
         datasets: lines about those that are missing.
     """
     if rows:
@@ -59,6 +61,8 @@ def write_summary(
         width = max(map(len, libraries))
         for name, command in libraries.items():
             reporter.write_line(f"    {name:{width}}  {printable(command)}")
+        if no_compiler:
+            reporter.write_line(no_compiler)
     if datasets:
         reporter.section("datasets to download", sep="-", yellow=True)
         for line in datasets:

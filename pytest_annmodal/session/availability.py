@@ -18,6 +18,17 @@ def missing_dataset_hint(dataset: Dataset) -> str:
     )
 
 
+def no_compiler() -> str:
+    """What pip needs besides for some libraries, where it is not here; else nothing."""
+    from pytest_annmodal.worker.cpp import compiler
+
+    if compiler.missing() is None:
+        return ""
+    return (
+        f"pip has to compile some of them, and there is no C++ compiler here ({compiler.INSTALL})"
+    )
+
+
 def missing_datasets(datasets: Iterable[Dataset]) -> list[str]:
     """All datasets whose tests were skipped, and how to get them; nothing if there are none."""
     rows = [(dataset.name, _megabytes(dataset)) for dataset in datasets]
