@@ -18,6 +18,7 @@ from pytest_annmodal.jobs import equal_settings, training_data
 from pytest_annmodal.jobs.asking import OnPhase
 from pytest_annmodal.jobs.runner import _not_to_blame, ask_job
 from pytest_annmodal.jobs.scorer import Scorer
+from pytest_annmodal.jobs.tuning.tuner import Tuner
 from pytest_annmodal.manifests.builtin_paths import located
 from pytest_annmodal.model import Baseline, Job
 from pytest_annmodal.outcome import Outcome, failure_of
@@ -49,13 +50,21 @@ def run_job(
     try:
         on_phase("loading")
         data = training_data.load(job, path, cache)
+        tuner = Tuner(job, data)
     except SubmissionError as error:
         return [failure_of(s.case_id, error, "load") for s in job.searches]
     except AnnModalError as error:
         return [_not_to_blame(s, "dataset", str(error)) for s in job.searches]
     n, dim = len(data.train), data.info.dim
     once = equal_settings.once(job, n=n, dim=dim)
-    found = ask_job(once, data, on_phase=on_phase, score=Scorer(once, data).measurement)
+    scorer = Scorer(once, data)
+    found = ask_job(
+        once,
+        data,
+        on_phase=on_phase,
+        score=lambda unscored: tuner.told(scorer.measurement(unscored)),
+        choose=tuner.choose,
+    )
     if job.limits.at_recall is not None:
         found = operating_points.with_qps_at(found, job.limits.at_recall)
     if job.baseline is not None and job.baseline.gate is not None:

@@ -117,21 +117,53 @@ def _short(value: Plain) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A recall, and what may be tried to reach it.
+
+    Attributes:
+        settings: the search arguments that the implementation's own grid has for this build.
+        budget_s: seconds for all that is tried.
+    """
+
+    recall: float
+    settings: tuple[Arguments, ...]
+    budget_s: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Variant:
     """One point of an implementation's parameter grids.
 
     Attributes:
         groups: the run groups of an ann-benchmarks definition that have it.
+        target: where the search arguments are yet to be found; its own are the grid's first.
     """
 
     build: Arguments
     search: Arguments
     groups: tuple[str, ...] = ()
+    target: Target | None = None
 
     @cached_property
     def label(self) -> str:
-        return ",".join(filter(None, (self.build.label, self.search.label)))
+        asked = self.search.label if self.target is None else f"recall={self.target.recall:g}"
+        return ",".join(filter(None, (self.build.label, asked)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tunable:
+    """A search argument that may be bisected for a recall, which rises with it.
+
+    Attributes:
+        low, high: numbers, or expressions of a header (``n_list``, ``max(2000, 2 * k)``).
+        log: whether values are spaced by their ratios.
+    """
+
+    name: str
+    low: int | float | str
+    high: int | float | str
+    log: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +204,7 @@ class Implementation:
         effective: by parameter, a rule for what the library makes of it by itself; see
             :mod:`pytest_annmodal.manifests.effective`.
         constraints: what must hold of its parameters, k, n and dim for a setting to be run.
+        tune: the search arguments that a recall rises with, as its header declares.
         error: why it cannot run at all (syntax error, no class…), found in its text.
         build_names, search_names: what its constructor and its ``set_query_arguments`` call the
             arguments that a variant gives by position, as far as its text says.
@@ -195,6 +228,7 @@ class Implementation:
     bounded_by: str = ""
     effective: Mapping[str, str] = field(default_factory=dict)
     constraints: tuple[str, ...] = ()
+    tune: tuple[Tunable, ...] = ()
     variants: tuple[Variant, ...] = (Variant(build=Arguments(), search=Arguments()),)
     error: str | None = None
     folder: str | None = None
@@ -263,12 +297,17 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """One search setting of a job, answering one case."""
+    """One search setting of a job, answering one case.
+
+    Attributes:
+        target: where the arguments are yet to be found; those here are the first of its grid.
+    """
 
     case_id: str
     arguments: Arguments
     k: int
     rounds: int
+    target: Target | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

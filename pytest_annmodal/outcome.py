@@ -8,9 +8,10 @@ from typing import Literal
 
 from pytest_annmodal.errors import SubmissionError
 from pytest_annmodal.finding import Gated
-from pytest_annmodal.model import Clock, Plain, from_plain, to_plain
+from pytest_annmodal.model import Arguments, Clock, Plain, from_plain, to_plain
 
 Blame = Literal["submission", "infrastructure"]
+Part = Literal["tuning", "figure"]  # of the queries: every second one each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,47 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A setting that was asked once while another was looked for; its time is no figure."""
+
+    arguments: Arguments
+    part: Part
+    recall: float
+    mean_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """How the search arguments of a measurement were found.
+
+    Attributes:
+        arguments: what was found. ``names`` are those that were bisected; none where the fastest
+            of the implementation's own settings was taken.
+        reached: whether the recall of the measurement is the target at least.
+        qps_low, qps_high: between what the queries per second lie (95 %, over queries).
+        probes: all that was asked for it, in this order.
+        why: what ended the search early.
+    """
+
+    target_recall: float
+    arguments: Arguments
+    names: tuple[str, ...]
+    reached: bool
+    qps_low: float | None
+    qps_high: float | None
+    probes: tuple[Probe, ...]
+    why: str = ""
+
+    @property
+    def words(self) -> str:
+        """``≥0.95 → ef=37``, or ``≥0.95 not reached: ef=2000 is nearest``."""
+        found = self.arguments.label or "its only setting"
+        if self.reached:
+            return f"≥{self.target_recall:g} → {found}"
+        return f"≥{self.target_recall:g} not reached: {found} is nearest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """What one case gave. Times are in the unit in the name; percentiles are over all rounds.
 
@@ -110,6 +152,7 @@ class Measurement:
             than 5 % when they were first asked; None by the worker's, or on one core.
         n_left_out: of them, how many are in no figure.
         disturbed: what somebody else's work made slower (``build``, ``queries``, ``batch``).
+        tuned: how its search arguments were found, where a recall was asked for.
         comparison: with the baseline, where there is one.
         gate: what a gate found of this case, where there is one.
         environment: machine, load, versions, threads: see ``docs/measurement.md``.
@@ -154,6 +197,7 @@ class Measurement:
     uncertain_share: float | None = None
     n_left_out: int = 0
     disturbed: tuple[str, ...] = ()
+    tuned: Tuned | None = None
     comparison: Comparison | None = None
     gate: Gated | None = None
     environment: Mapping[str, Plain] = field(default_factory=dict, repr=False)

@@ -6,6 +6,7 @@
 # metrics = ["euclidean", "angular", "dot", "manhattan", "hamming"]
 # build = { n_trees = 20 }
 # search = { search_k = [400, 1500, 6000] }
+# tune.search_k = { range = ["k", 200_000], scale = "log", monotone = "recall" }
 # short-answers = "search_k"
 # ///
 """Annoy: a forest of random-projection trees.

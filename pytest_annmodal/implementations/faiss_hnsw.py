@@ -7,6 +7,7 @@
 # dtypes = ["packed"]
 # build = { M = 12, ef_construction = 60 }
 # search = { ef = [10, 30, 100] }
+# tune.ef = { range = ["k", "max(2000, 2 * k)"], scale = "log", monotone = "recall" }
 # constraints = ["k <= ef"]
 # short-answers = "ef"                        # ids of -1: faiss does not raise ef to k
 # ///

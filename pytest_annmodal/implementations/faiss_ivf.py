@@ -7,6 +7,7 @@
 # dtypes = ["packed"]
 # build = { n_list = 128 }
 # search = { n_probe = [1, 4, 16] }
+# tune.n_probe = { range = [1, "min(n_list, max(1, n // 39))"], scale = "log", monotone = "recall" }
 # constraints = ["n_list <= n", "n_probe <= n_list"]
 # short-answers = "n_probe"                   # ids of -1: so many cells hold fewer than k vectors
 #

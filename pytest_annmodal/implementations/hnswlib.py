@@ -6,6 +6,7 @@
 # metrics = ["euclidean", "angular", "dot"]
 # build = { M = 12, ef_construction = 100 }
 # search = { ef = [10, 30, 100] }
+# tune.ef = { range = ["k", "max(2000, 2 * k)"], scale = "log", monotone = "recall" }
 # constraints = ["k <= ef"]
 # short-answers = "ef"
 # effective = { ef = "max(ef, k)" }

@@ -7,6 +7,7 @@
 # dtypes = ["csr"]
 # build = { n_neighbors = 20 }
 # search = { epsilon = [0.1, 0.25] }
+# tune.epsilon = { range = [0.0, 1.0], scale = "lin", monotone = "recall" }
 # constraints = ["n_neighbors < n"]
 # warm_up_build = true
 # ///

@@ -7,6 +7,7 @@
 # dtypes = ["packed"]
 # build = { connectivity = 12, expansion_add = 48 }
 # search = { expansion_search = [10, 30, 100] }
+# tune.expansion_search = { range = ["k", "max(2000, 2 * k)"], scale = "log", monotone = "recall" }
 # constraints = ["k <= expansion_search"]
 # short-answers = "expansion_search"
 # effective = { expansion_search = "max(expansion_search, k)" }

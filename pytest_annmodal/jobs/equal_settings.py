@@ -41,6 +41,9 @@ def _groups(job: Job, *, n: int, dim: int) -> list[list[Search]]:
     groups: dict[str, list[Search]] = {}
     for search in job.searches:
         asked, made = effective.values(job, search, n=n, dim=dim)
+        if search.target is not None:  # which arguments it will have nobody knows yet
+            groups[search.case_id] = [search]
+            continue
         key = [made, list(search.arguments.args), search.k, search.rounds]
         group = groups.setdefault(json.dumps(key, sort_keys=True), [])
         group.insert(0 if asked == made else len(group), search)
@@ -59,6 +62,8 @@ def _told(job: Job, search: Search, outcome: Outcome, *, n: int, dim: int) -> Ou
     """An outcome as that of one search."""
     if isinstance(outcome, Failure):
         return dataclasses.replace(outcome, case_id=search.case_id)
+    if outcome.tuned is not None:
+        search = dataclasses.replace(search, arguments=outcome.tuned.arguments)
     asked, made = effective.values(job, search, n=n, dim=dim)
     rules = job.implementation.effective
     changes = tuple(

@@ -25,6 +25,7 @@ from pytest_annmodal.model import Job, Search
 from pytest_annmodal.outcome import Failure, failure_of
 
 T = TypeVar("T")
+Choose = Callable[[Trial, Search, OnPhase], Search]
 
 
 def ask_job(
@@ -33,9 +34,18 @@ def ask_job(
     *,
     score: Callable[[Unscored], T],
     on_phase: OnPhase = lambda _text: None,
+    choose: Choose = lambda _trial, search, _on_phase: search,
 ) -> list[T | Failure]:
-    """Drive workers through a job; what each search gave is scored before the next begins."""
+    """Drive workers through a job; what each search gave is scored before the next begins.
+
+    Args:
+        choose: finds the arguments of a search that has a target.
+    """
     outcomes: dict[str, T | Failure] = {}
+
+    def scored(trial: Trial, search: Search, on_phase: OnPhase) -> T:
+        return score(trial.ask(choose(trial, search, on_phase), on_phase))
+
     if job.limits.fresh_seed is not None:  # no query is shown twice
         once = tuple(dataclasses.replace(search, rounds=1) for search in job.searches)
         job = dataclasses.replace(job, searches=once)
@@ -50,7 +60,7 @@ def ask_job(
     while todo := [s for s in job.searches if s.case_id not in outcomes]:
         # A search that ends the worker costs only itself: the others get a fresh build.
         try:
-            for search, outcome in _drive(job, data, todo, on_phase, score):
+            for search, outcome in _drive(job, data, todo, on_phase, scored):
                 outcomes[search.case_id] = outcome
         except (OSError, ExecutorError, ConfigurationError) as error:
             # No memory, process, compiler or bubblewrap here: nobody's code is to blame.
@@ -80,7 +90,7 @@ def _drive(
     data: hdf5.Vectors,
     searches: Sequence[Search],
     on_phase: OnPhase,
-    score: Callable[[Unscored], T],
+    scored: Callable[[Trial, Search, OnPhase], T],
 ) -> Iterator[tuple[Search, T | Failure]]:
     """One worker, one build, as many searches as it survives."""
     with ExitStack() as stack:
@@ -95,7 +105,7 @@ def _drive(
         for number, search in enumerate(searches, 1):
             on_phase(f"queries, setting {number} of {len(searches)}")
             try:
-                yield search, score(trial.ask(search, on_phase))
+                yield search, scored(trial, search, on_phase)
             except SubmissionError as error:
                 error.evidence.setdefault("log_tail", trial.worker.log_tail())
                 yield search, failure_of(search.case_id, error, trial.worker.phase)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from pytest_annmodal.distances.forms import Form
 from pytest_annmodal.errors import ProtocolViolationError
 from pytest_annmodal.jobs import fresh_queries
 from pytest_annmodal.model import Job
+from pytest_annmodal.outcome import Part
 
 N_WARMUP = 50
+MAX_TUNING = 1000  # queries
 WARMUP_SEED = 20_240_229
 
 
@@ -135,11 +138,17 @@ def _opened(where: hdf5.TrainMap) -> int:
 def views(job: Job, data: fresh_queries.V) -> dict[str, tuple[fresh_queries.V, fresh_queries.V]]:
     """For each search what is asked one by one, and what as a batch.
 
-    All queries both times, or, where queries are fresh, parts that no other part shares.
+    All queries both times (where there is a target, those that are not for tuning), or,
+    where queries are fresh, parts that no other part shares.
     """
     ids = [search.case_id for search in job.searches]
     if job.limits.fresh_seed is None:
-        return dict.fromkeys(ids, (data, data))
+        whole = dict.fromkeys(ids, (data, data))
+        tuned = [search.case_id for search in job.searches if search.target is not None]
+        if tuned:
+            figure = _every_second(data, 1)
+            whole |= dict.fromkeys(tuned, (figure, figure))
+        return whole
     parts = list(fresh_queries.parts(data, 2 * len(ids)))
     return dict(zip(ids, zip(parts[::2], parts[1::2], strict=True), strict=True))
 
@@ -153,6 +162,21 @@ def form_of(job: Job, data: hdf5.Vectors, warmup: Any) -> Form:
     name = data.layout.form(job.implementation.dtypes, data.train)
     longest = max(data.layout.longest(part) for part in (data.test, warmup))
     return forms.make(name, data.info.dim, longest)
+
+
+def tuning_parts(data: fresh_queries.V) -> dict[Part, fresh_queries.V]:
+    """Every second query for tuning (a thousand at most), and the others for figures."""
+    return {"tuning": _every_second(data, 0, MAX_TUNING), "figure": _every_second(data, 1)}
+
+
+def _every_second(
+    data: fresh_queries.V, start: int, n_at_most: int | None = None
+) -> fresh_queries.V:
+    end = None if n_at_most is None else start + 2 * n_at_most
+    part = data.cut(slice(start, end, 2))
+    if not isinstance(part.test, np.ndarray):  # other rows are copied
+        return part
+    return dataclasses.replace(part, test=np.ascontiguousarray(part.test))
 
 
 def warmup_vectors(data: hdf5.Vectors, n: int = N_WARMUP) -> Any:

@@ -215,14 +215,8 @@ class Trial:
 
     def ask(self, search: Search, on_phase: OnPhase) -> Unscored:
         """Set the search parameters, warm up, time."""
-        worker = self.worker
-        worker.begin("search")
-        worker.wake()
-        worker.spread()
-        held_up, start = throttling(), time.perf_counter()
-        worker.request("search", {"arguments": to_plain(search.arguments)}, expect="set")
-        self.put_off_s += worker.answered_at - start
-        worker.rest()
+        worker, held_up, start = self.worker, throttling(), time.perf_counter()
+        self._set(search)
         asked, batched = self.views[search.case_id]
         timed = self._one_by_one(search, asked, on_phase)
         n_query_cores = worker.n_cores
@@ -257,6 +251,21 @@ class Trial:
                 log_tail=worker.log_tail(),
             ),
         )
+
+    def probe(self, search: Search, asked: hdf5.Vectors, on_phase: OnPhase) -> Timed:
+        """Answers to these queries, asked as :meth:`ask` does; what it takes is no figure."""
+        self._set(search)
+        return self._one_by_one(search, asked, on_phase)
+
+    def _set(self, search: Search) -> None:
+        worker = self.worker
+        worker.begin("search")
+        worker.wake()
+        worker.spread()
+        start = time.perf_counter()
+        worker.request("search", {"arguments": to_plain(search.arguments)}, expect="set")
+        self.put_off_s += worker.answered_at - start
+        worker.rest()
 
     def _one_by_one(self, search: Search, asked: hdf5.Vectors, on_phase: OnPhase) -> Timed:
         """Ask its queries, and see what of a build was put off until then."""

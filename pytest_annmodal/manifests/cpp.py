@@ -60,6 +60,7 @@ def read_text(file: Path, text: str, called: str, *, trusted: bool) -> Implement
         bounded_by=head.bounded_by,
         effective=head.effective,
         constraints=head.constraints,
+        tune=head.tune,
         warm_up_build=head.warm_up_build,
         variants=head.variants,
     )

@@ -13,6 +13,7 @@
     # short-answers = "search_k"               (fewer than k ids are misses; what bounds them)
     # effective = { search_k = "max(search_k, k)" }    (what the library makes of it by itself)
     # constraints = ["k <= search_k"]          (settings that do not fit are not run)
+    # tune = { search_k = { range = [100, 100_000], scale = "log", monotone = "recall" } }
     # warm_up_build = true                     (it compiles itself: build once before the clock)
     # dtypes = ["packed"]                      (in which form it takes rows, if not the usual one)
     # ///
@@ -33,8 +34,8 @@ from typing import Any
 from pytest_annmodal.distances.layouts import FORMS
 from pytest_annmodal.distances.metrics import BY_DEFAULT, NAMES
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.manifests import expression
-from pytest_annmodal.model import Arguments, Variant
+from pytest_annmodal.manifests import expression, tunables
+from pytest_annmodal.model import Arguments, Tunable, Variant
 from pytest_annmodal.settings import grid as values
 from pytest_annmodal.settings.config import nearest_names
 from pytest_annmodal.settings.toml_table import Table, shown
@@ -65,6 +66,7 @@ class Header:
     bounded_by: str = ""
     effective: Mapping[str, str] = field(default_factory=dict)
     constraints: tuple[str, ...] = ()
+    tune: tuple[Tunable, ...] = ()
     warm_up_build: bool = False
     dtypes: tuple[str, ...] = ()
     variants: tuple[Variant, ...] = (Variant(build=Arguments(), search=Arguments()),)
@@ -134,6 +136,7 @@ def parse(text: str) -> Header | None:
         short_answers=bounded_by is not None,
         bounded_by=bounded_by or "",
         effective=_rules(own.take("effective", dict, {}), parameters),
+        tune=tunables.read(own.take("tune", dict, {}), searches, parameters),
         constraints=_constraints(own.take("constraints", list, []), parameters),
         warm_up_build=own.take("warm_up_build", bool, False),
         variants=variants,

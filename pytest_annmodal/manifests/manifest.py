@@ -96,6 +96,7 @@ def _read_text(file: Path, text: str, called: str, *, trusted: bool, named: bool
         bounded_by=head.bounded_by,
         effective=head.effective,
         constraints=head.constraints,
+        tune=head.tune,
         warm_up_build=head.warm_up_build,
         dtypes=head.dtypes,
         variants=head.variants,

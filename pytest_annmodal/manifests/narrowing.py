@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests.header import MAX_VARIANTS
-from pytest_annmodal.model import Arguments, Implementation, Plain, Variant
+from pytest_annmodal.model import Arguments, Implementation, Plain, Target, Variant
 from pytest_annmodal.settings import grid
 from pytest_annmodal.settings.config import nearest_names
 from pytest_annmodal.settings.option import split_values
@@ -162,6 +162,30 @@ def _builds_of(item: Implementation) -> Implementation:
     return replace(item, variants=variants)
 
 
+def with_targets(item: Implementation, recalls: Sequence[float], budget_s: float) -> Implementation:
+    """Each build once for each recall; its search arguments are yet to be found.
+
+    Args:
+        budget_s: that finding them may take.
+    """
+    builds: dict[str, list[Variant]] = {}
+    for variant in item.variants:
+        builds.setdefault(variant.build.key, []).append(variant)
+    variants = tuple(
+        replace(
+            group[0],
+            target=Target(
+                recall=recall,
+                settings=tuple(one.search for one in group[:MAX_VARIANTS]),
+                budget_s=budget_s,
+            ),
+        )
+        for group in builds.values()
+        for recall in sorted(set(recalls))
+    )
+    return replace(item, variants=variants)
+
+
 def limited(item: Implementation) -> Implementation:
     """The implementation, or an unusable one if too many settings are left to be run."""
     if len(item.variants) <= MAX_VARIANTS:
@@ -254,14 +278,15 @@ def _with_values(
     having = [(variant, own) for variant, own in having if own]
     if not having:
         return item
-    found: dict[tuple[str, str], Variant] = {}
+    found: dict[tuple[str, str, float | None], Variant] = {}
     for value in values:
         same = [variant for variant, own in having if any(_equal(one, value) for one in own)]
         changed = same or [
             _replaced(item, v, name, value, builds_only=builds_only) for v, _ in having
         ]
         for variant in changed:
-            found.setdefault((variant.build.key, variant.search.key), variant)
+            goal = None if variant.target is None else variant.target.recall
+            found.setdefault((variant.build.key, variant.search.key, goal), variant)
     return replace(item, variants=tuple(found.values()))
 
 

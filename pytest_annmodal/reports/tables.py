@@ -15,7 +15,7 @@ from typing import Any
 
 from pytest_annmodal.figures import TABLE, is_number, standing
 from pytest_annmodal.outcome import Failure, Measurement
-from pytest_annmodal.reports import aligned, below, escape, stand_ins
+from pytest_annmodal.reports import aligned, below, escape, ranking, stand_ins
 from pytest_annmodal.reports.aligned import GAP, columns_of, left
 from pytest_annmodal.reports.below import Measured
 from pytest_annmodal.reports.escape import printable
@@ -77,7 +77,11 @@ class _Table:
         for row in rows:
             if isinstance(row.outcome, Failure):
                 self._failure(_label(row), row.outcome, labels)
-        for line in (*below.comparisons(measured), *below.levels(measured)):
+        for line in (
+            *ranking.lines(measured),
+            *below.comparisons(measured),
+            *below.levels(measured),
+        ):
             self._wrapped(line.split(" "), " ", indent=" " * MARK_WIDTH)
         for note in (*map(printable, stand_ins.lines(self.rows)), *below.notes(measured)):
             self._wrapped(note.split(" "), " ", indent=" " * MARK_WIDTH, style="2")
@@ -129,11 +133,13 @@ def _label(row: Row) -> str:
     return printable(row.label)
 
 
-def _best_first(row: Row) -> tuple[bool, float]:
+def _best_first(row: Row) -> tuple[int, float]:
+    """The fastest first; then what has not reached the recall that was asked for, then failures."""
     if isinstance(row.outcome, Failure):
-        return True, 0.0
-    qps = row.outcome.qps
-    return False, -qps if is_number(qps) else math.inf
+        return 2, 0.0
+    qps, tuned = row.outcome.qps, row.outcome.tuned
+    missed = tuned is not None and not tuned.reached
+    return int(missed), -qps if is_number(qps) else math.inf
 
 
 def _facts(dataset: str, k: int, measured: Sequence[Measured]) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 from pytest_annmodal.datasets.sources.sources import source_of
-from pytest_annmodal.model import Case, Dataset, Implementation, Job, to_plain
+from pytest_annmodal.model import Case, Dataset, Implementation, Job, Search, to_plain
 from pytest_annmodal.settings.config import Settings
 
 VERSION = 2
@@ -26,6 +26,8 @@ NOT_MEASURING = frozenset(
         "param",
         "build_param",
         "run_group",
+        "target_recall",
+        "tune_budget_s",
         "plan",
         "plan_json",
         "dataset",
@@ -136,7 +138,15 @@ def keys_of(
             return {}
     if job.baseline is not None or job.limits.at_recall is not None:
         what["together"] = [to_plain(search.arguments) for search in job.searches]
-    return {search.case_id: _hash({**what, "search": to_plain(search)}) for search in job.searches}
+    return {search.case_id: _hash({**what, "search": _plain(search)}) for search in job.searches}
+
+
+def _plain(search: Search) -> dict[str, Any]:
+    """As results of before targets have it, where there is none."""
+    plain: dict[str, Any] = to_plain(search)
+    if search.target is None:
+        del plain["target"]
+    return plain
 
 
 def _hash(what: Any) -> str:

@@ -60,7 +60,7 @@ def stored_case(
         label=search.case_id.removesuffix(f"-{job.dataset.name}-k{search.k}"),
         build_label=case.build_label,
         build=job.build,
-        search=search.arguments,
+        search=known["tuned"].arguments if known.get("tuned") else search.arguments,
         trusted=job.implementation.trusted,
         dataset=job.dataset.name,
         dataset_sha256=content,

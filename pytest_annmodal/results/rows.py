@@ -53,10 +53,14 @@ class Row:
 
 
 def row(case: Case, outcome: Outcome, where: str) -> Row:
+    label = case.label
     if isinstance(outcome, Measurement):
         outcome = replace(outcome, latencies_ns=(), query_hits=None, log_tail="")
+        if outcome.tuned is not None:
+            parts = filter(None, (case.variant.build.label, outcome.tuned.words))
+            label = f"{case.implementation.name}[{','.join(parts)}]"
     return Row(
-        label=case.label,
+        label=label,
         build=case.build_label,
         search=case.variant.search.label,
         dataset=case.dataset.name,

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pytest_annmodal.finding import Gated
 from pytest_annmodal.model import Arguments, Plain
-from pytest_annmodal.outcome import Comparison, Failure
+from pytest_annmodal.outcome import Comparison, Failure, Tuned
 
 SCHEMA = 1
 Source = Literal["pytest-annmodal", "ann-benchmarks", "vibe", "pytest-benchmark"]
@@ -130,6 +130,7 @@ class StoredCase:
     uncertain_share: float | None = None
     n_left_out: int = 0
     disturbed: tuple[str, ...] = ()
+    tuned: Tuned | None = None
     comparison: Comparison | None = None
     gate: Gated | None = None
     environment: Mapping[str, Plain] = field(default_factory=dict)

@@ -20,6 +20,7 @@ Key = tuple[object, ...]
 Source = Literal["store", "scaled model", "model", "unknown"]
 PROCESS_BYTES = 80 * 2**20  # Python with numpy and a library
 FLOAT_BYTES = 4
+PROBES = 8  # of one target, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,5 +254,8 @@ def _memory(index_bytes: float | None, n: int | None, dim: int | None) -> float 
 def _asked(query_s: float, n_queries: int, search: Search, job: Job) -> float:
     """Seconds of all rounds of a setting, and of the batch after them."""
     once = query_s * n_queries
+    if search.target is not None:  # each part of the queries is a half; eight probes are most
+        once /= 2
+        return once * (PROBES + search.rounds + 1)
     in_turn = min(once * search.rounds, max(once, job.limits.max_search_s + once))
     return in_turn + once

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_annmodal.manifests import constraints
-from pytest_annmodal.model import Case, Dataset, Implementation, Variant
+from pytest_annmodal.model import Arguments, Case, Dataset, Implementation, Variant
 
 MAX_LINES = 8  # below a session's tables
 MAX_NAMES = 3
@@ -49,6 +49,8 @@ def why_not(
 ) -> tuple[str, str] | None:
     """The constraint of its header that a setting breaks on a dataset, and with which values."""
     n = n_rows(dataset, subset)
+    if variant.target is not None:  # its search arguments are not known yet
+        variant = replace(variant, search=Arguments())
     return constraints.broken(item, variant, k=k, n=n, dim=dataset.dim)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from pytest_annmodal.datasets.volume.volume import default_volume_dir
+from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests.handed_in import handed_in
 from pytest_annmodal.model import Baseline, Case, Clock, Implementation, Job, Limits, Search
 from pytest_annmodal.results.folder import folder_of
@@ -51,7 +52,16 @@ def jobs(cases: Iterable[Case], settings: Settings, *, remote: bool = False) -> 
 
     Args:
         remote: whether they run on other machines, which are made from what a job says.
+
+    Raises:
+        ConfigurationError: a submission is to be tuned where there is no truth.
     """
+    cases = list(cases)
+    if remote and any(_is_tuned_stranger(case) for case in cases):
+        raise ConfigurationError(
+            "--ann-target-recall: on Modal the truth is never beside a submission, so nothing can "
+            "be tuned for it there. Tune it here, without --modal, and name the setting."
+        )
     baseline = baseline_of(settings, remote=remote)
     groups: dict[tuple[int, str, str, str], dict[str, Case]] = {}
     for case in cases:
@@ -62,7 +72,13 @@ def jobs(cases: Iterable[Case], settings: Settings, *, remote: bool = False) -> 
             implementation=dataclasses.replace(first.implementation, variants=()),
             build=first.variant.build,
             searches=tuple(
-                Search(case_id=c.id, arguments=c.variant.search, k=c.k, rounds=c.rounds)
+                Search(
+                    case_id=c.id,
+                    arguments=c.variant.search,
+                    k=c.k,
+                    rounds=c.rounds,
+                    target=c.variant.target,
+                )
                 for c in group.values()
             ),
             limits=limits(settings, first.implementation, remote=remote),
@@ -71,6 +87,10 @@ def jobs(cases: Iterable[Case], settings: Settings, *, remote: bool = False) -> 
         for group in groups.values()
         for first in [next(iter(group.values()))]
     ]
+
+
+def _is_tuned_stranger(case: Case) -> bool:
+    return case.variant.target is not None and not case.implementation.trusted
 
 
 def too_few_vectors(job: Job) -> str | None:

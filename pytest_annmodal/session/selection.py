@@ -128,6 +128,10 @@ def select_implementations(settings: Settings) -> list[Implementation]:
     if not grading:  # which runs what a submission names
         chosen = narrowing.in_groups(chosen, settings.run_group)
         chosen = with_values(chosen, settings.param, settings.build_param, "--ann-{}")
+        recalls = [recall for given in settings.target_recall for recall in given]
+        if recalls:
+            budget_s = settings.tune_budget_s
+            chosen = [narrowing.with_targets(item, recalls, budget_s) for item in chosen]
     chosen = [narrowing.limited(item) for item in chosen]
     errors = [item.error for item in chosen if item.error and item.trusted]
     if errors and len(errors) == len(chosen):

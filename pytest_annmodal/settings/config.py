@@ -25,6 +25,8 @@ from pytest_annmodal.settings.option import (
     option_of,
     parameter_values,
     proportion,
+    recalls,
+    seconds,
     seconds_of_a_day,
     session_count,
 )
@@ -115,6 +117,23 @@ class Settings:
         "folders) as trusted code; repeatable.",
         metavar="DIR",
         is_path=always,
+    )
+    target_recall: tuple[tuple[float, ...], ...] = option(
+        (),
+        "--ann-target-recall",
+        SELECT,
+        "Of each build find the smallest search setting that reaches these recalls (0.9,0.95), "
+        "and measure that one (docs/settings.md); repeatable.",
+        metavar="R,R",
+        kind=recalls,
+    )
+    tune_budget_s: float = option(
+        60.0,
+        "--ann-tune-budget",
+        SELECT,
+        "Seconds that finding one of these settings may take (default: {default}).",
+        metavar="SECONDS",
+        kind=seconds,
     )
     plan: bool = option(
         False,

@@ -268,6 +268,22 @@ def gate_mode(text: str) -> str:
     return text
 
 
+def recalls(text: str) -> tuple[float, ...]:
+    """``0.9,0.95`` are numbers above 0 and at most 1."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if not values or not all(0 < value <= 1 for value in values):
+        raise ValueError("expected numbers above 0 and at most 1, such as 0.9,0.95,0.99")
+    return values
+
+
+def seconds(text: str) -> float:
+    """A number of seconds above 0, with or without its unit: ``60``, ``60s``."""
+    return positive_float(text.strip().removesuffix("s"))
+
+
 def session_count(text: str) -> int:
     """One of the numbers after which a comparison is looked at."""
     if not text.isdecimal() or int(text) not in SESSIONS:

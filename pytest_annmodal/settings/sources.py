@@ -84,6 +84,7 @@ def _refuse_bad_combinations(settings: Settings, cli: Callable[[str], Any]) -> N
         ("--ann-param", "param"),
         ("--ann-build-param", "build_param"),
         ("--ann-run-group", "run_group"),
+        ("--ann-target-recall", "target_recall"),
     ):
         if cli(name) and settings.grade is not None:
             raise ConfigurationError(
@@ -91,6 +92,7 @@ def _refuse_bad_combinations(settings: Settings, cli: Callable[[str], Any]) -> N
                 "Leave out one of them."
             )
     _refuse_bad_gates(settings, cli)
+    _refuse_with_targets(settings)
     if cli("reuse") and settings.results == OFF:
         raise ConfigurationError(
             "--ann-reuse takes results from the folder that --ann-results names, and that is off. "
@@ -126,6 +128,16 @@ def _refuse_bad_gates(settings: Settings, cli: Callable[[str], Any]) -> None:
         if value:
             raise ConfigurationError(
                 f"--ann-gate and {flag}: a gate measures both sides now. Leave out one of them."
+            )
+
+
+def _refuse_with_targets(settings: Settings) -> None:
+    """What a recall to be reached does not go with."""
+    for flag, name in (("--ann-baseline", "baseline"), ("--ann-fresh-queries", "fresh_queries")):
+        if settings.target_recall and getattr(settings, name) and settings.grade is None:
+            raise ConfigurationError(
+                f"--ann-target-recall and {flag}: a setting is looked for with queries that are "
+                "asked again and again, and by itself. Leave out one of them."
             )
 
 

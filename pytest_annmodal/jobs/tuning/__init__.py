@@ -1,0 +1,1 @@
+"""From a recall that is wanted to the setting that reaches it."""

@@ -1,0 +1,298 @@
+"""Finds the search setting of a build that reaches a recall, before it is measured.
+
+Every second query is for tuning and the others are for figures. The argument that a header declares
+is bisected on the former; on the latter, with few values more, the smallest is found whose recall
+is high enough; and that one is measured fully, as any setting is. No time of a probe is a figure.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.errors import DatasetError
+from pytest_annmodal.jobs import training_data
+from pytest_annmodal.jobs.asking import OnPhase
+from pytest_annmodal.jobs.trial import Trial
+from pytest_annmodal.jobs.tuning import ranges
+from pytest_annmodal.jobs.tuning.axis import Axis, bracket, wanted
+from pytest_annmodal.model import Arguments, Job, Search, Target
+from pytest_annmodal.outcome import Measurement, Part, Probe, Tuned
+from pytest_annmodal.scoring import scoring
+
+MAX_PROBES = 8  # for one argument and one target
+MAX_BLIND = 4  # of them on the queries for tuning
+LEAST_QUERIES = 4
+Z95 = 1.96
+SWEEPS = 3  # over several arguments, at most
+
+
+class OverBudgetError(Exception):
+    """No time is left for another probe."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Asked:
+    """The probes of one search: asks each setting once on each part of the queries.
+
+    ``known`` is shared by all searches of a job: its build is one.
+    """
+
+    search: Search
+    ask: Callable[[Arguments, Part], Probe]
+    ends_at: float
+    known: dict[tuple[int, str, Part], Probe]
+    probes: list[Probe] = field(default_factory=list)
+
+    def __call__(self, arguments: Arguments, part: Part) -> Probe:
+        key = self.search.k, arguments.key, part
+        if key not in self.known:
+            if time.monotonic() >= self.ends_at:
+                raise OverBudgetError
+            self.known[key] = self.ask(arguments, part)
+            self.probes.append(self.known[key])
+        return self.known[key]
+
+
+class Tuner:
+    """Finds settings for the searches of one job that have a target.
+
+    Args:
+        data: with the truth.
+
+    Raises:
+        DatasetError: there are too few queries to part them.
+    """
+
+    def __init__(self, job: Job, data: hdf5.LoadedDataset) -> None:
+        self._job = job
+        self._tuned: dict[str, Tuned] = {}
+        self._known: dict[tuple[int, str, Part], Probe] = {}
+        self._kth: dict[tuple[Part, int], scoring.Kth] = {}
+        self._parts: dict[Part, hdf5.LoadedDataset] = {}
+        if any(search.target is not None for search in job.searches):
+            if len(data.test) < LEAST_QUERIES:
+                raise DatasetError(
+                    f"--ann-target-recall parts the queries, and {job.dataset.name} has only "
+                    f"{len(data.test)}; it needs {LEAST_QUERIES}"
+                )
+            self._parts = training_data.tuning_parts(data)
+
+    def choose(self, trial: Trial, search: Search, on_phase: OnPhase) -> Search:
+        """The search with the arguments that reach its target, or come nearest to it.
+
+        Raises:
+            SubmissionError: a probe was answered wrongly, or not at all.
+        """
+        target = search.target
+        if target is None:
+            return search
+        asked = _Asked(
+            search=search,
+            ask=lambda arguments, part: self._probe(trial, search, arguments, part, on_phase),
+            ends_at=time.monotonic() + target.budget_s,
+            known=self._known,
+        )
+        n, dim = len(trial.data.train), trial.data.info.dim
+        axes = ranges.axes(self._job, search, n=n, dim=dim)
+        why = ""
+        try:
+            chosen = _coordinates(asked, axes, target) if axes else _candidates(asked, target)
+        except OverBudgetError:
+            why = f"--ann-tune-budget: {target.budget_s:g} s were over before the last probe"
+            chosen = _best(asked, target)
+        self._tuned[search.case_id] = Tuned(
+            target_recall=target.recall,
+            arguments=chosen,
+            names=tuple(axes),
+            reached=False,
+            qps_low=None,
+            qps_high=None,
+            probes=tuple(asked.probes),
+            why=why,
+        )
+        return replace(search, arguments=chosen)
+
+    def told(self, measurement: Measurement) -> Measurement:
+        """A measurement with what was tuned for it."""
+        tuned = self._tuned.get(measurement.case_id)
+        if tuned is None:
+            return measurement
+        reached = measurement.recall >= tuned.target_recall
+        low, high = _qps_interval(measurement)
+        tuned = replace(tuned, reached=reached, qps_low=low, qps_high=high)
+        notes = [] if reached else [f"recall {tuned.words}"]
+        if tuned.why:
+            notes.append(tuned.why)
+        if axes_ignored(tuned):
+            notes.append(f"{' and '.join(tuned.names)} changed no recall")
+        return replace(measurement, tuned=tuned, notes=(*measurement.notes, *notes))
+
+    def _probe(
+        self, trial: Trial, search: Search, arguments: Arguments, part: Part, on_phase: OnPhase
+    ) -> Probe:
+        on_phase(f"probing {arguments.label}")
+        data, once = self._parts[part], replace(search, arguments=arguments, rounds=1)
+        timed = trial.probe(once, data, on_phase)
+        key = part, search.k
+        if key not in self._kth:
+            self._kth[key] = scoring.kth_neighbors(data, search.k)
+        _, recall = scoring.score_rounds(
+            data,
+            timed.ids,
+            timed.counts,
+            k=search.k,
+            short_answers=self._job.implementation.short_answers,
+            kth=self._kth[key],
+        )
+        return Probe(
+            arguments=arguments,
+            part=part,
+            recall=recall.by_distance,
+            mean_s=float(timed.times_ns.clip(0).mean()) / 1e9,
+        )
+
+
+def _qps_interval(measurement: Measurement) -> tuple[float | None, float | None]:
+    """Queries per second at the ends of a 95 % interval of the mean latency, over queries.
+
+    The rounds of one query are one sample. None with fewer than two, or where one is unbounded.
+    """
+    times = np.asarray(measurement.latencies_ns, dtype=np.float64) / 1e9
+    if times.size == measurement.rounds * measurement.n_queries:
+        times = times.reshape(measurement.rounds, measurement.n_queries).mean(axis=0)
+    if times.size < 2:
+        return None, None
+    margin = Z95 * times.std(ddof=1) / times.size**0.5
+    slow, fast = times.mean() + margin, times.mean() - margin
+    return float(1 / slow) if slow > 0 else None, float(1 / fast) if fast > 0 else None
+
+
+def axes_ignored(tuned: Tuned) -> bool:
+    """Whether a bisected argument made no difference, over a wide range."""
+    recalls = {probe.recall for probe in tuned.probes if probe.part == "tuning"}
+    n_values = len({probe.arguments.key for probe in tuned.probes if probe.part == "tuning"})
+    return bool(tuned.names) and not tuned.reached and n_values > 1 and len(recalls) == 1
+
+
+def _smallest(
+    asked: _Asked, axis: Axis, target: float, arguments: Callable[[float], Arguments]
+) -> float:
+    """The smallest value that reaches the target on the queries for figures, or the best one."""
+    known: dict[Part, dict[float, float]] = {"tuning": {}, "figure": {}}
+    for part, values in known.items():
+        for value, probe in _probed(asked, part, arguments):
+            values[value] = probe.recall
+    guide, found = known["tuning"], known["figure"]
+    n_blind = _try(
+        asked,
+        arguments,
+        "tuning",
+        into=guide,
+        n_at_most=MAX_BLIND,
+        following=lambda _n_left: wanted(axis, guide, target),
+    )
+    _try(
+        asked,
+        arguments,
+        "figure",
+        into=found,
+        n_at_most=MAX_PROBES - n_blind,
+        following=lambda n_left: wanted(axis, found, target, guide, n_left),
+    )
+    reached = bracket(found, target)[1]
+    if reached is not None:
+        return reached
+    known_recalls = found or guide
+    best = max(known_recalls.values())
+    return min(value for value, recall in known_recalls.items() if recall == best)
+
+
+def _try(
+    asked: _Asked,
+    arguments: Callable[[float], Arguments],
+    part: Part,
+    *,
+    into: dict[float, float],
+    n_at_most: int,
+    following: Callable[[int], float | None],
+) -> int:
+    """Ask one value after the other; the number of those that were asked."""
+    for n_asked in range(n_at_most):
+        value = following(n_at_most - n_asked)
+        if value is None:
+            return n_asked
+        into[value] = asked(arguments(value), part).recall
+    return n_at_most
+
+
+def _probed(
+    asked: _Asked, part: Part, arguments: Callable[[float], Arguments]
+) -> Iterator[tuple[float, Probe]]:
+    """What other targets have found out of this argument, where all others are the same."""
+    for (k, _, where), probe in asked.known.items():
+        if k != asked.search.k or where != part:
+            continue
+        for value in probe.arguments.kwargs.values():
+            usable = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if usable and arguments(value).key == probe.arguments.key:
+                yield value, probe
+
+
+def _coordinates(asked: _Asked, axes: Mapping[str, Axis], target: Target) -> Arguments:
+    """One argument after the other, the others at the value that they have by then.
+
+    All begin at their highest. With several, what is faster and reaches the target is kept, in a
+    few sweeps within the budget.
+    """
+    base = dict(asked.search.arguments.kwargs)
+    values: dict[str, Any] = {name: axis.high for name, axis in axes.items()}
+    for sweep in range(SWEEPS if len(axes) > 1 else 1):
+        before = dict(values)
+        for name, axis in axes.items():
+
+            def arguments(value: float, name: str = name, axis: Axis = axis) -> Arguments:
+                kwargs = {**base, **values, name: _plain(value, axis)}
+                return replace(asked.search.arguments, kwargs=kwargs)
+
+            try:
+                values[name] = _smallest(asked, axis, target.recall, arguments)
+            except OverBudgetError:
+                if sweep == 0:
+                    raise
+                break
+        if values == before:
+            break
+    kwargs = {**base, **{name: _plain(value, axes[name]) for name, value in values.items()}}
+    return replace(asked.search.arguments, kwargs=kwargs)
+
+
+def _plain(value: float, axis: Axis) -> int | float:
+    return int(value) if axis.whole else value
+
+
+def _candidates(asked: _Asked, target: Target) -> Arguments:
+    """The fastest setting of the implementation's own that reaches it, where none is declared."""
+    tried = [asked(arguments, "tuning") for arguments in target.settings]
+    for probe in sorted(tried, key=lambda probe: probe.mean_s):
+        if probe.recall >= target.recall:
+            found = asked(probe.arguments, "figure") if len(tried) > 1 else probe
+            if found.recall >= target.recall:
+                return probe.arguments
+    return max(tried, key=lambda probe: probe.recall).arguments
+
+
+def _best(asked: _Asked, target: Target) -> Arguments:
+    """When the time is over: the fastest that has reached the target, or the best recall."""
+    tried = [probe for (k, _, _), probe in asked.known.items() if k == asked.search.k]
+    reached = [probe for probe in tried if probe.recall >= target.recall]
+    if reached:
+        return min(reached, key=lambda probe: probe.mean_s).arguments
+    if tried:
+        return max(tried, key=lambda probe: probe.recall).arguments
+    return asked.search.arguments

@@ -1,0 +1,338 @@
+"""From a recall that is wanted to the smallest setting that reaches it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jobs import failed, index, make_job, measured, write
+from small_data import write_small
+
+from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.execution import run_job
+from pytest_annmodal.jobs.tuning import ranges
+from pytest_annmodal.jobs.tuning.axis import CLOSE, Axis, bracket, wanted
+from pytest_annmodal.jobs.tuning.tuner import MAX_BLIND, MAX_PROBES
+from pytest_annmodal.manifests import header, manifest, narrowing
+from pytest_annmodal.model import Arguments, Case, Dataset, Job, Search, Target, Tunable
+from pytest_annmodal.outcome import Tuned
+from pytest_annmodal.session import planning
+from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.sources import resolve
+
+ROUNDED = 1.01  # whole values
+EF = Axis(low=10, high=2000, log=True, whole=True)
+AXES = [
+    EF,
+    Axis(low=1, high=128, log=True, whole=True),
+    Axis(low=10, high=200_000, log=True, whole=True),
+    Axis(low=0.0, high=1.0, log=False, whole=False),
+]
+
+
+def looked_for(axis: Axis, target: float, *curves: Callable[[float], float]) -> tuple[int, Any]:
+    """How many values were tried, first on one curve and then on the other, and what was found."""
+    guide: dict[float, float] = {}
+    found: dict[float, float] = {}
+    n_left = MAX_PROBES
+    while n_left > MAX_PROBES - MAX_BLIND and (value := wanted(axis, guide, target)) is not None:
+        assert value not in guide
+        assert axis.low <= value <= axis.high
+        guide[value] = curves[0](value)
+        n_left -= 1
+    while n_left and (value := wanted(axis, found, target, guide, n_left)) is not None:
+        assert value not in found
+        assert axis.low <= value <= axis.high
+        found[value] = curves[-1](value)
+        n_left -= 1
+    return MAX_PROBES - n_left, bracket(found, target)[1]
+
+
+@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize("target", [0.8, 0.95, 0.99])
+@pytest.mark.parametrize("middle", [0.1, 0.3, 0.5, 0.7])
+def test_the_smallest_is_found(axis: Axis, target: float, middle: float) -> None:
+    """At most a step above the smallest that a full sweep finds, with few values tried."""
+
+    def recall(value: float, moved: float = 0.0) -> float:
+        return 1 / (1 + math.exp(-12 * (axis.position(value) - middle - moved)))
+
+    tried, found = looked_for(axis, target, lambda value: recall(value, 0.005), recall)
+    values = [axis.at(n / 2000) for n in range(2001)]
+    if axis.whole:
+        values = [*range(int(axis.low), min(int(axis.high), 3000) + 1), *values]
+    smallest = min((value for value in values if recall(value) >= target), default=None)
+    assert tried <= MAX_PROBES
+    assert (found is None) == (smallest is None)
+    if smallest is not None:
+        near = smallest * CLOSE * ROUNDED if axis.log else smallest + 0.01
+        assert smallest <= found <= max(near, smallest + axis.whole) + 1e-9
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_a_recall_that_goes_up_and_down(axis: Axis) -> None:
+    """No value is tried twice, nothing goes on for ever, and what is found reaches the target."""
+    for seed in range(50):
+        known: dict[float, float] = {}
+
+        def recall(value: float, seed: int = seed, known: dict[float, float] = known) -> float:
+            noise = random.Random(seed * 1000 + value).uniform(-0.3, 0.3)
+            known[value] = min(max(axis.position(value) + noise, 0.0), 1.0)
+            return known[value]
+
+        tried, found = looked_for(axis, 0.8, recall)
+        assert tried <= MAX_PROBES
+        assert found is None or known[found] >= 0.8
+
+
+def test_what_makes_no_difference() -> None:
+    """A recall that is high at once needs two values; one that is low for ever, a few."""
+    assert looked_for(EF, 0.9, lambda _value: 1.0)[1] == EF.low
+    tried, found = looked_for(EF, 0.9, lambda _value: 0.5)
+    assert found is None
+    assert tried <= MAX_PROBES
+    one = Axis(low=3, high=3, log=True, whole=True)
+    assert looked_for(one, 0.9, lambda _value: 1.0) == (2, 3)
+    assert looked_for(one, 0.9, lambda _value: 0.0) == (2, None)
+
+
+HEADER = (
+    "# /// script\n# [tool.annmodal]\n# build.cells = [8, 16]\n# search.ef = [1, 50]\n"
+    "# tune.{}\n# ///\n"
+)
+
+
+def test_a_header_declares_what_may_be_bisected() -> None:
+    """A range of numbers or expressions, how it is spaced, and that recall rises with it."""
+    head = header.parse(HEADER.format('ef = { range = ["k", 2_000], monotone = "recall" }'))
+    assert head is not None
+    assert head.tune == (Tunable(name="ef", low="k", high=2000, log=True),)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('eff = { range = [1, 2], monotone = "recall" }', "tune.eff is about no parameter of sear"),
+        ('cells = { range = [1, 2], monotone = "recall" }', "about no parameter of search"),
+        ("ef = 3", "tune.ef: expected a table"),
+        ("ef = { range = [1, 2] }", 'tune.ef.monotone: expected "recall"'),
+        ('ef = { range = [1, 2], monotone = "time" }', "nothing else can be bisected"),
+        (
+            'ef = { range = [2, 1], monotone = "recall" }',
+            "tune.ef.range: expected two ends, the lo",
+        ),
+        ('ef = { range = [1], monotone = "recall" }', "expected two ends"),
+        ('ef = { monotone = "recall" }', "expected two ends"),
+        ('ef = { range = [true, 2], monotone = "recall" }', "expected two ends"),
+        ('ef = { range = [1, inf], monotone = "recall" }', "expected two ends"),
+        ('ef = { range = [0, 2], monotone = "recall" }', "on a log scale both ends are above 0"),
+        ('ef = { range = [1, "m"], monotone = "recall" }', "tune.ef.range: 'm' is not a parameter"),
+        ('ef = { range = [1, 2], scale = "sq", monotone = "recall" }', "expected log or lin"),
+        ('ef = { range = [1, 2], monotone = "recall", x = 1 }', "x: there is no such key"),
+    ],
+)
+def test_a_declaration_that_cannot_be_used(line: str, words: str) -> None:
+    """With the key that is wrong, and what was expected."""
+    with pytest.raises(ConfigurationError) as caught:
+        header.parse(HEADER.format(line))
+    assert words in str(caught.value)
+
+
+def test_the_built_ins_declare_theirs() -> None:
+    """All that have a search argument; the ends are for their build and dataset."""
+    items = {item.name: item for item in manifest.builtin()}
+    tuned = {name: [one.name for one in item.tune] for name, item in items.items() if item.tune}
+    assert tuned == {
+        "annoy": ["search_k"],
+        "faiss-hnsw": ["ef"],
+        "faiss-ivf": ["n_probe"],
+        "hnswlib": ["ef"],
+        "pynndescent": ["epsilon"],
+        "usearch": ["expansion_search"],
+    }
+    search = Search(case_id="s", arguments=Arguments(), k=20, rounds=1)
+    job = Job(
+        dataset=Dataset(name="d", source="generate:d"),
+        implementation=items["faiss-ivf"],
+        build=Arguments(kwargs={"n_list": 128}),
+        searches=(search,),
+    )
+    axes = ranges.axes(job, search, n=390, dim=8)
+    assert axes == {"n_probe": Axis(low=1, high=10, log=True, whole=True)}
+    job = dataclasses.replace(job, implementation=items["hnswlib"])
+    assert ranges.axes(job, search, n=390, dim=8) == {
+        "ef": Axis(low=20, high=2000, log=True, whole=True)
+    }
+
+
+def test_each_build_has_a_case_for_each_recall() -> None:
+    """Its id says the recall, and its own settings come along for who declares nothing."""
+    (item,) = [item for item in manifest.builtin() if item.name == "hnswlib"]
+    (item,) = narrowing.with_values([item], [("M", ("8", "16"))])
+    item = narrowing.with_targets(item, [0.95, 0.9, 0.95], 60.0)
+    assert [variant.label for variant in item.variants] == [
+        f"M={m},ef_construction=100,recall={r}" for m in (8, 16) for r in (0.9, 0.95)
+    ]
+    target = item.variants[0].target
+    assert target is not None
+    assert [one.kwargs["ef"] for one in target.settings] == [10, 30, 100]
+
+
+def test_options_that_do_not_go_together() -> None:
+    """And values that are no recalls."""
+    for given, words in [
+        ({"target_recall": ["1.1"]}, "expected numbers above 0 and at most 1"),
+        ({"target_recall": ["0,0.5"]}, "expected numbers above 0"),
+        ({"target_recall": ["0.9"], "baseline": "annoy"}, "--ann-target-recall and --ann-baseline"),
+        ({"target_recall": ["0.9"], "fresh_queries": True}, "and --ann-fresh-queries"),
+        ({"target_recall": ["0.9"], "grade": "rules.toml"}, "--ann-target-recall and --ann-grade"),
+        ({"tune_budget_s": "0s"}, "expected a number above 0"),
+    ]:
+        with pytest.raises(ConfigurationError, match=words):
+            resolve(cli=given.get, ini=lambda _key: "", environ={})
+    settings = resolve(
+        cli={"target_recall": ["0.9,1"], "tune_budget_s": "5s"}.get, ini=lambda _key: "", environ={}
+    )
+    assert (settings.target_recall, settings.tune_budget_s) == (((0.9, 1.0),), 5.0)
+
+
+def test_a_submission_is_not_tuned_on_modal() -> None:
+    """There the truth is never beside it."""
+    (item,) = [item for item in manifest.builtin() if item.name == "hnswlib"]
+    item = narrowing.with_targets(dataclasses.replace(item, trusted=False), [0.9], 60.0)
+    case = Case(
+        implementation=item,
+        variant=item.variants[0],
+        dataset=Dataset(name="d", source="generate:d"),
+    )
+    with pytest.raises(ConfigurationError, match="the truth is never beside a submission"):
+        planning.jobs([case], Settings(), remote=True)
+    assert planning.jobs([case], Settings())[0].searches[0].target is not None
+
+
+# Looks at the first rows only: their share of all is the recall.
+REACH = index(
+    """
+    def set_query_arguments(self, reach, other=0):
+        self.reach = reach
+    def query(self, v, k):
+        return np.argsort(((self.X[:self.reach] - v) ** 2).sum(axis=1), kind="stable")[:k]
+    """
+)
+TUNE = (Tunable(name="reach", low=10, high="n", log=True),)
+
+
+def tuned_job(
+    tmp_path: Path, *recalls: float, tune: tuple[Tunable, ...] = TUNE, source: str = REACH,
+    budget_s: float = 60.0, grid: tuple[int, ...] = (30, 200, 300),
+) -> tuple[Job, Path]:  # fmt: skip
+    data = write_small(tmp_path, n_train=300, n_queries=200)
+    settings = tuple(Arguments(kwargs={"reach": reach}) for reach in grid)
+    job = make_job(data, write(tmp_path / "mine.py", source), implementation={"tune": tune})
+    searches = tuple(
+        Search(
+            case_id=f"at-{recall}",
+            arguments=settings[0],
+            k=10,
+            rounds=2,
+            target=Target(recall=recall, settings=settings, budget_s=budget_s),
+        )
+        for recall in recalls
+    )
+    return dataclasses.replace(job, searches=searches), data
+
+
+def tuned(outcome: Any) -> Tuned:
+    assert outcome.tuned is not None
+    return outcome.tuned
+
+
+def test_a_setting_is_found_and_measured(tmp_path: Path) -> None:
+    """On the other half of the queries; every probe is told, and none is a figure."""
+    job, data = tuned_job(tmp_path, 0.5, 0.9)
+    half, most = (measured(outcome) for outcome in run_job(job, data))
+    for outcome, target in ((half, 0.5), (most, 0.9)):
+        found = tuned(outcome)
+        assert found.reached
+        assert outcome.n_queries == 100
+        assert len(outcome.latencies_ns) == 200
+        assert outcome.recall >= target
+        value = found.arguments.kwargs["reach"]
+        assert outcome.asked == {"reach": value}
+        assert found.words == f"≥{target} → reach={value}"
+        assert len(found.probes) <= MAX_PROBES
+        assert found.qps_low is not None
+        assert found.qps_low < outcome.qps
+    figure = [probe for probe in tuned(half).probes if probe.part == "figure"]
+    below = max(probe.arguments.kwargs["reach"] for probe in figure if probe.recall < 0.5)
+    assert tuned(half).arguments.kwargs["reach"] / below <= CLOSE * ROUNDED
+
+
+def test_a_recall_that_cannot_be_reached(tmp_path: Path) -> None:
+    """The best is measured, and said to be that."""
+    tune = (dataclasses.replace(TUNE[0], high=150),)
+    job, data = tuned_job(tmp_path, 0.9, tune=tune)
+    (outcome,) = run_job(job, data)
+    assert not tuned(outcome).reached
+    assert tuned(outcome).arguments.kwargs["reach"] == 150
+    assert "recall ≥0.9 not reached: reach=150 is nearest" in measured(outcome).notes
+
+
+def test_an_argument_that_the_library_ignores(tmp_path: Path) -> None:
+    """It is said, and nothing loops."""
+    source = REACH.replace("self.reach = reach", "self.reach = 100")
+    job, data = tuned_job(tmp_path, 0.9, source=source)
+    (outcome,) = run_job(job, data)
+    assert "reach changed no recall" in measured(outcome).notes
+
+
+def test_who_declares_nothing_gets_the_fastest_of_its_own_settings(tmp_path: Path) -> None:
+    """Of those that reach the recall; here all are asked."""
+    job, data = tuned_job(tmp_path, 0.6, tune=())
+    (outcome,) = run_job(job, data)
+    assert tuned(outcome).names == ()
+    assert tuned(outcome).arguments.kwargs["reach"] in {200, 300}
+    assert measured(outcome).recall >= 0.6
+
+
+def test_several_arguments(tmp_path: Path) -> None:
+    """One after the other, as long as that helps; what has no effect ends at its lowest."""
+    tune = (*TUNE, Tunable(name="other", low=1, high=9, log=False))
+    job, data = tuned_job(tmp_path, 0.5, tune=tune)
+    (outcome,) = run_job(job, data)
+    found = tuned(outcome).arguments.kwargs
+    assert tuned(outcome).reached
+    assert found["other"] == 1
+    assert 120 <= found["reach"] <= 180
+
+
+def test_no_time_for_a_single_probe(tmp_path: Path) -> None:
+    """What the grid has first is measured, and the reason said."""
+    job, data = tuned_job(tmp_path, 0.9, budget_s=1e-9)
+    (outcome,) = run_job(job, data)
+    assert tuned(outcome).probes == ()
+    assert tuned(outcome).arguments.kwargs["reach"] == 30
+    assert any("--ann-tune-budget: 1e-09 s were over" in note for note in measured(outcome).notes)
+
+
+def test_a_probe_that_crashes(tmp_path: Path) -> None:
+    """Costs that recall only."""
+    source = REACH.replace("self.reach = reach", "self.reach = reach; assert reach != 10, 'no'")
+    job, data = tuned_job(tmp_path, 0.05, 0.9, source=source)
+    low, high = run_job(job, data)
+    assert failed(low).kind == "raised"
+    assert tuned(high).reached
+
+
+def test_too_few_queries(tmp_path: Path) -> None:
+    """They cannot be parted."""
+    job, _ = tuned_job(tmp_path, 0.9)
+    data = write_small(tmp_path, "few-8-euclidean", n_queries=3)
+    (outcome,) = run_job(job, data)
+    assert failed(outcome).kind == "dataset"
+    assert "parts the queries" in failed(outcome).message
