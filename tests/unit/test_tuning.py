@@ -71,7 +71,8 @@ def test_the_smallest_is_found(axis: Axis, target: float, middle: float) -> None
     assert (found is None) == (smallest is None)
     if smallest is not None:
         near = smallest * CLOSE * ROUNDED if axis.log else smallest + 0.01
-        assert smallest <= found <= max(near, smallest + axis.whole) + 1e-9
+        assert recall(found) >= target
+        assert found <= max(near, smallest + axis.whole) + 1e-9
 
 
 @pytest.mark.parametrize("axis", AXES)
