@@ -66,8 +66,7 @@ class Hamming(Measure):
             differ, ones = np.empty_like(tile), np.empty(tile.shape, np.uint8)
             total = np.empty(tile.shape[1], total_type)
             for query, nearest in zip(asked, found, strict=True):
-                for word, column, out in zip(query, tile, differ, strict=True):
-                    np.bitwise_xor(column, word, out=out)
+                np.bitwise_xor(tile, query[:, None], out=differ)
                 counts(differ, out=ones)
                 np.add.reduce(ones, axis=0, dtype=total_type, out=total)
                 nearest.offer(total, start)
@@ -110,7 +109,7 @@ class _Nearest:
 
     def offer(self, distances: Counts, start: int) -> None:
         """Take what matters of the rows from ``start`` on, which come in order."""
-        hits = np.flatnonzero(distances < self.limit)
+        hits = (distances < self.limit).nonzero()[0]
         if not hits.size:
             return
         self.parts.append((distances[hits], hits + start))
