@@ -144,7 +144,7 @@ def _size(figure: str, now: float, then: float, bound: float) -> Finding:
         low=change,
         high=change,
         bound=bound,
-        p=0.0 if change >= bound else 1.0,
+        p=0.0,  # sizes are counted, not drawn
         candidate=now,
         baseline=then,
         sessions=1,

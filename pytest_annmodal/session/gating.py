@@ -76,10 +76,7 @@ class Gating:
             tolerances=_stricter(allowed),
             n_jobs=n_jobs,
         )
-        limits = dataclasses.replace(job.limits, at_recall=settings.at_recall)
-        return dataclasses.replace(
-            job, baseline=dataclasses.replace(baseline, gate=gate), limits=limits
-        )
+        return dataclasses.replace(job, baseline=dataclasses.replace(baseline, gate=gate))
 
     def expect(self, job: Job, future: Future[Sequence[Outcome]]) -> None:
         """A job was handed over, whose outcomes are to be settled."""
