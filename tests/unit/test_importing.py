@@ -468,3 +468,64 @@ def test_a_file_that_is_named_as_a_dataset(vectors, tmp_path: Path) -> None:
     np.save(tmp_path / "shop-dot.npy", vectors[0][:200])
     changed = resolve(dataset, volume, reporter=Reporter())
     assert (changed.was_present, changed.info.n_train) == (False, 180)
+
+
+@pytest.mark.parametrize("kind", ["u8bin", "i8bin", "bvecs"])
+def test_bytes_stay_bytes(kind: str, tmp_path: Path) -> None:
+    """They take a quarter of the room, and whoever asks for bytes gets them; beside floats they are floats."""
+    (tmp_path / "scratch").mkdir()
+    rows = files.vectors(kind, 300, 7)
+    path = files.written(tmp_path, kind, rows)
+    data = written(Request(train=(str(path),), metric="euclidean"), tmp_path)
+    assert data.train.dtype == rows.dtype
+    assert data.train_map is not None
+    ids, distances = exact.knn(data.train.astype("f4"), data.test.astype("f4"), 100, "euclidean")
+    np.testing.assert_array_equal(data.distances, distances)
+    np.testing.assert_array_equal(data.neighbors, ids)
+    np.save(tmp_path / "q.npy", rows[:9] + np.float32(0.5))
+    mixed = Request(train=(str(path),), test=str(tmp_path / "q.npy"), metric="euclidean")
+    assert written(mixed, tmp_path).train.dtype == np.float32
+
+
+@pytest.mark.parametrize("how", ["bool", "numbers", "packed", "hdf5"])
+def test_bits(how: str, tmp_path: Path) -> None:
+    """A value for each bit is packed, whatever the width; bytes that are packed stay so."""
+    (tmp_path / "scratch").mkdir()
+    dim = 24 if how == "packed" else 21
+    rows = np.random.default_rng(0).integers(0, 2, (300, dim)).astype(bool)
+    path = tmp_path / "x.npy"
+    if how == "hdf5":
+        files.hdf5(path := tmp_path / "x.hdf5", rows)
+    else:
+        np.save(
+            path,
+            {"bool": rows, "numbers": rows.astype("i8"), "packed": np.packbits(rows, axis=1)}[how],
+        )
+    data = written(Request(train=(str(path),), metric="hamming", holdout=20), tmp_path)
+    assert data.info.dim == dim
+    assert data.train.shape == (280, 3)
+    both = np.unpackbits(np.concatenate((data.train, data.test)), axis=1, count=dim)
+    np.testing.assert_array_equal(
+        np.sort(both @ (2 ** np.arange(dim))), np.sort(rows @ (2 ** np.arange(dim)))
+    )
+    bits = np.unpackbits(data.train, axis=1), np.unpackbits(data.test, axis=1)
+    far = np.sort((bits[1][:, None] != bits[0]).sum(axis=2), axis=1)
+    np.testing.assert_array_equal(data.distances, far[:, :100])
+    truth = tmp_path / "truth.ibin"
+    np.save(tmp_path / "train.npy", data.train)
+    np.save(tmp_path / "test.npy", data.test)
+    files.truth_bins(truth, data.neighbors, data.distances / dim)  # shares, as some write them
+    names = {"train": (str(tmp_path / "train.npy"),), "test": str(tmp_path / "test.npy")}
+    again = written(Request(**names, truth=str(truth), metric="hamming"), tmp_path)
+    np.testing.assert_array_equal(again.distances, far[:, :100])
+
+
+def test_what_is_neither_bits_nor_a_set(tmp_path: Path) -> None:
+    """The value is named; sets are not imported."""
+    (tmp_path / "scratch").mkdir()
+    np.save(tmp_path / "x.npy", np.arange(40.0).reshape(20, 2))
+    path = (str(tmp_path / "x.npy"),)
+    assert "row 1, column 0 holds 2.0; expected 0 or 1" in refused(
+        Request(train=path, metric="hamming"), tmp_path
+    )
+    assert "a metric of sets" in refused(Request(train=path, metric="jaccard"), tmp_path)

@@ -35,9 +35,6 @@ def write_skeleton(
 
 def _written(path: Path, shapes: Shapes, attrs: Mapping[str, str | float]) -> dict[str, int]:
     with h5py.File(path, "w", locking=False, libver="earliest") as container:
-        container.attrs["type"] = "dense"
-        container.attrs["point_type"] = "float"
-        container.attrs["dimension"] = shapes["train"][0][1]
         for key, value in attrs.items():
             container.attrs[key] = value
         how = h5p.create(h5p.DATASET_CREATE)

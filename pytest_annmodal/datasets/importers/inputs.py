@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from pytest_annmodal.datasets.hdf5.info import Identity
 from pytest_annmodal.datasets.importers.formats import open_matrix
-from pytest_annmodal.datasets.importers.matrix import Array, Asked, Floats32, Matrix
+from pytest_annmodal.datasets.importers.kept import Kept, kept_as
+from pytest_annmodal.datasets.importers.matrix import Array, Asked, Matrix
 from pytest_annmodal.datasets.importers.request import HOLDOUT, HOLDOUT_SHARE, Request
-from pytest_annmodal.distances import metrics
 from pytest_annmodal.errors import ConfigurationError, DatasetError, DatasetFormatError
 
 SEED = 0  # of the rows that are held out
@@ -31,30 +31,27 @@ class Train:
     """
 
     parts: Sequence[Matrix]
+    kept: Kept
     first: int
     end: int
     held_out: Ids
 
     @property
-    def dim(self) -> int:
-        return self.parts[0].dim
-
-    @property
     def n(self) -> int:
         return self.end - self.first - len(self.held_out)
 
-    def blocks(self) -> Iterator[tuple[Floats32, Floats32]]:
-        """Rows that stay, and rows that are held out, float32, in order."""
+    def blocks(self) -> Iterator[tuple[Array, Array]]:
+        """Rows that stay, and rows that are held out, as they are kept, in order."""
         begins = 0
         for part in self.parts:
             row, stop = max(0, self.first - begins), min(part.n, self.end - begins)
             if row < stop:
-                for block in part.floats(row, stop):
+                for block in part.taken(row, stop, self.kept.take):
                     yield self._divided(block, begins + row)
                     row += len(block)
             begins += part.n
 
-    def _divided(self, block: Floats32, first: int) -> tuple[Floats32, Floats32]:
+    def _divided(self, block: Array, first: int) -> tuple[Array, Array]:
         low, high = np.searchsorted(self.held_out, (first, first + len(block)))
         if low == high:
             return block, block[:0]
@@ -104,12 +101,6 @@ def open_inputs(request: Request, scratch: Path, closing: contextlib.ExitStack) 
         ConfigurationError: what is asked for contradicts itself.
         DatasetError: a file cannot be used.
     """
-    if request.metric not in metrics.of_layout("floats"):
-        raise ConfigurationError(
-            f"{request.train[0]}: imported vectors are numbers, and {request.metric} is no metric "
-            "of numbers. Write an HDF5 file with train, test and an attribute distance "
-            "(docs/datasets.md says how bits and sets lie in it)."
-        )
     train, notes = in_order(request.train)
     before = tuple((Path(name), _identity(Path(name))) for name in request.files)
 
@@ -137,7 +128,8 @@ def open_inputs(request: Request, scratch: Path, closing: contextlib.ExitStack) 
         notes += (
             f"Held out {len(held_out):,} rows, drawn at random, as queries: train has the others.",
         )
-    joined = Train(parts=parts, first=first, end=end, held_out=held_out)
+    kept = kept_as(request.metric, [*parts, *([] if test is None else [test])])
+    joined = Train(parts=parts, kept=kept, first=first, end=end, held_out=held_out)
     return Inputs(train=joined, test=test, truth=truth, notes=notes, before=before)
 
 
@@ -196,6 +188,6 @@ def _held_out(request: Request, first: int, end: int) -> Ids:
     return np.asarray(np.sort(drawn) + first, dtype=np.int64)
 
 
-def whole_test(test: Matrix) -> Array:
-    """All queries, float32 (m, d)."""
-    return np.concatenate(list(test.floats(0, test.n)))
+def whole_test(test: Matrix, kept: Kept) -> Array:
+    """All queries, as the rows of train are kept."""
+    return np.concatenate(list(test.taken(0, test.n, kept.take)))

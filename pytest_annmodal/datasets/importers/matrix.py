@@ -19,6 +19,7 @@ BLOCK_BYTES = 16 * 2**20
 Array = npt.NDArray[Any]
 Floats32 = npt.NDArray[np.float32]
 Blocks = Callable[[int, int], Iterator[Array]]
+Take = Callable[[Path, Array, int], Array]  # of the file, its rows, the number of the first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +76,17 @@ class Matrix:
         Raises:
             DatasetFormatError: the file is damaged, or a number is none.
         """
+        return self.taken(first, end, finite_floats)
+
+    def taken(self, first: int, end: int, take: Take) -> Iterator[Array]:
+        """Rows [first, end) as ``take`` makes them of the file's.
+
+        Raises:
+            DatasetFormatError: the file is damaged, or a row is not what was expected.
+        """
         row = first
         for block in guarded(self.path, self.blocks(first, end)):
-            yield self._finite(block, row)
+            yield take(self.path, block, row)
             row += len(block)
         if row != end:
             raise DatasetFormatError(
@@ -89,20 +98,26 @@ class Matrix:
         """All rows in one array, as the file has them."""
         return np.concatenate(list(guarded(self.path, self.blocks(0, self.n))))
 
-    def _finite(self, block: Array, first: int) -> Floats32:
-        with np.errstate(over="ignore", invalid="ignore"):
-            values = np.asarray(block, dtype=np.float32)
-            total = np.add.reduce(values, axis=None)  # NaN and infinity survive a sum
-        if not np.isfinite(total):
-            bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-            if bad.size:
-                column = int(np.argmin(np.isfinite(values[bad[0]])))
-                raise DatasetFormatError(
-                    f"{self.path}: row {first + int(bad[0]):,}, column {column} holds "
-                    f"{block[bad[0], column]}; expected a finite number that float32 holds. "
-                    "Remove or repair such rows."
-                )
-        return values
+
+def finite_floats(path: Path, block: Array, first: int) -> Floats32:
+    """The rows as float32; the first of them is number ``first`` of the file.
+
+    Raises:
+        DatasetFormatError: a number is none, or more than float32 holds.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.asarray(block, dtype=np.float32)
+        total = np.add.reduce(values, axis=None)  # NaN and infinity survive a sum
+    if not np.isfinite(total):
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        if bad.size:
+            column = int(np.argmin(np.isfinite(values[bad[0]])))
+            raise DatasetFormatError(
+                f"{path}: row {first + int(bad[0]):,}, column {column} holds "
+                f"{block[bad[0], column]}; expected a finite number that float32 holds. Remove or "
+                "repair such rows."
+            )
+    return values
 
 
 def guarded(path: Path, blocks: Iterator[Array]) -> Iterator[Array]:
@@ -157,7 +172,7 @@ def require_shape(path: Path, shape: tuple[int, ...], dtype: Any, what: str = "t
     kind = np.dtype(dtype)
     if kind.kind == "V" and kind.names is None:
         raise DatasetFormatError(f"{path}: {what} {opaque(kind.itemsize)}")
-    if kind.kind not in "fiu" or kind.itemsize > 8:
+    if kind.kind not in "fiub" or kind.itemsize > 8:
         raise DatasetFormatError(
             f"{path}: {what} holds {kind}; expected floats or integers of at most 64 bits. "
             "Convert it."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,8 @@ Ids = npt.NDArray[np.int64]
 
 
 def nearest(
-    train: Floats32,
-    queries: Floats32,
+    train: npt.NDArray[Any],
+    queries: npt.NDArray[Any],
     k: int,
     metric: str,
     on_progress: Callable[[int, int], None] = lambda *_: None,
@@ -24,10 +25,11 @@ def nearest(
     """As :func:`pytest_annmodal.distances.exact.knn`, with progress in bytes of train.
 
     Args:
-        train: float32 (n, d), usually a map.
-        queries: float32 (m, d).
+        train: n rows as they are kept, usually a map.
+        queries: m rows, likewise.
     """
-    step = max(1, RUN_BYTES // (4 * train.shape[1]))
+    row_bytes = train.itemsize * train.shape[1]
+    step = max(1, RUN_BYTES // row_bytes)
     ids = np.empty((len(queries), 0), dtype=np.int64)
     distances = np.empty((len(queries), 0), dtype=np.float32)
     for start in range(0, len(train), step):
@@ -38,5 +40,5 @@ def nearest(
             order = np.argsort(distances, axis=1, kind="stable")[:, :k]
             ids = np.take_along_axis(ids, order, axis=1)
             distances = np.take_along_axis(distances, order, axis=1)
-        on_progress((start + len(run)) * 4 * train.shape[1], 4 * train.size)
+        on_progress((start + len(run)) * row_bytes, train.nbytes)
     return ids, distances

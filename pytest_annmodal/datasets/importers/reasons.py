@@ -50,7 +50,7 @@ class Sample:
         measure = metrics.named(metric).measure
         far = exact.pair_distances(self.train, self.queries, ids, metric)
         order = np.argsort(far, axis=1, kind="stable")
-        sizes = np.stack([measure.sizes(self.train[row]) for row in ids])
+        sizes = measure.sizes_of(self.train, ids)
         ordered = np.take_along_axis(far, order, 1)
         slack = measure.slack_of_order(least, self.queries, np.take_along_axis(sizes, order, 1))
         return np.argwhere(ordered > least + slack + LEAST)
@@ -104,7 +104,7 @@ def likely_reason(sample: Sample, least: Array, metric: str) -> str:
     ):
         if sample.fits(sample.ids + shift, least, metric):
             return f"Its ids {words}."
-    for other in metrics.of_layout("floats"):
+    for other in metrics.of_layout(metrics.named(metric).layout):
         if other != metric:
             _, by_other = nearest(sample.train, sample.queries, sample.ids.shape[1], other)
             if sample.fits(sample.ids, by_other, other):

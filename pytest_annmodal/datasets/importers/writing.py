@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from pytest_annmodal.datasets.hdf5.skeleton import write_skeleton
+from pytest_annmodal.datasets.hdf5.skeleton import Shapes, write_skeleton
+from pytest_annmodal.datasets.hdf5.stored_rows import attributes
 from pytest_annmodal.datasets.importers import given_truth
 from pytest_annmodal.datasets.importers.inputs import Inputs, open_inputs, whole_test
 from pytest_annmodal.datasets.importers.matrix import Array
@@ -97,21 +98,22 @@ def write_dataset(request: Request, target: Path, scratch: Path, told: Told) -> 
         for note in inputs.notes:
             told.line(note)
         k = min(request.truth_k, inputs.train.n) if truth is None else truth.ids.shape[1]
-        n, dim, m = inputs.train.n, inputs.train.dim, inputs.n_queries
+        n, m, kept = inputs.train.n, inputs.n_queries, inputs.train.kept
+        stored = np.dtype(kept.dtype).newbyteorder("<").str
         shapes = {
-            "train": ((n, dim), "<f4"),
-            "test": ((m, dim), "<f4"),
+            "train": ((n, kept.width), stored),
+            "test": ((m, kept.width), stored),
             "neighbors": ((m, k), "<i4" if n < 2**31 else "<i8"),
             "distances": ((m, k), "<f4"),
         }
-        _require_room(target, 4 * (n * dim + m * dim + 3 * m * k))
+        _require_room(target, shapes)
         offsets = write_skeleton(target, shapes, request.metric, _attributes(request, inputs))
         with ThreadPoolExecutor(1) as pool, target.open("r+b") as stream:
             written = _Written(target, stream, pool)
             test = _write_vectors(inputs, written, offsets, told)
             stream.flush()
             told.reading(False)
-            train = np.memmap(target, "<f4", "r", offsets["train"], (n, dim))
+            train = np.memmap(target, stored, "r", offsets["train"], (n, kept.width))
             ids, distances = _truth(request, truth, train, test, told)
             written.write_at(offsets["neighbors"], ids.astype(shapes["neighbors"][1]))
             written.write_at(offsets["distances"], distances)
@@ -121,8 +123,8 @@ def write_dataset(request: Request, target: Path, scratch: Path, told: Told) -> 
 def _truth(
     request: Request,
     truth: given_truth.GivenTruth | None,
-    train: Floats32,
-    test: Floats32,
+    train: Array,
+    test: Array,
     told: Told,
 ) -> tuple[npt.NDArray[np.int64], Floats32]:
     """Ids and distances of the neighbours, as given or computed."""
@@ -140,9 +142,10 @@ def _truth(
 
 def _write_vectors(
     inputs: Inputs, written: _Written, offsets: Mapping[str, int], told: Told
-) -> Floats32:
+) -> Array:
     """Write train and test; give the queries, held out or of their own file."""
-    total, done, empty = 4 * inputs.train.n * inputs.train.dim, 0, True
+    kept = inputs.train.kept
+    total, done, empty = inputs.train.n * kept.width * np.dtype(kept.dtype).itemsize, 0, True
     held = []
     written.write_at(offsets["train"], np.empty(0, np.float32))
     for stay, out in inputs.train.blocks():
@@ -158,13 +161,14 @@ def _write_vectors(
             f"{inputs.train.parts[0].path}: its rows hold nothing but 0, so that all are equally "
             "near; expected vectors. Its writer failed: write it again."
         )
-    test = np.concatenate(held) if inputs.test is None else whole_test(inputs.test)
+    test = np.concatenate(held) if inputs.test is None else whole_test(inputs.test, kept)
     written.write_at(offsets["test"], test)
     inputs.require_unchanged()
     return test
 
 
-def _require_room(target: Path, needed: int) -> None:
+def _require_room(target: Path, shapes: Shapes) -> None:
+    needed = sum(n * width * np.dtype(kind).itemsize for (n, width), kind in shapes.values())
     free = shutil.disk_usage(target.parent).free
     if needed > free:
         raise DatasetError(
@@ -176,7 +180,10 @@ def _require_room(target: Path, needed: int) -> None:
 def _attributes(request: Request, inputs: Inputs) -> dict[str, str | float]:
     """Where the vectors came from, for whoever opens the file."""
     names = ", ".join(request.called or (Path(name).name for name in request.files))
-    told: dict[str, str | float] = {"source": f"imported by pytest-annmodal from {names}"}
+    kept = inputs.train.kept
+    none = np.empty((0, kept.width), kept.dtype)
+    told: dict[str, str | float] = dict(attributes(none, request.metric, kept.n_bits))
+    told["source"] = f"imported by pytest-annmodal from {names}"
     if inputs.test is None:
         told["held_out"] = len(inputs.train.held_out)
     return told
