@@ -42,6 +42,7 @@ def test_a_submissions_kinds_are_stable_and_its_evidence_is_kept():
         "SubmissionError": "submission",
         "BuildError": "raised",
         "CompileError": "compile",
+        "EnvironmentBuildError": "environment",
         "CrashedError": "crashed",
         "TimeoutExceededError": "timeout",
         "LimitExceededError": "limit",
