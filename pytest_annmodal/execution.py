@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_annmodal.comparison.compare import compare, noted
@@ -20,8 +22,8 @@ from pytest_annmodal.jobs.runner import _not_to_blame, ask_job
 from pytest_annmodal.jobs.scorer import Scorer
 from pytest_annmodal.jobs.tuning.tuner import Tuner
 from pytest_annmodal.manifests.builtin_paths import located
-from pytest_annmodal.model import Baseline, Job
-from pytest_annmodal.outcome import Outcome, failure_of
+from pytest_annmodal.model import Baseline, Implementation, Job
+from pytest_annmodal.outcome import Measurement, Outcome, failure_of
 from pytest_annmodal.scoring import operating_points
 
 A_A = "the same packages on both sides, so this compares a version with itself (an A/A)"
@@ -75,7 +77,23 @@ def run_job(
         named = making.key_of(job.implementation) is not None
         if named and _is_same(job, job.baseline):
             found = [noted(outcome, A_A) for outcome in found]
+    if job.baseline is not None:
+        found = _with_versions(found, job.baseline.implementation)
     return equal_settings.for_all(job, found, n=n, dim=dim)
+
+
+def _with_versions(found: Sequence[Outcome], baseline: Implementation) -> list[Outcome]:
+    """The outcomes, which also say what the baseline ran with, where that is its own."""
+    made = making.ensure(baseline)
+    if made is None:
+        return list(found)
+    beside = {"name": baseline.name, "versions": {**made.versions, "python": made.python}}
+    return [
+        dataclasses.replace(one, environment={**one.environment, "baseline": beside})
+        if isinstance(one, Measurement)
+        else one
+        for one in found
+    ]
 
 
 def _is_same(job: Job, baseline: Baseline) -> bool:

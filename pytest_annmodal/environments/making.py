@@ -52,15 +52,20 @@ def there(implementation: Implementation) -> Made | None:
     return kept.read(kept.place() / key) if key else None
 
 
-def key_of(implementation: Implementation) -> str | None:
-    """What its environment resolves to, in one word; None where it has none, or nobody knows."""
+def key_of(implementation: Implementation, *, portable: bool = False) -> str | None:
+    """What its environment resolves to, in one word; None where it has none, or nobody knows.
+
+    Args:
+        portable: for an image, which is the same whoever has it made.
+    """
     environment = implementation.environment
     if environment is None or environment.folder:
         return None if environment is None else Path(environment.folder).name
     try:
-        return resolve(environment).key
+        resolved = resolve(environment)
     except (EnvironmentBuildError, ExecutorError, OSError):
         return None
+    return resolved.portable_key if portable else resolved.key
 
 
 def _there(resolved: Resolved) -> Made | None:

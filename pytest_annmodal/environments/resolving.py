@@ -33,11 +33,13 @@ class Resolved:
 
     Attributes:
         key: names its folder; equal where the same is installed for the same interpreter.
+        portable_key: the same without what only this machine has, for a container's image.
         requirements: as an installer takes them; folders and wheels by absolute path.
         python, version: the path of the interpreter that it is made from, and its version.
     """
 
     key: str
+    portable_key: str
     requirements: tuple[str, ...]
     python: str
     version: str
@@ -55,11 +57,20 @@ def resolve(environment: Environment) -> Resolved:
     first, *others = environment.requirements
     fixed = (_fixed(first, python), *map(_commit_of, others))
     contents = [_content(requirement) for requirement in fixed]
-    made_for = [python, version, platform.machine(), EDITION]
-    words = json.dumps([contents, made_for]).encode("utf-8", "surrogateescape")
     name = re.sub(r"[^A-Za-z0-9.]+", "-", _short(fixed[0])).strip("-.")[-40:]
-    key = f"{name}-{hashlib.sha256(words).hexdigest()[:16]}"
-    return Resolved(key=key, requirements=fixed, python=python, version=version)
+    minor = ".".join(version.split(".")[:2])
+    return Resolved(
+        key=_key(name, contents, python, version, platform.machine()),
+        portable_key=_key(name, contents, minor),
+        requirements=fixed,
+        python=python,
+        version=version,
+    )
+
+
+def _key(name: str, contents: Sequence[Sequence[str]], *made_for: str) -> str:
+    words = json.dumps([contents, made_for, EDITION]).encode("utf-8", "surrogateescape")
+    return f"{name}-{hashlib.sha256(words).hexdigest()[:16]}"
 
 
 def _short(requirement: str) -> str:

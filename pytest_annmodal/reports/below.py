@@ -48,12 +48,15 @@ def comparisons(measured: Sequence[Measured]) -> Iterator[str]:
 
 
 def versions(measured: Sequence[Measured]) -> list[str]:
-    """One line for each ``NAME@SPEC``: what was installed for it."""
+    """One line for each ``NAME@SPEC``, a baseline's too: what was installed for it."""
     found: dict[str, Mapping[str, str]] = {}
     for one in measured:
-        name = one.label.split("[")[0]
+        seen = one.outcome.environment
+        name, beside = one.label.split("[")[0], seen.get("baseline") or {}
         if SPEC_SIGN in name:
-            found.setdefault(name, one.outcome.environment.get("versions") or {})
+            found.setdefault(name, seen.get("versions") or {})
+        if beside:
+            found.setdefault(printable(beside["name"]), beside["versions"])
     return [f"{name}: {_listed(installed)}" for name, installed in found.items()]
 
 

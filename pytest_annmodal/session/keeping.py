@@ -180,7 +180,7 @@ class Keeper:
             if made is None:
                 return None
             return {**made.versions, "python": made.python, "environment": made.key}
-        return {"environment": making.key_of(implementation) or environment.spec}
+        return {"environment": making.key_of(implementation, portable=True) or environment.spec}
 
     def _digest(self, implementation: Implementation) -> str | None:
         place = implementation.path, implementation.folder

@@ -63,6 +63,7 @@ def test_two_versions_meet_in_one_comparison(tiny: Project) -> None:
     result = tiny.run(*TINY, "--impl=tiny@1.0", *compared)
     result.assert_outcomes(passed=1)
     assert len(lines_with(result, "× tiny@2.0 ")) == 1
+    assert lines_with(result, "  tiny@2.0: tinyann 2.0, numpy ")
     assert not lines_with(result, AA)
     result = tiny.run(*TINY, "--impl=tiny@==2", *compared)
     assert lines_with(result, AA)

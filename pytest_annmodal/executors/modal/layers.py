@@ -37,7 +37,7 @@ def _placed(implementation: Implementation) -> Implementation:
     environment = implementation.environment
     if environment is None:
         return implementation
-    folder = f"{ENVIRONMENTS}/{resolve(environment).key}"
+    folder = f"{ENVIRONMENTS}/{resolve(environment).portable_key}"
     return dataclasses.replace(
         implementation, environment=dataclasses.replace(environment, folder=folder)
     )
@@ -50,7 +50,9 @@ def with_environment(image: modal.Image, resolved: Resolved) -> modal.Image:
     """
     words = []
     for number, requirement in enumerate(resolved.requirements):
-        there = PurePosixPath(SOURCES, f"{resolved.key}-{number}", PurePosixPath(requirement).name)
+        there = PurePosixPath(
+            SOURCES, f"{resolved.portable_key}-{number}", PurePosixPath(requirement).name
+        )
         if not is_path(requirement):
             words.append(requirement)
             continue
@@ -61,7 +63,7 @@ def with_environment(image: modal.Image, resolved: Resolved) -> modal.Image:
             image = image.add_local_dir(
                 requirement, str(there), copy=True, ignore=_not_of(Path(requirement))
             )
-    folder = f"{ENVIRONMENTS}/{resolved.key}"
+    folder = f"{ENVIRONMENTS}/{resolved.portable_key}"
     python = ".".join(resolved.version.split(".")[:2])
     return image.run_commands(
         shlex.join(["uv", "venv", "--no-project", "--python", python, folder]),
