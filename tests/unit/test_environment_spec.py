@@ -138,10 +138,9 @@ def test_versions_are_chosen_like_implementations() -> None:
         "hnswlib@==0.7.* ef=10|ef=30|ef=100",
         "hnswlib ef=10",
     ]
-    assert [one.split()[0] for one in chosen("faiss-*@1.9.0")] == [
-        "faiss-hnsw@1.9.0",
-        "faiss-ivf@1.9.0",
-    ]
+    of_glob = {one.split()[0] for one in chosen("faiss-*@1.9.0")}
+    assert of_glob >= {"faiss-hnsw@1.9.0", "faiss-ivf@1.9.0"}
+    assert all(name.startswith("faiss-") and name.endswith("@1.9.0") for name in of_glob)
     assert [one.split()[0] for one in chosen("hnsw*", "annoy@1.17.1")] == [
         "annoy@1.17.1",
         "hnswlib",
