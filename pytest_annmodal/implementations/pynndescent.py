@@ -3,8 +3,7 @@
 #
 # [tool.annmodal]
 # class = "PyNNDescent"
-# metrics = ["euclidean", "angular", "manhattan", "hamming", "jaccard"]
-# dtypes = ["csr"]
+# metrics = ["euclidean", "angular", "manhattan"]
 # build = { n_neighbors = 20 }
 # search = { epsilon = [0.1, 0.25] }
 # tune.epsilon = { range = [0.0, 1.0], scale = "lin", monotone = "recall" }
@@ -15,22 +14,9 @@
 
 import os
 
-import numpy as np
 import pynndescent
-from scipy.sparse import csr_matrix, issparse
 
-METRICS = {
-    "euclidean": "euclidean",
-    "angular": "cosine",
-    "manhattan": "manhattan",
-    "hamming": "hamming",
-    "jaccard": "jaccard",
-}
-
-
-def numbers(X):
-    """Rows as the library takes them: bits are numbers, sets a matrix that is mostly 0."""
-    return csr_matrix(X, dtype=np.float32) if issparse(X) else np.asarray(X, np.float32)
+METRICS = {"euclidean": "euclidean", "angular": "cosine", "manhattan": "manhattan"}
 
 
 class PyNNDescent:
@@ -40,17 +26,14 @@ class PyNNDescent:
         self.epsilon = 0.1
 
     def fit(self, X):
-        self.index = pynndescent.NNDescent(
-            numbers(X), random_state=1, n_jobs=self.threads, **self.settings
-        )
+        self.index = pynndescent.NNDescent(X, random_state=1, n_jobs=self.threads, **self.settings)
         self.index.prepare()  # compiles, and makes the search graph
 
     def set_query_arguments(self, epsilon):
         self.epsilon = epsilon
 
     def query(self, v, k):
-        row = v if issparse(v) else v[None]
-        return self.index.query(numbers(row), k, self.epsilon)[0][0]
+        return self.index.query(v[None], k, self.epsilon)[0][0]
 
     def batch_query(self, Q, k):
-        return self.index.query(numbers(Q), k, self.epsilon)[0]
+        return self.index.query(Q, k, self.epsilon)[0]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pytest_annmodal.distances import forms, metrics
-from pytest_annmodal.distances.rows import LAYOUTS
+from pytest_annmodal.distances.rows import LAYOUTS, Sets
 from pytest_annmodal.manifests import manifest
 from pytest_annmodal.model import Implementation, to_plain
 from pytest_annmodal.scoring import validity
@@ -38,18 +38,19 @@ class Given:
     """Rows as a dataset keeps them, and as an implementation is given them."""
 
     def __init__(self, implementation: Implementation, metric: str, vectors: np.ndarray) -> None:
-        layout = metrics.named(metric).rows
-        dim = vectors.shape[1]
-        self.kept = np.packbits(vectors > 0, axis=1) if layout is LAYOUTS["bits"] else vectors
-        form = forms.make(layout.form(implementation.dtypes, self.kept), dim)
-        self.sent, self.form = form.sent(self.kept).copy(), form
-        self.rows = form.whole(self.sent)
-        self.dense = (
-            np.unpackbits(self.kept, axis=1, count=dim) if layout is LAYOUTS["bits"] else vectors
-        )
-
-    def __len__(self) -> int:
-        return len(self.sent)
+        layout, dim, ones = metrics.named(metric).rows, vectors.shape[1], vectors > 0
+        self.dense = vectors if layout is LAYOUTS["floats"] else ones
+        kept = {
+            LAYOUTS["floats"]: lambda: vectors,
+            LAYOUTS["bits"]: lambda: np.packbits(ones, axis=1),
+            LAYOUTS["sets"]: lambda: Sets.from_matrix(ones),
+        }[layout]()
+        name = layout.form(implementation.dtypes, kept)
+        self.form = form = forms.make(name, dim, layout.longest(kept))
+        self.sent = form.sent(kept).copy()
+        self.laid = np.array(form.laid(kept)).reshape(-1).view(np.uint8)
+        self.train = form.mapped(self.laid, len(vectors))
+        self.many = form.whole(self.sent)
 
     def each(self) -> list[Any]:
         return list(self.form.each(self.sent))
@@ -59,6 +60,10 @@ def similarity(metric: str, train: np.ndarray, queries: np.ndarray) -> np.ndarra
     train, queries = train.astype(np.float64), queries.astype(np.float64)
     if metric == "hamming":
         return -(queries[:, None] != train).sum(axis=2)
+    if metric == "jaccard":
+        both = queries @ train.T
+        either = queries.sum(axis=1)[:, None] + train.sum(axis=1) - both
+        return np.where(either > 0, both / np.maximum(either, 1), 1)
     if metric == "manhattan":
         return -np.abs(queries[:, None] - train).sum(axis=2)
     if metric == "euclidean":
@@ -87,7 +92,7 @@ def build(implementation: Implementation, metric: str, train: Given) -> adapters
         build=to_plain(implementation.variants[0].build),
         alone=train.form.alone,
     )
-    adapter.fit(train.rows)
+    adapter.fit(train.train)
     return adapter
 
 
@@ -100,7 +105,7 @@ def probe(implementation: Implementation, metric: str) -> dict[str, Any]:
     )
     queries = Given(implementation, metric, vectors(rng, N_QUERIES))
     nothing = Given(implementation, metric, np.zeros((1, DIM), np.float32))
-    original, close = train.sent.copy(), similarity(metric, train.dense, queries.dense)
+    original, close = train.laid.copy(), similarity(metric, train.dense, queries.dense)
     adapter = build(implementation, metric, train)
     again = build(implementation, metric, again_train)
     seen: dict[str, Any] = {"recalls": [], "shapes": [], "distinct": True, "reproducible": True}
@@ -118,10 +123,10 @@ def probe(implementation: Implementation, metric: str) -> dict[str, Any]:
     seen["one"] = ask(adapter, queries, 1).shape
     seen["zero_query"] = ask(adapter, nothing, K).shape
     if adapter.batch is not None:
-        answer = np.asarray(adapter.batch(queries.rows, K))
+        answer = np.asarray(adapter.batch(queries.many, K))
         seen["batch"] = answer.shape
         seen["batch_recall"] = recall(answer.astype(np.int64), close, K)
-    seen["train_kept"] = bool((train.sent == original).all())
+    seen["train_kept"] = bool((train.laid == original).all())
     seen["memory"] = adapter.memory_bytes()
     if min(seen["recalls"]) == 1:
         few = build(implementation, metric, few_rows)
@@ -148,7 +153,7 @@ def tiny(implementation: Implementation, metric: str) -> list[str]:
             try:
                 many = [[adapter.query(row, k) for row in queries.each()]]
                 if adapter.batch is not None:
-                    many.append(adapter.batch(queries.rows, k))
+                    many.append(adapter.batch(queries.many, k))
                     answers.check_batch(many[1], m)
                 for got in many:
                     ids, counts = answers.stack(got, k)
