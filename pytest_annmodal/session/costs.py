@@ -73,7 +73,7 @@ EXACT = Model(  # what nobody knows is taken for exact search in numpy
     index_bytes=RowBytes(beside=7),
 )
 # Fitted to 2,000 to 30,000 rows of 16 to 256 dimensions (clustered, float32), one thread of a busy
-# cloud machine: half of the seconds within a factor of 1.6, all within 6.
+# cloud machine: half of the seconds that it was fitted to within a factor of 1.6, all within 6.
 MODELS: Mapping[str, Model] = {
     "bruteforce": EXACT,
     "annoy": Model(

@@ -247,8 +247,8 @@ def _probed(
 def _coordinates(asked: _Asked, axes: Mapping[str, Axis], target: Target) -> Arguments:
     """One argument after the other, the others at the value that they have by then.
 
-    All begin at their highest. With several, what is faster and reaches the target is kept, in a
-    few sweeps within the budget.
+    All begin at their highest, and each goes down to the smallest that still reaches the target;
+    with several in a few sweeps, within the budget. Their speeds are not compared.
     """
     base = dict(asked.search.arguments.kwargs)
     values: dict[str, Any] = {name: axis.high for name, axis in axes.items()}
