@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pytest_annmodal.reports.escape import printable
+from pytest_annmodal.reports.escape import printable, without_commands
 from pytest_annmodal.results.rows import Row
 
 MAX_NAME = 60
@@ -27,7 +27,7 @@ def short_names(rows: Mapping[str, Row]) -> dict[str, str]:
         parts[:0] = [tests[test]] if several_tests else []
         parts += [row.dataset] if several_datasets else []
         parts += [f"k={row.k}"] if several_ks else []
-        whole[test] = printable(" ".join(parts))
+        whole[test] = without_commands(printable(" ".join(parts)))
     cut = {test: _cut(name) for test, name in whole.items()}
     return cut if len(set(cut.values())) == len(set(whole.values())) else whole
 

@@ -12,7 +12,7 @@ from pathlib import Path
 found = [str(p) for top in ("/data", "/tmp", "/root", "/home") for p in Path(top).rglob("*.hdf5")]
 assert not found, found
 shown = sorted(p.name for p in Path("/data").rglob("*")) if Path("/data").exists() else []
-assert not [name for name in shown if not name.endswith(".f32")], shown
+assert not [name for name in shown if not name.endswith(".rows")], shown
 self.n = (self.X ** 2).sum(axis=1)
 """
 FAST = "return np.argsort(self.n - 2 * (self.X @ v))[:k]"
@@ -68,7 +68,7 @@ def test_its_container_is_restricted_and_sees_one_directory(ran, product):
 def test_the_volume_has_the_vectors_alone_where_it_looks(ran, product):
     below = [n for n in stored(product, "ann-datasets") if n.startswith("train/")]
     assert len(below) == 1
-    assert re.fullmatch(r"train/large-1200-euclidean-[0-9a-f]{16}\.f32", below[0])
+    assert re.fullmatch(r"train/large-1200-euclidean-[0-9a-f]{16}\.rows", below[0])
 
 
 def test_the_questions_come_as_arguments_however_large(ran, product):

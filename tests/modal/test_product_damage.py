@@ -26,7 +26,7 @@ def after_damage(product):
     before = product.pytest(*arguments)
     assert before.counts() == {"passed": 2}, before.text
     root = product.plane.volume(VOLUME).path
-    files = [*root.glob("uploads/*/tiny-8-euclidean.hdf5"), *root.glob("train/*.f32")]
+    files = [*root.glob("uploads/*/tiny-8-euclidean.hdf5"), *root.glob("train/*.rows")]
     assert len(files) == 2
     good = {path: path.read_bytes() for path in files}
     for path in files:

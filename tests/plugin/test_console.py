@@ -15,6 +15,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from stored_cases import measured, stored
 
@@ -118,6 +121,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(DIGITS, root / "my_vectors.hdf5")
     (root / "vectors").mkdir()
     shutil.copy(DIGITS, root / "vectors" / "mine.hdf5")
+    (root / "volume").mkdir()
+    shutil.copy(DIGITS, root / "volume" / "shop.hdf5")
+    vectors = np.random.default_rng(1).normal(size=(300, 8)).astype(np.float32)
+    for name in ("emb.parquet", "embeddings.parquet"):
+        pq.write_table(pa.table({"embedding": list(vectors)}), root / name)
     clone(root)
     for name in ("ann-benchmarks", "vibe"):
         clone(root / "home" / name)
@@ -161,8 +169,13 @@ def test_pytest_commands(project: Path) -> None:
 
 @pytest.mark.parametrize("command", to_run("annmodal"))
 def test_annmodal_commands(
-    project: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Path,
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Each does what it says, on results that lie where it looks for them."""
     monkeypatch.chdir(project)
+    monkeypatch.setenv("ANNMODAL_VOLUME_DIR", str(tmp_path))
     assert main(shlex.split(command)[1:]) == 0, capsys.readouterr().err

@@ -194,12 +194,13 @@ def test_handlers_of_others_stay() -> None:
     before = {number: signal.getsignal(number) for number in SIGNALS.args[1]}
     try:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever a test before has left
         interruption = Interruption()
         interruption.install()
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-        assert signal.getsignal(signal.SIGTERM) != before[signal.SIGTERM]
+        assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
         interruption.pytest_unconfigure()
-        assert signal.getsignal(signal.SIGTERM) == before[signal.SIGTERM]
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -15,6 +15,7 @@ from jobs import EXACT, index, measured, nothing_left_behind, run, write
 
 from pytest_annmodal.channel import mailbox
 from pytest_annmodal.channel.mailbox import Asked
+from pytest_annmodal.distances import forms
 from pytest_annmodal.jobs.asking import Asker, Timed
 from pytest_annmodal.model import Arguments, Limits, Search
 from pytest_annmodal.sandbox import contention
@@ -125,6 +126,7 @@ class Rounds:
         asker = Asker(
             worker=SimpleNamespace(check=None, apart=True),
             box=None,
+            form=forms.make("float32", 1),
             limits=Limits(clock="parent", **limits),
             warmup=np.zeros((1, 1), np.float32),
             trusted=trusted,

@@ -58,3 +58,10 @@ def test_long_labels_are_cut_in_the_middle():
 
 def test_control_characters_are_escaped():
     assert short_names({"1": row("\x1b[31mred")}) == {"1": "?[31mred"}
+
+
+def test_commands_to_a_ci_runner_are_none():
+    """A submission chooses its settings' names, and the table goes to the runner's log."""
+    (name,) = short_names({"1": row("grid[mode=##vso[task.complete]]")}).values()
+    assert "##vso[" not in name
+    assert "task.complete" in name

@@ -11,7 +11,7 @@ from pytest_annmodal.implementations.usearch import USearch
 def test_its_size_is_that_of_vectors_and_links():
     """And not the room that the library has reserved, which is tens of times as much when it is small."""
     rows = np.random.default_rng(0).standard_normal((2000, 16)).astype(np.float32)
-    index = USearch("euclidean")
+    index = USearch("euclidean", 16)
     index.fit(rows)
     assert rows.nbytes < index.get_memory_usage() < 4 * rows.nbytes
     assert index.index.memory_usage > 10 * rows.nbytes
