@@ -123,6 +123,7 @@ def _copied(
 
 def _become(request: dict[str, Any], given: dict[str, int], template: int) -> None:
     """Be the worker of one job, as if this process had just been started for it."""
+    worker.die_with_parent(template)  # first: whatever comes may be cut off
     nothing = os.open(os.devnull, os.O_RDONLY)
     output = given.pop("output")
     for fd, place in ((nothing, 0), (output, 1), (output, 2)):
@@ -135,7 +136,6 @@ def _become(request: dict[str, Any], given: dict[str, int], template: int) -> No
     os.environ.update(request["environment"])
     _carry(request["environment"][MARK])
     _own_memory()
-    worker.die_with_parent(template)
     if "numpy.random" in sys.modules:  # Python's own generator does it by itself
         sys.modules["numpy.random"].seed()
 
