@@ -29,8 +29,8 @@ class Generated:
     metric: str
     seed: int
     dim: int = 64
-    n_train: int = 20_000
-    n_queries: int = 500
+    n_train: int = 8_000  # so that all of them together take a minute
+    n_queries: int = 200
 
     def dataset(self) -> Dataset:
         return Dataset(
@@ -43,19 +43,33 @@ class Generated:
         )
 
 
-def _clusters(metric: str, seed: int) -> Generated:
-    return Generated(
-        name=f"clusters-64-{metric}", kind=metric, rows="points", metric=metric, seed=seed
-    )
-
-
 GENERATED: Mapping[str, Generated] = MappingProxyType(
     {
         row.kind: row
         for row in (
-            _clusters("euclidean", 64_001),
-            _clusters("angular", 64_002),
-            _clusters("manhattan", 64_003),
+            Generated(
+                name="clusters-64-euclidean",
+                kind="euclidean",
+                rows="points",
+                metric="euclidean",
+                seed=64_001,
+                n_train=20_000,
+                n_queries=500,
+            ),
+            Generated(
+                name="clusters-64-angular",
+                kind="angular",
+                rows="points",
+                metric="angular",
+                seed=64_002,
+            ),
+            Generated(
+                name="clusters-64-manhattan",
+                kind="manhattan",
+                rows="points",
+                metric="manhattan",
+                seed=64_003,
+            ),
             Generated(
                 name="clusters-250-hamming",
                 kind="hamming",
@@ -71,8 +85,7 @@ GENERATED: Mapping[str, Generated] = MappingProxyType(
                 metric="jaccard",
                 seed=64_005,
                 dim=2_000,
-                n_train=8_000,
-                n_queries=200,
+                n_train=4_000,
             ),
             Generated(
                 name="bytes-64-euclidean",
@@ -80,8 +93,6 @@ GENERATED: Mapping[str, Generated] = MappingProxyType(
                 rows="pixels",
                 metric="euclidean",
                 seed=64_006,
-                n_train=8_000,
-                n_queries=200,
             ),
         )
     }
