@@ -9,9 +9,11 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +101,7 @@ def resolve_version(requirement: str, python: str) -> str:
         command = [uv, "pip", "compile", "-", "--no-deps", "--no-header", "--no-annotate"]
         command += ["--quiet", "--python", python]
     else:
-        command = [python, "-m", "pip", "install", "--dry-run", "--no-deps", "--ignore-installed"]
+        command = [*_pip_for(python), "install", "--dry-run", "--no-deps", "--ignore-installed"]
         command += ["--disable-pip-version-check", requirement]
     lines = _check(command, place, print_none, given=requirement)
     from packaging.requirements import Requirement
@@ -111,6 +113,13 @@ def resolve_version(requirement: str, python: str) -> str:
         if (match := found.search(line)) and not line.startswith(("Collecting", "  ")):
             return f"{match[1]}=={match[2]}"
     raise EnvironmentBuildError(f"no version of {requirement} was found" + _end(lines))
+
+
+def _pip_for(python: str) -> list[str]:
+    """Our own pip for that interpreter, which need not have one: Debian's has not."""
+    if find_spec("pip") is None:
+        return [python, "-m", "pip"]
+    return [sys.executable, "-m", "pip", "--python", python]
 
 
 def _check(command: Sequence[str], cwd: Path, say: Say, given: str = "") -> list[str]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from small_wheels import (
 )
 
 from pytest_annmodal.cli.main import main
-from pytest_annmodal.environments import interpreters, kept, making, resolving
+from pytest_annmodal.environments import installers, interpreters, kept, making, resolving
 from pytest_annmodal.environments.spec import with_spec
 from pytest_annmodal.errors import EnvironmentBuildError, ExecutorError
 from pytest_annmodal.execution import run_job
@@ -148,6 +149,20 @@ class TestMade:
         made = making.ensure(named("==1.*"))
         assert made.versions["tinyann"] == "1.1"
         assert making.key_of(named("1.1")) == made.key
+
+    def test_a_range_needs_no_pip_of_the_interpreter(
+        self, named: Named, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Debian's has none; the one beside this project does it."""
+        bare = tmp_path / "bare"
+        venv.create(bare, with_pip=False)
+        with_pip = tmp_path / "ours"
+        venv.create(with_pip, with_pip=True)
+        monkeypatch.setattr(shutil, "which", lambda name: None)
+        monkeypatch.setattr(sys, "executable", str(with_pip / "bin" / "python"))
+        monkeypatch.setattr(installers, "find_spec", lambda name: True)
+        found = installers.resolve_version("tinyann==1.*", str(bare / "bin" / "python"))
+        assert found == "tinyann==1.1"
 
     def test_a_project_is_known_by_its_files(self, named: Named, tmp_path: Path) -> None:
         """A change makes another environment, and nothing is left in the folder."""

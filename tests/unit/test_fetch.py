@@ -482,4 +482,6 @@ def test_a_download_killed_in_the_middle_is_resumed_by_the_next_run(http_server,
     assert target.read_bytes() == CONTENT
     second = http_server.asked("x.hdf5")[1]
     assert second.status == 206
-    assert int(second.range.removeprefix("bytes=").removesuffix("-")) >= 140_000
+    assert (
+        int(second.range.removeprefix("bytes=").removesuffix("-")) >= 100_000
+    )  # less a buffer, of 128 kB in 3.14

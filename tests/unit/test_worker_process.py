@@ -217,8 +217,8 @@ class TestSurroundings:
             assert seen["group"]
             assert not {"pytest", "modal", "h5py", "psutil", "jobs"} & set(seen["modules"])
             # Three streams, socket, mailbox and train, a copy of these two in their maps, the
-            # listing and the file that this is written to.
-            assert len(seen["fds"]) <= 10
+            # listing and the file that this is written to; a libffi that keeps its own open.
+            assert len(seen["fds"]) <= 11
 
     def test_nothing_of_the_parents_descriptors_is_inherited(self, small_dataset, tmp_path):
         """Even one that is marked as inheritable."""
