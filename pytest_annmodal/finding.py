@@ -67,6 +67,11 @@ class Finding:
         return BY_NAME[self.figure]
 
     @property
+    def is_told(self) -> bool:
+        """Whether it has two values beside each other, if only to be shown."""
+        return self.low is not None or self.baseline > 0
+
+    @property
     def name(self) -> str:
         """``speed at recall 0.95``."""
         return f"{self.row.subject.strip() or self.figure} {self.at}".strip()
@@ -101,8 +106,8 @@ class Finding:
         return f"{self.amount(abs(self.change))} {word}"
 
     def interval(self) -> str:
-        """`` (99 %: 3.2…5.0 %)``: of how much more it is, or how much less."""
-        if self.low is None or self.high is None:
+        """`` (99 %: 3.2…5.0 %)``: of how much more it is, or how much less; none for a point."""
+        if self.low is None or self.high is None or self.low == self.high:
             return ""
         sign = 1 if self.change > 0 else -1
         first, last = sorted((sign * self.low, sign * self.high))

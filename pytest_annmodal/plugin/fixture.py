@@ -135,9 +135,6 @@ class AnnBenchmark:
         """Record the measurement, and fail or skip the test by the marker's thresholds."""
         __tracebackhide__ = True
         settings = self._session.settings
-        if self._session.against is not None:
-            content = self._session.content(wanted.dataset)
-            outcome = self._session.against.held(outcome, wanted, content)
         outcome = gating.judged_by(outcome, gating.tolerances_of(settings, self._marker))
         worse = gating.failures(outcome, settings)
         missed, untold = missed_thresholds(outcome, self._marker)

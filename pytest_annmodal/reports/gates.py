@@ -60,9 +60,9 @@ def blocks(found: Iterable[tuple[str, Gated]]) -> list[Block]:
     Args:
         found: a job's name, and what was found of one of its cases.
     """
-    made: dict[str, Block] = {}
+    made: dict[tuple[str, str], Block] = {}
     for job, gated in found:
-        block = made.setdefault(job, Block(job=job, baseline=gated.baseline))
+        block = made.setdefault((job, gated.baseline), Block(job=job, baseline=gated.baseline))
         for finding in gated.findings:
             _add(block.findings, finding)
         block.notes.update(dict.fromkeys(gated.notes))
@@ -73,7 +73,7 @@ def blocks(found: Iterable[tuple[str, Gated]]) -> list[Block]:
 def _add(findings: list[Finding], new: Finding) -> None:
     """Beside the others, or together with one that says the same of another setting."""
     for number, known in enumerate(findings):
-        alike = new.why and new.low is None and known.low is None
+        alike = new.why and not new.is_told and not known.is_told
         if alike and (known.figure, known.word, known.why) == (new.figure, new.word, new.why):
             if new.at and new.at != known.at:
                 findings[number] = replace(known, at=f"{known.at}, {new.at.removeprefix('at ')}")
@@ -112,13 +112,15 @@ def _line(text: str, style: str, color: bool) -> str:  # noqa: FBT001
 
 def _said(finding: Finding) -> str:
     """``speed at recall 0.95: 4.1 % slower (99 %: 3.2…5.0 %); allowed 3.0 %; 5 sessions``."""
-    if finding.low is None:
+    if not finding.is_told:
         return f"{finding.name}: {finding.why}"
     parts = [f"{finding.name}: {finding.brief}"]
     if finding.why:
         parts.append(finding.why)
     elif finding.bound is not None:
         parts.append(f"allowed {finding.amount(finding.bound)}")
+    if finding.low is None:
+        return "; ".join(parts)
     counted = "build" if finding.figure == "recall" else "session"
     parts.append(f"{finding.sessions} {counted}{'' if finding.sessions == 1 else 's'}")
     return "; ".join(parts)
@@ -152,7 +154,7 @@ def markdown(found: Sequence[Block]) -> str:
 
 def _markdown_row(finding: Finding) -> str:
     bound = "" if finding.bound is None else finding.amount(finding.bound)
-    change = "" if finding.low is None else finding.difference
+    change = finding.difference if finding.is_told else ""
     word = f"**{finding.word}**" if finding.word in {WORSE, CANNOT_TELL} else finding.word
     interval = finding.interval().strip(" ()").removeprefix(f"{CONFIDENCE}: ")
     name, why = escape.markdown(finding.name), escape.markdown(finding.why)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.finding import NO_CHANGE, NOT_GATED, WORSE, Finding, Gated
 from pytest_annmodal.gate import recalls, verdict
 from pytest_annmodal.gate.verdict import ROUNDING_BYTES
-from pytest_annmodal.model import Case
-from pytest_annmodal.outcome import Measurement
+from pytest_annmodal.model import Job, Search
+from pytest_annmodal.outcome import Measurement, Outcome
 from pytest_annmodal.results.folder import folder_of
 from pytest_annmodal.results.reading import Results, read_results
 from pytest_annmodal.results.stored import StoredCase
@@ -22,9 +23,10 @@ from pytest_annmodal.session.keeping import Keeper
 from pytest_annmodal.settings.config import LATEST, Settings
 from pytest_annmodal.tolerances import TOLERANCES
 
-ANOTHER_MINUTE = "measured in another minute, so it is no verdict"
+ANOTHER_MINUTE = "another minute, so it is no verdict"
+AGAIN = re.compile(r" \(\d+\)$")  # behind a label: measured so often
 SIZES = (("index", "index_bytes"), ("peak", "peak_rss_bytes"))
-TIMES = (("speed", "qps"), ("build", "build_s"), ("p99", "p99_s"))
+TIMES, OF_BUILD = (("speed", "qps"), ("p99", "p99_s")), (("build", "build_s"),)
 
 
 class Against:
@@ -59,63 +61,97 @@ class Against:
             known = [case for case in known if case.session == newest]
         self._known = sorted(known, key=lambda case: case.measured_at)
 
-    def held(self, measurement: Measurement, case: Case, content: str | None) -> Measurement:
-        """The measurement with what is found beside the newest stored one of the same question."""
-        stored = next((one for one in reversed(self._known) if _is_asked(one, case)), None)
-        if stored is None:
-            return _with(measurement, "what is stored", "nothing is stored to compare with")
-        if content is None or stored.dataset_sha256 != content:
-            why = f"0 queries in common, since {case.dataset.name} has another content now"
-            return _with(measurement, _name(stored), why)
-        found = tuple(self._findings(measurement, stored))
-        gated = Gated(baseline=_name(stored), findings=found, advice=tuple(verdict.advice(found)))
-        return dataclasses.replace(measurement, gate=gated)
+    def held(self, job: Job, outcomes: Sequence[Outcome], content: str | None) -> list[Outcome]:
+        """A job's outcomes, each measurement with what is found beside the newest stored one.
 
-    def _findings(self, mine: Measurement, stored: StoredCase) -> Iterator[Finding]:
-        yield from _recall(mine, stored, self._stored, self._tolerances["max_recall_drop"])
-        for figure, field in SIZES:
+        What belongs to the whole job stands with its first measurement, as in a gate.
+
+        Args:
+            content: sha256 of the dataset's file, as far as it is known.
+        """
+        measured = [outcome for outcome in outcomes if isinstance(outcome, Measurement)]
+        beside = {
+            one.case_id: stored
+            for one, search in zip(measured, _searches(job, measured), strict=True)
+            if (stored := self._stored_of(job, search)) is not None
+        }
+        gates = self._missing(job, [one for one in measured if one.case_id not in beside])
+        for number, (case_id, stored) in enumerate(beside.items()):
+            began = min(one.measured_at for one in beside.values() if one.session == stored.session)
+            name = f"{stored.build_label} of {began or 'an unknown time'}"
+            if content is None or stored.dataset_sha256 != content:
+                why = f"0 queries in common, since {stored.dataset} has another content now"
+                gates[case_id] = Gated(baseline=name, notes=(why,))
+                continue
+            (mine,) = (one for one in measured if one.case_id == case_id)
+            found = tuple(self._findings(mine, stored, whole=number == 0))
+            advice = tuple(verdict.advice(found))
+            gates[case_id] = Gated(baseline=name, findings=found, advice=advice)
+        return [
+            replace(one, gate=gates[one.case_id]) if isinstance(one, Measurement) else one
+            for one in outcomes
+        ]
+
+    def _missing(self, job: Job, measured: Sequence[Measurement]) -> dict[str, Gated]:
+        labels = ", ".join(_setting(search) for search in _searches(job, measured))
+        note = f"nothing is stored to compare {labels} with"
+        return {one.case_id: Gated(baseline="what is stored", notes=(note,)) for one in measured}
+
+    def _stored_of(self, job: Job, search: Search) -> StoredCase | None:
+        """The newest answer to the same question, whatever version gave it."""
+        own = _question(job.implementation.name, _label(job, search))
+        asked = (own, job.dataset.name, search.k, job.limits.subset)
+        for one in reversed(self._known):
+            known = (_question(one.implementation, one.label), one.dataset, one.k, one.subset)
+            if known == asked and one.failure is None and not one.is_foreign:
+                return one
+        return None
+
+    def _findings(self, mine: Measurement, stored: StoredCase, *, whole: bool) -> Iterator[Finding]:
+        """Of one measurement; of its build and memory where it speaks for the whole job."""
+        at = f"at {stored.search.label}" if stored.search.label else ""
+        yield from _recall(mine, stored, self._stored, self._tolerances["max_recall_drop"], at)
+        for figure, field in SIZES if whole else ():
             now, then = getattr(mine, field), getattr(stored, field)
             if now and then:
                 yield _size(figure, now, then, self._tolerances["max_memory_rise"])
-        if stored.machine == self._keeper.machine:
-            for figure, field in TIMES:
-                now, then = getattr(mine, field), getattr(stored, field)
-                if now and then:
-                    yield _only_told(figure, now, then, ANOTHER_MINUTE)
+        if stored.machine != self._keeper.machine:
+            return
+        for figure, field in (*TIMES, *(OF_BUILD if whole else ())):
+            now, then = getattr(mine, field), getattr(stored, field)
+            if now and then:
+                of = "" if (figure, field) in OF_BUILD else at
+                yield _only_told(figure, now, then, ANOTHER_MINUTE, of)
 
 
-def _with(measurement: Measurement, baseline: str, note: str) -> Measurement:
-    return dataclasses.replace(measurement, gate=Gated(baseline=baseline, notes=(note,)))
+def _searches(job: Job, measured: Sequence[Measurement]) -> list[Search]:
+    by_case = {search.case_id: search for search in job.searches}
+    return [by_case[one.case_id] for one in measured]
 
 
-def _is_asked(stored: StoredCase, case: Case) -> bool:
-    """Whether it was the same question, whatever version answered it."""
-    if stored.failure is not None or stored.is_foreign:
-        return False
-    name, setting = stored.implementation, stored.label.removeprefix(stored.implementation)
-    own = case.implementation.name
-    return (name.partition("@")[0], setting, stored.dataset, stored.k, stored.subset) == (
-        own.partition("@")[0],
-        dataclasses.replace(case, repetition=0).label.removeprefix(own),
-        case.dataset.name,
-        case.k,
-        case.subset,
-    )
+def _label(job: Job, search: Search) -> str:
+    """As the store has it, but for how often it was measured before."""
+    return AGAIN.sub("", search.case_id.removesuffix(f"-{job.dataset.name}-k{search.k}"))
 
 
-def _name(stored: StoredCase) -> str:
-    return f"{stored.label} of {stored.measured_at or 'an unknown time'}"
+def _setting(search: Search) -> str:
+    return search.arguments.label or "it"
+
+
+def _question(implementation: str, label: str) -> tuple[str, str]:
+    """Name and setting, without the version."""
+    return implementation.partition("@")[0], label.removeprefix(implementation)
 
 
 def _recall(
-    mine: Measurement, stored: StoredCase, results: Results, bound: float
+    mine: Measurement, stored: StoredCase, results: Results, bound: float, at: str
 ) -> Iterator[Finding]:
     samples = results.samples(stored)
     now = mine.query_hits
     then = samples.query_hits if samples is not None else None
     if now is None or then is None or len(now) != len(then) or not stored.rounds:
         if stored.recall is not None:
-            yield _only_told("recall", mine.recall, stored.recall, "not known by query")
+            yield _only_told("recall", mine.recall, stored.recall, "not known by query", at)
         return
     # Hits of all rounds together, as if each round were some of k neighbours more.
     first = np.asarray(now, np.float64) / mine.rounds
@@ -126,13 +162,14 @@ def _recall(
             word=NO_CHANGE,
             change=0.0,
             bound=bound,
+            at=at,
             why=f"every one of {len(now):,} queries finds as much as it did",
             sessions=1,
         )
         return
     found = recalls.difference([first], [second], mine.k)
-    finding = verdict.of_recalls(found, [found.mean], at="", bound=bound)
-    yield dataclasses.replace(finding, candidate=mine.recall, baseline=stored.recall or math.nan)
+    finding = verdict.of_recalls(found, [found.mean], at=at, bound=bound)
+    yield replace(finding, candidate=mine.recall, baseline=stored.recall or math.nan)
 
 
 def _size(figure: str, now: float, then: float, bound: float) -> Finding:
@@ -151,12 +188,13 @@ def _size(figure: str, now: float, then: float, bound: float) -> Finding:
     )
 
 
-def _only_told(figure: str, now: float, then: float, why: str) -> Finding:
+def _only_told(figure: str, now: float, then: float, why: str, at: str) -> Finding:
     change = now - then if figure == "recall" else now / then - 1
     return Finding(
         figure=figure,
         word=NOT_GATED,
         change=change,
+        at=at,
         why=why,
         candidate=now,
         baseline=then,

@@ -251,7 +251,10 @@ class BenchSession:
             return self.gating.prepared(jobs, remote=remote)
         if not self.settings.reuse or self.keeper is None:
             return jobs
-        self.know(self.keeper.reusable(jobs))
+        reused = {one.case_id: one for one in self.keeper.reusable(jobs)}
+        for job in jobs:
+            own = [reused[one.case_id] for one in job.searches if one.case_id in reused]
+            self.know(self._held(job, own))
         missing = (case for case in cases if case.id not in self._outcomes)
         return planning.jobs(missing, self.settings, remote=remote)
 
@@ -275,7 +278,13 @@ class BenchSession:
     def _hear(self, job: Job, future: Future[Sequence[Outcome]]) -> None:
         """Tell of a finished job's outcomes at once, also of those no test has asked for yet."""
         if not future.cancelled() and future.exception() is None:
-            self._tell(job, future.result())
+            self._tell(job, self._held(job, future.result()))
+
+    def _held(self, job: Job, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Beside what is stored of the same questions, where that is asked for."""
+        if self.against is None:
+            return outcomes
+        return self.against.held(job, outcomes, self.content(job.dataset))
 
     def _tell(self, job: Job, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
@@ -340,7 +349,7 @@ class BenchSession:
             for one in [job] if self.gating is None else [job, *self._planned]:
                 future = self._futures.get(id(one)) or self._submit(one)
                 self.executor.pump(future)
-                self.know(future.result())
+                self.know(self._held(one, future.result()))
             self._settle()
         return self._outcomes[case.id]
 

@@ -2,26 +2,61 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+
+import pytest
 from plugin_project import EXACT, Project, lines_with
 
+# In the order of a block; what belongs to the build stands with its first setting.
+FIGURES = (
+    "speed at extra=0",
+    "p99 at extra=0",
+    "build",
+    "speed at extra=1",
+    "p99 at extra=1",
+)
 FORGETS = EXACT.replace('kind="stable")[:k]', 'kind="stable")[[*range(k - 1), len(self.X) - 1]]')
 
 
-def test_a_recall_that_was_higher_fails_and_times_are_only_told(project: Project) -> None:
+def test_a_recall_that_was_higher_fails_and_times_are_only_told(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A first session has nothing to compare with; the next is held against it."""
     first = project.bench("--ann-against=latest")
     assert first.ret == 0
-    assert lines_with(first, "nothing is stored to compare with")
-    same = project.bench("--ann-against=latest")
+    assert lines_with(first, "nothing is stored to compare extra=0, extra=1 with")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary.md"))
+    same = project.bench("--ann-against=latest", "--ann-summary")
     assert same.ret == 0
-    assert lines_with(same, "recall: every one of 20 queries finds as much as it did")
-    assert lines_with(same, "measured in another minute, so it is no verdict")
+    assert lines_with(same, "recall at extra=0, extra=1: every one of 20 queries finds as much")
+    (index,) = lines_with(same, "  index: ")
+    assert "99 %" not in index  # of one value there is no interval
+    _check_kept(project, same)
     project.write("mine/exact.py", FORGETS)
     worse = project.bench("--ann-against=.annmodal/results")
     assert worse.ret == 1
     failed = [line for line in worse.outlines if line.startswith("FAILED")]
     assert len(failed) == 2
-    assert all("recall 0.1000 lower than exact[extra=" in line for line in failed)
+    for extra, line in enumerate(failed):
+        assert "recall 0.1000 lower than exact of 2" in line
+        assert line.endswith(f"Z at extra={extra}")
+
+
+def _check_kept(project: Project, result: pytest.RunResult) -> None:
+    """What is shown stands in the Markdown and in the store: how much, and that it is no verdict."""
+    times = lines_with(result, "; another minute, so it is no verdict")
+    assert [line.split(":")[0].split() for line in times] == [
+        ["not", "gated", *figure.split()] for figure in FIGURES
+    ]
+    assert all(re.search(r": (unchanged|[\d.]+ % \w+); another", line) for line in times)
+    summary = (project.path / "summary.md").read_text()
+    assert summary.startswith("## Gate: no change\n")
+    assert summary.count("another minute, so it is no verdict") == len(times)
+    newest = max((project.path / ".annmodal/results").glob("*.jsonl"), key=os.path.getmtime)
+    stored = [json.loads(line) for line in newest.read_text().splitlines()]
+    assert [len(case["gate"]["findings"]) for case in stored] == [6, 3]
 
 
 def test_what_holds_no_results_is_refused(project: Project) -> None:
