@@ -2,6 +2,8 @@
 
     python tests/statistics/gates.py same --gates 100
     python tests/statistics/gates.py slower-8 --gates 20 --burners 2 --impl hnswlib
+    python tests/statistics/gates.py same --minutes 4 --append gates.jsonl    # a part, and later on another
+    python tests/statistics/gates.py table gates.jsonl                       # of all parts together
 
 ``same``: identical code on both sides. ``slower-8``, ``slower-4``: a wrapper spins inside of ``query``,
 so that 8 or 4 % fewer queries are answered in a second. ``recall-100``, ``recall-300``: it replaces one
@@ -14,6 +16,8 @@ import argparse
 import contextlib
 import dataclasses
 import itertools
+import json
+import math
 import os
 import subprocess
 import sys
@@ -22,17 +26,26 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from pytest_annmodal.datasets import synthetic
 from pytest_annmodal.execution import run_job
-from pytest_annmodal.finding import Finding, Gated
+from pytest_annmodal.finding import (
+    BETTER,
+    CANNOT_TELL,
+    NO_CHANGE,
+    NOT_GATED,
+    WORSE,
+    Finding,
+    Gated,
+)
 from pytest_annmodal.manifests import manifest
 from pytest_annmodal.model import Baseline, Dataset, Gate, Implementation, Job, Limits, Search
 from pytest_annmodal.outcome import Measurement
 from pytest_annmodal.tolerances import TOLERANCES
 
 IMPLEMENTATIONS = ("hnswlib", "faiss-ivf", "annoy", "bruteforce")
-N_TRAIN, K = 5_000, 10
+N_TRAIN, N_QUERIES, N_RECALL_QUERIES, K = 2_000, 500, 10_000, 10
 MAX_SESSIONS = 11
 NEVER = 0.999999  # a recall that nothing reaches: speed is not asked for
 KINDS = ("same", "slower-8", "slower-4", "recall-100", "recall-300")
@@ -133,46 +146,90 @@ def burners(number: int) -> Iterator[None]:
 
 def words_of(findings: Sequence[Finding]) -> dict[str, str]:
     """By figure the most telling word."""
-    order = ("worse", "better", "cannot tell", "no change", "not gated")
+    order = (WORSE, BETTER, CANNOT_TELL, NO_CHANGE, NOT_GATED)
     found: dict[str, str] = {}
     for finding in findings:
-        known = found.get(finding.figure, "not gated")
+        known = found.get(finding.figure, NOT_GATED)
         found[finding.figure] = min(known, finding.word, key=order.index)
     return found
 
 
+def lines(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Run gates until there are enough of them or their time is over; what each has found."""
+    known = {item.name: item for item in manifest.builtin()}
+    names, began = itertools.cycle(asked.impl or IMPLEMENTATIONS), time.monotonic()
+    longest_s = 0.0
+    with tempfile.TemporaryDirectory() as folder, burners(asked.burners):
+        data = Path(folder) / "clusters-64-euclidean.hdf5"
+        n_queries = N_RECALL_QUERIES if asked.kind.startswith("recall") else N_QUERIES
+        synthetic.generate(data, "euclidean", n_train=N_TRAIN, n_queries=n_queries)
+        for number, name in zip(range(asked.gates), names, strict=False):
+            start = time.monotonic()
+            if number and start - began + longest_s > 60 * asked.minutes:
+                return
+            found = [one for gate in gated(asked.kind, known[name], data) for one in gate.findings]
+            seconds = time.monotonic() - start
+            longest_s = max(longest_s, seconds)
+            speed = next((one.brief for one in found if one.figure == "speed" and one.low), "")
+            yield {
+                "kind": asked.kind,
+                "burners": asked.burners,
+                "implementation": name,
+                "seconds": round(seconds, 1),
+                "sessions": max(one.sessions for one in found),
+                "words": words_of(found),
+                "speed": speed,
+                "load_1min": round(os.getloadavg()[0], 1),
+            }
+
+
+def table(known: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What was found where, in Markdown."""
+    figures = ("speed", "recall")
+    words = (WORSE, BETTER, NO_CHANGE, CANNOT_TELL)
+    head = ["what is there", "beside", "gates", "any figure: worse, better"]
+    head += [f"{figure}: {word}" for figure in figures for word in words]
+    yield f"| {' | '.join((*head, 'sessions', 'seconds'))} |"
+    yield "|---" * (len(head) + 2) + "|"
+    for kind, number in sorted(
+        {(one["kind"], one["burners"]) for one in known},
+        key=lambda row: (KINDS.index(row[0]), row[1]),
+    ):
+        ones = [one for one in known if (one["kind"], one["burners"]) == (kind, number)]
+        counts = Counter((figure, word) for one in ones for figure, word in one["words"].items())
+        of_any = [sum(word in one["words"].values() for one in ones) for word in (WORSE, BETTER)]
+        row = [kind, f"{number} burners" if number else "nothing", str(len(ones))]
+        row.append(", ".join(map(str, of_any)))
+        row += [str(counts[figure, word]) for figure in figures for word in words]
+        for field in ("sessions", "seconds"):
+            row.append(f"{sum(one[field] for one in ones) / len(ones):.1f}")
+        yield f"| {' | '.join(row)} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("kind", choices=KINDS)
-    parser.add_argument("--gates", type=int, default=100)
+    parser.add_argument("kind", choices=(*KINDS, "table"))
+    parser.add_argument("files", nargs="*", type=Path, help="of table: what --append has written")
+    parser.add_argument("--gates", type=int, default=100, help="at most so many")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="begin none that may last longer"
+    )
+    parser.add_argument("--append", type=Path, help="add what each gate found to this file")
     parser.add_argument("--burners", type=int, default=0, help="processes that compute beside it")
     parser.add_argument("--impl", action="append", help="instead of all four, in turn")
     asked = parser.parse_args()
-    known = {item.name: item for item in manifest.builtin()}
-    names = itertools.cycle(asked.impl or IMPLEMENTATIONS)
-    counts: Counter[tuple[str, str]] = Counter()
-    wrong = sessions = 0
-    with tempfile.TemporaryDirectory() as folder, burners(asked.burners):
-        data = Path(folder) / "clusters-64-euclidean.hdf5"
-        n_queries = 10_000 if asked.kind.startswith("recall") else 500
-        synthetic.generate(data, "euclidean", n_train=N_TRAIN, n_queries=n_queries)
-        began = time.monotonic()
-        for number, name in zip(range(asked.gates), names, strict=False):
-            found = [one for gate in gated(asked.kind, known[name], data) for one in gate.findings]
-            words = words_of(found)
-            counts.update(words.items())
-            wrong += "worse" in words.values() or "better" in words.values()
-            sessions += max(one.sessions for one in found)
-            speed = next((one.brief for one in found if one.figure == "speed" and one.low), "")
-            print(f"{number + 1} {name}: {words} {speed} load {os.getloadavg()[0]:.1f}", flush=True)
-        minutes = (time.monotonic() - began) / 60
-    print(f"\n{asked.kind}, {asked.burners} burners: {asked.gates} gates in {minutes:.0f} minutes")
-    print(f"sessions a gate: {sessions / asked.gates:.1f}; worse or better: {wrong}")
-    for figure in dict.fromkeys(figure for figure, _ in counts):
-        told = ", ".join(
-            f"{count} × {word}" for (of, word), count in sorted(counts.items()) if of == figure
-        )
-        print(f"  {figure}: {told}")
+    known: list[dict[str, Any]] = []
+    if asked.kind == "table":
+        for file in asked.files:
+            known += map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    else:
+        for line in lines(asked):
+            known.append(line)
+            print(f"{len(known)} {line}", flush=True)
+            if asked.append:
+                with asked.append.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(line) + "\n")
+    print("\n".join(table(known)))
 
 
 if __name__ == "__main__":
