@@ -43,6 +43,7 @@ class DeadlineError(Exception):
     """Nothing whole arrived before the deadline."""
 
 
+AT_ONCE_BYTES = 2**16
 WAIT_S = 0.2  # at most so long, half way through a frame, before who waits may look around
 LARGEST_SIZE_BYTES = 2**50
 LARGEST_NUMBER = 2**63
@@ -208,7 +209,10 @@ class Channel:
             DeadlineError: it did not read within ``timeout_s``.
         """
         patience = _Patience(timeout_s, waiting)
-        for part in encode(kind, fields or {}, arrays):
+        parts = encode(kind, fields or {}, arrays)
+        if sum(map(len, parts)) <= AT_ONCE_BYTES:  # else the other side wakes up for each of them
+            parts = [b"".join(parts)]
+        for part in parts:
             view, done = memoryview(part), 0
             while done < len(view):
                 done += self._patiently(self._sock.send, view[done:], patience)

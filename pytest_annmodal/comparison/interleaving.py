@@ -73,9 +73,9 @@ class Awake:
 class Entrant:
     """One of the three, with its worker: stopped whenever another is asked."""
 
-    def __init__(self, trial: Trial, *, baseline: Baseline | None) -> None:
+    def __init__(self, trial: Trial, *, baseline: Baseline | None, lead: int = LEAD) -> None:
         self.trial, self._baseline = trial, baseline
-        self._asker = dataclasses.replace(trial.asker, warmup=trial.warmup[:LEAD])
+        self._asker = dataclasses.replace(trial.asker, warmup=trial.warmup[:lead])
         self._arguments: Arguments | None = None
         self.late_s = 0.0  # what the setting of these took, and their first warm-up too long
         self.short_answers = trial.job.implementation.short_answers
@@ -98,7 +98,7 @@ class Entrant:
                 self.late_s, self._arguments = worker.answered_at - start, arguments
             asked, warmup_s = self._asker.block(search, queries)
             if new:
-                self.late_s += put_off.in_warmup(warmup_s, LEAD, asked[0])
+                self.late_s += put_off.in_warmup(warmup_s, len(self._asker.warmup), asked[0])
             return asked
 
 
@@ -116,6 +116,7 @@ class Session:
 
     Args:
         number: of the session, which tells the order of building.
+        lead: queries before each block that are not timed.
     """
 
     def __init__(
@@ -126,22 +127,35 @@ class Session:
         stack: ExitStack,
         *,
         number: int,
+        lead: int = LEAD,
     ) -> None:
-        self.data, self.number = data, number
+        self.data, self.number, self._lead = data, number, lead
         self.once = not job.implementation.trusted  # a submission could remember a query
         self.n_parts = len(job.searches) if self.once else 1
         # Two environments are two kinds of start: each side gets the same.
-        sides = (job.implementation, baseline.implementation)
-        self.anew = any(side.environment is not None for side in sides)
+        both = (job.implementation, baseline.implementation)
+        self.anew = any(one.environment is not None for one in both)
         self.budget_s = min(BUDGET_S, job.limits.max_search_s)
         clock: Clock = "parent" if self.once else job.limits.clock
         mine = dataclasses.replace(job, limits=dataclasses.replace(job.limits, clock=clock))
         theirs = baseline_job(mine, baseline)
         usable = cores.affinity()
-        self.candidate = self._enter(mine, stack, None, usable, None)
-        shared = self.candidate.trial.train_file
-        self.baseline = self._enter(theirs, stack, shared, usable, baseline)
-        self.control = self._enter(theirs, stack, shared, usable, baseline)
+        sides = {
+            schedule.CANDIDATE: (mine, None),
+            schedule.BASELINE: (theirs, baseline),
+            schedule.CONTROL: (theirs, baseline),
+        }
+        # What is started last was some thousandths faster than its equals, so this turns too; a
+        # submission comes first always.
+        self._order = list(sides) if self.once else schedule.build_order(number)
+        entrants: dict[int, Entrant] = {}
+        shared: training_data.TrainFile | None = None
+        for side in self._order:
+            entrants[side] = self._enter(sides[side][0], stack, shared, usable, sides[side][1])
+            shared = shared or entrants[side].trial.train_file
+        self.candidate = entrants[schedule.CANDIDATE]
+        self.baseline = entrants[schedule.BASELINE]
+        self.control = entrants[schedule.CONTROL]
 
     def _enter(
         self,
@@ -153,12 +167,12 @@ class Session:
     ) -> Entrant:
         cores.pin(usable)  # each worker gets the same core: only one is awake at a time
         trial = Trial(job, self.data, stack, train_file=train_file, anew=self.anew)
-        return Entrant(trial, baseline=baseline)
+        return Entrant(trial, baseline=baseline, lead=self._lead)
 
     def build(self, on_phase: OnPhase) -> None:
         """Load all, then build all: what is loaded late could not be kept from the vectors."""
         entrants = (self.candidate, self.baseline, self.control)
-        for entrant in entrants:
+        for entrant in (entrants[i] for i in self._order):
             with entrant.awake():
                 entrant.trial.load(on_phase)
         for entrant in (entrants[i] for i in schedule.build_order(self.number)):

@@ -124,7 +124,9 @@ class _Run:
 
     def _session(self, number: int) -> None:
         with ExitStack() as stack:
-            session = Session(self._job, self._baseline, self._data, stack, number=number)
+            session = Session(
+                self._job, self._baseline, self._data, stack, number=number, lead=race.LEAD
+            )
             session.build(lambda _text: None)
             trials = [race.side(session, side).trial for side in race.SIDES]
             sizes: list[list[float]] = [

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_annmodal.comparison import schedule
-from pytest_annmodal.comparison.interleaving import LEAD, Entrant, Session, rows_of
+from pytest_annmodal.comparison.interleaving import Entrant, Session, rows_of
 from pytest_annmodal.comparison.schedule import Schedule
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.gate.points import Points, rate_at
@@ -19,6 +19,12 @@ from pytest_annmodal.scoring import scoring
 from pytest_annmodal.worker import measure
 
 REPEATS = 3
+MOST_AGAIN = 3  # times that what was disturbed is asked once more
+DISTURBED = 1.3  # times as long as beside the others
+MOST_DISTURBED = 4  # of so many queries one
+# Queries before each block that are not timed. With 20 of them the first timed ones took as much
+# longer than the others (a quarter, a tenth) as with 10; with 5 those after them did too.
+LEAD = 10
 SIDES = (schedule.CANDIDATE, schedule.BASELINE, schedule.CONTROL)
 
 
@@ -27,19 +33,15 @@ class Asked:
     """All answers of one side at one setting.
 
     Attributes:
-        times_ns: int64 (repeats, n_queries).
+        least_ns: int64 (n_queries,), of each query the least time that it took.
         ids: int64 (n_queries, k), padded with -1.
         hits: int64 (n_queries,), how many of the k neighbours were found.
     """
 
-    times_ns: NDArray[np.int64]
+    least_ns: NDArray[np.int64]
     ids: NDArray[np.int64]
     hits: NDArray[np.int64]
     recall: float
-
-    @property
-    def least_ns(self) -> NDArray[np.int64]:
-        return np.asarray(self.times_ns.min(axis=0), np.int64)
 
     @property
     def log_qps(self) -> float:
@@ -73,7 +75,7 @@ class Scored:
                 short_answers=entrant.short_answers,
                 kth=self._kth[k],
             )
-        return Asked(times_ns=times, ids=ids, hits=found.hits, recall=found.by_distance)
+        return Asked(least_ns=times, ids=ids, hits=found.hits, recall=found.by_distance)
 
 
 def side(session: Session, number: int) -> Entrant:
@@ -86,7 +88,7 @@ def all_at_once(
     """Every query of one side, one after the other: for recall, and for a first idea of speed."""
     entrant = side(session, number)
     times, ids, counts = entrant.ask(search, arguments, scored.view.test)
-    return scored.asked(entrant, times[None], ids, counts)
+    return scored.asked(entrant, times, ids, counts)
 
 
 def in_turn(
@@ -94,7 +96,8 @@ def in_turn(
 ) -> tuple[Asked, ...]:
     """Every query of all three sides, alternating every 20 queries, three times.
 
-    As many queries as there is time for, spread over all of them.
+    As many queries as there is time for, spread over all of them. What was disturbed is asked
+    again, of all three sides.
 
     Returns:
         What candidate, baseline and control answered, of the queries that were asked.
@@ -106,20 +109,48 @@ def in_turn(
         for number in SIDES
     )
     view, plan = _part(scored, query_s, budget_s)
-    shape = (plan.repeats, plan.n_queries)
-    times = [np.zeros(shape, np.int64) for _ in SIDES]
-    ids = [np.zeros((plan.n_queries, search.k), np.int64) for _ in SIDES]
-    counts = [np.zeros(plan.n_queries, np.int64) for _ in SIDES]
+    n = plan.n_queries
+    least = np.full((len(SIDES), n), np.iinfo(np.int64).max)
+    ids, counts = np.zeros((len(SIDES), n, search.k), np.int64), np.zeros((len(SIDES), n), np.int64)
+
+    def ask(number: int, rows: NDArray[np.int64]) -> None:
+        own = number, rows
+        times, ids[own], counts[own] = side(session, number).ask(
+            search, settings[number], view.view.test[rows]
+        )
+        least[own] = np.minimum(least[own], times)
+
     with measure.quiet_gc():
-        for repeat, rows, number in plan.turns():
-            answer = side(session, number).ask(search, settings[number], view.view.test[rows])
-            times[number][repeat, rows] = answer[0]
-            if repeat == 0:
-                ids[number][rows], counts[number][rows] = answer[1:]
+        for _, block, number in plan.turns():
+            ask(number, np.arange(block.start, block.stop))
+        for again in range(MOST_AGAIN):
+            rows = disturbed(least)
+            for start in range(0, len(rows), plan.block):
+                for number in np.roll(SIDES, session.number + again):  # who begins has waited
+                    ask(int(number), rows[start : start + plan.block])
     return tuple(
-        view.asked(side(session, number), times[number], ids[number], counts[number])
+        view.asked(side(session, number), least[number], ids[number], counts[number])
         for number in SIDES
     )
+
+
+def disturbed(least: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Queries that took one side longer than another, by more than that side mostly takes longer.
+
+    One that is interrupted each of three times weighs as much as many others; what a side really
+    takes longer for stays when it is asked again.
+
+    Args:
+        least: ns, int64 (3, n_queries).
+
+    Returns:
+        Their numbers in ascending order; the most different ones, where there are many.
+    """
+    logs = np.log(np.maximum(least, 1))
+    beyond = logs - logs.min(axis=0)
+    excess = (beyond - np.median(beyond, axis=1, keepdims=True)).max(axis=0)
+    worst = np.argsort(-excess, kind="stable")[: len(excess) // MOST_DISTURBED]
+    return np.sort(worst[excess[worst] > math.log(DISTURBED)])
 
 
 def _part(scored: Scored, query_s: float, budget_s: float) -> tuple[Scored, Schedule]:

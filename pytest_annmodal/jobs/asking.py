@@ -96,7 +96,7 @@ class Asker:
         queries = self.form.sent(rows)
         if self.limits.clock == "worker":
             once = dataclasses.replace(search, rounds=1)
-            _, (times, ids, counts) = self._rounds_of_worker(once, queries, lambda _text: None)
+            _, (times, ids, counts) = self._rounds_of_worker(once, queries, None)
             return (times[0], ids[0], counts[0]), 0.0
         self._serve(search.k)
         with undivided():
@@ -124,19 +124,27 @@ class Asker:
         )
 
     def _rounds_of_worker(
-        self, search: Search, queries: NDArray[Any], on_phase: OnPhase
+        self, search: Search, queries: NDArray[Any], on_phase: OnPhase | None
     ) -> tuple[Message, tuple[NDArray[np.int64], ...]]:
         """What it says, with times_ns (rounds, n), ids (rounds, n, k) and counts (rounds, n)."""
         n = len(queries)
+
+        def told(progress: Message) -> None:
+            if on_phase is not None:
+                on_phase(f"queries, round {progress.number('rounds'):.0f} of {search.rounds}")
+
         message = self.worker.request(
             "timed",
-            {"k": search.k, "rounds": search.rounds, "max_search_s": self.limits.max_search_s},
+            {
+                "k": search.k,
+                "rounds": search.rounds,
+                "max_search_s": self.limits.max_search_s,
+                "progress": on_phase is not None,
+            },
             [self.warmup, queries],
             expect="answers",
             max_array_bytes=search.rounds * n * (search.k + 2) * 8,
-            on_progress=lambda progress: on_phase(
-                f"queries, round {progress.number('rounds'):.0f} of {search.rounds}"
-            ),
+            on_progress=told,
         )
         rounds = next((len(array) for array in message.arrays if array.size), 1)
         return message, shaped(message, (rounds, n), (rounds, n, search.k), (rounds, n))

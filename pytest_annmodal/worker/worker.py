@@ -237,7 +237,8 @@ class Session:
             times.append(round_ns)
             ids.append(round_ids)
             counts.append(round_counts)
-            self.channel.send("progress", {"rounds": len(times)})
+            if fields.get("progress", True):
+                self.channel.send("progress", {"rounds": len(times)})
             if time.monotonic() - began > fields["max_search_s"]:
                 break
         self.channel.send(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 from session_data import dataset, implementation, measurement
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.finding import CANNOT_TELL, NO_CHANGE, NOT_GATED, WORSE, Finding, Gated
-from pytest_annmodal.gate import conditions, verdict
+from pytest_annmodal.gate import conditions, race, verdict
 from pytest_annmodal.gate.points import NoPoints, Points, choose, rate_at
 from pytest_annmodal.gate.statistics import of_spread
 from pytest_annmodal.gate.verdict import Series
@@ -296,3 +297,23 @@ def test_what_else_went_on_is_read_from_the_kernels_accounts(tmp_path):
     assert stolen == "the host took 0.3 cores away meanwhile (steal)"
     assert held_up == "the CPU quota held this process up 3 times, for 250 ms"
     assert not [*conditions.notes(before, dataclasses.replace(before, wall_s=10))]
+
+
+class TestDisturbed:
+    """Queries that are asked again: those that were held up on one side."""
+
+    def test_a_query_that_one_side_took_longer_for_is_one(self):
+        least = np.full((3, 100), 1000)
+        least[0, 7], least[2, 40] = 1500, 9000
+        assert race.disturbed(least).tolist() == [7, 40]
+
+    def test_a_side_that_is_slower_throughout_is_not(self):
+        least = np.full((3, 100), 1000)
+        least[0] = 3000
+        least[0, 7] = 6000
+        assert race.disturbed(least).tolist() == [7]
+
+    def test_of_many_the_most_different_are_asked_again(self):
+        least = np.full((3, 100), 1000)
+        least[1, :40] = 2000 + 10 * np.arange(40)
+        assert race.disturbed(least).tolist() == list(range(15, 40))
