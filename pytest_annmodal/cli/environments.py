@@ -27,8 +27,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="remove those that no session uses now; with DAYS, that none has used for so long",
     )
 
+    parser.add_argument(
+        "--refresh",
+        action="store_true",
+        help="look up again, at its next use, what the newest version of a range is",
+    )
+
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.refresh:
+        kept.look_up_again()
+        print("The newest version of each range is looked up at its next use.")
+        return 0
     if arguments.prune is not None:
         _prune(arguments.prune)
         return 0

@@ -163,21 +163,45 @@ def _remove(key: str) -> bool:
         os.close(lock)
 
 
-def remembered(question: str, ask: Callable[[], str], what: str) -> str:
-    """The answer now, or without a network the one of last time.
+def remembered(
+    question: str, ask: Callable[[], str], what: str, *, for_s: float = 0.0, asked_of: str = ""
+) -> str:
+    """The answer now; the one of last time while that is fresh, or where there is no network.
+
+    Args:
+        for_s: how long an answer is fresh.
+        asked_of: who gives it; another one's answer is not fresh.
 
     Raises:
         ExecutorError: there is no network, and it was never asked.
     """
-    name = hashlib.sha256(question.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    file = place() / LOOKED_UP / name
+    file = place() / LOOKED_UP / _digest(question)
+    with contextlib.suppress(OSError):
+        known, _, gave_it = file.read_text(encoding="utf-8").partition("\n")
+        is_fresh = 0 <= time.time() - file.stat().st_mtime < for_s
+        if is_fresh and gave_it == _digest(asked_of):
+            return known
     try:
         answer = ask()
     except ExecutorError as error:
         with contextlib.suppress(OSError):
-            return file.read_text(encoding="utf-8")
+            return file.read_text(encoding="utf-8").partition("\n")[0]
         raise ExecutorError(f"{what}: {error}") from error
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(answer, encoding="utf-8")
+        new = file.with_suffix(f".{os.getpid()}")
+        new.write_text(f"{answer}\n{_digest(asked_of)}", encoding="utf-8")
+        new.replace(file)  # another session may read it now
     return answer
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def look_up_again() -> None:
+    """Let every answer be as old as can be: a network is asked, and they serve where none is."""
+    folder = place() / LOOKED_UP
+    for file in folder.iterdir() if folder.is_dir() else ():
+        with contextlib.suppress(OSError):
+            os.utime(file, (0, 0))

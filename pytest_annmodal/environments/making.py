@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -13,9 +14,11 @@ from pytest_annmodal.environments.installers import install, report
 from pytest_annmodal.environments.kept import Made
 from pytest_annmodal.environments.resolving import Resolved, is_path, resolve
 from pytest_annmodal.errors import EnvironmentBuildError, ExecutorError
+from pytest_annmodal.figures import duration
 from pytest_annmodal.model import Implementation
 
 OLDEST_NUMPY = (1, 22)  # that the worker's code runs with
+BEGINS, ENDS = "making the environment of", "made the environment of"  # how it is told
 Say = Callable[[str], None]
 _failed: dict[str, EnvironmentBuildError | ExecutorError] = {}  # by key: it is not tried again
 
@@ -88,6 +91,7 @@ def _make(name: str, resolved: Resolved, say: Say) -> Made:
 
 def _build(name: str, resolved: Resolved, folder: Path, say: Say) -> Made:
     """Make it beside its place; whatever ends this leaves nothing that could be taken for it."""
+    start = time.monotonic()
     making = kept.place() / kept.BUILDING / resolved.key
     shutil.rmtree(making, ignore_errors=True)  # of a session that was killed
     making.mkdir(parents=True)
@@ -97,13 +101,14 @@ def _build(name: str, resolved: Resolved, folder: Path, say: Say) -> Made:
             _copied(text, making / f"source-{number}")
             for number, text in enumerate(resolved.requirements)
         ]
-        say("making its environment")
+        say(f"{BEGINS} {name}")
         install(new, resolved.python, requirements, say)
         made = _described(name, resolved.requirements, new, at=folder)
         _rewrite_scripts(new, folder)
         kept.write(made, new)
         shutil.rmtree(folder, ignore_errors=True)  # one whose interpreter is gone
         new.rename(folder)
+        say(f"{ENDS} {name} in {duration(time.monotonic() - start)}")
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return made

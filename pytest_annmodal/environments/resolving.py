@@ -25,6 +25,7 @@ from pytest_annmodal.model import Environment
 EDITION = 1  # of how environments are made
 COMMIT = re.compile(r"[0-9a-f]{40}")
 GIT_TIMEOUT_S = 60
+DAY_S = 24 * 3600.0  # a newer version of a range is seen by then; of a branch at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +103,14 @@ def _fixed(requirement: str, python: str) -> str:
         return requirement
     if exact := _exact(requirement):
         return exact
-    question = f"{requirement} {python}"
-    found = remembered(question, lambda: resolve_version(requirement, python), requirement)
+    indexes = sorted(one for one in os.environ.items() if one[0].startswith(("PIP_", "UV_")))
+    found = remembered(
+        f"{requirement} {python}",
+        lambda: resolve_version(requirement, python),
+        requirement,
+        for_s=DAY_S,
+        asked_of=repr(indexes),
+    )
     return _exact(found) or found
 
 

@@ -22,7 +22,7 @@ from pytest_annmodal.plugin.collecting import CASE, SESSION, SETTINGS
 from pytest_annmodal.plugin.hookspecs import Hooks
 from pytest_annmodal.plugin.summary import OWN_FAILURE, ROW, Summary
 from pytest_annmodal.settings.config import OPTIONS, Settings
-from pytest_annmodal.settings.given import given, parser_arguments
+from pytest_annmodal.settings.given import expanded, given, parser_arguments, told_apart
 from pytest_annmodal.settings.sources import ini_of, resolve
 from pytest_annmodal.strangers import named
 
@@ -59,8 +59,17 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    _free_paths(early_config, args)
     _check_doors(early_config)
+
+
+def _free_paths(config: pytest.Config, args: list[str]) -> None:
+    """Give pytest back the path that stands behind a bare ``--ann-gate``."""
+    apart, paths = told_apart(expanded(args))
+    if paths:
+        args[:] = apart
+        config.known_args_namespace.file_or_dir.extend(paths)  # their conftest files are read next
 
 
 def _check_doors(config: pytest.Config) -> None:

@@ -8,8 +8,9 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal.datasets.lines import OnProgress
+from pytest_annmodal.environments import making
 from pytest_annmodal.model import Job
-from pytest_annmodal.reports.escape import printable
+from pytest_annmodal.reports.escape import printable, told
 
 if TYPE_CHECKING:
     import pytest
@@ -80,18 +81,30 @@ SAVE, RESTORE, NO_WRAP, WRAP, ERASE = "\x1b7", "\x1b8", "\x1b[?7l", "\x1b[?7h", 
 
 
 class Progress:
-    """What is being done, after pytest's dots on a terminal; else silent.
+    """What is being done, after pytest's dots on a terminal; else only what may take minutes.
 
     It is written between phases only, never while queries are timed.
     """
 
     def __init__(self, config: pytest.Config) -> None:
-        reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+        self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+        reporter = self._reporter
         self._shows = reporter is not None and reporter.isatty and reporter.hasmarkup
         self._config = config
 
     def __call__(self, job: Job, text: str) -> None:
+        if not self._shows:
+            self._tell(text)
+            return
         self._write(f"{SAVE}{NO_WRAP}  {printable(job.label)}: {text}{ERASE}{WRAP}{RESTORE}")
+
+    def _tell(self, text: str) -> None:
+        """A line in a CI's log: a library that is compiled is minutes of silence."""
+        if self._reporter is None or not text.startswith((making.BEGINS, making.ENDS)):
+            return
+        with _uncaptured(self._config):
+            self._reporter.ensure_newline()
+            self._reporter.write_line(told(printable(text)))
 
     def clear(self) -> None:
         self._write(ERASE)

@@ -40,7 +40,7 @@ def given(args: Sequence[str]) -> Mapping[str, Any]:
     parser = _Parser(add_help=False, allow_abbrev=False)
     for option in OPTIONS:
         parser.add_argument(option.flag, **parser_arguments(option))
-    found = vars(parser.parse_known_args(expanded(args))[0])
+    found = vars(parser.parse_known_args(told_apart(expanded(args))[0])[0])
     return {option.name: found[f"annmodal_{option.name}"] for option in OPTIONS}
 
 
@@ -58,6 +58,38 @@ def expanded(args: Sequence[str]) -> list[str]:
         else:
             result += expanded(lines)
     return result
+
+
+def told_apart(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments, with an option that may stand bare told apart from a word behind it.
+
+    A parser takes the word for the option's value. Here ``--ann-gate benchmarks`` is
+    ``--ann-gate=on benchmarks``, since that is no value of it.
+
+    Returns:
+        The arguments, and the words that are none's value.
+    """
+    bare = {option.flag: option for option in OPTIONS if option.bare is not None}
+    found: list[str] = []
+    words: list[str] = []
+    for number, arg in enumerate(args):
+        option = bare.get(arg)
+        word = args[number + 1] if option is not None and number + 1 < len(args) else "-"
+        if option is None or word.startswith("-") or _is_value(option, word):
+            found.append(arg)
+        else:
+            found.append(f"{arg}={option.bare}")
+            words.append(word)
+    return found, words
+
+
+def _is_value(option: Option, word: str) -> bool:
+    assert option.kind is not None
+    try:
+        option.kind(word)
+    except ValueError:
+        return False
+    return True
 
 
 def after_a_space(args: Sequence[str], flag: str) -> list[tuple[str, list[str]]]:

@@ -261,10 +261,7 @@ def proportion(text: str) -> float:
 def gate_mode(text: str) -> str:
     """How a gate ends where one cannot tell."""
     if text not in {GATE, STRICT_GATE}:
-        raise ValueError(
-            "expected strict, or nothing. A word behind a bare --ann-gate is taken for its value: "
-            "write it behind the paths of tests, or --ann-gate=on"
-        )
+        raise ValueError("expected strict, or nothing")
     return text
 
 

@@ -10,6 +10,7 @@ from plugin_project import EXACT, Project, lines_with
 
 GATE = ("--ann-baseline=exact", "--ann-gate", "--ann-sessions=5")
 # What is timed here takes microseconds on machines that are busy: only what is certain is tested.
+PLACES = ("--ann-implementations=mine", "--dataset=small-8-euclidean.hdf5")
 LENIENT = ("--ann-max-slowdown=0.6",)
 # One of ten ids is wrong, and an answer takes some milliseconds.
 WORSE = (
@@ -39,8 +40,7 @@ ENDS = (
 
 def candidates(project: Project, name: str, *arguments: str) -> Any:
     """This one alone, against ``exact``."""
-    where = ("--ann-implementations=mine", "--dataset=small-8-euclidean.hdf5", "--ann-rounds=1")
-    return project.run(*where, f"--impl={name}", *GATE, *LENIENT, *arguments)
+    return project.run(*PLACES, "--ann-rounds=1", f"--impl={name}", *GATE, *LENIENT, *arguments)
 
 
 def test_what_is_worse_fails_and_its_line_says_why(
@@ -105,7 +105,7 @@ def test_a_thing_beside_itself_is_said_to_be(project: Project) -> None:
         (("--ann-gate",), "--ann-gate holds everything against a baseline: name it with"),
         ((*GATE[:2], "--ann-sessions=1"), "--ann-gate needs five sessions or more"),
         ((*GATE[:2], "--ann-reuse"), "--ann-gate and --ann-reuse"),
-        (("--ann-baseline=exact", "--ann-gate", "test_it.py"), "write it behind the paths"),
+        ((*GATE[:1], "--ann-gate=strickt"), "--ann-gate 'strickt': expected strict, or nothing"),
         ((*GATE[:2], "--submission=mine/exact.py"), "exact is a submission, which could remember"),
         ((*GATE[:2], "--ann-max-slowdown=5"), "expected a number above 0 and below 1"),
     ],
@@ -116,3 +116,23 @@ def test_what_cannot_be_gated_is_refused_at_once(
     result = project.bench(*arguments)
     assert result.ret == 4
     assert words in result.stderr.str() + result.stdout.str()
+
+
+@pytest.mark.parametrize("where", ["command line", "ini file"])
+def test_a_path_behind_a_bare_gate_is_a_path(project: Project, where: str) -> None:
+    """With the conftest file beside it, whose options are known in time."""
+    project.write(
+        "bench/test_it.py", "def test_search(ann_benchmark, case):\n    assert 0, 'asked'"
+    )
+    project.write(
+        "bench/conftest.py", "def pytest_addoption(parser):\n    parser.addoption('--mine')"
+    )
+    before = ["--mine=1", *PLACES, "--ann-baseline=exact", "--collect-only", "-q"]
+    if where == "ini file":
+        project.write("pytest.ini", "[pytest]\naddopts = --ann-gate")
+        result = project.run("bench", *before)
+    else:
+        result = project.run(*before, "--ann-gate", "bench")
+    assert result.ret == 0, result.stderr.str()
+    assert lines_with(result, "bench/test_it.py::test_search[")
+    assert all(line.startswith("bench/") for line in lines_with(result, "::test_search["))

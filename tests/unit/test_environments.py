@@ -144,11 +144,26 @@ class TestMade:
         assert lines == []
         assert [made.name for made in kept.every()] == ["tiny@1.0"]
 
-    def test_a_range_is_the_newest_version_in_it(self, named: Named) -> None:
-        """Looked up anew by each session; without an index the last answer holds."""
+    def test_a_range_is_the_newest_version_in_it(
+        self, named: Named, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Looked up once a day, once more when that is asked for, and of another index at once."""
         made = making.ensure(named("==1.*"))
         assert made.versions["tinyann"] == "1.1"
         assert making.key_of(named("1.1")) == made.key
+        asked: list[str] = []
+        monkeypatch.setattr(
+            resolving, "resolve_version", lambda text, _python: asked.append(text) or "tinyann==1.0"
+        )
+        for again, n_asked in ((lambda: None, 0), (kept.look_up_again, 1), (lambda: None, 1)):
+            again()
+            _forget()
+            assert making.key_of(named("==1.*"))
+            assert len(asked) == n_asked
+        monkeypatch.setenv("UV_FIND_LINKS", "elsewhere")
+        _forget()
+        assert making.key_of(named("==1.*"))
+        assert len(asked) == 2
 
     def test_a_range_needs_no_pip_of_the_interpreter(
         self, named: Named, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -355,12 +370,17 @@ class TestCommand:
         self, named: Named, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """Each with its spec, versions, size and age; one that a session uses stays."""
-        made = making.ensure(named("2.0"))
+        told: list[str] = []
+        made = making.ensure(named("2.0"), told.append)
+        assert told[0] == "making the environment of tiny@2.0"
+        assert told[-1].startswith("made the environment of tiny@2.0 in ")
         assert main(["environments"]) == 0
         shown = capsys.readouterr().out
         row = next(line for line in shown.splitlines() if line.startswith("tiny@2.0"))
         assert "tinyann 2.0" in row
         assert " MB" in row
+        assert main(["environments", "--refresh"]) == 0
+        assert "looked up at its next use" in capsys.readouterr().out
         assert main(["environments", "--prune"]) == 0
         shown = capsys.readouterr().out
         assert "tiny@2.0 is in use and stays" in shown
