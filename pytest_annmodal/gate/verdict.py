@@ -198,11 +198,11 @@ def advice(findings: Sequence[Finding]) -> Iterator[str]:
     unsure = [finding for finding in findings if finding.word == CANNOT_TELL]
     if any(finding.figure == "recall" for finding in unsure):
         yield "ask more queries: recall needs them"
-    if any(finding.figure != "recall" and finding.low is not None for finding in unsure):
-        yield (
-            "measure on a quieter machine, or allow more sessions (--ann-sessions 11) where they "
-            "were fewer"
-        )
+    repeated = [one for one in unsure if one.figure != "recall" and one.low is not None]
+    if repeated:
+        yield "measure on a quieter machine, or ask more queries"
+    if any(one.sessions < statistics.LOOKS[-1] for one in repeated):
+        yield f"allow more sessions (--ann-sessions {statistics.LOOKS[-1]})"
     if any(finding.low is None for finding in unsure):
         yield (
             "name settings on both sides of the recall level, or another level (--ann-at-recall)"

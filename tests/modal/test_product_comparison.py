@@ -35,3 +35,24 @@ def test_a_baseline_of_ones_own_is_refused_before_anything_starts(product):
     assert ran.code == 4, ran.text
     assert "with --modal it must be a built-in" in ran.words()
     assert not product.containers()
+
+
+def test_a_gate_runs_in_the_container_and_its_verdicts_come_back(product):
+    """Both sides and the control; the verdicts hold for all jobs together, so they are told here."""
+    ran = product.pytest(
+        "--impl=bruteforce",
+        f"--dataset={product.tiny}",
+        BASELINE,
+        "--ann-gate=on",
+        "--ann-sessions=5",
+        "--ann-max-slowdown=0.9",
+        "--benchmark-json=out.json",
+    )
+    assert ran.counts() == {"passed": 1}, ran.text
+    assert "by proof: identical answers to all" in ran.words()
+    assert "this compares a version with itself (an A/A)" in ran.words()
+    (saved,) = benchmark_json(product.folder / "out.json")
+    found = {one["figure"]: one for one in saved["extra_info"]["gate"]["findings"]}
+    assert found["recall"]["word"] == "no change"
+    assert len(found["speed"]["ratios"]) == 5
+    assert len(product.containers("run_benchmark")) == 1

@@ -79,8 +79,10 @@ class TestVerdicts:
         unsure = verdict.judged(dataclasses.replace(finding, control=None), 0.03)
         assert unsure.word == CANNOT_TELL
         assert unsure.why.startswith("not slower by more than 1")
-        (advice,) = verdict.advice([unsure])
-        assert advice.startswith("measure on a quieter machine")
+        advice = list(verdict.advice([unsure]))
+        assert advice[0].startswith("measure on a quieter machine")
+        assert advice[1:] == ["allow more sessions (--ann-sessions 11)"]
+        assert list(verdict.advice([dataclasses.replace(unsure, sessions=11)])) == advice[:1]
 
     def test_a_figure_without_a_bound_is_shown_and_not_gated(self):
         assert found("p99", 2.0, bound=None).word == NOT_GATED
