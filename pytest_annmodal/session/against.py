@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.finding import NO_CHANGE, NOT_GATED, WORSE, Finding, Gated
 from pytest_annmodal.gate import recalls, verdict
 from pytest_annmodal.gate.verdict import ROUNDING_BYTES
-from pytest_annmodal.model import Job, Search
+from pytest_annmodal.model import Dataset, Job, Search
 from pytest_annmodal.outcome import Measurement, Outcome
 from pytest_annmodal.results.folder import folder_of
 from pytest_annmodal.results.reading import Results, read_results
@@ -34,12 +34,16 @@ class Against:
 
     Args:
         keeper: of now, whose own results do not count.
+        content: sha256 of a dataset's file, as far as it is known.
 
     Raises:
         ConfigurationError: it names nothing that holds results.
     """
 
-    def __init__(self, settings: Settings, keeper: Keeper) -> None:
+    def __init__(
+        self, settings: Settings, keeper: Keeper, content: Callable[[Dataset], str | None]
+    ) -> None:
+        self._content = content
         self._keeper, self._tolerances = keeper, {n: getattr(settings, n) for n in TOLERANCES}
         place = settings.against
         assert place is not None
@@ -61,14 +65,12 @@ class Against:
             known = [case for case in known if case.session == newest]
         self._known = sorted(known, key=lambda case: case.measured_at)
 
-    def held(self, job: Job, outcomes: Sequence[Outcome], content: str | None) -> list[Outcome]:
+    def held(self, job: Job, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """A job's outcomes, each measurement with what is found beside the newest stored one.
 
         What belongs to the whole job stands with its first measurement, as in a gate.
-
-        Args:
-            content: sha256 of the dataset's file, as far as it is known.
         """
+        content = self._content(job.dataset)
         measured = [outcome for outcome in outcomes if isinstance(outcome, Measurement)]
         beside = {
             one.case_id: stored

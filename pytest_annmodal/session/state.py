@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_annmodal.session.keeping import Keeper
 
 LOCAL = "local"  # the executor of this machine
+Held = Callable[[Job, Sequence[Outcome]], Sequence[Outcome]]
 
 
 class BenchSession:
@@ -65,7 +66,7 @@ class BenchSession:
         self._retired: list[Job] = []  # kept, since futures go by their jobs' identity
         self.n_repeated = 0  # times that a graded case was asked for again
         self._make_keeper = make_keeper
-        self.against: Against | None = None  # once it is known what is run
+        self._held: Held = lambda _job, outcomes: outcomes  # beside what is stored
         self.gating = Gating(settings) if is_gated(settings) else None
         self._listeners = tuple(listeners)
 
@@ -212,7 +213,7 @@ class BenchSession:
             ConfigurationError: a listener cannot work with them, or nothing is stored there.
         """
         if self.settings.against is not None and self.settings.grade is None and self.keeper:
-            self.against = Against(self.settings, self.keeper)
+            self._held = Against(self.settings, self.keeper, self.content).held
         for listener in self._listeners:
             listener.begin(self, cases)
 
@@ -251,10 +252,8 @@ class BenchSession:
             return self.gating.prepared(jobs, remote=remote)
         if not self.settings.reuse or self.keeper is None:
             return jobs
-        reused = {one.case_id: one for one in self.keeper.reusable(jobs)}
         for job in jobs:
-            own = [reused[one.case_id] for one in job.searches if one.case_id in reused]
-            self.know(self._held(job, own))
+            self.know(self._held(job, self.keeper.reusable([job])))
         missing = (case for case in cases if case.id not in self._outcomes)
         return planning.jobs(missing, self.settings, remote=remote)
 
@@ -279,12 +278,6 @@ class BenchSession:
         """Tell of a finished job's outcomes at once, also of those no test has asked for yet."""
         if not future.cancelled() and future.exception() is None:
             self._tell(job, self._held(job, future.result()))
-
-    def _held(self, job: Job, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """Beside what is stored of the same questions, where that is asked for."""
-        if self.against is None:
-            return outcomes
-        return self.against.held(job, outcomes, self.content(job.dataset))
 
     def _tell(self, job: Job, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
