@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_annmodal.comparison import schedule
-from pytest_annmodal.comparison.bout import Bout, Race, bout_of
-from pytest_annmodal.comparison.schedule import Schedule
+from pytest_annmodal.comparison.schedule import Bout, Race, Schedule, bout_of
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.errors import BaselineError, SubmissionError
 from pytest_annmodal.jobs import put_off, training_data
@@ -286,7 +285,7 @@ class Session:
 def baseline_job(job: Job, baseline: Baseline) -> Job:
     """The baseline as a job of its own, with the same clock; its memory is not limited.
 
-    It is shut in as the candidate is: what a sandbox costs or spares is no merit of either.
+    It is shut in as the candidate is, so that what a sandbox costs or spares counts for neither.
     """
     k = max(search.k for search in job.searches)
     trusted = job.implementation.trusted

@@ -1,12 +1,14 @@
-"""One attempt to get (the rest of) a file over HTTP."""
+"""One attempt to get (the rest of) a file over HTTP, and the unfinished bytes that it leaves."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,6 @@ from pytest_annmodal.datasets.sources.http_errors import (
     identity,
     without_secrets,
 )
-from pytest_annmodal.datasets.sources.part import Origin, Part
 from pytest_annmodal.errors import DownloadError
 
 if TYPE_CHECKING:
@@ -31,6 +32,54 @@ CHUNK_BYTES = 2**16
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SPARE_BYTES = 2**16  # for names, stamps and the file system's own needs
 NOT_NOW = (408, 425, 429)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a part's bytes come from.
+
+    Attributes:
+        url: as :func:`~pytest_annmodal.datasets.sources.http_errors.identity` gives it.
+        validator: a strong ETag or a Last-Modified date, for ``If-Range``.
+        total: length of the whole file, if the server said it.
+    """
+
+    url: str
+    validator: str | None
+    total: int | None
+
+
+class Part:
+    """The unfinished file and the note of its origin."""
+
+    def __init__(self, target: Path) -> None:
+        self.path = target.with_name(target.name + ".part")
+        self.note = target.with_name(target.name + ".part.json")
+
+    def size(self) -> int:
+        """Bytes that are there."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def origin(self) -> Origin | None:
+        try:
+            return Origin(**json.loads(self.note.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def begin(self, origin: Origin) -> None:
+        """Empty the part and note where what follows comes from."""
+        self.path.unlink(missing_ok=True)
+        self.note.write_text(
+            json.dumps({"url": origin.url, "validator": origin.validator, "total": origin.total}),
+            encoding="utf-8",
+        )
+
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.note.unlink(missing_ok=True)
 
 
 class Transfer:
