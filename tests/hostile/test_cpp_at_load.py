@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import cpp_sources
+import pytest
 from jobs import failed, measured, write
 from witnesses import SECRET
 
@@ -38,16 +39,19 @@ def test_is_confined(dataset, tmp_path, strict):
     assert SECRET not in str(found)
 
 
-def test_that_ends_or_crashes_it(dataset, tmp_path, level):
+@pytest.mark.parametrize(
+    ("level", "does", "words"),
+    [
+        ("strict", "std::exit(0)", "exited with status 0"),
+        ("process", "std::exit(0)", "exited with status 0"),
+        ("strict", "for (;;) pause()", "took longer"),
+    ],
+    indirect=["level"],
+)
+def test_that_ends_or_crashes_it(dataset, tmp_path, level, does, words):
     """A constructor that quits is a failure while loading; so is one that never ends."""
-    before = "struct Early { Early() { DOES; } } early;"
-    for does, words in (
-        ("std::exit(0)", "exited with status 0"),
-        ("for (;;) pause()", "took longer"),
-    ):
-        text = cpp_sources.index(
-            before="#include <cstdlib>\n#include <unistd.h>\n" + before.replace("DOES", does)
-        )
-        source = write(tmp_path / "algorithm.cpp", text)
-        (found,) = cpp_sources.run(dataset, source, isolation=level, phase_timeout_s=8.0)
-        assert words in failed(found).message
+    before = "#include <cstdlib>\n#include <unistd.h>\nstruct Early { Early() { DOES; } } early;"
+    text = cpp_sources.index(before=before.replace("DOES", does))
+    source = write(tmp_path / "algorithm.cpp", text)
+    (found,) = cpp_sources.run(dataset, source, isolation=level, phase_timeout_s=4.0)
+    assert words in failed(found).message
