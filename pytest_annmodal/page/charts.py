@@ -217,9 +217,15 @@ def comparison(data: alt.Data) -> alt.LayerChart:
     return alt.layer(band, interval, points).properties(height={"step": 28})
 
 
-def to_spec(chart: alt.TopLevelMixin, *, width: int | str = "container") -> dict[str, Any]:
-    """The chart as Vega-Lite."""
-    made: dict[str, Any] = chart.properties(width=width).to_dict()
+def to_spec(
+    chart: alt.TopLevelMixin, *, width: int | str = "container", validate: bool = False
+) -> dict[str, Any]:
+    """The chart as Vega-Lite.
+
+    Args:
+        validate: against Vega-Lite's schema, which takes a third of the time of a page. Tests do.
+    """
+    made: dict[str, Any] = chart.properties(width=width).to_dict(validate=validate)
     return made
 
 

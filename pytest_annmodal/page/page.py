@@ -84,13 +84,14 @@ def _json(data: Any) -> str:
     return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", r"\u003c")
 
 
-def _data(content: Content, charts: Any) -> dict[str, Any]:
+def charts_of(implementations: Sequence[str], charts: Any) -> dict[str, Any]:
+    """The page's charts by name, their data to be put in; ``charts`` is the module."""
     import altair as alt
 
-    style = charts.Style(content.implementations)
+    style = charts.Style(implementations)
     named = alt.NamedData("data")
     blank_x, blank_y = charts.recall_axis(None), charts.figure_axis("qps")
-    makers = {
+    return {
         "frontier": charts.frontier(named, style, blank_x, blank_y),
         "ranking": charts.ranking(named, style),
         "across": charts.across(named, style),
@@ -99,6 +100,10 @@ def _data(content: Content, charts: Any) -> dict[str, Any]:
         "cost": charts.cost(named, style),
         "comparison": charts.comparison(named),
     }
+
+
+def _data(content: Content, charts: Any) -> dict[str, Any]:
+    drawn = charts_of(content.implementations, charts)
     few = sum(len(group.points) for group in content.groups) <= MAX_WITH_SAMPLES
     return {
         "figures": [{"name": name, "title": shown.figure_title(name)} for name in shown.DRAWN],
@@ -106,7 +111,7 @@ def _data(content: Content, charts: Any) -> dict[str, Any]:
         "tail_shares": shown.TAIL_SHARES,
         "implementations": content.implementations,
         "groups": [_group(group, charts, all_samples=few) for group in content.groups],
-        "charts": {name: charts.to_spec(chart) for name, chart in makers.items()},
+        "charts": {name: charts.to_spec(chart) for name, chart in drawn.items()},
         "linear": charts.encoding(charts.recall_axis(None)),
         "axes": {
             name: {

@@ -12,6 +12,7 @@ from stored_cases import failed, measured, stored
 from pytest_annmodal.figures import BY_NAME
 from pytest_annmodal.finding import Control, Finding, Gated
 from pytest_annmodal.outcome import Comparison
+from pytest_annmodal.page import page
 from pytest_annmodal.page.cases import content_of
 from pytest_annmodal.page.content import (
     LEVELS,
@@ -204,3 +205,12 @@ def test_what_a_gate_found_is_drawn_figure_by_figure(tmp_path: Path) -> None:
     assert words.endswith(
         "worse: 10.0 % slower than annoy@1.17.1 at recall 0.95 (99 %: 8.0…12.0 %)"
     )
+
+
+def test_every_chart_of_the_page_is_vega_lite() -> None:
+    """A page is made without asking its schema, which takes longer than the page."""
+    charts = pytest.importorskip("pytest_annmodal.page.charts", exc_type=ImportError)
+    drawn = page.charts_of(["a", "b"], charts)
+    assert len(drawn) == 7
+    for chart in drawn.values():
+        assert charts.to_spec(chart) == charts.to_spec(chart, validate=True)
