@@ -10,7 +10,6 @@ import os
 import resource
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +45,8 @@ class BaseANN:
 
     def batch_query(self, X: Any, n: int) -> None:  # noqa: N803
         """Answer every row of ``X`` from a pool of threads; see :meth:`get_batch_results`."""
+        from multiprocessing.pool import ThreadPool
+
         with ThreadPool() as pool:
             self.res = pool.map(lambda q: self.query(q, n), X)
 

@@ -1,8 +1,8 @@
 """The process that workers of trusted implementations are copies of (Linux only).
 
 Importing numpy and the harness takes longer than many a job. So one process has done that,
-before anybody waits, and is copied (``fork``) for each job. It runs nobody's code: no library,
-no data, no implementation comes into it, only requests of its parent.
+before anybody waits, and is copied (``fork``) for each job. It runs no implementation and loads
+no library or data: only requests of its parent come into it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import importlib.metadata  # noqa: F401 -- which copies ask for the versions of libraries
 import json
 import mmap
 import os
