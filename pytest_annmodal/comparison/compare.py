@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from pytest_annmodal.comparison import verdict
-from pytest_annmodal.comparison.bout import Bout
 from pytest_annmodal.comparison.interleaving import PROBES, Session, Size
+from pytest_annmodal.comparison.schedule import Bout
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.errors import BaselineError, SubmissionError
 from pytest_annmodal.jobs.asking import OnPhase
@@ -63,8 +63,8 @@ def compare(
 ) -> list[Outcome]:
     """The outcomes with a :class:`Comparison` in each measurement.
 
-    A submission that fails here has failed: its other builds are no better than this one. A
-    baseline that fails is the infrastructure's fault.
+    A submission that fails here has failed, since all its builds count. If the baseline fails,
+    that is the infrastructure's fault.
     """
     baseline = job.baseline
     assert baseline is not None

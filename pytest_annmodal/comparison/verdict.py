@@ -27,7 +27,7 @@ MUCH_WIDER = 2.0  # than for independent sessions: said with the verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A word, the interval that it rests on, the control's, and why it is no better."""
+    """A word, the interval that it rests on, the control's, and what kept it from saying more."""
 
     word: Word
     interval: RatioInterval

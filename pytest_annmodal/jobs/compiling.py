@@ -17,7 +17,7 @@ LATE_S = 15.0  # for a worker to end its compiler and to say so
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """How a submission was compiled; its seconds are no part of the build."""
+    """How a submission was compiled; its seconds are not part of the build."""
 
     compile_s: float
     compiler: str

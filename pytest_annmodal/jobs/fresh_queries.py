@@ -108,7 +108,7 @@ def size_of_parts(n_there: int, n_parts: int, n_queries: int | None) -> int:
 
     Raises:
         SubmissionError: it has so many settings that some would be asked nothing.
-        DatasetError: there is not one query for each part of a single setting.
+        DatasetError: there are fewer queries than parts of a single setting.
     """
     each = min(n_there // n_parts, n_queries or n_there)
     if each < 1 and n_there >= PARTS_PER_SETTING:

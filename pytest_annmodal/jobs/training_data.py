@@ -180,7 +180,7 @@ def _every_second(
 
 
 def warmup_vectors(data: hdf5.Vectors, n: int = N_WARMUP) -> Any:
-    """Rows like the queries that are none of them: between two training rows at random."""
+    """Rows like the queries, but not of them: each lies between two random training rows."""
     rng = np.random.default_rng(WARMUP_SEED)
     pairs = rng.integers(0, len(data.train), size=(n, 2))
     return data.layout.between(data.train[pairs[:, 0]], data.train[pairs[:, 1]], rng)

@@ -253,7 +253,7 @@ class Trial:
         )
 
     def probe(self, search: Search, asked: hdf5.Vectors, on_phase: OnPhase) -> Timed:
-        """Answers to these queries, asked as :meth:`ask` does; what it takes is no figure."""
+        """Answers to these queries, asked as :meth:`ask` does. Their time is not reported."""
         self._set(search)
         return self._one_by_one(search, asked, on_phase)
 

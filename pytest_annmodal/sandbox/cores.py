@@ -22,7 +22,7 @@ class Cores:
     """Who computes where; all are empty where the system cannot tell (it is not Linux).
 
     Attributes:
-        worker: for a build and for batches; fewer than the threads if there are no more.
+        worker: for a build and for batches; fewer than the threads where cores are few.
         query: the one of them for single queries.
         parent: none of the worker's where there are others.
     """

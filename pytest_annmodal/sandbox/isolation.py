@@ -234,7 +234,7 @@ def _complaint(command: Sequence[str], *, user: int | None = None) -> str | None
 
 
 def weakness(level: Level, wanted: str) -> str:
-    """What a submission could do at this level, and why it is no better one; empty at the best."""
+    """What a submission could do at this level, and why none is better; empty at the best."""
     if level not in {"uid", "process"}:
         return ""
     why = "as --ann-isolation=process says" if wanted == "process" else why_no_bubblewrap()

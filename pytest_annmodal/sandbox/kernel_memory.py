@@ -1,4 +1,4 @@
-"""Memory that the kernel holds for processes, which is in nobody's size; seen from outside.
+"""Memory that the kernel holds for processes and counts in no process's size; seen from outside.
 
 Pipes and sockets, files in memory and their names, page tables. Smaller things (locks, watches,
 timers) are a few hundred bytes each and are not counted.
@@ -58,7 +58,7 @@ def descriptors(pid: int) -> Iterator[tuple[str, str]]:
 
 def _socket_bytes(pids: tuple[int, ...], names: set[str]) -> int:
     """What these sockets can hold, and in a sandbox all others: those that wait for ``accept``
-    hold what was sent to them, and are nobody's descriptors.
+    hold what was sent to them, and no process has a descriptor of them.
     """
     here = next((pid for pid in pids[1:2] if _has_own_network(pid)), None)
     if here is None and not names:
@@ -75,7 +75,7 @@ def _socket_bytes(pids: tuple[int, ...], names: set[str]) -> int:
 def _has_own_network(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
-    except OSError:  # it has ended, or there are no such things
+    except OSError:  # it has ended, or the kernel shows no such file
         return False
 
 

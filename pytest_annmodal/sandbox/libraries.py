@@ -57,7 +57,7 @@ def outside(private: Sequence[str] = ()) -> Outside:
 
 
 def missing(name: str, level: str, private: Sequence[str] = ()) -> str | None:
-    """Why a module that a submission looked for in vain is no fault of it; None if it is.
+    """Why a submission is not shown a module that is here; None if the module is not here.
 
     Args:
         name: the module's, which may be a stranger's word.
@@ -150,7 +150,7 @@ def _can_be_shown(place: str) -> bool:
 def _is_folder(place: str) -> bool:
     try:
         return Path(place).is_dir()
-    except (OSError, ValueError):  # it may not be entered, or is no path
+    except (OSError, ValueError):  # it may not be entered, or is not a path
         return False
 
 

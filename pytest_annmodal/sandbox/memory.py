@@ -42,13 +42,13 @@ def threads(*pids: int) -> int:
 
 
 def resident_bytes(*pids: int) -> int:
-    """What they have in memory that is no file's, each for itself; quick, and never too little."""
+    """Bytes in memory that are not a file's, added up: quick, since what two share counts twice."""
     total = sum(kilobytes(f"/proc/{pid}/status", RESIDENT) for pid in pids)
     return total * 1024 + kernel_bytes(*pids)
 
 
 def held_bytes(*pids: int, given: Collection[str] = ()) -> int:
-    """What they hold together that is no file's: private, shared with each other, on a tmpfs.
+    """Bytes that they hold together, less files': private, shared with each other, on a tmpfs.
 
     What several share is counted once, so that an index does not vanish in a second process.
 

@@ -77,7 +77,7 @@ class OutputTail:
             return bool(chunk)
 
     def text(self) -> str:
-        """The last of it; what is no UTF-8 is replaced, control characters are escaped."""
+        """The last of it; what is not UTF-8 is replaced, control characters are escaped."""
         for _ in range(MOST_CHUNKS):  # what was printed before a frame belongs to it
             if not self._take():
                 break

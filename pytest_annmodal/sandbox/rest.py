@@ -1,4 +1,4 @@
-"""A worker that is stopped while nobody's clock runs, and what it uses all the same."""
+"""A worker that is stopped while it is not timed, and the CPU time that it uses meanwhile."""
 
 from __future__ import annotations
 

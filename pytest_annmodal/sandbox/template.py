@@ -143,7 +143,7 @@ class Template:
             descriptors: by the names of :data:`worker.template.GIVEN`, less ``control``.
 
         Raises:
-            OSError: there is none, and another way to start a worker is needed.
+            OSError: the template does not start or answer; start the worker without it.
         """
         with self._lock:
             self.start(environment)

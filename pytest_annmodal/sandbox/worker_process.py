@@ -237,7 +237,7 @@ class Worker:
             )
 
     def rest(self, *, trusted: bool = False) -> None:
-        """Stop it, and all that it started, until the next frame: nobody's clock runs.
+        """Stop it, and all that it started, until the next frame: it is not timed meanwhile.
 
         A trusted one only where that is asked for, since others are timed on its core.
         """
@@ -298,7 +298,7 @@ class Worker:
             except DeadlineError as error:
                 raise TimeoutExceededError(f"half a frame arrived during {self.phase}") from error
             if message.kind == "progress" and on_progress is not None:
-                self.check()  # progress without end is none
+                self.check()  # endless progress must not keep us here
                 on_progress(message)
                 continue
             self.answered_at = time.perf_counter()

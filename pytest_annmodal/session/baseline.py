@@ -30,7 +30,7 @@ def choose(
     ``name`` names all settings, ``name[SETTING]`` those that ``--impl`` would choose.
 
     Raises:
-        ConfigurationError: there is no such implementation or variant, or it cannot be one.
+        ConfigurationError: there is no such implementation or variant, or it cannot be a baseline.
     """
     wanted = settings.baseline
     if wanted is None:

@@ -33,7 +33,7 @@ class PowerLaw:
     parameters: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, n: int, dim: int, given: Mapping[str, Plain]) -> float:
-        """Its value; a parameter that is no number above 0, or is not given, counts as 1."""
+        """Its value; a parameter that is not a number above 0, or is not given, counts as 1."""
         found: float = self.factor * n**self.rows * dim**self.dims
         for name, power in self.parameters.items():
             value = given.get(name)

@@ -82,7 +82,7 @@ class Keeper:
         self._hide = hide
 
     def keep(self, job: Job, found: Sequence[Outcome]) -> None:
-        """Append the outcomes of a job. A dataset that could not be had is nobody's result."""
+        """Append the outcomes of a job; nothing where the dataset could not be had."""
         wanted = [outcome for outcome in found if _is_result(outcome)]
         if not wanted:
             return

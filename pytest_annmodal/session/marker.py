@@ -72,6 +72,6 @@ def _named(name: str) -> str:
 
 
 def is_at_least(value: object, least: int, *, whole: bool) -> bool:
-    """Whether it is a number (a whole one) of at least that much; ``True`` is none."""
+    """Whether it is a number (a whole one) of at least that much; ``True`` is not a number here."""
     kinds = (int,) if whole else (int, float)
     return isinstance(value, kinds) and not isinstance(value, bool) and value >= least

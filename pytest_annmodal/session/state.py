@@ -226,7 +226,8 @@ class BenchSession:
         """Make jobs of the cases that will be asked for.
 
         Raises:
-            ConfigurationError: there is no isolation as demanded here, or no folder for datasets.
+            ConfigurationError: the isolation that is asked for does not work here, or there is no
+                folder for datasets.
         """
         self.check_volume()
         open_cases = [
@@ -321,7 +322,7 @@ class BenchSession:
         return dataclasses.replace(case, repetition=self._further[case.id])
 
     def forget_fault(self, case: Case) -> None:
-        """Let a case be measured again that a fault of nobody's kept from being measured."""
+        """Let a case be measured again that failed for a reason outside the implementation."""
         known = self._outcomes.get(case.id)
         if isinstance(known, Failure) and known.blame == "infrastructure":
             del self._outcomes[case.id]

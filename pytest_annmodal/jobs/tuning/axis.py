@@ -93,7 +93,7 @@ def bracket(known: Known, target: float) -> tuple[float | None, float | None]:
 def wanted(
     axis: Axis, known: Known, target: float, guide: Known | None = None, n_left: int = MANY
 ) -> float | None:
-    """The value to try next; None where the smallest is known, or that there is none.
+    """The value to try next; None once the smallest is known, or that no value reaches the target.
 
     Args:
         guide: recalls on other queries, whose curve runs nearly as this one does. Without, the
