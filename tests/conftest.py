@@ -12,6 +12,7 @@ from typing import Any
 
 import needs
 import pytest
+import scheduling
 from http_server import FaultyServer
 from hypothesis import settings
 from small_data import write_small
@@ -20,6 +21,8 @@ from small_data import write_small
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+N_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 # The tests may run on several processes; what they start may not believe so of itself.
 for _name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
     del os.environ[_name]
@@ -41,19 +44,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep together what shares something, unless another way is asked for with ``--dist``."""
     if config.getoption("dist") != "load":
         return None
-    from scheduling import ByModule
-
-    return ByModule(config, log)
+    return scheduling.ByModule(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a package index, unless it is asked for by its mark."""
-    if "network" in config.option.markexpr:
-        return
-    remote = [item for item in items if item.get_closest_marker("network") is not None]
-    if remote:
-        config.hook.pytest_deselected(items=remote)
-        items[:] = [item for item in items if item not in remote]
+    """Leave out what needs a package index or takes minutes, unless it is asked for by its mark."""
+    unasked = [mark for mark in ("network", "slow") if mark not in config.option.markexpr]
+    left_out = [item for item in items if any(map(item.get_closest_marker, unasked))]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Keep what this test starts to this worker's cores."""
+    cores = scheduling.cores_for(item.nodeid, worker=WORKER, n_workers=N_WORKERS)
+    if cores and os.sched_getaffinity(0) != cores:
+        os.sched_setaffinity(0, cores)
 
 
 @pytest.fixture

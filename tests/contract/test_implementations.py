@@ -20,7 +20,7 @@ MEMBERS = members()
 CASES = [(name, metric) for name, item in MEMBERS.items() for metric in item.metrics]
 PROBE = Path(__file__).with_name("implementation_probe.py")
 SEEDLESS = {"zvec_hnsw", "rabitqlib_ivf"}  # no seed can be given, and builds differ
-SLOW = {"pynndescent": "its first build is compiled for minutes"}
+SLOW = {"pynndescent"}  # its first build is compiled for minutes
 
 
 @functools.cache
@@ -47,13 +47,16 @@ def seen(request) -> dict[str, Any]:
     name, metric = request.param
     if missing := manifest.missing_requirements(MEMBERS[name]):
         pytest.skip(f"pip install {' '.join(missing)}")
-    if name in SLOW and not os.environ.get("ANNMODAL_TEST_SLOW"):
-        pytest.skip(f"{SLOW[name]}: set ANNMODAL_TEST_SLOW=1")
     return {"name": name, "metric": metric, **probe(name)[metric]}
 
 
 pytestmark = pytest.mark.parametrize(
-    "seen", CASES, indirect=True, ids=[f"{name}-{metric}" for name, metric in CASES]
+    "seen",
+    [
+        pytest.param(case, marks=[pytest.mark.slow] if case[0] in SLOW else [], id="-".join(case))
+        for case in CASES
+    ],
+    indirect=True,
 )
 
 

@@ -68,13 +68,13 @@ def test_meets_those_who_find_as_much_as_it_does_in_the_race(race):
             return found
     """).partition("class Index(Exact):\n")[2]
     )
-    outcome = measured(race(text, index(WRONG), settings=(0, 2, 5)))
+    outcome = measured(race(text, index(WRONG), settings=(0, 2, 5), sessions=3))
     found = outcome.comparison
     assert outcome.recall == 1
     assert found.recall == pytest.approx(0.5)
     assert found.baseline_settings == ("5",)
     assert found.equal_recall
-    assert found.sessions == 4  # the first was with others
+    assert found.sessions == 2  # the first was with others
 
 
 def test_who_escapes_the_pause_is_smuggling(race, monkeypatch):
@@ -119,14 +119,14 @@ def test_what_it_holds_in_the_race_only_counts(race):
 
 def test_what_its_builds_take_in_the_race_counts(race, monkeypatch):
     """Their median, so that one session beside a busy neighbour is not held against it."""
-    builds = iter([5.0, 100.0, 1.0, 7.0, 90.0])
+    builds = iter([5.0, 100.0, 1.0])
     size = Session.size
 
     def slower(self):
         return dataclasses.replace(size(self), build_s=next(builds))
 
     monkeypatch.setattr(Session, "size", slower)
-    assert measured(race(EXACT, sessions=5)).build_s == 7.0
+    assert measured(race(EXACT, sessions=3)).build_s == 5.0
 
 
 def test_what_it_puts_off_in_the_race_is_part_of_its_builds(race):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import warm_python
 
 # Not a package: a directory called `modal` that were one would stand in for the client.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -91,20 +92,13 @@ def modal_env(plane: "Plane", tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def start_client(
     modal_env: dict[str, str], tmp_path: Path
-) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+) -> Iterator[Callable[..., warm_python.Process]]:
     """Start `python ARGS…` as a client in a session of its own; it does not outlive the test."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[warm_python.Process] = []
 
-    def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
-        settings = {"cwd": tmp_path, "env": modal_env, "start_new_session": True, **options}
-        process = subprocess.Popen(
-            [sys.executable, *map(str, arguments)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **settings,
-        )
+    def start(*arguments: object, **options: Any) -> warm_python.Process:
+        settings = {"cwd": tmp_path, "env": modal_env, **options}
+        process = warm_python.start("modal", arguments, errors_apart=True, **settings)
         started.append(process)
         return process
 
@@ -115,7 +109,7 @@ def start_client(
 
 
 @pytest.fixture
-def run_client(start_client: Callable[..., subprocess.Popen[str]]) -> Callable[..., Completed]:
+def run_client(start_client: Callable[..., warm_python.Process]) -> Callable[..., Completed]:
     """Run `python ARGS…` as a client to its end; `-m modal` is the `modal` command."""
 
     def run(*arguments: object, timeout: float = 200, **options: Any) -> Completed:

@@ -6,12 +6,11 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import warm_python
 from small_data import write_small
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ class Product:
         self.env["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
         self.env["PYTHONUNBUFFERED"] = "1"
         self.mark = 0
-        self._running: list[subprocess.Popen[str]] = []
+        self._running: list[warm_python.Process] = []
         self.write("pytest.ini", "[pytest]\n")
         self.write("test_it.py", BENCHMARK)
         self.tiny = write_dataset(folder / "tiny-8-euclidean.hdf5")
@@ -97,28 +96,19 @@ class Product:
     def submission(self, name: str, text: str) -> str:
         return f"--submission={self.write(name, text)}"
 
-    def start(self, *arguments: object, **env: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: object, **env: str) -> warm_python.Process:
         """Start `python ARGUMENTS` here, output and errors in one stream."""
-        process = subprocess.Popen(
-            [sys.executable, *map(str, arguments)],
-            cwd=self.folder,
-            env={**self.env, **env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        process = warm_python.start("modal", arguments, cwd=self.folder, env={**self.env, **env})
         self._running.append(process)
         return process
 
-    def start_pytest(self, *arguments: object, **env: str) -> subprocess.Popen[str]:
+    def start_pytest(self, *arguments: object, **env: str) -> warm_python.Process:
         """Start `pytest --modal ARGUMENTS` here, warnings being errors."""
         self._set_mark()
         command = ("-m", "pytest", "-W", "error", "--modal")
         return self.start(*command, *arguments, **env)
 
-    def finish(self, process: subprocess.Popen[str], timeout: float | None = None) -> Done:
+    def finish(self, process: warm_python.Process, timeout: float | None = None) -> Done:
         usual = TIMEOUT_S if hasattr(self, "plane") else REAL_TIMEOUT_S
         out, _ = process.communicate(timeout=timeout or usual)
         return Done(process.returncode, out)
@@ -142,7 +132,7 @@ class Product:
         found = self.plane.containers[self.mark :]
         return [container for container in found if container.function_name.startswith(prefix)]
 
-    def interrupt(self, process: subprocess.Popen[str]) -> None:
+    def interrupt(self, process: warm_python.Process) -> None:
         process.send_signal(signal.SIGINT)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from product import ROOT, Product, index
 
 SILENCE_S = "4"
 NEVER = "import time\ntime.sleep(600)"
-SLOW = "import time\ntime.sleep(9)"  # more than twice the limit
+SLOW = "import time\ntime.sleep(6)"  # one and a half times the limit
 WORDS = f"Modal does not answer: nothing has come from its server for {SILENCE_S} s."
 NOISE = ("Traceback", "INTERNALERROR", "was never retrieved", "ClientClosed", "aclose()")
 
@@ -117,7 +117,7 @@ def test_modal_run_shows_what_had_finished_before_the_silence(own):
 
 def test_long_healthy_waits_are_not_cut_short(own):
     """An image and a job that take longer than the limit, while the service answers."""
-    own.plane.faults.delay("ImageGetOrCreate", 2.5 * float(SILENCE_S), times=1)
+    own.plane.faults.delay("ImageGetOrCreate", 1.5 * float(SILENCE_S), times=1)
     done = own.finish(start_pytest(own, "c_slow"))
     assert done.counts() == {"passed": 1}, done.text
 

@@ -237,7 +237,6 @@ class TestMade:
         key = making.key_of(item)
         assert said == [[key, "False"], [key, "True"]]
 
-    @pytest.mark.slow  # pip's own start, and numpy's files one by one
     def test_pip_makes_it_where_there_is_no_uv(
         self, named: Named, monkeypatch: pytest.MonkeyPatch
     ) -> None:
