@@ -22,6 +22,7 @@ ONE_BY_ONE = (
 # slice. So each of several workers of pytest-xdist keeps to its own cores, but for tests of cores.
 SEVERAL_CORES = (
     "tests/hostile/test_works_beside_the_clock.py",
+    "tests/plugin/test_measure_options.py",
     "tests/unit/test_cores.py",
     "tests/unit/test_isolation.py",
     "tests/unit/test_looks.py",

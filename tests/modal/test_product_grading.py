@@ -37,8 +37,8 @@ def graded(product):
     product.write("grading.toml", rules)
     product.write("test_it.py", TEST)
     arguments = ("--submission=handed-in/*", "--ann-grade=grading.toml", "--ann-fresh-seed=7")
-    there = product.pytest(*arguments, "--ann-grade-dir=there", f"--modal-max-containers={AT_ONCE}")
     here = product.start("-m", "pytest", "-W", "error", *arguments, "--ann-grade-dir=here")
+    there = product.pytest(*arguments, "--ann-grade-dir=there", f"--modal-max-containers={AT_ONCE}")
     for done in (product.finish(here), there):
         assert done.code == 0, done.text
         assert "All 10 submissions are graded." in done.text

@@ -78,7 +78,7 @@ class Project:
         with places[0].open("wb") as out, places[1].open("wb") as err:
             written = out.fileno(), err.fileno()
             process = warm_python.start(
-                "pytest", command, cwd=self.path, env=os.environ, output=written
+                "pytest", command, cwd=Path.cwd(), env=os.environ, output=written
             )
             try:
                 status = process.wait(DEADLINE_S)
