@@ -226,8 +226,7 @@ class BenchSession:
         """Make jobs of the cases that will be asked for.
 
         Raises:
-            ConfigurationError: the isolation that is asked for does not work here, or there is no
-                folder for datasets.
+            ConfigurationError: the isolation asked for does not work here; no folder for datasets.
         """
         self.check_volume()
         open_cases = [
