@@ -180,10 +180,16 @@ class Figure(NamedTuple):
         """Why a measurement has no such figure."""
         if self.name == "ratio" and measurement.comparison is not None:
             return f"cannot be told ({measurement.comparison.words})"
-        asked_for = self.name != "qps_at_recall" or measurement.at_recall is not None
+        asked_for = self.name not in LEVELS or LEVELS[self.name](measurement)
         why = self.unmeasured if asked_for and self.unmeasured else f"it needs {self.needs}"
         return f"not measured ({why})"
 
+
+# Figures at a level that somebody has to name: whether it was named.
+LEVELS: Mapping[str, Callable[[Measurement], bool]] = {
+    "qps_at_recall": lambda seen: seen.at_recall is not None,
+    "rate_at_p99_ms": lambda seen: seen.load is not None and seen.load.at_p99_s is not None,
+}
 
 # In the order of the tables' columns.
 FIGURES: tuple[Figure, ...] = (
@@ -296,6 +302,19 @@ FIGURES: tuple[Figure, ...] = (
         title="QPS at recall",
         cell=rate,
         stands=frozenset({RECORD, JUNIT}),  # of a build: the summary says it below its table
+    ),
+    Figure(
+        name="rate_at_p99_ms",
+        words="rate at the latency level",
+        field="rate_at_p99_qps",
+        unit="queries/s",
+        option="at_p99_ms",
+        unmeasured="at no rate of --ann-rate was the 99 % latency within --ann-at-p99-ms",
+        timed="queries",
+        mean="geometric",
+        title="rate at p99",
+        cell=rate,
+        stands=frozenset({RECORD, JUNIT}),  # the summary says it below its table
     ),
     Figure(
         name="ratio",

@@ -1,7 +1,6 @@
 """The words of the project: frozen dataclasses, without any I/O.
 
-Everything here is plain data: it can be turned into JSON with :func:`to_plain` and back
-with :func:`from_plain`, because jobs and outcomes cross processes and machines.
+They become JSON by :func:`to_plain` and come back by :func:`from_plain`: they cross machines.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+
+from pytest_annmodal.levels import Load
 
 Clock = Literal["worker", "parent"]
 Plain = Any  # JSON: None, bool, int, float, str, list, dict with str keys
@@ -63,8 +64,7 @@ class Dataset:
             kinds stand in :mod:`pytest_annmodal.datasets.sources.sources`.
         sha256: hex digest if it is known before the file is seen.
         size_bytes: length of the file if known.
-        metric, dim, n_train, n_queries, k_truth: what the file is said to hold. The file
-            itself has the last word.
+        metric, dim, n_train, n_queries, k_truth: what the file, which has the last word, holds.
     """
 
     name: str
@@ -137,7 +137,7 @@ class Variant:
 
     Attributes:
         groups: the run groups of an ann-benchmarks definition that have it.
-        target: where the search arguments are yet to be found; its own are the grid's first.
+        target: where the search arguments are yet to be found.
     """
 
     build: Arguments
@@ -191,9 +191,8 @@ class Implementation:
         path: the ``.py`` file to load in the worker, or the ``.cpp`` file to compile there.
         folder: the folder that belongs to it and goes where it goes, or None.
         style: ``class`` calls ``Class(metric, *args, **kwargs)``; ``ann-benchmarks`` calls
-            ``Class(*args, **kwargs)`` with ``@metric`` replaced inside ``args``, and loads
-            the file as a module of a package in which ``from ..base.module import BaseANN``
-            works; ``c++`` is compiled, and has no class name.
+            ``Class(*args, **kwargs)`` with ``@metric`` replaced inside ``args``, in a package in
+            which ``from ..base.module import BaseANN`` works; ``c++`` is compiled: no class name.
         metrics: those that it serves, by name; none but these are asked of it.
         requirements: PEP 508 requirements from its header.
         modules: top-level modules that must be importable, for a file without a header.
@@ -209,8 +208,7 @@ class Implementation:
         build_names, search_names: what its constructor and its ``set_query_arguments`` call the
             arguments that a variant gives by position, as far as its text says.
         warm_up_build: build a small index before the clock starts: it compiles itself.
-        dtypes: in which forms it takes rows besides the usual one: names of
-            :data:`~pytest_annmodal.distances.layouts.FORMS`.
+        dtypes: forms of rows that it takes, :data:`~pytest_annmodal.distances.layouts.FORMS`.
         disabled: its ``config.yml`` says so; it is run where it, or its folder, is named.
         on_request: left out unless ``--impl`` names it.
         environment: where it runs, if not beside the harness' own packages.
@@ -326,6 +324,7 @@ class Limits:
         max_search_s: no further round is begun once a search setting has taken this long.
         at_recall: also give the queries per second at this recall, between search settings.
         private: files and folders that no submission may be shown, whatever lies in them.
+        load: what load each search setting is put under, besides being asked one by one.
     """
 
     threads: int = 1
@@ -340,6 +339,7 @@ class Limits:
     fresh_seed: int | None = None
     at_recall: float | None = None
     private: tuple[str, ...] = ()
+    load: Load | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pytest_annmodal.errors import SubmissionError
 from pytest_annmodal.finding import Gated
+from pytest_annmodal.levels import Loaded
 from pytest_annmodal.model import Arguments, Clock, Plain, from_plain, to_plain
 
 Blame = Literal["submission", "infrastructure"]
@@ -155,6 +156,8 @@ class Measurement:
         tuned: how its search arguments were found, where a recall was asked for.
         comparison: with the baseline, where there is one.
         gate: what a gate found of this case, where there is one.
+        load: how it bore load, where that was asked for.
+        rate_at_p99_qps: the highest offered rate that kept the bound of ``--ann-at-p99-ms``.
         environment: machine, load, versions, threads: see ``docs/measurement.md``.
         notes: what a reader of the numbers should know (noise, zero vectors…).
     """
@@ -200,6 +203,8 @@ class Measurement:
     tuned: Tuned | None = None
     comparison: Comparison | None = None
     gate: Gated | None = None
+    load: Loaded | None = None
+    rate_at_p99_qps: float | None = None
     environment: Mapping[str, Plain] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False)
     log_tail: str = field(default="", repr=False)

@@ -151,7 +151,7 @@ def ask(
     written = slice(IDS, IDS + 8 * min(k, box.capacity))
     answers: list[bytes] = []
     began = perf_counter_ns() - STRETCH_NS
-    for i, token in enumerate(_tokens(n)):
+    for i, token in enumerate(tokens(n)):
         if perf_counter_ns() - began >= STRETCH_NS:
             check()  # also of who answers so quickly that nobody ever waits
             if apart:
@@ -163,7 +163,7 @@ def ask(
         answers.append(answer)
         if counts[i] < 0:
             break
-    return Asked(times, _ids(answers, counts, k), counts, gaps if apart else np.zeros_like(gaps))
+    return Asked(times, ids_of(answers, counts, k), counts, gaps if apart else np.zeros_like(gaps))
 
 
 def _one(
@@ -194,7 +194,7 @@ def _one(
     return end - start, end - looked + asked - start, n_ids, answer
 
 
-def _ids(answers: list[bytes], counts: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+def ids_of(answers: list[bytes], counts: NDArray[np.int64], k: int) -> NDArray[np.int64]:
     """int64 (n, k) from the bytes of each answer, of which the count is to be believed."""
     ids = np.full((len(counts), k), -1, np.int64)
     found = np.frombuffer(b"".join(answers), np.int64).reshape(len(answers), -1)
@@ -203,7 +203,7 @@ def _ids(answers: list[bytes], counts: NDArray[np.int64], k: int) -> NDArray[np.
     return ids
 
 
-def _tokens(n: int) -> list[int]:
+def tokens(n: int) -> list[int]:
     """Numbers that cannot be guessed, highest bit set; one call to the system for all."""
     random = np.frombuffer(os.urandom(8 * n), np.uint64)
     return (random | np.uint64(1 << 63)).tolist()  # type: ignore[no-any-return]

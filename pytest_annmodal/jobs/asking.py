@@ -157,14 +157,14 @@ class Asker:
             looked, cpu_before_s = time.monotonic(), worker.cpu_s()
             self._serve(k)
             warm = self._ask(self.warmup, k)
-            switches = _switches()
+            switches = switches_so_far()
             asked, share = self._rounds(search, queries, on_phase)
-            switches = _switches() - switches
+            switches = switches_so_far() - switches
             mailbox.dismiss(self.box)
             served = worker.receive("served")
             worker.rest()
             cpu_s, wall_s = worker.cpu_s() - cpu_before_s, time.monotonic() - looked
-        self._refuse_smuggling(cpu_s, wall_s)
+        self.refuse_smuggling(cpu_s, wall_s)
         return Timed(
             times_ns=asked.times_ns,
             ids=asked.ids,
@@ -217,7 +217,7 @@ class Asker:
             for column, new in zip(asked, self._ask(queries[rows], k), strict=True):
                 column[number, rows] = new
 
-    def _refuse_smuggling(self, cpu_s: float, wall_s: float) -> None:
+    def refuse_smuggling(self, cpu_s: float, wall_s: float) -> None:
         """Refuse work beside the timed queries: more CPU than the worker's own thread can use."""
         n_cores = self.worker.n_cores or self.limits.threads
         allowed = n_cores * wall_s * SMUGGLING_SHARE + SMUGGLING_GRACE_S
@@ -272,7 +272,7 @@ def undivided() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def _switches() -> int:
+def switches_so_far() -> int:
     """Involuntary context switches of the calling thread (Linux), else of the process."""
     who = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
     return resource.getrusage(who).ru_nivcsw

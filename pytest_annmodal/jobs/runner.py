@@ -19,6 +19,7 @@ from pytest_annmodal.errors import (
     SubmissionError,
 )
 from pytest_annmodal.jobs.asking import OnPhase
+from pytest_annmodal.jobs.load.levels import under_load
 from pytest_annmodal.jobs.scorer import Unscored
 from pytest_annmodal.jobs.trial import Trial
 from pytest_annmodal.model import Job, Search
@@ -44,7 +45,8 @@ def ask_job(
     outcomes: dict[str, T | Failure] = {}
 
     def scored(trial: Trial, search: Search, on_phase: OnPhase) -> T:
-        return score(trial.ask(choose(trial, search, on_phase), on_phase))
+        chosen = choose(trial, search, on_phase)
+        return score(under_load(trial, chosen, trial.ask(chosen, on_phase), on_phase))
 
     if job.limits.fresh_seed is not None:  # no query is shown twice
         once = tuple(dataclasses.replace(search, rounds=1) for search in job.searches)
@@ -103,6 +105,8 @@ def _drive(
             trial.worker.abandon()
             return
         for number, search in enumerate(searches, 1):
+            if trial.worker.abandoned:  # a level of load has ended it
+                return
             on_phase(f"queries, setting {number} of {len(searches)}")
             try:
                 yield search, scored(trial, search, on_phase)

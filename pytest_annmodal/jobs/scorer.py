@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from pytest_annmodal import surprises
 from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.errors import InvalidResultError
 from pytest_annmodal.jobs import dataset_notes, training_data
+from pytest_annmodal.jobs.load.statistics import failed, figured, rate_at_bound
+from pytest_annmodal.levels import Level, Loaded
 from pytest_annmodal.model import Job, Plain, Search, to_plain
 from pytest_annmodal.outcome import Measurement
 from pytest_annmodal.scoring import latency, scoring, validity
@@ -28,6 +31,20 @@ class Batch:
     """The answers to one batch: seconds for all of it, ids int64 (n, k), counts int64 (n,)."""
 
     seconds: float
+    ids: scoring.Ids
+    counts: scoring.Ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelAnswers:
+    """The answers of one level of load, which are scored as all are.
+
+    Attributes:
+        rows: int64 (m,), which query each answers.
+        ids, counts: int64 (m, k), padded with -1, and (m,).
+    """
+
+    rows: scoring.Ids
     ids: scoring.Ids
     counts: scoring.Ids
 
@@ -64,6 +81,8 @@ class Unscored:
     Attributes:
         times_ns, ids, counts: int64 (rounds, n), (rounds, n, k), (rounds, n); of the times some
             may be :data:`~pytest_annmodal.scoring.recall.LEFT_OUT`.
+        load: how it bore load, where that was asked for; ``load_answers`` are those of its
+            levels that have no failure, in their order.
     """
 
     case_id: str
@@ -72,6 +91,8 @@ class Unscored:
     counts: scoring.Ids
     batch: Batch | None
     observed: Observed
+    load: Loaded | None = None
+    load_answers: tuple[LevelAnswers, ...] = ()
 
 
 class Scorer:
@@ -108,6 +129,7 @@ class Scorer:
             *self._no_better_than_chance(asked, search.k, recall.by_distance),
             *unscored.observed.notes,
         )
+        loaded = self._load(search, asked, unscored)
         times_ns = unscored.times_ns[unscored.times_ns != LEFT_OUT]
         return Measurement(
             case_id=search.case_id,
@@ -129,6 +151,8 @@ class Scorer:
             n_short_answers=n_short,
             bounded_by=self._job.implementation.bounded_by if n_short else "",
             clock=self._job.limits.clock,
+            load=loaded,
+            rate_at_p99_qps=rate_at_bound(loaded, self._job.limits.load),
             **{**unscored.observed.fields(), "notes": notes},
         )
 
@@ -148,6 +172,35 @@ class Scorer:
         )
         recall = scoring.recall_of(data, batch.ids, search.k, self._kth_of(data, search.k))
         return len(data.test) / max(batch.seconds, 1e-9), recall.by_distance
+
+    def _load(self, search: Search, data: hdf5.LoadedDataset, unscored: Unscored) -> Loaded | None:
+        """The levels with their recall; one whose answers are wrong is a failure of its own."""
+        if unscored.load is None:
+            return None
+        answers = iter(unscored.load_answers)
+        levels = tuple(
+            level if level.failure else self._level(level, next(answers), search, data)
+            for level in unscored.load.levels
+        )
+        return figured(replace(unscored.load, levels=levels), self._job.limits.load)
+
+    def _level(
+        self, level: Level, answers: LevelAnswers, search: Search, data: hdf5.LoadedDataset
+    ) -> Level:
+        try:
+            validity.check(
+                answers.ids,
+                answers.counts,
+                k=search.k,
+                n_train=len(data.train),
+                short_answers=self._job.implementation.short_answers,
+                where=f"query ({level.words})",
+            )
+        except InvalidResultError as error:
+            return failed(level, error)
+        kth = self._kth_of(data, search.k)
+        recall = scoring.recall_of_rows(data, answers.rows, answers.ids, search.k, kth)
+        return replace(level, recall=recall)
 
     def _kth_of(self, data: hdf5.LoadedDataset, k: int) -> scoring.Kth:
         key = (id(data), k)

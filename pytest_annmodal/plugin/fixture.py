@@ -139,6 +139,8 @@ class AnnBenchmark:
         worse = gating.failures(outcome, settings)
         missed, untold = missed_thresholds(outcome, self._marker)
         doubtful = doubts(outcome, self._marker)
+        if outcome.load is not None and outcome.load.interrupted:
+            self._item.session.shouldstop = "Ctrl-C in a level of load: what was done is kept"
         self._record(wanted, replace(outcome, notes=(*outcome.notes, *untold, *doubtful)))
         self._replay(outcome)
         if worse or missed:

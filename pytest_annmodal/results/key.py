@@ -118,6 +118,8 @@ def keys_of(
     if content is None or own is None or versions is None:
         return {}
     limits = {key: value for key, value in to_plain(job.limits).items() if key not in NO_MATTER}
+    if limits["load"] is None:  # as before there was any
+        del limits["load"]
     what = {
         "measuring": MEASURING,
         "digest": own,

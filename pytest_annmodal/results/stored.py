@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_annmodal.finding import Gated
+from pytest_annmodal.levels import Loaded
 from pytest_annmodal.model import Arguments, Plain
 from pytest_annmodal.outcome import Comparison, Failure, Tuned
 
@@ -133,6 +134,8 @@ class StoredCase:
     tuned: Tuned | None = None
     comparison: Comparison | None = None
     gate: Gated | None = None
+    load: Loaded | None = None
+    rate_at_p99_qps: float | None = None
     environment: Mapping[str, Plain] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     failure: Failure | None = None

@@ -102,7 +102,7 @@ class Worker:
         self.peak_rss_bytes = 0
         self.phase = "start"
         self.answered_at = self._deadline = 0.0
-        self._abandoned = False
+        self.abandoned = False
 
     def __enter__(self) -> Self:
         ours, theirs = socket.socketpair()
@@ -157,7 +157,7 @@ class Worker:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if kind is None and self.alive and not self._abandoned:
+            if kind is None and self.alive and not self.abandoned:
                 with contextlib.suppress(SubmissionError):
                     self.request("finish", expect="finished", timeout_s=GRACE_S)
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -200,7 +200,7 @@ class Worker:
 
     def abandon(self) -> None:
         """Leave without the polite farewell: the worker is dead, stuck or out of step."""
-        self._abandoned = True
+        self.abandoned = True
 
     def begin(self, phase: str) -> None:
         """Start a phase: its name for messages, and its time limit."""

@@ -14,6 +14,7 @@ from pytest_annmodal.scoring import recall, validity
 Ids = NDArray[np.int64]
 Distances = NDArray[np.float64]
 CHANCE_ANSWERS = 10_000
+ANSWERS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,24 @@ def recall_of(data: hdf5.LoadedDataset, ids: Ids, k: int, kth: Kth | None = None
         neighbors=data.neighbors[:, :k],
         stored_kth=as_there(stored_kth, data.test, dim)[:, 0],
     )
+
+
+def recall_of_rows(data: hdf5.LoadedDataset, rows: Ids, ids: Ids, k: int, kth: Kth) -> float:
+    """Recall by distance of checked answers to queries that may come several times, or not at all.
+
+    Args:
+        rows: int64 (m,), which query each answers.
+        ids: int64 (m, k), padded with -1. Equal answers to one query are looked at once.
+    """
+    each, times = np.unique(np.column_stack((rows, ids)), axis=0, return_counts=True)
+    hits = 0
+    for start in range(0, len(each), ANSWERS_AT_ONCE):
+        part = each[start : start + ANSWERS_AT_ONCE]
+        which = part[:, 0]
+        there = Kth(distances=kth.distances[which], rounding=kth.rounding[which])
+        found = recall_of(data.cut(which), part[:, 1:], k, there).hits
+        hits += int(found @ times[start : start + ANSWERS_AT_ONCE])
+    return hits / (len(rows) * k)
 
 
 def chance(data: hdf5.LoadedDataset, k: int) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from pytest_annmodal.datasets.volume.volume import default_volume_dir
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.levels import Load
 from pytest_annmodal.manifests.handed_in import handed_in
 from pytest_annmodal.model import Baseline, Case, Clock, Implementation, Job, Limits, Search
 from pytest_annmodal.results.folder import folder_of
@@ -33,7 +34,28 @@ def limits(settings: Settings, implementation: Implementation, *, remote: bool =
         isolation=settings.isolation,
         fresh_seed=None if implementation.trusted else settings.fresh_seed,
         at_recall=settings.at_recall,
+        load=load(settings),
         private=() if implementation.trusted or remote else _private(settings),
+    )
+
+
+def load(settings: Settings) -> Load | None:
+    """What load is asked for, each level once and in rising order; None for none."""
+    clients = sorted({one for given in settings.concurrency for one in given})
+    rates = sorted({one for given in settings.rate for one in given})
+    if not (settings.rate or clients):
+        return None
+    bound_ms = settings.at_p99_ms
+    return Load(
+        rates_qps=tuple(rates),
+        auto=any(not given for given in settings.rate),
+        clients=tuple(clients),
+        arrivals="uniform" if settings.arrivals == "uniform" else "poisson",
+        seed=settings.load_seed,
+        level_s=settings.load_s,
+        queue=settings.load_queue,
+        at_p99_s=None if bound_ms is None else bound_ms / 1e3,
+        count_bound=settings.generator_bound,
     )
 
 

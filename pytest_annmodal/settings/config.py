@@ -18,6 +18,7 @@ from pytest_annmodal.settings.option import (
     SESSIONS,
     Option,
     always,
+    client_counts,
     gate_mode,
     is_dataset_file,
     object_name,
@@ -25,6 +26,7 @@ from pytest_annmodal.settings.option import (
     option_of,
     parameter_values,
     proportion,
+    rates,
     recalls,
     seconds,
     seconds_of_a_day,
@@ -33,15 +35,17 @@ from pytest_annmodal.settings.option import (
 from pytest_annmodal.tolerances import TOLERANCES
 
 CLOCKS = ("auto", "worker", "parent")
+ARRIVALS = ("poisson", "uniform")
 ISOLATION_LEVELS = ("auto", "strict", "process")
 PHASE_S = 3600.0  # that importing, building or one search setting may take
 
 OFF = "off"  # instead of a folder for results
 LATEST = "latest"  # instead of a folder to compare with
 
-SELECT, MEASURE, DATA, MODAL, COMPARE, RESULTS, GRADE = (
+SELECT, MEASURE, LOAD, DATA, MODAL, COMPARE, RESULTS, GRADE = (
     "ANN benchmarks: what to run",
     "ANN benchmarks: how to measure",
+    "ANN benchmarks: under load",
     "ANN benchmarks: datasets",
     "ANN benchmarks: on Modal",
     "ANN benchmarks: comparing with a baseline",
@@ -254,6 +258,77 @@ class Settings:
         metavar="MB",
         grading="rules",
         stricter=lambda _limit: True,
+    )
+    rate: tuple[tuple[float, ...], ...] = option(
+        (),
+        "--ann-rate",
+        LOAD,
+        "Also offer so many queries per second, a level each, and measure latency from when a "
+        "query was due (docs/load.md); auto: 50, 70, 80, 90 and 95 % of what it can do at most; "
+        "repeatable.",
+        metavar="R,R|auto",
+        kind=rates,
+        grading="rules",
+    )
+    concurrency: tuple[tuple[int, ...], ...] = option(
+        (),
+        "--ann-concurrency",
+        LOAD,
+        "Also have so many clients ask at once, a level each: each its next query when it has its "
+        "answer. Of trusted implementations only; repeatable.",
+        metavar="N,N",
+        kind=client_counts,
+        grading="rules",
+    )
+    arrivals: str = option(
+        "poisson",
+        "--ann-arrivals",
+        LOAD,
+        "How the queries of --ann-rate come: independently of each other (poisson, default), or "
+        "in equal steps (uniform).",
+        choices=ARRIVALS,
+        grading="rules",
+    )
+    load_seed: int = option(
+        1,
+        "--ann-load-seed",
+        LOAD,
+        "Seed of the times at which they come (default: {default}).",
+        metavar="N",
+        grading="rules",
+    )
+    load_s: float = option(
+        5.0,
+        "--ann-load-time",
+        LOAD,
+        "Seconds that a level of load lasts (default: {default}).",
+        metavar="SECONDS",
+        kind=seconds,
+        grading="rules",
+    )
+    load_queue: int = option(
+        1000,
+        "--ann-load-queue",
+        LOAD,
+        "How many queries may wait; who comes when it is full is dropped and counted (default: "
+        "{default}).",
+        metavar="N",
+        grading="rules",
+    )
+    at_p99_ms: float | None = option(
+        None,
+        "--ann-at-p99-ms",
+        LOAD,
+        "Also give the highest rate of --ann-rate at which 99 % of the queries take so many ms at "
+        "most.",
+        metavar="MS",
+        grading="rules",
+    )
+    generator_bound: bool = option(
+        False,
+        "--ann-generator-bound",
+        LOAD,
+        "Let levels in which the load generator was the limit count as the others do.",
     )
     subset: int | None = option(
         None,

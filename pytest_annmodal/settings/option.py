@@ -16,6 +16,9 @@ from pytest_annmodal.settings import suffixes
 PREFIX = "ANNMODAL_"  # of the environment variables
 ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 SESSIONS = (1, 5, 8, 11)
+AUTO = "auto"
+MOST_QPS = 200_000
+MOST_CLIENTS = 256
 GATE, STRICT_GATE = "on", "strict"
 # Who may set it in a grading: anybody; not an ini file; and of these, a file of rules too.
 Grading = Literal["anywhere", "typed", "rules"]
@@ -248,6 +251,30 @@ def positive_float(text: str) -> float:
     if not 0 < value < float("inf"):
         raise ValueError("expected a number above 0")
     return value
+
+
+def rates(text: str) -> tuple[float, ...]:
+    """``500,1000`` are rates of queries per second; ``auto`` stands for none of them."""
+    if text.strip() == AUTO:
+        return ()
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if not values or not all(0 < value <= MOST_QPS for value in values):
+        raise ValueError(
+            f"expected queries per second above 0 and at most {MOST_QPS:,} (a query takes the load "
+            "generator some microseconds), such as 500,1000,2000, or auto"
+        )
+    return values
+
+
+def client_counts(text: str) -> tuple[int, ...]:
+    """``1,2,4`` are numbers of clients."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and 1 <= int(part) <= MOST_CLIENTS for part in parts):
+        raise ValueError(f"expected whole numbers from 1 to {MOST_CLIENTS}, such as 1,2,4,8")
+    return tuple(int(part) for part in parts)
 
 
 def proportion(text: str) -> float:

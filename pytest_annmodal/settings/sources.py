@@ -93,6 +93,7 @@ def _refuse_bad_combinations(settings: Settings, cli: Callable[[str], Any]) -> N
             )
     _refuse_bad_gates(settings, cli)
     _refuse_with_targets(settings)
+    _refuse_bad_load(settings, cli)
     if cli("reuse") and settings.results == OFF:
         raise ConfigurationError(
             "--ann-reuse takes results from the folder that --ann-results names, and that is off. "
@@ -129,6 +130,24 @@ def _refuse_bad_gates(settings: Settings, cli: Callable[[str], Any]) -> None:
             raise ConfigurationError(
                 f"--ann-gate and {flag}: a gate measures both sides now. Leave out one of them."
             )
+
+
+def _refuse_bad_load(settings: Settings, cli: Callable[[str], Any]) -> None:
+    given = [one for values in settings.rate for one in values]
+    if given and any(not values for values in settings.rate):
+        raise ConfigurationError(
+            "--ann-rate auto and rates of your own: auto chooses the rates. Leave out one of them."
+        )
+    if settings.fresh_queries and (settings.rate or settings.concurrency):
+        raise ConfigurationError(
+            "--ann-rate and --ann-concurrency ask the same queries again and again, and with "
+            "--ann-fresh-queries none is asked twice. Leave out one of them."
+        )
+    if cli("at_p99_ms") and not settings.rate:
+        raise ConfigurationError(
+            "--ann-at-p99-ms looks for a rate among those that are offered: name some with "
+            "--ann-rate, such as --ann-rate auto"
+        )
 
 
 def _refuse_with_targets(settings: Settings) -> None:

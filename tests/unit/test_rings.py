@@ -18,6 +18,7 @@ ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 # From the ground up. docs/architecture.md says what each holds.
 ROOMS = (
     "errors",
+    "levels",
     "model",
     "tolerances",
     "finding",

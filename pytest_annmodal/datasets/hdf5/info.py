@@ -99,7 +99,7 @@ class Vectors:
         """How its rows are kept."""
         return metrics.named(self.info.metric).rows
 
-    def cut(self, rows: slice) -> Self:
+    def cut(self, rows: slice | npt.NDArray[np.int64]) -> Self:
         """The same with these queries only."""
         return dataclasses.replace(self, test=self.test[rows])
 
@@ -128,7 +128,7 @@ class LoadedDataset(Vectors):
     copied: npt.NDArray[np.bool_] | None = None
     order_ratio: float = 1.0
 
-    def cut(self, rows: slice) -> Self:
+    def cut(self, rows: slice | npt.NDArray[np.int64]) -> Self:
         return dataclasses.replace(
             self,
             test=self.test[rows],

@@ -1,0 +1,194 @@
+"""The parent's side of an open loop: queries come when they are due, whether or not one can go on.
+
+A server takes one query after the other. Who comes while it is busy waits here, in the parent, in
+a queue that is bounded; the worker sees of a query nothing before its turn, as in :mod:`.mailbox`.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter_ns, sleep
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal.channel.mailbox import (
+    IDS,
+    NAP_S,
+    STRETCH_NS,
+    Mailbox,
+    ids_of,
+    tokens,
+)
+
+LEAD_NS = 2_000_000  # before the first query is due
+SLACK_NS = 1_000_000  # so long before the next one is due the generator may nap
+CHECK_NS = 100_000_000  # of a worker that is never idle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Offered:
+    """What became of n queries. Times are int64 ns from the beginning.
+
+    Attributes:
+        due_ns: (n,), when each was to come.
+        answered: int64 (m,), numbers of the queries that were answered, in this order.
+        turn_ns, asked_ns, ended_ns: (m,), when its turn came, when the worker could see it, and
+            when its answer had been read.
+        found_idle: bool (m,): it came when nobody waited and the server was idle.
+        dropped: int64, numbers of the queries that found the queue full.
+        ids: int64 (m, k), padded with -1.
+        counts: int64 (m,), the last of them RAISED where an answer raised.
+        at_work_ns: how long the generator handed queries over and read answers.
+    """
+
+    due_ns: NDArray[np.int64]
+    answered: NDArray[np.int64]
+    turn_ns: NDArray[np.int64]
+    asked_ns: NDArray[np.int64]
+    ended_ns: NDArray[np.int64]
+    found_idle: NDArray[np.bool_]
+    dropped: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    at_work_ns: int
+
+
+@dataclass(slots=True, kw_only=True)
+class _Log:
+    """What is noted of each query while the loop runs: arrays that are there beforehand."""
+
+    turn: array[int]
+    asked: array[int]
+    ended: array[int]
+    idle: bytearray
+    written: slice
+    order: list[int] = field(default_factory=list)
+    dropped: list[int] = field(default_factory=list)
+    answers: list[bytes] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    at_work_ns: int = 0
+
+    def read(self, box: Mailbox, current: int, now: int) -> int:
+        """Take the answer that is there; the number of its ids, or RAISED."""
+        box.fence()
+        n_ids, answer = box.count[0], box.memory[self.written]
+        self.ended[current] = end = perf_counter_ns()
+        self.order.append(current)
+        self.counts.append(n_ids)
+        self.answers.append(answer)
+        self.at_work_ns += end - now
+        return n_ids
+
+    def hand_over(
+        self, box: Mailbox, queries: NDArray[Any], current: int, token: int, now: int
+    ) -> int:
+        """Show the worker the query whose turn it is since ``now``; when it could see it."""
+        row = current % len(queries)
+        self.turn[current] = now
+        box.slots[row] = queries[row]
+        box.slot[0] = row
+        box.fence()
+        box.request[0] = token
+        self.asked[current] = asked = perf_counter_ns()
+        self.at_work_ns += asked - now
+        return asked
+
+
+def offer(
+    box: Mailbox,
+    queries: NDArray[Any],
+    k: int,
+    due_ns: Sequence[int],
+    *,
+    queue: int,
+    check: Callable[[], None],
+    apart: bool,
+) -> Offered:
+    """Offer queries when they are due, by the parent's clock, and wait until all are answered.
+
+    Args:
+        queries: (rows, dim) of the mailbox's dtype, asked in turn.
+        due_ns: when each query is to come, ns from the beginning, rising; the n-th asks the row
+            ``n % rows``.
+        queue: how many may wait besides the one that is being answered.
+        check: called now and then; raises if waiting is pointless.
+        apart: the worker keeps to a core that the caller is not on.
+    """
+    n = len(due_ns)
+    empty = bytes(8 * n)
+    log = _Log(
+        turn=array("q", empty),
+        asked=array("q", empty),
+        ended=array("q", empty),
+        idle=bytearray(n),
+        written=slice(IDS, IDS + 8 * min(k, box.capacity)),
+    )
+    start = perf_counter_ns() + LEAD_NS
+    due = [start + at for at in due_ns]
+    _loop(box, queries, due, log, queue=queue, check=check, apart=apart)
+    order = np.asarray(log.order, np.int64)
+    counts = np.asarray(log.counts, np.int64)
+
+    def times(column: array[int]) -> NDArray[np.int64]:
+        return np.frombuffer(column, np.int64)[order] - start if n else np.zeros(0, np.int64)
+
+    return Offered(
+        due_ns=np.asarray(due_ns, np.int64),
+        answered=order,
+        turn_ns=times(log.turn),
+        asked_ns=times(log.asked),
+        ended_ns=times(log.ended),
+        found_idle=np.frombuffer(log.idle, np.bool_)[order],
+        dropped=np.asarray(log.dropped, np.int64),
+        ids=ids_of(log.answers, counts, k),
+        counts=counts,
+        at_work_ns=log.at_work_ns,
+    )
+
+
+def _loop(
+    box: Mailbox,
+    queries: NDArray[Any],
+    due: Sequence[int],
+    log: _Log,
+    *,
+    queue: int,
+    check: Callable[[], None],
+    apart: bool,
+) -> None:
+    response, clock, read, hand_over = box.response, perf_counter_ns, log.read, log.hand_over
+    waiting: deque[int] = deque()
+    n, known = len(due), tokens(len(due))
+    coming, current, token, rested = 0, -1, 0, clock()
+    while coming < n or waiting or current >= 0:
+        now = clock()
+        if current >= 0 and response[0] == token:
+            if read(box, current, now) < 0:
+                return
+            now, current = log.ended[current], -1
+        while coming < n and due[coming] <= now:
+            free = current < 0 and not waiting
+            log.idle[coming] = free
+            if free or len(waiting) < queue:
+                waiting.append(coming)
+            else:
+                log.dropped.append(coming)
+            coming += 1
+        if current < 0 and waiting:
+            current = waiting.popleft()
+            token = known[current]
+            now = hand_over(box, queries, current, token, now)
+        elif not apart:
+            os.sched_yield()
+        idle = current < 0 and (coming >= n or due[coming] - now > SLACK_NS)
+        if now - rested > (STRETCH_NS if idle else CHECK_NS):
+            check()
+            if idle and apart:
+                sleep(NAP_S)
+            rested = clock()

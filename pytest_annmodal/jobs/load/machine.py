@@ -1,0 +1,68 @@
+"""Whether it is the machine: what the kernel says of the time between two looks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_annmodal.jobs.asking import switches_so_far
+from pytest_annmodal.jobs.quota import Throttling, throttling
+from pytest_annmodal.levels import Machine
+from pytest_annmodal.sandbox.cores import affinity
+
+ROOT = Path("/")
+STEAL = 8  # the column of a line of /proc/stat, behind its name: man 5 proc_stat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What the kernel has counted up to a moment."""
+
+    switches: int
+    steal_s: float | None
+    throttled: Throttling
+
+    @classmethod
+    def now(cls, root: Path = ROOT) -> Look:
+        return cls(switches=switches_so_far(), steal_s=steal_s(root), throttled=throttling(root))
+
+    def until_now(self, *, worker_switches: int, root: Path = ROOT) -> Machine:
+        """What happened since."""
+        now = Look.now(root)
+        held_up = now.throttled.since(self.throttled)
+        known = now.steal_s is not None and self.steal_s is not None
+        return Machine(
+            worker_switches=worker_switches,
+            generator_switches=now.switches - self.switches,
+            steal_s=round((now.steal_s or 0.0) - (self.steal_s or 0.0), 3) if known else None,
+            throttled_times=held_up.times,
+            throttled_s=round(held_up.seconds, 6),
+            mhz=frequency_mhz(root),
+        )
+
+
+def steal_s(root: Path = ROOT) -> float | None:
+    """Seconds that a hypervisor gave to others while a core of this process's was ready."""
+    cores = {f"cpu{core}" for core in affinity()}
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        lines = (line.split() for line in (root / "proc/stat").read_text().splitlines())
+        ticks = [int(words[STEAL]) for words in lines if words and words[0] in cores]
+        return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
+    return None
+
+
+def frequency_mhz(root: Path = ROOT) -> float | None:
+    """The mean frequency of this process's cores now; None where nobody may read it."""
+    found = []
+    for core in affinity():
+        place = root / f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq"
+        with contextlib.suppress(OSError, ValueError):
+            found.append(int(place.read_text()) / 1e3)
+    if not found:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            text = (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+            lines = [line for line in text.splitlines() if line.startswith("cpu MHz")]
+            found = [float(line.split(":")[1]) for line in lines]
+    return round(sum(found) / len(found), 1) if found else None

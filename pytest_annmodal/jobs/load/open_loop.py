@@ -1,0 +1,136 @@
+"""The open loop of one worker: the parent keeps the schedule, the worker answers in order."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from pytest_annmodal.channel import mailbox, open_loop
+from pytest_annmodal.errors import ProtocolViolationError
+from pytest_annmodal.jobs.asking import Asker, undivided
+from pytest_annmodal.jobs.load import schedule, statistics
+from pytest_annmodal.jobs.load.machine import Look
+from pytest_annmodal.jobs.scorer import LevelAnswers
+from pytest_annmodal.levels import NOISY, Level, Load, Machine
+from pytest_annmodal.worker import measure
+
+IDLE_RATE_QPS = 1000.0
+IDLE_S = 0.5
+CAPACITY_S = 0.5  # about so long the capacity is measured
+SAMPLE = 200  # queries, from whose time it is guessed how many that are
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the machine did while a worker served; there once it has been dismissed."""
+
+    machine: Machine = field(default_factory=Machine)
+    disturbed: bool = False
+
+
+class OpenLoop:
+    """Offers one search setting of a worker its queries.
+
+    Args:
+        queries: (rows, dim), as they are sent.
+    """
+
+    def __init__(self, asker: Asker, load: Load, queries: NDArray[Any], k: int) -> None:
+        self.asker, self.load, self.queries, self.k = asker, load, queries, k
+        self.late_s = 0.0
+
+    def lateness_s(self) -> float:
+        """How late queries come to a server that does nothing and is idle: 99 % of them at most."""
+        worker = self.asker.worker
+        due = schedule.due_ns(
+            IDLE_RATE_QPS, IDLE_S, arrivals=self.load.arrivals, seed=self.load.seed
+        )
+        worker.send("floor", {"k": self.k, "apart": worker.apart})
+        with measure.quiet_gc(), undivided():
+            offered = self._offer(due.tolist())
+        mailbox.dismiss(self.asker.box)
+        worker.receive("floored")
+        worker.rest()
+        late_ns = (offered.asked_ns - offered.due_ns[offered.answered])[offered.found_idle]
+        self.late_s = statistics.percentile_s(late_ns, 99) if late_ns.size else math.inf
+        return self.late_s
+
+    def capacity_qps(self) -> float:
+        """Queries per second that are answered when all of them are due at once."""
+        with self._serving():
+            sample = self._offer([0] * SAMPLE, queue=SAMPLE)
+            n = round(CAPACITY_S * SAMPLE / max(_seconds(sample), 1e-9))
+            n = min(max(n, SAMPLE), schedule.MOST_QUERIES)
+            offered = self._offer([0] * n, queue=n)
+        return n / _seconds(offered)
+
+    def level(self, rate_qps: float) -> tuple[Level, LevelAnswers]:
+        """One rate: what it gave, and its answers.
+
+        Raises:
+            SubmissionError: the worker ended, or an answer raised.
+        """
+        load = self.load
+        due = schedule.due_ns(
+            rate_qps, load.level_s, arrivals=load.arrivals, seed=load.seed, k=self.k
+        ).tolist()
+        with self._serving() as seen:
+            offered = self._offer(due)
+        apart = self.asker.worker.apart
+        level = statistics.open_level(offered, rate_qps, apart=apart, late_s=self.late_s)
+        marks = (*level.marks, *([NOISY] if seen.disturbed else []))
+        return replace(level, machine=seen.machine, marks=marks), LevelAnswers(
+            rows=offered.answered % len(self.queries), ids=offered.ids, counts=offered.counts
+        )
+
+    @contextmanager
+    def _serving(self) -> Iterator[Seen]:
+        """The worker answers in this block, warm; what the machine did is there after it."""
+        asker, worker = self.asker, self.asker.worker
+        worker.gather()
+        seen = Seen()
+        with measure.quiet_gc(), undivided(), worker.watched() as contention:
+            looked, cpu_before_s = time.monotonic(), worker.cpu_s()
+            worker.send("serve", {"k": self.k, "apart": worker.apart})
+            self._refuse_raised(
+                mailbox.ask(asker.box, asker.warmup, self.k, worker.check, apart=worker.apart)
+            )
+            before = Look.now()
+            yield seen
+            mailbox.dismiss(asker.box)
+            served = worker.receive("served")
+            switches = int(served.number("involuntary_switches"))
+            seen.machine = before.until_now(worker_switches=switches)
+            worker.rest()
+            cpu_s, wall_s = worker.cpu_s() - cpu_before_s, time.monotonic() - looked
+        asker.refuse_smuggling(cpu_s, wall_s)
+        seen.disturbed = contention().disturbed
+
+    def _offer(self, due_ns: Sequence[int], queue: int | None = None) -> open_loop.Offered:
+        worker = self.asker.worker
+        offered = open_loop.offer(
+            self.asker.box,
+            self.queries,
+            self.k,
+            due_ns,
+            queue=self.load.queue if queue is None else queue,
+            check=worker.check,
+            apart=worker.apart,
+        )
+        self._refuse_raised(offered)
+        return offered
+
+    def _refuse_raised(self, asked: mailbox.Asked | open_loop.Offered) -> None:
+        if (asked.counts < 0).any():
+            self.asker.worker.receive("served")  # raises what the worker reported instead
+            raise ProtocolViolationError("the worker reported an answer that raised, and no error")
+
+
+def _seconds(offered: open_loop.Offered) -> float:
+    return float(offered.ended_ns[-1] - offered.due_ns[0]) / 1e9

@@ -1,0 +1,173 @@
+"""Figures of levels: pure functions of times, without a clock and without a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_annmodal.channel.open_loop import Offered
+from pytest_annmodal.errors import SubmissionError
+from pytest_annmodal.levels import GENERATOR_BOUND, SATURATED, Level, Load, Loaded
+
+BUSY = 0.85  # of its core's time: a generator that has so much to do is a limit itself
+LATE = 0.1  # of a figure: so late may the generator be
+BEHIND = 0.02  # of a level: who is so far behind at its end did not keep up
+FEW = 20  # queries: of fewer no percentile of lateness is taken, and so many may wait at an end
+MOST_CHARS = 400  # of a failure's message
+CLEAR = 0.1  # so far from a straight line is a knee
+
+
+def open_level(offered: Offered, rate_qps: float, *, apart: bool, late_s: float) -> Level:
+    """What one open loop gave.
+
+    Args:
+        apart: the generator had a core of its own.
+        late_s: how late it is (p99) where too few queries of the level found an idle server.
+    """
+    due_ns = offered.due_ns[offered.answered]
+    latency_ns = offered.ended_ns - due_ns
+    waiting_ns = offered.turn_ns - due_ns
+    service_ns = offered.ended_ns - offered.turn_ns
+    alone = offered.found_idle
+    seconds = float(offered.ended_ns[-1] - offered.due_ns[0]) / 1e9
+    lateness_ns = (offered.asked_ns - due_ns)[alone]
+    many = len(lateness_ns) >= FEW
+    late_99_s = percentile_s(lateness_ns, 99) if many else late_s
+    share = offered.at_work_ns / 1e9 / seconds
+    latencies = latency_figures(latency_ns)
+    too_late = late_99_s > LATE * latencies["p99_s"] or (
+        many and percentile_s(lateness_ns, 50) > LATE * latencies["p50_s"]
+    )
+    came_s = float(offered.due_ns[-1] - offered.due_ns[0]) / 1e9
+    behind_s = seconds - came_s - FEW * float(service_ns.mean()) / 1e9
+    marks = [GENERATOR_BOUND] if share > BUSY or too_late or not apart else []
+    if len(offered.dropped) or behind_s > BEHIND * came_s:
+        marks.append(SATURATED)
+    return Level(
+        kind="open",
+        offered_qps=rate_qps,
+        qps=len(offered.answered) / seconds,
+        seconds=seconds,
+        n_offered=len(offered.due_ns),
+        n_answered=len(offered.answered),
+        n_dropped=len(offered.dropped),
+        n_late=int((~alone).sum()),
+        **latencies,
+        waiting_mean_s=float(waiting_ns.mean()) / 1e9,
+        waiting_p99_s=percentile_s(waiting_ns, 99),
+        service_mean_s=float(service_ns.mean()) / 1e9,
+        service_p99_s=percentile_s(service_ns, 99),
+        lateness_p99_s=late_99_s,
+        generator_share=share,
+        marks=tuple(marks),
+    )
+
+
+def latency_figures(latency_ns: NDArray[np.int64]) -> dict[str, Any]:
+    """``mean_s`` and percentiles (linear interpolation, numpy's default), by a level's names."""
+    p50, p95, p99 = (float(one) / 1e9 for one in np.percentile(latency_ns, (50, 95, 99)))
+    return {"mean_s": float(latency_ns.mean()) / 1e9, "p50_s": p50, "p95_s": p95, "p99_s": p99}
+
+
+def percentile_s(times_ns: NDArray[np.int64], percent: float) -> float:
+    return float(np.percentile(times_ns, percent)) / 1e9
+
+
+def knee(x: Sequence[float], y: Sequence[float], *, rises_late: bool) -> int | None:
+    """Where a curve bends: the point that is farthest from the line through its ends.
+
+    The rule is that of "Kneedle" (Satopää, Albrecht, Irwin and Raghavan 2011) for a curve that is
+    known at few points: both axes are scaled to 0 to 1, and the point of the largest difference
+    between the curve and the diagonal is the knee.
+
+    Args:
+        x, y: of three points or more, ``x`` rising.
+        rises_late: whether the curve lies below the diagonal (latency over load), or above it
+            (speed over clients).
+
+    Returns:
+        The number of the point, or None where the curve is nearly straight or does not rise.
+    """
+    if len(x) < 3 or y[-1] <= y[0] or x[-1] <= x[0]:
+        return None
+    across = (np.asarray(x, float) - x[0]) / (x[-1] - x[0])
+    up = (np.asarray(y, float) - y[0]) / (y[-1] - y[0])
+    bend = across - up if rises_late else up - across
+    best = int(bend.argmax())
+    return best if bend[best] >= CLEAR else None
+
+
+def counted(levels: Sequence[Level], *, count_bound: bool) -> list[Level]:
+    """The levels that may be ranked: with figures, and limited by the server alone."""
+    return [
+        level
+        for level in levels
+        if not level.failure
+        and level.p99_s is not None
+        and (count_bound or GENERATOR_BOUND not in level.marks)
+    ]
+
+
+def rate_at_bound(loaded: Loaded | None, load: Load | None) -> float | None:
+    """The highest offered rate at which, and below which, p99 was within the bound.
+
+    A rate that was not kept up with has not kept the bound: who was dropped has no latency.
+    """
+    if loaded is None or load is None or load.at_p99_s is None:
+        return None
+    best, bound_s = None, load.at_p99_s
+    levels = (one for one in loaded.levels if one.kind == "open")
+    ranked = counted([*levels], count_bound=load.count_bound)
+    for level in sorted(ranked, key=lambda level: level.offered_qps or 0.0):
+        p99_s = level.p99_s
+        if p99_s is None or p99_s > bound_s or SATURATED in level.marks:
+            break
+        best = level.offered_qps
+    return best
+
+
+def figured(loaded: Loaded, load: Load | None) -> Loaded:
+    """With knees, speed-ups and the rate at a latency, from the levels that have figures."""
+    load = load or Load()
+    alone = next((one.qps for one in loaded.levels if one.kind == "closed" and one.clients == 1), 0)
+    levels = tuple(
+        replace(one, speed_up=one.qps / alone)
+        if one.kind == "closed" and one.qps and alone
+        else one
+        for one in loaded.levels
+    )
+    ranked = counted(levels, count_bound=load.count_bound)
+    opened = sorted(
+        (one for one in ranked if one.kind == "open"), key=lambda one: one.offered_qps or 0.0
+    )
+    closed = sorted((one for one in ranked if one.kind == "closed"), key=lambda one: one.clients)
+    at_rate = knee(
+        [one.offered_qps or 0.0 for one in opened],
+        [one.p99_s or 0.0 for one in opened],
+        rises_late=True,
+    )
+    at_clients = knee(
+        [one.clients for one in closed], [one.qps or 0.0 for one in closed], rises_late=False
+    )
+    return replace(
+        loaded,
+        levels=levels,
+        knee_qps=None if at_rate is None else opened[at_rate].offered_qps,
+        knee_clients=None if at_clients is None else closed[at_clients].clients,
+        at_p99_s=load.at_p99_s,
+    )
+
+
+def failed(level: Level, error: SubmissionError) -> Level:
+    """A level that has no figures, and why."""
+    return Level(
+        kind=level.kind,
+        clients=level.clients,
+        offered_qps=level.offered_qps,
+        failure=error.kind,
+        message=str(error)[:MOST_CHARS],
+    )

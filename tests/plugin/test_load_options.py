@@ -1,0 +1,81 @@
+"""``--ann-rate`` and ``--ann-concurrency``: levels below the table, in JSON, in the store."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from plugin_project import Project, lines_with
+
+ONE = ("--impl", "exact[extra=0]")
+
+
+def test_levels_stand_below_the_table_in_the_json_and_in_the_store(project: Project) -> None:
+    """Each with its figures; the rate at a latency can be a threshold of a marker."""
+    project.write(
+        "test_it.py",
+        """
+        import pytest
+
+        @pytest.mark.ann(min_rate_at_p99_ms=200)
+        def test_search(ann_benchmark, case):
+            ann_benchmark(case)
+        """,
+    )
+    result = project.run(
+        *("--ann-implementations", "mine", "--dataset", "small-8-euclidean.hdf5", *ONE),
+        *("--ann-rate=100,200", "--ann-load-time=0.1", "--ann-at-p99-ms=9000"),
+        "--benchmark-json=out.json",
+    )
+    result.assert_outcomes(passed=1)
+    assert lines_with(result, "exact[extra=0], under load: poisson arrivals")
+    (start,) = [n for n, line in enumerate(result.outlines) if "offered/s  answered/s" in line]
+    rows = [line.split() for line in result.outlines[start + 1 : start + 3]]
+    assert [row[0] for row in rows] == ["100", "200"]
+    assert lines_with(result, "99 % within 9 s: 200 queries/s")
+    (saved,) = project.saved()
+    (file,) = (project.path / ".annmodal" / "results").glob("*.jsonl")
+    (kept,) = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    for load in (saved["extra_info"]["load"], kept["load"]):
+        assert [level["offered_qps"] for level in load["levels"]] == [100, 200]
+        assert {level["recall"] for level in load["levels"]} == {1.0}
+    assert saved["extra_info"]["rate_at_p99_qps"] == kept["rate_at_p99_qps"] == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--ann-rate=0"], "--ann-rate '0': expected queries per second above 0"),
+        (["--ann-rate=100,-5"], "--ann-rate '100,-5': expected queries per second above 0"),
+        (["--ann-rate=1e9"], "at most 200,000"),
+        (["--ann-rate=nan"], "--ann-rate 'nan': expected queries per second"),
+        (["--ann-rate=quick"], "or auto"),
+        (["--ann-rate=auto", "--ann-rate=100"], "auto chooses the rates"),
+        (["--ann-concurrency=0"], "--ann-concurrency '0': expected whole numbers from 1"),
+        (["--ann-concurrency=2,x"], "such as 1,2,4,8"),
+        (["--ann-arrivals=never"], "expected poisson, uniform"),
+        (["--ann-load-time=0"], "--ann-load-time '0': expected a number above 0"),
+        (["--ann-load-queue=0"], "--ann-load-queue '0': expected a whole number of at least 1"),
+        (["--ann-at-p99-ms=5"], "name some with --ann-rate"),
+        (["--ann-rate=100", "--ann-fresh-queries"], "none is asked twice"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_offered_is_refused(arguments: list[str], words: str) -> None:
+    """Before anything runs, with what was expected."""
+    from pytest_annmodal.errors import ConfigurationError
+    from pytest_annmodal.settings.config import OPTIONS
+    from pytest_annmodal.settings.sources import resolve
+
+    known = {option.flag: option for option in OPTIONS}
+    given: dict[str, object] = {}
+    for argument in arguments:
+        flag, _, text = argument.partition("=")
+        option = known[flag]
+        if option.many:
+            given.setdefault(option.name, []).append(text)  # type: ignore[attr-defined]
+        else:
+            given[option.name] = text or True
+    with pytest.raises(ConfigurationError) as caught:
+        resolve(cli=given.get, ini=lambda _key: "", environ={})
+    assert words in str(caught.value)

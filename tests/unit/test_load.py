@@ -1,0 +1,231 @@
+"""Levels of load: when queries come, what is made of their times, and real workers under load."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from jobs import index, measured, nothing_left_behind, run, write
+
+from pytest_annmodal.channel.open_loop import Offered
+from pytest_annmodal.jobs.load import schedule, statistics
+from pytest_annmodal.levels import GENERATOR_BOUND, SATURATED, Level, Load, Loaded
+from pytest_annmodal.model import to_plain
+
+
+@pytest.fixture
+def bears(small_dataset, tmp_path):
+    """How an implementation bears load, in a real worker."""
+
+    def bears(body="pass", *, load=None, **options) -> Loaded:
+        source = write(tmp_path / "mine.py", index(body))
+        load = load or Load(rates_qps=(200.0, 400.0), level_s=0.1)
+        with nothing_left_behind():
+            found = measured(run(small_dataset(), source, load=load, **options)[0])
+        assert found.load is not None
+        return found.load
+
+    return bears
+
+
+def offered(due_ms, turn_ms, ended_ms, *, idle, dropped=(), n=None):
+    """What an open loop gave, from a few times in ms; queries that were dropped come last."""
+    due = np.asarray([*due_ms, *dropped], float) * 1e6
+    turn, ended = (np.asarray(times, float) * 1e6 for times in (turn_ms, ended_ms))
+    m = len(due_ms)
+    return Offered(
+        due_ns=due.astype(np.int64),
+        answered=np.arange(m),
+        turn_ns=turn.astype(np.int64),
+        asked_ns=turn.astype(np.int64) + 2000,
+        ended_ns=ended.astype(np.int64),
+        found_idle=np.asarray(idle, bool),
+        dropped=np.arange(m, len(due)),
+        ids=np.zeros((m, 1), np.int64),
+        counts=np.ones(m, np.int64),
+        at_work_ns=4000 * m,
+    )
+
+
+class TestSchedule:
+    def test_poisson_has_exponential_gaps_of_the_right_mean(self):
+        """The same seed gives the same times; mean and spread of the gaps are 1/rate."""
+        due = schedule.due_ns(1000, 20, arrivals="poisson", seed=7)
+        assert np.array_equal(due, schedule.due_ns(1000, 20, arrivals="poisson", seed=7))
+        assert not np.array_equal(due, schedule.due_ns(1000, 20, arrivals="poisson", seed=8))
+        gaps = np.diff(due) / 1e6
+        assert len(due) == 20_000
+        assert gaps.mean() == pytest.approx(1, rel=0.03)
+        assert gaps.std() == pytest.approx(1, rel=0.03)
+
+    def test_uniform_is_even_and_begins_at_once(self):
+        due = schedule.due_ns(500, 1, arrivals="uniform", seed=7)
+        assert due[0] == 0
+        assert set(np.diff(due)) == {2_000_000}
+
+    def test_at_least_one_and_never_more_than_can_be_kept(self):
+        assert len(schedule.due_ns(0.001, 1, arrivals="uniform", seed=0)) == 1
+        many = schedule.due_ns(200_000, 3600, arrivals="uniform", seed=0, k=1000)
+        assert len(many) == schedule.MOST_IDS // 1000
+
+
+class TestStatistics:
+    def test_latency_is_from_when_a_query_was_due(self):
+        """One is stalled for 10 ms: those that come meanwhile wait, and it counts for each."""
+        seen = statistics.open_level(
+            offered([0, 1, 2], [0, 10, 11], [10, 11, 12], idle=[True, False, False]),
+            1000,
+            apart=True,
+            late_s=1e-6,
+        )
+        assert seen.mean_s == pytest.approx(10e-3)
+        assert seen.waiting_mean_s == pytest.approx((0 + 9 + 9) / 3 * 1e-3)
+        assert seen.service_mean_s == pytest.approx((10 + 1 + 1) / 3 * 1e-3)
+        assert (seen.n_offered, seen.n_answered, seen.n_late, seen.n_dropped) == (3, 3, 2, 0)
+        assert seen.qps == pytest.approx(3 / 12e-3)
+        assert seen.marks == ()
+
+    def test_who_is_dropped_is_counted_and_makes_it_saturated(self):
+        seen = statistics.open_level(
+            offered([0, 1], [0, 2], [2, 4], idle=[True, False], dropped=[2, 3]),
+            1000,
+            apart=True,
+            late_s=0.0,
+        )
+        assert (seen.n_offered, seen.n_answered, seen.n_dropped) == (4, 2, 2)
+        assert seen.marks == (SATURATED,)
+
+    @pytest.mark.parametrize(
+        ("apart", "late_s", "at_work_ns"),
+        [(False, 0.0, 0), (True, 0.2, 0), (True, 0.0, 11_000_000)],
+        ids=["shares its core", "is late", "is busy"],
+    )
+    def test_a_generator_that_is_the_limit_is_told(self, apart, late_s, at_work_ns):
+        found = offered([0, 1], [0, 10], [10, 12], idle=[True, False])
+        found = replace(found, at_work_ns=at_work_ns)
+        seen = statistics.open_level(found, 1000, apart=apart, late_s=late_s)
+        assert seen.marks == (GENERATOR_BOUND,)
+
+    def test_queues_of_the_textbook(self):
+        """Waiting times by Lindley's recursion: M/D/1 and M/M/1 at 70 % load (Kleinrock 1975)."""
+        n, rho = 200_000, 0.7
+        due = schedule.due_ns(rho * 1000, n / (rho * 1000), arrivals="poisson", seed=3)
+        services = {
+            rho / (2 * (1 - rho)): np.full(n, 1e6),
+            rho / (1 - rho): np.random.default_rng(4).exponential(1e6, n),
+        }
+        for mean_ms, service in services.items():
+            turn, ended = np.zeros(n), np.zeros(n)
+            free = 0.0
+            for i in range(n):
+                turn[i] = max(due[i], free)
+                ended[i] = free = turn[i] + service[i]
+            found = offered(due / 1e6, turn / 1e6, ended / 1e6, idle=turn == due)
+            seen = statistics.open_level(found, rho * 1000, apart=True, late_s=0.0)
+            assert seen.waiting_mean_s == pytest.approx(mean_ms * 1e-3, rel=0.05)
+            assert seen.n_late / n == pytest.approx(rho, rel=0.02)  # arrivals see the average
+
+    def test_knees(self):
+        """Of M/M/1's latency 1/(1-load), of speed that two cores limit; a straight line has none."""
+        loads = [0.5, 0.7, 0.8, 0.9, 0.95]
+        bent = [1 / (1 - load) for load in loads]
+        assert loads[statistics.knee(loads, bent, rises_late=True)] in (0.8, 0.9)
+        clients = [1, 2, 4, 8]
+        assert statistics.knee(clients, [1, 2, 2.1, 2.1], rises_late=False) == 1
+        assert statistics.knee(clients, clients, rises_late=False) is None
+        assert statistics.knee([1, 2], [1, 9], rises_late=True) is None
+        assert statistics.knee(clients, [3, 2, 1, 1], rises_late=False) is None
+
+    def test_the_rate_at_a_latency(self):
+        """The highest below which all kept it; a saturated or generator-bound one counts not."""
+
+        def level(rate_qps, p99_s, *marks):
+            return Level(kind="open", offered_qps=rate_qps, qps=rate_qps, p99_s=p99_s, marks=marks)
+
+        levels = (level(100, 0.001), level(200, 0.002), level(300, 0.009), level(400, 0.001))
+        load = Load(at_p99_s=0.002)
+        assert statistics.rate_at_bound(Loaded(levels=levels), load) == 200
+        full = (level(100, 0.001, SATURATED), *levels[1:])
+        assert statistics.rate_at_bound(Loaded(levels=full), load) is None
+        bound = (levels[0], level(200, 0.002, GENERATOR_BOUND))
+        assert statistics.rate_at_bound(Loaded(levels=bound), load) == 100
+        load = replace(load, count_bound=True)
+        assert statistics.rate_at_bound(Loaded(levels=bound), load) == 200
+        assert statistics.rate_at_bound(Loaded(levels=bound), Load()) is None
+
+
+class TestOpenLoop:
+    def test_every_level_is_measured_and_scored(self, bears):
+        """Answered at the rate that was offered; the answers of every level have their recall."""
+        seen = bears()
+        assert [level.offered_qps for level in seen.levels] == [200, 400]
+        for level in seen.levels:
+            assert (level.failure, level.recall) == ("", 1.0)
+            assert level.n_offered == level.n_answered == level.offered_qps * 0.1
+            assert level.waiting_mean_s + level.service_mean_s == pytest.approx(level.mean_s)
+        assert seen.lateness_p99_s > 0
+        assert len(json.dumps(to_plain(seen))) < 3000
+
+    def test_a_submission_is_offered_load_by_the_parents_clock(self, bears):
+        seen = bears(clock="parent", isolation="process", implementation={"trusted": False})
+        assert [level.n_answered for level in seen.levels] == [20, 40]
+        assert {level.recall for level in seen.levels} == {1.0}
+
+    def test_auto_offers_shares_of_the_capacity(self, bears):
+        body = "def query(self, v, k):\n    time.sleep(0.002)\n    return self.near(v, k)"
+        seen = bears(body, load=Load(auto=True, level_s=0.1))
+        shares = [level.offered_qps / seen.capacity_qps for level in seen.levels]
+        assert shares == pytest.approx([0.5, 0.7, 0.8, 0.9, 0.95])
+        assert 0 < seen.capacity_qps < 500
+
+    def test_a_queue_that_is_full_drops(self, bears):
+        body = "def query(self, v, k):\n    time.sleep(0.01)\n    return self.near(v, k)"
+        load = Load(rates_qps=(2000.0,), level_s=0.05, queue=3, arrivals="uniform")
+        (level,) = bears(body, load=load).levels
+        assert level.n_dropped > 50
+        assert level.n_answered + level.n_dropped == level.n_offered == 100
+        assert SATURATED in level.marks
+
+    def test_wrong_answers_under_load_are_a_failure_of_that_level(self, bears):
+        """The measurement and the other levels stay."""
+        body = """
+            asked = 0
+            def query(self, v, k):
+                self.asked += 1
+                found = self.near(v, k)
+                return found if self.asked <= 50 + 20 + 50 + 20 else found * 0
+        """
+        first, second = bears(body).levels
+        assert first.recall == 1.0
+        assert (second.failure, second.recall) == ("invalid-result", None)
+        assert "returned id 0 twice" in second.message
+        assert "at 400 queries/s" in second.message
+
+    def test_a_worker_that_ends_in_a_level_costs_that_level_and_what_follows(self, bears):
+        body = """
+            asked = 0
+            def query(self, v, k):
+                self.asked += 1
+                if self.asked > 50 + 20 + 50 + 25:
+                    os._exit(3)
+                return self.near(v, k)
+        """
+        load = Load(rates_qps=(200.0, 400.0, 800.0), level_s=0.1)
+        first, second, third = bears(body, load=load).levels
+        assert (first.failure, second.failure, third.failure) == ("", "crashed", "not-run")
+        assert "did not survive the level at 400 queries/s" in third.message
+
+    def test_an_answer_that_raises_costs_its_level_alone(self, bears):
+        body = """
+            asked = 0
+            def query(self, v, k):
+                self.asked += 1
+                if self.asked == 50 + 20 + 50 + 5:
+                    raise ValueError("not today")
+                return self.near(v, k)
+        """
+        first, second = bears(body).levels
+        assert (first.failure, second.failure) == ("raised", "")
+        assert "not today" in first.message
