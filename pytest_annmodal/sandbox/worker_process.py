@@ -339,6 +339,11 @@ class Worker:
         """Let it use as many cores as it has threads: for a build, a setting or a batch."""
         self._stay.within(self.cores.worker, self._evidence)
 
+    def use_cores(self, n: int) -> int:
+        """Let it use so many cores, as far as there are so many; how many it may use now."""
+        self._stay.within(cores.share_out(self._affinity, n).worker, self._evidence)
+        return self.n_cores
+
     @property
     def n_cores(self) -> int:
         """How many cores it is kept to now; 0 where nobody can be kept to any."""

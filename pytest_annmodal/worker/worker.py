@@ -2,9 +2,9 @@
 
 It answers the frames of its parent (see ``sandbox.py``) one by one: ``start``, ``floor``,
 ``confine``, ``compile`` (C++), ``load``, ``build``, ``memory``, ``search``, then ``timed`` (its
-own clock) or ``serve`` (the parent's clock), ``batch-load``, ``batch``, ``batch-result``,
-``finish``. What the implementation raises is an ``error`` frame and the worker goes on; a crash
-shows as its end.
+own clock) or ``serve`` (the parent's clock), ``clients-try`` and ``clients`` (several at once),
+``batch-load``, ``batch``, ``batch-result``, ``finish``. What the implementation raises is an
+``error`` frame and the worker goes on; a crash shows as its end.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pytest_annmodal.channel.mailbox import Mailbox
 from pytest_annmodal.channel.wire import Channel, ChannelClosedError, Message
 from pytest_annmodal.distances import forms
 from pytest_annmodal.errors import ConfigurationError, InvalidResultError
-from pytest_annmodal.worker import adapters, answers, measure, warming
+from pytest_annmodal.worker import adapters, answers, clients, measure, warming
 from pytest_annmodal.worker.confinement import confine
 from pytest_annmodal.worker.cpp import compiler
 from pytest_annmodal.worker.loading import settle
@@ -264,6 +264,33 @@ class Session:
             rows = self.form.slots(self.box.slots)
             serve(self.box, self.adapter.query, message.fields["k"], apart=apart, rows=rows)
         self.channel.send("served", _usage_since(before))
+
+    def on_clients_try(self, message: Message) -> None:
+        """Whether clients can be threads: not where a query is asked in steps, or holds the GIL."""
+        self.pools.one()
+        rows = self.form.each(message.arrays[0].copy())
+        steps = self.adapter.prepared is not None
+        helps = not steps and clients.threads_help(self.adapter.query, rows, message.fields["k"])
+        self.channel.send("clients-tried", {"threads_help": helps})
+
+    def on_clients(self, message: Message) -> None:
+        """So many clients at once, by this process's own clock."""
+        fields, (warmup, queries) = message.fields, message.arrays
+        k = fields["k"]
+        self.pools.one()
+        _, raw = measure.time_queries(self.adapter.query, self.form.each(warmup.copy()), k)
+        keep = answers.copied if answers.reused(raw) else None
+        run = clients.by_threads if fields["how"] == "threads" else clients.by_processes
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        rows = self.form.each(queries.copy())
+        task = clients.Task(query=self.adapter.query, k=k, seconds=fields["seconds"], keep=keep)
+        try:
+            wall_ns, found = run(task, rows, fields["n"])
+        except clients.ClientEndedError as error:
+            self.channel.send("clients-done", {"ended": {"words": str(error)}})
+            return
+        usage = {"wall_ns": wall_ns, **_usage_since(before)}
+        self.channel.send("clients-done", usage, found)
 
     def on_batch_load(self, message: Message) -> None:
         self.pools.all()

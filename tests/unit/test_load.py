@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from jobs import index, measured, nothing_left_behind, run, write
 
 from pytest_annmodal.channel.open_loop import Offered
 from pytest_annmodal.jobs.load import schedule, statistics
-from pytest_annmodal.levels import GENERATOR_BOUND, SATURATED, Level, Load, Loaded
+from pytest_annmodal.levels import FEW_CORES, GENERATOR_BOUND, SATURATED, Level, Load, Loaded
 from pytest_annmodal.model import to_plain
 
 
@@ -154,6 +155,97 @@ class TestStatistics:
         load = replace(load, count_bound=True)
         assert statistics.rate_at_bound(Loaded(levels=bound), load) == 200
         assert statistics.rate_at_bound(Loaded(levels=bound), Load()) is None
+
+
+class TestClosedLoop:
+    @pytest.fixture
+    def two_cores(self):
+        if len(os.sched_getaffinity(0)) < 2:
+            pytest.skip("one core: nothing can be at work beside another")
+
+    def test_clients_ask_at_once(self, bears, two_cores):
+        """They are threads where these wait without the GIL; two of them answer twice as much."""
+        body = "def query(self, v, k):\n    time.sleep(0.005)\n    return self.near(v, k)"
+        seen = bears(body, load=Load(clients=(1, 2), level_s=0.3))
+        one, two = seen.levels
+        assert seen.clients_are == "threads"
+        assert (one.clients, one.recall, two.recall) == (1, 1.0, 1.0)
+        assert one.speed_up == 1
+        assert two.n_answered > one.n_answered
+        assert two.p50_s >= 0.005
+
+    def test_who_holds_the_gil_gets_processes(self, bears, two_cores):
+        """Each has its own interpreter; their answers come back and are scored."""
+        body = """
+            def query(self, v, k):
+                end = time.perf_counter() + 0.002
+                while time.perf_counter() < end:
+                    pass
+                return self.near(v, k).tolist()
+        """
+        seen = bears(body, load=Load(clients=(2,), level_s=0.2))
+        (level,) = seen.levels
+        assert (seen.clients_are, level.failure, level.recall) == ("processes", "", 1.0)
+        assert level.n_answered >= 20
+
+    def test_a_crash_of_several_at_once_is_a_failure_of_that_level(self, bears):
+        """The levels before it stay; what was to come is not run."""
+        body = """
+            busy = 0
+            def query(self, v, k):
+                self.busy += 1
+                if self.busy > 2:
+                    os.kill(os.getpid(), signal.SIGSEGV)
+                time.sleep(0.005)
+                self.busy -= 1
+                return self.near(v, k)
+        """
+        seen = bears(body, load=Load(clients=(1, 4, 8), level_s=0.1))
+        assert [level.failure for level in seen.levels] == ["", "crashed", "not-run"]
+        assert seen.levels[1].message.count("SIGSEGV") == 1
+
+    def test_a_process_that_ends_is_named(self, bears, two_cores):
+        body = """
+            def query(self, v, k):
+                end = time.perf_counter() + 0.002
+                while time.perf_counter() < end:
+                    pass
+                if os.getppid() == self.own:
+                    os._exit(7)
+                return self.near(v, k)
+            def fit(self, X):
+                self.own = os.getpid()
+                self.X = np.array(X)
+        """
+        (level,) = bears(body, load=Load(clients=(2,), level_s=0.1)).levels
+        assert level.failure == "crashed"
+        assert "client 1 of 2, a process of its own, ended with status 7" in level.message
+
+    def test_more_clients_than_cores_are_marked(self, bears):
+        n = len(os.sched_getaffinity(0)) + 1
+        (level,) = bears(load=Load(clients=(n,), level_s=0.05)).levels
+        assert FEW_CORES in level.marks
+
+    def test_a_submission_is_not_asked_by_its_own_clock(self, bears):
+        seen = bears(
+            clock="parent",
+            isolation="process",
+            implementation={"trusted": False},
+            load=Load(clients=(1, 2)),
+        )
+        assert seen.levels == ()
+        assert "is not believed of a submission" in seen.notes[0]
+
+    def test_who_gives_one_buffer_again_and_again_is_copied(self, bears):
+        body = """
+            def query(self, v, k):
+                if not hasattr(self, "out"):
+                    self.out = np.zeros(k, np.int64)
+                self.out[:] = self.near(v, k)
+                return self.out
+        """
+        (level,) = bears(body, load=Load(clients=(1,), level_s=0.05)).levels
+        assert level.recall == 1.0
 
 
 class TestOpenLoop:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_annmodal.errors import SubmissionError
 from pytest_annmodal.jobs.asking import OnPhase
+from pytest_annmodal.jobs.load.closed_loop import ClosedLoop
 from pytest_annmodal.jobs.load.open_loop import OpenLoop
 from pytest_annmodal.jobs.load.statistics import failed
 from pytest_annmodal.jobs.scorer import LevelAnswers, Unscored
@@ -15,6 +16,11 @@ from pytest_annmodal.levels import AUTO_SHARES, Level, Load, Loaded
 from pytest_annmodal.model import Search
 
 NOT_RUN = "not-run"
+NO_WORKER = "the worker did not survive a level before it"
+BY_WHOSE_CLOCK = (
+    "--ann-concurrency: a closed loop is timed by the worker's own clock, which is not believed of "
+    "a submission; --ann-rate is timed by ours"
+)
 Answered = tuple[Level, LevelAnswers]
 
 
@@ -42,6 +48,7 @@ def under_load(trial: Trial, search: Search, unscored: Unscored, on_phase: OnPha
     done = _Done()
     try:
         _opened(trial, search, load, done, on_phase)
+        _closed(trial, search, load, done, on_phase)
     except SubmissionError as error:  # before the first level
         done.notes.append(f"no level of load was run: {error}")
     except KeyboardInterrupt:
@@ -78,6 +85,24 @@ def _opened(trial: Trial, search: Search, load: Load, done: _Done, on_phase: OnP
         rates_qps = tuple(share * done.capacity_qps for share in AUTO_SHARES)
     levels = [Level(kind="open", offered_qps=rate_qps) for rate_qps in rates_qps]
     _each(trial, levels, done, on_phase, lambda level: loop.level(level.offered_qps or 1.0))
+
+
+def _closed(trial: Trial, search: Search, load: Load, done: _Done, on_phase: OnPhase) -> None:
+    if not load.clients:
+        return
+    if not trial.job.implementation.trusted:
+        done.notes.append(BY_WHOSE_CLOCK)
+        return
+    levels = [Level(kind="closed", clients=n) for n in load.clients]
+    if trial.worker.abandoned:
+        done.levels += [replace(one, failure=NOT_RUN, message=NO_WORKER) for one in levels]
+        return
+    asked, _ = trial.views[search.case_id]
+    loop = ClosedLoop(trial.asker, load, trial.form.sent(asked.test), search.k)
+    trial.worker.begin("load")
+    on_phase("load: what clients are to be")
+    done.clients_are = loop.choose()
+    _each(trial, levels, done, on_phase, lambda level: loop.level(level.clients))
 
 
 def _each(
