@@ -11,6 +11,7 @@ from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.figures import FIGURES
 from pytest_annmodal.finding import BETTER, CANNOT_TELL, NOT_GATED, WORSE, Finding
 from pytest_annmodal.outcome import Comparison
+from pytest_annmodal.page import loads
 from pytest_annmodal.page.content import TAIL_SHARES, Broken, Content, Group, Point, Raced
 from pytest_annmodal.reports import escape
 from pytest_annmodal.reports.columns import figure_of
@@ -129,6 +130,7 @@ def _group(members: Sequence[StoredCase], cases: _Cases) -> Group:
         points=tuple(_point(case, cases) for case in measured),
         broken=tuple(_broken(case) for case in members if case.failure is not None),
         raced=tuple(_raced(measured)),
+        loads=tuple(loads.rows(measured)),
     )
 
 

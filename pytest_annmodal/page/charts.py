@@ -217,6 +217,46 @@ def comparison(data: alt.Data) -> alt.LayerChart:
     return alt.layer(band, interval, points).properties(height={"step": 28})
 
 
+def load(data: alt.Data, style: Style) -> alt.LayerChart:
+    """Latency in ``ms`` over queries per second (``rate``), a line for each ``label`` and ``loop``.
+
+    Further fields: ``percentile`` (p50 is faint), ``knee`` (marked), ``words``, ``recall``,
+    ``marks``.
+    """
+    scale = alt.Scale(type="log", nice=False, padding=16)
+    base = alt.Chart(data).encode(
+        x=alt.X("rate:Q")
+        .title("queries per second: offered (open loop), answered (closed loop)")
+        .scale(zero=False, padding=16)
+        .axis(format="~s"),
+        y=alt.Y("ms:Q").title("latency (ms): p99, and p50 faint").scale(scale).axis(format=",~r"),
+        opacity=alt.Opacity("percentile:N")
+        .scale(domain=["p50", "p99"], range=[FAINT, 1])
+        .legend(None),
+    )
+    lines = base.mark_line(strokeWidth=2).encode(
+        detail=["label:N", "percentile:N"],
+        order="rate:Q",
+        strokeDash=alt.StrokeDash("loop:N")
+        .scale(domain=["open loop", "closed loop"], range=[[1, 0], [5, 3]])
+        .title(None),
+        **style.of("color"),
+    )
+    names = ("label", "loop", "words", "percentile", "marks")
+    points = base.mark_point(size=60, filled=True).encode(
+        tooltip=[
+            *(f"{name}:N" for name in names),
+            alt.Tooltip("ms:Q", format=".4~r"),
+            alt.Tooltip("recall:Q", format=".4~f"),
+        ],
+        **style.of("color", legend=False),
+    )
+    knees = base.transform_filter((alt.datum.knee) & (alt.datum.percentile == "p99"))
+    ring = knees.mark_point(size=260, filled=False, strokeWidth=2)
+    words = knees.mark_text(dx=-16, dy=-12).encode(text=alt.value("knee"))
+    return alt.layer(lines, points, ring, words)
+
+
 def to_spec(
     chart: alt.TopLevelMixin, *, width: int | str = "container", validate: bool = False
 ) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pytest_annmodal.figures import BY_NAME, FIGURES, Figure
 from pytest_annmodal.results.stored import StoredCase
@@ -116,6 +117,7 @@ class Group:
 
     Attributes:
         dataset: its name, and the beginning of its hash where two contents share the name.
+        loads: levels of load, as :func:`.loads.rows` gives them.
     """
 
     dataset: str
@@ -128,6 +130,7 @@ class Group:
     points: tuple[Point, ...] = ()
     broken: tuple[Broken, ...] = ()
     raced: tuple[Raced, ...] = ()
+    loads: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def label(self) -> str:
@@ -171,6 +174,10 @@ class Content:
     @property
     def has_broken(self) -> bool:
         return any(group.broken for group in self.groups)
+
+    @property
+    def has_loads(self) -> bool:
+        return any(group.loads for group in self.groups)
 
     @property
     def has_raced(self) -> bool:

@@ -99,6 +99,7 @@ def charts_of(implementations: Sequence[str], charts: Any) -> dict[str, Any]:
         "recalls": charts.recalls(named, style),
         "cost": charts.cost(named, style),
         "comparison": charts.comparison(named),
+        "load": charts.load(named, style),
     }
 
 
@@ -156,6 +157,7 @@ def _group(group: Group, charts: Any, *, all_samples: bool) -> dict[str, Any]:
         },
         "tails": _samples([point.tail_s for point in points], kept),
         "recalls": _samples([point.recalls for point in points], kept),
+        "loads": [{**row, "ms": _finite(row["ms"])} for row in group.loads],
         "raced": [raced.row for raced in sorted(group.raced, key=lambda item: not item.is_control)],
     }
 

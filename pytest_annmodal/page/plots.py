@@ -77,12 +77,20 @@ def _compare(_content: Content, group: Group, _figure: str) -> Chart:
     return charts.comparison(_values(rows))
 
 
+def _load(content: Content, group: Group, _figure: str) -> Chart:
+    from pytest_annmodal.page import charts
+
+    style = charts.Style(content.implementations)
+    return charts.load(_values(group.loads), style).properties(height=HEIGHT)
+
+
 # What `--kind` may name: which chart, and what the data must have for it.
 KINDS: Mapping[str, tuple[Callable[[Content, Group, str], Chart], str]] = {
     "frontier": (_frontier, "measured settings"),
     "build": (_build, "measured settings"),
     "memory": (_memory, "measured settings"),
     "tail": (_tail, "latencies of single queries"),
+    "load": (_load, "levels of load (--ann-rate, --ann-concurrency)"),
     "compare": (_compare, "a comparison with a baseline (--ann-baseline)"),
 }
 

@@ -264,7 +264,7 @@ class Settings:
         "--ann-rate",
         LOAD,
         "Also offer so many queries per second, a level each, and measure latency from when a "
-        "query was due (docs/load.md); auto: 50, 70, 80, 90 and 95 % of what it can do at most; "
+        "query was due (docs/load.md); auto: 50 to 95 per cent of what it can do at most; "
         "repeatable.",
         metavar="R,R|auto",
         kind=rates,
@@ -319,7 +319,7 @@ class Settings:
         None,
         "--ann-at-p99-ms",
         LOAD,
-        "Also give the highest rate of --ann-rate at which 99 % of the queries take so many ms at "
+        "Also give the highest rate of --ann-rate at which 99 of 100 queries take so many ms at "
         "most.",
         metavar="MS",
         grading="rules",

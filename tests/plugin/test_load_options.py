@@ -11,20 +11,16 @@ ONE = ("--impl", "exact[extra=0]")
 
 
 def test_levels_stand_below_the_table_in_the_json_and_in_the_store(project: Project) -> None:
-    """Each with its figures; the rate at a latency can be a threshold of a marker."""
-    project.write(
-        "test_it.py",
-        """
-        import pytest
-
-        @pytest.mark.ann(min_rate_at_p99_ms=200)
-        def test_search(ann_benchmark, case):
-            ann_benchmark(case)
-        """,
-    )
+    """Each with its figures and its recall."""
     result = project.run(
         *("--ann-implementations", "mine", "--dataset", "small-8-euclidean.hdf5", *ONE),
-        *("--ann-rate=100,200", "--ann-load-time=0.1", "--ann-at-p99-ms=9000"),
+        *(
+            "--ann-rate=100,200",
+            "--ann-load-time=0.1",
+            "--ann-at-p99-ms=9000",
+            "--ann-generator-bound",
+            "--ann-concurrency=1",
+        ),
         "--benchmark-json=out.json",
     )
     result.assert_outcomes(passed=1)
@@ -33,11 +29,12 @@ def test_levels_stand_below_the_table_in_the_json_and_in_the_store(project: Proj
     rows = [line.split() for line in result.outlines[start + 1 : start + 3]]
     assert [row[0] for row in rows] == ["100", "200"]
     assert lines_with(result, "99 % within 9 s: 200 queries/s")
+    assert lines_with(result, "by clients at once (")
     (saved,) = project.saved()
     (file,) = (project.path / ".annmodal" / "results").glob("*.jsonl")
     (kept,) = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     for load in (saved["extra_info"]["load"], kept["load"]):
-        assert [level["offered_qps"] for level in load["levels"]] == [100, 200]
+        assert [level["offered_qps"] for level in load["levels"]] == [100, 200, None]
         assert {level["recall"] for level in load["levels"]} == {1.0}
     assert saved["extra_info"]["rate_at_p99_qps"] == kept["rate_at_p99_qps"] == 200
 

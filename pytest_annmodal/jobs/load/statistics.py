@@ -16,6 +16,7 @@ from pytest_annmodal.levels import GENERATOR_BOUND, SATURATED, Level, Load, Load
 BUSY = 0.85  # of its core's time: a generator that has so much to do is a limit itself
 LATE = 0.1  # of a figure: so late may the generator be
 BEHIND = 0.02  # of a level: who is so far behind at its end did not keep up
+BEHIND_S = 0.05
 FEW = 20  # queries: of fewer no percentile of lateness is taken, and so many may wait at an end
 MOST_CHARS = 400  # of a failure's message
 CLEAR = 0.1  # so far from a straight line is a knee
@@ -45,7 +46,7 @@ def open_level(offered: Offered, rate_qps: float, *, apart: bool, late_s: float)
     came_s = float(offered.due_ns[-1] - offered.due_ns[0]) / 1e9
     behind_s = seconds - came_s - FEW * float(service_ns.mean()) / 1e9
     marks = [GENERATOR_BOUND] if share > BUSY or too_late or not apart else []
-    if len(offered.dropped) or behind_s > BEHIND * came_s:
+    if len(offered.dropped) or behind_s > max(BEHIND * came_s, BEHIND_S):
         marks.append(SATURATED)
     return Level(
         kind="open",

@@ -135,11 +135,16 @@
     return draw("compared", "comparison", rows, undefined, lines(rows));
   };
 
+  const load = () => {
+    const visible = shown();
+    return draw("loads", "load", group().loads.filter((row) => visible.has(row.implementation)), undefined, tall(360));
+  };
+
   const all = async () => {
     const words = String(data.levels[level()]);
     by("level_words").textContent = words;
     for (const part of document.querySelectorAll(".level")) part.textContent = words;
-    await Promise.all([frontier(), ranking(), across(), queries(), cost(), comparison()]);
+    await Promise.all([frontier(), ranking(), across(), queries(), cost(), load(), comparison()]);
     document.documentElement.dataset.drawn = String(Number(document.documentElement.dataset.drawn || 0) + 1);
   };
 
