@@ -25,6 +25,7 @@ from pytest_annmodal.jobs.trial import Trial
 from pytest_annmodal.model import Job, Search
 from pytest_annmodal.outcome import Failure, failure_of
 
+INTERRUPTED = "the session was ended in a level of load before it"
 T = TypeVar("T")
 Choose = Callable[[Trial, Search, OnPhase], Search]
 
@@ -105,6 +106,9 @@ def _drive(
             trial.worker.abandon()
             return
         for number, search in enumerate(searches, 1):
+            if trial.interrupted:
+                yield search, _not_to_blame(search, "interrupted", INTERRUPTED)
+                continue
             if trial.worker.abandoned:  # a level of load has ended it
                 return
             on_phase(f"queries, setting {number} of {len(searches)}")

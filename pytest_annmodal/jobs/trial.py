@@ -102,6 +102,7 @@ class Trial:
         self.machine = describe_machine()
         self.work: dict[str, Work] = {}
         self.put_off_s, self.put_off_beside_others = 0.0, False
+        self.interrupted = False
         self.views = training_data.views(job, data)
         implementation = job.implementation
         self.watch = Watch(memory_bytes=job.limits.memory_bytes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from plugin_project import Project, lines_with
+from plugin_project import EXACT, Project, lines_with
 
 ONE = ("--impl", "exact[extra=0]")
 
@@ -76,3 +76,27 @@ def test_what_cannot_be_offered_is_refused(arguments: list[str], words: str) -> 
     with pytest.raises(ConfigurationError) as caught:
         resolve(cli=given.get, ini=lambda _key: "", environ={})
     assert words in str(caught.value)
+
+
+def test_ctrl_c_in_a_level_keeps_what_was_done(project: Project) -> None:
+    """The levels done are in the table and in the store; no further case is measured."""
+    project.write("conftest.py", 'import os\nos.environ["SESSION_OF_TEST"] = str(os.getpid())\n')
+    asked = 50 + 2 * 20 + 50 + 20 + 50 + 5  # warm-up, rounds, and in the second level the fifth
+    text = EXACT.replace("import numpy", "import os, signal\nimport numpy").replace(
+        "        return",
+        "        self.asked = getattr(self, 'asked', 0) + 1\n"
+        f"        if self.asked == {asked}:\n"
+        "            os.kill(int(os.environ['SESSION_OF_TEST']), signal.SIGINT)\n"
+        "        return",
+    )
+    project.write("mine/exact.py", text)
+    result = project.bench("--ann-rate=100,200,300", "--ann-load-time=0.2")
+    assert result.ret == 2
+    assert lines_with(result, "Ctrl-C in a level of load: what was done is kept")
+    assert lines_with(
+        result, "ended by Ctrl-C in the middle of a level: what was done before stays"
+    )
+    (file,) = (project.path / ".annmodal" / "results").glob("*.jsonl")
+    (kept,) = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert kept["load"]["interrupted"] is True
+    assert [level["offered_qps"] for level in kept["load"]["levels"]] == [100]

@@ -22,6 +22,7 @@ from pytest_annmodal.jobs import training_data
 from pytest_annmodal.jobs.halves import answers as answers_format
 from pytest_annmodal.jobs.halves import questions
 from pytest_annmodal.jobs.halves.halves import answer, score
+from pytest_annmodal.levels import Load
 from pytest_annmodal.outcome import outcome_from_plain, outcome_to_plain
 
 SAME = ("recall", "recall_ids", "n_train", "n_queries", "n_short_answers", "rounds", "k")
@@ -66,6 +67,24 @@ def test_both_halves_give_what_the_whole_gives(halves, fresh):
         assert mine.recall == 1.0
         assert mine.batch_recall == other.batch_recall < 1.0
         assert outcome_from_plain(outcome_to_plain(mine)) == mine
+
+
+def test_answers_under_load_are_scored_on_the_other_side(halves):
+    """A level's answers travel with it; one whose answers are wrong is a failure there."""
+    body = """
+        asked = 0
+        def query(self, v, k):
+            self.asked += 1
+            found = self.near(v, k)
+            return found if self.asked <= 50 + 20 + 50 + 10 else found * 0
+    """
+    load = Load(rates_qps=(100.0, 200.0), level_s=0.1)
+    job, data, answers, _ = halves(body, clock="parent", isolation="process", load=load)
+    (mine,) = score(job, data, answers)
+    first, second = measured(mine).load.levels
+    assert (first.n_answered, first.recall, first.failure) == (10, 1.0, "")
+    assert (second.recall, second.failure) == (None, "invalid-result")
+    assert outcome_from_plain(outcome_to_plain(mine)) == mine
 
 
 def test_a_failure_arrives_as_it_was(halves):

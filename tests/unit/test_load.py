@@ -100,8 +100,8 @@ class TestStatistics:
 
     @pytest.mark.parametrize(
         ("apart", "late_s", "at_work_ns"),
-        [(False, 0.0, 0), (True, 0.2, 0), (True, 0.0, 11_000_000)],
-        ids=["shares its core", "is late", "is busy"],
+        [(False, 0.0, 0), (True, 0.2, 0), (True, None, 0), (True, 0.0, 11_000_000)],
+        ids=["shares its core", "is late", "may be late", "is busy"],
     )
     def test_a_generator_that_is_the_limit_is_told(self, apart, late_s, at_work_ns):
         found = offered([0, 1], [0, 10], [10, 12], idle=[True, False])

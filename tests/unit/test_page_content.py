@@ -11,6 +11,7 @@ from stored_cases import failed, measured, stored
 
 from pytest_annmodal.figures import BY_NAME
 from pytest_annmodal.finding import Control, Finding, Gated
+from pytest_annmodal.levels import Level, Loaded
 from pytest_annmodal.outcome import Comparison
 from pytest_annmodal.page import page
 from pytest_annmodal.page.cases import content_of
@@ -214,3 +215,24 @@ def test_every_chart_of_the_page_is_vega_lite() -> None:
     assert len(drawn) == 7
     for chart in drawn.values():
         assert charts.to_spec(chart) == charts.to_spec(chart, validate=True)
+
+
+def test_levels_of_load_are_rows_of_two_percentiles(tmp_path: Path) -> None:
+    """Of what was offered in an open loop, of what was answered in a closed one; knees are told."""
+    levels = (
+        Level(kind="open", offered_qps=500, qps=499, p50_s=0.001, p99_s=0.004, recall=0.9),
+        Level(kind="open", offered_qps=900, qps=800, p50_s=0.1, p99_s=0.4, marks=("saturated",)),
+        Level(kind="open", offered_qps=990, failure="crashed"),
+        Level(kind="closed", clients=2, qps=950, p50_s=0.001, p99_s=0.002),
+    )
+    shown = content(tmp_path, measured(load=Loaded(levels=levels, knee_qps=500)))
+    assert shown.has_loads
+    (found,) = (group.loads for group in shown.groups)
+    assert [(row["loop"], row["percentile"], row["rate"], row["ms"]) for row in found[:2]] == [
+        ("open loop", "p50", 500, 1.0),
+        ("open loop", "p99", 500, 4.0),
+    ]
+    assert [row["knee"] for row in found] == [True, True, False, False, False, False]
+    assert [row["words"] for row in found[3:5]] == ["at 900 queries/s", "with 2 clients"]
+    assert found[3]["marks"] == "saturated"
+    assert not content(tmp_path / "none", measured()).has_loads

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from pytest_annmodal.channel import wire
 from pytest_annmodal.errors import ProtocolViolationError
-from pytest_annmodal.jobs.scorer import Batch, Observed, Unscored
+from pytest_annmodal.jobs.scorer import Batch, LevelAnswers, Observed, Unscored
+from pytest_annmodal.levels import Loaded
 from pytest_annmodal.model import Job, Plain, Search, to_plain
 from pytest_annmodal.outcome import Comparison, Failure
 from pytest_annmodal.scoring import recall
@@ -53,6 +54,7 @@ class AnswersRow(msgspec.Struct, tag="answers", kw_only=True):
     observed: Observed
     batch_s: float | None
     comparison: Comparison | None
+    load: Loaded | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +80,15 @@ def pack(answered: Sequence[Answered]) -> bytes:
             arrays += [unscored.batch.ids, unscored.batch.counts]
             batch_s = unscored.batch.seconds
         rows.append(
-            AnswersRow(observed=unscored.observed, batch_s=batch_s, comparison=item.comparison)
+            AnswersRow(
+                observed=unscored.observed,
+                batch_s=batch_s,
+                comparison=item.comparison,
+                load=unscored.load,
+            )
         )
+        for level in unscored.load_answers:
+            arrays += [level.rows, level.ids, level.counts]
     return wire.pack(KIND, {"rows": msgspec.to_builtins(rows)}, arrays)
 
 
@@ -126,6 +135,9 @@ def _answered(
         batch=_batch(row.batch_s, search, n_batch, arrays),
         observed=row.observed,
     )
+    if row.load is not None:
+        answers = _load_answers(row.load, search, n_single, arrays)
+        unscored = dataclasses.replace(unscored, load=row.load, load_answers=answers)
     return Answered(result=unscored, comparison=row.comparison)
 
 
@@ -141,6 +153,28 @@ def _batch(
         ids=_whole(next(arrays), (n_queries, search.k), None, None),
         counts=_whole(next(arrays), (n_queries,), 0, search.k),
     )
+
+
+def _load_answers(
+    load: Loaded, search: Search, n_queries: int, arrays: Iterator[wire.Array]
+) -> tuple[LevelAnswers, ...]:
+    """Of each level that has no failure, in their order."""
+    found = []
+    for level in load.levels:
+        if level.failure:
+            continue
+        rows = next(arrays)
+        shape = rows.shape[:1] or (0,)
+        if not shape[0]:
+            raise ProtocolViolationError(f"the level {level.words} has no answers")
+        found.append(
+            LevelAnswers(
+                rows=_whole(rows, shape, 0, n_queries - 1),
+                ids=_whole(next(arrays), (*shape, search.k), None, None),
+                counts=_whole(next(arrays), shape, None, None),
+            )
+        )
+    return tuple(found)
 
 
 def _times(array: wire.Array, shape: tuple[int, ...]) -> NDArray[np.int64]:
@@ -167,7 +201,7 @@ def _refuse_strange_numbers(row: AnswersRow) -> None:
     """Of the right type they are; but infinity, or less than nothing, would spoil a table."""
     counted = msgspec.convert(row.observed.environment, Environment)
     observed = dataclasses.replace(row.observed, environment={})
-    for number in _numbers(to_plain([observed, row.comparison, row.batch_s])):
+    for number in _numbers(to_plain([observed, row.comparison, row.batch_s, row.load])):
         if not math.isfinite(number) or abs(number) >= MAX_NUMBER:
             raise ProtocolViolationError(f"{number} is not a number that was measured")
         if isinstance(number, int) and number < 0:

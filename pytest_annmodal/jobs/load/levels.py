@@ -52,7 +52,7 @@ def under_load(trial: Trial, search: Search, unscored: Unscored, on_phase: OnPha
     except SubmissionError as error:  # before the first level
         done.notes.append(f"no level of load was run: {error}")
     except KeyboardInterrupt:
-        done.interrupted = True
+        done.interrupted = trial.interrupted = True
         done.notes.append("ended by Ctrl-C in the middle of a level: what was done before stays")
         trial.worker.abandon()
     loaded = Loaded(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,10 +42,13 @@ class OpenLoop:
 
     def __init__(self, asker: Asker, load: Load, queries: NDArray[Any], k: int) -> None:
         self.asker, self.load, self.queries, self.k = asker, load, queries, k
-        self.late_s = 0.0
+        self.late_s: float | None = None
 
-    def lateness_s(self) -> float:
-        """How late queries come to a server that does nothing and is idle: 99 % of them at most."""
+    def lateness_s(self) -> float | None:
+        """How late queries come to a server that does nothing and is idle: 99 % of them at most.
+
+        None where it was never idle.
+        """
         worker = self.asker.worker
         due = schedule.due_ns(
             IDLE_RATE_QPS, IDLE_S, arrivals=self.load.arrivals, seed=self.load.seed
@@ -58,7 +60,8 @@ class OpenLoop:
         worker.receive("floored")
         worker.rest()
         late_ns = (offered.asked_ns - offered.due_ns[offered.answered])[offered.found_idle]
-        self.late_s = statistics.percentile_s(late_ns, 99) if late_ns.size else math.inf
+        if late_ns.size:
+            self.late_s = statistics.percentile_s(late_ns, 99)
         return self.late_s
 
     def capacity_qps(self) -> float:

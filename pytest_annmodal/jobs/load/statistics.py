@@ -22,7 +22,7 @@ MOST_CHARS = 400  # of a failure's message
 CLEAR = 0.1  # so far from a straight line is a knee
 
 
-def open_level(offered: Offered, rate_qps: float, *, apart: bool, late_s: float) -> Level:
+def open_level(offered: Offered, rate_qps: float, *, apart: bool, late_s: float | None) -> Level:
     """What one open loop gave.
 
     Args:
@@ -40,8 +40,10 @@ def open_level(offered: Offered, rate_qps: float, *, apart: bool, late_s: float)
     late_99_s = percentile_s(lateness_ns, 99) if many else late_s
     share = offered.at_work_ns / 1e9 / seconds
     latencies = latency_figures(latency_ns)
-    too_late = late_99_s > LATE * latencies["p99_s"] or (
-        many and percentile_s(lateness_ns, 50) > LATE * latencies["p50_s"]
+    too_late = (
+        late_99_s is None
+        or late_99_s > LATE * latencies["p99_s"]
+        or (many and percentile_s(lateness_ns, 50) > LATE * latencies["p50_s"])
     )
     came_s = float(offered.due_ns[-1] - offered.due_ns[0]) / 1e9
     behind_s = seconds - came_s - FEW * float(service_ns.mean()) / 1e9
