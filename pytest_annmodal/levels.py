@@ -40,6 +40,12 @@ class Load:
     at_p99_s: float | None = None
     count_bound: bool = False
 
+    @property
+    def seconds(self) -> float:
+        """About how long all levels of one search setting take."""
+        n_open = len(AUTO_SHARES) if self.auto else len(self.rates_qps)
+        return (n_open + len(self.clients)) * self.level_s
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:

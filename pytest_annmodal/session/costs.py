@@ -199,6 +199,7 @@ class Costs:
                 queries_s = None
             else:
                 queries_s += _asked(one_s, n_queries, search, job)
+                queries_s += limits.load.seconds if limits.load is not None else 0.0
         return Estimate(
             build_s=build_s,
             queries_s=queries_s,

@@ -48,6 +48,9 @@ def ran(product):
         product.submission("raising.py", raising),
         f"--dataset={product.tiny}",
         "--ann-rounds=2",
+        "--ann-rate=50,100",
+        "--ann-concurrency=1",
+        "--ann-load-time=0.1",
         "-v",
         "--benchmark-json=out.json",
         "--junitxml=out.xml",
@@ -68,6 +71,20 @@ def test_every_outcome_is_kept(ran, product):
     for case in found.cases:
         assert (case.where, len(case.dataset_sha256)) == ("modal", 64)
         assert (found.samples(case) is None) == (case.failure is not None)
+
+
+def test_levels_of_load_are_run_in_the_containers(ran, product):
+    """The same options as here; a submission's answers are scored by the referee."""
+    assert ran.code == 1
+    found = {case.implementation: case.load for case in read_results([product.folder]).cases}
+    for name in ("alone", "clean", "twin", "folder"):
+        levels = found[name].levels
+        assert [level.offered_qps for level in levels if level.kind == "open"] == [50, 100]
+        assert {level.recall for level in levels} == {1.0}
+        assert [level.clients for level in levels if level.kind == "closed"] == (
+            [] if name == "folder" else [1]
+        )
+    assert "not believed of a submission" in found["folder"].notes[0]
 
 
 def test_every_outcome_reaches_its_test_in_order(ran):
