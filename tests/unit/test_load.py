@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from jobs import index, measured, nothing_left_behind, run, write
+from jobs import index, make_job, measured, nothing_left_behind, run, write
 
 from pytest_annmodal.channel.open_loop import Offered
 from pytest_annmodal.jobs.load import schedule, statistics
+from pytest_annmodal.jobs.load.machine import Look
 from pytest_annmodal.levels import FEW_CORES, GENERATOR_BOUND, SATURATED, Level, Load, Loaded
-from pytest_annmodal.model import to_plain
+from pytest_annmodal.model import Job, from_plain, to_plain
 
 
 @pytest.fixture
@@ -155,6 +156,33 @@ class TestStatistics:
         load = replace(load, count_bound=True)
         assert statistics.rate_at_bound(Loaded(levels=bound), load) == 200
         assert statistics.rate_at_bound(Loaded(levels=bound), Load()) is None
+
+
+class TestMachine:
+    def test_what_was_stolen_between_two_looks(self, tmp_path):
+        """Of this process's cores alone, in seconds; the frequency is their mean."""
+        core, tick = min(os.sched_getaffinity(0)), os.sysconf("SC_CLK_TCK")
+        stat = tmp_path / "proc" / "stat"
+        stat.parent.mkdir()
+        (tmp_path / "proc" / "cpuinfo").write_text("cpu MHz : 2000.0\ncpu MHz : 3000.0\n")
+        stat.write_text(f"cpu 1 1 1 1 1 1 1 99\ncpu{core} 5 5 5 5 5 5 5 {tick}\n")
+        before = Look.now(tmp_path)
+        stat.write_text(f"cpu{core} 5 5 5 5 5 5 5 {3 * tick}\ncpu99999 0 0 0 0 0 0 0 77\n")
+        seen = before.until_now(worker_switches=4, root=tmp_path)
+        assert (seen.steal_s, seen.worker_switches, seen.mhz) == (2.0, 4, 2500.0)
+        assert (seen.throttled_times, seen.throttled_s) == (0, 0.0)
+
+    def test_what_the_system_does_not_tell_is_not_known(self, tmp_path):
+        seen = Look.now(tmp_path).until_now(worker_switches=0, root=tmp_path)
+        assert (seen.steal_s, seen.mhz) == (None, None)
+
+
+def test_a_job_takes_its_load_to_other_machines(small_dataset, tmp_path):
+    """As plain data, and back."""
+    load = Load(rates_qps=(5.0, 6.5), clients=(1, 2), arrivals="uniform", at_p99_s=0.01)
+    job = make_job(small_dataset(), tmp_path / "mine.py", load=load)
+    assert from_plain(Job, json.loads(json.dumps(to_plain(job)))) == job
+    assert load.seconds == 4 * load.level_s
 
 
 class TestClosedLoop:
