@@ -212,7 +212,7 @@ def test_every_chart_of_the_page_is_vega_lite() -> None:
     """A page is made without asking its schema, which takes longer than the page."""
     charts = pytest.importorskip("pytest_annmodal.page.charts", exc_type=ImportError)
     drawn = page.charts_of(["a", "b"], charts)
-    assert len(drawn) == 7
+    assert len(drawn) == 8
     for chart in drawn.values():
         assert charts.to_spec(chart) == charts.to_spec(chart, validate=True)
 
