@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from pytest_annmodal.cli.subcommand import Subcommand
-from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.datasets import hdf5, linted
 from pytest_annmodal.datasets.catalog import CATALOG
 from pytest_annmodal.datasets.lines import Reporter
 from pytest_annmodal.datasets.locate import find_datasets
@@ -23,30 +23,6 @@ from pytest_annmodal.settings.option import positive_int
 
 VOLUME = "ANNMODAL_VOLUME_DIR"
 SPOILED = 1  # the exit status where there are warnings
-# How figures are called for a person, in this order; the JSON has the names of fields.
-LABELS = {
-    "metric": "metric",
-    "n_train": "rows of train",
-    "dim": "dimensions",
-    "n_queries": "queries",
-    "zero_rows": "rows of zeros",
-    "zero_queries": "queries of zeros",
-    "duplicates": "rows that equal an earlier one",
-    "most_copied": "largest group of equal rows",
-    "not_finite": "numbers that are not finite",
-    "norm_min": "shortest row",
-    "norm_median": "median length of a row",
-    "norm_max": "longest row",
-    "constant_columns": "constant columns",
-    "queries_in_train": "queries that are rows of train",
-    "equal_queries": "queries that equal an earlier one",
-    "ties_at_k": "queries with a tie at the last place",
-    "intrinsic_dimension": "intrinsic dimension (MLE)",
-    "relative_contrast": "relative contrast",
-    "hubness": "hubness (skewness)",
-    "order_ratio": "distance of rows in a row to those at random",
-}
-SHARES = ("ties_at_k",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     depth = min(k + 1, resolved.info.n_train)
     data = hdf5.load(resolved.path, k=depth, truth_cache=volume.path / ".truth")
     found = dataset_lint.figures(data, k)
+    linted.keep(resolved.sha256, found)
     warned = list(dataset_lint.warnings(data, found))
     if arguments.json:
         plain = {"dataset": dataset.name, "sha256": resolved.sha256, **found, "warnings": warned}
@@ -102,27 +79,12 @@ def _dataset(text: str, volume: LocalVolume) -> Dataset:
 
 def _print(name: str, found: dict[str, object], warned: list[str]) -> None:
     print(escape.line(name))
-    rows = [(label, _shown(key, found[key])) for key, label in LABELS.items()]
-    for line in aligned.lines(rows, "<>"):
+    for line in aligned.lines(linted.rows(found), "<>"):
         print(f"  {line}")
     for text in warned:
         print(f"⚠ {escape.line(text, 1000)}")
     if not warned:
         print("✓ Nothing here spoils a comparison.")
-
-
-def _shown(key: str, value: object) -> str:
-    if value is None:
-        return "–"
-    if key in SHARES:
-        return f"{value:.1%}"
-    return (
-        f"{value:,.4g}"
-        if isinstance(value, float)
-        else f"{value:,}"
-        if isinstance(value, int)
-        else str(value)
-    )
 
 
 LINT = Subcommand(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pytest_annmodal.datasets import linted
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.figures import FIGURES
 from pytest_annmodal.finding import BETTER, CANNOT_TELL, NOT_GATED, WORSE, Finding
@@ -131,7 +132,17 @@ def _group(members: Sequence[StoredCase], cases: _Cases) -> Group:
         broken=tuple(_broken(case) for case in members if case.failure is not None),
         raced=tuple(_raced(measured)),
         loads=tuple(loads.rows(measured)),
+        linted=tuple(_linted(first)),
     )
+
+
+def _linted(case: StoredCase) -> Iterable[tuple[str, str]]:
+    """What is known already of all the rows and queries that were measured on: nothing is read."""
+    found = linted.kept(case.dataset_sha256 or "", case.k) if case.subset is None else None
+    if found is None or (found["n_queries"], found["metric"]) != (case.n_queries, case.metric):
+        return
+    for label, value in linted.rows(found):
+        yield escape.line(label), escape.line(value)
 
 
 def _point(case: StoredCase, cases: _Cases) -> Point:

@@ -118,6 +118,7 @@ class Group:
     Attributes:
         dataset: its name, and the beginning of its hash where two contents share the name.
         loads: levels of load, as :func:`.loads.rows` gives them.
+        linted: what ``annmodal lint`` found of it, label and value; empty where nobody has looked.
     """
 
     dataset: str
@@ -131,6 +132,7 @@ class Group:
     broken: tuple[Broken, ...] = ()
     raced: tuple[Raced, ...] = ()
     loads: tuple[Mapping[str, Any], ...] = ()
+    linted: tuple[tuple[str, str], ...] = ()
 
     @property
     def label(self) -> str:

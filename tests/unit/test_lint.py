@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import skew
 from small_data import write_small
+from stored_cases import measured, stored
 
 from pytest_annmodal.cli.main import main
-from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.datasets import hdf5, linted
+from pytest_annmodal.datasets.volume.stamp import hash_file
 from pytest_annmodal.distances import exact
 from pytest_annmodal.jobs import dataset_lint
+from pytest_annmodal.page.cases import content_of
+from pytest_annmodal.page.content import Content
+from pytest_annmodal.page.page import render
+from pytest_annmodal.results.reading import read_results
 
 N, QUERIES, DIM, K = 600, 120, 8, 10
 
@@ -123,8 +130,11 @@ def test_each_warning_is_given_where_it_holds(row: dataset_lint.Warned, tmp_path
     assert [*dataset_lint.warnings(good, dataset_lint.figures(good, K))] == []
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Text and JSON have the same figures; the status tells whether there is a warning."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = write_small(tmp_path, **spoiled("constant-columns"), k=5)
     volume = ["--volume", str(tmp_path / "volume")]
     assert main(["lint", str(path), *volume]) == 1
@@ -138,6 +148,64 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     good = write_small(tmp_path, "good-8-dot", metric="dot", **spoiled("nothing"))
     assert main(["lint", str(good), *volume]) == 0
     assert "Nothing here spoils a comparison" in capsys.readouterr().out
+
+
+def test_the_page_shows_what_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same numbers, of the same content, metric, queries and k only; and nothing is read."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = write_small(tmp_path, **spoiled("constant-columns"), k=5)
+    main(["lint", str(path), "--volume", str(tmp_path / "volume")])
+    said = capsys.readouterr().out
+    alike = {
+        "dataset_sha256": hash_file(path),
+        "n_queries": QUERIES,
+        "metric": "euclidean",
+        "label": "seen",
+    }
+    others = (
+        {"k": 11},
+        {"subset": 9},
+        {"metric": "dot"},
+        {"n_queries": 7},
+        {"dataset_sha256": "0" * 64},
+        {"dataset_sha256": None},
+    )
+    path.unlink()
+    cases = [measured(0, **alike)]
+    cases += [
+        measured(number, **alike | other | {"label": f"other{number}"})
+        for number, other in enumerate(others, 1)
+    ]
+    stored(tmp_path / "results", *cases)
+    groups = content_of(read_results([tmp_path / "results"])).groups
+    (shown,) = [group.linted for group in groups if group.linted]
+    for label, value in shown:
+        assert re.search(rf"^ *{re.escape(label)} +{re.escape(value)}$", said, re.MULTILINE)
+    assert dict(shown)["constant columns"] == "1"
+    html = render(Content(groups=groups))
+    assert all(f'<td>{label}</td><td class="n">{value}</td>' in html for label, value in shown)
+
+
+def test_what_is_kept_may_be_missing_or_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the page has no figures, and lint looks again."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = dict.fromkeys(linted.LABELS, 1.5) | {"k": K, "norm_max": float("inf")}
+    assert linted.kept("ab", K) is None
+    linted.keep("ab", found)
+    assert linted.kept("ab", K) == {**found, "norm_max": None}
+    (file,) = (tmp_path / "annmodal" / "lint").iterdir()
+    whole = file.read_text()
+    for text in ("", "[]", whole[:-9], whole.replace("1,", "2,", 1), whole.replace("hub", "tub")):
+        file.write_text(text)
+        assert linted.kept("ab", K) is None
+    assert linted.kept("../ab", K) is None
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    linted.keep("ab", found)
 
 
 @pytest.mark.parametrize(
