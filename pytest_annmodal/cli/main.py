@@ -11,7 +11,17 @@ import sys
 from collections.abc import Sequence
 
 from pytest_annmodal import __version__
-from pytest_annmodal.cli import doctor, environments, export, importing, lint, plot, report, results
+from pytest_annmodal.cli import (
+    datasets,
+    doctor,
+    environments,
+    export,
+    importing,
+    lint,
+    plot,
+    report,
+    results,
+)
 from pytest_annmodal.cli.subcommand import Subcommand
 from pytest_annmodal.errors import AnnModalError
 from pytest_annmodal.reports import escape, nearest
@@ -23,6 +33,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     export.EXPORT,
     plot.PLOT,
     importing.IMPORT,
+    datasets.DATASETS,
     lint.LINT,
     environments.ENVIRONMENTS,
 )

@@ -19,6 +19,8 @@ from pytest_annmodal.settings import suffixes
 from pytest_annmodal.settings.config import Settings, nearest_names, not_there
 from pytest_annmodal.settings.option import expanded, is_dataset_file
 
+FEW = 5  # names that a message lists
+
 
 def known_datasets(extra: Iterable[Dataset] = ()) -> dict[str, Dataset]:
     """The catalogue and what the hook ``pytest_annmodal_datasets`` added."""
@@ -89,13 +91,15 @@ def _hint(path: Path, stored: Stored) -> str:
 def _no_such_dataset(text: str, known: Mapping[str, Dataset], stored: Stored | None) -> str:
     there = list(stored.names()) if stored is not None else []
     near = nearest_names(text, {*known, *there})
-    every = f" Known: {', '.join(sorted(known))}." if near == "." else ""
+    added = ", ".join(sorted(known.keys() - catalog.CATALOG.keys()))
+    added = f" Added here: {added}." if added and near == "." else ""
     lying = ""
     if stored is not None:
         place = stored.place[0].upper() + stored.place[1:]
-        lying = f" {place} holds {', '.join(there) or 'no dataset yet'}. {stored.advice}"
+        shown = ", ".join(there) if len(there) <= FEW else f"{len(there)} datasets"
+        lying = f" {place} holds {shown or 'no dataset yet'}. {stored.advice}"
     others = "A path ending in .hdf5, a file of vectors (docs/datasets.md) or a URL works too."
-    return f"no such dataset{near}{every}{lying} {others}"
+    return f"no such dataset{near} `annmodal datasets` lists all.{added}{lying} {others}"
 
 
 def _why_no_file(path: Path) -> str:
@@ -125,4 +129,5 @@ def _as_the_file_says(dataset: Dataset, path: Path, settings: Settings) -> Datas
         info = checked_before(dataset, local_volume(settings.volume_dir)) or hdf5.inspect(path)
     except DatasetError:  # its tests will say so
         return dataset
-    return dataclasses.replace(dataset, metric=info.metric)
+    known = {"n_train": info.n_train, "dim": info.dim, "n_queries": info.n_queries}
+    return dataclasses.replace(dataset, metric=info.metric, **known)

@@ -5,6 +5,8 @@
 # class = "ScikitLearn"
 # metrics = ["euclidean", "angular", "manhattan", "hamming", "jaccard"]
 # dtypes = ["csr"]
+# # A tree holds every number as 8 bytes, those of sets that are mostly zeros too: 8 GB at most.
+# constraints = ["n * dim <= 1000000000"]
 # build = { algorithm = "ball_tree", leaf_size = 100 }
 # ///
 """scikit-learn's exact neighbours: a ball tree, or ``algorithm = "brute"``."""

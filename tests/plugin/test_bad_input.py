@@ -19,7 +19,7 @@ from pytest_annmodal.plugin.collecting import SETTINGS
             "--dataset gist-960-euclidian",
             "--dataset gist-960-euclidian: no such dataset; did you mean 'gist-960-euclidean' or ",
         ),
-        ("--dataset zzzz", "--dataset zzzz: no such dataset. Known: agnews-"),
+        ("--dataset zzzz", "--dataset zzzz: no such dataset. `annmodal datasets` lists all. "),
         ("--dataset smal-8-euclidean.hdf5", "did you mean 'small-8-euclidean.hdf5'?"),
         ("--dataset=~backup.hdf5", "--dataset ~backup.hdf5: no user is called 'backup.hdf5', so "),
         ("--ann-implementations gone", "gone: there is no such directory of implementations"),

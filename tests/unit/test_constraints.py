@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from pytest_annmodal.datasets.catalog import CATALOG
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import constraints, expression, header, manifest
 from pytest_annmodal.model import Arguments, Dataset, Implementation, Variant
@@ -132,3 +133,23 @@ def test_the_built_ins_declare_theirs() -> None:
     assert rows["usearch"] == ("k <= expansion_search",)
     assert rows["faiss-ivf"] == ("n_list <= n", "n_probe <= n_list")
     assert rows["pynndescent"] == ("n_neighbors < n",)
+    assert rows["scikit-learn"] == ("n * dim <= 1000000000",)
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [
+        ("gist-960-euclidean", True),
+        ("word2bits-800-hamming", True),
+        ("kosarak-jaccard", False),
+        ("movielens10m-jaccard", False),
+    ],
+)
+def test_sets_that_would_not_fit_as_a_matrix_are_refused_before(name: str, *, fits: bool) -> None:
+    """scikit-learn has no distance of sets over sparse rows."""
+    (own,) = (own for own in manifest.builtin() if own.name == "scikit-learn")
+    found = fitting.why_not(own, own.variants[0], CATALOG[name], k=10, subset=None)
+    assert (found is None) == fits
+    if found is not None:
+        assert found[0] == "n * dim <= 1000000000"
+    assert fitting.why_not(own, own.variants[0], CATALOG[name], k=10, subset=10_000) is None

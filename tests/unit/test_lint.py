@@ -14,6 +14,7 @@ from stored_cases import measured, stored
 
 from pytest_annmodal.cli.main import main
 from pytest_annmodal.datasets import hdf5, linted
+from pytest_annmodal.datasets.catalog import CATALOG
 from pytest_annmodal.datasets.volume.stamp import hash_file
 from pytest_annmodal.distances import exact
 from pytest_annmodal.jobs import dataset_lint
@@ -223,3 +224,16 @@ def test_what_cannot_be_looked_at(
     """Nothing is downloaded."""
     assert main(["lint", *arguments, "--volume", str(tmp_path)]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_every_name_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of the catalogue, and what lies in the volume under other names."""
+    write_small(tmp_path, "mine-8-euclidean", n_train=N, n_queries=QUERIES, dim=DIM)
+    (tmp_path / "broken-9.hdf5").write_bytes(b"no HDF5")
+    assert main(["datasets", "--volume", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names = [line.split()[0] for line in lines[1:-1]]
+    assert sorted(names) == sorted([*CATALOG, "mine-8-euclidean", "broken-9"])
+    (mine,) = [line.split() for line in lines if line.startswith("mine-8")]
+    assert mine[1:] == ["euclidean", "600", "8", "120", "in", "the", "volume"]
+    assert str(tmp_path) in lines[-1]

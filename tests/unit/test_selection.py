@@ -216,7 +216,10 @@ def test_select_datasets(tmp_path: Path) -> None:
     assert selected(dataset=("own-8-dot.hdf5", "http://h/x.hdf5")) == ["own-8-dot", "x"]
     with pytest.raises(ConfigurationError, match=r"gone.hdf5: there is no 'gone.hdf5' in"):
         selected(dataset=("gone.hdf5",))
-    with pytest.raises(ConfigurationError, match=r"no such dataset\. Known: .*extra.*\. A path"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"no such dataset\. `annmodal datasets` lists all\. Added here: .*extra.*\. A path",
+    ):
         selected(dataset=("zzzz",))
     with pytest.raises(ConfigurationError, match=r"did you mean 'gist-960-euclidean'") as caught:
         selected(dataset=("gist-960-euclid",))

@@ -182,7 +182,8 @@ class Imported(Source):
         return f"{self.dataset.source} ({state.st_size} bytes, {state.st_mtime_ns})"
 
     def bring(self, target: Path, *, check: Check, base_urls: Sequence[str], log: Log) -> Brought:
-        log.tell("import")
+        if self.request is None:  # else it is just what was asked for
+            log.tell("import")
         files = (self.rest,) if self.request is None else self.request.names
         log.tell("importing", files=", ".join(files))
         log.tell("saving")
