@@ -68,11 +68,11 @@ def kept(sha256: str, k: int) -> dict[str, Any] | None:
     """The figures of that content; None where nobody has looked, or not at this k."""
     try:
         told = json.loads(_place(sha256, k).read_text(encoding="utf-8"))
-        found = told["figures"] if told["version"] == VERSION else None
-        rows(found or {})
+        found = dict(told["figures"]) if told["version"] == VERSION else {}
+        rows(found)
     except (ConfigurationError, OSError, ValueError, TypeError, KeyError):
         return None
-    return dict(found)
+    return found
 
 
 def _place(sha256: str, k: int) -> Path:

@@ -129,5 +129,10 @@ def _as_the_file_says(dataset: Dataset, path: Path, settings: Settings) -> Datas
         info = checked_before(dataset, local_volume(settings.volume_dir)) or hdf5.inspect(path)
     except DatasetError:  # its tests will say so
         return dataset
-    known = {"n_train": info.n_train, "dim": info.dim, "n_queries": info.n_queries}
-    return dataclasses.replace(dataset, metric=info.metric, **known)
+    return dataclasses.replace(
+        dataset,
+        metric=info.metric,
+        n_train=info.n_train,
+        dim=info.dim,
+        n_queries=info.n_queries,
+    )
