@@ -28,7 +28,7 @@ Query = Callable[[Any, int], Any]
 MOST_QUERIES = 2_000_000  # of all clients together
 TRIAL_S = 0.1  # of one look at whether threads help
 TRIALS = 3
-THREADS_HELP = 1.3  # times the queries of one thread: two of them let go of the lock
+THREADS_HELP = 1.5  # times the queries of one thread: two of them let go of the lock
 LONGEST_TRIAL_QUERIES = 200_000
 
 

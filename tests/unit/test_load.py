@@ -140,6 +140,20 @@ class TestStatistics:
         assert statistics.knee([1, 2], [1, 9], rises_late=True) is None
         assert statistics.knee(clients, [3, 2, 1, 1], rises_late=False) is None
 
+    def test_a_knee_lies_before_saturation(self):
+        """What comes behind the first saturated level would make that the knee."""
+
+        def level(rate_qps, p99_s, *marks):
+            return Level(kind="open", offered_qps=rate_qps, qps=rate_qps, p99_s=p99_s, marks=marks)
+
+        levels = (
+            level(50, 0.01),
+            level(100, 0.012),
+            level(200, 0.2, SATURATED),
+            level(800, 9.0, SATURATED),
+        )
+        assert statistics.figured(Loaded(levels=levels), Load()).knee_qps == 100
+
     def test_the_rate_at_a_latency(self):
         """The highest below which all kept it; a saturated or generator-bound one counts not."""
 

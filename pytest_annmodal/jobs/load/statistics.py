@@ -148,6 +148,8 @@ def figured(loaded: Loaded, load: Load | None) -> Loaded:
         (one for one in ranked if one.kind == "open"), key=lambda one: one.offered_qps or 0.0
     )
     closed = sorted((one for one in ranked if one.kind == "closed"), key=lambda one: one.clients)
+    full = next((at for at, one in enumerate(opened) if SATURATED in one.marks), len(opened))
+    opened = opened[: full + 1]  # beyond that latency says how long it was asked, and no more
     at_rate = knee(
         [one.offered_qps or 0.0 for one in opened],
         [one.p99_s or 0.0 for one in opened],
