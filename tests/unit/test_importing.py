@@ -24,6 +24,7 @@ from pytest_annmodal.datasets.importers import importing, writing
 from pytest_annmodal.datasets.importers.inputs import in_order
 from pytest_annmodal.datasets.importers.nearest import nearest
 from pytest_annmodal.datasets.importers.request import Request
+from pytest_annmodal.datasets.importers.told import Told
 from pytest_annmodal.datasets.lines import Log
 from pytest_annmodal.datasets.volume.stamp import Stamp, hash_file
 from pytest_annmodal.datasets.volume.volume import LocalVolume, Reporter, resolve
@@ -31,7 +32,7 @@ from pytest_annmodal.distances import exact
 from pytest_annmodal.errors import AnnModalError, DatasetError
 
 N, QUERIES, DIM, K = 400, 60, 6, 10
-SILENT = writing.Told(line=lambda _: None, progress=lambda *_: None, reading=lambda _: None)
+SILENT = Told(line=lambda _: None, progress=lambda *_: None, reading=lambda _: None)
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def given(tmp_path: Path, vectors: tuple[np.ndarray, np.ndarray]) -> Callable[..
     return request
 
 
-def written(request: Request, tmp_path: Path, told: writing.Told = SILENT) -> hdf5.LoadedDataset:
+def written(request: Request, tmp_path: Path, told: Told = SILENT) -> hdf5.LoadedDataset:
     """Imported in this process, and checked as any file."""
     target = tmp_path / "target.hdf5"
     sha256 = writing.write_dataset(request, target, tmp_path / "scratch", told)
@@ -193,7 +194,7 @@ def test_distances_are_computed_anew(
 ) -> None:
     """Squares are told of, and do no harm."""
     lines: list[str] = []
-    told = writing.Told(line=lines.append, progress=lambda *_: None, reading=lambda _: None)
+    told = Told(line=lines.append, progress=lambda *_: None, reading=lambda _: None)
     ids, distances = exact.knn(*vectors, K, "euclidean")
     data = written(given(ids, distances**2), tmp_path, told)
     np.testing.assert_allclose(data.distances, distances, rtol=1e-6)
@@ -288,7 +289,7 @@ def test_several_files_are_read_in_the_order_of_their_numbers(vectors, tmp_path:
     (tmp_path / "scratch").mkdir()
     names = tuple(sorted(str(path) for path in tmp_path.glob("part-*.npy")))
     lines: list[str] = []
-    told = writing.Told(line=lines.append, progress=lambda *_: None, reading=lambda _: None)
+    told = Told(line=lines.append, progress=lambda *_: None, reading=lambda _: None)
     request = Request(train=names, test=str(tmp_path / "test.npy"), metric="euclidean")
     np.testing.assert_array_equal(written(request, tmp_path, told).train, vectors[0])
     assert "in the order of their numbers: part-0.npy, part-1.npy, part-2.npy" in lines[0]
@@ -341,7 +342,7 @@ def test_a_file_that_grows_meanwhile(
         with (tmp_path / "train.fbin").open("ab") as stream:
             stream.write(b"more")
 
-    told = writing.Told(line=lambda _: None, progress=grow, reading=lambda _: None)
+    told = Told(line=lambda _: None, progress=grow, reading=lambda _: None)
     with pytest.raises(DatasetError, match=r"train\.fbin: it was changed while it was read"):
         written(given(exact.knn(*vectors, K, "euclidean")[0]), tmp_path, told)
 
@@ -521,11 +522,13 @@ def test_bits(how: str, tmp_path: Path) -> None:
 
 
 def test_what_is_neither_bits_nor_a_set(tmp_path: Path) -> None:
-    """The value is named; sets are not imported."""
+    """The value is named, and what sets may be read from."""
     (tmp_path / "scratch").mkdir()
     np.save(tmp_path / "x.npy", np.arange(40.0).reshape(20, 2))
     path = (str(tmp_path / "x.npy"),)
     assert "row 1, column 0 holds 2.0; expected 0 or 1" in refused(
         Request(train=path, metric="hamming"), tmp_path
     )
-    assert "a metric of sets" in refused(Request(train=path, metric="jaccard"), tmp_path)
+    said = refused(Request(train=path, metric="jaccard"), tmp_path)
+    assert "row 1, column 0 holds 2.0; expected 0 or 1" in said
+    assert "train and size_train" in said

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from pytest_annmodal.datasets.hdf5 import links, storage
 from pytest_annmodal.datasets.hdf5.messages import printable
+from pytest_annmodal.datasets.hdf5.stored_rows import LARGEST_MEMBER
 from pytest_annmodal.datasets.importers.matrix import (
     Array,
     Asked,
@@ -19,6 +21,7 @@ from pytest_annmodal.datasets.importers.matrix import (
     require_shape,
     rows_a_block,
 )
+from pytest_annmodal.errors import DatasetFormatError
 
 DISTANCES = "distances"
 
@@ -60,6 +63,43 @@ def open_hdf5(path: Path, asked: Asked) -> Matrix:
         blocks=blocks,
         more=_distances(container, array, asked),
     )
+
+
+def open_run(path: Path, asked: Asked) -> tuple[Array, Array, int] | None:
+    """Sets as ann-benchmarks has them: ``train`` holds members, ``size_train`` how many each has.
+
+    Returns:
+        Members, sizes, and how many members are possible (0: the file does not say); None where
+        the array is none of one dimension.
+
+    Raises:
+        DatasetFormatError: there are no sizes, or what is there is damaged.
+    """
+    name = asked.key or asked.role
+    above, slash, last = name.rpartition("/")
+    names = (name, f"{above}{slash}size_{last}")
+    with h5py.File(path, "r", locking=False) as container:
+        arrays = [_array(container, text) for text in names]
+        if arrays[0] is None or len(arrays[0].shape or ()) != 1:
+            return None
+        if arrays[1] is None:
+            raise DatasetFormatError(
+                f"{path}: {printable(name)} is one run of numbers, and there is no "
+                f"{printable(names[1])}; expected the size of each set there."
+            )
+        pairs = [(printable(text), array) for text, array in zip(names, arrays, strict=True)]
+        for text, array in pairs:
+            storage.require_inside(path, text, array)
+        storage.require_complete(path, pairs)
+        said = container.attrs.get("dimension", 0)
+        dim = int(said) if isinstance(said, (int, np.integer)) else 0
+        return arrays[0][:], arrays[1][:], max(0, min(dim, LARGEST_MEMBER))
+
+
+def _array(container: Any, name: str) -> Any:
+    place = links.hard_path(container, name)
+    found = container[place] if place is not None else None
+    return found if isinstance(found, h5py.Dataset) else None
 
 
 def _matrices(container: Any) -> dict[str, str]:

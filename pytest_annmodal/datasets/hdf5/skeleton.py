@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import h5py
@@ -24,8 +25,15 @@ def write_skeleton(
     Raises:
         OSError: the disk cannot be written, with its number.
     """
-    try:
+    with numbered_errors():
         return _written(path, shapes, {"distance": metric, **attrs})
+
+
+@contextlib.contextmanager
+def numbered_errors() -> Iterator[None]:
+    """Errors of the disk with their number, which HDF5 only writes into a text."""
+    try:
+        yield
     except OSError as error:
         said = re.search(r"errno = (\d+)", str(error))
         if said is None:

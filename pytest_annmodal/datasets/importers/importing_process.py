@@ -17,7 +17,8 @@ from typing import Any
 
 from pytest_annmodal.datasets.hdf5.checking_process import limit
 from pytest_annmodal.datasets.importers.request import Request
-from pytest_annmodal.datasets.importers.writing import Told, write_dataset
+from pytest_annmodal.datasets.importers.told import Told
+from pytest_annmodal.datasets.importers.writing import write_dataset
 from pytest_annmodal.errors import AnnModalError, ConfigurationError
 from pytest_annmodal.model import from_plain
 

@@ -102,7 +102,7 @@ def open_inputs(request: Request, scratch: Path, closing: contextlib.ExitStack) 
         DatasetError: a file cannot be used.
     """
     train, notes = in_order(request.train)
-    before = tuple((Path(name), _identity(Path(name))) for name in request.files)
+    before = tuple((Path(name), identity(Path(name))) for name in request.files)
 
     def opened(name: str, role: str) -> Matrix:
         asked = Asked(
@@ -122,8 +122,8 @@ def open_inputs(request: Request, scratch: Path, closing: contextlib.ExitStack) 
     if test is not None:
         _require_dim(test, parts[0])
     truth = opened(request.truth, "truth") if request.truth is not None else None
-    first, end = _rows(request, sum(part.n for part in parts), parts[0].path)
-    held_out = _held_out(request, first, end) if test is None else np.empty(0, np.int64)
+    first, end = chosen_rows(request, sum(part.n for part in parts), parts[0].path)
+    held_out = drawn_rows(request, first, end) if test is None else np.empty(0, np.int64)
     if test is None:
         notes += (
             f"Held out {len(held_out):,} rows, drawn at random, as queries: train has the others.",
@@ -150,7 +150,8 @@ def _numbers_in(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
-def _identity(path: Path) -> Identity:
+def identity(path: Path) -> Identity:
+    """What a file is now, to tell whether it was changed."""
     try:
         return Identity.of(path.stat())
     except OSError as error:
@@ -165,7 +166,8 @@ def _require_dim(one: Matrix, other: Matrix) -> None:
         )
 
 
-def _rows(request: Request, there: int, path: Path) -> tuple[int, int]:
+def chosen_rows(request: Request, there: int, path: Path) -> tuple[int, int]:
+    """Which rows of train are wanted, [first, end)."""
     first, end = request.rows or (0, there)
     if not 0 <= first < end <= there:
         raise ConfigurationError(
@@ -175,7 +177,8 @@ def _rows(request: Request, there: int, path: Path) -> tuple[int, int]:
     return first, end
 
 
-def _held_out(request: Request, first: int, end: int) -> Ids:
+def drawn_rows(request: Request, first: int, end: int) -> Ids:
+    """The rows that are held out as queries, int64, ascending."""
     n = end - first
     suits = max(1, min(HOLDOUT, n // HOLDOUT_SHARE))
     wanted = suits if request.holdout is None else request.holdout

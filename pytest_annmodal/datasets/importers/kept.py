@@ -10,7 +10,7 @@ import numpy as np
 
 from pytest_annmodal.datasets.importers.matrix import Array, Matrix, Take, finite_floats
 from pytest_annmodal.distances import metrics
-from pytest_annmodal.errors import ConfigurationError, DatasetFormatError
+from pytest_annmodal.errors import DatasetFormatError
 
 BYTES = {"|u1": "uint8", "|i1": "int8", "uint8": "uint8", "int8": "int8"}
 SAMPLE_ROWS = 1000
@@ -36,11 +36,7 @@ class Kept:
 
 
 def kept_as(metric: str, matrices: Sequence[Matrix]) -> Kept:
-    """How rows of these files are written for a metric.
-
-    Raises:
-        ConfigurationError: they cannot be.
-    """
+    """How rows of these files are written for a metric."""
     layout, width = metrics.named(metric).layout, matrices[0].dim
     types = {BYTES.get(matrix.dtype) for matrix in matrices}
     if layout == "floats":
@@ -48,12 +44,6 @@ def kept_as(metric: str, matrices: Sequence[Matrix]) -> Kept:
         if name is None:
             return Kept(dtype="float32", width=width, dim=width, take=finite_floats)
         return Kept(dtype=name, width=width, dim=width, take=_as_they_are)
-    if layout != "bits":
-        raise ConfigurationError(
-            f"{matrices[0].path}: imported rows are numbers or bits, and {metric} is a metric of "
-            "sets. Write an HDF5 file with train, test and an attribute distance "
-            "(docs/datasets.md says how sets lie in it)."
-        )
     if types == {"uint8"} and max(map(_largest, matrices)) > 1:
         return Kept(dtype="uint8", width=width, dim=8 * width, take=_as_they_are, n_bits=8 * width)
     return Kept(dtype="uint8", width=-(-width // 8), dim=width, take=_packed, n_bits=width)

@@ -106,6 +106,34 @@ def _matrix(path: Path, asked: Asked, schema: Any, n: int, column: Columns) -> M
     return dataclasses.replace(matrix, ids=_ids(path, asked.ids, schema, column))
 
 
+def lists(path: Path, asked: Asked) -> Iterator[tuple[Array, Array]]:
+    """Of a Parquet column of lists of whole numbers: members and sizes, batch by batch.
+
+    Raises:
+        DatasetFormatError: there is no such column, or a row or a number of it is null.
+    """
+    pa = _pyarrow()
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, memory_map=True) as file:
+        there = {
+            field.name: f"({field.type})"
+            for field in file.schema_arrow
+            if _is_vectors(field.type) and pa.types.is_integer(field.type.value_type)
+        }
+        name, first = chosen(path, asked, there, "column of lists of whole numbers"), 0
+        for batch in file.iter_batches(FIRST_ROWS, columns=[name]):
+            piece = batch.column(0)
+            if piece.null_count or piece.flatten().null_count:
+                raise DatasetFormatError(
+                    f"{path}: row {first:,} or one of the {len(piece):,} from there is null, or "
+                    "holds a null; expected a list of whole numbers in every row. Remove them."
+                )
+            flat: Array = piece.flatten().to_numpy(zero_copy_only=False)
+            yield flat, piece.value_lengths().to_numpy(zero_copy_only=False)
+            first += len(piece)
+
+
 def _is_vectors(kind: Any) -> bool:
     import pyarrow as pa
 

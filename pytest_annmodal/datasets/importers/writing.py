@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,26 +20,13 @@ from pytest_annmodal.datasets.importers.inputs import Inputs, open_inputs, whole
 from pytest_annmodal.datasets.importers.matrix import Array
 from pytest_annmodal.datasets.importers.nearest import nearest
 from pytest_annmodal.datasets.importers.request import Request
+from pytest_annmodal.datasets.importers.sets import write_sets
+from pytest_annmodal.datasets.importers.told import Told
 from pytest_annmodal.datasets.volume.stamp import hash_file
+from pytest_annmodal.distances import metrics
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
 
 Floats32 = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """Whom an import tells what it does.
-
-    Attributes:
-        line: is given a sentence.
-        progress: is given bytes done and in all.
-        reading: is called when a library is about to open or read files (True), and when it is
-            not (False): what it does to a damaged file is to be limited.
-    """
-
-    line: Callable[[str], None]
-    progress: Callable[[int, int], None]
-    reading: Callable[[bool], None]
 
 
 class _Written:
@@ -91,6 +77,8 @@ def write_dataset(request: Request, target: Path, scratch: Path, told: Told) -> 
         ConfigurationError, DatasetError: what is asked for cannot be done, with the reason.
         OSError: a disk cannot be written.
     """
+    if metrics.named(request.metric).layout == "sets":
+        return write_sets(request, target, scratch, told)
     with contextlib.ExitStack() as closing:
         told.reading(True)
         inputs = open_inputs(request, scratch, closing)

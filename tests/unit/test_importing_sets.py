@@ -1,0 +1,168 @@
+"""``annmodal import`` of sets for jaccard, from what people keep them in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy import sparse
+
+from pytest_annmodal.cli.main import main
+from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.datasets.importers import writing
+from pytest_annmodal.datasets.importers.request import Request
+from pytest_annmodal.datasets.importers.told import Told
+from pytest_annmodal.errors import AnnModalError
+
+N, UNIVERSE = 60, 40
+SILENT = Told(line=lambda _: None, progress=lambda *_: None, reading=lambda _: None)
+
+
+def ones() -> np.ndarray:
+    """Rows of bool; set 3 is empty, and no set has the last members."""
+    rows = np.random.default_rng(0).random((N, UNIVERSE)) < 0.2
+    rows[3], rows[:, -2:] = False, False
+    return rows
+
+
+def lists() -> list[np.ndarray]:
+    return [np.flatnonzero(row) for row in ones()]
+
+
+def run(path: Path, name: str, sets: list[np.ndarray], **more: Any) -> Path:
+    with h5py.File(path, "a") as file:
+        file[name] = np.concatenate(sets).astype("i4")
+        file[more.get("sizes", f"size_{name}")] = [len(one) for one in sets]
+    return path
+
+
+def csr(path: Path, matrix: Any) -> Path:
+    sparse.save_npz(path, matrix)
+    return path
+
+
+def parquet(path: Path, rows: Any, kind: Any = None) -> Path:
+    pq.write_table(pa.table({"id": range(len(rows)), "items": pa.array(rows, kind)}), path)
+    return path
+
+
+def imported(folder: Path, *train: Path, **more: Any) -> hdf5.LoadedDataset:
+    (folder / "scratch").mkdir(exist_ok=True)
+    request = Request(train=tuple(map(str, train)), metric="jaccard", **more)
+    writing.write_dataset(request, folder / "target.hdf5", folder / "scratch", SILENT)
+    hdf5.validate(folder / "target.hdf5")
+    return hdf5.load(folder / "target.hdf5", k=5)
+
+
+def written(folder: Path, kind: str) -> Path:
+    if kind == "run":
+        return run(folder / "x.hdf5", "train", lists())
+    if kind == "csr":
+        return csr(folder / "x.npz", sparse.csr_array(ones().astype("i8")))
+    if kind == "lists":
+        return parquet(folder / "x.parquet", [one.tolist() for one in lists()])
+    np.save(folder / "x.npy", ones())
+    return folder / "x.npy"
+
+
+@pytest.mark.parametrize("kind", ["run", "csr", "lists", "ones"])
+def test_sets_of_every_kind(kind: str, tmp_path: Path) -> None:
+    """Train and what is held out are the sets of the file; distances are those of their definition."""
+    data = imported(tmp_path, written(tmp_path, kind), holdout=10)
+    there = sorted(tuple(one) for part in (data.train, data.test) for one in part.lists())
+    assert there == sorted(tuple(one) for one in lists())
+    assert (len(data.train), len(data.test)) == (50, 10)
+    assert data.info.dim == (UNIVERSE if kind in {"csr", "ones"} else UNIVERSE - 2)
+    for query, far in zip(data.test.lists(), data.distances, strict=True):
+        each = sorted(
+            1 - len(np.intersect1d(query, row)) / max(len(np.union1d(query, row)), 1)
+            if len(np.union1d(query, row))
+            else 0.0
+            for row in data.train.lists()
+        )
+        np.testing.assert_allclose(far[:5], each[:5], atol=1e-6)
+
+
+def test_queries_of_a_file_and_parts(tmp_path: Path) -> None:
+    """Both arrays may lie in one file, as ann-benchmarks has them; only some rows may be wanted."""
+    path = run(run(tmp_path / "x.hdf5", "train", lists()), "test", lists()[:7])
+    data = imported(tmp_path, path, test=str(path), rows=(2, 30))
+    assert [one.tolist() for one in data.train.lists()] == [one.tolist() for one in lists()[2:30]]
+    assert [one.tolist() for one in data.test.lists()] == [one.tolist() for one in lists()[:7]]
+    both = imported(tmp_path, path, parquet(tmp_path / "y.parquet", lists()), test=str(path))
+    assert len(both.train) == 2 * N
+    run(path, "a/items", lists(), sizes="a/size_items")
+    assert len(imported(tmp_path, path, keys={"train": "a/items"}, holdout=1).train) == N - 1
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a process of its own, as for vectors."""
+    line = ["--train", str(written(tmp_path, "lists")), "--metric", "jaccard"]
+    assert main(["import", "baskets", *line, "--volume", str(tmp_path / "volume")]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("📥 Importing baskets from")
+    assert "Held out 6 sets" in said
+    assert hdf5.inspect(tmp_path / "volume" / "baskets.hdf5").metric == "jaccard"
+
+
+def spoiled(folder: Path, name: str) -> Path:
+    matrix = sparse.csr_array(ones().astype("i8"))
+    if name == "csc":
+        return csr(folder / "x.npz", matrix.tocsc())
+    if name == "weights":
+        return csr(folder / "x.npz", matrix * 3)
+    if name == "no sizes":
+        return run(folder / "x.hdf5", "train", lists(), sizes="other")
+    if name == "sizes":
+        with h5py.File(run(folder / "x.hdf5", "train", lists()), "a") as file:
+            file["size_train"][0] += 1
+        return folder / "x.hdf5"
+    if name == "negative":
+        return parquet(folder / "x.parquet", [[1, 2], [3, -4], [5]])
+    if name == "null":
+        return parquet(folder / "x.parquet", [[1, 2], None, [5]])
+    if name == "floats":
+        return parquet(folder / "x.parquet", [[1.5, 2.0], [3.0]])
+    if name == "empty":
+        return parquet(folder / "x.parquet", [[], [], []], pa.list_(pa.int32()))
+    if name == "no rows":
+        return parquet(folder / "x.parquet", [], pa.list_(pa.int32()))
+    assert name == "cut"
+    path = csr(folder / "x.npz", matrix)
+    path.write_bytes(path.read_bytes()[:-40])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("csc", "sparse matrix as 'csc'; expected csr"),
+        ("weights", "holds 3; expected 1 for each member"),
+        ("no sizes", "there is no size_train"),
+        ("sizes", "its sizes add up to"),
+        ("negative", "set 1 names -4; expected members from 0"),
+        ("null", "holds a null"),
+        ("floats", "it has no column of lists of whole numbers"),
+        ("empty", "its sets are all empty"),
+        ("no rows", "it has no rows"),
+        ("cut", "damaged, cut off"),
+    ],
+)
+def test_what_holds_no_sets(name: str, words: str, tmp_path: Path) -> None:
+    """One sentence, with the file."""
+    path = spoiled(tmp_path, name)
+    with pytest.raises(AnnModalError, match=r"x\.(npz|hdf5|parquet)") as found:
+        imported(tmp_path, path, holdout=1)
+    assert words in str(found.value)
+    assert not (tmp_path / "target.hdf5").exists()
+
+
+def test_a_truth_of_sets_is_not_taken(tmp_path: Path) -> None:
+    path = str(written(tmp_path, "ones"))
+    with pytest.raises(AnnModalError, match="--truth: that of sets is always computed"):
+        imported(tmp_path, Path(path), test=path, truth=path)
