@@ -19,10 +19,23 @@ ANSWERS_AT_ONCE = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kth:
-    """Each query's k-th true neighbour: its distance and rounding, float64 (n_queries,)."""
+    """Each query's k-th true neighbour: its distance and rounding, float64 (n_queries,).
+
+    Attributes:
+        listed: float64 (n_queries, k), the distances of all that the file lists.
+    """
 
     distances: Distances
     rounding: Distances
+    listed: Distances
+
+    def cut(self, which: Ids) -> Kth:
+        """Those of some queries, as :meth:`LoadedDataset.cut` takes them."""
+        return Kth(
+            distances=self.distances[which],
+            rounding=self.rounding[which],
+            listed=self.listed[which],
+        )
 
 
 def kth_neighbors(data: hdf5.LoadedDataset, k: int) -> Kth:
@@ -38,6 +51,7 @@ def kth_neighbors(data: hdf5.LoadedDataset, k: int) -> Kth:
     return Kth(
         distances=np.take_along_axis(true, farthest, axis=1)[:, 0],
         rounding=exact.rounding(data.train, data.test, rows, metric),
+        listed=true,
     )
 
 
@@ -50,7 +64,9 @@ def recall_of(data: hdf5.LoadedDataset, ids: Ids, k: int, kth: Kth | None = None
     metric, dim = data.info.metric, data.info.dim
     as_there = metrics.named(metric).measure.as_ann_benchmarks
     kth = kth or kth_neighbors(data, k)
-    found = exact.pair_distances(data.train, data.test, np.maximum(ids, 0), metric)
+    neighbors = data.neighbors[:, :k]
+    places = recall.places(ids, neighbors)
+    found = _distances(data, ids, places, kth)
     stored_kth = data.distances[:, k - 1 : k].astype(np.float64)
     return recall.recall(
         ids=ids,
@@ -58,7 +74,7 @@ def recall_of(data: hdf5.LoadedDataset, ids: Ids, k: int, kth: Kth | None = None
         found_there=as_there(found, data.test, dim),
         kth=kth.distances,
         rounding=kth.rounding,
-        neighbors=data.neighbors[:, :k],
+        listed=places >= 0,
         stored_kth=as_there(stored_kth, data.test, dim)[:, 0],
     )
 
@@ -75,10 +91,21 @@ def recall_of_rows(data: hdf5.LoadedDataset, rows: Ids, ids: Ids, k: int, kth: K
     for start in range(0, len(each), ANSWERS_AT_ONCE):
         part = each[start : start + ANSWERS_AT_ONCE]
         which = part[:, 0]
-        there = Kth(distances=kth.distances[which], rounding=kth.rounding[which])
-        found = recall_of(data.cut(which), part[:, 1:], k, there).hits
+        found = recall_of(data.cut(which), part[:, 1:], k, kth.cut(which)).hits
         hits += int(found @ times[start : start + ANSWERS_AT_ONCE])
     return hits / (len(rows) * k)
+
+
+def _distances(data: hdf5.LoadedDataset, ids: Ids, places: Ids, kth: Kth) -> Distances:
+    """Of each answer (n, k). Those of true neighbours are known; only others are computed."""
+    metric, others = data.info.metric, places < 0
+    if 3 * np.count_nonzero(others) > others.size:
+        return exact.pair_distances(data.train, data.test, np.maximum(ids, 0), metric)
+    found = np.take_along_axis(kth.listed, np.maximum(places, 0), axis=1)
+    rows, _ = np.nonzero(others)
+    asked = np.maximum(ids[others], 0)[:, None]
+    found[others] = exact.pair_distances(data.train, data.test[rows], asked, metric)[:, 0]
+    return found
 
 
 def chance(data: hdf5.LoadedDataset, k: int) -> tuple[float, float]:

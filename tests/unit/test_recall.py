@@ -15,7 +15,7 @@ def recall(ids, found, kth, neighbors, stored=None, rounding=0.0):
         found=np.array(found, float),
         kth=np.array(kth, float),
         rounding=rounding,
-        neighbors=np.array(neighbors),
+        listed=scoring_recall.places(np.array(ids), np.array(neighbors)) >= 0,
         stored_kth=np.array(kth if stored is None else stored, float),
     )
 
@@ -142,3 +142,17 @@ def test_an_offset_is_told_in_spreads(scale):
     assert (
         scoring_recall.offset(far[:1]) == scoring_recall.offset(np.repeat(far[:1], 9, axis=0)) == 0
     )
+
+
+@pytest.mark.parametrize("k", [1, 10, 70])
+def test_the_place_of_each_id_among_its_query_s_neighbours_is_found(k):
+    """Also where ids share their last bits, and where an answer was short."""
+    rng = np.random.default_rng(k)
+    neighbors = rng.permuted(
+        np.tile(np.arange(2 * k) * scoring_recall.LEAST_TABLE, (300, 1)), axis=1
+    )
+    ids, neighbors = rng.permuted(neighbors, axis=1)[:, :k], neighbors[:, :k]
+    ids[::7, -1] = -1
+    same = ids[:, :, None] == neighbors[:, None, :]
+    wanted = np.where(same.any(axis=2), same.argmax(axis=2), -1)
+    assert (scoring_recall.places(ids, neighbors) == wanted).all()

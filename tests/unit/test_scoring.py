@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.distances import exact
 from pytest_annmodal.errors import InvalidResultError
-from pytest_annmodal.scoring import scoring
+from pytest_annmodal.scoring import recall, scoring
 
 K = 4
 
@@ -92,3 +93,39 @@ def test_chance_is_what_rows_drawn_at_random_find(small_dataset):
         expected, limit = scoring.chance(data, k)
         assert least <= expected <= limit <= most + 0.1
         assert expected <= most
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "angular", "dot", "manhattan"])
+def test_known_distances_are_the_same_to_the_last_bit(metric):
+    """Those of true neighbours are looked up, all others computed."""
+    rng = np.random.default_rng(0)
+    train = rng.standard_normal((300, 13)).astype(np.float32)
+    test = rng.standard_normal((40, 13)).astype(np.float32)
+    neighbors, distances = exact.knn(train, test, 10, metric)
+    info = hdf5.DatasetInfo(
+        metric=metric,
+        dim=13,
+        n_train=300,
+        n_queries=40,
+        k_truth=10,
+        contiguous=False,
+        train_offset=None,
+        dtype="<f4",
+    )
+    data = hdf5.LoadedDataset(
+        info=info,
+        train=train,
+        test=test,
+        neighbors=neighbors,
+        distances=distances,
+        n_zero_train=0,
+        n_zero_test=0,
+        n_duplicates=0,
+        train_map=None,
+        truth_computed=True,
+    )
+    ids = np.where(rng.random(neighbors.shape) < 0.8, neighbors, (neighbors + 1) % 300)
+    places = recall.places(ids, neighbors)
+    found = scoring._distances(data, ids, places, scoring.kth_neighbors(data, 10))
+    assert 0 < np.count_nonzero(places < 0) < ids.size / 3
+    assert (found == exact.pair_distances(train, test, ids, metric)).all()
