@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pytest_annmodal.levels import Load
+from pytest_annmodal.queries import OwnQueries, place
 
 Clock = Literal["worker", "parent"]
 Plain = Any  # JSON: None, bool, int, float, str, list, dict with str keys
@@ -36,11 +37,7 @@ T = TypeVar("T")
 
 
 def from_plain(kind: type[T], data: Plain) -> T:
-    """Rebuild a dataclass from what :func:`to_plain` made of it, each value of its field's type.
-
-    Raises:
-        ValueError: something is missing, or of another type.
-    """
+    """Rebuild a dataclass from what :func:`to_plain` made of it; ValueError for anything else."""
     import msgspec
 
     return msgspec.convert(data, kind)
@@ -65,6 +62,7 @@ class Dataset:
         sha256: hex digest if it is known before the file is seen.
         size_bytes: length of the file if known.
         metric, dim, n_train, n_queries, k_truth: what the file, which has the last word, holds.
+        queries: what is asked instead of the queries in its file.
     """
 
     name: str
@@ -76,6 +74,7 @@ class Dataset:
     n_train: int | None = None
     n_queries: int | None = None
     k_truth: int | None = 100
+    queries: OwnQueries | None = None
 
 
 # Those with cached properties have no slots; a session asks a thousand times for what they say.
@@ -275,12 +274,9 @@ class Case:
 
     @cached_property
     def id(self) -> str:
-        """The pytest id: ``annoy[n_trees=10,search_k=1000]-gist-960-euclidean-k10``.
-
-        With ``-subset1000`` before k where only so many rows are used.
-        """
-        cut = f"-subset{self.subset}" if self.subset else ""
-        return f"{self.label}-{self.dataset.name}{cut}-k{self.k}"
+        """The pytest id: ``annoy[n_trees=10,search_k=1000]-gist-960-euclidean-k10``."""
+        dataset = self.dataset
+        return f"{self.label}-{place(dataset.name, self.subset, dataset.queries)}-k{self.k}"
 
     @property
     def build_key(self) -> tuple[int, str, str, str]:
@@ -317,6 +313,7 @@ class Limits:
         clock: ``worker`` (its own clock) or ``parent`` (over the shared-memory mailbox).
         subset: use a sample of this many rows of ``train``, or None.
         n_queries: use a sample of this many of the dataset's queries, or None for all.
+        query_order: one of :data:`~pytest_annmodal.queries.ORDERS`.
         phase_timeout_s: longest any one phase may take (start, build, one search setting).
         memory_bytes: most private memory the worker may have beyond ``train``, or None.
         isolation: ``auto``, ``strict`` or ``process``: how a submission is shut in.
@@ -331,6 +328,7 @@ class Limits:
     clock: Clock = "worker"
     subset: int | None = None
     n_queries: int | None = None
+    query_order: str = "file"
     phase_timeout_s: float = 3600.0
     memory_bytes: int | None = None
     output_bytes: int = 16 * 2**20

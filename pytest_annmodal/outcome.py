@@ -142,6 +142,7 @@ class Measurement:
         clock_floor_ns: median of two readings of the clock in a row.
         mailbox_floor_ns: median round trip of a do-nothing answer over the mailbox.
         sampled_from: rows of the file, where ``n_train`` of them were drawn (``--ann-subset``).
+        queries: what the store calls queries that are not the dataset's own; else empty.
         bounded_by: the parameter that bounds how many ids are found, where some were short.
         asked, effective: the named arguments of build and search, and what the library makes
             of them by itself, as far as the implementation's header says.
@@ -189,6 +190,7 @@ class Measurement:
     clock_floor_ns: int
     mailbox_floor_ns: int
     sampled_from: int = 0
+    queries: str = ""
     n_short_answers: int = 0
     bounded_by: str = ""
     asked: Mapping[str, Plain] = field(default_factory=dict, repr=False)

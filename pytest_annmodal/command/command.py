@@ -144,6 +144,7 @@ class Command:
         datasets = locate.find_datasets(args.dataset, known, self.settings, stored)
         if args.download_only:
             return Wanted(arguments=args, datasets=datasets)
+        datasets = [selection.asked(dataset, self.settings) for dataset in datasets]
         settings = self._settings_of(args)
         chosen = self._implementations(args)
         for dataset in datasets:

@@ -96,8 +96,12 @@ class Rules:
         return self.score.points
 
     def option_values(self) -> dict[str, Any]:
-        """What the file says about options, by option name."""
-        return {"fresh_queries": True, **self.settings, "dataset": self.datasets}
+        """What the file says about options, by option name.
+
+        Queries are fresh unless it says otherwise, or names queries of its own.
+        """
+        fresh = not isinstance(self.settings.get("queries"), str)
+        return {"fresh_queries": fresh, **self.settings, "dataset": self.datasets}
 
 
 def read_rules(path: Path) -> Rules:
@@ -133,7 +137,7 @@ def _read(table: Table, path: Path, digest: str) -> Rules:
         path=path,
         title=table.take("title", str, DEFAULT_TITLE),
         datasets=_datasets(table, path.parent),
-        settings=_settings(table),
+        settings=_settings(table, path.parent),
         weights=_weights(table.table("weights")),
         score=_score(table.table("score")),
         parts=tuple(_part(part) for part in table.tables("parts")),
@@ -163,22 +167,23 @@ def _datasets(table: Table, folder: Path) -> tuple[str, ...]:
     )
 
 
-def _settings(table: Table) -> dict[str, Any]:
+def _settings(table: Table, folder: Path) -> dict[str, Any]:
     found = {}
     for option in OPTIONS:
         value = table.anything(option.name) if option.grading == "rules" else None
         if value is not None:
-            found[option.name] = _setting(option, value, table)
+            found[option.name] = _setting(option, value, table, folder)
     return found
 
 
-def _setting(option: Option, value: Any, table: Table) -> Any:
-    """Check it as the option itself would."""
+def _setting(option: Option, value: Any, table: Table, folder: Path) -> Any:
+    """Check it as the option itself would; a path is meant relative to the TOML file."""
     if isinstance(value, (dict, list)) or isinstance(value, bool) != (option.kind is None):
         raise table.error(option.name, f"expected what {option.flag} takes, not {value!r}")
-    return (
-        value if option.kind is None else option.parse(str(value), f"{table.where}: {option.name}")
-    )
+    if option.kind is None:
+        return value
+    source = f"{table.where}: {option.name}"
+    return option.located(option.parse(str(value), source), folder.absolute(), source)
 
 
 def _weights(table: Table) -> dict[str, float]:

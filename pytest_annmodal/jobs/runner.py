@@ -45,9 +45,10 @@ def ask_job(
     """
     outcomes: dict[str, T | Failure] = {}
 
+    asked = _Asked(choose)
+
     def scored(trial: Trial, search: Search, on_phase: OnPhase) -> T:
-        chosen = choose(trial, search, on_phase)
-        return score(under_load(trial, chosen, trial.ask(chosen, on_phase), on_phase))
+        return score(asked(trial, search, on_phase))
 
     if job.limits.fresh_seed is not None:  # no query is shown twice
         once = tuple(dataclasses.replace(search, rounds=1) for search in job.searches)
@@ -71,6 +72,27 @@ def ask_job(
             lost = [s for s in todo if s.case_id not in outcomes]
             outcomes.update((s.case_id, _not_to_blame(s, "infrastructure", text)) for s in lost)
     return [outcomes[s.case_id] for s in job.searches]
+
+
+class _Asked:
+    """Has searches asked; a setting that serves several targets is measured once."""
+
+    def __init__(self, choose: Choose) -> None:
+        self._choose = choose
+        self._known: dict[tuple[str, int, int], Unscored] = {}
+
+    def __call__(self, trial: Trial, search: Search, on_phase: OnPhase) -> Unscored:
+        chosen = self._choose(trial, search, on_phase)
+        if search.target is None:
+            return self._measured(trial, chosen, on_phase)
+        key = chosen.arguments.key, chosen.k, chosen.rounds
+        if key not in self._known:
+            self._known[key] = self._measured(trial, chosen, on_phase)
+        return dataclasses.replace(self._known[key], case_id=search.case_id)
+
+    @staticmethod
+    def _measured(trial: Trial, chosen: Search, on_phase: OnPhase) -> Unscored:
+        return under_load(trial, chosen, trial.ask(chosen, on_phase), on_phase)
 
 
 def unusable(job: Job) -> list[Failure]:

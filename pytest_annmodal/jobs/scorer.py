@@ -20,6 +20,7 @@ from pytest_annmodal.jobs.load.statistics import failed, figured, rate_at_bound
 from pytest_annmodal.levels import Level, Loaded
 from pytest_annmodal.model import Job, Plain, Search, to_plain
 from pytest_annmodal.outcome import Measurement
+from pytest_annmodal.queries import label_of
 from pytest_annmodal.scoring import latency, scoring, validity
 from pytest_annmodal.scoring.recall import LEFT_OUT
 
@@ -140,6 +141,7 @@ class Scorer:
             n_train=len(self._data.train),
             n_queries=len(asked.test),
             sampled_from=self._data.info.sampled_from,
+            queries=label_of(self._job.dataset.queries),
             recall=recall.by_distance,
             recall_ids=recall.by_ids,
             recall_ann_benchmarks=recall.ann_benchmarks,

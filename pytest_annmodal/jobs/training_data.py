@@ -18,7 +18,7 @@ from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.distances import forms
 from pytest_annmodal.distances.forms import Form
 from pytest_annmodal.errors import ProtocolViolationError
-from pytest_annmodal.jobs import fresh_queries
+from pytest_annmodal.jobs import fresh_queries, query_order
 from pytest_annmodal.model import Job
 from pytest_annmodal.outcome import Part
 
@@ -45,9 +45,15 @@ def load(
     """
     limits, k = job.limits, max(search.k for search in job.searches)
     if limits.fresh_seed is None:
-        return hdf5.load(
-            path, subset=limits.subset, n_queries=limits.n_queries, k=k, truth_cache=cache
+        data = hdf5.load(
+            path,
+            subset=limits.subset,
+            n_queries=limits.n_queries,
+            k=k,
+            truth_cache=cache,
+            own=job.dataset.queries,
         )
+        return query_order.ordered(data, limits.query_order)
     data = load_fresh(path, subset=limits.subset, seed=limits.fresh_seed, k=k, cache=cache)
     return data.cut(slice(0, n_asked(job, len(data.test))))
 

@@ -329,6 +329,7 @@ class Trial:
             "isolation": self.worker.level,
             "calls_filtered": self.calls_filtered,
             "fresh_queries": limits.fresh_seed is not None,
+            "query_order": limits.query_order,
             **timed.usage,
             **to_plain(timed.contention),
         }

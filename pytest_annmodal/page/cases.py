@@ -23,7 +23,7 @@ from pytest_annmodal.results.stored import StoredCase
 
 HARDEST = 0.1  # the share of the queries whose recall is shown apart
 MAX_EVIDENCE_LINES = 20
-Key = tuple[str, str | None, int | None, int, int | None]
+Key = tuple[str, str | None, int | None, int, tuple[str, str, int | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,19 @@ def _selected(results: Results, reused: frozenset[str]) -> _Cases:
 
 
 def _group_key(case: StoredCase) -> Key:
-    return case.dataset, case.dataset_sha256, case.subset, case.k, case.n_queries
+    queries = case.queries, case.query_order, case.n_queries
+    return _named(case), case.dataset_sha256, case.subset, case.k, queries
+
+
+def _named(case: StoredCase) -> str:
+    """The dataset, and what was asked on it where it was not all of it, its own, in its order."""
+    parts = [
+        f"sample of {case.subset:,}" if case.subset else "",
+        f"queries {case.queries}" if case.queries else "",
+        f"queries {case.query_order}" if case.query_order != "file" else "",
+    ]
+    words = ", ".join(filter(None, parts))
+    return f"{case.dataset} ({words})" if words else case.dataset
 
 
 def _grouped(cases: Iterable[StoredCase]) -> Mapping[Key, list[StoredCase]]:
@@ -121,7 +133,7 @@ def _group(members: Sequence[StoredCase], cases: _Cases) -> Group:
     measured = [case for case in members if case.failure is None]
     first = measured[0] if measured else members[0]
     return Group(
-        dataset=escape.line(first.dataset, 80),
+        dataset=escape.line(_named(first), 120),
         content=first.dataset_sha256 or "",
         metric=first.metric or "",
         n_train=first.n_train or 0,
@@ -147,10 +159,9 @@ def _linted(case: StoredCase) -> Iterable[tuple[str, str]]:
 
 def _point(case: StoredCase, cases: _Cases) -> Point:
     samples = cases.samples(case)
-    setting = case.label.removeprefix(case.implementation)
     return Point(
         implementation=cases.series(case),
-        setting=escape.line(setting[1:-1] if setting.startswith("[") else setting),
+        setting=escape.line(_setting(case)),
         values={figure.name: figure_of(figure, case) for figure in FIGURES},
         n_answers=max(case.k * (case.n_queries or 1), 1),
         tail_s=tail_s(samples),
@@ -159,6 +170,15 @@ def _point(case: StoredCase, cases: _Cases) -> Point:
         marks=tuple(_marks(case, cases.reused)),
         machine=escape.line(case.machine),
     )
+
+
+def _setting(case: StoredCase) -> str:
+    """Without the implementation's name; of one that was found for a recall, what was found."""
+    if case.tuned is not None:
+        build = case.build_label.removeprefix(case.implementation)[1:-1]
+        return ",".join(filter(None, (build, case.tuned.words)))
+    setting = case.label.removeprefix(case.implementation)
+    return setting[1:-1] if setting.startswith("[") else setting
 
 
 def tail_s(samples: Samples | None) -> tuple[float, ...]:

@@ -80,6 +80,8 @@ COLUMNS: tuple[Column, ...] = (
     _field("n_train", int),
     _field("n_queries", int),
     _field("subset", int),
+    _field("queries"),
+    _field("query_order"),
     _field("rounds", int),
     _field("threads", int),
     _field("clock"),

@@ -94,6 +94,8 @@ def caption(cases: Sequence[StoredCase], twice: Collection[str] = ()) -> str:
         known.metric or "",
         f"k = {known.k}",
         f"sample of {known.subset:,} vectors" if known.subset else "",
+        f"queries {known.queries}" if known.queries else "",
+        f"queries in {known.query_order} order" if known.query_order != "file" else "",
         foreign,
         known.machine or ("on another machine" if known.is_foreign else ""),
     )

@@ -33,6 +33,8 @@ def asked_of(case: StoredCase) -> tuple[object, ...]:
         case.dataset,
         case.dataset_sha256,
         case.subset,
+        case.queries,
+        case.query_order,
         case.k,
         case.where,
         case.machine,

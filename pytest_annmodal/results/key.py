@@ -120,6 +120,8 @@ def keys_of(
     limits = {key: value for key, value in to_plain(job.limits).items() if key not in NO_MATTER}
     if limits["load"] is None:  # as before there was any
         del limits["load"]
+    if limits["query_order"] == "file":  # as results of before there were others have it
+        del limits["query_order"]
     what = {
         "measuring": MEASURING,
         "digest": own,
@@ -128,6 +130,7 @@ def keys_of(
         "python": platform.python_version(),
         "build": to_plain(job.build),
         "dataset": content,
+        **_asked_otherwise(job),
         "limits": limits,
         "machine": machine,
     }
@@ -141,6 +144,12 @@ def keys_of(
     if job.baseline is not None or job.limits.at_recall is not None:
         what["together"] = [to_plain(search.arguments) for search in job.searches]
     return {search.case_id: _hash({**what, "search": _plain(search)}) for search in job.searches}
+
+
+def _asked_otherwise(job: Job) -> dict[str, str]:
+    """Queries that are not the dataset's own, by their content."""
+    own = job.dataset.queries
+    return {"queries": own.sha256} if own is not None else {}
 
 
 def _plain(search: Search) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from pytest_annmodal import __version__
 from pytest_annmodal.model import Case, Job, Search, Variant
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
+from pytest_annmodal.queries import label_of, place
 from pytest_annmodal.results.samples import Samples
 from pytest_annmodal.results.stored import StoredCase
 
@@ -37,8 +38,6 @@ def stored_case(
         implementation=job.implementation,
         variant=Variant(build=job.build, search=search.arguments),
         dataset=job.dataset,
-        k=search.k,
-        rounds=search.rounds,
     )
     known: dict[str, Any] = {
         "case_id": search.case_id,
@@ -47,7 +46,7 @@ def stored_case(
         "clock": job.limits.clock,
     }
     if isinstance(outcome, Failure):
-        known["failure"] = _short(outcome)
+        known |= {"failure": _short(outcome), "queries": label_of(job.dataset.queries)}
     else:
         known |= {name: getattr(outcome, name) for name in SHARED}
     return StoredCase(
@@ -57,7 +56,7 @@ def stored_case(
         where=where,
         machine=machine,
         implementation=job.implementation.name,
-        label=search.case_id.removesuffix(f"-{job.dataset.name}-k{search.k}"),
+        label=_label(job, search),
         build_label=case.build_label,
         build=job.build,
         search=known["tuned"].arguments if known.get("tuned") else search.arguments,
@@ -66,8 +65,15 @@ def stored_case(
         dataset_sha256=content,
         subset=job.limits.subset,
         threads=job.limits.threads,
+        query_order=job.limits.query_order,
         **known,
     )
+
+
+def _label(job: Job, search: Search) -> str:
+    """The case without what was asked on what, which has fields of its own."""
+    asked = place(job.dataset.name, job.limits.subset, job.dataset.queries)
+    return search.case_id.removesuffix(f"-{asked}-k{search.k}")
 
 
 def measurement_of(case: StoredCase, samples: Samples | None) -> Measurement | None:

@@ -15,6 +15,7 @@ from pytest_annmodal.outcome import (
     outcome_from_plain,
     outcome_to_plain,
 )
+from pytest_annmodal.queries import place
 
 
 def extra_info(measurement: Measurement, where: str) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def row(case: Case, outcome: Outcome, where: str) -> Row:
         label=label,
         build=case.build_label,
         search=case.variant.search.label,
-        dataset=case.dataset.name,
+        dataset=place(case.dataset.name, None, case.dataset.queries),
         k=case.k,
         where=where,
         outcome=outcome,

@@ -70,6 +70,7 @@ class StoredCase:
         trusted: whether it is no submission.
         dataset_sha256: of the dataset's file. Equal names with another content are not one dataset.
         subset: how many of the training vectors were used, or None for all.
+        query_order: in which order they were asked.
         failure: why there are no figures; None for a measurement.
         samples: where latencies and recalls of single queries are; None where none were kept.
 
@@ -121,6 +122,8 @@ class StoredCase:
     clock_floor_ns: int | None = None
     mailbox_floor_ns: int | None = None
     sampled_from: int = 0
+    queries: str = ""
+    query_order: str = "file"
     n_short_answers: int = 0
     bounded_by: str = ""
     asked: Mapping[str, Plain] = field(default_factory=dict)

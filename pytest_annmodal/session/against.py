@@ -16,6 +16,7 @@ from pytest_annmodal.gate import recalls, verdict
 from pytest_annmodal.gate.verdict import ROUNDING_BYTES
 from pytest_annmodal.model import Dataset, Job, Search
 from pytest_annmodal.outcome import Measurement, Outcome
+from pytest_annmodal.queries import label_of, place
 from pytest_annmodal.results.folder import folder_of
 from pytest_annmodal.results.reading import Results, read_results
 from pytest_annmodal.results.stored import StoredCase
@@ -102,9 +103,11 @@ class Against:
     def _stored_of(self, job: Job, search: Search) -> StoredCase | None:
         """The newest answer to the same question, whatever version gave it."""
         own = _question(job.implementation.name, _label(job, search))
-        asked = (own, job.dataset.name, search.k, job.limits.subset)
+        limits, queries = job.limits, label_of(job.dataset.queries)
+        asked = (own, job.dataset.name, search.k, limits.subset, queries, limits.query_order)
         for one in reversed(self._known):
-            known = (_question(one.implementation, one.label), one.dataset, one.k, one.subset)
+            name = _question(one.implementation, one.label)
+            known = (name, one.dataset, one.k, one.subset, one.queries, one.query_order)
             if known == asked and one.failure is None and not one.is_foreign:
                 return one
         return None
@@ -133,7 +136,8 @@ def _searches(job: Job, measured: Sequence[Measurement]) -> list[Search]:
 
 def _label(job: Job, search: Search) -> str:
     """As the store has it, but for how often it was measured before."""
-    return AGAIN.sub("", search.case_id.removesuffix(f"-{job.dataset.name}-k{search.k}"))
+    asked = place(job.dataset.name, job.limits.subset, job.dataset.queries)
+    return AGAIN.sub("", search.case_id.removesuffix(f"-{asked}-k{search.k}"))
 
 
 def _setting(search: Search) -> str:

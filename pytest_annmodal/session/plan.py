@@ -162,7 +162,8 @@ def _beyond(job: Job, n: int) -> list[LeftOut]:
 
 
 def _n_queries(job: Job) -> int | None:
-    there, wanted = job.dataset.n_queries, job.limits.n_queries
+    own = job.dataset.queries
+    there, wanted = own.n if own else job.dataset.n_queries, job.limits.n_queries
     if there is None or wanted is None:
         return there if wanted is None else wanted
     return min(there, wanted)

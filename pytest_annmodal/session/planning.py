@@ -27,7 +27,8 @@ def limits(settings: Settings, implementation: Implementation, *, remote: bool =
         threads=settings.threads,
         clock=clock,
         subset=settings.subset,
-        n_queries=settings.queries,
+        n_queries=settings.queries if isinstance(settings.queries, int) else None,
+        query_order=settings.query_order,
         phase_timeout_s=settings.timeout_s,
         memory_bytes=settings.memory_mb * 2**20 if settings.memory_mb else None,
         max_search_s=settings.max_search_s,
@@ -64,6 +65,7 @@ def _private(settings: Settings) -> tuple[str, ...]:
     """What no submission may be shown here: the others, the grades and rules, data, results."""
     volume = settings.volume_dir or default_volume_dir(os.environ)
     data = [text for text in settings.dataset if is_dataset_file(text)]
+    data += [settings.queries] if isinstance(settings.queries, str) else []
     paths = [volume, settings.grade_dir, settings.grade, folder_of(settings), *data]
     paths += [one.path for one in handed_in(settings)]
     return tuple(os.path.realpath(path) for path in paths if path)

@@ -7,26 +7,24 @@ import fnmatch
 import glob
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pytest_annmodal.datasets import catalog
 from pytest_annmodal.datasets.generated import GENERATED
 from pytest_annmodal.datasets.locate import find_datasets
+from pytest_annmodal.distances import metrics
 from pytest_annmodal.environments import spec as environments
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import manifest, narrowing
 from pytest_annmodal.manifests.handed_in import handed_in
-from pytest_annmodal.model import (
-    Case,
-    Dataset,
-    Implementation,
-    Variant,
-)
+from pytest_annmodal.model import Case, Dataset, Implementation, Variant
 from pytest_annmodal.protocols import Stored
+from pytest_annmodal.queries import OwnQueries
 from pytest_annmodal.session import fitting
 from pytest_annmodal.session import marker as markers
-from pytest_annmodal.settings.config import Settings, nearest_names
+from pytest_annmodal.settings.config import Settings, nearest_names, not_there
 from pytest_annmodal.settings.option import expanded
 
 STUDENT = "student"
@@ -271,14 +269,55 @@ def select_datasets(
         if settings.download_only:
             return list(known.values())
         extra = [name for name in known if name not in catalog.CATALOG]
-        return [known[name] for name in (*DEFAULT_DATASETS, *extra)]
+        return [asked(known[name], settings) for name in (*DEFAULT_DATASETS, *extra)]
     chosen: dict[str, Dataset] = {}
     for text in settings.dataset:
         for dataset in find_datasets(text, known, settings, stored, asked=_asked(text, settings)):
             if chosen.setdefault(dataset.name, dataset).source != dataset.source:
                 marked = catalog.marked_with_source(dataset)
                 chosen.setdefault(marked.name, marked)
-    return list(chosen.values())
+    return [asked(dataset, settings) for dataset in chosen.values()]
+
+
+def asked(dataset: Dataset, settings: Settings) -> Dataset:
+    """The dataset, with the queries that ``--ann-queries`` names, if it names a file.
+
+    Raises:
+        ConfigurationError: there is no such file, it cannot be read, or they do not fit.
+    """
+    own = _own_queries(settings)
+    return dataset if own is None else with_queries(dataset, own)
+
+
+@lru_cache(maxsize=1)
+def _own_queries(settings: Settings) -> OwnQueries | None:
+    if not isinstance(settings.queries, str):
+        return None
+    from pytest_annmodal.datasets.own_queries import OPTION
+    from pytest_annmodal.datasets.volume import queries
+    from pytest_annmodal.datasets.volume.volume import local_volume
+
+    path = expanded(settings.queries, settings.rootdir, OPTION)
+    if not path.exists():
+        raise ConfigurationError(f"{OPTION} {settings.queries}: {not_there(path.absolute())}")
+    return queries.bring(path.absolute(), local_volume(settings.volume_dir))
+
+
+def with_queries(dataset: Dataset, own: OwnQueries) -> Dataset:
+    """A dataset that is asked these.
+
+    Raises:
+        ConfigurationError: they have another dimension, as far as the dataset's is known.
+    """
+    bits = dataset.metric is not None and metrics.named(dataset.metric).layout == "bits"
+    fits = dataset.dim is None or own.dim in {dataset.dim, -(-dataset.dim // 8) if bits else 0}
+    if not fits:
+        raise ConfigurationError(
+            f"--ann-queries {own.name}: its vectors have {own.dim:,} dimensions; expected "
+            f"{dataset.dim:,}, as {dataset.name} has them. Name the dataset that they are for "
+            "with --dataset."
+        )
+    return dataclasses.replace(dataset, queries=own)
 
 
 def _asked(text: str, settings: Settings) -> str:
@@ -314,11 +353,10 @@ def find_case(
         raise ConfigurationError(
             f"no implementation is called {name!r}{nearest_names(name, [i.name for i in offered])}"
         )
-    asked = f"dataset={dataset!r}"
-    (target, *_) = find_datasets(dataset, known, settings, stored, asked=asked)
+    (target, *_) = find_datasets(dataset, known, settings, stored, asked=f"dataset={dataset!r}")
     cases = fitting.expand(
         named,
-        [target],
+        [asked(target, settings)],
         k=k,
         rounds=rounds,
         subset=settings.subset,

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from pytest_annmodal.queries import ORDERS
 from pytest_annmodal.settings.option import (
     GATE,
     SESSIONS,
@@ -28,6 +29,7 @@ from pytest_annmodal.settings.option import (
     proportion,
     rates,
     recalls,
+    sample_or_file,
     seconds,
     seconds_of_a_day,
     session_count,
@@ -179,12 +181,27 @@ class Settings:
         metavar="SECONDS",
         grading="rules",
     )
-    queries: int | None = option(
+    queries: int | str | None = option(
         None,
         "--ann-queries",
         MEASURE,
-        "Ask only a random sample of N of a dataset's queries.",
-        metavar="N",
+        "With a number: ask only a random sample of N of a dataset's queries. With a path (./100 "
+        "for a file that is called 100): ask the queries in this file instead, of any format that "
+        "`annmodal import` reads; their true neighbours are computed.",
+        metavar="N|FILE",
+        kind=sample_or_file,
+        is_number=True,
+        is_path=always,
+        grading="rules",
+    )
+    query_order: str = option(
+        "file",
+        "--ann-query-order",
+        MEASURE,
+        "Ask queries as they are in the file (file, default), shuffled (random, the same in every "
+        "run), or with neighbours in a row (sorted, by their first principal component), which "
+        "shows what caches are worth.",
+        choices=ORDERS,
         grading="rules",
     )
     executor: str = option(

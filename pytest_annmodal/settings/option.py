@@ -152,8 +152,7 @@ def option_of(declared: Field[Any]) -> Option:
         name=declared.name,
         default=default,
         many=annotation.startswith("tuple"),
-        is_number=annotation in {"int", "float"},
-        **metadata,
+        **{"is_number": annotation in {"int", "float"}, **metadata},
     )
 
 
@@ -301,6 +300,12 @@ def recalls(text: str) -> tuple[float, ...]:
     if not values or not all(0 < value <= 1 for value in values):
         raise ValueError("expected numbers above 0 and at most 1, such as 0.9,0.95,0.99")
     return values
+
+
+def sample_or_file(text: str) -> int | str:
+    """A whole number of at least 1, or else a path."""
+    number = text.strip()
+    return positive_int(number) if number.lstrip("-").isdecimal() else text
 
 
 def seconds(text: str) -> float:

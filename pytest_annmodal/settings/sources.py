@@ -94,6 +94,7 @@ def _refuse_bad_combinations(settings: Settings, cli: Callable[[str], Any]) -> N
     _refuse_bad_gates(settings, cli)
     _refuse_with_targets(settings)
     _refuse_bad_load(settings, cli)
+    _refuse_with_fresh_queries(settings)
     if cli("reuse") and settings.results == OFF:
         raise ConfigurationError(
             "--ann-reuse takes results from the folder that --ann-results names, and that is off. "
@@ -157,6 +158,19 @@ def _refuse_with_targets(settings: Settings) -> None:
             raise ConfigurationError(
                 f"--ann-target-recall and {flag}: a setting is looked for with queries that are "
                 "asked again and again, and by itself. Leave out one of them."
+            )
+
+
+def _refuse_with_fresh_queries(settings: Settings) -> None:
+    """Fresh ones are drawn for the session, from the dataset, at random."""
+    for flag, given in (
+        ("--ann-queries FILE", isinstance(settings.queries, str)),
+        ("--ann-query-order", settings.query_order != "file"),
+    ):
+        if given and settings.fresh_queries:
+            raise ConfigurationError(
+                f"{flag} and fresh queries: those are drawn for this session at random, from the "
+                "dataset. Leave out one of them (in a file of rules: fresh_queries = false)."
             )
 
 

@@ -19,6 +19,7 @@ ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 ROOMS = (
     "errors",
     "levels",
+    "queries",
     "model",
     "tolerances",
     "finding",

@@ -23,6 +23,8 @@ from pytest_annmodal.datasets.hdf5.info import (
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from pytest_annmodal.queries import OwnQueries
+
 __all__ = [
     "CHECKS",
     "DatasetInfo",
@@ -78,6 +80,7 @@ def load(
     n_queries: int | None = None,
     k: int = 1,
     truth_cache: Path | None = None,
+    own: OwnQueries | None = None,
 ) -> LoadedDataset:
     """Arrays ready to be benchmarked.
 
@@ -89,6 +92,7 @@ def load(
         n_queries: keep only so many queries, drawn likewise.
         k: how many true neighbours are needed; where the file has fewer, they are computed.
         truth_cache: directory that keeps computed truths and counts between runs.
+        own: queries that take the place of those in the file; their truth is computed.
 
     Raises:
         DatasetFormatError: it is not an ann-benchmarks HDF5 file.
@@ -96,7 +100,9 @@ def load(
     """
     from pytest_annmodal.datasets.hdf5 import loading
 
-    return loading.load_file(path, subset=subset, n_queries=n_queries, k=k, truth_cache=truth_cache)
+    return loading.load_file(
+        path, subset=subset, n_queries=n_queries, k=k, truth_cache=truth_cache, own=own
+    )
 
 
 def write(

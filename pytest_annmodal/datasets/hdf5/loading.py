@@ -10,19 +10,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_annmodal.datasets import composition
+from pytest_annmodal.datasets import composition, own_queries
 from pytest_annmodal.datasets.hdf5 import known
 from pytest_annmodal.datasets.hdf5.file import Arrays, opened
 from pytest_annmodal.datasets.hdf5.info import DatasetInfo, Identity, LoadedDataset, TrainMap
 from pytest_annmodal.datasets.truth import TRUTH_K, Array, _Cache, _compute
 from pytest_annmodal.distances import exact, metrics
 from pytest_annmodal.errors import DatasetError
+from pytest_annmodal.queries import OwnQueries
 
 SAMPLE_SEED = 0
 
 
 def load_file(
-    path: Path, *, subset: int | None, n_queries: int | None, k: int, truth_cache: Path | None
+    path: Path,
+    *,
+    subset: int | None,
+    n_queries: int | None,
+    k: int,
+    truth_cache: Path | None,
+    own: OwnQueries | None = None,
 ) -> LoadedDataset:
     """See :func:`pytest_annmodal.datasets.hdf5.load`."""
     known.described(path)
@@ -30,32 +37,29 @@ def load_file(
     with opened(path) as arrays:
         info = arrays.info
         n_train = _how_many(path, "train", info.n_train, subset)
-        n_test = min(n_queries or info.n_queries, info.n_queries)
         train_map, train = _train(arrays, n_train, before)
-        queries = sampled_rows(info.n_queries, n_test)
-        every = arrays.test.read()
-        test = every[queries]
         whole = n_train == info.n_train
-        stored = None
-        if whole and not _by_another_rule(arrays, train, every) and info.k_truth >= min(k, n_train):
-            stored = _stored(arrays, queries)
+        if own is not None:
+            test, stored = own_queries.as_kept(own, info, path.stem), None
+        else:
+            is_deep = info.k_truth >= min(k, n_train)
+            test, stored = _own(arrays, train, n_queries, whole=whole and is_deep)
+    asked = own.sha256 if own else _cut(info.n_queries, len(test))
+    cut, depth = f"{_cut(info.n_train, n_train)}-{asked}", min(max(TRUTH_K, k), n_train)
     known.require_same(path, before)
-    cache, depth = _Cache(path, truth_cache), min(max(TRUTH_K, k), n_train)
-    cut = f"{_cut(info.n_train, n_train)}-{_cut(info.n_queries, n_test)}"
+    cache = _Cache(path, truth_cache)
+    name = f"truth-{info.metric}-{cut}-{depth}"
     truth = (
         _clean(stored, train, test, info)
         if stored
-        else cache.get(
-            f"truth-{info.metric}-{cut}-{depth}",
-            lambda: _compute(train, test, depth, info.metric),
-        )
+        else cache.get(name, lambda: _compute(train, test, depth, info.metric))
     )
     rows = cache.get(f"rows-{info.metric}-{cut}", lambda: composition.of(train, test, info.metric))
     return LoadedDataset(
         info=dataclasses.replace(
             info,
             n_train=n_train,
-            n_queries=n_test,
+            n_queries=len(test),
             k_truth=truth["neighbors"].shape[1],
             sampled_from=0 if whole else info.n_train,
         ),
@@ -67,6 +71,21 @@ def load_file(
         truth_computed=stored is None,
         **composition.fields(rows, n_train),
     )
+
+
+def _own(
+    arrays: Arrays, train: Any, n_queries: int | None, *, whole: bool
+) -> tuple[Any, dict[str, Array] | None]:
+    """The file's queries, or a sample of them, and its truth for them where that can be used.
+
+    Args:
+        whole: whether the file's truth is about these rows, and deep enough.
+    """
+    there = arrays.info.n_queries
+    queries = sampled_rows(there, min(n_queries or there, there))
+    every = arrays.test.read()
+    usable = whole and not _by_another_rule(arrays, train, every)
+    return every[queries], _stored(arrays, queries) if usable else None
 
 
 def _how_many(path: Path, name: str, there: int, wanted: int | None) -> int:

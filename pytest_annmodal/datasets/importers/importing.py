@@ -42,7 +42,7 @@ ENDED: dict[int, tuple[type[DatasetError], str]] = {
 
 
 def import_to(target: Path, request: Request, log: Log) -> str:
-    """Write the dataset file ``target`` from other files, and give its sha256.
+    """Write the dataset file ``target`` from other files, or an array, and give its sha256.
 
     Nothing is left of it if that fails, or is interrupted.
 

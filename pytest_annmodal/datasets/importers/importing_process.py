@@ -18,7 +18,7 @@ from typing import Any
 from pytest_annmodal.datasets.hdf5.checking_process import limit
 from pytest_annmodal.datasets.importers.request import Request
 from pytest_annmodal.datasets.importers.told import Told
-from pytest_annmodal.datasets.importers.writing import write_dataset
+from pytest_annmodal.datasets.importers.writing import write_dataset, write_rows
 from pytest_annmodal.errors import AnnModalError, ConfigurationError
 from pytest_annmodal.model import from_plain
 
@@ -48,7 +48,8 @@ def main() -> None:
             progress=lambda done, total: tell(progress=[done, total]),
             reading=_Limits(request, tell),
         )
-        sha256 = write_dataset(request, Path(asked["target"]), Path(asked["scratch"]), told)
+        write = write_dataset if request.train else write_rows
+        sha256 = write(request, Path(asked["target"]), Path(asked["scratch"]), told)
         tell(sha256=sha256)
     except AnnModalError as error:
         tell(error=str(error), is_configuration=isinstance(error, ConfigurationError))

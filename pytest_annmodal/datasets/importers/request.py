@@ -14,7 +14,8 @@ class Request:
     """One import.
 
     Attributes:
-        train: absolute paths, in the order of their rows.
+        train: absolute paths, in the order of their rows; none where only the rows of ``test``
+            are wanted, as an array of their own.
         metric: its name in our table.
         test: absolute path of the queries; None: rows of train are held out.
         holdout: how many; None: as many as suit.

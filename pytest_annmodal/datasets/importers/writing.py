@@ -16,8 +16,10 @@ import numpy.typing as npt
 from pytest_annmodal.datasets.hdf5.skeleton import Shapes, write_skeleton
 from pytest_annmodal.datasets.hdf5.stored_rows import attributes
 from pytest_annmodal.datasets.importers import given_truth
+from pytest_annmodal.datasets.importers.formats import open_matrix
 from pytest_annmodal.datasets.importers.inputs import Inputs, open_inputs, whole_test
-from pytest_annmodal.datasets.importers.matrix import Array
+from pytest_annmodal.datasets.importers.kept import kept_as
+from pytest_annmodal.datasets.importers.matrix import Array, Asked
 from pytest_annmodal.datasets.importers.nearest import nearest
 from pytest_annmodal.datasets.importers.request import Request
 from pytest_annmodal.datasets.importers.sets import write_sets
@@ -106,6 +108,26 @@ def write_dataset(request: Request, target: Path, scratch: Path, told: Told) -> 
             written.write_at(offsets["neighbors"], ids.astype(shapes["neighbors"][1]))
             written.write_at(offsets["distances"], distances)
             return written.sha256()
+
+
+def write_rows(request: Request, target: Path, scratch: Path, told: Told) -> str:
+    """Write the rows of ``test`` alone, (n, d), as an ``.npy`` file, and give its sha256.
+
+    Bytes are written as they are, all else as float32, which must be finite.
+
+    Raises:
+        ConfigurationError, DatasetError: the file cannot be read, with the reason.
+        OSError: a disk cannot be written.
+    """
+    assert request.test is not None
+    with contextlib.ExitStack() as closing:
+        told.reading(True)
+        asked = Asked(scratch=scratch, closing=closing, role="test", keys=request.keys)
+        matrix = open_matrix(Path(request.test), asked)
+        values = whole_test(matrix, kept_as("euclidean", [matrix]))
+        told.reading(False)
+        np.save(target, values)
+    return hash_file(target)
 
 
 def _truth(

@@ -26,9 +26,9 @@ def uploaded(
 
     One of another format is imported on this machine before.
 
-    Its folder is named after its content: a file that was changed is another one, and none
+    A file's folder is named after its content: a file that was changed is another one, and none
     stands in for a dataset of the catalogue. Its digest goes with it, for the copy to be held
-    against.
+    against. Queries that are not the dataset's own go there likewise.
 
     Args:
         again: also if there is one already.
@@ -36,9 +36,21 @@ def uploaded(
     Raises:
         DatasetError: the file cannot be read.
     """
+    if dataset.queries is not None:
+        own = dataset.queries
+        there, _ = _put(Path(own.path), dataset, cloud, say, again=again)
+        dataset = dataclasses.replace(dataset, queries=dataclasses.replace(own, path=there))
     path = _own_file(dataset, cloud, say)
     if path is None:
         return dataset
+    there, sha256 = _put(path, dataset, cloud, say, again=again)
+    return dataclasses.replace(dataset, source=OwnFile.named(there), sha256=sha256)
+
+
+def _put(
+    path: Path, dataset: Dataset, cloud: Cloud, say: Callable[[str], None], *, again: bool
+) -> tuple[str, str]:
+    """Have a file in the volume: where containers find it, and its sha256."""
     try:
         sha256, size_bytes = hash_file(path), path.stat().st_size
     except OSError as error:
@@ -50,8 +62,7 @@ def uploaded(
         say(f"📤 Uploading {path} to volume '{cloud.settings.modal_volume}'")
         with cloud.volume.batch_upload(force=True) as batch:
             batch.put_file(str(path), f"/{folder}/{path.name}")
-    source = OwnFile.named(f"{MOUNT}/{folder}/{path.name}")
-    return dataclasses.replace(dataset, source=source, sha256=sha256)
+    return f"{MOUNT}/{folder}/{path.name}", sha256
 
 
 def _own_file(dataset: Dataset, cloud: Cloud, say: Callable[[str], None]) -> Path | None:
