@@ -130,6 +130,8 @@ def spoiled(folder: Path, name: str) -> Path:
         return parquet(folder / "x.parquet", [[1.5, 2.0], [3.0]])
     if name == "empty":
         return parquet(folder / "x.parquet", [[], [], []], pa.list_(pa.int32()))
+    if name == "one":
+        return parquet(folder / "x.parquet", [[1, 2]])
     if name == "no rows":
         return parquet(folder / "x.parquet", [], pa.list_(pa.int32()))
     assert name == "cut"
@@ -150,6 +152,7 @@ def spoiled(folder: Path, name: str) -> Path:
         ("floats", "it has no column of lists of whole numbers"),
         ("empty", "its sets are all empty"),
         ("no rows", "it has no rows"),
+        ("one", "it has one row; expected at least two"),
         ("cut", "damaged, cut off"),
     ],
 )

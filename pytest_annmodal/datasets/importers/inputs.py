@@ -180,6 +180,11 @@ def chosen_rows(request: Request, there: int, path: Path) -> tuple[int, int]:
 def drawn_rows(request: Request, first: int, end: int) -> Ids:
     """The rows that are held out as queries, int64, ascending."""
     n = end - first
+    if n < 2:
+        raise DatasetFormatError(
+            f"{request.names[0]}: it has one row; expected at least two, of which one becomes the "
+            "query and leaves train. Give queries with --test FILE."
+        )
     suits = max(1, min(HOLDOUT, n // HOLDOUT_SHARE))
     wanted = suits if request.holdout is None else request.holdout
     if not 1 <= wanted < n:
