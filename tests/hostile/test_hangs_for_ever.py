@@ -34,7 +34,7 @@ def test_is_ended_in_time(dataset, tmp_path, strict, monkeypatch, attacked):
             source,
             settings=[1],
             clock="parent",
-            phase_timeout_s=10.0,  # seven start at once
+            phase_timeout_s=20.0,  # seven start at once
             isolation="strict",
             implementation={"trusted": False},
         )

@@ -126,6 +126,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vectors = np.random.default_rng(1).normal(size=(300, 8)).astype(np.float32)
     for name in ("emb.parquet", "embeddings.parquet"):
         pq.write_table(pa.table({"embedding": list(vectors)}), root / name)
+    tuesday = np.full((3, 129), 128, np.int32)
+    tuesday[:, 1:] = np.ones((3, 128), np.float32).view(np.int32)
+    tuesday.tofile(root / "tuesday.fvecs")
     clone(root)
     for name in ("ann-benchmarks", "vibe"):
         clone(root / "home" / name)

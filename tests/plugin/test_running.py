@@ -84,7 +84,7 @@ def test_help(pytester: pytest.Pytester) -> None:
     assert titles[:3] == [
         "ANN benchmarks: what to run:",
         "ANN benchmarks: how to measure:",
-        "ANN benchmarks: datasets:",
+        "ANN benchmarks: under load:",
     ]
     assert "--ann-k=K " in text
     assert "--ann-clock=auto|worker|parent" in text

@@ -124,7 +124,7 @@ def write_rows(request: Request, target: Path, scratch: Path, told: Told) -> str
         told.reading(True)
         asked = Asked(scratch=scratch, closing=closing, role="test", keys=request.keys)
         matrix = open_matrix(Path(request.test), asked)
-        values = whole_test(matrix, kept_as("euclidean", [matrix]))
+        values = whole_test(matrix, kept_as(metrics.of_layout("floats")[0], [matrix]))
         told.reading(False)
         np.save(target, values)
     return hash_file(target)
