@@ -21,6 +21,7 @@ ONE_BY_ONE = (
 # two. Where another such pair does the same on the same two cores, each question waits for a time
 # slice. So each of several workers of pytest-xdist keeps to its own cores, but for tests of cores.
 SEVERAL_CORES = (
+    "tests/hostile/test_hangs_for_ever.py",
     "tests/hostile/test_works_beside_the_clock.py",
     "tests/plugin/test_measure_options.py",
     "tests/unit/test_cores.py",

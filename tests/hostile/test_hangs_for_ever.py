@@ -34,7 +34,7 @@ def test_is_ended_in_time(dataset, tmp_path, strict, monkeypatch, attacked):
             source,
             settings=[1],
             clock="parent",
-            phase_timeout_s=20.0,  # seven start at once
+            phase_timeout_s=15.0,  # seven start at once
             isolation="strict",
             implementation={"trusted": False},
         )
@@ -42,7 +42,8 @@ def test_is_ended_in_time(dataset, tmp_path, strict, monkeypatch, attacked):
 
     with ThreadPoolExecutor(len(HANGS)) as threads:
         outcomes = dict(zip(HANGS, threads.map(outcome_of, HANGS), strict=True))
-    assert outcomes.pop("done(self)").recall == 1
+    last = outcomes.pop("done(self)")
+    assert getattr(last, "recall", last) == 1
     for method, outcome in outcomes.items():
         assert (failed(outcome).kind, outcome.phase) == ("timeout", HANGS[method][1])
     attacked.append({"isolation": "strict"})
