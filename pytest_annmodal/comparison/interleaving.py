@@ -24,7 +24,7 @@ from pytest_annmodal.manifests.builtin_paths import located
 from pytest_annmodal.model import Arguments, Baseline, Clock, Job, Search, to_plain
 from pytest_annmodal.sandbox import cores
 from pytest_annmodal.sandbox.worker_process import Worker
-from pytest_annmodal.scoring import scoring
+from pytest_annmodal.scoring import scoring, validity
 from pytest_annmodal.scoring.operating_points import Level
 from pytest_annmodal.worker import measure
 
@@ -319,7 +319,10 @@ def _recall(
     entrant: Entrant,
 ) -> float:
     with entrant.awake():  # whose fault a wrong answer is
-        _, recall = scoring.score_rounds(
-            view, ids, counts, k=k, short_answers=entrant.short_answers
+        answers = validity.check(
+            validity.Given(ids=ids, counts=counts),
+            k=k,
+            n_train=len(view.train),
+            short_answers=entrant.short_answers,
         )
-    return recall.by_distance
+    return scoring.score_rounds(view, answers).by_distance

@@ -15,7 +15,7 @@ from pytest_annmodal.comparison.schedule import Schedule
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.gate.points import Points, rate_at
 from pytest_annmodal.model import Arguments, Search
-from pytest_annmodal.scoring import scoring
+from pytest_annmodal.scoring import scoring, validity
 from pytest_annmodal.worker import measure
 
 REPEATS = 3
@@ -67,14 +67,13 @@ class Scored:
         if k not in self._kth:
             self._kth[k] = scoring.kth_neighbors(self.view, k)
         with entrant.awake():  # whose fault a wrong answer is
-            _, found = scoring.score_rounds(
-                self.view,
-                ids[None],
-                counts[None],
+            answers = validity.check(
+                validity.Given(ids=ids[None], counts=counts[None]),
                 k=k,
+                n_train=len(self.view.train),
                 short_answers=entrant.short_answers,
-                kth=self._kth[k],
             )
+        found = scoring.score_rounds(self.view, answers, self._kth[k])
         return Asked(least_ns=times, ids=ids, hits=found.hits, recall=found.by_distance)
 
 

@@ -22,7 +22,7 @@ from pytest_annmodal.errors import ProtocolViolationError, SmugglingError
 from pytest_annmodal.model import Limits, Search
 from pytest_annmodal.sandbox.contention import Contention
 from pytest_annmodal.sandbox.worker_process import Worker
-from pytest_annmodal.scoring import latency, recall
+from pytest_annmodal.scoring import latency, recall, validity
 from pytest_annmodal.worker import measure
 
 OnPhase = Callable[[str], None]
@@ -41,13 +41,15 @@ class Timed:
     """What the timed loops of one search gave, whoever's clock it was.
 
     Attributes:
-        times_ns: with :data:`metrics.LEFT_OUT` for a sample that stayed too uncertain.
+        times_ns: int64 (rounds, n_queries), with
+            :data:`~pytest_annmodal.scoring.recall.LEFT_OUT` for a sample that stayed too
+            uncertain.
+        given: the answers of all rounds.
         uncertain_share: of the samples, before any was asked again; None where it is not known.
     """
 
-    times_ns: NDArray[np.int64]  # (rounds, n_queries)
-    ids: NDArray[np.int64]  # (rounds, n_queries, k)
-    counts: NDArray[np.int64]  # (rounds, n_queries)
+    times_ns: NDArray[np.int64]
+    given: validity.Given
     first_query_ns: int
     usage: Mapping[str, float]
     contention: Contention
@@ -116,8 +118,7 @@ class Asker:
             message, (times, ids, counts) = self._rounds_of_worker(search, queries, on_phase)
         return Timed(
             times_ns=times,
-            ids=ids,
-            counts=counts,
+            given=validity.Given(ids=ids, counts=counts),
             first_query_ns=int(message.number("first_query_ns")),
             usage={name: message.number(name) for name in USAGE},
             contention=contention(),
@@ -167,8 +168,7 @@ class Asker:
         self.refuse_smuggling(cpu_s, wall_s)
         return Timed(
             times_ns=asked.times_ns,
-            ids=asked.ids,
-            counts=asked.counts,
+            given=validity.Given(ids=asked.ids, counts=asked.counts),
             first_query_ns=int(warm.times_ns[0]),
             usage={
                 **{name: served.number(name) for name in USAGE},
@@ -234,8 +234,8 @@ class Asker:
             raise ProtocolViolationError("the worker reported an answer that raised, and no error")
         return asked
 
-    def batch(self, k: int, rows: Any) -> tuple[float, NDArray[np.int64], NDArray[np.int64]]:
-        """Seconds that the whole batch took, its ids and their counts.
+    def batch(self, k: int, rows: Any) -> tuple[float, validity.Given]:
+        """Seconds that the whole batch took, and its answers.
 
         By the parent's clock the queries are handed over, and the ids given, inside of it:
         what a worker does before or after is its own to choose.
@@ -254,7 +254,8 @@ class Asker:
         worker.rest()
         ids, counts = shaped(message, (n, k), (n,))
         by_worker = self.limits.clock == "worker"
-        return (batched.number("batch_ns") / 1e9 if by_worker else parent_s), ids, counts
+        seconds = batched.number("batch_ns") / 1e9 if by_worker else parent_s
+        return seconds, validity.Given(ids=ids, counts=counts)
 
 
 def _seconds(asked: mailbox.Asked) -> float:

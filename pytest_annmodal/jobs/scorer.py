@@ -24,16 +24,18 @@ from pytest_annmodal.queries import label_of
 from pytest_annmodal.scoring import latency, scoring, validity
 from pytest_annmodal.scoring.recall import LEFT_OUT
 
+# Checked where they were asked, unless they come from a place that nobody trusts.
+Answers = validity.Given | validity.Checked
+
 HIGH_CHANCE = 0.5  # where rows drawn at random find that much, being no better says nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """The answers to one batch: seconds for all of it, ids int64 (n, k), counts int64 (n,)."""
+    """The answers to one batch, and the seconds that all of it took."""
 
     seconds: float
-    ids: scoring.Ids
-    counts: scoring.Ids
+    answers: Answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +44,10 @@ class LevelAnswers:
 
     Attributes:
         rows: int64 (m,), which query each answers.
-        ids, counts: int64 (m, k), padded with -1, and (m,).
     """
 
     rows: scoring.Ids
-    ids: scoring.Ids
-    counts: scoring.Ids
+    given: validity.Given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,16 +80,16 @@ class Unscored:
     """What one search gave, before anybody has looked whether its answers are right.
 
     Attributes:
-        times_ns, ids, counts: int64 (rounds, n), (rounds, n, k), (rounds, n); of the times some
-            may be :data:`~pytest_annmodal.scoring.recall.LEFT_OUT`.
+        times_ns: int64 (rounds, n); some may be
+            :data:`~pytest_annmodal.scoring.recall.LEFT_OUT`.
+        answers: those of all rounds.
         load: how it bore load, where that was asked for; ``load_answers`` are those of its
             levels that have no failure, in their order.
     """
 
     case_id: str
     times_ns: NDArray[np.int64]
-    ids: scoring.Ids
-    counts: scoring.Ids
+    answers: Answers
     batch: Batch | None
     observed: Observed
     load: Loaded | None = None
@@ -115,17 +115,11 @@ class Scorer:
         """
         search = self._searches[unscored.case_id]
         asked, batched = self._views[search.case_id]
-        n_short, recall = scoring.score_rounds(
-            asked,
-            unscored.ids,
-            unscored.counts,
-            k=search.k,
-            short_answers=self._job.implementation.short_answers,
-            kth=self._kth_of(asked, search.k),
-        )
+        answers = self._checked(unscored.answers, search.k)
+        recall = scoring.score_rounds(asked, answers, self._kth_of(asked, search.k))
         batch_qps, batch_recall = self._batch(search, batched, unscored.batch)
         notes = (
-            *self._notes(n_short),
+            *self._notes(answers.n_short),
             *self._dataset_notes(search.k),
             *self._no_better_than_chance(asked, search.k, recall.by_distance),
             *unscored.observed.notes,
@@ -150,8 +144,8 @@ class Scorer:
             **to_plain(latency.latency_figures(times_ns)),
             batch_qps=batch_qps,
             batch_recall=batch_recall,
-            n_short_answers=n_short,
-            bounded_by=self._job.implementation.bounded_by if n_short else "",
+            n_short_answers=answers.n_short,
+            bounded_by=self._job.implementation.bounded_by if answers.n_short else "",
             clock=self._job.limits.clock,
             load=loaded,
             rate_at_p99_qps=rate_at_bound(loaded, self._job.limits.load),
@@ -164,15 +158,8 @@ class Scorer:
         """Queries per second of the whole batch, and the recall of its answers."""
         if batch is None:
             return None, None
-        validity.check(
-            batch.ids,
-            batch.counts,
-            k=search.k,
-            n_train=len(data.train),
-            short_answers=self._job.implementation.short_answers,
-            where="batch_query",
-        )
-        recall = scoring.recall_of(data, batch.ids, search.k, self._kth_of(data, search.k))
+        ids = self._checked(batch.answers, search.k, "batch_query").ids
+        recall = scoring.recall_of(data, ids, search.k, self._kth_of(data, search.k))
         return len(data.test) / max(batch.seconds, 1e-9), recall.by_distance
 
     def _load(self, search: Search, data: hdf5.LoadedDataset, unscored: Unscored) -> Loaded | None:
@@ -190,19 +177,23 @@ class Scorer:
         self, level: Level, answers: LevelAnswers, search: Search, data: hdf5.LoadedDataset
     ) -> Level:
         try:
-            validity.check(
-                answers.ids,
-                answers.counts,
-                k=search.k,
-                n_train=len(data.train),
-                short_answers=self._job.implementation.short_answers,
-                where=f"query ({level.words})",
-            )
+            ids = self._checked(answers.given, search.k, f"query ({level.words})").ids
         except InvalidResultError as error:
             return failed(level, error)
         kth = self._kth_of(data, search.k)
-        recall = scoring.recall_of_rows(data, answers.rows, answers.ids, search.k, kth)
+        recall = scoring.recall_of_rows(data, answers.rows, ids, search.k, kth)
         return replace(level, recall=recall)
+
+    def _checked(self, answers: Answers, k: int, where: str = "query") -> validity.Checked:
+        if isinstance(answers, validity.Checked):
+            return answers
+        return validity.check(
+            answers,
+            k=k,
+            n_train=len(self._data.train),
+            short_answers=self._job.implementation.short_answers,
+            where=where,
+        )
 
     def _kth_of(self, data: hdf5.LoadedDataset, k: int) -> scoring.Kth:
         key = (id(data), k)

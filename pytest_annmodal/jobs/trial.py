@@ -10,9 +10,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pytest_annmodal import surprises
 from pytest_annmodal.channel import mailbox
 from pytest_annmodal.datasets import hdf5
@@ -221,8 +218,7 @@ class Trial:
         asked, batched = self.views[search.case_id]
         timed = self._one_by_one(search, asked, on_phase)
         n_query_cores = worker.n_cores
-        for ids, counts in zip(timed.ids, timed.counts, strict=True):
-            self._check(ids, counts, search)  # a wrong one ends the search before its batch
+        answers = self.checked(timed.given, search)  # a wrong one ends the search before its batch
         build_s, index_bytes = self._with_what_came_later()
         batch, beside_batch = self._batch(search, batched, on_phase)
         if batch is not None:
@@ -233,8 +229,7 @@ class Trial:
         return Unscored(
             case_id=search.case_id,
             times_ns=timed.times_ns,
-            ids=timed.ids,
-            counts=timed.counts,
+            answers=answers,
             batch=batch,
             observed=Observed(
                 build_s=build_s,
@@ -301,16 +296,16 @@ class Trial:
             work=dict(self.work),
         )
 
-    def _check(
-        self,
-        ids: NDArray[np.int64],
-        counts: NDArray[np.int64],
-        search: Search,
-        where: str = "query",
-    ) -> None:
-        validity.check(
-            ids,
-            counts,
+    def checked(
+        self, given: validity.Given, search: Search, where: str = "query"
+    ) -> validity.Checked:
+        """Answers that may be scored.
+
+        Raises:
+            InvalidResultError: one is not k distinct row numbers.
+        """
+        return validity.check(
+            given,
             k=search.k,
             n_train=len(self.data.train),
             short_answers=self.job.implementation.short_answers,
@@ -358,11 +353,11 @@ class Trial:
         self.worker.begin("batch")
         with self.worker.watched() as contention:
             cpu_before_s, start = self.worker.cpu_s(), time.perf_counter()
-            batch_s, ids, counts = self.asker.batch(search.k, data.test)
+            batch_s, given = self.asker.batch(search.k, data.test)
             wall_s = time.perf_counter() - start
             self.work["batch"] = Work(cpu_s=self.worker.cpu_s() - cpu_before_s, wall_s=wall_s)
-        self._check(ids, counts, search, "batch_query")
-        return Batch(seconds=batch_s, ids=ids, counts=counts), contention()
+        answers = self.checked(given, search, "batch_query")
+        return Batch(seconds=batch_s, answers=answers), contention()
 
     def _notes(self, timed: Timed, disturbed: Sequence[str]) -> Iterator[str]:
         if self.job.implementation.disabled:

@@ -124,42 +124,23 @@ def chance(data: hdf5.LoadedDataset, k: int) -> tuple[float, float]:
 
 
 def score_rounds(
-    data: hdf5.LoadedDataset,
-    ids: Ids,
-    counts: Ids,
-    *,
-    k: int,
-    short_answers: bool,
-    kth: Kth | None = None,
-) -> tuple[int, recall.Recall]:
-    """Validate and score every timed answer; a round equal to the first is scored once.
+    data: hdf5.LoadedDataset, answers: validity.Checked, kth: Kth | None = None
+) -> recall.Recall:
+    """The mean recall over the rounds; one equal to the first is scored once.
 
     Args:
-        ids: int64 (rounds, n_queries, k), padded with -1.
-        counts: int64 (rounds, n_queries), ids per answer.
-
-    Returns:
-        The number of short answers, and the mean recall over the rounds.
-
-    Raises:
-        InvalidResultError: an answer is not k distinct row numbers.
+        answers: those of all rounds.
+        kth: :func:`kth_neighbors`, if somebody has computed them already.
     """
+    first, k = answers.ids[0], answers.ids.shape[2]
     kth = kth or kth_neighbors(data, k)
-    scores: list[tuple[int, recall.Recall]] = []
-    for number in range(len(ids)):
-        same = np.array_equal(ids[number], ids[0]) and np.array_equal(counts[number], counts[0])
-        if number and same:
-            scores.append(scores[0])
-            continue
-        n_short = validity.check(
-            ids[number], counts[number], k=k, n_train=len(data.train), short_answers=short_answers
-        )
-        scores.append((n_short, recall_of(data, ids[number], k, kth)))
-    recalls = [score for _, score in scores]
-    mean = recall.Recall(
+    recalls: list[recall.Recall] = []
+    for ids in answers.ids:
+        again = recalls and np.array_equal(ids, first)
+        recalls.append(recalls[0] if again else recall_of(data, ids, k, kth))
+    return recall.Recall(
         by_distance=float(np.mean([r.by_distance for r in recalls])),
         by_ids=float(np.mean([r.by_ids for r in recalls])),
         ann_benchmarks=float(np.mean([r.ann_benchmarks for r in recalls])),
         hits=np.sum([r.hits for r in recalls], axis=0),
     )
-    return sum(n for n, _ in scores), mean

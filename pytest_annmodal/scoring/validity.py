@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,28 +23,72 @@ PADDED = "; " + surprises.noted(
 UNSIGNED_MINUS_ONE = 2**32 - 1  # what -1 becomes in an array of uint32; no file has so many rows
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Answers as a worker gave them; nobody has looked at them yet.
+
+    Attributes:
+        ids: int64 (n, k) or (rounds, n, k), padded with -1.
+        counts: int64 (n,) or (rounds, n), the number of ids each answer had.
+    """
+
+    ids: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """Answers that :func:`check` let through: only they are scored.
+
+    Attributes:
+        ids: int64 (n, k) or (rounds, n, k), distinct row numbers of ``train``, padded with -1.
+        n_short: how many answers had fewer than k ids.
+    """
+
+    ids: NDArray[np.int64]
+    n_short: int
+
+    def given(self) -> Given:
+        """The same for a reader who trusts nobody."""
+        return Given(ids=self.ids, counts=(self.ids >= 0).sum(axis=-1))
+
+
 def check(
+    given: Given, *, k: int, n_train: int, short_answers: bool = False, where: str = "query"
+) -> Checked:
+    """Refuse answers that are not k distinct row numbers; say which query was first.
+
+    A round equal to the first is looked at once.
+
+    Args:
+        given: its ids are changed in place: -1 put into uint32 is one again.
+        short_answers: fewer ids, and negative ones as padding, count as misses.
+
+    Raises:
+        InvalidResultError.
+    """
+    ids, counts = given.ids, given.counts
+    rounds = [(ids, counts)] if ids.ndim == 2 else list(zip(ids, counts, strict=True))
+    n_short: list[int] = []
+    for one in rounds:
+        if n_short and all(map(np.array_equal, one, rounds[0])):
+            n_short.append(n_short[0])
+        else:
+            n = _check_round(*one, k=k, n_train=n_train, short_answers=short_answers, where=where)
+            n_short.append(n)
+    return Checked(ids=ids, n_short=sum(n_short))
+
+
+def _check_round(
     ids: NDArray[np.int64],
     counts: NDArray[np.int64],
     *,
     k: int,
     n_train: int,
-    short_answers: bool = False,
-    where: str = "query",
+    short_answers: bool,
+    where: str,
 ) -> int:
-    """Refuse answers that are not k distinct row numbers; say which query was first.
-
-    Args:
-        ids: int64 (n, k), padded with -1; changed in place: -1 put into uint32 is one again.
-        counts: int64 (n,), the number of ids each answer had.
-        short_answers: fewer ids, and negative ones as padding, count as misses.
-
-    Returns:
-        How many answers were shorter than k.
-
-    Raises:
-        InvalidResultError.
-    """
+    """How many of one round were shorter than k."""
     ids[ids == UNSIGNED_MINUS_ONE] = -1
     given = np.arange(ids.shape[1])[None, :] < counts[:, None]
     if short_answers:

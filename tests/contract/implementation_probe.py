@@ -158,7 +158,10 @@ def tiny(implementation: Implementation, metric: str) -> list[str]:
                 for got in many:
                     ids, counts = answers.stack(got, k)
                     validity.check(
-                        ids, counts, k=k, n_train=n, short_answers=implementation.short_answers
+                        validity.Given(ids=ids, counts=counts),
+                        k=k,
+                        n_train=n,
+                        short_answers=implementation.short_answers,
                     )
             except Exception as error:
                 wrong.append(f"{where}: {type(error).__name__}: {error}")

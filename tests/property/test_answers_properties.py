@@ -31,20 +31,22 @@ def test_stacking_pads_cuts_and_counts(rows, data):
 def test_the_strict_check_passes_exactly_k_distinct_rows_of_train(rows, data):
     """And nothing else."""
     ids, counts = answers.stack(in_forms(data, rows), K)
+    answered = validity.Given(ids=ids, counts=counts)
     right = all(
         len(row) == len(set(row)) == K and all(0 <= i < N_TRAIN for i in row) for row in rows
     )
     if right:
-        assert validity.check(ids, counts, k=K, n_train=N_TRAIN) == 0
+        assert validity.check(answered, k=K, n_train=N_TRAIN).n_short == 0
     else:
         with pytest.raises(InvalidResultError):
-            validity.check(ids, counts, k=K, n_train=N_TRAIN)
+            validity.check(answered, k=K, n_train=N_TRAIN)
 
 
 @given(ROWS, st.data())
 def test_the_lenient_check_takes_negative_ids_as_padding(rows, data):
     """What is left must be distinct rows of train, at most k."""
     ids, counts = answers.stack(in_forms(data, rows), K)
+    answered = validity.Given(ids=ids, counts=counts)
     kept = [[i for i in row if i >= 0] for row in rows]
     right = all(
         len(row) <= K and len(some) == len(set(some)) and all(i < N_TRAIN for i in some)
@@ -52,9 +54,9 @@ def test_the_lenient_check_takes_negative_ids_as_padding(rows, data):
     )
     if not right:
         with pytest.raises(InvalidResultError):
-            validity.check(ids, counts, k=K, n_train=N_TRAIN, short_answers=True)
+            validity.check(answered, k=K, n_train=N_TRAIN, short_answers=True)
         return
-    n_short = validity.check(ids, counts, k=K, n_train=N_TRAIN, short_answers=True)
+    n_short = validity.check(answered, k=K, n_train=N_TRAIN, short_answers=True).n_short
     assert n_short == sum(len(some) < K for some in kept)
     assert ids.min(initial=-1) == -1
     assert [[i for i in row if i >= 0] for row in ids.tolist()] == kept
@@ -78,7 +80,7 @@ def test_nonsense_is_refused_in_one_way(rows):
     """Never another exception than InvalidResultError."""
     try:
         ids, counts = answers.stack(rows, K)
-        validity.check(ids, counts, k=K, n_train=N_TRAIN)
+        validity.check(validity.Given(ids=ids, counts=counts), k=K, n_train=N_TRAIN)
     except InvalidResultError:
         return
     assert ((ids >= 0) & (ids < N_TRAIN)).all()

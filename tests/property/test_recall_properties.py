@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.datasets.hdf5 import DatasetInfo
 from pytest_annmodal.distances import exact, metrics
-from pytest_annmodal.scoring import scoring
+from pytest_annmodal.scoring import scoring, validity
 
 FLOATS = metrics.of_layout("floats")
 
@@ -180,10 +180,11 @@ def test_rounds_are_averaged(dataset, data, seed):
     right = dataset.neighbors[:, :k]
     other = random_ids(data, len(dataset.train), len(dataset.test), k, seed)
     rounds = np.stack([right, other, right])
-    counts = np.full(rounds.shape[:2], k)
-    n_short, got = scoring.score_rounds(dataset, rounds, counts, k=k, short_answers=False)
+    given = validity.Given(ids=rounds, counts=np.full(rounds.shape[:2], k))
+    answers = validity.check(given, k=k, n_train=len(dataset.train))
+    got = scoring.score_rounds(dataset, answers)
     alone = scoring.recall_of(dataset, other, k)
-    assert n_short == 0
+    assert answers.n_short == 0
     assert got.by_ids == pytest.approx((2 + alone.by_ids) / 3)
     assert got.by_distance == pytest.approx((2 + alone.by_distance) / 3)
 

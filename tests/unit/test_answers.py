@@ -122,13 +122,14 @@ class TestReused:
 
 def check(rows, **options):
     ids, counts = answers.stack(rows, K)
-    return validity.check(ids, counts, **{"k": K, "n_train": 10, **options}), ids
+    given = validity.Given(ids=ids, counts=counts)
+    return validity.check(given, **{"k": K, "n_train": 10, **options})
 
 
 class TestCheck:
     def test_right_answers_pass(self):
         """None is short."""
-        assert check([[0, 1, 9], [3, 2, 1]])[0] == 0
+        assert check([[0, 1, 9], [3, 2, 1]]).n_short == 0
 
     @pytest.mark.parametrize(
         ("rows", "words"),
@@ -162,9 +163,10 @@ class TestCheck:
 
     def test_short_answers_may_be_allowed(self):
         """Fewer ids, and negative ones wherever they stand, are misses and counted."""
-        n_short, ids = check([[0, 1, 2], [1], [5, -1, 6], [-1, -1, -1]], short_answers=True)
-        assert n_short == 3
-        assert ids.tolist() == [[0, 1, 2], [1, -1, -1], [5, -1, 6], [-1, -1, -1]]
+        checked = check([[0, 1, 2], [1], [5, -1, 6], [-1, -1, -1]], short_answers=True)
+        assert checked.n_short == 3
+        assert checked.given().counts.tolist() == [3, 1, 2, 0]
+        assert checked.ids.tolist() == [[0, 1, 2], [1, -1, -1], [5, -1, 6], [-1, -1, -1]]
 
     @pytest.mark.parametrize(
         ("rows", "words"),
@@ -181,9 +183,9 @@ class TestCheck:
 
     def test_a_count_that_no_answer_can_have_is_refused(self):
         """Even where short answers are allowed."""
-        ids = np.full((1, K), -1)
+        given = validity.Given(ids=np.full((1, K), -1), counts=np.array([-1]))
         with pytest.raises(InvalidResultError, match="returned -1 ids"):
-            validity.check(ids, np.array([-1]), k=K, n_train=10, short_answers=True)
+            validity.check(given, k=K, n_train=10, short_answers=True)
 
     def test_the_message_names_the_method(self):
         """So that one knows where to look."""
@@ -194,9 +196,8 @@ class TestCheck:
 def test_minus_one_in_unsigned_ids_is_padding():
     """It arrives as the largest number of 32 bits: a miss where answers may be short."""
     rows = [np.array([1, -1, -1]).astype(np.uint32)]
-    ids, counts = answers.stack(rows, K)
-    assert validity.check(ids, counts, k=K, n_train=10, short_answers=True) == 1
-    assert ids.tolist() == [[1, -1, -1]]
-    ids, counts = answers.stack(rows, K)
+    checked = check(rows, short_answers=True)
+    assert checked.n_short == 1
+    assert checked.ids.tolist() == [[1, -1, -1]]
     with pytest.raises(InvalidResultError, match=r"returned id -1 .*short-answers"):
-        validity.check(ids, counts, k=K, n_train=10)
+        check(rows)

@@ -8,7 +8,7 @@ import pytest
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.distances import exact
 from pytest_annmodal.errors import InvalidResultError
-from pytest_annmodal.scoring import recall, scoring
+from pytest_annmodal.scoring import recall, scoring, validity
 
 K = 4
 
@@ -18,18 +18,18 @@ def dataset(small_dataset):
     return hdf5.load(small_dataset(n_train=60, n_queries=6))
 
 
-def rounds_of(*rounds):
+def checked(*rounds, counts=None, **options):
     ids = np.stack(rounds)
-    return ids, np.full(ids.shape[:2], ids.shape[2])
+    counts = np.full(ids.shape[:2], K) if counts is None else counts
+    return validity.check(validity.Given(ids=ids, counts=counts), k=K, n_train=60, **options)
 
 
 def test_the_stored_truth_is_perfect(dataset):
     """All rounds, by every rule."""
     truth = dataset.neighbors[:, :K].copy()
-    n_short, recall = scoring.score_rounds(
-        dataset, *rounds_of(truth, truth), k=K, short_answers=False
-    )
-    assert n_short == 0
+    answers = checked(truth, truth)
+    recall = scoring.score_rounds(dataset, answers)
+    assert answers.n_short == 0
     assert dataclasses.astuple(recall)[:3] == (1, 1, 1)
     assert recall.hits.tolist() == [2 * K] * len(dataset.test)
 
@@ -40,25 +40,27 @@ def test_every_round_is_checked(dataset):
     bad = truth.copy()
     bad[5, 0] = bad[5, 1]
     with pytest.raises(InvalidResultError, match="twice for query 5"):
-        scoring.score_rounds(dataset, *rounds_of(truth, bad), k=K, short_answers=False)
+        checked(truth, bad)
 
 
 def test_a_round_with_the_same_ids_but_another_count_is_checked(dataset):
     """An answer of k + 1 ids is cut to the same k."""
     truth = dataset.neighbors[:, :K]
-    ids, counts = rounds_of(truth, truth)
+    counts = np.full((2, len(truth)), K)
     counts[1, 2] = K + 1
     with pytest.raises(InvalidResultError, match=f"returned {K + 1} ids for query 2"):
-        scoring.score_rounds(dataset, ids, counts, k=K, short_answers=False)
+        checked(truth, truth, counts=counts)
 
 
 def test_short_answers_are_counted_over_all_rounds(dataset):
     """And what is missing is missed."""
-    ids, counts = rounds_of(dataset.neighbors[:, :K], dataset.neighbors[:, :K])
-    ids[:, 0, -1] = -1
+    found = dataset.neighbors[:, :K].copy()
+    found[0, -1] = -1
+    counts = np.full((2, len(found)), K)
     counts[:, 0] = K - 1
-    n_short, recall = scoring.score_rounds(dataset, ids, counts, k=K, short_answers=True)
-    assert n_short == 2
+    answers = checked(found, found, counts=counts, short_answers=True)
+    recall = scoring.score_rounds(dataset, answers)
+    assert answers.n_short == 2
     assert recall.by_ids == pytest.approx(1 - 1 / (6 * K))
 
 

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from pytest_annmodal.channel import wire
 from pytest_annmodal.errors import ProtocolViolationError
-from pytest_annmodal.jobs.scorer import Batch, LevelAnswers, Observed, Unscored
+from pytest_annmodal.jobs.scorer import Answers, Batch, LevelAnswers, Observed, Unscored
 from pytest_annmodal.levels import Loaded
 from pytest_annmodal.model import Job, Plain, Search, to_plain
 from pytest_annmodal.outcome import Comparison, Failure
 from pytest_annmodal.scoring import recall
+from pytest_annmodal.scoring.validity import Checked, Given
 
 KIND = "answers"
 MAX_NUMBER = 2.0**63
@@ -74,10 +75,10 @@ def pack(answered: Sequence[Answered]) -> bytes:
             rows.append(FailureRow(failure=item.result))
             continue
         unscored = item.result
-        arrays += [unscored.times_ns, unscored.ids, unscored.counts]
+        arrays += [unscored.times_ns, *_arrays(unscored.answers)]
         batch_s = None
         if unscored.batch is not None:
-            arrays += [unscored.batch.ids, unscored.batch.counts]
+            arrays += _arrays(unscored.batch.answers)
             batch_s = unscored.batch.seconds
         rows.append(
             AnswersRow(
@@ -88,8 +89,14 @@ def pack(answered: Sequence[Answered]) -> bytes:
             )
         )
         for level in unscored.load_answers:
-            arrays += [level.rows, level.ids, level.counts]
+            arrays += [level.rows, *_arrays(level.given)]
     return wire.pack(KIND, {"rows": msgspec.to_builtins(rows)}, arrays)
+
+
+def _arrays(answers: Answers) -> list[wire.Array]:
+    """As if nobody had checked them: who reads them does it again."""
+    given = answers.given() if isinstance(answers, Checked) else answers
+    return [given.ids, given.counts]
 
 
 def unpack(blob: bytes, job: Job, n_queries: Mapping[str, tuple[int, int]]) -> list[Answered]:
@@ -130,8 +137,10 @@ def _answered(
     unscored = Unscored(
         case_id=search.case_id,
         times_ns=_times(times, (rounds, n_single)),
-        ids=_whole(next(arrays), (rounds, n_single, search.k), None, None),
-        counts=_whole(next(arrays), (rounds, n_single), 0, search.k),
+        answers=Given(
+            ids=_whole(next(arrays), (rounds, n_single, search.k), None, None),
+            counts=_whole(next(arrays), (rounds, n_single), 0, search.k),
+        ),
         batch=_batch(row.batch_s, search, n_batch, arrays),
         observed=row.observed,
     )
@@ -150,8 +159,10 @@ def _batch(
         raise ProtocolViolationError(f"a batch took {seconds} seconds")
     return Batch(
         seconds=seconds,
-        ids=_whole(next(arrays), (n_queries, search.k), None, None),
-        counts=_whole(next(arrays), (n_queries,), 0, search.k),
+        answers=Given(
+            ids=_whole(next(arrays), (n_queries, search.k), None, None),
+            counts=_whole(next(arrays), (n_queries,), 0, search.k),
+        ),
     )
 
 
@@ -170,8 +181,10 @@ def _load_answers(
         found.append(
             LevelAnswers(
                 rows=_whole(rows, shape, 0, n_queries - 1),
-                ids=_whole(next(arrays), (*shape, search.k), None, None),
-                counts=_whole(next(arrays), shape, None, None),
+                given=Given(
+                    ids=_whole(next(arrays), (*shape, search.k), None, None),
+                    counts=_whole(next(arrays), shape, None, None),
+                ),
             )
         )
     return tuple(found)

@@ -17,6 +17,7 @@ from pytest_annmodal.jobs.load.machine import Look
 from pytest_annmodal.jobs.load.statistics import latency_figures
 from pytest_annmodal.jobs.scorer import LevelAnswers
 from pytest_annmodal.levels import FEW_CORES, NOISY, Level, Load
+from pytest_annmodal.scoring import validity
 
 PER_ANSWER = 8 * 3  # bytes besides its ids
 MOST_QUERIES = 2_000_000
@@ -83,4 +84,4 @@ class ClosedLoop:
         )
         switches = int(message.number("involuntary_switches"))
         level = replace(level, machine=before.until_now(worker_switches=switches))
-        return level, LevelAnswers(rows=rows, ids=ids, counts=counts)
+        return level, LevelAnswers(rows=rows, given=validity.Given(ids=ids, counts=counts))

@@ -17,6 +17,7 @@ from pytest_annmodal.jobs.load import schedule, statistics
 from pytest_annmodal.jobs.load.machine import Look
 from pytest_annmodal.jobs.scorer import LevelAnswers
 from pytest_annmodal.levels import NOISY, Level, Load, Machine
+from pytest_annmodal.scoring import validity
 from pytest_annmodal.worker import measure
 
 IDLE_RATE_QPS = 1000.0
@@ -89,7 +90,8 @@ class OpenLoop:
         level = statistics.open_level(offered, rate_qps, apart=apart, late_s=self.late_s)
         marks = (*level.marks, *([NOISY] if seen.disturbed else []))
         return replace(level, machine=seen.machine, marks=marks), LevelAnswers(
-            rows=offered.answered % len(self.queries), ids=offered.ids, counts=offered.counts
+            rows=offered.answered % len(self.queries),
+            given=validity.Given(ids=offered.ids, counts=offered.counts),
         )
 
     @contextmanager

@@ -142,14 +142,7 @@ class Tuner:
         key = part, search.k
         if key not in self._kth:
             self._kth[key] = scoring.kth_neighbors(data, search.k)
-        _, recall = scoring.score_rounds(
-            data,
-            timed.ids,
-            timed.counts,
-            k=search.k,
-            short_answers=self._job.implementation.short_answers,
-            kth=self._kth[key],
-        )
+        recall = scoring.score_rounds(data, trial.checked(timed.given, search), self._kth[key])
         return Probe(
             arguments=arguments,
             part=part,
