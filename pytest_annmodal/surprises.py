@@ -112,6 +112,14 @@ SURPRISES: tuple[Surprise, ...] = (
         _finding("usearch-one-row-loses-its-axis"),
     ),
     Surprise(
+        "bytes-as-bits",
+        USEARCH,
+        "An index of `u8` takes rows of uint8 as numbers.",
+        'usearch 2.26.6 reads them as packed bits, unless each call says `dtype="u8"`.',
+        "The built-in says it. A submission that forgets it has a recall near 0.",
+        _finding("usearch-reads-bytes-as-bits"),
+    ),
+    Surprise(
         "self-reported-size",
         USEARCH,
         "`memory_usage` is what the index takes.",

@@ -1,10 +1,10 @@
 # /// script
-# dependencies = ["usearch>=2.12"]
+# dependencies = ["usearch>=2.25"]
 #
 # [tool.annmodal]
 # class = "USearch"
 # metrics = ["euclidean", "angular", "dot", "hamming", "jaccard"]
-# dtypes = ["packed"]
+# dtypes = ["packed", "uint8", "int8"]
 # build = { connectivity = 12, expansion_add = 48 }
 # search = { expansion_search = [10, 30, 100] }
 # tune.expansion_search = { range = ["k", "max(2000, 2 * k)"], scale = "log", monotone = "recall" }
@@ -27,6 +27,8 @@ METRICS = {
     "jaccard": "tanimoto",
 }
 
+KINDS = {"float32": "f32", "uint8": "u8", "int8": "i8"}
+
 
 class USearch:
     def __init__(self, metric, dim, connectivity=12, expansion_add=48):
@@ -36,12 +38,15 @@ class USearch:
             "connectivity": connectivity,
             "expansion_add": expansion_add,
         }
+        self.typed = {}
         self.threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
 
     def fit(self, X):
-        kind = "b1" if self.metric in ("hamming", "jaccard") else "f32"
+        kind = "b1" if self.metric in ("hamming", "jaccard") else KINDS[X.dtype.name]
+        if kind == "u8":  # or rows of uint8 are read as packed bits
+            self.typed = {"dtype": kind}
         self.index = usearch.index.Index(ndim=self.dim, dtype=kind, **self.settings)
-        self.index.add(np.arange(len(X)), self._rows(X), threads=self.threads)
+        self.index.add(np.arange(len(X)), self._rows(X), threads=self.threads, **self.typed)
 
     def set_query_arguments(self, expansion_search):
         self.index.expansion_search = expansion_search
@@ -49,10 +54,10 @@ class USearch:
     def query(self, v, k):
         if self.metric == "jaccard":
             v = self._rows([v])[0]
-        return self.index.search(v, k, threads=1).keys
+        return self.index.search(v, k, threads=1, **self.typed).keys
 
     def batch_query(self, Q, k):
-        matches = self.index.search(self._rows(Q), k, threads=self.threads)
+        matches = self.index.search(self._rows(Q), k, threads=self.threads, **self.typed)
         if len(Q) == 1:  # answered as a single query is
             return matches.keys[None]
         given = np.arange(matches.keys.shape[1]) < matches.counts[:, None]

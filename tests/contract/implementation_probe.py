@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pytest_annmodal.distances import forms, metrics
+from pytest_annmodal.distances.layouts import LAYOUT_FORMS
 from pytest_annmodal.distances.rows import LAYOUTS, Sets
 from pytest_annmodal.manifests import manifest
 from pytest_annmodal.model import Implementation, to_plain
@@ -19,6 +20,7 @@ from pytest_annmodal.worker import adapters, answers
 
 TOP = Path(__file__).parents[2]
 N, DIM, N_QUERIES, K = 1500, 16, 40, 10
+BYTES = tuple(name for name in LAYOUT_FORMS["floats"] if name != "float32")
 # Rows, dimension, queries, k: one of each, and all rows asked for.
 TINY = [(1, 1, 1, 1), (5, 1, 3, 5), (40, 4, 1, 40), (300, 3, 7, 300), (300, 8, 5, 100)]
 
@@ -34,11 +36,36 @@ def vectors(rng: np.random.Generator, n: int) -> np.ndarray:
     return (centres[rng.integers(20, size=n)] + rng.normal(size=(n, DIM))).astype(np.float32)
 
 
-class Given:
-    """Rows as a dataset keeps them, and as an implementation is given them."""
+def kinds(implementation: Implementation) -> list[str]:
+    """Each metric that it serves, and each with bytes where it takes them as they are stored."""
+    found = list(implementation.metrics)
+    for metric in metrics.of_layout("floats"):
+        if metric in implementation.metrics:
+            found += [f"{metric}-{kept}" for kept in BYTES if kept in implementation.dtypes]
+    return found
 
-    def __init__(self, implementation: Implementation, metric: str, vectors: np.ndarray) -> None:
+
+def numbers(vectors: np.ndarray, dtype: str) -> np.ndarray:
+    """Vectors as a dataset keeps them; zero stays zero."""
+    if dtype == "float32":
+        return vectors
+    scaled = np.rint(30 * vectors)
+    return (np.abs(scaled).clip(0, 255) if dtype == "uint8" else scaled.clip(-127, 127)).astype(
+        dtype
+    )
+
+
+class Given:
+    """Rows as a dataset keeps them, and as an implementation is given them.
+
+    Args:
+        kind: one of :func:`kinds`.
+    """
+
+    def __init__(self, implementation: Implementation, kind: str, vectors: np.ndarray) -> None:
+        metric, _, dtype = kind.partition("-")
         layout, dim, ones = metrics.named(metric).rows, vectors.shape[1], vectors > 0
+        vectors = numbers(vectors, dtype or "float32")
         self.dense = vectors if layout is LAYOUTS["floats"] else ones
         kept = {
             LAYOUTS["floats"]: lambda: vectors,
@@ -46,6 +73,7 @@ class Given:
             LAYOUTS["sets"]: lambda: Sets.from_matrix(ones),
         }[layout]()
         name = layout.form(implementation.dtypes, kept)
+        assert not dtype or name == dtype
         self.form = form = forms.make(name, dim, layout.longest(kept))
         self.sent = form.sent(kept).copy()
         self.laid = np.array(form.laid(kept)).reshape(-1).view(np.uint8)
@@ -56,7 +84,8 @@ class Given:
         return list(self.form.each(self.sent))
 
 
-def similarity(metric: str, train: np.ndarray, queries: np.ndarray) -> np.ndarray:
+def similarity(kind: str, train: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    metric = kind.partition("-")[0]
     train, queries = train.astype(np.float64), queries.astype(np.float64)
     if metric == "hamming":
         return -(queries[:, None] != train).sum(axis=2)
@@ -84,10 +113,10 @@ def ask(adapter: adapters.Adapter, queries: Given, k: int) -> np.ndarray:
     return np.array([list(map(int, adapter.query(row, k))) for row in queries.each()])
 
 
-def build(implementation: Implementation, metric: str, train: Given) -> adapters.Adapter:
+def build(implementation: Implementation, kind: str, train: Given) -> adapters.Adapter:
     adapter = adapters.load(
         to_plain(implementation),
-        metric=metric,
+        metric=kind.partition("-")[0],
         dim=train.form.dim,
         build=to_plain(implementation.variants[0].build),
         alone=train.form.alone,
@@ -96,18 +125,18 @@ def build(implementation: Implementation, metric: str, train: Given) -> adapters
     return adapter
 
 
-def probe(implementation: Implementation, metric: str) -> dict[str, Any]:
+def probe(implementation: Implementation, kind: str) -> dict[str, Any]:
     rng = np.random.default_rng(1)
     drawn = vectors(rng, N)
     drawn[3] = 0  # a zero vector has no angle
     train, again_train, few_rows = (
-        Given(implementation, metric, part) for part in (drawn, drawn, drawn[:12])
+        Given(implementation, kind, part) for part in (drawn, drawn, drawn[:12])
     )
-    queries = Given(implementation, metric, vectors(rng, N_QUERIES))
-    nothing = Given(implementation, metric, np.zeros((1, DIM), np.float32))
-    original, close = train.laid.copy(), similarity(metric, train.dense, queries.dense)
-    adapter = build(implementation, metric, train)
-    again = build(implementation, metric, again_train)
+    queries = Given(implementation, kind, vectors(rng, N_QUERIES))
+    nothing = Given(implementation, kind, np.zeros((1, DIM), np.float32))
+    original, close = train.laid.copy(), similarity(kind, train.dense, queries.dense)
+    adapter = build(implementation, kind, train)
+    again = build(implementation, kind, again_train)
     seen: dict[str, Any] = {"recalls": [], "shapes": [], "distinct": True, "reproducible": True}
     for variant in implementation.variants:
         if variant.build != implementation.variants[0].build:
@@ -129,13 +158,13 @@ def probe(implementation: Implementation, metric: str) -> dict[str, Any]:
     seen["train_kept"] = bool((train.laid == original).all())
     seen["memory"] = adapter.memory_bytes()
     if min(seen["recalls"]) == 1:
-        few = build(implementation, metric, few_rows)
+        few = build(implementation, kind, few_rows)
         seen["all"] = sorted(ask(few, queries, 12)[0].tolist())
     adapter.done()
     return seen
 
 
-def tiny(implementation: Implementation, metric: str) -> list[str]:
+def tiny(implementation: Implementation, kind: str) -> list[str]:
     """What is wrong with the answers on the smallest data.
 
     In each shape some rows are equal: a graph does not reach them all.
@@ -145,8 +174,8 @@ def tiny(implementation: Implementation, metric: str) -> list[str]:
         rng = np.random.default_rng(2)
         drawn, asked = (rng.normal(size=(rows, dim)).astype(np.float32) for rows in (n, m))
         drawn[: n * 3 // 4] = drawn[0]
-        train, queries = (Given(implementation, metric, part) for part in (drawn, asked))
-        adapter = build(implementation, metric, train)
+        train, queries = (Given(implementation, kind, part) for part in (drawn, asked))
+        adapter = build(implementation, kind, train)
         for search in {v.search.key: v.search for v in implementation.variants}.values():
             adapter.set_search(to_plain(search))
             where = f"{n} × {dim}, {m} queries, k={k}, {search.label}"
@@ -172,8 +201,8 @@ def tiny(implementation: Implementation, metric: str) -> list[str]:
 def main() -> None:
     implementation = members()[sys.argv[1]]
     seen = {
-        metric: {**probe(implementation, metric), "tiny": tiny(implementation, metric)}
-        for metric in implementation.metrics
+        kind: {**probe(implementation, kind), "tiny": tiny(implementation, kind)}
+        for kind in kinds(implementation)
     }
     print(json.dumps(seen))
 

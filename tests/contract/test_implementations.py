@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from implementation_probe import N_QUERIES, K, N, members
+from implementation_probe import BYTES, DIM, N_QUERIES, K, N, kinds, members
 
 from pytest_annmodal.manifests import manifest
 
 MEMBERS = members()
-CASES = [(name, metric) for name, item in MEMBERS.items() for metric in item.metrics]
+CASES = [(name, kind) for name, item in MEMBERS.items() for kind in kinds(item)]
 PROBE = Path(__file__).with_name("implementation_probe.py")
 SEEDLESS = {"zvec_hnsw", "rabitqlib_ivf"}  # no seed can be given, and builds differ
 SLOW = {"pynndescent"}  # its first build is compiled for minutes
@@ -44,10 +44,10 @@ def probe(name: str) -> dict[str, Any]:
 
 @pytest.fixture
 def seen(request) -> dict[str, Any]:
-    name, metric = request.param
+    name, kind = request.param
     if missing := manifest.missing_requirements(MEMBERS[name]):
         pytest.skip(f"pip install {' '.join(missing)}")
-    return {"name": name, "metric": metric, **probe(name)[metric]}
+    return {"name": name, "kind": kind, **probe(name)[kind]}
 
 
 pytestmark = pytest.mark.parametrize(
@@ -104,10 +104,11 @@ def test_leaves_train_alone(seen):
 
 
 def test_reports_its_memory_in_bytes_or_not_at_all(seen):
-    """At least the rows: 1,500 of 16 float32, or of 16 bits or members."""
-    assert seen["memory"] is None or seen["memory"] >= N * (
-        2 if seen["metric"] in ("hamming", "jaccard") else 64
-    )
+    """At least the rows: 1,500 of 16 float32, of 16 bytes, or of 16 bits or members."""
+    of_row = {"hamming": DIM // 8, "jaccard": DIM // 8}.get(seen["kind"], 4 * DIM)
+    if seen["kind"].endswith(BYTES):
+        of_row = DIM
+    assert seen["memory"] is None or seen["memory"] >= N * of_row
 
 
 def test_an_exact_one_gives_all_rows_when_asked_for_all(seen):

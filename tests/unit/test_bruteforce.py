@@ -39,3 +39,36 @@ def test_zero_vectors_are_similar_to_nothing(metric):
     expected = exact.pair_distances(train, queries, truth, metric)
     got = exact.pair_distances(train, queries, index.batch_query(queries, 50), metric)
     np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+@pytest.mark.parametrize("metric", metrics.of_layout("floats"))
+def test_bytes_are_compared_without_rounding(metric, dtype):
+    """Rows that differ in the last of 1,500 places, whose products float32 would round."""
+    rng = np.random.default_rng(0)
+    info = np.iinfo(dtype)
+    base = rng.choice([info.min, info.max], 1500)
+    train = np.tile(base, (400, 1))
+    places = rng.integers(0, 1500, (400, 5))
+    for row, place in zip(train, places, strict=True):
+        row[place] = rng.integers(info.min, info.max + 1, 5)
+    queries = np.vstack([train[:5], rng.integers(info.min, info.max + 1, (5, 1500))])
+    index = BruteForce(metric)
+    index.fit(train.astype(dtype))
+    assert index.get_memory_usage() < 1.1 * train.astype(dtype).nbytes
+    far = exact_distances(metric, train, queries)
+    nearest = np.sort(far, axis=1)[:, :50]
+    asked = queries.astype(dtype)
+    for ids in (np.array([index.query(q, 50) for q in asked]), index.batch_query(asked, 50)):
+        found = np.sort(np.take_along_axis(far, ids, axis=1), axis=1)
+        np.testing.assert_allclose(found, nearest, rtol=1e-14 if metric == "angular" else 0)
+
+
+def exact_distances(metric, train, queries):
+    """By whole numbers, float64 (m, n); what orders as they do, for euclidean and angular."""
+    if metric == "manhattan":
+        return np.array([np.abs(train - query).sum(axis=1) for query in queries])
+    if metric == "euclidean":
+        return np.array([((train - query) ** 2).sum(axis=1) for query in queries])
+    products = queries @ train.T
+    return -products / (np.linalg.norm(train, axis=1) if metric == "angular" else 1)
