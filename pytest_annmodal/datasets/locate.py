@@ -16,7 +16,8 @@ from pytest_annmodal.model import (
 )
 from pytest_annmodal.protocols import Stored
 from pytest_annmodal.settings import suffixes
-from pytest_annmodal.settings.config import Settings, nearest_names, not_there
+from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.nearest import nearest_names, not_there
 from pytest_annmodal.settings.option import expanded, is_dataset_file
 
 FEW = 5  # names that a message lists

@@ -25,7 +25,8 @@ from pytest_annmodal.results.key import key_of
 from pytest_annmodal.sandbox import isolation
 from pytest_annmodal.session import fitting, planning
 from pytest_annmodal.session.state import BenchSession
-from pytest_annmodal.settings.config import Settings, nearest_names
+from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.nearest import nearest_names
 
 
 class Grader:

@@ -12,7 +12,8 @@ from typing import Any
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.figures import BY_NAME, THRESHOLDS
 from pytest_annmodal.grading.threshold import Threshold, read_threshold
-from pytest_annmodal.settings.config import OPTIONS, nearest_names, not_there
+from pytest_annmodal.settings.config import OPTIONS
+from pytest_annmodal.settings.nearest import nearest_names, not_there
 from pytest_annmodal.settings.option import Option, expanded, is_dataset_file
 from pytest_annmodal.settings.toml_table import Table
 

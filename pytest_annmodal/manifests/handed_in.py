@@ -14,7 +14,8 @@ from pathlib import Path
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import manifest, shape
-from pytest_annmodal.settings.config import Settings, not_there
+from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.nearest import not_there
 from pytest_annmodal.settings.option import expanded
 
 

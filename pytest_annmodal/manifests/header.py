@@ -37,7 +37,7 @@ from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import expression, tunables
 from pytest_annmodal.model import Arguments, Tunable, Variant
 from pytest_annmodal.settings import grid as values
-from pytest_annmodal.settings.config import nearest_names
+from pytest_annmodal.settings.nearest import nearest_names
 from pytest_annmodal.settings.toml_table import Table, shown
 
 OPENING = "# /// script"

@@ -15,7 +15,7 @@ from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests.header import MAX_VARIANTS
 from pytest_annmodal.model import Arguments, Implementation, Plain, Target, Variant
 from pytest_annmodal.settings import grid
-from pytest_annmodal.settings.config import nearest_names
+from pytest_annmodal.settings.nearest import nearest_names
 from pytest_annmodal.settings.option import split_values
 
 SHOWN = 8  # values in a message

@@ -12,7 +12,7 @@ from typing import Any
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import expression
 from pytest_annmodal.model import Arguments, Tunable
-from pytest_annmodal.settings.config import nearest_names
+from pytest_annmodal.settings.nearest import nearest_names
 from pytest_annmodal.settings.toml_table import Table, shown
 
 SCALES = ("log", "lin")

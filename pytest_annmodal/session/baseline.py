@@ -12,7 +12,8 @@ from pytest_annmodal.manifests import narrowing
 from pytest_annmodal.manifests.builtin_paths import is_builtin, portable
 from pytest_annmodal.manifests.requirements import missing_requirements
 from pytest_annmodal.model import Arguments, Baseline, Implementation
-from pytest_annmodal.settings.config import Settings, nearest_names
+from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.nearest import nearest_names
 
 
 def choose(

@@ -10,7 +10,7 @@ from pytest_annmodal.figures import THRESHOLDS
 from pytest_annmodal.manifests import narrowing
 from pytest_annmodal.model import Implementation
 from pytest_annmodal.settings import grid
-from pytest_annmodal.settings.config import nearest_names
+from pytest_annmodal.settings.nearest import nearest_names
 from pytest_annmodal.tolerances import TOLERANCES
 
 WHOLE = ("k", "rounds")

@@ -23,7 +23,8 @@ from pytest_annmodal.reports import escape
 from pytest_annmodal.reports.progress import Progress, _uncaptured
 from pytest_annmodal.session import plan, planning
 from pytest_annmodal.session.state import BenchSession
-from pytest_annmodal.settings.config import Settings, nearest_names
+from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.nearest import nearest_names
 
 if TYPE_CHECKING:
     import pytest

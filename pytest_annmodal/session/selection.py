@@ -24,7 +24,8 @@ from pytest_annmodal.protocols import Stored
 from pytest_annmodal.queries import OwnQueries
 from pytest_annmodal.session import fitting
 from pytest_annmodal.session import marker as markers
-from pytest_annmodal.settings.config import Settings, nearest_names, not_there
+from pytest_annmodal.settings.config import Settings
+from pytest_annmodal.settings.nearest import nearest_names, not_there
 from pytest_annmodal.settings.option import expanded
 
 STUDENT = "student"

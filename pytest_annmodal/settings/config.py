@@ -7,9 +7,6 @@ imported by every pytest run on the machine, so it imports nothing heavy.
 
 from __future__ import annotations
 
-import glob
-import os
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -632,22 +629,3 @@ class Settings:
 
 
 OPTIONS: tuple[Option, ...] = tuple(option_of(one) for one in fields(Settings) if one.metadata)
-
-
-def nearest_names(name: str, names: Iterable[str], *, before: str = "") -> str:
-    """``; did you mean 'x' or 'y'?``, or a full stop: the end of a sentence."""
-    import difflib
-
-    close = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
-    shown = " or ".join(repr(f"{before}{one}") for one in close)
-    return f"; did you mean {shown}?" if close else "."
-
-
-def not_there(path: Path) -> str:
-    """What is missing in the last folder on the way that is there, and what may be meant."""
-    folder = next(place for place in path.parents if os.path.lexists(place))
-    wanted = path.relative_to(folder)
-    there = [item.name for item in folder.glob("*")]  # none, if it is a file or cannot be read
-    near = "." if glob.has_magic(wanted.parts[0]) else nearest_names(wanted.parts[0], there)
-    what = "nothing matches" if glob.has_magic(str(wanted)) else "there is no"
-    return f"{what} {str(wanted)!r} in {folder}{near}"

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.settings.config import OFF, OPTIONS, Settings, nearest_names
+from pytest_annmodal.settings.config import OFF, OPTIONS, Settings
+from pytest_annmodal.settings.nearest import nearest_names
 from pytest_annmodal.settings.option import PREFIX
 
 if TYPE_CHECKING:

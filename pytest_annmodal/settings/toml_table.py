@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.settings.config import nearest_names
+from pytest_annmodal.settings.nearest import nearest_names
 
 KINDS: Mapping[type, str] = {
     bool: "true or false",

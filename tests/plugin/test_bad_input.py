@@ -41,7 +41,7 @@ from pytest_annmodal.plugin.collecting import SETTINGS
         ("--modal --ann-executor local", "--modal and --ann-executor local: choose one of them"),
         (
             "--ann-executor lokal",
-            "lokal: there is no such executor; did you mean 'local' or 'modal'? Built ",
+            "lokal: there is no such executor; did you mean 'local'? Built ",
         ),
         ("--modal --ann-volume-dir v", "--ann-volume-dir is for local runs and --modal was given"),
         ("--download --download-only", "--download and --download-only: choose one of them"),

@@ -201,7 +201,7 @@ def test_bad_markers(project: Project) -> None:
         project.write("test_it.py", f"{header}def test_typo({arguments}): pass")
         result = project.bench()
         assert result.ret == 4
-        message = "has no argument 'min_recal'; did you mean 'min_recall' or "
+        message = "has no argument 'min_recal'; did you mean 'min_recall'? "
         assert message in result.stderr.str()
         assert len(result.stderr.str().strip().splitlines()) == 1
         assert "Traceback" not in result.stdout.str()

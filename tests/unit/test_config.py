@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.settings.config import OPTIONS, Settings, nearest_names
+from pytest_annmodal.settings.config import OPTIONS, Settings
+from pytest_annmodal.settings.nearest import nearest_names
 from pytest_annmodal.settings.option import Option, expanded
 from pytest_annmodal.settings.sources import resolve
 
@@ -166,4 +167,6 @@ def test_local_defaults_do_not_forbid_modal() -> None:
 def test_nearest_names() -> None:
     """Near names are offered, nearest first; with none the sentence just ends."""
     assert nearest_names("anoy", ["annoy", "hnswlib"]) == "; did you mean 'annoy'?"
+    known = ["ROUNDS", "GENERATOR_BOUND"]  # the second has all letters of the name, far apart
+    assert nearest_names("ROUND", known) == "; did you mean 'ROUNDS'?"
     assert nearest_names("zzz", ["annoy", "hnswlib"]) == "."
