@@ -1,7 +1,7 @@
-"""The table of built-in datasets: one row each, and nothing else to edit to add one.
+"""The table of built-in datasets. To add one, add a row here and nothing else.
 
 No official list of checksums exists; the digests below are those that independent public
-projects pin. ``size_bytes`` is given where it is known to the byte.
+projects pin. ``size_bytes`` is given where the exact size is known.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _unpinned(
     *,
     site: str = ANN_BENCHMARKS,
 ) -> Dataset:
-    """A dataset without a known digest: it is recorded when the file is first seen."""
+    """A dataset without a known digest; the digest is recorded at the first download."""
     source = site.format(name)
     return Dataset(
         name=name, source=source, metric=metric, dim=dim, n_train=n_train, n_queries=n_queries
@@ -65,7 +65,7 @@ def _unpinned(
 
 
 def _vibe(name: str) -> Dataset:
-    """A dataset of VIBE, which names its metric and dimension last."""
+    """A dataset of VIBE, whose names end in the dimension and the metric."""
     _, dim, metric = name.rsplit("-", 2)
     return _unpinned(name, metrics.BY_WORD[metric].name, int(dim), site=VIBE)
 
@@ -140,7 +140,7 @@ _ROWS = (
         315_208_288,
         "6ad5d2cde6d6a6f21528d541901304ebfd40885d6ce6afae37bccbe278254a93",
     ),
-    # The name lies: the file is angular and has 65 dimensions.
+    # Despite its name, the file's metric is angular and it has 65 dimensions.
     _unpinned("lastfm-64-dot", "angular", 65, 292_385, 50_000),
     _unpinned("kosarak-jaccard", "jaccard", 27_983, 74_962, 500),
     _unpinned("movielens10m-jaccard", "jaccard", 65_134, 69_363, 500),
@@ -170,13 +170,13 @@ CATALOG: Mapping[str, Dataset] = MappingProxyType({row.name: row for row in _ROW
 
 
 def dataset_from_argument(text: str) -> Dataset:
-    """The dataset that a path or a URL of an HDF5 file, or of one to be imported, stands for.
+    """Returns the dataset of a path or URL of an HDF5 file, or of a file to import.
 
-    A name that the catalogue uses gets a mark of its source, so that the two can not be
-    taken for each other in a volume.
+    Where the file's name is in the catalogue too, a hash of the source is added to it, so that
+    a volume can hold both.
 
     Raises:
-        ConfigurationError: it is neither.
+        ConfigurationError: the text is neither a path nor a URL of such a file.
     """
     if sources.is_address(text):
         source, last = text, sources.source_of(Dataset(name="", source=text)).file_name
@@ -206,7 +206,7 @@ def _name_of(stem: str) -> str:
 
 
 def _imported(source: str, last: str) -> Dataset:
-    """A file that is imported into the volume, under a name that no other file's import has."""
+    """Returns the dataset of a file to import, with a hash of its source in the name."""
     stem = last[: -len(suffixes.suffix_of(last))]
     said = metrics.BY_WORD.get(word_in_name(stem) or "")
     metric = said.name if said else sources.DEFAULT_METRIC
@@ -215,10 +215,11 @@ def _imported(source: str, last: str) -> Dataset:
 
 
 def dataset_in_volume(name: str, info: Mapping[str, Any] | None) -> Dataset:
-    """A file that somebody put into the volume.
+    """Returns the dataset of a file that a user put into the volume.
 
     Args:
-        info: what its stamp says of it, once it was used; before that its name says the metric.
+        info: the fields of its stamp; None before its first use, and then its name gives the
+            metric.
     """
     dataset = dataset_from_argument(f"/{name}.hdf5")
     known = {key: info[key] for key in ("metric", "dim", "n_train", "n_queries")} if info else {}
@@ -227,6 +228,6 @@ def dataset_in_volume(name: str, info: Mapping[str, Any] | None) -> Dataset:
 
 
 def marked_with_source(dataset: Dataset) -> Dataset:
-    """The same under a name that no other source's dataset has."""
+    """Returns the dataset with a hash of its source added to its name."""
     mark = hashlib.sha256(dataset.source.encode("utf-8", "surrogateescape")).hexdigest()[:8]
     return dataclasses.replace(dataset, name=f"{dataset.name}-{mark}")

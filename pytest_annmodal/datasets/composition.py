@@ -1,4 +1,4 @@
-"""What rows a dataset has, beside their values: zeros, copies, and in what order they stand."""
+"""Counts zero rows and duplicate rows of a dataset, and measures how sorted it is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 
 
 def of(train: Any, test: Any, metric: str) -> dict[str, Array]:
-    """Counts and figures of the rows, as they are kept between runs; :func:`fields` reads them."""
+    """Returns counts and figures of the rows as arrays to cache; :func:`fields` reads them."""
     layout = metrics.named(metric).rows
     hashes = layout.hashes(train)
     zero_train = np.count_nonzero(layout.zero(train[np.flatnonzero(hashes == 0)]))
@@ -32,7 +32,7 @@ def of(train: Any, test: Any, metric: str) -> dict[str, Array]:
 
 
 def fields(found: Mapping[str, Array], n_train: int) -> dict[str, Any]:
-    """The same as fields of a :class:`~pytest_annmodal.datasets.hdf5.LoadedDataset`."""
+    """Returns them as fields of a :class:`~pytest_annmodal.datasets.hdf5.LoadedDataset`."""
     return {
         "n_zero_train": int(found["zero_train"]),
         "n_zero_test": int(found["zero_test"]),
@@ -44,15 +44,15 @@ def fields(found: Mapping[str, Array], n_train: int) -> dict[str, Any]:
 
 
 def order_ratio(train: Any, metric: str) -> float:
-    """How far a row is from the next one in the file, in distances of two rows at random.
+    """Returns the distance of consecutive rows divided by the distance of random rows.
 
-    Medians of some pairs; about 1 where the order says nothing, near 0 where a file is sorted.
+    Both are medians over ``SAMPLE_PAIRS`` pairs. About 1 in random order, near 0 in a sorted file.
     """
     rng = np.random.default_rng(SEED)
     n = len(train)
     if n < 2:
         return 1.0
-    # A product is no distance of two rows.
+    # An inner product is not a distance between two rows.
     measured = metrics.named(metric).measure.noise_metric or metric
     rows = rng.integers(0, n - 1, SAMPLE_PAIRS)
     following, others = rows + 1, rng.integers(0, n, SAMPLE_PAIRS)

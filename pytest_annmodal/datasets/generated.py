@@ -1,7 +1,7 @@
-"""The table of datasets that are made on the spot: a row each, and no array.
+"""The table of generated datasets: their parameters, without arrays.
 
-To add one, write a row here and, where its rows are of a new kind, a function in
-:mod:`.synthetic`: it is then in the catalogue, and part of ``pytest benchmarks/``.
+To add one, write a row here and, for a new kind of rows, a function in :mod:`.synthetic`.
+The catalogue and ``pytest benchmarks/`` then include it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ class Generated:
     """One generated dataset.
 
     Attributes:
-        kind: what stands behind ``generate:``.
-        rows: how they are made, a name in :data:`~pytest_annmodal.datasets.synthetic.MAKERS`.
-        dim: numbers, bits, or members that sets are drawn from.
+        kind: the text after ``generate:`` in the source.
+        rows: the function that makes them, a key of
+            :data:`~pytest_annmodal.datasets.synthetic.MAKERS`.
+        dim: numbers or bits of a row, or members that sets are drawn from.
     """
 
     name: str
@@ -29,7 +30,7 @@ class Generated:
     metric: str
     seed: int
     dim: int = 64
-    n_train: int = 8_000  # so that all of them together take a minute
+    n_train: int = 8_000  # all generated datasets together take a minute
     n_queries: int = 200
 
     def dataset(self) -> Dataset:
@@ -76,7 +77,7 @@ GENERATED: Mapping[str, Generated] = MappingProxyType(
                 rows="signs",
                 metric="hamming",
                 seed=64_004,
-                dim=250,  # not whole bytes: padding shows
+                dim=250,  # not a multiple of 8, so that padding bits are tested
             ),
             Generated(
                 name="random-jaccard",

@@ -1,13 +1,13 @@
-"""What is said while a dataset is brought, word for word, in one place."""
+"""The messages shown while a dataset is looked up, fetched and checked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-OnProgress = Callable[[int, int | None], None]  # bytes done; bytes in all, if known
+OnProgress = Callable[[int, int | None], None]  # bytes done; total bytes, or None if unknown
 
-# Every line that is said of a dataset and its volume, in the mission's words where it has them.
+# Every message about a dataset and its volume, by key.
 LINES: Mapping[str, str] = {
     "checking": "📦 Checking for dataset in volume '{volume}'...",
     "reloaded": "   ✓ Reloaded volume to check for latest changes",
@@ -19,7 +19,7 @@ LINES: Mapping[str, str] = {
     "in-place": "✅ Dataset '{name}': using your file where it is (no download needed)",
     "verifying": "   Verifying a file that has no stamp yet: {path}",
     "changed": "   Verifying a file that has changed since it was checked: {path}",
-    "outdated": "   Verifying a file again that an earlier version checked less: {path}",
+    "outdated": "   Verifying again a file that an earlier version checked less: {path}",
     "not-stamped": "Note: Volume is read-only, the check of '{name}' cannot be recorded ({reason})",
     "set-aside": "⚠️  Dataset '{name}' is damaged and was set aside as {aside}: {reason}",
     "missing": "⚠️  Dataset '{name}' not found in volume '{volume}'",
@@ -28,9 +28,9 @@ LINES: Mapping[str, str] = {
     "generate": "   Generating it now (this is a ONE-TIME operation)...",
     "import": "   Importing it now (this is a ONE-TIME operation)...",
     "importing": "📥 Importing {name} from {files}",
-    "metric": "   Metric: {metric}. The end of a file's name says it (vectors-angular.fvecs), or "
-    "`annmodal import NAME --train FILE --metric METRIC`.",
-    "commit": "   It is taken as it is at commit {commit}",
+    "metric": "   Metric: {metric}. To choose another, end the file's name in it "
+    "(vectors-angular.fvecs), or run `annmodal import NAME --train FILE --metric METRIC`.",
+    "commit": "   Using commit {commit}",
     "downloading": "📥 Downloading {name} from {url}",
     "saving": "   Saving to volume: '{volume}' at path: {path}",
     "event": "   {text}",
@@ -50,11 +50,11 @@ def _nothing(*_: object) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reporter:
-    """Who is told what happens to a dataset's file.
+    """Callbacks for what happens to a dataset's file.
 
     Attributes:
-        line: is given each line of text.
-        progress: is given the bytes done and the total, or None where it is not known.
+        line: called with each message.
+        progress: called with the bytes done and the total bytes, or None if unknown.
     """
 
     line: Callable[[str], None] = _nothing
@@ -63,7 +63,7 @@ class Reporter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
-    """Says lines of the table, by key, about one dataset in one volume."""
+    """Reports messages of the table, by key, about one dataset in one volume."""
 
     reporter: Reporter = Reporter()
     name: str = ""

@@ -1,4 +1,4 @@
-"""What ``annmodal lint`` found, kept by content and k, so that a page shows the same figures."""
+"""Stores the figures that ``annmodal lint`` computed, by digest and k, for pages to show."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pytest_annmodal.datasets.volume.volume import cache_dir
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.model import finite
 
-VERSION = 1  # of the figures: those that another edition found are not shown
-# How figures are called for a person, in this order; the JSON has the names of fields.
+VERSION = 1  # of the figures: those stored with another version are not shown
+# Labels of the figures, in the order of display; the JSON has the names of fields.
 LABELS = {
     "metric": "metric",
     "n_train": "rows of train",
@@ -36,13 +36,13 @@ LABELS = {
     "intrinsic_dimension": "intrinsic dimension (MLE)",
     "relative_contrast": "relative contrast",
     "hubness": "hubness (skewness)",
-    "order_ratio": "distance of rows in a row to those at random",
+    "order_ratio": "distance of consecutive rows / of random rows",
 }
 SHARES = ("ties_at_k",)
 
 
 def rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Label and value of each figure, as a person reads them."""
+    """Returns the label and the formatted value of each figure."""
     return [(label, _shown(key, found[key])) for key, label in LABELS.items()]
 
 
@@ -57,7 +57,7 @@ def _shown(key: str, value: object) -> str:
 
 
 def keep(sha256: str, found: Mapping[str, Any]) -> None:
-    """Remember the figures; where nothing can be written they are found anew another time."""
+    """Stores the figures; where the cache cannot be written, the next run computes them again."""
     with contextlib.suppress(ConfigurationError, OSError):
         path = _place(sha256, int(found["k"]))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def keep(sha256: str, found: Mapping[str, Any]) -> None:
 
 
 def kept(sha256: str, k: int) -> dict[str, Any] | None:
-    """The figures of that content; None where nobody has looked, or not at this k."""
+    """Returns the stored figures of a file with this digest, or None if there are none for k."""
     try:
         told = json.loads(_place(sha256, k).read_text(encoding="utf-8"))
         found = dict(told["figures"]) if told["version"] == VERSION else {}
@@ -76,7 +76,7 @@ def kept(sha256: str, k: int) -> dict[str, Any] | None:
 
 
 def _place(sha256: str, k: int) -> Path:
-    """Raises ConfigurationError where there is no cache folder, or that is no digest."""
+    """Raises ConfigurationError: there is no cache folder, or ``sha256`` is not a digest."""
     if not (sha256.isalnum() and sha256.isascii()):
-        raise ConfigurationError(f"{sha256!r} is no digest")
+        raise ConfigurationError(f"{sha256!r} is not a digest")
     return cache_dir(os.environ) / "lint" / f"{sha256}-k{k}.json"

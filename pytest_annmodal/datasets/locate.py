@@ -20,11 +20,11 @@ from pytest_annmodal.settings.config import Settings
 from pytest_annmodal.settings.nearest import nearest_names, not_there
 from pytest_annmodal.settings.option import expanded, is_dataset_file
 
-FEW = 5  # names that a message lists
+FEW = 5  # most names that a message lists
 
 
 def known_datasets(extra: Iterable[Dataset] = ()) -> dict[str, Dataset]:
-    """The catalogue and what the hook ``pytest_annmodal_datasets`` added."""
+    """Returns the catalogue with the datasets of the hook ``pytest_annmodal_datasets``."""
     return {**catalog.CATALOG, **{dataset.name: dataset for dataset in extra}}
 
 
@@ -36,14 +36,14 @@ def find_datasets(
     *,
     asked: str | None = None,
 ) -> list[Dataset]:
-    """The datasets that one name, glob, file or URL stands for.
+    """Returns the datasets that one name, glob, file or URL names.
 
     Args:
-        stored: looked into for what is not known otherwise.
-        asked: what an error calls the request; as the option has it by default.
+        stored: the volume, searched for names that are not in ``known``.
+        asked: how an error begins; ``--dataset TEXT`` by default.
 
     Raises:
-        ConfigurationError: it stands for nothing (with the nearest names).
+        ConfigurationError: no dataset is found; the message has the nearest names.
     """
     asked = asked or f"--dataset {text}"
     if sources.is_address(text):
@@ -75,12 +75,12 @@ def find_datasets(
 
 
 def _lying(pattern: str, stored: Stored) -> list[Dataset]:
-    """What somebody put into the volume."""
+    """Returns the datasets of the volume whose names match."""
     return [stored.dataset(name) for name in stored.names() if fnmatch.fnmatchcase(name, pattern)]
 
 
 def _hint(path: Path, stored: Stored) -> str:
-    """A file's name that is not here may be one in the volume."""
+    """Returns a hint if the volume holds a dataset named as the missing file, else ""."""
     try:
         there = path.stem in stored.names()
     except ConfigurationError:
@@ -110,17 +110,17 @@ def _why_no_file(path: Path) -> str:
 
 
 def _why_no_dataset(path: Path) -> str:
-    """A file whose name does not end as a dataset's."""
+    """Returns why a file whose name lacks the suffix of a dataset is not one."""
     from pytest_annmodal.datasets.importers import recognise
 
     if recognise.begins_as_hdf5(path):
         return "the name of a dataset's file ends in .hdf5 or .h5; rename this one"
-    guess = recognise.what_it_is(path) or f"no HDF5 file: {recognise.CONVERT}"
+    guess = recognise.what_it_is(path) or f"not an HDF5 file: {recognise.CONVERT}"
     return f"this is {guess}"
 
 
 def _as_the_file_says(dataset: Dataset, path: Path, settings: Settings) -> Dataset:
-    """A file's name may not tell its metric, or tell a wrong one; it has the last word."""
+    """Returns the dataset with the metric and shape of the file; its name may be wrong."""
     if sources.source_of(dataset).own_file is None:
         return dataset
     from pytest_annmodal.datasets import hdf5
@@ -128,7 +128,7 @@ def _as_the_file_says(dataset: Dataset, path: Path, settings: Settings) -> Datas
 
     try:
         info = checked_before(dataset, local_volume(settings.volume_dir)) or hdf5.inspect(path)
-    except DatasetError:  # its tests will say so
+    except DatasetError:  # the tests of this dataset report it
         return dataset
     return dataclasses.replace(
         dataset,

@@ -1,4 +1,4 @@
-"""Queries of one's own, which are asked instead of a dataset's, as its rows are kept."""
+"""Converts queries of ``--ann-queries`` to the layout of a dataset's rows."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ OPTION = "--ann-queries"
 
 
 def as_kept(own: OwnQueries, info: DatasetInfo, dataset: str) -> Any:
-    """The queries as the rows of a dataset are kept.
+    """Returns the queries in the layout and type of the dataset's rows.
 
     Args:
-        dataset: what an error calls it.
+        dataset: its name, for errors.
 
     Raises:
-        DatasetError: they are no queries for it, with what was expected.
+        DatasetError: the file cannot be read or was changed, or its queries do not fit.
     """
     path, called = Path(own.path), f"{OPTION} {own.name}"
     try:
@@ -47,7 +47,7 @@ def as_kept(own: OwnQueries, info: DatasetInfo, dataset: str) -> Any:
     if layout != "floats" and not np.isin(rows, (0, 1)).all():
         what = "bit" if layout == "bits" else "possible member of a set"
         raise DatasetError(
-            f"{called}: it holds other numbers than 0 and 1; expected a value for each {what}, "
+            f"{called}: it holds numbers other than 0 and 1; expected 0 or 1 for each {what}, "
             f"since the metric of {dataset} is {info.metric}."
         )
     if layout == "floats":
@@ -66,7 +66,10 @@ def _packed(rows: NDArray[np.uint8], dim: int, called: str) -> NDArray[np.uint8]
 
 
 def _require_exact(rows: NDArray[Any], kept_as: str, called: str, dataset: str) -> None:
-    """A dataset of bytes is asked bytes: an implementation that takes them has no other query."""
+    """Raises DatasetError for queries that a dataset of bytes cannot hold exactly.
+
+    An implementation that takes bytes takes its queries as bytes too.
+    """
     if kept_as == "float32" or rows.dtype == np.dtype(kept_as):
         return
     ends = np.iinfo(kept_as)

@@ -1,8 +1,8 @@
-"""Generated datasets with exact ground truth, hard enough to tell methods apart.
+"""Generates datasets with exact ground truth, hard enough to tell methods apart.
 
-Points lie near low-dimensional planes, many clusters of different size, spread and plane,
-with clusters overlapping in one shared plane: neighbours cross cluster borders, and a tree
-or a graph that looks at too little misses some.
+Points lie near low-dimensional planes, in many clusters of different size, spread and plane.
+The clusters overlap in one shared plane, so that neighbours lie in several clusters and a tree
+or a graph that visits too few points misses some.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pytest_annmodal.errors import ConfigurationError
 DIM = 64
 K = 100
 N_CLUSTERS = 120
-TOPIC = 80  # members that go together
+TOPIC = 80  # members that occur together
 PLANE_DIM = 14
 SHARED_DIM = 24
 
@@ -32,11 +32,11 @@ SHARED_DIM = 24
 def generate(
     path: Path, kind: str, *, n_train: int | None = None, n_queries: int | None = None
 ) -> None:
-    """Write a dataset of the table; the same rows for the same numpy, every time.
+    """Writes a dataset of the table; the same numpy version gives the same rows.
 
     Args:
         kind: a key of :data:`~pytest_annmodal.datasets.generated.GENERATED`.
-        n_train, n_queries: others than the table's.
+        n_train, n_queries: replace the table's values.
 
     Raises:
         ConfigurationError: there is no such generated dataset.
@@ -64,7 +64,7 @@ def generate(
 
 
 def points(rng: np.random.Generator, count: int, dim: int = DIM) -> npt.NDArray[np.float32]:
-    """Clustered vectors in random order, float32 (count, dim); lengths differ."""
+    """Returns clustered vectors in random order, float32 (count, dim), of different lengths."""
     weights = rng.dirichlet(np.full(N_CLUSTERS, 0.8))
     cluster = rng.choice(N_CLUSTERS, size=count, p=weights)
     shared = rng.standard_normal((SHARED_DIM, dim)) / np.sqrt(dim)
@@ -80,13 +80,13 @@ def points(rng: np.random.Generator, count: int, dim: int = DIM) -> npt.NDArray[
 
 
 def signs(rng: np.random.Generator, count: int, dim: int) -> npt.NDArray[np.uint8]:
-    """Packed bits (count, ceil(dim / 8)): on which side of random planes such points lie."""
+    """Returns packed bits (count, ceil(dim / 8)): the side of each point at random planes."""
     vectors = points(rng, count)
     return np.packbits(vectors @ rng.standard_normal((DIM, dim)) > 0, axis=1)
 
 
 def pixels(rng: np.random.Generator, count: int, dim: int) -> npt.NDArray[np.uint8]:
-    """Such points as whole numbers from 0 to 255, uint8 (count, dim)."""
+    """Returns such points scaled to whole numbers from 0 to 255, uint8 (count, dim)."""
     vectors = points(rng, count, dim)
     low, high = np.quantile(vectors, (0.001, 0.999))
     scaled = np.rint((vectors - low) * 255 / (high - low)).clip(0, 255)
@@ -94,7 +94,7 @@ def pixels(rng: np.random.Generator, count: int, dim: int) -> npt.NDArray[np.uin
 
 
 def baskets(rng: np.random.Generator, count: int, dim: int) -> Sets:
-    """Sets of 5 to 60 members, some frequent and most rare, of which many go together."""
+    """Returns sets of 5 to 60 members: few are frequent, most rare, many occur together."""
     topics = [rng.permutation(dim)[:TOPIC] for _ in range(N_CLUSTERS)]
     frequent = rng.permutation(dim)
     sizes = rng.lognormal(mean=3.0, sigma=0.5, size=count).clip(5, 60).astype(int)

@@ -1,4 +1,4 @@
-"""True neighbours of a dataset that brings none, computed once and kept beside it."""
+"""Computes the true neighbours of a dataset that has none, and caches them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pytest_annmodal.distances import exact
 TRUTH_K = 100
 
 
-TRUTH_VERSION = 1  # part of every cache key: raise it when what is cached changes
+TRUTH_VERSION = 1  # part of every cache key: raise it when the cached values change
 
 
 Array = npt.NDArray[Any]
@@ -30,7 +30,7 @@ def _compute(train: Array, test: Array, k: int, metric: str) -> dict[str, Array]
 
 
 class _Cache:
-    """Arrays kept in a directory under a key that changes with the dataset file."""
+    """A cache of arrays in a directory, under a key that changes with the dataset file."""
 
     def __init__(self, path: Path, directory: Path | None) -> None:
         self.directory = directory
@@ -40,7 +40,7 @@ class _Cache:
         self.prefix = f"{path.stem}-{mark}"
 
     def get(self, what: str, compute: Callable[[], dict[str, Array]]) -> dict[str, Array]:
-        """What is kept under this name, or what ``compute`` gives, which is then kept."""
+        """Returns the arrays cached under this name, or computes and caches them."""
         if self.directory is None:
             return compute()
         place = self.directory / f"{self.prefix}-{what}.npz"
@@ -49,7 +49,7 @@ class _Cache:
             with place.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
                 return {name: kept[name] for name in kept.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-            pass  # not there, or cut off: computed anew
+            pass  # missing or cut off: computed again
         values = compute()
         self._keep(place, values)
         return values

@@ -462,7 +462,7 @@ def test_a_file_that_is_named_as_a_dataset(vectors, tmp_path: Path) -> None:
     assert (first.info.n_train, first.info.n_queries, first.info.metric) == (360, 40, "dot")
     said = "\n".join(lines)
     assert "Importing it now" in said
-    assert "Metric: dot. The end of a file's name says it" in said
+    assert "Metric: dot. To choose another, end the file's name in it" in said
     assert "Held out 40 rows, drawn at random" in said
     again = resolve(dataset, volume, reporter=Reporter())
     assert (again.was_present, again.sha256) == (True, first.sha256)

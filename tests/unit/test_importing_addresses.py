@@ -67,7 +67,7 @@ def test_a_file_of_the_hub(
     volume = LocalVolume(tmp_path / "volume")
     got = resolve(dataset, volume, reporter=Reporter(line=lines.append))
     assert (got.info.n_train, got.info.n_queries, got.info.metric) == (54, 6, "euclidean")
-    assert f"   It is taken as it is at commit {COMMIT}" in lines
+    assert f"   Using commit {COMMIT}" in lines
     with h5py.File(got.path) as file:
         assert COMMIT in file.attrs["source"]
     for path in (PATH.format("main"), PATH.format(COMMIT)):

@@ -127,7 +127,7 @@ class TestLoad:
         with pytest.raises(DatasetError, match="bits beyond the dataset's 20"):
             hdf5.load(path, own=queries.bring(tmp_path / "beyond.npy", volume))
         np.save(tmp_path / "others.npy", bits + 1)
-        with pytest.raises(DatasetError, match="other numbers than 0 and 1"):
+        with pytest.raises(DatasetError, match="numbers other than 0 and 1"):
             hdf5.load(path, own=queries.bring(tmp_path / "others.npy", volume))
 
     def test_a_file_that_was_changed_since(self, own, rows, tmp_path):

@@ -273,7 +273,7 @@ def test_own_files_that_were_checked(
         ("x.pkl", b"\x80\4", r"it is pickled: .* Convert it: python -c"),
         ("x.npy.1", b"\x93NUMPY", r"a \.npy file: give it that suffix, or make a dataset of it"),
         ("x.hdf5.gz", b"\x1f\x8b", r"compressed with gzip: unpack it"),
-        ("x", b"", r"no HDF5 file: make a dataset of it: annmodal import NAME"),
+        ("x", b"", r"not an HDF5 file: make a dataset of it: annmodal import NAME"),
     ],
 )
 def test_files_of_other_formats(tmp_path: Path, name: str, content: bytes, words: str) -> None:

@@ -314,7 +314,7 @@ def test_a_file_that_an_earlier_version_checked_is_checked_again(http_server, re
     place.write_text(json.dumps(stamp))
     resolved, lines = run(remote, volume)
     assert resolved.was_present
-    assert "   Verifying a file again that an earlier version checked less: " in lines[2]
+    assert "   Verifying again a file that an earlier version checked less: " in lines[2]
     again = json.loads(place.read_text())
     assert (again["checks"], again["source"]) == (hdf5.CHECKS, stamp["source"])
     assert "Verifying" not in "".join(run(remote, volume)[1])
