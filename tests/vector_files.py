@@ -131,7 +131,7 @@ WRITERS: dict[str, tuple[str, str, Write]] = {
     "npy": (".npy", "<f8", np.save),
     "npy, big-endian": (".npy", ">f4", np.save),
     "npy, Fortran order": (".npy", "<f4", npy_fortran),
-    "npz": (".npz", "<f4", lambda path, rows: np.savez(path, emb=rows, other=rows[0])),
+    "npz": (".npz", "<f4", lambda path, rows: np.savez(path, emb=rows, other=rows[:1].ravel())),
     "npz, compressed": (".npz", "<i8", lambda path, rows: np.savez_compressed(path, emb=rows)),
     "safetensors": (".safetensors", "<f4", safetensors),
     "safetensors, bfloat16": (".safetensors", "<f4", bfloat16),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -73,6 +74,43 @@ def test_a_file_that_is_cut_off_is_refused(kind: str, tmp_path: Path, asked: Ask
         with pytest.raises(DatasetFormatError) as found:
             read(path, asked)
         assert str(found.value).startswith(str(path)), n_bytes
+
+
+@pytest.mark.parametrize("kind", files.WRITERS)
+def test_a_file_of_nothing_says_so(kind: str, tmp_path: Path, asked: Asked) -> None:
+    """No bytes, no rows, or rows of no numbers: never that the file is damaged."""
+    path = files.written(tmp_path, kind, files.vectors(kind))
+    path.write_bytes(b"")
+    with pytest.raises(DatasetFormatError, match=r": the file is empty; expected at least one"):
+        read(path, asked)
+    for n, dim in ((0, 5), (3, 0)):
+        try:
+            path = files.written(tmp_path, kind, files.vectors(kind, n, dim), stem=f"of{n}")
+        except (ValueError, pa.ArrowInvalid):
+            continue  # its library refuses to write such a file
+        with pytest.raises(DatasetFormatError) as found:
+            read(path, asked)
+        said = str(found.value)
+        assert re.search(r"expected (at least one|a vector a line)", said), said
+        assert not re.search("damaged|cut off|another kind", said), said
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind, row in files.WRITERS.items() if row[0].endswith("bin")]
+)
+def test_a_header_that_promises_more_says_where_the_file_ends(
+    kind: str, tmp_path: Path, asked: Asked
+) -> None:
+    """The row, and no size that no file has."""
+    path = files.written(tmp_path, kind, files.vectors(kind))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(DatasetFormatError, match=r"It ends \d+ bytes into row 22: ") as found:
+        read(path, asked)
+    assert not re.search(r"\d{1,3}(,\d{3}){6}", str(found.value))
+    path.write_bytes(whole[: len(whole) - 5 * np.dtype(files.WRITERS[kind][1]).itemsize])
+    with pytest.raises(DatasetFormatError, match=r"It holds 22 whole rows: .* add --rows 0:22"):
+        read(path, asked)
 
 
 @pytest.mark.parametrize("kind", [kind for kind, row in files.WRITERS.items() if "f" in row[1]])
@@ -238,7 +276,8 @@ def test_a_column_of_ids(tmp_path: Path, asked: Asked) -> None:
         ("1,2\n3,\n", "line 2, column 2 holds ''"),
         (",0,1\n0,5,6\n", "as pandas writes an index"),
         ("a,b\n", "no line of numbers"),
-        ("", "no line of numbers"),
+        ("\n\n", "no line of numbers"),
+        ("\n\na,b\n1,2\n3,4,5\n", "line 5 has 3 values; expected 2"),
     ],
 )
 def test_text_that_is_no_table_of_numbers(
@@ -252,7 +291,14 @@ def test_text_that_is_no_table_of_numbers(
 
 
 @pytest.mark.parametrize(
-    "text", ["0,1\n5,6\n7,8\n", "x;y\n5;6\n7;8\n", "5 6\n7  8\n", "\ufeff5,6\n\n7,8"]
+    "text",
+    [
+        "0,1\n5,6\n7,8\n",
+        "x;y\n5;6\n7;8\n",
+        "5 6\n7  8\n",
+        "\ufeff5,6\n\n7,8",
+        "\n\na,b\n5,6\n7,8\n",
+    ],
 )
 def test_text_of_several_kinds(text: str, tmp_path: Path, asked: Asked) -> None:
     """A header, also the counting that pandas writes; other delimiters; blank lines."""

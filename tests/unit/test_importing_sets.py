@@ -134,6 +134,11 @@ def spoiled(folder: Path, name: str) -> Path:
         return parquet(folder / "x.parquet", [[1, 2]])
     if name == "no rows":
         return parquet(folder / "x.parquet", [], pa.list_(pa.int32()))
+    if name == "no sets at all":
+        return csr(folder / "x.npz", matrix[:0])
+    if name == "no bytes":
+        (folder / "x.npz").touch()
+        return folder / "x.npz"
     assert name == "cut"
     path = csr(folder / "x.npz", matrix)
     path.write_bytes(path.read_bytes()[:-40])
@@ -151,7 +156,9 @@ def spoiled(folder: Path, name: str) -> Path:
         ("null", "holds a null"),
         ("floats", "it has no column of lists of whole numbers"),
         ("empty", "its sets are all empty"),
-        ("no rows", "it has no rows"),
+        ("no rows", "it has no rows; expected at least one set"),
+        ("no sets at all", "it has no rows; expected at least one set"),
+        ("no bytes", "the file is empty; expected at least one set"),
         ("one", "it has one row; expected at least two"),
         ("cut", "damaged, cut off"),
     ],

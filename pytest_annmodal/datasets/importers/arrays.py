@@ -49,8 +49,6 @@ def open_npy(path: Path, asked: Asked) -> Matrix:
 
 def _npy(path: Path, file: Path) -> Matrix:
     """The array of the npy ``file``, which errors call ``path``."""
-    if file.stat().st_size == 0:
-        raise DatasetFormatError(f"{path}: the file is empty; expected an array.")
     shape, fortran, dtype, offset = _npy_header(path, file)
     require_shape(path, shape, dtype)
     n_bytes, there = shape[0] * shape[1] * dtype.itemsize, file.stat().st_size - offset

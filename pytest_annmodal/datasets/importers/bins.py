@@ -23,6 +23,7 @@ DTYPES = {
     ".bin": "<f4",
 }
 IDS = (".ibin", ".bin")  # what a truth may be in
+MOST_BYTES = 2**60  # no file has more
 HEADERS = ((8, "<u4"), (16, "<u8"))  # bytes, and how its two numbers are written
 
 
@@ -70,24 +71,40 @@ def _why_not(raw: Array, dtype: np.dtype[np.generic], asked: Asked) -> str:
     readings = _readings(raw)
     if not readings:
         return f"it has {len(raw)} bytes; expected a header of 8 or 16 bytes, then the values."
-    said = [
-        f"with a header of {header} bytes {n:,} rows × {dim:,} would be "
-        f"{header + n * dim * dtype.itemsize:,} bytes"
-        for header, n, dim in readings
-    ]
-    hint = "It is cut off, or of another kind than its suffix says."
     for header, n, dim in readings:
-        row_bytes = dim * dtype.itemsize
-        if row_bytes and (len(raw) - header) % row_bytes == 0:
-            there = (len(raw) - header) // row_bytes
-            if 0 < there < n:
-                hint = (
-                    f"It holds {there:,} whole rows: if it is the beginning of a larger file, "
-                    f"whose header it still has, add --rows 0:{there}."
-                )
-                break
+        if len(raw) == header and n * dim == 0:
+            return (
+                f"its header says {n:,} rows of {dim:,} values; expected at least one row and one "
+                "value in it. Its writer had nothing to write, or failed."
+            )
+    expected = [header + n * dim * dtype.itemsize for header, n, dim in readings]
+    said = [
+        f"with a header of {header} bytes {n:,} rows × {dim:,} would be {n_bytes:,} bytes"
+        if n_bytes < MOST_BYTES
+        else f"with a header of {header} bytes it would be larger than any file"
+        for (header, n, dim), n_bytes in zip(readings, expected, strict=True)
+    ]
     truth = ", and ids with distances 8 bytes a neighbour" if asked.role == "truth" else ""
     return (
         f"its header does not fit its {len(raw):,} bytes ({dtype.itemsize} a value{truth}): "
-        f"{'; '.join(said)}. {hint}"
+        f"{'; '.join(said)}. {_hint(len(raw), dtype, readings)}"
     )
+
+
+def _hint(n_bytes: int, dtype: np.dtype[np.generic], readings: list[tuple[int, int, int]]) -> str:
+    """What is likely, and what to do."""
+    cut = "It is cut off, or of another kind than its suffix says."
+    for header, n, dim in readings:
+        row_bytes = dim * dtype.itemsize
+        there, rest = divmod(n_bytes - header, row_bytes) if row_bytes else (0, 0)
+        if 0 < there < n and not rest:
+            return (
+                f"It holds {there:,} whole rows: if it is the beginning of a larger file, "
+                f"whose header it still has, add --rows 0:{there}."
+            )
+        if rest and there < n and header + n * row_bytes < MOST_BYTES:
+            cut = (
+                f"It ends {rest:,} bytes into row {there:,}: fetch it again. If it is whole, it is "
+                "of another kind than its suffix says."
+            )
+    return cut

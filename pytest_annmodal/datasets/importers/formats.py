@@ -123,6 +123,23 @@ def format_of(path: Path) -> Format:
     )
 
 
+def require_content(path: Path, of: str) -> None:
+    """The file is there and holds something.
+
+    Args:
+        of: what a row of it is.
+
+    Raises:
+        DatasetFormatError: it is empty.
+        DatasetError: it is not there.
+    """
+    if not path.is_file():
+        what = "it is a directory" if path.is_dir() else "there is no such file"
+        raise DatasetError(f"{path}: {what}; expected a file of {of}s.")
+    if path.stat().st_size == 0:
+        raise DatasetFormatError(f"{path}: the file is empty; expected at least one {of}.")
+
+
 def open_matrix(path: Path, asked: Asked) -> Matrix:
     """The vectors (or the ids of a truth) in one file.
 
@@ -132,9 +149,7 @@ def open_matrix(path: Path, asked: Asked) -> Matrix:
         DatasetError: it is not there.
     """
     row = format_of(path)
-    if not path.is_file():
-        what = "it is a directory" if path.is_dir() else "there is no such file"
-        raise DatasetError(f"{path}: {what}; expected a file of vectors.")
+    require_content(path, "vector")
     try:
         with one_sentence(path):
             return row.open(path, asked)

@@ -15,7 +15,7 @@ from pytest_annmodal.datasets.hdf5 import other_names
 from pytest_annmodal.datasets.hdf5.skeleton import numbered_errors
 from pytest_annmodal.datasets.hdf5.stored_rows import LARGEST_MEMBER
 from pytest_annmodal.datasets.importers import parquet
-from pytest_annmodal.datasets.importers.formats import format_of, open_matrix
+from pytest_annmodal.datasets.importers.formats import format_of, open_matrix, require_content
 from pytest_annmodal.datasets.importers.inputs import chosen_rows, drawn_rows, identity, in_order
 from pytest_annmodal.datasets.importers.matrix import Array, Asked, one_sentence
 from pytest_annmodal.datasets.importers.request import Request
@@ -46,8 +46,7 @@ def open_sets(path: Path, asked: Asked) -> Found:
         DatasetError: it is not there.
     """
     reader = _READERS.get(format_of(path).name)
-    if not path.is_file():
-        raise DatasetError(f"{path}: there is no such file; expected a file of sets.")
+    require_content(path, "set")
     with one_sentence(path):
         found = reader(path, asked) if reader is not None else None
     return found or _of_ones(path, asked)
@@ -165,7 +164,7 @@ def _lists(path: Path, asked: Asked) -> Found:
     """A column of lists of whole numbers, a set a row."""
     pieces = list(parquet.lists(path, asked))
     if not pieces:
-        raise DatasetFormatError(f"{path}: it has no rows; expected at least one set.")
+        raise _no_rows(path)
     members, sizes = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
     return Found(sets=_checked(path, members, sizes), dim=0)
 
@@ -190,6 +189,10 @@ def _of_ones(path: Path, asked: Asked) -> Found:
     return Found(sets=joined(parts), dim=matrix.dim)
 
 
+def _no_rows(path: Path) -> DatasetFormatError:
+    return DatasetFormatError(f"{path}: it has no rows; expected at least one set.")
+
+
 def _require_whole(path: Path, *arrays: Array) -> None:
     for array in arrays:
         if array.dtype.kind not in "iu":
@@ -202,11 +205,13 @@ def _checked(path: Path, members: Array, sizes: Array, dim: int = LARGEST_MEMBER
     """Raises DatasetFormatError: sizes do not add up, or a member is none."""
     _require_whole(path, members, sizes)
     counts = sizes.astype(np.int64)
-    if members.ndim != 1 or counts.ndim != 1 or not len(counts):
+    if members.ndim != 1 or counts.ndim != 1:
         raise DatasetFormatError(
             f"{path}: members have shape {members.shape} and sizes {counts.shape}; expected one "
-            "run of numbers each, and at least one set."
+            "run of numbers each."
         )
+    if not len(counts):
+        raise _no_rows(path)
     if (counts < 0).any() or counts.sum() != len(members):
         raise DatasetFormatError(
             f"{path}: its sizes add up to {int(counts.sum()):,}, and there are {len(members):,} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,11 +23,15 @@ def open_text(path: Path, asked: Asked) -> Matrix:
     try:
         with path.open(encoding="utf-8-sig", newline=None) as stream, target.open("wb") as out:
             delimiter: str | None = None
+            begun = False
             while lines := stream.readlines(LINES_BYTES):
-                if line == 1:
+                if not begun:
+                    blank = sum(1 for _ in itertools.takewhile(str.isspace, lines))
+                    lines, line = lines[blank:], line + blank
+                    begun = bool(lines)
                     delimiter = _delimiter(lines)
-                    if _is_header(path, _cells(lines[0], delimiter)):
-                        lines, line = lines[1:], 2
+                    if begun and _is_header(path, _cells(lines[0], delimiter)):
+                        lines, line = lines[1:], line + 1
                 values = _numbers(path, lines, line, delimiter, dim)
                 line += len(lines)
                 if values.size:
