@@ -1,66 +1,63 @@
-"""What the harness benchmark gives: rows with an aim, their table, and how noisy it was."""
+"""A row of the harness benchmark, what was taken of it, its table, and how noisy it was."""
 
 from __future__ import annotations
 
 import os
 import statistics
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
 from rich.console import Console
 from rich.table import Table
 
+from .scale import Scale
+
 NOISY_CORES = 0.10  # of one core, used by others while this ran
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
-    """How much is measured; a tiny one exercises everything in seconds."""
-
-    n_train: int = 20_000
-    n_queries: int = 500
-    implementations: tuple[str, ...] = ("bruteforce", "hnswlib", "annoy")
-    processes: int = 2  # builds of each index on either side
-    alternations: int = 20  # tight loop and product in turn, within one pair of processes
-    slope_queries: int = 40_000
-    slope_pairs: int = 5
-    replayed: int = 30_000
-    resolve_bytes: int = 4 * 2**30
-    resolve_calls: int = 30
-    fresh_processes: int = 9
-    load_bytes: int = 500_000_000
-    load_pairs: int = 5
-    plugin_groups: int = 5
-    plugin_pairs: int = 6  # of which the fastest on either side count, per group
-    exact_train: int = 100_000
-    exact_queries: int = 200
-    exact_pairs: int = 5
-
-
-QUICK = Scale(
-    processes=1,
-    alternations=15,
-    slope_queries=20_000,
-    slope_pairs=3,
-    replayed=10_000,
-    fresh_processes=3,
-    load_pairs=2,
-    plugin_groups=2,
-    plugin_pairs=4,
-    exact_pairs=2,
-)
+Values = Mapping[str, Sequence[float]]  # of rows, by their names
+Measure = Callable[[Scale, Path], Values]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One figure: its repeats in the order they were taken, and at most what they should be."""
+    """One figure of the harness, and at most what it should be.
+
+    Attributes:
+        name: what ``--rows`` calls it.
+        numerator, denominator: what is compared; a count or a time has no denominator.
+        target: the most that it should be; None where it only explains other rows.
+        how: how it is measured, in a few words.
+        measure: gives the values of this row and of all others that it measures with it.
+    """
 
     name: str
-    values: tuple[float, ...]
-    unit: str
-    aim: float | None = None
+    numerator: str
+    denominator: str = ""
+    unit: str = "ratio"
+    target: float | None = None
+    how: str
+    measure: Measure
+
+    def compares(self, scale: Scale) -> str:
+        """Numerator ÷ denominator, with the sizes of this run."""
+        words = f"{self.numerator} ÷ {self.denominator}" if self.denominator else self.numerator
+        return words.format_map(scale.words())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """One row as it was measured: its values in the order in which they were taken.
+
+    Attributes:
+        error: why there are none, or fewer.
+    """
+
+    row: Row
+    values: tuple[float, ...] = ()
+    error: str = ""
 
     @property
     def median(self) -> float:
@@ -69,54 +66,73 @@ class Row:
     @property
     def mark(self) -> str:
         if not self.values:
-            return "skipped"
-        if self.aim is None:
+            return "FAILED" if self.error else "skipped"
+        if self.row.target is None:
             return "-"
-        mark = "pass" if self.median <= self.aim else "MISS"
+        mark = "met" if self.median <= self.row.target else "MISSED"
         return mark + ("" if self.resolved else "?")
 
     @property
     def resolved(self) -> bool:
-        """Whether the repeats agree on which side of the aim they are.
+        """Whether the values agree on which side of the target they are.
 
         A cost cannot be negative: one far below zero shows that noise was measured.
         """
-        if self.aim is None or not self.values:
+        target = self.row.target
+        if target is None or not self.values:
             return True
-        if self.aim and min(self.values) < -self.aim:
+        if target and min(self.values) < -target:
             return False
         ordered, quarter = sorted(self.values), len(self.values) // 4
         low, high = ordered[quarter], ordered[-1 - quarter]
-        return low > self.aim or high <= self.aim
+        return low > target or high <= target
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_plain(self, scale: Scale) -> dict[str, Any]:
         return {
-            "name": self.name,
-            "unit": self.unit,
-            "aim": self.aim,
+            "name": self.row.name,
+            "compares": self.row.compares(scale),
+            "unit": self.row.unit,
+            "target": self.row.target,
+            "how": self.row.how,
+            "minimum": min(self.values) if self.values else None,
             "median": self.median if self.values else None,
             "values": list(self.values),
             "mark": self.mark,
+            "error": self.error,
         }
 
 
-def show(rows: list[Row], console: Console) -> None:
+def show(found: Sequence[Taken], scale: Scale, console: Console) -> None:
     """Print one aligned table."""
     table = Table(title="The harness, measured side by side in one run", title_justify="left")
-    for heading in ("figure", "unit"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("aim", "median", "min", "max", "repeats"):
-        table.add_column(heading, justify="right", no_wrap=True, min_width=6)
-    table.add_column("", no_wrap=True, min_width=5)
-    for row in rows:
-        aim = "" if row.aim is None else f"<= {row.aim:g}"
-        spread = (row.median, min(row.values), max(row.values)) if row.values else ()
-        cells = [_number(value) for value in spread] or ["", "", ""]
-        table.add_row(row.name, row.unit, aim, *cells, str(len(row.values)), row.mark)
+    table.add_column("row", no_wrap=True)
+    table.add_column("what is compared", overflow="fold")
+    table.add_column("unit", no_wrap=True)
+    for heading in ("target", "min", "median", "n"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True, min_width=7)
+    for taken in found:
+        row = taken.row
+        target = "" if row.target is None else f"≤ {row.target:g}"
+        values = (min(taken.values), taken.median) if taken.values else ()
+        cells = [number(value) for value in values] or ["", ""]
+        table.add_row(
+            row.name,
+            row.compares(scale),
+            row.unit,
+            target,
+            *cells,
+            str(len(taken.values)),
+            taken.mark,
+        )
     console.print(table)
+    for taken in found:
+        if taken.error:
+            console.print(f"{taken.row.name}: {taken.error}", highlight=False, markup=False)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Three digits."""
     if abs(value) >= 1000:
         return f"{value:.0f}"
     return f"{value:#.3g}".rstrip(".") if abs(value) >= 0.01 else f"{value:.4f}"

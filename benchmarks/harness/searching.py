@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +22,15 @@ from pytest_annmodal.model import (
 )
 from pytest_annmodal.outcome import Failure, Measurement
 
-from .figures import Row, Scale
 from .processes import tight_loop
+from .scale import Scale
+from .table import Values
 
 K = 10
 CLOCKS: tuple[Clock, ...] = ("worker", "parent")
-FIDELITY_AIM = {"worker": 1.03, "parent": None}
-PER_QUERY_AIM_US = 5.0
-MAILBOX_AIM_US = 5.0
+PROCESSES = 2  # builds of each index on either side
+FEW_QUERIES = 100
+NO_LIMITS = Limits()
 NO_SEARCH = """\
 import numpy as np
 
@@ -63,56 +62,34 @@ class Numbered({base}):
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Floors:
-    """Of every job that was run here."""
+def fidelity(scale: Scale, directory: Path) -> Values:
+    """The product's p50 over that of the tight loop, pass by pass in turn on one core.
 
-    clock_ns: list[float]
-    mailbox_us: list[float]
-
-    def note(self, measured: Measurement) -> None:
-        self.clock_ns.append(float(measured.clock_floor_ns))
-        self.mailbox_us.append(measured.mailbox_floor_ns / 1e3)
-
-
-def rows(scale: Scale, directory: Path) -> Iterator[Row]:
-    """Fidelity by both clocks, seconds beside the queries, floors."""
+    By the parent's clock its floor is taken off first: it is stated with every measurement.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
     path = directory / "clusters-64-euclidean.hdf5"
-    synthetic.generate(path, "euclidean", n_train=scale.n_train, n_queries=scale.n_queries)
-    floors = Floors(clock_ns=[], mailbox_us=[])
-    by_name = {item.name: item for item in manifest.builtin()}
-    for name in scale.implementations:
-        yield from _fidelity(by_name[name], path, scale, floors)
-    yield from _per_query(path, scale, directory, floors)
-    yield Row(name="floor of the worker's clock", unit="ns", values=tuple(floors.clock_ns))
-    yield Row(
-        name="floor of the parent's clock (mailbox)",
-        unit="us",
-        values=tuple(floors.mailbox_us),
-        aim=MAILBOX_AIM_US,
+    synthetic.generate(
+        path, "euclidean", n_train=scale.clusters_n, n_queries=scale.clusters_queries
     )
-
-
-def _fidelity(
-    implementation: Implementation, path: Path, scale: Scale, floors: Floors
-) -> Iterator[Row]:
-    """The product's p50 over that of the tight loop, pass by pass in turn on one core."""
-    ratios: dict[Clock, list[float]] = {clock: [] for clock in CLOCKS}
-    if not manifest.missing_requirements(implementation):
-        for _process in range(scale.processes):
+    by_name = {item.name: item for item in manifest.builtin()}
+    values: dict[str, list[float]] = {"floor-parent": [], "floor-worker": []}
+    for name in scale.fidelity:
+        if manifest.missing_requirements(by_name[name]):
+            continue
+        for _process in range(PROCESSES):
             for clock in CLOCKS:
-                ratios[clock] += _alternate(implementation, path, scale, clock, floors)
-    for clock in CLOCKS:
-        yield Row(
-            name=f"{implementation.name}: p50 by the {clock}'s clock / tight loop",
-            unit="ratio",
-            values=tuple(ratios[clock]),
-            aim=FIDELITY_AIM[clock],
-        )
+                found = values.setdefault(f"p50-{clock}-{name}", [])
+                found += _alternate(by_name[name], path, scale, clock, values)
+    return values
 
 
 def _alternate(
-    implementation: Implementation, path: Path, scale: Scale, clock: Clock, floors: Floors
+    implementation: Implementation,
+    path: Path,
+    scale: Scale,
+    clock: Clock,
+    floors: dict[str, list[float]],
 ) -> list[float]:
     """One build on either side, then a tight pass before each search of a real job."""
     job = _repeated(implementation, path, scale, clock)
@@ -131,14 +108,17 @@ def _alternate(
             if text.startswith("queries, setting"):
                 tight_ns.append(tight.p50_ns())
 
-        measured = _run(job, path, on_phase=on_phase)
-        floors.note(measured[0])
+        measured = run(job, path, on_phase=on_phase)
         tight_ns.append(tight.p50_ns())
+    floors["floor-worker"].append(float(measured[0].clock_floor_ns))
+    floors["floor-parent"].append(measured[0].mailbox_floor_ns / 1e3)
     assert len(tight_ns) == len(measured) + 1
     # Each product pass lies between two tight ones: drift of the machine's speed cancels.
     around = (np.array(tight_ns[:-1]) + np.array(tight_ns[1:])) / 2
-    ratios = np.array([item.p50_s * 1e9 for item in measured]) / around
-    return [float(ratio) for ratio in ratios[1:]]  # the first pass warms both sides
+    floor_ns = measured[0].mailbox_floor_ns if clock == "parent" else 0
+    p50_ns = np.array([item.p50_s * 1e9 for item in measured])
+    # The first pass warms both sides.
+    return [float(ratio) for ratio in ((p50_ns - floor_ns) / around)[1:]]
 
 
 def _repeated(implementation: Implementation, path: Path, scale: Scale, clock: Clock) -> Job:
@@ -147,8 +127,8 @@ def _repeated(implementation: Implementation, path: Path, scale: Scale, clock: C
     copy = path.with_name(f"numbered_{source.name}")
     text = source.read_text(encoding="utf-8")
     copy.write_text(text + NUMBERED.format(base=implementation.class_name), encoding="utf-8")
-    variant = implementation.variants[len(implementation.variants) // 2]
-    return _job(
+    variant = implementation.variants[0]  # the quickest queries show most of what is added
+    return job_of(
         dataclasses.replace(implementation, path=str(copy), class_name="Numbered"),
         path,
         build=variant.build,
@@ -159,70 +139,80 @@ def _repeated(implementation: Implementation, path: Path, scale: Scale, clock: C
                 k=K,
                 rounds=1,
             )
-            for number in range(scale.alternations + 1)
+            for number in range(scale.passes + 1)
         ),
         limits=Limits(clock=clock),
     )
 
 
-def _per_query(path: Path, scale: Scale, directory: Path, floors: Floors) -> Iterator[Row]:
-    """Seconds of ``run_job`` outside build and timed queries: the slope over their number."""
-    many = directory / "many-64-euclidean.hdf5"
-    _repeat_queries(path, many, scale.slope_queries)
-    source = directory / "no_search.py"
-    source.write_text(NO_SEARCH.format(k=K))
+def per_query_10(scale: Scale, directory: Path) -> Values:
+    return {
+        "beside-10": _beside_each(scale, directory, k=10, clock="worker"),
+        "beside-10-parent": _beside_each(scale, directory, k=10, clock="parent"),
+    }
+
+
+def per_query_100(scale: Scale, directory: Path) -> Values:
+    return {"beside-100": _beside_each(scale, directory, k=100, clock="worker")}
+
+
+def _beside_each(scale: Scale, directory: Path, *, k: int, clock: Clock) -> list[float]:
+    """Microseconds of ``run_job`` outside build and timed queries: the slope over their number."""
+    directory.mkdir(parents=True, exist_ok=True)
+    many = _many_queries(directory, scale)
+    source = directory / f"no_search_{k}.py"
+    source.write_text(NO_SEARCH.format(k=k))
     implementation = Implementation(
         name="no-search", path=str(source), class_name="NoSearch", metrics=("euclidean",)
     )
-    kept = directory / "kept"
-    few = min(100, scale.slope_queries // 2)
-    for clock in CLOCKS:
-        slopes_us = []
-        for _pair in range(scale.slope_pairs + 1):
-            beside_s = []
-            for n_queries in (few, scale.slope_queries):
-                job = _job(
-                    implementation,
-                    many,
-                    build=Arguments(),
-                    searches=(Search(case_id="one", arguments=Arguments(), k=K, rounds=1),),
-                    limits=Limits(clock=clock, n_queries=n_queries),
-                )
-                start = time.perf_counter()
-                (measured,) = _run(job, many, cache=kept)
-                wall_s = time.perf_counter() - start
-                floors.note(measured)
-                beside_s.append(wall_s - measured.build_s - sum(measured.latencies_ns) / 1e9)
-            slopes_us.append((beside_s[1] - beside_s[0]) / (scale.slope_queries - few) * 1e6)
-        yield Row(
-            name=f"harness beside each query, {clock}'s clock",
-            unit="us",
-            values=tuple(slopes_us[1:]),  # the first pair fills the cache of counts
-            aim=PER_QUERY_AIM_US,
-        )
+    few = min(FEW_QUERIES, scale.slope_queries // 2)
+    slopes_us = []
+    for _pair in range(scale.alternations + 1):
+        beside_s = []
+        for n_queries in (few, scale.slope_queries):
+            job = job_of(
+                implementation,
+                many,
+                build=Arguments(),
+                searches=(Search(case_id="one", arguments=Arguments(), k=k, rounds=1),),
+                limits=Limits(clock=clock, n_queries=n_queries),
+            )
+            start = time.perf_counter()
+            (measured,) = run(job, many, cache=directory / "kept")
+            wall_s = time.perf_counter() - start
+            beside_s.append(wall_s - measured.build_s - sum(measured.latencies_ns) / 1e9)
+        slopes_us.append((beside_s[1] - beside_s[0]) / (scale.slope_queries - few) * 1e6)
+    return slopes_us[1:]  # the first pair fills the cache of counts
 
 
-def _repeat_queries(path: Path, many: Path, n_queries: int) -> None:
+def _many_queries(directory: Path, scale: Scale) -> Path:
     """The same dataset with its queries, and their truth, again and again."""
+    path, many = directory / "clusters-64-euclidean.hdf5", directory / "many-64-euclidean.hdf5"
+    if many.exists():
+        return many
+    synthetic.generate(
+        path, "euclidean", n_train=scale.clusters_n, n_queries=scale.clusters_queries
+    )
     data = hdf5.load(path)
-    rows_ = np.arange(n_queries) % len(data.test)
+    rows = np.arange(scale.slope_queries) % len(data.test)
     hdf5.write(
         many,
         train=data.train,
-        test=data.test[rows_],
-        neighbors=data.neighbors[rows_].astype(np.int32),
-        distances=data.distances[rows_],
+        test=data.test[rows],
+        neighbors=data.neighbors[rows].astype(np.int32),
+        distances=data.distances[rows],
         metric="euclidean",
     )
+    return many
 
 
-def _job(
+def job_of(
     implementation: Implementation,
     path: Path,
     *,
     build: Arguments,
     searches: tuple[Search, ...],
-    limits: Limits,
+    limits: Limits = NO_LIMITS,
 ) -> Job:
     return Job(
         dataset=Dataset(name=path.stem, source=f"file:{path}"),
@@ -233,7 +223,7 @@ def _job(
     )
 
 
-def _run(job: Job, path: Path, **options: object) -> list[Measurement]:
+def run(job: Job, path: Path, **options: object) -> list[Measurement]:
     measured = []
     for outcome in run_job(job, path, **options):  # type: ignore[arg-type]
         if isinstance(outcome, Failure):

@@ -1,1 +1,0 @@
-"""The benchmark of the harness itself: ``python -m benchmarks.overhead`` in a checkout."""
