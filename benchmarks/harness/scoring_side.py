@@ -13,6 +13,7 @@ from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.jobs.scorer import Observed, Scorer, Unscored
 from pytest_annmodal.model import Arguments, Dataset, Implementation, Job, Search
 from pytest_annmodal.results import outcomes, store
+from pytest_annmodal.scoring.validity import Given
 
 K = 100
 MOST_WRONG = 20  # of the ids of one answer, at the setting that finds least
@@ -55,8 +56,7 @@ def _answers(data: hdf5.LoadedDataset, number: int, n_settings: int) -> Unscored
     return Unscored(
         case_id=str(number),
         times_ns=rng.integers(100_000, 200_000, size=(1, n)),
-        ids=ids[None],
-        counts=np.full((1, n), K),
+        answers=Given(ids=ids[None], counts=np.full((1, n), K)),
         batch=None,
         observed=Observed(
             build_s=1.0,
