@@ -113,8 +113,8 @@ def _run(
     for number in range(looks[-1]):
         # A search that ends the worker costs only itself: the others get fresh builds.
         while todo := [c for c in _undecided(contests) if len(c.recalls) <= number]:
-            text = f"comparing with {baseline.label}, session {number + 1} of at most {looks[-1]}"
-            on_phase(text)
+            session = f"session {number + 1} of at most {looks[-1]}"
+            on_phase(f"comparison, {session}, with {baseline.label}")
             _session(job, baseline, data, todo, number)
         if number + 1 in looks:
             for contest in _undecided(contests):

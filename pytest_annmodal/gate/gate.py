@@ -115,8 +115,8 @@ class _Run:
     def until_decided(self, on_phase: OnPhase) -> None:
         for number in range(self._looks[-1]):
             on_phase(
-                f"gate against {self._baseline.label}, session {number + 1} of at most "
-                f"{self._looks[-1]}"
+                f"gate, session {number + 1} of at most {self._looks[-1]}, "
+                f"against {self._baseline.label}"
             )
             self._session(number)
             if number + 1 in self._looks and self._is_decided():

@@ -77,6 +77,7 @@ def tenths(name: str, write: Callable[[str], None]) -> OnProgress:
 
 # Without wrapping, and with the cursor back where it was: what pytest prints next (a dot, a
 # line) takes the text's place as if it had never been there.
+CUT = "…"
 SAVE, RESTORE, NO_WRAP, WRAP, ERASE = "\x1b7", "\x1b8", "\x1b[?7l", "\x1b[?7h", "\x1b[K"
 
 
@@ -96,7 +97,14 @@ class Progress:
         if not self._shows:
             self._tell(text)
             return
-        self._write(f"{SAVE}{NO_WRAP}  {printable(job.label)}: {text}{ERASE}{WRAP}{RESTORE}")
+        shown = self._fitting(f"{printable(text)} · {printable(job.label)}")
+        self._write(f"{SAVE}{NO_WRAP}  {shown}{ERASE}{WRAP}{RESTORE}")
+
+    def _fitting(self, text: str) -> str:
+        """Its beginning, as far as the terminal's line goes on behind the dots."""
+        screen = self._reporter._tw
+        room = screen.fullwidth - screen.width_of_current_line % screen.fullwidth - len("  ")
+        return text if len(text) <= room else text[: max(room - len(CUT), 0)] + CUT
 
     def _tell(self, text: str) -> None:
         """A line in a CI's log: a library that is compiled is minutes of silence."""

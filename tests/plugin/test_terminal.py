@@ -114,9 +114,9 @@ def test_progress_on_a_terminal(project: Project) -> None:
     """What is being done stands behind the dots, is taken away again, and leaves no trace."""
     sent = run_in_terminal(project, "--ann-rounds=2")
     said = PROGRESS.findall(sent)
-    assert said[0] == "exact on small-8-euclidean: loading"
-    assert "exact on small-8-euclidean: building" in said
-    assert said[-1].startswith("exact on small-8-euclidean: ")
+    assert said[0] == "loading · exact on small-8-euclidean"
+    assert "building · exact on small-8-euclidean" in said
+    assert said[-1].endswith(" · exact on small-8-euclidean")
     assert sent.rindex("\x1b8") < sent.index("\x1b[K", sent.rindex("\x1b8"))  # the last is erased
     plain = re.sub("\x1b\\[[0-9;]*[mK]", "", PROGRESS.sub("", sent))
     assert re.search(r"^test_it\.py \.\. +\[100%\]$", plain, re.MULTILINE)
@@ -125,6 +125,15 @@ def test_progress_on_a_terminal(project: Project) -> None:
     assert "Captured" not in sent
     lines = re.sub("\x1b\\[[0-9;]*m", "", table).splitlines()[1:]
     assert max(map(len, lines[: lines.index("") if "" in lines else None])) <= 100
+
+
+def test_a_narrow_terminal_shows_what_is_done_before_of_what(project: Project) -> None:
+    """What does not fit behind the dots is the end of the implementation's name."""
+    sent = run_in_terminal(project, "--ann-rounds=2", "--ann-baseline=exact", columns=50)
+    said = PROGRESS.findall(sent)
+    assert "queries, round 1 of 2 · exact on sma…" in said
+    assert any(one.startswith("comparison, session 1 of at most ") for one in said)
+    assert max(map(len, said)) == 50 - len("test_it.py ") - len("  ")
 
 
 def test_no_progress_elsewhere(project: Project) -> None:
