@@ -134,7 +134,8 @@ def judged(finding: Finding, bound: float | None, *, p: float | None = None) -> 
     if control is not None:
         copy = _gain(finding, control.change, control.low, control.high)
         if statistics.word(copy, bound=allowed) != NO_CHANGE:
-            return replace(finding, bound=bound, word=CANNOT_TELL, why=_out_of_control(finding))
+            why = _out_of_control(finding, bound)
+            return replace(finding, bound=bound, word=CANNOT_TELL, why=why)
     confirmed = (finding.p if p is None else p) <= ERROR
     gain = _gain(finding, finding.change, finding.low, finding.high)
     word = statistics.word(gain, bound=allowed, near=near, confirmed=confirmed)
@@ -172,11 +173,12 @@ def _why(finding: Finding, word: str, gain: Estimate, bound: float) -> str:
     worse = row.less if row.more_is_better else row.more
     why = f"not {worse} by more than {finding.amount(max(worst, 0.0))}"
     if not row.is_ratio:
-        why += f"; so many queries show a drop of {finding.amount(max(gain.half, bound))}"
+        least = finding.amount(max(gain.half, bound))
+        why += f"; with these queries only a drop of {least} or more can be seen"
     return why
 
 
-def _out_of_control(finding: Finding) -> str:
+def _out_of_control(finding: Finding, bound: float) -> str:
     control = finding.control
     assert control is not None
     shown = Finding(
@@ -187,21 +189,25 @@ def _out_of_control(finding: Finding) -> str:
         high=control.high,
     )
     return (
-        "the control, the baseline beside its own copy, is not equal to it as far as one can see: "
-        f"{shown.amount(control.change)} ({CONFIDENCE}: {shown.amount(control.low)} to "
-        f"{shown.amount(control.high)})"
+        "here even the baseline and its own copy (the control) may differ by more than "
+        f"{shown.amount(bound)}: {shown.amount(control.change)} ({CONFIDENCE}: "
+        f"{shown.amount(control.low)} to {shown.amount(control.high)})"
     )
 
 
-def advice(findings: Sequence[Finding]) -> Iterator[str]:
-    """What to do where one cannot tell, each thing once."""
+def advice(findings: Sequence[Finding], max_sessions: int = statistics.LOOKS[-1]) -> Iterator[str]:
+    """What to do where one cannot tell, each thing once.
+
+    Args:
+        max_sessions: so many were allowed.
+    """
     unsure = [finding for finding in findings if finding.word == CANNOT_TELL]
     if any(finding.figure == "recall" for finding in unsure):
         yield "ask more queries: recall needs them"
     repeated = [one for one in unsure if one.figure != "recall" and one.low is not None]
     if repeated:
         yield "measure on a quieter machine, or ask more queries"
-    if any(one.sessions < statistics.LOOKS[-1] for one in repeated):
+    if repeated and max_sessions < statistics.LOOKS[-1]:
         yield f"allow more sessions (--ann-sessions {statistics.LOOKS[-1]})"
     if any(finding.low is None for finding in unsure):
         yield (

@@ -135,7 +135,8 @@ class AnnBenchmark:
         """Record the measurement, and fail or skip the test by the marker's thresholds."""
         __tracebackhide__ = True
         settings = self._session.settings
-        outcome = gating.judged_by(outcome, gating.tolerances_of(settings, self._marker))
+        allowed = gating.tolerances_of(settings, self._marker)
+        outcome = gating.judged_by(outcome, allowed, settings.sessions)
         worse = gating.failures(outcome, settings)
         missed, untold = missed_thresholds(outcome, self._marker)
         doubtful = doubts(outcome, self._marker)

@@ -106,10 +106,10 @@ class Gating:
             tested = [finding for finding in self._known if finding.figure == figure]
             ps = statistics.holm([finding.p for finding in tested])
             adjusted.update(zip(map(id, tested), ps, strict=True))
-        return [_settled(outcome, adjusted) for outcome in outcomes]
+        return [_settled(outcome, adjusted, self._settings.sessions) for outcome in outcomes]
 
 
-def _settled(outcome: Outcome, adjusted: Mapping[int, float]) -> Outcome:
+def _settled(outcome: Outcome, adjusted: Mapping[int, float], max_sessions: int) -> Outcome:
     gated = outcome.gate if isinstance(outcome, Measurement) else None
     if gated is None:
         return outcome
@@ -120,10 +120,10 @@ def _settled(outcome: Outcome, adjusted: Mapping[int, float]) -> Outcome:
         )
         for finding in gated.findings
     )
-    return dataclasses.replace(outcome, gate=_advised(gated, found))  # type: ignore[arg-type]
+    return dataclasses.replace(outcome, gate=_advised(gated, found, max_sessions))  # type: ignore[arg-type]
 
 
-def judged_by(measurement: Measurement, allowed: Tolerances) -> Measurement:
+def judged_by(measurement: Measurement, allowed: Tolerances, max_sessions: int) -> Measurement:
     """The measurement with the verdicts that it has by what one test allows."""
     gated = measurement.gate
     if gated is None:
@@ -131,11 +131,12 @@ def judged_by(measurement: Measurement, allowed: Tolerances) -> Measurement:
     found = tuple(
         verdict.judged(finding, allowed[finding.row.tolerance]) for finding in gated.findings
     )
-    return dataclasses.replace(measurement, gate=_advised(gated, found))
+    return dataclasses.replace(measurement, gate=_advised(gated, found, max_sessions))
 
 
-def _advised(gated: Gated, found: tuple[Finding, ...]) -> Gated:
-    return dataclasses.replace(gated, findings=found, advice=tuple(verdict.advice(found)))
+def _advised(gated: Gated, found: tuple[Finding, ...], max_sessions: int) -> Gated:
+    advice = tuple(verdict.advice(found, max_sessions))
+    return dataclasses.replace(gated, findings=found, advice=advice)
 
 
 def findings_of(outcome: Outcome) -> tuple[Finding, ...]:
