@@ -61,9 +61,6 @@ class Against:
                 raise
             self._stored = Results(cases=(), folders={})  # the first session of a project
         known = [case for case in self._stored.cases if case.session != keeper.store.session]
-        if place == LATEST and known:
-            newest = max(known, key=lambda case: case.measured_at).session
-            known = [case for case in known if case.session == newest]
         self._known = sorted(known, key=lambda case: case.measured_at)
 
     def held(self, job: Job, outcomes: Sequence[Outcome]) -> list[Outcome]:

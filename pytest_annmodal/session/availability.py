@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 
+from pytest_annmodal.datasets.sources.sources import source_of
 from pytest_annmodal.model import Dataset, Implementation
 from pytest_annmodal.outcome import Failure
+from pytest_annmodal.protocols import Volume
+from pytest_annmodal.settings.config import Settings
+
+
+def waits(
+    dataset: Dataset,
+    settings: Settings,
+    known: Container[str],
+    volume_here: Callable[[], Volume],
+) -> bool:
+    """Whether a dataset is not here and is not to be fetched; what is named by URL is.
+
+    Args:
+        known: names of the catalogue, and of whoever added to it.
+    """
+    from pytest_annmodal.datasets.volume import volume
+
+    by_name = dataset.name in known and dataset.source not in settings.dataset
+    if settings.download or not by_name or not source_of(dataset).is_remote:
+        return False
+    return not volume.is_present(dataset, volume_here())
 
 
 def missing_dataset_hint(dataset: Dataset) -> str:

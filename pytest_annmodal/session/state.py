@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_annmodal.datasets import locate
-from pytest_annmodal.datasets.sources.sources import source_of
 from pytest_annmodal.errors import AnnModalError, ConfigurationError, ReloadError
 from pytest_annmodal.model import Case, Dataset, Implementation, Job
 from pytest_annmodal.outcome import Failure, Outcome
@@ -19,7 +18,7 @@ from pytest_annmodal.sandbox import isolation
 from pytest_annmodal.session import fitting, planning, selection
 from pytest_annmodal.session import marker as markers
 from pytest_annmodal.session.against import Against
-from pytest_annmodal.session.availability import lacking, missing_dataset_hint, not_had
+from pytest_annmodal.session.availability import lacking, missing_dataset_hint, not_had, waits
 from pytest_annmodal.session.gating import Gating, is_gated
 from pytest_annmodal.session.listener import Listener
 from pytest_annmodal.settings.config import Settings
@@ -354,33 +353,34 @@ class BenchSession:
 
     def why_skip(self, case: Case) -> str | None:
         """Why a case is left out here, with the command that would change it."""
-        from pytest_annmodal.datasets.volume import volume
-
-        settings = self.settings
         if self.executor.remote or case.id in self._outcomes:
             return None
-        dataset = case.dataset
-        by_name = dataset.name in self.known and dataset.source not in settings.dataset
-        remote = source_of(dataset).is_remote
-        waits = remote and by_name and not settings.download  # a URL is fetched
-        if waits and not volume.is_present(dataset, self.volume):
-            self.skipped_datasets[dataset.name] = dataset
-            return missing_dataset_hint(dataset)
-        return None if self._is_asked_for(case) else self._lacking(case)
+        if self._waits_for_dataset(case):
+            if self._gates_named(self.settings.dataset):
+                return None
+            self.skipped_datasets[case.dataset.name] = case.dataset
+            return missing_dataset_hint(case.dataset)
+        if self._is_asked_for(case):
+            return None
+        return lacking(case.implementation, self.skipped_implementations)
 
     def why_unable(self, case: Case) -> str | None:
-        """Why a submission cannot be measured: no skip, since it was asked for by its path."""
-        if self.executor.remote or case.id in self._outcomes or not self._is_asked_for(case):
+        """Why what was asked for by its name or path cannot be measured: no skip."""
+        if self.executor.remote or case.id in self._outcomes:
             return None
-        return self._lacking(case)
+        if self._gates_named(self.settings.dataset) and self._waits_for_dataset(case):
+            return missing_dataset_hint(case.dataset)
+        return lacking(case.implementation, {}) if self._is_asked_for(case) else None
+
+    def _waits_for_dataset(self, case: Case) -> bool:
+        return waits(case.dataset, self.settings, self.known, lambda: self.volume)
+
+    def _gates_named(self, names: Sequence[str]) -> bool:  # they must not pass unmeasured
+        return self.gating is not None and bool(names)
 
     def _is_asked_for(self, case: Case) -> bool:
-        return bool(self.settings.submission) and not case.implementation.trusted
-
-    def _lacking(self, case: Case) -> str | None:
-        """What would have to be installed here."""
-        asked_for = self._is_asked_for(case)
-        return lacking(case.implementation, {} if asked_for else self.skipped_implementations)
+        submitted = bool(self.settings.submission) and not case.implementation.trusted
+        return submitted or self._gates_named(self.settings.impl)
 
     def container_log(self, case: Case) -> str:
         """What the machine that ran the case's job printed, if that was another one."""

@@ -520,7 +520,7 @@ class Settings:
         "--ann-against",
         COMPARE,
         "Hold recall and memory against stored results: a file or folder of them, or 'latest', the "
-        "newest session of --ann-results; times are shown only.",
+        "newest of each setting in --ann-results; times are shown only.",
         metavar="FILE|DIR|latest",
         is_path=lambda text: text != LATEST,
     )

@@ -65,6 +65,17 @@ def test_what_holds_no_results_is_refused(project: Project) -> None:
     assert "there is no such file or folder" in result.stderr.str() + result.stdout.str()
 
 
+def test_the_newest_session_may_have_measured_something_else(project: Project) -> None:
+    """*latest* is the newest result of each setting, in whichever session it is."""
+    project.bench()
+    project.write("mine/other.py", EXACT)
+    places = ("--ann-implementations=mine", "--dataset=small-8-euclidean.hdf5")
+    project.run(*places, "--impl=other", "--ann-rounds=1")
+    result = project.bench("--ann-against=latest")
+    assert result.ret == 0
+    assert lines_with(result, "recall at extra=0, extra=1: every one of 20 queries finds as much")
+
+
 def test_another_content_of_the_dataset_has_no_queries_in_common(project: Project) -> None:
     project.bench("--impl=exact")
     project.dataset("small-8-euclidean", n_train=150)

@@ -43,6 +43,27 @@ def candidates(project: Project, name: str, *arguments: str) -> Any:
     return project.run(*PLACES, "--ann-rounds=1", f"--impl={name}", *GATE, *LENIENT, *arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (("--impl=needy", "--dataset=small-8-euclidean.hdf5"), "pip install 'no-such-library>=2'"),
+        (
+            ("--impl=exact", "--dataset=gist-960-euclidean"),
+            "pytest -k gist-960-euclidean --download-only",
+        ),
+    ],
+)
+def test_what_is_named_and_not_here_fails(
+    project: Project, arguments: tuple[str, str], command: str
+) -> None:
+    """Elsewhere it is a skip; a gate that measured nothing would look like one that passed."""
+    project.write("mine/needy.py", EXACT.replace('["numpy"]', '["no-such-library>=2"]'))
+    result = project.run("--ann-implementations=mine", *arguments, *GATE)
+    assert result.ret == 1
+    result.assert_outcomes(errors=2)
+    assert lines_with(result, command)
+
+
 def test_what_is_worse_fails_and_its_line_says_why(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
