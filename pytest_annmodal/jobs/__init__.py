@@ -1,1 +1,1 @@
-"""One job: load the dataset, ask a worker, score its answers."""
+"""One job: load the dataset, send a worker its queries, score the answers."""

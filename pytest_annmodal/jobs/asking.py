@@ -1,4 +1,4 @@
-"""How a worker is asked: one query at a time or as a batch, by its own clock or the parent's."""
+"""Sends a worker its queries, one by one or as a batch, timed by the worker or the parent."""
 
 from __future__ import annotations
 
@@ -31,21 +31,22 @@ SMUGGLING_SHARE = 1.3
 SMUGGLING_GRACE_S = 0.1
 USAGE = ("involuntary_switches", "cpu_s")
 MOST_ROUNDS_AGAIN = 3  # for samples that are too uncertain
-# Other threads of this process (the one that reads a worker's output) get the interpreter when the
-# loop naps or looks at the worker, not in the middle of a query.
+# Other threads of this process (one reads a worker's output) get the interpreter when the loop
+# sleeps or checks the worker, and not during a query.
 SWITCH_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
-    """What the timed loops of one search gave, whoever's clock it was.
+    """Times and answers of one search, by either clock.
 
     Attributes:
         times_ns: int64 (rounds, n_queries), with
             :data:`~pytest_annmodal.scoring.recall.LEFT_OUT` for a sample that stayed too
             uncertain.
         given: the answers of all rounds.
-        uncertain_share: of the samples, before any was asked again; None where it is not known.
+        uncertain_share: share of samples that were uncertain before any was asked again; None
+            where it is not known.
     """
 
     times_ns: NDArray[np.int64]
@@ -58,10 +59,10 @@ class Timed:
 
     @property
     def disturbed(self) -> bool:
-        """Whether somebody else may have made these times what they are.
+        """Whether other processes may have changed these times.
 
-        By the parent's clock also who kept the parent from its core, however little the worker
-        waited: it saw answers late.
+        By the parent's clock this includes time in which the parent itself waited for its core,
+        since it then saw answers late.
         """
         if self.contention.disturbed or self.uncertain_share is None:
             return self.contention.disturbed
@@ -70,11 +71,12 @@ class Timed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
-    """Asks one worker.
+    """Sends queries to one worker.
 
     Attributes:
-        form: in which its implementation gets queries; here they are as the dataset keeps them.
-        warmup: rows like the queries and none of them, in that form.
+        form: in which the implementation gets queries; methods here take them as the dataset
+            keeps them.
+        warmup: rows similar to the queries but different from them, in that form.
     """
 
     worker: Worker
@@ -90,9 +92,11 @@ class Asker:
         return ask(search, self.form.sent(data.test), on_phase)
 
     def block(self, search: Search, rows: Any) -> tuple[tuple[NDArray[np.int64], ...], float]:
-        """A few queries, once, after the warm-up: times_ns (n,), ids (n, k), counts (n,).
+        """Asks a few queries once, after the warm-up.
 
-        Beside them the seconds of the warm-up; 0 by the worker's clock.
+        Returns:
+            times_ns (n,), ids (n, k) and counts (n,); and the seconds of the warm-up, 0 by the
+            worker's clock.
         """
         self.worker.gather()
         queries = self.form.sent(rows)
@@ -113,7 +117,7 @@ class Asker:
         self.worker.send("serve", {"k": k, "apart": self.worker.apart})
 
     def _by_worker(self, search: Search, queries: NDArray[Any], on_phase: OnPhase) -> Timed:
-        """The worker's own clock: it gets all queries and returns all times."""
+        """Times by the worker's clock: it gets all queries and returns all times."""
         with self.worker.watched() as contention:
             message, (times, ids, counts) = self._rounds_of_worker(search, queries, on_phase)
         return Timed(
@@ -127,7 +131,7 @@ class Asker:
     def _rounds_of_worker(
         self, search: Search, queries: NDArray[Any], on_phase: OnPhase | None
     ) -> tuple[Message, tuple[NDArray[np.int64], ...]]:
-        """What it says, with times_ns (rounds, n), ids (rounds, n, k) and counts (rounds, n)."""
+        """Returns its message, times_ns (rounds, n), ids (rounds, n, k), counts (rounds, n)."""
         n = len(queries)
 
         def told(progress: Message) -> None:
@@ -151,9 +155,9 @@ class Asker:
         return message, shaped(message, (rounds, n), (rounds, n, search.k), (rounds, n))
 
     def _by_parent(self, search: Search, queries: NDArray[Any], on_phase: OnPhase) -> Timed:
-        """The parent's clock: every query goes through the mailbox when its turn comes."""
+        """Times by the parent's clock: queries go through the mailbox one by one."""
         worker, k = self.worker, search.k
-        # Before and after it rests, while its processes are looked for.
+        # The worker rests before and after, while its processes are listed.
         with measure.quiet_gc(), undivided(), worker.watched() as contention:
             looked, cpu_before_s = time.monotonic(), worker.cpu_s()
             self._serve(k)
@@ -183,7 +187,7 @@ class Asker:
     def _rounds(
         self, search: Search, queries: NDArray[Any], on_phase: OnPhase
     ) -> tuple[mailbox.Asked, float]:
-        """All rounds, each array with one row more for it, and the share of uncertain samples."""
+        """Asks all rounds; returns arrays with a first axis of rounds, and the uncertain share."""
         began, rounds = time.monotonic(), []
         for number in range(search.rounds):
             rounds.append(self._ask(queries, search.k))
@@ -194,7 +198,7 @@ class Asker:
         ordinary_ns = recall.ordinary_look_ns(asked.gaps_ns)
         unsure = recall.uncertain(asked.times_ns, asked.gaps_ns, ordinary_ns)
         share = float(unsure.mean())
-        # Who is asked but once could remember a query that comes again.
+        # A submission that is asked once could recognise a repeated query, so none is repeated.
         may_repeat = self.limits.fresh_seed is None and (self.trusted or search.rounds > 1)
         for _ in range(MOST_ROUNDS_AGAIN if may_repeat else 0):
             if not unsure.any() or time.monotonic() - began > self.limits.max_search_s:
@@ -211,14 +215,18 @@ class Asker:
         queries: NDArray[Any],
         k: int,
     ) -> None:
-        """Ask the uncertain ones once more; what comes takes their place."""
+        """Asks the uncertain queries again; the new times and answers replace the old ones."""
         for number in np.flatnonzero(unsure.any(axis=1)):
             rows = np.flatnonzero(unsure[number])
             for column, new in zip(asked, self._ask(queries[rows], k), strict=True):
                 column[number, rows] = new
 
     def refuse_smuggling(self, cpu_s: float, wall_s: float) -> None:
-        """Refuse work beside the timed queries: more CPU than the worker's own thread can use."""
+        """Refuses work beside the timed queries.
+
+        Raises:
+            SmugglingError: more CPU time was used than the worker's cores give in that time.
+        """
         n_cores = self.worker.n_cores or self.limits.threads
         allowed = n_cores * wall_s * SMUGGLING_SHARE + SMUGGLING_GRACE_S
         if not self.trusted and cpu_s > allowed:
@@ -230,15 +238,15 @@ class Asker:
     def _ask(self, queries: NDArray[Any], k: int) -> mailbox.Asked:
         asked = mailbox.ask(self.box, queries, k, self.worker.check, apart=self.worker.apart)
         if (asked.counts < 0).any():
-            self.worker.receive("served")  # raises what the worker reported instead
+            self.worker.receive("served")  # raises the error that the worker reported
             raise ProtocolViolationError("the worker reported an answer that raised, and no error")
         return asked
 
     def batch(self, k: int, rows: Any) -> tuple[float, validity.Given]:
-        """Seconds that the whole batch took, and its answers.
+        """Asks all queries as one batch; returns its seconds and its answers.
 
-        By the parent's clock the queries are handed over, and the ids given, inside of it:
-        what a worker does before or after is its own to choose.
+        By the parent's clock the time includes sending the queries and receiving the ids, since
+        a submission could do its work in either step.
         """
         worker, queries = self.worker, self.form.sent(rows)
         n = len(queries)
@@ -264,7 +272,7 @@ def _seconds(asked: mailbox.Asked) -> float:
 
 @contextlib.contextmanager
 def undivided() -> Iterator[None]:
-    """Keep this process's other threads from taking the interpreter while a query is timed."""
+    """Keeps other threads of this process off the interpreter while a query is timed."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_S)
     try:
@@ -274,13 +282,17 @@ def undivided() -> Iterator[None]:
 
 
 def switches_so_far() -> int:
-    """Involuntary context switches of the calling thread (Linux), else of the process."""
+    """Returns involuntary context switches of the calling thread (Linux), else the process."""
     who = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
     return resource.getrusage(who).ru_nivcsw
 
 
 def shaped(message: Message, *shapes: tuple[int, ...]) -> tuple[NDArray[np.int64], ...]:
-    """The message's arrays, if they are int64 of just these shapes."""
+    """Returns the message's arrays.
+
+    Raises:
+        ProtocolViolationError: they are not int64 of exactly these shapes.
+    """
     found = [(array.dtype.str, array.shape) for array in message.arrays]
     if found != [("<i8", shape) for shape in shapes]:
         raise ProtocolViolationError(f"the worker sent arrays {found}, not int64 {list(shapes)}")

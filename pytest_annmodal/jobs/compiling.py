@@ -1,4 +1,4 @@
-"""Parent's side of compiling: have a worker compile its submission, and judge what it says."""
+"""Parent's side of compiling: has a worker compile its submission, and checks its report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_annmodal.sandbox.worker_process import Worker
 from pytest_annmodal.worker.cpp.compiler import COMPILE_BYTES, COMPILE_S, NO_COMPILER
 
 MAX_MESSAGE = 1000
-LATE_S = 15.0  # for a worker to end its compiler and to say so
+LATE_S = 15.0  # for a worker to end its compiler and to report it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +24,13 @@ class Compiled:
 
 
 def compile_in(worker: Worker, job: Job, watch: Watch) -> Compiled | None:
-    """Compile C++ in a worker that is shut in and has loaded nothing yet; None for Python.
+    """Compiles C++ in an isolated worker that has loaded nothing yet; None for Python.
 
-    Neither the memory that the compiler holds nor its peak is the submission's.
+    The compiler's memory and its peak are not counted for the submission.
 
     Raises:
-        CompileError: the submission does not compile; the compiler's output is its evidence.
-        ExecutorError: there is no compiler.
+        CompileError: the submission does not compile; ``traceback`` is the compiler's output.
+        ExecutorError: no compiler is installed.
     """
     if job.implementation.style != "c++":
         return None

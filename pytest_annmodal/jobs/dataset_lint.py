@@ -1,4 +1,4 @@
-"""What a dataset is like, in figures, and what of it spoils a comparison."""
+"""Computes figures of a dataset, and warns of properties that spoil a comparison."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from pytest_annmodal.jobs.dataset_notes import notes
 
 RANDOM_ROWS = 1000
 SEED = 0
-TIED = 1e-6  # relative, as recall takes them
+TIED = 1e-6  # relative, as in recall
 Figures = Mapping[str, Any]
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warned:
-    """One thing that spoils a comparison.
+    """One property that spoils a comparison.
 
     Attributes:
-        holds: whether a dataset with these figures has it.
+        holds: whether a dataset with these figures has the property.
         why: one sentence, with the figures filled in.
     """
 
@@ -35,62 +35,62 @@ class Warned:
     why: str
 
 
-# Beside these stand the notes that every measurement on the dataset gets.
+# In addition there are the notes that every measurement on the dataset gets.
 WARNINGS = (
     Warned(
         name="overlap",
         holds=lambda f: f["queries_in_train"] > 0,
         why="{queries_in_train:,} queries are rows of train: their nearest neighbour is the row "
-        "itself, which is easier to find than that of a query nobody has seen",
+        "itself, which is easier to find than that of a new query",
     ),
     Warned(
         name="equal-queries",
         holds=lambda f: f["equal_queries"] > 0.01 * f["n_queries"],
-        why="{equal_queries:,} queries equal an earlier one: they are measured, and counted, again",
+        why="{equal_queries:,} queries equal an earlier one: they are measured and counted twice",
     ),
     Warned(
         name="ties",
         holds=lambda f: (f["ties_at_k"] or 0) > 0.05,
-        why="for {ties_at_k:.0%} of the queries the row after the last one is as near: compare by "
-        "recall, which takes either, and not by recall_ids, which takes one",
+        why="for {ties_at_k:.0%} of the queries row k + 1 is as near as row k: compare by recall, "
+        "which accepts both, and not by recall_ids, which accepts one",
     ),
     Warned(
         name="constant-columns",
         holds=lambda f: f["constant_columns"] > 0,
-        why="{constant_columns:,} of {dim:,} columns hold one number: they tell no rows apart, and "
-        "cost time and memory",
+        why="{constant_columns:,} of {dim:,} columns are constant: they cost time and memory, and "
+        "do not change which rows are near",
     ),
     Warned(
         name="lengths",
         holds=lambda f: f["norm_max"] > 1000 * f["norm_median"] > 0,
-        why="the longest row is {norm_ratio:,.0f} times as long as the median: quantisers spend "
-        "their steps on few rows",
+        why="the longest row is {norm_ratio:,.0f} times as long as the median: quantisers use "
+        "most of their steps for few rows",
     ),
     Warned(
         name="contrast",
         holds=lambda f: f["relative_contrast"] is not None and f["relative_contrast"] < 1.1,
         why="the nearest row is hardly nearer than any other (relative contrast "
-        "{relative_contrast:.3g}): which rows are the nearest says little",
+        "{relative_contrast:.3g}): the choice of nearest rows means little",
     ),
     Warned(
         name="few-queries",
         holds=lambda f: f["n_queries"] < 100,
-        why="{n_queries:,} queries are few: recall and the slowest latencies are known but roughly",
+        why="{n_queries:,} queries are few: recall and the slowest latencies are only rough",
     ),
     Warned(
         name="hubs",
         holds=lambda f: f["hubness"] is not None and f["hubness"] > 10,
-        why="few rows are neighbours of many queries (skewness {hubness:.1f}): an index that holds "
-        "on to these does well",
+        why="few rows are neighbours of many queries (skewness {hubness:.1f}): an index that finds "
+        "only these does well",
     ),
 )
 
 
 def figures(data: hdf5.LoadedDataset, k: int) -> dict[str, Any]:
-    """Everything that is counted, as plain data; None for what cannot be said.
+    """Returns all figures as plain data; None for those that cannot be computed.
 
     Args:
-        k: for ties and hubs; the truth should be deeper by one.
+        k: for ties and hubs; the truth should have k + 1 neighbours.
     """
     n_constant, lengths = data.layout.profile(data.train, data.info.dim)
     own = data.layout.hashes(data.test)
@@ -104,7 +104,7 @@ def figures(data: hdf5.LoadedDataset, k: int) -> dict[str, Any]:
         "zero_queries": data.n_zero_test,
         "duplicates": data.n_duplicates,
         "most_copied": data.n_most_copied,
-        "not_finite": 0,  # a file that holds one is refused
+        "not_finite": 0,  # a file with NaN or infinity is refused
         "norm_min": float(lengths.min()),
         "norm_median": float(np.median(lengths)),
         "norm_max": float(lengths.max()),
@@ -122,7 +122,7 @@ def figures(data: hdf5.LoadedDataset, k: int) -> dict[str, Any]:
 
 
 def warnings(data: hdf5.LoadedDataset, found: Figures) -> Iterator[str]:
-    """A sentence for each thing that spoils a comparison."""
+    """Yields a sentence for each property that spoils a comparison."""
     yield from notes(data, int(found["k"]))
     for row in WARNINGS:
         if row.holds(found):
@@ -130,7 +130,7 @@ def warnings(data: hdf5.LoadedDataset, found: Figures) -> Iterator[str]:
 
 
 def _ties(distances: Array, k: int) -> float | None:
-    """The share of queries whose row number k + 1 is as near as row number k."""
+    """Returns the share of queries whose neighbour k + 1 is as near as neighbour k."""
     if distances.shape[1] <= k:
         return None
     last, after = distances[:, k - 1], distances[:, k]
@@ -142,7 +142,7 @@ def _measure(data: hdf5.LoadedDataset) -> Measure:
 
 
 def _intrinsic_dimension(data: hdf5.LoadedDataset) -> float | None:
-    """The maximum likelihood estimate of Levina and Bickel, from all true neighbours of queries.
+    """Returns the maximum likelihood estimate of Levina and Bickel, from all true neighbours.
 
     The inverses of the queries' estimates are averaged (MacKay and Ghahramani).
     """
@@ -155,7 +155,7 @@ def _intrinsic_dimension(data: hdf5.LoadedDataset) -> float | None:
 
 
 def _relative_contrast(data: hdf5.LoadedDataset) -> float | None:
-    """How much further than its nearest row any row is from a query, on average (He et al.)."""
+    """Returns a query's mean distance to any row over that to its nearest row (He et al.)."""
     nearest = _measure(data).as_lengths(data.distances[:, 0].astype(np.float64))
     if nearest is None or not nearest.mean() > 0:
         return None
@@ -169,7 +169,7 @@ def _relative_contrast(data: hdf5.LoadedDataset) -> float | None:
 
 
 def _hubness(neighbors: Array, n_train: int) -> float | None:
-    """The skewness of how often a row is among the k nearest of a query (Radovanović et al.)."""
+    """Returns the skewness of how often rows are among the k nearest (Radovanović et al.)."""
     counts = np.bincount(neighbors.reshape(-1), minlength=n_train).astype(np.float64)
     spread = counts.std()
     return float(((counts - counts.mean()) ** 3).mean() / spread**3) if spread > 0 else None

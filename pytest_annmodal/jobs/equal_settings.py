@@ -1,7 +1,7 @@
-"""Settings that a library makes one and the same of: measured once, and told for each.
+"""Measures settings once that a library treats as equal, and reports the result for each.
 
-Which they are, an implementation's header says (``effective``). Of a submission's header that is
-believed in what is said, and not in what is measured.
+An implementation's header says which are equal (``effective``). A submission's header is used only
+for the report: each of its settings is measured.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pytest_annmodal.outcome import Failure, Outcome
 
 
 def once(job: Job, *, n: int, dim: int) -> Job:
-    """The job with one search of each group that is one setting."""
+    """Returns the job with one search of each group of equal settings."""
     return dataclasses.replace(job, searches=tuple(g[0] for g in _groups(job, n=n, dim=dim)))
 
 
 def for_all(job: Job, outcomes: list[Outcome], *, n: int, dim: int) -> list[Outcome]:
-    """An outcome for each search of the job, with what was asked and what came of it.
+    """Returns an outcome for each search of the job, with asked and effective arguments.
 
     Args:
         outcomes: of the searches of :func:`once`, in their order.
@@ -35,13 +35,13 @@ def for_all(job: Job, outcomes: list[Outcome], *, n: int, dim: int) -> list[Outc
 
 
 def _groups(job: Job, *, n: int, dim: int) -> list[list[Search]]:
-    """Searches that are one setting, together; first the one that is asked for as it is."""
+    """Groups searches that are equal; first in a group is one with its effective values."""
     if not job.implementation.trusted:
         return [[search] for search in job.searches]
     groups: dict[str, list[Search]] = {}
     for search in job.searches:
         asked, made = effective.values(job, search, n=n, dim=dim)
-        if search.target is not None:  # which arguments it will have nobody knows yet
+        if search.target is not None:  # its arguments are not known yet
             groups[search.case_id] = [search]
             continue
         key = [made, list(search.arguments.args), search.k, search.rounds]
@@ -59,7 +59,7 @@ def _change(name: str, asked: object, made: object, rule: str) -> str:
 
 
 def _told(job: Job, search: Search, outcome: Outcome, *, n: int, dim: int) -> Outcome:
-    """An outcome as that of one search."""
+    """Returns an outcome of the group as that of one search."""
     if isinstance(outcome, Failure):
         return dataclasses.replace(outcome, case_id=search.case_id)
     if outcome.tuned is not None:

@@ -1,10 +1,10 @@
-"""Queries that nobody can have seen: held-out training rows, moved a little, exact truth.
+"""Draws fresh queries: held-out training rows, moved slightly, with exact true neighbours.
 
-A public dataset's queries and answers can be carried along in a submission. So for grading,
-rows are drawn from ``train`` by a seed of the session, removed from the index, moved by
-noise of the size of a neighbour's distance, and their true neighbours among the rows that
-are left are computed. The rows that are left are shuffled: a memorised row number is worth
-nothing either. All submissions of a session get the same queries.
+A submission could contain a public dataset's queries and answers. So for grading, rows are
+drawn from ``train`` by a seed of the session, removed from the index, and moved by noise of
+the size of a neighbour's distance; their true neighbours among the remaining rows are
+computed. The remaining rows are shuffled, so that memorised row numbers are useless. All
+submissions of a session get the same queries.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from pytest_annmodal.errors import DatasetError, SubmissionError
 NOISE_NEIGHBOUR = 10
 LARGEST_SHARE = 0.2  # of train that may be held out
 MOST_QUERIES = 2000
-PARTS_PER_SETTING = 2  # one asked one by one, one as a batch
+PARTS_PER_SETTING = 2  # one for single queries, one for the batch
 V = TypeVar("V", bound=hdf5.Vectors)
 
 
 def freshen(
     data: hdf5.LoadedDataset, *, n_queries: int, seed: int, k: int = 1
 ) -> hdf5.LoadedDataset:
-    """A dataset of the same vectors with other queries, another row order and exact truth.
+    """Returns a dataset of the same vectors with new queries, row order and exact truth.
 
     Args:
         n_queries: how many to draw; at most a fifth of ``train``.
@@ -40,13 +40,13 @@ def freshen(
         k: how many true neighbours are needed.
 
     Raises:
-        DatasetError: ``train`` is too small to spare that many rows.
+        DatasetError: ``train`` is too small to hold out that many rows.
     """
     n_train = len(data.train)
     if n_queries > LARGEST_SHARE * n_train:
         raise DatasetError(
             f"{n_queries} fresh queries need at least {int(n_queries / LARGEST_SHARE)} training "
-            f"vectors, and there are {n_train}; ask fewer (--ann-queries) or select fewer settings"
+            f"vectors, and there are {n_train}; lower --ann-queries or select fewer settings"
         )
     rng = np.random.default_rng(seed)
     held, kept = _split(n_train, n_queries, rng)
@@ -73,23 +73,23 @@ def freshen(
 def _split(
     n_train: int, n_queries: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows that are held out, and rows that are kept, in their new order."""
+    """Returns the rows that are held out and those that are kept, in their new order."""
     order = rng.permutation(n_train)
     return order[:n_queries], order[n_queries:]
 
 
 def kept_rows(n_train: int, n_queries: int, seed: int) -> NDArray[np.int64]:
-    """Which rows :func:`freshen` keeps, in which order."""
+    """Returns the rows that :func:`freshen` keeps, in their new order."""
     return _split(n_train, n_queries, np.random.default_rng(seed))[1]
 
 
 def n_drawn(n_train: int) -> int:
-    """How many queries are drawn; it does not depend on who asks: all get the same index."""
+    """Returns how many queries are drawn: the same for all, so that all index the same rows."""
     return min(MOST_QUERIES, int(LARGEST_SHARE * n_train))
 
 
 def moved(rows: Any, train: Any, rng: np.random.Generator, metric: str, dim: int) -> Any:
-    """Each row moved a little, by how far its neighbour in ``train`` is, as its metric has it."""
+    """Moves each row by noise of the size of its distance to a neighbour in ``train``."""
     measure = metrics.named(metric).measure
     k = min(NOISE_NEIGHBOUR, len(train))
     _, distances = exact.knn(train, rows, k, measure.noise_metric or metric)
@@ -97,30 +97,30 @@ def moved(rows: Any, train: Any, rng: np.random.Generator, metric: str, dim: int
 
 
 def parts(data: V, n_parts: int, size: int | None = None) -> Iterator[V]:
-    """Cut the queries into equal parts, so that no process is shown one twice."""
+    """Cuts the queries into equal, disjoint parts, so that none is asked twice."""
     size = size or len(data.test) // n_parts
     for start in range(0, size * n_parts, size):
         yield data.cut(slice(start, start + size))
 
 
 def size_of_parts(n_there: int, n_parts: int, n_queries: int | None) -> int:
-    """How many queries each of ``n_parts`` parts has, at most ``n_queries``.
+    """Returns how many queries each of ``n_parts`` parts has, at most ``n_queries``.
 
     Raises:
-        SubmissionError: it has so many settings that some would be asked nothing.
+        SubmissionError: the header has more settings than the queries serve.
         DatasetError: there are fewer queries than parts of a single setting.
     """
     each = min(n_there // n_parts, n_queries or n_there)
     if each < 1 and n_there >= PARTS_PER_SETTING:
         raise SubmissionError(
-            f"its header asks for {n_parts // PARTS_PER_SETTING} search settings of one build, and "
+            f"its header asks for {n_parts // PARTS_PER_SETTING} search settings of one build, but "
             f"the {n_there} fresh queries of this dataset serve at most "
             f"{n_there // PARTS_PER_SETTING}; remove values from search",
             kind="too-many-settings",
         )
     if each < 1:
         raise DatasetError(
-            f"{n_there} fresh queries cannot serve one setting, which takes "
+            f"{n_there} fresh queries cannot serve one setting, which needs "
             f"{PARTS_PER_SETTING}; use a larger dataset"
         )
     return each
@@ -130,6 +130,6 @@ def size_of_parts(n_there: int, n_parts: int, n_queries: int | None) -> int:
 def load_fresh(
     path: Path, *, subset: int | None, seed: int, k: int, cache: Path | None
 ) -> hdf5.LoadedDataset:
-    """Load and freshen a file; the last one is kept, for the next submission asks for it too."""
+    """Loads and freshens a file; the last result is cached for the next submission."""
     data = hdf5.load(path, subset=subset, truth_cache=cache)
     return freshen(data, n_queries=n_drawn(len(data.train)), seed=seed, k=k)

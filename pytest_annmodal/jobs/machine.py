@@ -1,4 +1,4 @@
-"""What machine a measurement was made on, as plain data."""
+"""Describes the machine that a measurement was made on, as plain data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_annmodal.sandbox.cores import affinity
 
 @lru_cache(maxsize=1)
 def cpu_model() -> str:
-    """The processor's name, as the system tells it."""
+    """Returns the processor's name from the operating system."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -24,18 +24,18 @@ def cpu_model() -> str:
 
 
 def affinity_cores() -> int:
-    """Cores that this process may run on."""
+    """Returns how many cores this process may run on."""
     return len(affinity()) or os.cpu_count() or 1
 
 
 def usable_cores(quota: float | None) -> int:
-    """Cores that it may keep busy all the time: no more than the quota's whole ones."""
+    """Returns how many cores this process may keep busy: at most the quota, rounded down."""
     cores = affinity_cores()
     return cores if quota is None else min(cores, max(int(quota), 1))
 
 
 def describe_machine() -> dict[str, Any]:
-    """CPU model, cores, load now, system: what must be equal for times to be compared."""
+    """Returns the CPU model, cores, present load and system."""
     quota = cpu_quota()
     return {
         "cpu": cpu_model(),
@@ -49,7 +49,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def machine_class() -> str:
-    """What two machines must share for times on them to be compared."""
+    """Returns what must be equal on two machines for their times to be compared."""
     cores = usable_cores(cpu_quota())
     many = "core" if cores == 1 else "cores"
     return f"{cpu_model()}, {cores} {many}, {platform.system()} {platform.machine()}"

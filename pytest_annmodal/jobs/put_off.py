@@ -1,7 +1,7 @@
-"""What of a build was put off until it was asked: seconds that no such query takes.
+"""Estimates build work that was delayed until the first queries, in seconds.
 
-A submission that builds while it is asked pays for it here: in its build, and in all settings
-that are asked after that.
+Time beyond what such queries usually take is added to a submission's build time, in this setting
+and all later ones.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 
 from pytest_annmodal.scoring import latency
 
-UNUSUAL = 5.0  # times what all but a twentieth of the queries take at most
-SLOW_BATCH = 2.0  # times what its queries take one at a time
+UNUSUAL = 5.0  # times the 95th percentile of the queries
+SLOW_BATCH = 2.0  # times what its queries take one by one
 
 
 def in_warmup(warmup_s: float, n_warmup: int, times_ns: NDArray[np.int64]) -> float:
-    """Seconds that a warm-up took longer than as many of the queries after it."""
+    """Returns the seconds of a warm-up beyond those of as many queries after it."""
     return max(warmup_s - n_warmup * _usual_s(times_ns), 0.0)
 
 
 def in_queries(times_ns: NDArray[np.int64]) -> float:
-    """Seconds that a few timed queries took beyond what nearly all take at most.
+    """Returns the seconds of unusually slow queries beyond the 95th percentile.
 
     Args:
-        times_ns: negative for samples that were left out.
+        times_ns: int64; negative for samples that were left out.
     """
     counted = times_ns[times_ns >= 0]
     if not counted.size:
@@ -34,11 +34,11 @@ def in_queries(times_ns: NDArray[np.int64]) -> float:
 
 
 def in_batch(batch_s: float, n_queries: int, times_ns: NDArray[np.int64]) -> float:
-    """Seconds that a batch took beyond what its queries take one at a time, and as much again."""
+    """Returns the seconds of a batch beyond twice what its queries take one by one."""
     return max(batch_s - SLOW_BATCH * n_queries * _usual_s(times_ns), 0.0)
 
 
 def _usual_s(times_ns: NDArray[np.int64]) -> float:
     figures = latency.latency_figures(times_ns[times_ns >= 0])
-    # One slow query raises the mean, and would hide a build; it leaves p95 alone.
+    # One slow query raises the mean, which would hide a delayed build; p95 does not change.
     return max(figures.p50_s, min(figures.mean_s, figures.p95_s))

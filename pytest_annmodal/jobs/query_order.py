@@ -1,8 +1,8 @@
-"""In which order queries are asked: as they are in the file, at random, or neighbours in a row.
+"""Orders the queries: as in the file, at random, or sorted so that similar ones follow each other.
 
-Caches make the difference: a query that is like the one before it finds its part of the index, and
-of the vectors, in the processor's cache. A service sees queries as at random; sorted ones show what
-the best order is worth.
+The order matters because of caches: after a similar query, the needed parts of the index and of
+the vectors are in the processor's cache. A service gets queries in random order; sorted ones show
+how much the best order gains.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pytest_annmodal.distances import metrics
 
 SEED = 20_261_130
 STEPS = 50  # of the power iteration
-MOST_ROWS = 10_000  # that the direction is found from
+MOST_ROWS = 10_000  # from which the direction is computed
 V = TypeVar("V", bound=hdf5.Vectors)
 
 
 def ordered(data: V, order: str) -> V:
-    """The same queries, with what belongs to each, in another order.
+    """Returns the same queries, each with its truth, in another order.
 
     Args:
         order: ``file``; ``random``, the same in every run; ``sorted``, by the first principal
@@ -46,9 +46,9 @@ def _sorted(test: Any, info: hdf5.DatasetInfo) -> NDArray[np.int64]:
 
 
 def _along_principal(rows: NDArray[Any]) -> NDArray[np.float64]:
-    """Each row's place along the direction in which the rows vary most, float64 (n,).
+    """Returns each row's coordinate on the first principal component, float64 (n,).
 
-    By power iteration on the covariance of the first rows, from a fixed beginning.
+    By power iteration on the covariance of the first rows, from a fixed start.
     """
     some = rows[:MOST_ROWS].astype(np.float64)
     np.subtract(some, some.mean(axis=0), out=some)

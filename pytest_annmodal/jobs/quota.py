@@ -1,7 +1,7 @@
-"""What a control group lets this process have of the processors, and how often it was held up.
+"""Reads the CPU quota of this process's control groups, and how often they were throttled.
 
-Containers and CI runners get their share so: so many microseconds of CPU in each period, of all
-their processes together. Who has used it up waits for the next period, with all its threads.
+Containers and CI runners are limited in this way: all their processes together get so many
+microseconds of CPU in each period. Once these are used up, all threads wait for the next period.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ROOT = Path("/")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throttling:
-    """How often, and for how many seconds, the processes of the groups were held up so far."""
+    """How often, and for how many seconds, the groups were throttled so far."""
 
     times: int = 0
     seconds: float = 0.0
@@ -29,13 +29,13 @@ class Throttling:
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:
-    """How many cores' worth of time this process may use: the least of its groups', or None."""
+    """Returns the smallest CPU quota of this process's groups, in cores; None without one."""
     found = [quota for folder in _groups(root) if (quota := _quota(folder)) is not None]
     return min(found, default=None)
 
 
 def throttling(root: Path = ROOT) -> Throttling:
-    """Of this process's groups that have a quota, all together: each holds up its own members."""
+    """Returns the sum over this process's groups that have a quota."""
     found = [_throttling(folder) for folder in _groups(root) if _quota(folder) is not None]
     return Throttling(
         times=sum(one.times for one in found), seconds=sum(one.seconds for one in found)
@@ -43,7 +43,7 @@ def throttling(root: Path = ROOT) -> Throttling:
 
 
 def _groups(root: Path) -> Iterator[Path]:
-    """The folders of this process's groups, up to what is mounted here, of both versions."""
+    """Yields the folders of this process's groups up to the mount, for cgroup v1 and v2."""
     paths = dict(_own_paths(root))
     for words in _lines(root / "proc/self/mountinfo"):
         kind, controllers = _kind_of(words)
@@ -53,7 +53,7 @@ def _groups(root: Path) -> Iterator[Path]:
         if path is None:
             continue
         mounted, place = Path(words[3]), root / words[4].replace("\\040", " ").lstrip("/")
-        # In a container the mount may begin at its own group, or the path may be seen from outside.
+        # In a container the mount may begin at its own group, or the path may be the host's.
         inside = path.relative_to(mounted) if path.is_relative_to(mounted) else Path()
         if ".." in inside.parts:
             inside = Path()
@@ -65,7 +65,7 @@ def _groups(root: Path) -> Iterator[Path]:
 
 
 def _own_paths(root: Path) -> Iterator[tuple[str, Path]]:
-    """By the kind of mount, this process's path in the hierarchy that limits CPU time."""
+    """Yields, by kind of mount, this process's path in the hierarchy that limits CPU time."""
     with contextlib.suppress(OSError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
             number, _, rest = line.partition(":")
@@ -77,7 +77,7 @@ def _own_paths(root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _kind_of(words: list[str]) -> tuple[str, list[str]]:
-    """File system and its own options, behind the hyphen that ends the optional fields."""
+    """Returns the file system and its options, which follow the optional fields' hyphen."""
     try:
         at = words.index("-", 6)
         return words[at + 1], words[at + 3].split(",")

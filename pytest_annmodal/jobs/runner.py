@@ -1,6 +1,6 @@
-"""``run_job``: load the dataset, drive workers through a job, return an outcome per search.
+"""Drives workers through a job and returns an outcome for each search.
 
-It does not know where it runs; the executors call it here or in a container.
+The code is the same on this machine and in a container.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pytest_annmodal.jobs.trial import Trial
 from pytest_annmodal.model import Job, Search
 from pytest_annmodal.outcome import Failure, failure_of
 
-INTERRUPTED = "the session was ended in a level of load before it"
+INTERRUPTED = "not run: the session was interrupted in an earlier level of load"
 T = TypeVar("T")
 Choose = Callable[[Trial, Search, OnPhase], Search]
 
@@ -38,7 +38,7 @@ def ask_job(
     on_phase: OnPhase = lambda _text: None,
     choose: Choose = lambda _trial, search, _on_phase: search,
 ) -> list[T | Failure]:
-    """Drive workers through a job; what each search gave is scored before the next begins.
+    """Drives workers through a job; each search is scored before the next begins.
 
     Args:
         choose: finds the arguments of a search that has a target.
@@ -50,7 +50,7 @@ def ask_job(
     def scored(trial: Trial, search: Search, on_phase: OnPhase) -> T:
         return score(asked(trial, search, on_phase))
 
-    if job.limits.fresh_seed is not None:  # no query is shown twice
+    if job.limits.fresh_seed is not None:  # each fresh query is asked once
         once = tuple(dataclasses.replace(search, rounds=1) for search in job.searches)
         job = dataclasses.replace(job, searches=once)
     try:
@@ -62,12 +62,12 @@ def ask_job(
     if data.info.metric not in job.implementation.metrics:
         return [_not_served(job, s, data.info.metric) for s in job.searches]
     while todo := [s for s in job.searches if s.case_id not in outcomes]:
-        # A search that ends the worker costs only itself: the others get a fresh build.
+        # If a search ends the worker, the others get a new worker and a new build.
         try:
             for search, outcome in _drive(job, data, todo, on_phase, scored):
                 outcomes[search.case_id] = outcome
         except (OSError, ExecutorError, ConfigurationError) as error:
-            # No memory, process, compiler or bubblewrap here: nobody's code is to blame.
+            # Memory, a process, the compiler or bubblewrap is missing: not the submission's fault.
             text = f"the worker could not be run here: {error}"
             lost = [s for s in todo if s.case_id not in outcomes]
             outcomes.update((s.case_id, _not_to_blame(s, "infrastructure", text)) for s in lost)
@@ -75,7 +75,7 @@ def ask_job(
 
 
 class _Asked:
-    """Has searches asked; a setting that serves several targets is measured once."""
+    """Measures searches; a setting that serves several targets is measured once."""
 
     def __init__(self, choose: Choose) -> None:
         self._choose = choose
@@ -96,7 +96,7 @@ class _Asked:
 
 
 def unusable(job: Job) -> list[Failure]:
-    """What is wrong with a submission's text, for every search; nothing of it is run."""
+    """Returns a failure for every search of a submission whose text is wrong; it is not run."""
     error = SubmissionError(job.implementation.error or "", kind="unusable")
     return [failure_of(search.case_id, error, "read") for search in job.searches]
 
@@ -117,7 +117,7 @@ def _drive(
     on_phase: OnPhase,
     scored: Callable[[Trial, Search, OnPhase], T],
 ) -> Iterator[tuple[Search, T | Failure]]:
-    """One worker, one build, as many searches as it survives."""
+    """Runs one worker through one build and as many searches as it survives."""
     with ExitStack() as stack:
         trial = Trial(job, data, stack)
         try:
@@ -131,7 +131,7 @@ def _drive(
             if trial.interrupted:
                 yield search, _not_to_blame(search, "interrupted", INTERRUPTED)
                 continue
-            if trial.worker.abandoned:  # a level of load has ended it
+            if trial.worker.abandoned:  # it ended in a level of load
                 return
             on_phase(f"queries, setting {number} of {len(searches)}")
             try:
@@ -145,7 +145,7 @@ def _drive(
 
 
 def _not_served(job: Job, search: Search, metric: str) -> Failure:
-    """Known only now that the file is here: neither its name nor the catalogue said so."""
+    """Returns the failure for a metric that became known only when the file was loaded."""
     served = ", ".join(job.implementation.metrics)
     text = (
         f"{job.implementation.name} does not serve {metric}, the metric of {job.dataset.name}; "

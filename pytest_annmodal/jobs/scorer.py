@@ -1,6 +1,7 @@
-"""From what an implementation answered to a measurement.
+"""Turns the answers of an implementation into a measurement.
 
-Asking and scoring are apart: where a stranger's code runs on Modal, no truth is at hand.
+Asking and scoring are two steps, since on Modal the container that runs a submission must not hold
+the true neighbours.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ from pytest_annmodal.queries import label_of
 from pytest_annmodal.scoring import latency, scoring, validity
 from pytest_annmodal.scoring.recall import LEFT_OUT
 
-# Checked where they were asked, unless they come from a place that nobody trusts.
+# Answers are checked where they were given, unless that place is not trusted.
 Answers = validity.Given | validity.Checked
 
-HIGH_CHANCE = 0.5  # where rows drawn at random find that much, being no better says nothing
+HIGH_CHANCE = 0.5  # a recall of random rows from which on a comparison with it is meaningless
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """The answers to one batch, and the seconds that all of it took."""
+    """The answers to one batch, and the seconds that the whole batch took."""
 
     seconds: float
     answers: Answers
@@ -40,10 +41,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelAnswers:
-    """The answers of one level of load, which are scored as all are.
+    """The answers of one level of load; they are scored like all others.
 
     Attributes:
-        rows: int64 (m,), which query each answers.
+        rows: int64 (m,), the number of the query that each answers.
     """
 
     rows: scoring.Ids
@@ -52,7 +53,7 @@ class LevelAnswers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What a ``Measurement`` has besides its answers' recall and times, by the same names."""
+    """The fields of a ``Measurement`` other than recall and times, by the same names."""
 
     build_s: float
     first_query_ns: int
@@ -77,14 +78,14 @@ class Observed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unscored:
-    """What one search gave, before anybody has looked whether its answers are right.
+    """Times and answers of one search before scoring.
 
     Attributes:
         times_ns: int64 (rounds, n); some may be
             :data:`~pytest_annmodal.scoring.recall.LEFT_OUT`.
-        answers: those of all rounds.
-        load: how it bore load, where that was asked for; ``load_answers`` are those of its
-            levels that have no failure, in their order.
+        answers: of all rounds.
+        load: levels of load, where they were asked for.
+        load_answers: of the levels without a failure, in their order.
     """
 
     case_id: str
@@ -108,7 +109,7 @@ class Scorer:
         self._of_dataset: dict[int, list[str]] = {}
 
     def measurement(self, unscored: Unscored) -> Measurement:
-        """Check the answers and score them.
+        """Checks the answers and score them.
 
         Raises:
             InvalidResultError: an answer is not k distinct row numbers.
@@ -155,7 +156,7 @@ class Scorer:
     def _batch(
         self, search: Search, data: hdf5.LoadedDataset, batch: Batch | None
     ) -> tuple[float, float] | tuple[None, None]:
-        """Queries per second of the whole batch, and the recall of its answers."""
+        """Returns queries per second of the whole batch, and the recall of its answers."""
         if batch is None:
             return None, None
         ids = self._checked(batch.answers, search.k, "batch_query").ids
@@ -163,7 +164,7 @@ class Scorer:
         return len(data.test) / max(batch.seconds, 1e-9), recall.by_distance
 
     def _load(self, search: Search, data: hdf5.LoadedDataset, unscored: Unscored) -> Loaded | None:
-        """The levels with their recall; one whose answers are wrong is a failure of its own."""
+        """Adds recall to each level; a level with a wrong answer becomes a failure."""
         if unscored.load is None:
             return None
         answers = iter(unscored.load_answers)
@@ -207,7 +208,7 @@ class Scorer:
             by = f" ({bound} bounds them)" if bound else ""
             yield surprises.noted(
                 "missing-answers",
-                f"{n_short} answers had fewer ids than asked for{by}; the missing ones are misses",
+                f"{n_short} answers had fewer than k ids{by}; missing ids count as misses",
             )
 
     def _no_better_than_chance(

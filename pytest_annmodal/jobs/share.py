@@ -1,4 +1,4 @@
-"""What of the processors a job asked for, might use, and used: for its environment and notes."""
+"""CPU that a job asked for, might use, and used: for its environment and notes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pytest_annmodal.jobs.quota import Throttling
 from pytest_annmodal.sandbox.contention import WAITED
 from pytest_annmodal.sandbox.cores import Cores
 
-# Process times are counted in ticks of 10 ms, and the worker's own frames cost something too.
+# Process times are counted in ticks of 10 ms, and the worker's own messages take some CPU too.
 MORE_SHARE, MORE_GRACE_S = 1.1, 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """CPU time that a worker and its children used in a stretch of time."""
+    """CPU time that a worker and its children used in an interval."""
 
     cpu_s: float
     wall_s: float
 
     def cores_beyond(self, threads: int) -> float | None:
-        """How many cores it kept busy, if these are more than it had threads."""
+        """Returns how many cores were busy, if more than ``threads``; else None."""
         if self.cpu_s <= threads * self.wall_s * MORE_SHARE + MORE_GRACE_S:
             return None
         return self.cpu_s / self.wall_s
@@ -30,15 +30,16 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """Of one search setting.
+    """CPU of one search setting.
 
     Attributes:
-        threads: that were asked for.
-        cores: that the worker was given for them.
-        n_query_cores: that it was kept to for single queries; 0 where that cannot be done.
+        threads: number that was asked for.
+        cores: those that the worker got.
+        n_query_cores: number that single queries were pinned to; 0 where pinning is impossible.
         quota: of the control group, in cores, or None.
-        held_up: by that quota, while queries and the batch were asked; ``wall_s`` in all.
-        work: of the build and of the batch, by their names.
+        held_up: throttling by that quota while queries and the batch were asked.
+        wall_s: seconds of that time.
+        work: of the build and of the batch, by name.
     """
 
     threads: int
@@ -51,7 +52,7 @@ class Share:
 
     @property
     def disturbed(self) -> bool:
-        """Whether times are too long because of the quota."""
+        """Whether the quota made times too long."""
         return self.held_up.seconds >= WAITED * self.wall_s > 0
 
     def fields(self) -> dict[str, Any]:
@@ -70,28 +71,28 @@ class Share:
         n_cores = len(self.cores.worker)
         if 0 < n_cores < self.threads:
             yield (
-                f"{self.threads} threads were asked for, and this process may use only "
+                f"{self.threads} threads were asked for, but this process may use only "
                 f"{_cores(n_cores)}"
             )
         if self.quota is not None and self.quota < min(self.threads, n_cores or self.threads):
             yield (
-                f"{_threads(self.threads)} asked for, and the CPU quota of this control group "
+                f"{_threads(self.threads)} asked for, but the CPU quota of this control group "
                 f"is {_cores(self.quota)}: builds and batches are slowed down"
             )
         if self.n_query_cores > 1:
             yield (
-                f"single queries could use {self.n_query_cores} cores: this process has no right "
-                "to keep the worker to one (CAP_SYS_NICE)"
+                f"single queries could use {self.n_query_cores} cores: this process may not pin "
+                "the worker to one (CAP_SYS_NICE)"
             )
         for phase, work in self.work.items():
             if busy := work.cores_beyond(self.threads):
                 yield (
-                    f"the {phase} kept {busy:.1f} cores busy, and {_threads(self.threads)} asked "
-                    "for: the library must be told how many to use"
+                    f"the {phase} kept {busy:.1f} cores busy, but {_threads(self.threads)} asked "
+                    "for: set the library's number of threads"
                 )
         if self.held_up.times:
             yield (
-                f"noisy: the CPU quota of {_cores(self.quota or 0)} held this process up "
+                f"noisy: the CPU quota of {_cores(self.quota or 0)} stopped this process "
                 f"{self.held_up.times} times, for {self.held_up.seconds:.2g} s, while queries "
                 "were asked"
             )

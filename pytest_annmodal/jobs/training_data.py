@@ -1,4 +1,4 @@
-"""What a worker is given: the training vectors, warm-up vectors, and which queries when."""
+"""The data a worker gets: training vectors, warm-up vectors, and the queries of each search."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def load(
     *,
     load_fresh: Callable[..., hdf5.LoadedDataset] = fresh_queries.load_fresh,
 ) -> hdf5.LoadedDataset:
-    """The job's vectors, queries and truth; fresh ones where the job asks for that.
+    """Loads the job's vectors, queries and truth; fresh queries where the job asks for them.
 
     Args:
-        load_fresh: another one keeps more of what it has drawn.
+        load_fresh: draws fresh queries; a caller may pass one with a larger cache.
 
     Raises:
         DatasetError: the file cannot be used, or is too small for fresh queries.
@@ -59,11 +59,11 @@ def load(
 
 
 def n_asked(job: Job, n_there: int) -> int:
-    """How many of a dataset's queries a job has use for: the first ones.
+    """Returns how many of a dataset's queries a job uses: the first ones.
 
     Raises:
         SubmissionError: the job asks for more settings than there are fresh queries.
-        DatasetError: there is not even one fresh query for each part of one setting.
+        DatasetError: there are fewer fresh queries than parts of one setting.
     """
     limits = job.limits
     if limits.fresh_seed is None:
@@ -74,11 +74,12 @@ def n_asked(job: Job, n_there: int) -> int:
 
 @dataclass(slots=True, kw_only=True)
 class TrainFile:
-    """A file that workers map, and where ``train`` lies in it: ``fields``.
+    """A file that workers map.
 
     Attributes:
-        missing: what has yet to be written into it, or None.
-        form: in which it is there.
+        fields: where ``train`` lies in it: ``offset``, ``n_bytes``, ``n``.
+        missing: rows that are still to be written into it, or None.
+        form: in which the rows are stored.
     """
 
     fd: int
@@ -87,10 +88,10 @@ class TrainFile:
     form: str
 
     def fill(self) -> None:
-        """Write what is still missing, and let nobody write any more.
+        """Writes the missing rows, then seal the file against writing.
 
         Raises:
-            ProtocolViolationError: the worker holds it open for writing.
+            ProtocolViolationError: the worker has mapped it for writing.
         """
         if self.missing is None:
             return
@@ -100,16 +101,18 @@ class TrainFile:
         try:
             mailbox.seal(self.fd)
         except OSError as error:
-            raise ProtocolViolationError("the worker writes into the training vectors") from error
+            raise ProtocolViolationError(
+                "the worker mapped the training vectors for writing; they are read-only"
+            ) from error
 
 
 @contextlib.contextmanager
 def train_file(job: Job, data: hdf5.Vectors, form: Form) -> Iterator[TrainFile]:
-    """What the worker may map. A trusted implementation maps the dataset file itself.
+    """Opens the file that the worker maps; for a trusted implementation the dataset file.
 
-    A submission gets memory that will hold ``train`` and nothing else, since the file has the
-    truth in it; and it is filled when the submission is loaded, so that a constructor cannot
-    build before the clock of the build runs.
+    A submission gets memory that holds only ``train``, since the dataset file contains the truth.
+    It is filled after the submission is loaded, so that a constructor cannot build before the
+    build is timed.
     """
     where, n = data.train_map, len(data.train)
     if where is not None and job.implementation.trusted and form.is_kept_as(data.train):
@@ -127,25 +130,25 @@ def train_file(job: Job, data: hdf5.Vectors, form: Form) -> Iterator[TrainFile]:
 
 
 def _opened(where: hdf5.TrainMap) -> int:
-    """The dataset file that was loaded, for reading.
+    """Opens the dataset file that was loaded, for reading.
 
     Raises:
-        OSError: it is gone, or another one has its name by now.
+        OSError: it was removed, replaced or changed since.
     """
     fd = os.open(where.path, os.O_RDONLY)
     if hdf5.Identity.of(os.fstat(fd)) != where.identity:
         os.close(fd)
         raise OSError(
-            f"{where.path} was changed since it was loaded; start again when nobody writes to it"
+            f"{where.path} was changed after it was loaded; run again once it no longer changes"
         )
     return fd
 
 
 def views(job: Job, data: fresh_queries.V) -> dict[str, tuple[fresh_queries.V, fresh_queries.V]]:
-    """For each search what is asked one by one, and what as a batch.
+    """Returns, by case id, the queries to ask one by one and those to ask as a batch.
 
-    All queries both times (where there is a target, those that are not for tuning), or,
-    where queries are fresh, parts that no other part shares.
+    Both are all queries; with a target recall, those not used for tuning; with fresh queries,
+    disjoint parts.
     """
     ids = [search.case_id for search in job.searches]
     if job.limits.fresh_seed is None:
@@ -160,10 +163,10 @@ def views(job: Job, data: fresh_queries.V) -> dict[str, tuple[fresh_queries.V, f
 
 
 def form_of(job: Job, data: hdf5.Vectors, warmup: Any) -> Form:
-    """In which form the job's implementation gets rows.
+    """Returns the form in which the job's implementation gets rows.
 
     Args:
-        warmup: asked beside the queries.
+        warmup: rows that are asked besides the queries.
     """
     name = data.layout.form(job.implementation.dtypes, data.train)
     longest = max(data.layout.longest(part) for part in (data.test, warmup))
@@ -171,7 +174,7 @@ def form_of(job: Job, data: hdf5.Vectors, warmup: Any) -> Form:
 
 
 def tuning_parts(data: fresh_queries.V) -> dict[Part, fresh_queries.V]:
-    """Every second query for tuning (a thousand at most), and the others for figures."""
+    """Splits the queries: every second one (at most 1000) for tuning, the others for figures."""
     return {"tuning": _every_second(data, 0, MAX_TUNING), "figure": _every_second(data, 1)}
 
 
@@ -180,13 +183,13 @@ def _every_second(
 ) -> fresh_queries.V:
     end = None if n_at_most is None else start + 2 * n_at_most
     part = data.cut(slice(start, end, 2))
-    if not isinstance(part.test, np.ndarray):  # other rows are copied
+    if not isinstance(part.test, np.ndarray):  # sets: ``cut`` has copied them
         return part
     return dataclasses.replace(part, test=np.ascontiguousarray(part.test))
 
 
 def warmup_vectors(data: hdf5.Vectors, n: int = N_WARMUP) -> Any:
-    """Rows like the queries, but not of them: each lies between two random training rows."""
+    """Makes rows similar to the queries: each lies between two random training rows."""
     rng = np.random.default_rng(WARMUP_SEED)
     pairs = rng.integers(0, len(data.train), size=(n, 2))
     return data.layout.between(data.train[pairs[:, 0]], data.train[pairs[:, 1]], rng)

@@ -1,4 +1,4 @@
-"""One worker through one build and its searches: what is asked of it, in which order."""
+"""Drives one worker through one build and its searches."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from pytest_annmodal.sandbox.limits import Watch
 from pytest_annmodal.sandbox.worker_process import Worker
 from pytest_annmodal.scoring import latency, recall, validity
 
-OVERSTATED = 1.2  # times the growth: more is told
-ROUNDING_BYTES = 2**20  # pages, and what was free before
+OVERSTATED = 1.2  # times the growth; a note is given from there on
+ROUNDING_BYTES = 2**20  # for whole pages, and for memory that was free before the build
 
 
 def _work_folder(
     implementation: Implementation, level: isolation.Level, stack: ExitStack
 ) -> str | None:
-    """An empty working directory for an algorithm from ann-benchmarks; None keeps ours.
+    """Makes an empty working directory for an ann-benchmarks algorithm; None where not needed.
 
-    There every run has a container of its own, so they leave files like ``indices/NAME`` behind
-    and take the one they find for theirs. Bubblewrap has a ``/tmp`` of its own already.
+    In ann-benchmarks each run has its own container, so algorithms write files like
+    ``indices/NAME`` and load any that exist. Bubblewrap already has its own ``/tmp``.
     """
     if implementation.style != "ann-benchmarks" or level == "bubblewrap":
         return None
@@ -51,22 +51,23 @@ def _work_folder(
 
 
 def _numba_cache(level: isolation.Level, made: Made | None, stack: ExitStack) -> str | None:
-    """Where compiled code is kept: among trusted implementations, never among strangers."""
+    """Returns where numba keeps compiled code: shared by trusted implementations only."""
     if level == "none":
         return compile_cache.folder() if made is None else compile_cache.folder_of(made)
-    if level == "bubblewrap":  # its /tmp is its own
+    if level == "bubblewrap":  # has its own /tmp
         return None
     new = tempfile.TemporaryDirectory(prefix="annmodal-numba-", ignore_cleanup_errors=True)
     return stack.enter_context(new)
 
 
 class Trial:
-    """A worker with its mailbox, and the figures that belong to the build.
+    """A worker with its mailbox, and the figures of its build.
 
     Args:
-        stack: what is opened is closed when it is.
-        train_file: another trial's, to share its memory where the form is the same.
-        anew: start its worker as one in an environment is started, for it runs beside such a one.
+        stack: closes everything that the trial opens.
+        train_file: of another trial, to share its memory where the form is the same.
+        anew: start a new interpreter, as for a worker in an environment, since this worker is
+            compared with such a one.
     """
 
     def __init__(
@@ -138,7 +139,10 @@ class Trial:
         )
 
     def load(self, on_phase: OnPhase) -> None:
-        """Start, measure the floors, load; nothing of ``train`` is known to a submission yet."""
+        """Starts the worker, measure both floors, load the implementation.
+
+        ``train`` is not filled yet, so a submission cannot read it here.
+        """
         job, worker = self.job, self.worker
         on_phase("starting")
         worker.begin("start")
@@ -175,11 +179,11 @@ class Trial:
         worker.rest()
         self.has_batch = bool(loaded.fields.get("has_batch"))
         self.warmed = warming.heard(loaded) if job.implementation.warm_up_build else None
-        if job.implementation.trusted:  # a submission could set memory aside while it is loaded
+        if job.implementation.trusted:  # a submission could allocate its index while it loads
             self.bytes_before = worker.held_bytes()
 
     def build(self, on_phase: OnPhase) -> None:
-        """Fit, and see how large the index is."""
+        """Builds the index and measure its size."""
         job, worker = self.job, self.worker
         on_phase("building")
         worker.begin("build")
@@ -201,10 +205,10 @@ class Trial:
         worker.wake()
         start = time.perf_counter()
         memory = worker.request("memory", expect="memory")
-        if not job.implementation.trusted:  # it might build when it is asked for its size
+        if not job.implementation.trusted:  # it might build when asked for its size
             self.build_s += worker.answered_at - start
             worker.rest()
-        else:  # what it has freed it has given back by now
+        else:  # by now the worker has returned the memory that it freed
             grown = self.grown_bytes()
         self.reported_index_bytes = memory.size("reported_index_bytes")
         self.index_bytes = max(grown, 0, self.reported_index_bytes or 0)
@@ -212,13 +216,13 @@ class Trial:
         self.versions = {**memory.texts("versions"), **(self.made.versions if self.made else {})}
 
     def ask(self, search: Search, on_phase: OnPhase) -> Unscored:
-        """Set the search parameters, warm up, time."""
+        """Sets the search parameters, warm up, time the queries and the batch."""
         worker, held_up, start = self.worker, throttling(), time.perf_counter()
         self._set(search)
         asked, batched = self.views[search.case_id]
         timed = self._one_by_one(search, asked, on_phase)
         n_query_cores = worker.n_cores
-        answers = self.checked(timed.given, search)  # a wrong one ends the search before its batch
+        answers = self.checked(timed.given, search)  # a wrong answer ends the search here
         build_s, index_bytes = self._with_what_came_later()
         batch, beside_batch = self._batch(search, batched, on_phase)
         if batch is not None:
@@ -249,7 +253,7 @@ class Trial:
         )
 
     def probe(self, search: Search, asked: hdf5.Vectors, on_phase: OnPhase) -> Timed:
-        """Answers to these queries, asked as :meth:`ask` does. Their time is not reported."""
+        """Asks these queries as :meth:`ask` does; their times are not reported."""
         self._set(search)
         return self._one_by_one(search, asked, on_phase)
 
@@ -264,7 +268,7 @@ class Trial:
         worker.rest()
 
     def _one_by_one(self, search: Search, asked: hdf5.Vectors, on_phase: OnPhase) -> Timed:
-        """Ask its queries, and see what of a build was put off until then."""
+        """Asks the queries one by one, and add build work that was delayed until then."""
         looks_s = self.watch.long_looks_s
         timed = self.asker.one_by_one(search, asked, on_phase)
         self.put_off_s += put_off.in_warmup(timed.warmup_s, len(self.warmup), timed.times_ns)
@@ -275,7 +279,7 @@ class Trial:
     def _beside_others(
         self, build_s: float, timed: Timed, beside_batch: Contention, share: Share
     ) -> tuple[str, ...]:
-        """The phases whose times somebody else may have made what they are."""
+        """Returns the phases whose times other processes may have changed."""
         found = {
             "queries": timed.disturbed or share.disturbed,
             "batch": beside_batch.disturbed or (self.has_batch and share.disturbed),
@@ -299,10 +303,10 @@ class Trial:
     def checked(
         self, given: validity.Given, search: Search, where: str = "query"
     ) -> validity.Checked:
-        """Answers that may be scored.
+        """Checks the answers of one search.
 
         Raises:
-            InvalidResultError: one is not k distinct row numbers.
+            InvalidResultError: an answer is not k distinct row numbers.
         """
         return validity.check(
             given,
@@ -330,10 +334,10 @@ class Trial:
         }
 
     def _with_what_came_later(self) -> tuple[float, int]:
-        """Seconds and bytes of a submission's index, also of what it put off until after ``fit``.
+        """Returns seconds and bytes of the index, with build work delayed until after ``fit``.
 
-        That was done once, for all settings that are asked after it. What ran on while it was
-        stopped belongs to it as well.
+        Delayed work is done once and serves all later settings, so it counts as build. So does
+        the time that a stopped submission kept running.
         """
         if self.job.implementation.trusted:
             return self.build_s, self.index_bytes
@@ -341,7 +345,7 @@ class Trial:
         return build_s, max(self.index_bytes, self.grown_bytes())
 
     def grown_bytes(self) -> int:
-        """What its worker holds now beyond what it held before."""
+        """Returns by how many bytes the worker has grown since before the build."""
         return self.worker.held_bytes() - self.bytes_before
 
     def _batch(
@@ -361,14 +365,14 @@ class Trial:
 
     def _notes(self, timed: Timed, disturbed: Sequence[str]) -> Iterator[str]:
         if self.job.implementation.disabled:
-            yield "its config.yml has it disabled; it was named, so it was run"
+            yield "its config.yml disables it; it was run because it was named"
         if self.warmed:
             yield self.warmed.note(kept=self.keeps_compiled)
         grown, said = max(self.grown_at_build, 0), self.reported_index_bytes or 0
         if said > OVERSTATED * grown + ROUNDING_BYTES:
             yield surprises.noted(
                 "self-reported-size",
-                f"index: what it says of itself ({size(said)}) is shown; its process grew by "
+                f"index: the size it reports ({size(said)}) is shown; its process grew by "
                 f"{size(grown)}",
             )
         if self.compiled:
@@ -377,7 +381,7 @@ class Trial:
         if weak:
             yield f"isolation: {weak}"
         if self.worker.level != "none" and not self.calls_filtered:
-            yield "isolation: this system cannot filter system calls, so a submission has them all"
+            yield "isolation: this system cannot filter system calls, so none is refused"
         yield from latency.noise_notes(
             involuntary_switches=int(timed.usage["involuntary_switches"]),
             timed_s=float(timed.times_ns.clip(0).sum()) / 1e9,

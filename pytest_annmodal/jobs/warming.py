@@ -1,4 +1,4 @@
-"""What a worker says of the build before the build that is timed."""
+"""The worker's report on the warm-up build before the timed build."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ MAX_CHARS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warmed:
-    """How a throw-away build went.
+    """Result of a warm-up build.
 
     Attributes:
-        warm_up_build_s: seconds that it took, the construction included; in no other figure.
-        warm_up_build_failed: the name of what it raised, or empty.
+        warm_up_build_s: seconds with the constructor; no other figure includes them.
+        warm_up_build_failed: the name of the exception that it raised, or empty.
     """
 
     warm_up_build_rows: int
@@ -25,24 +25,24 @@ class Warmed:
     warm_up_build_failed: str
 
     def note(self, *, kept: bool) -> str:
-        """What a reader of the build's figures should know."""
+        """Returns the note for a reader of the build's figures."""
         if self.warm_up_build_failed:
             return (
-                f"warm_up_build: the build of {self.warm_up_build_rows} random rows before the "
-                f"clock raised {self.warm_up_build_failed}, so compiling may be in the build"
+                f"warm_up_build: the untimed build of {self.warm_up_build_rows} random rows raised "
+                f"{self.warm_up_build_failed}, so the build time may include compiling"
             )
         where = "; numba's compiled code is kept for later sessions" if kept else ""
         return (
-            f"warm_up_build: {self.warm_up_build_rows} random rows were built before the clock, so "
-            f"compiling is not in the build{where}"
+            f"warm_up_build: {self.warm_up_build_rows} random rows were built before timing, so "
+            f"the build time excludes compiling{where}"
         )
 
 
 def heard(loaded: Message) -> Warmed:
-    """What the frame says, which a submission may have written.
+    """Reads the report from a frame, which a submission may have forged.
 
     Raises:
-        ProtocolViolationError: it says nothing of the kind.
+        ProtocolViolationError: the frame has no such fields.
     """
     failed = loaded.fields.get("warm_up_build_failed")
     return Warmed(

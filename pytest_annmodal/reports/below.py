@@ -17,7 +17,7 @@ MAX_VERSIONS = 8  # of distributions that an environment holds
 SPEC_SIGN = "@"  # in a name, before what it runs with
 BATCH_RECALL_DIFFERS = 0.005
 # Notes of a measurement that the table tells in its own way.
-TOLD_OTHERWISE = ("noisy:", "answers had fewer ids", " not reached: ")
+TOLD_OTHERWISE = ("noisy:", "answers had fewer than k ids", " not reached: ")
 
 
 class Measured(NamedTuple):

@@ -84,7 +84,7 @@ def test_levels_of_load_are_run_in_the_containers(ran, product):
         assert [level.clients for level in levels if level.kind == "closed"] == (
             [] if name == "folder" else [1]
         )
-    assert "not believed of a submission" in found["folder"].notes[0]
+    assert "a submission could change" in found["folder"].notes[0]
 
 
 def test_every_outcome_reaches_its_test_in_order(ran):

@@ -26,7 +26,7 @@ def test_what_is_measured(project: Project) -> None:
         assert saved["stats"]["rounds"] == 10
         assert saved["param"].endswith("-small-8-euclidean-subset100-k4")
         assert info["sampled_from"] == 300
-    assert lines_with(result, "train is a sample of the file's 300 rows")
+    assert lines_with(result, "train is a random sample of the file's 300 rows")
 
 
 def test_max_time(project: Project) -> None:

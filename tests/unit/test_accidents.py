@@ -403,7 +403,7 @@ class TestNonsense:
         )
         assert measurement.recall == pytest.approx(0.4)
         assert measurement.n_short_answers == 40
-        assert "40 answers had fewer ids than asked for" in measurement.notes[0]
+        assert "40 answers had fewer than k ids" in measurement.notes[0]
 
 
 class TestBuffers:

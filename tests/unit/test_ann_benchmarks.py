@@ -326,7 +326,7 @@ class TestDisabled:
         )
         (outcome,) = run_job(job, path)
         assert (
-            "its config.yml has it disabled; it was named, so it was run" in measured(outcome).notes
+            "its config.yml disables it; it was run because it was named" in measured(outcome).notes
         )
 
 

@@ -216,7 +216,7 @@ class TestPhases:
         outcome = measured(run(small_dataset(), source, threads=2, **given)[0])
         assert outcome.environment["query_cores"] == 2
         assert outcome.environment["worker_core"] is None
-        assert any("no right to keep the worker to one" in note for note in outcome.notes)
+        assert any("may not pin the worker to one" in note for note in outcome.notes)
 
 
 @two_cores
@@ -245,7 +245,7 @@ def test_more_threads_than_cores_are_noted(small_dataset, tmp_path):
     source = write(tmp_path / "mine.py", index("pass"))
     outcome = measured(run(small_dataset(), source, threads=len(HERE) + 3)[0])
     words = (
-        f"{len(HERE) + 3} threads were asked for, and this process may use only {len(HERE)} core"
+        f"{len(HERE) + 3} threads were asked for, but this process may use only {len(HERE)} core"
     )
     assert any(note.startswith(words) for note in outcome.notes)
     assert len(outcome.environment["worker_cores"]) == len(HERE)
@@ -267,5 +267,5 @@ class TestWork:
         outcome = measured(run(small_dataset(), source)[0])
         (note,) = [note for note in outcome.notes if "cores busy" in note]
         assert note.startswith("the build kept ")
-        assert note.endswith("1 thread was asked for: the library must be told how many to use")
+        assert note.endswith("1 thread was asked for: set the library's number of threads")
         assert outcome.environment["build_cpu_s"] == 60

@@ -166,7 +166,7 @@ def test_what_is_missing_is_missed_and_its_bound_is_named(
     (outcome,), _ = run_settings(small_dataset(), tmp_path, [1])
     found = measured(outcome)
     assert (found.recall, found.n_short_answers, found.bounded_by) == (0.6, 20, "ef")
-    words = "20 answers had fewer ids than asked for (ef bounds them); the missing ones are misses"
+    words = "20 answers had fewer than k ids (ef bounds them); missing ids count as misses"
     assert f"{words} (see surprises: missing-answers)" in found.notes
 
 

@@ -141,7 +141,7 @@ def test_the_command(
     assert main(["lint", str(path), *volume]) == 1
     said = capsys.readouterr().out
     assert "constant columns" in said
-    assert "⚠ 1 of 8 columns hold one number" in said
+    assert "⚠ 1 of 8 columns are constant" in said
     assert main(["lint", str(path), "--json", "--k", "7", *volume]) == 1
     told = json.loads(capsys.readouterr().out)
     assert (told["dataset"], told["k"], told["constant_columns"]) == (path.stem, 7, 1)

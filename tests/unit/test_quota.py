@@ -156,7 +156,7 @@ class TestNotes:
         outcome = outcome_with(0.5)
         assert outcome.environment["cpu_quota"] == 0.5
         assert outcome.environment["cores"] == 1
-        words = "1 thread was asked for, and the CPU quota of this control group is 0.5 cores"
+        words = "1 thread was asked for, but the CPU quota of this control group is 0.5 cores"
         assert any(note.startswith(words) for note in outcome.notes)
         assert not any("quota" in note for note in outcome_with(1.0).notes)
 
@@ -167,7 +167,7 @@ class TestNotes:
         assert outcome.environment["throttled_times"] == 3
         assert outcome.environment["throttled_s"] == 0.25
         assert "queries" in outcome.disturbed
-        words = "noisy: the CPU quota of 1 core held this process up 3 times, for 0.25 s"
+        words = "noisy: the CPU quota of 1 core stopped this process 3 times, for 0.25 s"
         assert any(note.startswith(words) for note in outcome.notes)
 
 

@@ -180,7 +180,7 @@ digits · k=10
 def test_notes() -> None:
     """Each kind of note has one line, with the labels it is for unless it is for all."""
     zero = "zero vectors: 3 in train, 0 in test"
-    short = "7 answers had fewer ids than asked for; what is missing counts as missed"
+    short = "7 answers had fewer than k ids; missing ids count as misses"
     rows = [
         measured("a[n=1]", notes=[zero], batch_qps=5.0, batch_recall=0.9),
         measured("b[n=1]", qps=9.0, notes=[zero, short, "odd"], n_short_answers=7, clock="parent"),

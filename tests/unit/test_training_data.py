@@ -49,7 +49,7 @@ class TestTrainFile:
         with (
             training_data.train_file(job, data, FLOATS) as file,
             mmap.mmap(file.fd, 4096),
-            pytest.raises(ProtocolViolationError, match="writes into the training vectors"),
+            pytest.raises(ProtocolViolationError, match="mapped the training vectors for writing"),
         ):
             file.fill()
 

@@ -289,7 +289,7 @@ def test_an_argument_that_the_library_ignores(tmp_path: Path) -> None:
     source = REACH.replace("self.reach = reach", "self.reach = 100")
     job, data = tuned_job(tmp_path, 0.9, source=source)
     (outcome,) = run_job(job, data)
-    assert "reach changed no recall" in measured(outcome).notes
+    assert "reach did not change recall" in measured(outcome).notes
 
 
 def test_who_declares_nothing_gets_the_fastest_of_its_own_settings(tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_no_time_for_a_single_probe(tmp_path: Path) -> None:
     (outcome,) = run_job(job, data)
     assert tuned(outcome).probes == ()
     assert tuned(outcome).arguments.kwargs["reach"] == 30
-    assert any("--ann-tune-budget: 1e-09 s were over" in note for note in measured(outcome).notes)
+    assert any("--ann-tune-budget: 1e-09 s ended" in note for note in measured(outcome).notes)
 
 
 def test_a_probe_that_crashes(tmp_path: Path) -> None:
@@ -336,4 +336,4 @@ def test_too_few_queries(tmp_path: Path) -> None:
     data = write_small(tmp_path, "few-8-euclidean", n_queries=3)
     (outcome,) = run_job(job, data)
     assert failed(outcome).kind == "dataset"
-    assert "parts the queries" in failed(outcome).message
+    assert "splits the queries" in failed(outcome).message

@@ -1,1 +1,1 @@
-"""A job in two halves: questions and answers apart, for a worker that must not see the truth."""
+"""A job in two halves, asking and scoring, for a worker that must not see the truth."""

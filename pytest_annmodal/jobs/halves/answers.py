@@ -1,6 +1,6 @@
-"""The answers of a job on their way to a referee: plain data, checked when it is read.
+"""Packs the answers of a job for the referee as plain data, and checks them when they are read.
 
-Who reads them trusts nobody: they come from where a stranger's code ran.
+The referee trusts nothing in them, since they come from a container that ran a submission.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_NUMBER = 2.0**63
 
 
 class Environment(msgspec.Struct, kw_only=True):
-    """What tables count with, of an environment; the rest of it is only shown."""
+    """Numbers of an environment that tables compute with; all others are only shown."""
 
     threads: float | None = None
     cores: float | None = None
@@ -44,13 +44,13 @@ class Environment(msgspec.Struct, kw_only=True):
 
 
 class FailureRow(msgspec.Struct, tag="failure", kw_only=True):
-    """A search that failed where it was asked."""
+    """A search that failed while it was asked."""
 
     failure: Failure
 
 
 class AnswersRow(msgspec.Struct, tag="answers", kw_only=True):
-    """A search that was answered; its arrays come beside it."""
+    """A search that was answered; its arrays are sent beside it."""
 
     observed: Observed
     batch_s: float | None
@@ -60,14 +60,14 @@ class AnswersRow(msgspec.Struct, tag="answers", kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """What one search gave, with the comparison if there was one."""
+    """The result of one search, with the comparison if there was one."""
 
     result: Unscored | Failure
     comparison: Comparison | None = None
 
 
 def pack(answered: Sequence[Answered]) -> bytes:
-    """Everything in one frame."""
+    """Packs all results into one frame."""
     rows: list[FailureRow | AnswersRow] = []
     arrays: list[wire.Array] = []
     for item in answered:
@@ -94,24 +94,26 @@ def pack(answered: Sequence[Answered]) -> bytes:
 
 
 def _arrays(answers: Answers) -> list[wire.Array]:
-    """As if nobody had checked them: who reads them does it again."""
+    """Returns ids and counts as unchecked arrays: the referee checks them again."""
     given = answers.given() if isinstance(answers, Checked) else answers
     return [given.ids, given.counts]
 
 
 def unpack(blob: bytes, job: Job, n_queries: Mapping[str, tuple[int, int]]) -> list[Answered]:
-    """Rebuild what :func:`pack` made, if it answers just this job.
+    """Rebuilds what :func:`pack` made.
 
     Args:
-        n_queries: case id → how many are asked one by one, and how many as a batch.
+        n_queries: case id → numbers of single queries and of queries in the batch.
 
     Raises:
-        ProtocolViolationError: it is anything else.
+        ProtocolViolationError: it does not fit this job.
     """
     message = wire.unpack(blob, KIND)
     rows = message.fields.get("rows")
     if not isinstance(rows, list) or len(rows) != len(job.searches):
-        raise ProtocolViolationError(f"the answers are not for {len(job.searches)} searches")
+        raise ProtocolViolationError(
+            f"the answers do not fit the {len(job.searches)} searches of this job"
+        )
     arrays = iter(message.arrays)
     found = []
     try:
@@ -169,7 +171,7 @@ def _batch(
 def _load_answers(
     load: Loaded, search: Search, n_queries: int, arrays: Iterator[wire.Array]
 ) -> tuple[LevelAnswers, ...]:
-    """Of each level that has no failure, in their order."""
+    """Reads the answers of each level without a failure, in their order."""
     found = []
     for level in load.levels:
         if level.failure:
@@ -211,21 +213,21 @@ def _whole(
 
 
 def _refuse_strange_numbers(row: AnswersRow) -> None:
-    """Of the right type they are; but infinity, or less than nothing, would spoil a table."""
+    """Refuses infinite, huge and negative numbers; their types are right by now."""
     counted = msgspec.convert(row.observed.environment, Environment)
     observed = dataclasses.replace(row.observed, environment={})
     for number in _numbers(to_plain([observed, row.comparison, row.batch_s, row.load])):
         if not math.isfinite(number) or abs(number) >= MAX_NUMBER:
             raise ProtocolViolationError(f"{number} is not a number that was measured")
         if isinstance(number, int) and number < 0:
-            raise ProtocolViolationError(f"{number} of something were counted")
+            raise ProtocolViolationError(f"a count is {number}, which is negative")
     for number in _numbers(msgspec.to_builtins(counted)):
         if not abs(number) < MAX_NUMBER:
-            raise ProtocolViolationError(f"{number} is not a number of an environment")
+            raise ProtocolViolationError(f"an environment has the number {number}")
 
 
 def _numbers(plain: Plain) -> Iterable[int | float]:
-    """Every number in it."""
+    """Yields every number in it."""
     if isinstance(plain, Mapping):
         plain = list(plain.values())
     if isinstance(plain, list):

@@ -1,4 +1,4 @@
-"""A job in two halves: a worker is asked where no truth is, its answers are scored elsewhere."""
+"""A job in two halves: a worker is asked where the truth is absent, and scored elsewhere."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from pytest_annmodal.outcome import Failure, Measurement, Outcome, failure_of
 from pytest_annmodal.scoring import operating_points
 
 SCORING = "scoring"
-RACED = ("build_s", "index_bytes", "peak_rss_bytes")  # of the measurement or the race: the more
+RACED = ("build_s", "index_bytes", "peak_rss_bytes")  # the larger of measurement and race
 
 
 class Compare(Protocol):
-    """What races a job's settings with its baseline: ``comparison.compare``, a room above."""
+    """Races a job's settings with its baseline: ``comparison.compare``, a room above."""
 
     def __call__(
         self, job: Job, data: hdf5.LoadedDataset, found: list[Outcome], on_phase: OnPhase, /
@@ -37,11 +37,11 @@ def answer(
     notes: tuple[str, ...] = (),
     on_phase: OnPhase,
 ) -> bytes:
-    """Drive workers through a job and pack what they answered.
+    """Drives workers through a job and packs their answers.
 
     Args:
-        compare: called where the job has a baseline.
-        notes: what a reader of every measurement should know.
+        compare: called if the job has a baseline.
+        notes: added to every measurement.
     """
     found: list[Unscored | Failure] = ask_job(
         job, data, score=lambda unscored: unscored, on_phase=on_phase
@@ -65,9 +65,10 @@ def _compared(
     compare: Compare,
     on_phase: OnPhase,
 ) -> list[Answered]:
-    """Beside the baseline; who meets whom depends on recall, so the truth is computed here.
+    """Compares the settings with the baseline's.
 
-    By now the answers that count for recall have been given.
+    Settings are paired by recall, so the truth is computed here. The answers that count for
+    recall have already been given.
     """
     loaded = _with_truth(data)
     scorer = Scorer(job, loaded)
@@ -76,7 +77,7 @@ def _compared(
     compared = compare(job, loaded, measured, on_phase)
     for item, before, after in zip(found, measured, compared, strict=True):
         if isinstance(item, Failure) or isinstance(before, Failure):
-            rows.append(Answered(result=item))  # whoever scores it finds the same
+            rows.append(Answered(result=item))  # scoring it gives the same failure
         elif isinstance(after, Failure):
             rows.append(Answered(result=after))
         else:
@@ -115,11 +116,11 @@ def _scored(scorer: Scorer, item: Unscored | Failure) -> Outcome:
 
 
 def score(job: Job, data: hdf5.LoadedDataset, answers: bytes) -> list[Outcome]:
-    """One outcome per search, from what :func:`answer` packed.
+    """Returns one outcome per search, from what :func:`answer` packed.
 
     Args:
         data: the job's, with the truth, as
-            :func:`pytest_annmodal.jobs.training_data.load` gives it.
+            :func:`pytest_annmodal.jobs.training_data.load` returns it.
     """
     views = training_data.views(job, data)
     n_queries = {key: (len(one.test), len(many.test)) for key, (one, many) in views.items()}

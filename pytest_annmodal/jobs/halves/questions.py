@@ -1,7 +1,7 @@
-"""What a worker's side is told where no truth may be: which rows to index, what to ask.
+"""The questions of a job, without the truth: which rows to index and which queries to ask.
 
-A referee, who has the truth, writes the questions; whoever drives the worker reads them beside
-the published ``train``; see :mod:`.answers` for what comes back.
+The referee, which has the truth, writes them; the container that runs the worker reads them
+beside the published ``train``. :mod:`.answers` is the way back.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ KIND = "questions"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Questions:
-    """All of a job's material but ``train`` itself, and no truth.
+    """The data of a job without ``train`` and without the truth.
 
     Attributes:
-        train: name of the published file: ``n_rows`` rows as they are kept, and nothing else.
-        test: as the layout has queries cross a border.
-        kept: which of its rows are indexed, in their order; None for all.
+        train: name of the published file; it holds ``n_rows`` rows as they are kept.
+        test: queries as the layout sends them between processes.
+        kept: the rows of the file that are indexed, in their order; None for all.
     """
 
     info: hdf5.DatasetInfo
@@ -48,7 +48,7 @@ class Questions:
 
     @classmethod
     def unpack(cls, blob: bytes) -> Questions:
-        """Rebuild what a referee has packed: the way here is trusted."""
+        """Rebuilds what the referee packed, which is trusted."""
         message = wire.unpack(blob, KIND)
         fields: dict[str, Any] = dict(message.fields)
         test, *kept = message.arrays
@@ -56,15 +56,15 @@ class Questions:
         return cls(info=info, test=test, kept=kept[0] if kept else None, **fields)
 
     def vectors(self, path: Path) -> hdf5.Vectors:
-        """These questions with the rows that they are about, from a private copy of the file.
+        """Returns the queries with the rows to index, from a private mapping of the file.
 
         Raises:
-            DatasetError: the file is not what was published.
+            DatasetError: the file is not the one that was published.
         """
         size = path.stat().st_size
         if size != self.n_bytes:
-            raise DatasetError(f"{path.name} has {size} bytes, and {self.n_bytes} were published")
-        # Mode "c" is MAP_PRIVATE: writing changes this process's copy and never the file.
+            raise DatasetError(f"{path.name} has {size} bytes, but {self.n_bytes} were published")
+        # Mode "c" is MAP_PRIVATE: writing changes only this process's copy.
         memory = np.asarray(np.memmap(path, np.uint8, "c"))
         layout = metrics.named(self.info.metric).rows
         train = layout.unlaid(memory, self.n_rows, self.info.kept_as)
@@ -77,11 +77,11 @@ class Questions:
 def questions(
     job: Job, data: hdf5.LoadedDataset, *, train: str, n_rows: int, n_bytes: int
 ) -> Questions:
-    """What a job is asked.
+    """Makes the questions of a job.
 
     Args:
-        data: as :func:`materials.load <pytest_annmodal.jobs.training_data.load>` gave it.
-        train, n_rows, n_bytes: the published file; fresh queries' rows are not taken out of it.
+        data: as :func:`~pytest_annmodal.jobs.training_data.load` returned it.
+        train, n_rows, n_bytes: the published file, which includes the rows of fresh queries.
     """
     seed, kept = job.limits.fresh_seed, None
     if seed is not None:
@@ -94,7 +94,7 @@ def questions(
 
 
 def without_secret(job: Job) -> Job:
-    """The job as the worker's side gets it: that its queries are fresh, not how they are drawn."""
+    """Returns the job without the seed of its fresh queries, for the worker's container."""
     if job.limits.fresh_seed is None:
         return job
     return dataclasses.replace(job, limits=dataclasses.replace(job.limits, fresh_seed=0))

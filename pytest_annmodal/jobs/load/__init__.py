@@ -1,1 +1,1 @@
-"""How an implementation bears load: queries at a rate, or from several clients at once."""
+"""Measures an implementation under load: queries at a rate, or from several clients at once."""

@@ -1,7 +1,7 @@
-"""The closed loop: n clients in the worker, each its next query when it has its answer.
+"""The closed loop: n clients in the worker; each sends its next query once it has an answer.
 
-Its clock is the worker's own, so it is for trusted implementations alone: whoever holds the clock
-of a stranger's threads is the stranger.
+It is timed by the worker's own clock, which a submission could change, so it runs trusted
+implementations only.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ MOST_QUERIES = 2_000_000
 
 
 class ClosedLoop:
-    """Has clients ask one search setting of a worker.
+    """Runs clients against one search setting of a worker.
 
     Args:
         queries: (rows, dim), as they are sent.
 
     Attributes:
-        how: what clients are, ``threads`` or ``processes``; known after the first level.
+        how: whether clients are ``threads`` or ``processes``; empty before :meth:`choose`.
     """
 
     def __init__(self, asker: Asker, load: Load, queries: NDArray[Any], k: int) -> None:
@@ -38,7 +38,7 @@ class ClosedLoop:
         self.how = ""
 
     def choose(self) -> str:
-        """Find out whether clients are to be threads or processes."""
+        """Decides whether clients are threads or processes."""
         worker = self.asker.worker
         worker.use_cores(2)
         found = worker.request(
@@ -48,10 +48,10 @@ class ClosedLoop:
         return self.how
 
     def level(self, n: int) -> tuple[Level, LevelAnswers]:
-        """So many clients at once: what they found, and their answers.
+        """Runs n clients at once; returns the level's figures and answers.
 
         Raises:
-            SubmissionError: the worker ended, or an answer raised.
+            SubmissionError: the worker ended, or a query raised.
         """
         worker = self.asker.worker
         n_cores = worker.use_cores(n)
@@ -70,7 +70,7 @@ class ClosedLoop:
         times, rows, ids, counts = shaped(message, (m,), (m,), (m, self.k), (m,))
         wall_s = message.number("wall_ns") / 1e9
         if not m or wall_s <= 0:
-            raise ProtocolViolationError("the worker's clients answered nothing")
+            raise ProtocolViolationError("the worker's clients reported no answers")
         marks = [FEW_CORES] if 0 < n_cores < n else []
         level = Level(
             kind="closed",

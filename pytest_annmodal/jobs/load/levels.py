@@ -1,4 +1,4 @@
-"""All levels of load of one search setting, one after the other; those that are done stay."""
+"""Runs the levels of load of one search setting in turn; finished levels are kept."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from pytest_annmodal.levels import AUTO_SHARES, Level, Load, Loaded
 from pytest_annmodal.model import Search
 
 NOT_RUN = "not-run"
-NO_WORKER = "the worker did not survive a level before it"
+NO_WORKER = "the worker ended in an earlier level"
 BY_WHOSE_CLOCK = (
-    "--ann-concurrency: a closed loop is timed by the worker's own clock, which is not believed of "
-    "a submission; --ann-rate is timed by ours"
+    "--ann-concurrency was left out: a closed loop is timed by the worker, and a submission could "
+    "change that clock; use --ann-rate, which is timed by the parent process"
 )
 Answered = tuple[Level, LevelAnswers]
 
 
 @dataclass(slots=True, kw_only=True)
 class _Done:
-    """What is there by now."""
+    """Results so far."""
 
     levels: list[Level] = field(default_factory=list)
     answers: list[LevelAnswers] = field(default_factory=list)
@@ -38,9 +38,9 @@ class _Done:
 
 
 def under_load(trial: Trial, search: Search, unscored: Unscored, on_phase: OnPhase) -> Unscored:
-    """What one search gave, with how it bears the load that is asked for, if any is.
+    """Adds the levels of load that were asked for, if any, to the result of one search.
 
-    Never raises for what an implementation does, nor for Ctrl-C: that ends the levels.
+    Errors of an implementation become failed levels; Ctrl-C ends the levels. Neither raises.
     """
     load = trial.job.limits.load
     if load is None:
@@ -53,7 +53,7 @@ def under_load(trial: Trial, search: Search, unscored: Unscored, on_phase: OnPha
         done.notes.append(f"no level of load was run: {error}")
     except KeyboardInterrupt:
         done.interrupted = trial.interrupted = True
-        done.notes.append("ended by Ctrl-C in the middle of a level: what was done before stays")
+        done.notes.append("ended by Ctrl-C during a level: earlier levels are kept")
         trial.worker.abandon()
     loaded = Loaded(
         levels=tuple(done.levels),
@@ -76,7 +76,7 @@ def _opened(trial: Trial, search: Search, load: Load, done: _Done, on_phase: OnP
     asked, _ = trial.views[search.case_id]
     loop = OpenLoop(trial.asker, load, trial.form.sent(asked.test), search.k)
     trial.worker.begin("load")
-    on_phase("load: how late the generator is")
+    on_phase("load: the generator's lateness")
     done.lateness_p99_s = loop.lateness_s()
     rates_qps = load.rates_qps
     if load.auto:
@@ -100,7 +100,7 @@ def _closed(trial: Trial, search: Search, load: Load, done: _Done, on_phase: OnP
     asked, _ = trial.views[search.case_id]
     loop = ClosedLoop(trial.asker, load, trial.form.sent(asked.test), search.k)
     trial.worker.begin("load")
-    on_phase("load: what clients are to be")
+    on_phase("load: threads or processes")
     done.clients_are = loop.choose()
     _each(trial, levels, done, on_phase, lambda level: loop.level(level.clients))
 
@@ -112,11 +112,11 @@ def _each(
     on_phase: OnPhase,
     run: Callable[[Level], Answered],
 ) -> None:
-    """Run one level after the other, as long as there is a worker that can be asked."""
+    """Runs one level after the other, as long as the worker lives."""
     worker, ended = trial.worker, ""
     for level in levels:
         if ended:
-            why = f"the worker did not survive the level {ended}"
+            why = f"the worker ended in the level {ended}"
             done.levels.append(replace(level, failure=NOT_RUN, message=why))
             continue
         on_phase(f"load {level.words}")

@@ -1,4 +1,4 @@
-"""Whether it is the machine: what the kernel says of the time between two looks."""
+"""Reads the kernel's counters before and after a level, to see disturbance by the machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEAL = 8  # the column of a line of /proc/stat, behind its name: man 5 proc_sta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What the kernel has counted up to a moment."""
+    """The kernel's counters at one moment."""
 
     switches: int
     steal_s: float | None
@@ -29,7 +29,7 @@ class Look:
         return cls(switches=switches_so_far(), steal_s=steal_s(root), throttled=throttling(root))
 
     def until_now(self, *, worker_switches: int, root: Path = ROOT) -> Machine:
-        """What happened since."""
+        """Returns the differences from then to now."""
         now = Look.now(root)
         held_up = now.throttled.since(self.throttled)
         known = now.steal_s is not None and self.steal_s is not None
@@ -44,7 +44,7 @@ class Look:
 
 
 def steal_s(root: Path = ROOT) -> float | None:
-    """Seconds that a hypervisor gave to others while a core of this process's was ready."""
+    """Returns the steal time of this process's cores, in seconds; None where unknown."""
     cores = {f"cpu{core}" for core in affinity()}
     with contextlib.suppress(OSError, ValueError, IndexError):
         lines = (line.split() for line in (root / "proc/stat").read_text().splitlines())
@@ -54,7 +54,7 @@ def steal_s(root: Path = ROOT) -> float | None:
 
 
 def frequency_mhz(root: Path = ROOT) -> float | None:
-    """The mean frequency of this process's cores now; None where nobody may read it."""
+    """Returns the present mean frequency of this process's cores; None where not readable."""
     found = []
     for core in affinity():
         place = root / f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq"

@@ -22,13 +22,13 @@ from pytest_annmodal.worker import measure
 
 IDLE_RATE_QPS = 1000.0
 IDLE_S = 0.5
-CAPACITY_S = 0.5  # about so long the capacity is measured
-SAMPLE = 200  # queries, from whose time it is guessed how many that are
+CAPACITY_S = 0.5  # about how long the capacity is measured
+SAMPLE = 200  # queries from whose time that number of queries is estimated
 
 
 @dataclass(slots=True)
 class Seen:
-    """What the machine did while a worker served; there once it has been dismissed."""
+    """What the machine did while a worker served; set when serving has ended."""
 
     machine: Machine = field(default_factory=Machine)
     disturbed: bool = False
@@ -46,9 +46,9 @@ class OpenLoop:
         self.late_s: float | None = None
 
     def lateness_s(self) -> float | None:
-        """How late queries come to a server that does nothing and is idle: 99 % of them at most.
+        """Measures how late (p99) the generator sends queries to an idle server that does nothing.
 
-        None where it was never idle.
+        None if the server was never idle.
         """
         worker = self.asker.worker
         due = schedule.due_ns(
@@ -66,7 +66,7 @@ class OpenLoop:
         return self.late_s
 
     def capacity_qps(self) -> float:
-        """Queries per second that are answered when all of them are due at once."""
+        """Measures queries per second when all of them are due at once."""
         with self._serving():
             sample = self._offer([0] * SAMPLE, queue=SAMPLE)
             n = round(CAPACITY_S * SAMPLE / max(_seconds(sample), 1e-9))
@@ -75,10 +75,10 @@ class OpenLoop:
         return n / _seconds(offered)
 
     def level(self, rate_qps: float) -> tuple[Level, LevelAnswers]:
-        """One rate: what it gave, and its answers.
+        """Offers queries at one rate; returns the level's figures and answers.
 
         Raises:
-            SubmissionError: the worker ended, or an answer raised.
+            SubmissionError: the worker ended, or a query raised.
         """
         load = self.load
         due = schedule.due_ns(
@@ -96,7 +96,7 @@ class OpenLoop:
 
     @contextmanager
     def _serving(self) -> Iterator[Seen]:
-        """The worker answers in this block, warm; what the machine did is there after it."""
+        """Has the worker serve, warmed up, in this block; ``Seen`` is set after it."""
         asker, worker = self.asker, self.asker.worker
         worker.gather()
         seen = Seen()
@@ -133,7 +133,7 @@ class OpenLoop:
 
     def _refuse_raised(self, asked: mailbox.Asked | open_loop.Offered) -> None:
         if (asked.counts < 0).any():
-            self.asker.worker.receive("served")  # raises what the worker reported instead
+            self.asker.worker.receive("served")  # raises the error that the worker reported
             raise ProtocolViolationError("the worker reported an answer that raised, and no error")
 
 

@@ -1,4 +1,4 @@
-"""When the queries of an open loop are to come."""
+"""The times at which the queries of an open loop are due."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from numpy.typing import NDArray
 
 from pytest_annmodal.levels import Arrivals
 
-MOST_QUERIES = 1_000_000  # of a level: so many times and answers are kept in memory
-MOST_IDS = 50_000_000  # likewise, of all answers
+MOST_QUERIES = 1_000_000  # of a level: their times and answers are kept in memory
+MOST_IDS = 50_000_000  # likewise, in all answers together
 
 
 def due_ns(
     rate_qps: float, seconds: float, *, arrivals: Arrivals, seed: int, k: int = 10
 ) -> NDArray[np.int64]:
-    """Times in ns from the beginning, int64 (n,), rising: at least one query.
+    """Returns times in ns from the start, int64 (n,), rising, for at least one query.
 
-    Poisson arrivals have independent exponential gaps, uniform ones equal gaps. Fewer seconds are
-    offered where more queries would come than :data:`MOST_QUERIES`.
+    Poisson arrivals have independent exponential gaps, uniform ones equal gaps. A level that
+    would have more than :data:`MOST_QUERIES` is shortened.
     """
     n = round(rate_qps * seconds)
     n = max(1, min(n, MOST_QUERIES, MOST_IDS // k))

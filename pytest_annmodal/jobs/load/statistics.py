@@ -1,4 +1,4 @@
-"""Figures of levels: pure functions of times, without a clock and without a worker."""
+"""Figures of levels, as pure functions of times."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from pytest_annmodal.channel.open_loop import Offered
 from pytest_annmodal.errors import SubmissionError
 from pytest_annmodal.levels import GENERATOR_BOUND, SATURATED, Level, Load, Loaded
 
-BUSY = 0.85  # of its core's time: a generator that has so much to do is a limit itself
-LATE = 0.1  # of a figure: so late may the generator be
-BEHIND = 0.02  # of a level: who is so far behind at its end did not keep up
+BUSY = 0.85  # of its core's time: a generator that works more is itself the limit
+LATE = 0.1  # of a latency: the generator may be late by at most this share
+BEHIND = 0.02  # of a level: a server that ends later than this did not keep up
 BEHIND_S = 0.05
-FEW = 20  # queries: of fewer no percentile of lateness is taken, and so many may wait at an end
+FEW = 20  # queries: the least for a percentile of lateness, and how many may wait at the end
 MOST_CHARS = 400  # of a failure's message
-CLEAR = 0.1  # so far from a straight line is a knee
+CLEAR = 0.1  # the least distance of a knee from the straight line
 
 
 def open_level(offered: Offered, rate_qps: float, *, apart: bool, late_s: float | None) -> Level:
-    """What one open loop gave.
+    """Returns the figures of one open loop.
 
     Args:
-        apart: the generator had a core of its own.
-        late_s: how late it is (p99) where too few queries of the level found an idle server.
+        apart: whether the generator had its own core.
+        late_s: its lateness (p99), used if too few queries of the level found an idle server.
     """
     due_ns = offered.due_ns[offered.answered]
     latency_ns = offered.ended_ns - due_ns
@@ -71,7 +71,7 @@ def open_level(offered: Offered, rate_qps: float, *, apart: bool, late_s: float 
 
 
 def latency_figures(latency_ns: NDArray[np.int64]) -> dict[str, Any]:
-    """``mean_s`` and percentiles (linear interpolation, numpy's default), by a level's names."""
+    """Returns ``mean_s`` and percentiles (linear interpolation) by the names of ``Level``."""
     p50, p95, p99 = (float(one) / 1e9 for one in np.percentile(latency_ns, (50, 95, 99)))
     return {"mean_s": float(latency_ns.mean()) / 1e9, "p50_s": p50, "p95_s": p95, "p99_s": p99}
 
@@ -81,19 +81,19 @@ def percentile_s(times_ns: NDArray[np.int64], percent: float) -> float:
 
 
 def knee(x: Sequence[float], y: Sequence[float], *, rises_late: bool) -> int | None:
-    """Where a curve bends: the point that is farthest from the line through its ends.
+    """Returns where a curve bends: the point farthest from the line through its ends.
 
-    The rule is that of "Kneedle" (Satopää, Albrecht, Irwin and Raghavan 2011) for a curve that is
-    known at few points: both axes are scaled to 0 to 1, and the point of the largest difference
-    between the curve and the diagonal is the knee.
+    The rule of "Kneedle" (Satopää, Albrecht, Irwin and Raghavan 2011) for a curve known at few
+    points: both axes are scaled to 0 to 1, and the knee is the point with the largest difference
+    between the curve and the diagonal.
 
     Args:
         x, y: of three points or more, ``x`` rising.
-        rises_late: whether the curve lies below the diagonal (latency over load), or above it
+        rises_late: whether the curve lies below the diagonal (latency over load) or above it
             (speed over clients).
 
     Returns:
-        The number of the point, or None where the curve is nearly straight or does not rise.
+        The index of the point, or None where the curve is nearly straight or does not rise.
     """
     if len(x) < 3 or y[-1] <= y[0] or x[-1] <= x[0]:
         return None
@@ -105,7 +105,7 @@ def knee(x: Sequence[float], y: Sequence[float], *, rises_late: bool) -> int | N
 
 
 def counted(levels: Sequence[Level], *, count_bound: bool) -> list[Level]:
-    """The levels that may be ranked: with figures, and limited by the server alone."""
+    """Returns the levels that may be ranked: with figures, and limited only by the server."""
     return [
         level
         for level in levels
@@ -116,9 +116,9 @@ def counted(levels: Sequence[Level], *, count_bound: bool) -> list[Level]:
 
 
 def rate_at_bound(loaded: Loaded | None, load: Load | None) -> float | None:
-    """The highest offered rate at which, and below which, p99 was within the bound.
+    """Returns the highest offered rate at which, and below which, p99 was within the bound.
 
-    A rate that was not kept up with has not kept the bound: who was dropped has no latency.
+    A saturated rate does not count as within it, since dropped queries have no latency.
     """
     if loaded is None or load is None or load.at_p99_s is None:
         return None
@@ -134,7 +134,7 @@ def rate_at_bound(loaded: Loaded | None, load: Load | None) -> float | None:
 
 
 def figured(loaded: Loaded, load: Load | None) -> Loaded:
-    """With knees, speed-ups and the rate at a latency, from the levels that have figures."""
+    """Adds knees, speed-ups and the latency bound, from the levels that have figures."""
     load = load or Load()
     alone = next((one.qps for one in loaded.levels if one.kind == "closed" and one.clients == 1), 0)
     levels = tuple(
@@ -149,7 +149,7 @@ def figured(loaded: Loaded, load: Load | None) -> Loaded:
     )
     closed = sorted((one for one in ranked if one.kind == "closed"), key=lambda one: one.clients)
     full = next((at for at, one in enumerate(opened) if SATURATED in one.marks), len(opened))
-    opened = opened[: full + 1]  # beyond that latency says how long it was asked, and no more
+    opened = opened[: full + 1]  # beyond saturation, latency grows with the level's duration
     at_rate = knee(
         [one.offered_qps or 0.0 for one in opened],
         [one.p99_s or 0.0 for one in opened],
@@ -168,7 +168,7 @@ def figured(loaded: Loaded, load: Load | None) -> Loaded:
 
 
 def failed(level: Level, error: SubmissionError) -> Level:
-    """A level that has no figures, and why."""
+    """Returns a level that has no figures, with the reason."""
     return Level(
         kind=level.kind,
         clients=level.clients,

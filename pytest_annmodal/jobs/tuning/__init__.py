@@ -1,1 +1,1 @@
-"""From a recall that is wanted to the setting that reaches it."""
+"""Finds the setting that reaches a wanted recall."""

@@ -1,8 +1,8 @@
 """The values that a bisected argument may have, and which of them to try next.
 
-Nothing here asks anybody: it goes by the recalls that are known by now. Where a library's recall
-falls although its argument rises, the bracket is the smallest value that reached the target and the
-largest below it that did not, so that it shrinks with every value that is tried.
+These are pure functions of the recalls that are known. The bracket is the smallest value that
+reached the target and the largest below it that did not. So it shrinks with every value that is
+tried, even where a library's recall falls while its argument rises.
 """
 
 from __future__ import annotations
@@ -11,25 +11,27 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-CLOSE = 1.05  # on a logarithmic axis values this near are taken for one
+CLOSE = 1.05  # ratio below which values on a logarithmic axis count as equal
 CLOSE_SHARE = 0.01  # of a linear axis
-FIRST = 0.35  # of the way, where nothing is known
+FIRST = 0.35  # of the axis: the first value, when no recall is known
 MOST_MISSES = 3  # in a row, before the end is tried
-EDGE = 0.2  # of a bracket, in which no value is tried
-LEAST_MISSED = 1e-4  # a recall of 1 is not infinitely far away
+EDGE = 0.2  # of a bracket: at either end no value is tried
+LEAST_MISSED = 1e-4  # keeps the height of a recall of 1 finite
 MANY = 100
-COARSE = 12  # steps: near enough for a guide
-FAR = 4  # strides, at most, beyond what is known
-WIDE = 16  # steps, in which what was tried is taken for one attempt
-NARROW = 3  # steps: a bracket that is halved
-FLAT = 1.0  # height over the whole axis: the least that a curve is taken to rise
+COARSE = 12  # steps: width of a bracket that is narrow enough for a guide
+FAR = 4  # strides, at most, beyond known values
+WIDE = 16  # steps: values this near count as one attempt
+NARROW = 3  # steps: width of a bracket that is simply halved
+FLAT = 1.0  # height over the whole axis: the least slope of a curve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
-    """Values from ``low`` to ``high``; ``log``: evenly spaced by their ratios; ``whole`` ones only.
+    """Values from ``low`` to ``high``; a position is 0 at ``low`` and 1 at ``high``.
 
-    A position is 0 at ``low`` and 1 at ``high``.
+    Attributes:
+        log: spaced evenly by ratio.
+        whole: whole numbers only.
     """
 
     low: float
@@ -39,13 +41,13 @@ class Axis:
 
     @property
     def step(self) -> float:
-        """How near two positions must be for their values to be taken for one."""
+        """The distance of two positions below which their values count as equal."""
         if self.low == self.high:
             return 1.0
         return math.log(CLOSE) / math.log(self.high / self.low) if self.log else CLOSE_SHARE
 
     def at(self, position: float) -> float:
-        """The value at a position, or at the nearer end."""
+        """Returns the value at a position, or at the nearer end."""
         position = min(max(position, 0.0), 1.0)
         if position in {0.0, 1.0}:
             return self.high if position else self.low
@@ -63,13 +65,13 @@ class Axis:
         return (value - self.low) / (self.high - self.low)
 
     def close(self, low: float, high: float, steps: float = 1) -> bool:
-        """Whether nothing worth trying lies between: no more than so many steps."""
+        """Whether two values are at most so many steps apart, or no whole number is between."""
         if self.whole and high - low <= 1:
             return True
         return self.position(high) - self.position(low) <= steps * self.step * 1.001
 
     def between(self, low: float, high: float, position: float) -> float:
-        """The value at a position that is neither ``low`` nor ``high``, which are not close."""
+        """Returns the value at a position, kept strictly between ``low`` and ``high``."""
         found = self.at(position)
         if low < found < high:
             return found
@@ -84,7 +86,7 @@ Known = Mapping[float, float]  # value → recall
 
 
 def bracket(known: Known, target: float) -> tuple[float | None, float | None]:
-    """The largest value below the smallest that reaches the target, and that one."""
+    """Returns the largest miss below the smallest value that reaches the target, and that value."""
     high = min((value for value, recall in known.items() if recall >= target), default=None)
     below = (value for value, recall in known.items() if high is None or value < high)
     return max((value for value in below if known[value] < target), default=None), high
@@ -93,12 +95,12 @@ def bracket(known: Known, target: float) -> tuple[float | None, float | None]:
 def wanted(
     axis: Axis, known: Known, target: float, guide: Known | None = None, n_left: int = MANY
 ) -> float | None:
-    """The value to try next; None once the smallest is known, or that no value reaches the target.
+    """Returns the value to try next; None once the smallest is known or no value can reach it.
 
     Args:
-        guide: recalls on other queries, whose curve runs nearly as this one does. Without, the
-            whole axis is searched.
-        n_left: how many may be tried yet, this one among them.
+        guide: recalls on other queries, whose curve is nearly the same; without it the whole
+            axis is searched.
+        n_left: how many values may still be tried, with this one.
     """
     low, high = bracket(known, target)
     if high is None and low is not None and low >= axis.high:
@@ -116,14 +118,14 @@ def wanted(
 
 
 def _above(axis: Axis, known: Known, low: float) -> float:
-    """Beyond values that all missed the target: half of the way, and soon the end."""
+    """Returns a value above those that all missed the target: halfway to the end, then the end."""
     far = len(known) >= MOST_MISSES or axis.position(low) > 1 - FIRST
     found = axis.high if far else axis.at((1 + axis.position(low)) / 2)
     return found if found > low else axis.high
 
 
 def _inside(axis: Axis, known: Known, low: float, high: float, target: float) -> float:
-    """Where a straight line through both ends reaches the target."""
+    """Returns the value where a straight line through both ends reaches the target."""
     left, right = axis.position(low), axis.position(high)
     miss, reach, goal = (_height(one) for one in (known[low], known[high], target))
     share = (goal - miss) / (reach - miss) if reach > miss else 0.5
@@ -131,9 +133,9 @@ def _inside(axis: Axis, known: Known, low: float, high: float, target: float) ->
 
 
 def _guided(axis: Axis, known: Known, target: float, guide: Known, n_left: int) -> float:
-    """Where the guide's curve, moved to the nearest recall that is known, reaches the target.
+    """Returns the value where the guide's curve, shifted to the nearest known recall, reaches it.
 
-    Not nearer to a known value than a step, which grows with the values that were no help.
+    It is at least a stride away from that value; the stride doubles with each value tried nearby.
     """
     low, high = bracket(known, target)
     curve = sorted((axis.position(value), _height(recall)) for value, recall in guide.items())
@@ -151,7 +153,7 @@ def _guided(axis: Axis, known: Known, target: float, guide: Known, n_left: int) 
         left = axis.position(low)
         position = max(position + axis.step / 2, own, left + stride)
         position = min(position, left + FAR * stride)
-        if n_left <= 1:  # rather a large one than none
+        if n_left <= 1:  # a value that is too large is better than none
             position = left + FAR * stride
         return axis.between(low, math.inf, min(position, 1.0))
     right = axis.position(high)
@@ -169,7 +171,7 @@ def _guided(axis: Axis, known: Known, target: float, guide: Known, n_left: int) 
 
 
 def _secant(axis: Axis, known: Known, near: float, goal: float, *, else_: float) -> float:
-    """Where the line through the two values next to the target reaches it."""
+    """Returns the position where the line through ``near`` and the next value reaches ``goal``."""
     others = [one for one in known if one != near]
     if not others:
         return else_
@@ -183,14 +185,14 @@ Curve = list[tuple[float, float]]  # positions, rising, and heights
 
 
 def _line(curve: Curve, place: int) -> tuple[float, float, float]:
-    """The piece of a curve that begins at a point of it: its start, and its slope."""
+    """Returns the start (x, y) and the slope of the piece that begins at a point of a curve."""
     place = min(max(place, 0), len(curve) - 2)
     (x, y), (later, height) = curve[place : place + 2]
     return x, y, max((height - y) / (later - x), FLAT)
 
 
 def _on(curve: Curve, position: float) -> float:
-    """The height at a position; beyond the ends, of their straight lines."""
+    """Returns the height at a position; beyond the ends the outer pieces are extended."""
     if len(curve) == 1:
         return curve[0][1] + FLAT * (position - curve[0][0])
     x, y, slope = _line(curve, sum(one <= position for one, _ in curve) - 1)
@@ -198,7 +200,7 @@ def _on(curve: Curve, position: float) -> float:
 
 
 def _reaches(curve: Curve, height: float) -> float:
-    """The first position at which a curve is so high."""
+    """Returns the first position at which a curve has this height."""
     if len(curve) == 1:
         return curve[0][0] + (height - curve[0][1]) / FLAT
     first = next((n for n, (_, one) in enumerate(curve) if one >= height), len(curve) - 1)
@@ -207,5 +209,5 @@ def _reaches(curve: Curve, height: float) -> float:
 
 
 def _height(recall: float) -> float:
-    """Recall over the logarithm of ``ef`` is nearly a straight line so."""
+    """Returns -log(1 - recall), which is nearly linear in the logarithm of ``ef``."""
     return -math.log(max(1 - recall, LEAST_MISSED))

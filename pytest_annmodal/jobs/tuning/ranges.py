@@ -1,4 +1,4 @@
-"""The axes on which a search is tuned: what its header declares, for this build and dataset."""
+"""The axes on which a search is tuned, from its header, for this build and dataset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_annmodal.model import Job, Search
 
 
 def axes(job: Job, search: Search, *, n: int, dim: int) -> Mapping[str, Axis]:
-    """By argument; an end that names what this build leaves out makes no axis of it."""
+    """Returns axes by argument; one whose end names an argument that is not set is left out."""
     given = {**job.build.kwargs, **search.arguments.kwargs, "k": search.k, "n": n, "dim": dim}
     numbers = {
         name: value

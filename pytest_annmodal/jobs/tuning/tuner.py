@@ -1,8 +1,9 @@
 """Finds the search setting of a build that reaches a recall, before it is measured.
 
-Every second query is for tuning and the others are for figures. The argument that a header declares
-is bisected on the former; on the latter, with few values more, the smallest is found whose recall
-is high enough; and that one is measured fully, as any setting is. No time of a probe is a figure.
+Every second query is for tuning and the others are for figures. First the argument that the header
+declares is bisected on the tuning queries. Then a few more values are tried on the others, to find
+the smallest whose recall is high enough. That setting is measured fully, as any other; times of
+probes are not reported.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pytest_annmodal.outcome import Measurement, Part, Probe, Tuned
 from pytest_annmodal.scoring import scoring
 
 MAX_PROBES = 8  # for one argument and one target
-MAX_BLIND = 4  # of them on the queries for tuning
+MAX_BLIND = 4  # of them, on the tuning queries
 LEAST_QUERIES = 4
 Z95 = 1.96
 SWEEPS = 3  # over several arguments, at most
@@ -40,7 +41,7 @@ class OverBudgetError(Exception):
 class _Asked:
     """The probes of one search: asks each setting once on each part of the queries.
 
-    ``known`` is shared by all searches of a job: its build is one.
+    ``known`` is shared by all searches of a job, since they have the same build.
     """
 
     search: Search
@@ -66,7 +67,7 @@ class Tuner:
         data: with the truth.
 
     Raises:
-        DatasetError: there are too few queries to part them.
+        DatasetError: there are too few queries to split.
     """
 
     def __init__(self, job: Job, data: hdf5.LoadedDataset) -> None:
@@ -78,16 +79,16 @@ class Tuner:
         if any(search.target is not None for search in job.searches):
             if len(data.test) < LEAST_QUERIES:
                 raise DatasetError(
-                    f"--ann-target-recall parts the queries, and {job.dataset.name} has only "
-                    f"{len(data.test)}; it needs {LEAST_QUERIES}"
+                    f"--ann-target-recall splits the queries and needs at least {LEAST_QUERIES}; "
+                    f"{job.dataset.name} has {len(data.test)}"
                 )
             self._parts = training_data.tuning_parts(data)
 
     def choose(self, trial: Trial, search: Search, on_phase: OnPhase) -> Search:
-        """The search with the arguments that reach its target, or come nearest to it.
+        """Returns the search with the arguments that reach its target, or come nearest to it.
 
         Raises:
-            SubmissionError: a probe was answered wrongly, or not at all.
+            SubmissionError: a probe got a wrong answer or none.
         """
         target = search.target
         if target is None:
@@ -104,7 +105,7 @@ class Tuner:
         try:
             chosen = _coordinates(asked, axes, target) if axes else _candidates(asked, target)
         except OverBudgetError:
-            why = f"--ann-tune-budget: {target.budget_s:g} s were over before the last probe"
+            why = f"--ann-tune-budget: {target.budget_s:g} s ended before the last probe"
             chosen = _best(asked, target)
         self._tuned[search.case_id] = Tuned(
             target_recall=target.recall,
@@ -119,7 +120,7 @@ class Tuner:
         return replace(search, arguments=chosen)
 
     def told(self, measurement: Measurement) -> Measurement:
-        """A measurement with what was tuned for it."""
+        """Returns a measurement with its tuning."""
         tuned = self._tuned.get(measurement.case_id)
         if tuned is None:
             return measurement
@@ -130,7 +131,7 @@ class Tuner:
         if tuned.why:
             notes.append(tuned.why)
         if axes_ignored(tuned):
-            notes.append(f"{' and '.join(tuned.names)} changed no recall")
+            notes.append(f"{' and '.join(tuned.names)} did not change recall")
         return replace(measurement, tuned=tuned, notes=(*measurement.notes, *notes))
 
     def _probe(
@@ -152,9 +153,10 @@ class Tuner:
 
 
 def _qps_interval(measurement: Measurement) -> tuple[float | None, float | None]:
-    """Queries per second at the ends of a 95 % interval of the mean latency, over queries.
+    """Returns queries per second at the ends of a 95 % interval of the mean latency.
 
-    The rounds of one query are one sample. None with fewer than two, or where one is unbounded.
+    The rounds of one query are one sample. None with fewer than two samples, or for an end that
+    is unbounded.
     """
     times = np.asarray(measurement.latencies_ns, dtype=np.float64) / 1e9
     if times.size == measurement.rounds * measurement.n_queries:
@@ -167,7 +169,7 @@ def _qps_interval(measurement: Measurement) -> tuple[float | None, float | None]
 
 
 def axes_ignored(tuned: Tuned) -> bool:
-    """Whether a bisected argument made no difference, over a wide range."""
+    """Whether a bisected argument made no difference over a wide range."""
     recalls = {probe.recall for probe in tuned.probes if probe.part == "tuning"}
     n_values = len({probe.arguments.key for probe in tuned.probes if probe.part == "tuning"})
     return bool(tuned.names) and not tuned.reached and n_values > 1 and len(recalls) == 1
@@ -176,7 +178,7 @@ def axes_ignored(tuned: Tuned) -> bool:
 def _smallest(
     asked: _Asked, axis: Axis, target: float, arguments: Callable[[float], Arguments]
 ) -> float:
-    """The smallest value that reaches the target on the queries for figures, or the best one."""
+    """Returns the smallest value that reaches the target on the figure queries, else the best."""
     known: dict[Part, dict[float, float]] = {"tuning": {}, "figure": {}}
     for part, values in known.items():
         for value, probe in _probed(asked, part, arguments):
@@ -215,7 +217,7 @@ def _try(
     n_at_most: int,
     following: Callable[[int], float | None],
 ) -> int:
-    """Ask one value after the other; the number of those that were asked."""
+    """Asks one value after the other; returns how many were asked."""
     for n_asked in range(n_at_most):
         value = following(n_at_most - n_asked)
         if value is None:
@@ -227,7 +229,7 @@ def _try(
 def _probed(
     asked: _Asked, part: Part, arguments: Callable[[float], Arguments]
 ) -> Iterator[tuple[float, Probe]]:
-    """What other targets have found out of this argument, where all others are the same."""
+    """Yields probes of other targets that differ from this search in this argument only."""
     for (k, _, where), probe in asked.known.items():
         if k != asked.search.k or where != part:
             continue
@@ -238,10 +240,10 @@ def _probed(
 
 
 def _coordinates(asked: _Asked, axes: Mapping[str, Axis], target: Target) -> Arguments:
-    """One argument after the other, the others at the value that they have by then.
+    """Tunes one argument after the other, while the others keep their present values.
 
-    All begin at their highest, and each goes down to the smallest that still reaches the target;
-    with several in a few sweeps, within the budget. Their speeds are not compared.
+    All begin at their highest value, and each is lowered to the smallest that still reaches the
+    target; several arguments take a few sweeps, within the budget. Speeds are not compared.
     """
     base = dict(asked.search.arguments.kwargs)
     values: dict[str, Any] = {name: axis.high for name, axis in axes.items()}
@@ -270,7 +272,10 @@ def _plain(value: float, axis: Axis) -> int | float:
 
 
 def _candidates(asked: _Asked, target: Target) -> Arguments:
-    """The fastest setting of the implementation's own that reaches it, where none is declared."""
+    """Returns the fastest of the header's settings that reaches the target, or the best recall.
+
+    For headers that declare no range to bisect.
+    """
     tried = [asked(arguments, "tuning") for arguments in target.settings]
     for probe in sorted(tried, key=lambda probe: probe.mean_s):
         if probe.recall >= target.recall:
@@ -281,7 +286,7 @@ def _candidates(asked: _Asked, target: Target) -> Arguments:
 
 
 def _best(asked: _Asked, target: Target) -> Arguments:
-    """When the time is over: the fastest that has reached the target, or the best recall."""
+    """Returns the fastest probe that reached the target, else the best recall, once time is up."""
     tried = [probe for (k, _, _), probe in asked.known.items() if k == asked.search.k]
     reached = [probe for probe in tried if probe.recall >= target.recall]
     if reached:
