@@ -1,1 +1,1 @@
-"""The parent's side of a worker: start it shut in, watch it, end it, say how it died."""
+"""The parent's side of a worker: starts it isolated, watches it, ends it, reports its end."""

@@ -1,8 +1,8 @@
-"""Where numba keeps what it has compiled: one folder for each environment, for trusted code only.
+"""Chooses numba's folder for compiled code: one for each environment, for trusted code only.
 
-numba loads what lies there by executing it, so strangers never share a folder with anybody. It
-does not see that a library was changed which others have compiled into their own code, so an
-environment in which anything was installed since gets a new folder.
+numba executes what it loads from there, so submissions never share a folder. numba also misses
+changes of a library that others have compiled into their code, so an environment gets a new folder
+after each installation.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ INSTALLED = (".dist-info", ".egg-info", ".pth", ".egg-link")
 
 @lru_cache(maxsize=1)
 def folder() -> str | None:
-    """The folder of this environment; the user's own, if there is one.
+    """Returns the folder of this environment, or the one that the user has set.
 
-    None without numba, or where nothing can be kept.
+    None without numba, or where the folder cannot be written.
     """
     if VARIABLE in os.environ:
         return os.environ[VARIABLE]
@@ -41,7 +41,7 @@ def folder() -> str | None:
 
 
 def folder_of(made: Made) -> str | None:
-    """The same for an environment that was made for a ``NAME@SPEC``."""
+    """Returns the folder of an environment that was made for a ``NAME@SPEC``."""
     if VARIABLE in os.environ:
         return os.environ[VARIABLE]
     return _kept(made.key) if "numba" in made.versions else None
@@ -59,7 +59,7 @@ def _kept(key: str) -> str | None:
 
 
 def _key() -> str:
-    """Equal for one interpreter with the same libraries, installed at the same times."""
+    """Returns a hash of the interpreter, its libraries and when they were installed."""
     words = [sys.executable, sys.version, platform.machine(), *sorted(_installed())]
     return hashlib.sha256("\n".join(words).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
@@ -73,7 +73,7 @@ def _installed() -> Iterator[str]:
 
 
 def _forget_old(parent: Path) -> None:
-    """Remove the folders of environments that nobody has used for long."""
+    """Removes the folders of environments that were not used for :data:`KEPT_S`."""
     for place in parent.iterdir():
         if place.stat().st_mtime < time.time() - KEPT_S:
             shutil.rmtree(place, ignore_errors=True)

@@ -1,8 +1,8 @@
-"""Whether others ran where a worker is timed: the kernel's accounts, and nothing a worker says.
+"""Detects other processes on a timed worker's core, from the kernel's accounts (Linux only).
 
-A submission can keep its own core busy, so that its thread has to wait. That wait alone says
-nothing: only where CPU time of *others* is seen, on the worker's core or on the caller's, may the
-machine be to blame. Linux only; elsewhere nothing is seen.
+A submission can keep its own core busy, so that its thread has to wait. So a wait alone proves
+nothing: the machine is blamed only if *other* processes used CPU time on the worker's core or the
+caller's. Nothing that a worker reports is used.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-WAITED = 0.02  # of the seconds of a timed window: enough to move a 95 % latency
-OTHERS = 0.05  # of them: no more than a machine's own housekeeping takes
-KERNEL = 2  # the process that all threads of the kernel descend from
+WAITED = 0.02  # of the seconds of a timed window: enough to change the p95 latency
+OTHERS = 0.05  # of them: more than a machine's background work takes
+KERNEL = 2  # the parent process of all kernel threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +25,11 @@ class Contention:
     """Shares of the seconds of one timed window.
 
     Attributes:
-        worker_waited: how long its threads were ready and had no core, added up.
-        others_beside: CPU time of other processes that were seen on the worker's core.
-        parent_waited: how long the calling thread was ready and had no core, because of other
-            processes, less what the kernel's own threads used there, since a worker can have
-            them work; 0 where it shares the worker's core.
+        worker_waited: time that its threads waited for a core, added up.
+        others_beside: CPU time of other processes on the worker's core.
+        parent_waited: time that the calling thread waited for its core because of other
+            processes, less that of kernel threads, which a worker can cause to work; 0 where
+            the thread shares the worker's core.
     """
 
     worker_waited: float = 0.0
@@ -38,17 +38,17 @@ class Contention:
 
     @property
     def disturbed(self) -> bool:
-        """Whether the worker's times may be too long by somebody else's doing.
+        """Whether other processes may have made the worker's times too long.
 
-        Of whom is seen on its core, also where it hardly waited: taking turns costs more than
-        the waits. In a container those on the caller's core alone are felt.
+        Others on its core count even if it hardly waited, since switching costs more than the
+        waits. In a container other processes are not visible, so both waits count there.
         """
         felt = self.worker_waited >= WAITED and self.parent_waited >= OTHERS
         return felt or self.others_beside >= OTHERS
 
 
 class Process(NamedTuple):
-    """One row of the kernel's table: CPU time of its first thread, and of all in whole ticks."""
+    """One row of the process table, with CPU time of its first thread and ticks of all threads."""
 
     parent: int
     core: int
@@ -56,26 +56,26 @@ class Process(NamedTuple):
     ticks: int = 0
 
     def cpu_s_since(self, then: Process) -> float:
-        """Never more than it has used: two ticks may be of what was before."""
+        """Returns its CPU seconds since then, never too many: two ticks may be older."""
         ticks_s = (self.ticks - then.ticks - 2) / os.sysconf("SC_CLK_TCK")
         return max(ticks_s, (self.first_ns - then.first_ns) / 1e9, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What the kernel's accounts say at one moment."""
+    """The kernel's accounts at one moment."""
 
     at_s: float
     processes: dict[int, Process]
-    waited_ns: dict[str, int]  # by thread of the worker's family
+    waited_ns: dict[str, int]  # by thread of the worker and its descendants
     parent_ns: int
 
 
 def look(worker: int) -> Look:
-    """Read the accounts.
+    """Reads the accounts.
 
     Args:
-        worker: the process whose family is timed.
+        worker: the process that is timed with its descendants.
     """
     processes = dict(_processes())
     family = family_of(worker, processes)
@@ -86,12 +86,12 @@ def look(worker: int) -> Look:
 
 
 def family_of(pid: int, processes: dict[int, Process]) -> set[int]:
-    """A process and all that descend from it."""
+    """Returns a process and all its descendants."""
     children: dict[int, list[int]] = {}
     for child, row in processes.items():
         children.setdefault(row.parent, []).append(child)
     found = [pid]
-    for one in found:  # which grows meanwhile
+    for one in found:  # the list grows during the loop
         found += children.get(one, ())
     return set(found)
 
@@ -105,12 +105,12 @@ def between(
     user: int | None = None,
     parent: Collection[int] = (),
 ) -> Contention:
-    """What happened from one look to the next.
+    """Returns the contention from one look to the next.
 
     Args:
-        cores: that the worker may run on.
-        user: whose processes all belong to the worker, wherever they went.
-        parent: cores of the calling thread, where it shares none with the worker.
+        cores: those that the worker may run on.
+        user: a user id all of whose processes belong to the worker.
+        parent: cores of the calling thread, if it shares none with the worker.
     """
     wall_s = max(after.at_s - before.at_s, 1e-9)
     waited_ns = _grown(before.waited_ns, after.waited_ns)
@@ -137,10 +137,10 @@ def between(
 def watched(
     worker: int, user: int | None, place: Callable[[], tuple[Collection[int], Collection[int]]]
 ) -> Iterator[Callable[[], Contention]]:
-    """Look before and after a block; the answer is there after it.
+    """Looks before and after a block; the result is available after it.
 
     Args:
-        place: the worker's cores by then, and the calling thread's where it is on none of them.
+        place: returns the worker's cores, and the calling thread's if it shares none of them.
     """
     before = look(worker)
     found: list[Contention] = []
@@ -173,7 +173,7 @@ def _processes() -> Iterator[tuple[int, Process]]:
 
 
 def _waits(pid: int) -> Iterator[tuple[str, int]]:
-    """Of each thread of a process, the nanoseconds that it was ready and had no core."""
+    """Yields, for each thread of a process, the nanoseconds that it waited for a core."""
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
             with contextlib.suppress(OSError, ValueError, IndexError):
@@ -182,7 +182,7 @@ def _waits(pid: int) -> Iterator[tuple[str, int]]:
 
 
 def _parent_ns() -> int:
-    """The calling thread's wait for its core, less what this process's others used meanwhile."""
+    """Returns the calling thread's wait for a core, less this process's other threads' CPU."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         waited = int(_read("/proc/thread-self/schedstat").split()[1])
         return waited - (time.process_time_ns() - time.thread_time_ns())

@@ -1,4 +1,4 @@
-"""Which cores a worker computes on, which its parent keeps to, and how it is held there."""
+"""Chooses the cores of a worker and of its parent, and pins the worker to them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 from pytest_annmodal.errors import SmugglingError
 
 TOPOLOGY = Path("/sys/devices/system/cpu")
-MOST_LOOKS = 20  # each may find threads that were started during the one before
+MOST_LOOKS = 20  # each may find threads that were started during the previous one
 
-Place = tuple[int, str]  # a processor's socket, and the processors that share its core
+Place = tuple[int, str]  # a CPU's socket, and the CPUs that share its core
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cores:
-    """Who computes where; all are empty where the system cannot tell (it is not Linux).
+    """Cores of a worker and its parent; all empty on systems other than Linux.
 
     Attributes:
-        worker: for a build and for batches; fewer than the threads where cores are few.
+        worker: for builds and batches; fewer than the threads where cores are few.
         query: the one of them for single queries.
-        parent: none of the worker's where there are others.
+        parent: other cores than the worker's, if there are any.
     """
 
     worker: frozenset[int] = frozenset()
@@ -33,24 +33,24 @@ class Cores:
 
 
 def affinity() -> frozenset[int]:
-    """Cores that the calling thread may use; empty where the system cannot tell."""
+    """Returns the cores that the calling thread may use; empty where unknown."""
     return frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ())
 
 
 def pin(cores: Iterable[int]) -> None:
-    """Keep the calling thread, and what it starts, to these cores; an empty set is ignored."""
+    """Pins the calling thread, and what it starts, to these cores; ignores an empty set."""
     wanted = set(cores)
     if wanted and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, wanted)
 
 
 def share_out(usable: Iterable[int], threads: int, topology: Path = TOPOLOGY) -> Cores:
-    """Choose a worker's cores among the usable ones, and its parent's.
+    """Chooses a worker's cores among the usable ones, and its parent's.
 
-    The worker's are of one socket, the one that has most usable cores, and no two are
-    hyperthreads of one core, as far as that goes. The highest numbers come first: the lowest
-    are where interrupts are served. The parent's are others of that socket, on cores that the
-    worker has no part of; what is not to be had is given up in the reverse order.
+    If possible, the worker's are on one socket, the one with the most usable cores, and no two
+    are hyperthreads of one core. The highest numbers come first, since interrupts are served on
+    the lowest. The parent gets, in order of preference: other cores of that socket, cores that
+    share no hyperthreads with the worker, any other CPUs, or the worker's.
     """
     places = {cpu: _place(topology, cpu) for cpu in usable}
     order = _by_preference(places)
@@ -78,7 +78,7 @@ def _by_preference(places: Mapping[int, Place]) -> list[int]:
 
 
 def _place(topology: Path, cpu: int) -> Place:
-    """Where a processor is; each is a core of its own where the system does not say."""
+    """Returns where a CPU is; a core of its own where the system does not tell."""
     folder = topology / f"cpu{cpu}" / "topology"
     try:
         socket = int((folder / "physical_package_id").read_text())
@@ -88,12 +88,12 @@ def _place(topology: Path, cpu: int) -> Place:
 
 
 class Stay:
-    """Where a worker and all that it started are kept at the moment.
+    """The cores that a worker and its descendants are pinned to.
 
     Args:
         cores: where it was started.
-        family: says which processes there are.
-        trusted: it may beget others so quickly that they cannot be held.
+        family: returns its processes.
+        trusted: whether it may start processes too quickly to be pinned.
     """
 
     def __init__(
@@ -102,48 +102,47 @@ class Stay:
         self.cores, self._family, self._trusted = cores, family, trusted
 
     def within(self, wanted: frozenset[int], evidence: Callable[[], dict[str, Any]]) -> None:
-        """Move all of them there; they stay where they are if this process has no right to.
+        """Move all of them to these cores; without the right to do so they stay where they are.
 
         Raises:
-            SmugglingError: some always escape.
+            SmugglingError: some could not be moved.
         """
         if wanted == self.cores:
             return
         try:
             kept = keep(self._family, wanted)
-        except PermissionError:  # root without its rights, over another user's
+        except PermissionError:  # root without capabilities, and another user's process
             return
         self.cores = wanted
         if not kept and not self._trusted:
             raise SmugglingError(
-                "its processes and threads beget each other too quickly to be kept to "
-                f"{len(wanted)} core(s)",
+                f"starts processes and threads too quickly to be pinned to {len(wanted)} core(s)",
                 **evidence(),
             )
 
 
 def keep(family: Callable[[], Iterable[int]], cores: Iterable[int]) -> bool:
-    """Hold every thread of these processes to the cores; what they start later stays there.
+    """Pins every thread of these processes; threads that they start later inherit the cores.
 
     Args:
-        family: says which processes there are; asked again until a look finds nothing to move,
-            since a thread that was started meanwhile has the cores of the one that started it.
+        family: returns the processes; called again until nothing is left to move, since a
+            thread started meanwhile has the cores of the one that started it.
 
     Returns:
-        Whether a look found all of them there.
+        Whether all of them were found there.
 
     Raises:
-        PermissionError: they are another user's.
+        PermissionError: they belong to another user.
     """
     wanted = set(cores)
     return not wanted or any(not _moved(family(), wanted) for _ in range(MOST_LOOKS))
 
 
 def _moved(pids: Iterable[int], cores: set[int]) -> bool:
-    """Move who is elsewhere; whether there was anybody."""
+    """Moves threads that are elsewhere; returns whether there were any."""
     moved = False
     for pid in pids:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the process has ended
             for name in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 -- as quick as can be
                 with contextlib.suppress(ProcessLookupError):
                     if os.sched_getaffinity(int(name)) != cores:

@@ -1,4 +1,4 @@
-"""Which Python a worker runs in: the harness' own, or an environment's."""
+"""The Python interpreter that a worker runs in: the harness's own, or an environment's."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from pytest_annmodal.sandbox import libraries
 PACKAGE = Path(__file__).parents[1]
 STAND_IN = PACKAGE / "worker" / "stand_in"
 SAFE_PATH_SINCE = (3, 11)  # -P
-# The package is put last on the path (a checkout is not installed): PYTHONPATH would put it,
-# and whatever lies beside it, before the standard library.
+# The package is put last on the path (a checkout is not installed). PYTHONPATH would put it, and
+# all files beside it, before the standard library.
 START = (
     f"import sys; sys.path.append({str(PACKAGE.parent)!r}); "
     "from pytest_annmodal.worker.worker import main; main()"
 )
-# An environment has the harness' worker and nothing else of the harness. The empty entry is the
-# current folder.
+# An environment gets only the worker of the harness. The empty entry is the current folder.
 START_APART = (
     f"import sys; sys.path[:] = [{str(STAND_IN)!r}, *filter(None, sys.path)]; "
     "from pytest_annmodal.worker.worker import main; main()"
@@ -37,11 +36,11 @@ class Interpreter:
     """A Python with its libraries.
 
     Attributes:
-        command: that starts a worker, without the worker's own arguments.
-        places: where it, its libraries and this package lie: what must stay readable.
-        scripts: folders of the programs that its libraries installed.
-        apart: whether it is an environment's: nothing of the harness' surroundings is for it.
-        copied: whether its workers may be copies of one that has imported everything.
+        command: starts a worker; the worker's own arguments are appended.
+        places: folders of it, its libraries and this package, which must stay readable.
+        scripts: folders of programs that its libraries installed.
+        apart: whether it belongs to an environment, and gets no variables of the harness.
+        copied: whether its workers may be copies of a process that has imported everything.
     """
 
     command: tuple[str, ...]
@@ -52,7 +51,7 @@ class Interpreter:
 
 
 def own() -> Interpreter:
-    """The one that this process runs in."""
+    """Returns the interpreter of this process."""
     places = {sys.prefix, sys.base_prefix, sys.exec_prefix, *libraries.site_folders()}
     places |= {
         sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")
@@ -68,10 +67,10 @@ def own() -> Interpreter:
 
 
 def of(made: Made | None, *, anew: bool = False) -> Interpreter:
-    """An environment's, or the harness' own.
+    """Returns an environment's interpreter, or the harness's own without one.
 
     Args:
-        anew: start each worker of it as a process of its own, as an environment's are.
+        anew: start each worker as a new process, as in an environment, and not as a copy.
     """
     if made is None:
         return dataclasses.replace(own(), copied=not anew)
@@ -92,17 +91,17 @@ def _home_of(executable: str) -> str:
 
 
 def _there(places: Sequence[str] | set[str]) -> tuple[str, ...]:
-    # One that may not be entered is not there either.
+    # A folder that may not be entered counts as missing.
     return tuple(sorted(p for p in places if os.path.exists(p) and p != "/"))  # noqa: PTH110
 
 
 def variables(interpreter: Interpreter, private: Sequence[str]) -> dict[str, str]:
-    """What tells a shut-in worker where its libraries are, beside its own site-packages."""
+    """Returns variables that name an isolated worker's libraries outside of site-packages."""
     if interpreter.apart:
         return {}
     found = {}
     if path := libraries.outside(private).path:
         found[libraries.PYTHONPATH] = os.pathsep.join(path)
-    if site.ENABLE_USER_SITE:  # which is looked for in HOME
+    if site.ENABLE_USER_SITE:  # Python looks for it in HOME, which is another one there
         found["PYTHONUSERBASE"] = site.getuserbase()
     return found

@@ -1,14 +1,15 @@
-"""How a submission's worker is shut in: levels, strongest first, probed by trying them.
+"""Isolates a submission's worker, at the strongest level that works here.
+
+The levels, from the strongest, are tried by starting an interpreter:
 
 - ``bubblewrap``: own user, mount, pid, network and ipc namespaces; a read-only system; empty
   ``/home``, ``/root``, ``/data``, private ``/tmp``; an allow-listed environment. Needs the
   Debian package ``bubblewrap`` and no privileges.
-- ``uid``: a user id of its own, where this process is root and bubblewrap is missing: it cannot
-  signal or trace the harness or read its memory and environment, but it sees what everybody
-  may read.
-- ``process``: a process of its own with limits, nothing more.
+- ``uid``: its own user id, if this process is root and bubblewrap is missing. It cannot signal or
+  trace the harness or read its memory and environment, but it can read all world-readable files.
+- ``process``: only its own process with limits.
 
-All of them filter system calls (``confinement.py``). A trusted implementation is not shut in.
+All levels filter system calls (``confinement.py``). Trusted implementations are not isolated.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from pytest_annmodal.sandbox.interpreter import PACKAGE, Interpreter
 
 Level = Literal["none", "bubblewrap", "uid", "process"]
 NOBODY = 65534
-USERS = range(61184, 65520)  # systemd's for services that have no user of their own
+USERS = range(61184, 65520)  # systemd's range for services without a user
 PROBE_TIMEOUT_S = 20
 PROBE = (sys.executable, "-P", "-c", "import numpy, mmap, ctypes")
 TMP_BYTES = 2**29  # of each of /tmp and /dev/shm: it is memory
@@ -52,11 +53,11 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
 )
 ALLOWED_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-# Not zero, which is shared memory without a name to whom maps it, and no terminal: the kernel's own
-# threads carry what is written to one.
+# Without ``zero``, since mapping it gives nameless shared memory, and without terminals, since
+# kernel threads do the work for what is written to one.
 DEVICES = ("null", "full", "random", "urandom")
 DEVICE_LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
-HIDDEN = str(PACKAGE / "data")  # the packaged datasets hold their truth
+HIDDEN = str(PACKAGE / "data")  # the packaged datasets contain their truth
 
 
 def environment(
@@ -68,15 +69,15 @@ def environment(
     *,
     python: Interpreter | None = None,
 ) -> dict[str, str]:
-    """A worker's variables; a submission sees none of ours but those on the list.
+    """Returns a worker's variables; a submission gets only those of ours that are listed.
 
     Args:
-        threads: what the libraries' own variables say.
-        mark: by which what the worker starts is found again.
-        private: what a submission may not be shown.
-        numba_cache: a folder for compiled code that nobody else may write to; by default the
-            worker's ``/tmp`` where it is shut in.
-        python: what the worker runs in, if not this process's own.
+        threads: value of the libraries' thread variables.
+        mark: value of a variable by which the worker's descendants are found.
+        private: files and folders that a submission may not see.
+        numba_cache: a private folder for compiled code; by default the worker's ``/tmp`` if it
+            is isolated.
+        python: the worker's interpreter, if not this process's own.
     """
     python = python or interpreter.own()
     if level == "none":
@@ -89,14 +90,14 @@ def environment(
     if numba_cache is not None:
         kept[compile_cache.VARIABLE] = numba_cache
     kept["PATH"] = _search_path(kept.get("PATH", os.defpath), level, python)
-    # What is printed is read as UTF-8, and a print must not fail wherever the grader runs.
+    # Output is read as UTF-8, and a print must not fail in any locale.
     kept["PYTHONIOENCODING"] = "utf-8:backslashreplace"
     many = dict.fromkeys(THREAD_VARIABLES, str(threads))
     return {**kept, **many, "PYTHONHASHSEED": "0", process_tree.MARK: mark}
 
 
 def _search_path(path: str, level: Level, python: Interpreter) -> str:
-    """The PATH with the programs that libraries install, as in an environment that is activated."""
+    """Returns PATH with the programs of installed libraries, as in an activated environment."""
     shown = tuple(f"{place}/" for place in (*python.places, *SYSTEM))
     there = [
         place
@@ -113,13 +114,13 @@ def bubblewrap(
     private: Sequence[str] = (),
     python: Interpreter | None = None,
 ) -> list[str]:
-    """The command inside bubblewrap; ``readable`` files and folders are shown read-only.
+    """Returns the command inside bubblewrap; ``readable`` paths are shown read-only.
 
-    One that has become a link is not shown: bubblewrap would show what it leads to.
+    A path that is now a link is not shown, since bubblewrap would show its target.
 
     Args:
-        private: what no library may show, wherever it is installed.
-        python: what the command runs in, if not this process's own.
+        private: files and folders that stay hidden even if a library lies there.
+        python: the command's interpreter, if not this process's own.
     """
     python = python or interpreter.own()
     words = ["bwrap", "--unshare-all", "--die-with-parent", "--cap-drop", "ALL"]
@@ -143,7 +144,7 @@ def bubblewrap(
     for path in (*python.places, *outside, *own):
         if not path.startswith(inside):
             words += ["--ro-bind", path, path]
-    if Path(HIDDEN).exists():  # in a submission's container on Modal it is not
+    if Path(HIDDEN).exists():  # a submission's container on Modal lacks it
         words += ["--size", "4096", "--tmpfs", HIDDEN, "--remount-ro", HIDDEN]
     words += ["--remount-ro", "/dev", "--remount-ro", "/"]
     return [*words, "--chdir", "/tmp", "--", *command]  # noqa: S108
@@ -160,17 +161,18 @@ def _devices() -> list[str]:
 
 @lru_cache(maxsize=1)
 def _no_more_namespaces() -> tuple[str, ...]:
-    """Where bubblewrap knows how, the worker may make no user namespaces of its own."""
+    """Returns flags that forbid user namespaces inside, if this bubblewrap has them."""
     said = subprocess.run(["bwrap", "--help"], capture_output=True, text=True, check=False)
     known = "--disable-userns" in said.stdout + said.stderr
     return ("--unshare-user", "--disable-userns") if known else ()
 
 
 def _kernel_files() -> list[str]:
-    """What is in ``/proc`` beside the processes: root may write there without any capability.
+    """Returns the writable files and folders of ``/proc`` that are not processes.
 
-    bubblewrap covers some of it, but not ``/proc/sys`` when root starts it: to its check the
-    folder looks read-only, and the files in it are not.
+    Root may write there without any capability. bubblewrap covers some of them, but not
+    ``/proc/sys`` when root starts it: the folder passes its check as read-only, but the files in
+    it are writable.
     """
     with os.scandir("/proc") as entries:
         return sorted(
@@ -184,7 +186,7 @@ def _kernel_files() -> list[str]:
 
 @lru_cache(maxsize=1)
 def strongest() -> Level:
-    """The best level that works here, found by starting a worker's interpreter in each."""
+    """Returns the best level that works here, found by starting an interpreter in each."""
     if not why_no_bubblewrap():
         return "bubblewrap"
     if os.name == "posix" and os.geteuid() == 0 and _complaint(PROBE, user=unused_user()) is None:
@@ -193,7 +195,7 @@ def strongest() -> Level:
 
 
 def why_no_bubblewrap() -> str:
-    """Why it does not work here, and what would change that; empty if it works."""
+    """Returns why bubblewrap does not work here and how to change that; empty if it works."""
     found = shutil.which("bwrap")
     return _refusal_of(found) if found else refusal.NOT_INSTALLED
 
@@ -205,16 +207,16 @@ def _refusal_of(_program: str) -> str:
 
 
 def unused_user() -> int:
-    """A user id that no process has: what it owns can be ended in one call."""
+    """Returns a user id that no process has, so that its processes can be ended in one call."""
     taken = set()
     for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended
+        with contextlib.suppress(OSError):  # the process has ended
             taken.add(process.stat().st_uid)
     return secrets.choice([uid for uid in USERS if uid not in taken])
 
 
 def _complaint(command: Sequence[str], *, user: int | None = None) -> str | None:
-    """What a command that fails says; None for one that works."""
+    """Returns the error output of a command that fails; None if it works."""
     try:
         done = subprocess.run(
             command,
@@ -234,18 +236,18 @@ def _complaint(command: Sequence[str], *, user: int | None = None) -> str | None
 
 
 def weakness(level: Level, wanted: str) -> str:
-    """What a submission could do at this level, and why none is better; empty at the best."""
+    """Returns the risk at this level and why no better one was used; empty at the best level."""
     if level not in {"uid", "process"}:
         return ""
-    why = "as --ann-isolation=process says" if wanted == "process" else why_no_bubblewrap()
+    why = "--ann-isolation=process was set" if wanted == "process" else why_no_bubblewrap()
     return f"only '{level}', so a submission could read files: {why}"
 
 
 def choose(wanted: str, *, trusted: bool) -> Level:
-    """The level for a worker.
+    """Returns the level for a worker.
 
     Raises:
-        ConfigurationError: ``strict`` was asked for and bubblewrap does not work here.
+        ConfigurationError: ``strict`` was asked for, but bubblewrap does not work here.
     """
     if trusted:
         return "none"
@@ -254,7 +256,7 @@ def choose(wanted: str, *, trusted: bool) -> Level:
     level = strongest()
     if wanted == "strict" and level != "bubblewrap":
         raise ConfigurationError(
-            f"--ann-isolation=strict needs bubblewrap, and {why_no_bubblewrap()}. "
+            f"--ann-isolation=strict needs bubblewrap; {why_no_bubblewrap()}. "
             f"The best level that works is '{level}'."
         )
     return level

@@ -1,7 +1,7 @@
-"""Memory that the kernel holds for processes and counts in no process's size; seen from outside.
+"""Counts memory that the kernel holds for processes but includes in no process's size.
 
-Pipes and sockets, files in memory and their names, page tables. Smaller things (locks, watches,
-timers) are a few hundred bytes each and are not counted.
+That is pipes and sockets, files in memory and their names, and page tables. Smaller things (locks,
+watches, timers) have a few hundred bytes each and are not counted.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from pytest_annmodal.worker.confinement import OPEN_FILES
 
 PIPE_BYTES = 2**16  # confinement.py keeps pipes and sockets at their default sizes
 TERMINAL_BYTES = 2**16
-SOCKET_BYTES = 319_488  # what it may send, and one piece more
-MOST_DATAGRAMS = 11  # each as much as a socket may send, and whoever sent them may be gone
-INODE_BYTES = 1536  # with its name, which has up to 255
+SOCKET_BYTES = 319_488  # its send buffer, and one message more
+MOST_DATAGRAMS = 11  # each as large as a send buffer; their sender may be gone
+INODE_BYTES = 1536  # with its name of up to 255 bytes
 DATAGRAM = "0002"
 
 
 def kernel_bytes(*pids: int) -> int:
-    """All of it together, never too little.
+    """Returns an upper bound of all such memory.
 
     Args:
-        pids: a sandbox's guard outside of it, the first process inside, and the others; or a
-            worker without a sandbox and what it started.
+        pids: bubblewrap's process outside the sandbox, the first process inside, then the
+            others; or a worker without a sandbox and its descendants.
     """
     tables = sum(kilobytes(f"/proc/{pid}/status", ("VmPTE",)) for pid in pids) * 1024
     return tables + scratch_bytes(*pids[1:2]) + buffered_bytes(*pids)
 
 
 def buffered_bytes(*pids: int) -> int:
-    """The most that their pipes and sockets can hold (Linux)."""
+    """Returns the most that their pipes and sockets can hold (Linux)."""
     pipes, sockets, in_flight, terminals = set(), set(), 0, 0
     for pid in pids:
         for fd, name in descriptors(pid):
@@ -44,21 +44,23 @@ def buffered_bytes(*pids: int) -> int:
             elif name.startswith("socket:") and name not in sockets:
                 sockets.add(name)
                 in_flight += kilobytes(f"/proc/{pid}/fdinfo/{fd}", ("scm_fds",))
-    # One that was sent and not received may hold others, and they again.
+    # A descriptor that was sent but not received may be a socket that holds others, and so on.
     total = len(pipes) * PIPE_BYTES + terminals * TERMINAL_BYTES
     return total + _socket_bytes(pids, sockets) + in_flight * OPEN_FILES * SOCKET_BYTES
 
 
 def descriptors(pid: int) -> Iterator[tuple[str, str]]:
-    with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+    with contextlib.suppress(OSError):  # it has ended, or belongs to another user
         for fd in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 -- as quick as can be
             with contextlib.suppress(OSError):
                 yield fd, os.readlink(f"/proc/{pid}/fd/{fd}")  # noqa: PTH115
 
 
 def _socket_bytes(pids: tuple[int, ...], names: set[str]) -> int:
-    """What these sockets can hold, and in a sandbox all others: those that wait for ``accept``
-    hold what was sent to them, and no process has a descriptor of them.
+    """Returns what these sockets can hold, and in a sandbox all its Unix sockets.
+
+    A connection that waits for ``accept`` holds what was sent to it, but no process has a
+    descriptor of it.
     """
     here = next((pid for pid in pids[1:2] if _has_own_network(pid)), None)
     if here is None and not names:
@@ -80,10 +82,10 @@ def _has_own_network(pid: int) -> bool:
 
 
 def scratch_bytes(*pids: int) -> int:
-    """What lies on the file systems in memory that a sandbox has to itself (Linux).
+    """Returns the bytes on a sandbox's own file systems in memory (Linux).
 
     Args:
-        pids: the sandbox's first process, which the guard outside of it has started.
+        pids: the first process inside the sandbox.
     """
     total = 0
     for pid in pids:
@@ -98,14 +100,14 @@ def scratch_bytes(*pids: int) -> int:
 
 
 def kilobytes(path: str, names: Iterable[str]) -> int:
-    """The sum of such lines as ``VmPTE:  80 kB`` or ``Threads: 3``; 0 if it cannot be read."""
+    """Returns the sum of lines like ``VmPTE:  80 kB`` or ``Threads: 3``; 0 if unreadable."""
     with contextlib.suppress(OSError, ValueError):
         return sum(int(words[1]) for words in lines(path) if words[0].rstrip(":") in names)
     return 0
 
 
 def lines(path: str) -> Iterator[list[str]]:
-    """The words of each line; none of a file that cannot be read."""
+    """Yields the words of each line; nothing if the file cannot be read."""
     with (
         contextlib.suppress(OSError),
         open(path, encoding="utf-8", errors="replace") as file,  # noqa: PTH123 -- half the time

@@ -1,11 +1,11 @@
-"""Libraries that lie outside of site-packages: which of them a shut-in worker is shown.
+"""Decides which libraries outside of site-packages an isolated worker can see.
 
-``pip install -e`` leaves a library where its author works on it, and names the place by a
-``.pth`` file, an import hook or a link; ``PYTHONPATH`` names folders as well. What the
-organiser has *installed* so is shown: a package or module, read-only. Of a folder that is only
-named, all is shown, since nobody says which modules are meant; so never one that holds, or
-lies in, what must not be seen (submissions, grades, datasets, the home folder), and never a
-project's own folder. What is not shown is known by name, for whoever looks for it in vain.
+``pip install -e`` leaves a library in its author's folder and names that folder by a ``.pth``
+file, an import hook or a link; ``PYTHONPATH`` names folders as well. A package or module that is
+*installed* in this way is shown, read-only. A folder that is only named is shown whole, since the
+wanted modules are not known. So it is not shown if it holds, or lies in, private things
+(submissions, grades, datasets, the home folder), or if it is a project's own folder. A submission
+that lacks a library for this reason gets a message that says so.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ PYTHONPATH = "PYTHONPATH"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """What lies outside, and what becomes of it.
+    """Libraries outside of site-packages.
 
     Attributes:
-        shown: files and folders, as they are called.
-        path: those entries of ``PYTHONPATH`` that a worker is given.
-        kept_back: folder → why nothing but what is installed from it is shown.
+        shown: files and folders that a worker sees, by the paths in use.
+        path: entries of ``PYTHONPATH`` that a worker gets.
+        kept_back: folder → why only what is installed from it is shown.
     """
 
     shown: tuple[str, ...] = ()
@@ -45,10 +45,10 @@ class Outside:
 
 
 def outside(private: Sequence[str] = ()) -> Outside:
-    """What is outside here.
+    """Returns the libraries outside of this interpreter's site-packages.
 
     Args:
-        private: files and folders that no worker may see, beside the home and the current one.
+        private: files and folders that no worker may see; the home and current folder are too.
     """
     return _outside(
         _Unseen(holders=(_real(Path.cwd()), *_home()), private=tuple(map(_real, private))),
@@ -57,10 +57,10 @@ def outside(private: Sequence[str] = ()) -> Outside:
 
 
 def missing(name: str, level: str, private: Sequence[str] = ()) -> str | None:
-    """Why a submission is not shown a module that is here; None if the module is not here.
+    """Returns why a submission cannot see an installed module; None if it is not installed.
 
     Args:
-        name: the module's, which may be a stranger's word.
+        name: the module's, which may come from a submission.
         level: of the isolation.
     """
     top, found = name.partition(".")[0], outside(private)
@@ -68,33 +68,32 @@ def missing(name: str, level: str, private: Sequence[str] = ()) -> str | None:
         spec = PathFinder.find_spec(top, [entry])
         if spec is not None and not _is_in(_locations(spec), found.shown):
             return (
-                f"{top} lies in {entry} here, and a submission is not shown that folder: {why}. "
-                f"{_advice(entry)}"
+                f"{top} lies in {entry}, which a submission is not shown: {why}. {_advice(entry)}"
             )
     for place in (*found.shown, *site_folders()) if level == "uid" else ():
         if Path(place).stem == top or PathFinder.find_spec(top, [place]) is not None:
             closed = _closed(Path(place))
             if closed:
                 return (
-                    f"{top} lies in {place} here, and a submission's user id may not enter "
-                    f"{closed}. Allow everybody to read it (chmod -R a+rX), install it without "
+                    f"{top} lies in {place}, and a submission's user id may not enter "
+                    f"{closed}. Let all users read it (chmod -R a+rX), install it without "
                     "-e, or install bubblewrap"
                 )
     return None
 
 
 def site_folders() -> list[str]:
-    """Where installed libraries lie."""
+    """Returns the folders of installed libraries."""
     user = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
     return [*site.getsitepackages(), *user]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Unseen:
-    """What a submission may not see.
+    """Places that a submission may not see.
 
     Attributes:
-        holders: folders that hold such things, and libraries too: the current one and the home.
+        holders: folders that hold private files and also libraries: the current and the home.
         private: files and folders of which it may see nothing.
     """
 
@@ -102,7 +101,7 @@ class _Unseen:
     private: tuple[str, ...]
 
     def in_view(self, place: str) -> str:
-        """What of it one would see in this place, in words; empty if nothing."""
+        """Returns which private place showing this one would reveal; empty if none."""
         real = _real(place)
         for thing in (*self.holders, *self.private):
             if _is_in([thing], [real]):
@@ -111,10 +110,10 @@ class _Unseen:
         return f"it lies in {around}" if around else ""
 
     def in_folder(self, folder: str) -> str:
-        """Why a whole folder may not be shown; empty if it may."""
+        """Returns why a whole folder may not be shown; empty if it may."""
         marks = [name for name in PROJECT_FILES if os.path.lexists(Path(folder, name))]
         return self.in_view(folder) or (
-            f"it is a project's own, with {marks[0]} in it" if marks else ""
+            f"it is a project's folder, with {marks[0]} in it" if marks else ""
         )
 
 
@@ -135,7 +134,7 @@ def _outside(unseen: _Unseen, pythonpath: str) -> Outside:
 def _home() -> list[str]:
     try:
         return [_real(Path.home())]
-    except RuntimeError:  # a user id without a name
+    except RuntimeError:  # the user id has no name
         return []
 
 
@@ -150,12 +149,12 @@ def _can_be_shown(place: str) -> bool:
 def _is_folder(place: str) -> bool:
     try:
         return Path(place).is_dir()
-    except (OSError, ValueError):  # it may not be entered, or is not a path
+    except (OSError, ValueError):  # it may not be entered, or is not a valid path
         return False
 
 
 def _is_in(paths: Iterable[str], folders: Iterable[str]) -> bool:
-    """Whether all paths lie in, or are, some of the folders."""
+    """Whether each path is, or lies in, one of the folders."""
     return all(
         any(path == folder or path.startswith(f"{folder.rstrip('/')}/") for folder in folders)
         for path in paths
@@ -175,7 +174,7 @@ def _of_pth_files() -> Iterator[str]:
 
 
 def _linked() -> Iterator[str]:
-    """Links in site-packages (``flit install --symlink``): what they lead to must be there."""
+    """Yields the targets of links in site-packages (``flit install --symlink``)."""
     for folder in site_folders():
         if _is_folder(folder):
             with os.scandir(folder) as entries:
@@ -184,7 +183,7 @@ def _linked() -> Iterator[str]:
 
 
 def _installed(folders: Sequence[str]) -> Iterator[str]:
-    """Packages and modules of what is installed in place."""
+    """Yields the packages and modules of editable installations."""
     hooks = [hook for hook in sys.meta_path if "editable" in _module_of(hook)]
     if not (folders or hooks):
         return
@@ -215,7 +214,7 @@ def _is_editable(distribution: importlib.metadata.Distribution) -> bool:
 
 
 def _names(distribution: importlib.metadata.Distribution) -> list[str]:
-    """What it can be imported as."""
+    """Returns the names that it can be imported by."""
     told = (distribution.read_text("top_level.txt") or "").split()
     told += distribution.metadata.get_all("Import-Name") or []
     name = re.sub(r"[-_.]+", "_", distribution.metadata["Name"] or "")
@@ -223,7 +222,7 @@ def _names(distribution: importlib.metadata.Distribution) -> list[str]:
 
 
 def _locations(spec: ModuleSpec) -> list[str]:
-    """A package's folders, or a module's file."""
+    """Returns a package's folders, or a module's file."""
     folders = spec.submodule_search_locations
     places = [spec.origin or ""] if folders is None else list(folders)
     return [place for place in places if Path(place).is_absolute()]
@@ -234,11 +233,11 @@ def _advice(entry: str) -> str:
     found = (place for place in places if any((place / name).exists() for name in BUILD_FILES))
     project = next(found, None)
     install = f"Install it (pip install {project})" if project else "Install it with pip"
-    return f"{install}, or move it to a folder that holds nothing but libraries"
+    return f"{install}, or move it to a folder that holds only libraries"
 
 
 def _closed(place: Path) -> str | None:
-    """The first folder on the way to a place that not everybody may enter, or it itself."""
+    """Returns the first folder on the path, or the place itself, that not all users may read."""
     for path in (*reversed(place.parents), place):
         needed = stat.S_IXOTH if path != place else stat.S_IROTH
         if not path.stat().st_mode & needed:

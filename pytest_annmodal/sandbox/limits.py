@@ -1,6 +1,6 @@
-"""What a submission's processes may use together, looked at from outside now and then.
+"""Limits on all processes of a submission together, checked from outside at intervals.
 
-Limits of the kernel hold for one process each, and for root some do not hold at all.
+The kernel's own limits hold for each process alone, and some do not hold for root.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pytest_annmodal.sandbox import memory
 from pytest_annmodal.worker.confinement import MOST_TASKS
 
 MAX_PROCESSES = 64
-MAX_THREADS = MOST_TASKS  # of all of them; the kernel counts them only for who is not root
+MAX_THREADS = MOST_TASKS  # of all processes; the kernel does not limit root's
 SCARCE = 0.05  # of the machine's memory left
 QUICK_LOOK_S = 0.01
 LARGE = 0.1  # of the machine's memory held by one submission
@@ -21,17 +21,18 @@ LARGE = 0.1  # of the machine's memory held by one submission
 
 @dataclass(slots=True, kw_only=True)
 class Watch:
-    """The limits on one worker and all that it started.
+    """The limits on one worker and its descendants.
 
     Args:
-        memory_bytes: most that they may hold together beyond what they held before the
-            submission was loaded (the interpreter, ``train``), or None.
-        before_bytes: that much; set when it is known.
+        memory_bytes: most that they may hold together beyond ``before_bytes``, or None.
+        before_bytes: what they held before the submission was loaded (the interpreter,
+            ``train``); set once it is known.
         given: files that never count, see :func:`memory.held_bytes`; set by the worker.
 
     Attributes:
-        long_looks_s: what looks took longer than one at an honest worker does. Who has many
-            processes, descriptors and mappings has that time for itself.
+        long_looks_s: seconds of slow checks beyond :data:`QUICK_LOOK_S` each. A submission can
+            slow a check down with many processes, descriptors and mappings, and compute
+            meanwhile, so this time is added to its build.
     """
 
     memory_bytes: int | None
@@ -43,7 +44,7 @@ class Watch:
         return memory.held_bytes(*pids, given=self.given)
 
     def objection(self, pids: Sequence[int], phase: str) -> str | None:
-        """What is too much about these processes, or None."""
+        """Returns which limit these processes exceed, or None."""
         began = time.monotonic()
         try:
             return self._objection(pids, phase)
@@ -65,7 +66,7 @@ class Watch:
             return None
         held = (
             memory.held_bytes(*pids, given=self.given) - self.before_bytes
-        )  # slower, so only in doubt
+        )  # slower, so only if the quick sum is too large
         if self.memory_bytes is not None and held > self.memory_bytes:
             return (
                 f"ran out of memory during {phase}: its processes hold {held:,} bytes together "

@@ -1,4 +1,4 @@
-"""What processes use, seen from outside them: memory and CPU time."""
+"""Measures memory and CPU time of processes from outside."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from pytest_annmodal.sandbox.kernel_memory import kernel_bytes, kilobytes, lines
 
-# Swapped and huge pages are not resident, and memory all the same.
+# Swapped and huge pages are not resident, but they are memory in use.
 HELD = ("Pss_Anon", "Pss_Shmem", "SwapPss", "Private_Hugetlb", "Shared_Hugetlb")
 RESIDENT = ("RssAnon", "RssShmem", "VmSwap", "HugetlbPages")
 
 
 def peak_rss_bytes(*pids: int) -> int:
-    """Largest resident size that any of them has had: the kernel's own mark (Linux)."""
+    """Returns the largest resident size that any of them has had, from the kernel (Linux)."""
     peak = 0
     for pid in pids:
         with contextlib.suppress(OSError, ValueError):
@@ -26,7 +26,7 @@ def peak_rss_bytes(*pids: int) -> int:
 
 
 def unique_bytes(*pids: int) -> int:
-    """Memory that ending them would free (USS)."""
+    """Returns the memory that ending them would free (USS)."""
     import psutil
 
     total = 0
@@ -37,24 +37,24 @@ def unique_bytes(*pids: int) -> int:
 
 
 def threads(*pids: int) -> int:
-    """How many threads they have, all together (Linux)."""
+    """Returns how many threads they have together (Linux)."""
     return sum(kilobytes(f"/proc/{pid}/status", ("Threads",)) for pid in pids)
 
 
 def resident_bytes(*pids: int) -> int:
-    """Bytes in memory that are not a file's, added up: quick, since what two share counts twice."""
+    """Returns a quick sum of bytes in memory that belong to no file; shared memory counts twice."""
     total = sum(kilobytes(f"/proc/{pid}/status", RESIDENT) for pid in pids)
     return total * 1024 + kernel_bytes(*pids)
 
 
 def held_bytes(*pids: int, given: Collection[str] = ()) -> int:
-    """Bytes that they hold together, less files': private, shared with each other, on a tmpfs.
+    """Returns the bytes that they hold together without files: private, shared, on a tmpfs.
 
-    What several share is counted once, so that an index does not vanish in a second process.
+    Memory that several share is counted once, so an index cannot be hidden in a second process.
 
     Args:
-        given: files (see :func:`file_id`) that they were given, which never count: who lets
-            go of them would else make room for as much.
+        given: files (see :func:`file_id`) that they were given. These never count; otherwise a
+            process that unmaps them could hold as much more.
     """
     held_kb = sum(kilobytes(f"/proc/{pid}/smaps_rollup", HELD) for pid in pids)
     if not held_kb:
@@ -64,17 +64,17 @@ def held_bytes(*pids: int, given: Collection[str] = ()) -> int:
 
 
 def file_id(fd: int) -> str:
-    """Device and number of an open file, as the kernel writes them into its maps."""
+    """Returns device and inode of an open file, in the form of ``/proc/PID/maps``."""
     return id_of(os.fstat(fd))
 
 
 def id_of(state: os.stat_result) -> str:
-    """The same of a file that was looked at."""
+    """Returns the same for the result of ``os.stat``."""
     return f"{os.major(state.st_dev):02x}:{os.minor(state.st_dev):02x} {state.st_ino}"
 
 
 def _mapped_kilobytes(pid: int, files: Collection[str]) -> int:
-    """What of these files a process has in memory; its own changed copies are not the files'."""
+    """Returns KiB of these files that a process has mapped, without pages that it changed."""
     total = pss = 0
     inside = False
     for words in lines(f"/proc/{pid}/smaps"):
@@ -84,13 +84,13 @@ def _mapped_kilobytes(pid: int, files: Collection[str]) -> int:
             pss += int(words[1])
         elif inside and words[0] == "Anonymous:":
             pss -= int(words[1])
-        elif words[0] == "VmFlags:":  # the last of each
+        elif words[0] == "VmFlags:":  # the last line of each mapping
             total, pss = total + max(pss, 0), 0
     return total
 
 
 def machine_bytes() -> tuple[int, int]:
-    """Memory of this machine, and what of it is available."""
+    """Returns this machine's memory, in all and available, in bytes."""
     import psutil
 
     memory = psutil.virtual_memory()
@@ -98,7 +98,7 @@ def machine_bytes() -> tuple[int, int]:
 
 
 def cpu_s(*pids: int) -> float:
-    """CPU seconds that they, and children they have waited for, have used."""
+    """Returns CPU seconds of these processes and of ended children they have waited for."""
     import psutil
 
     total = 0.0

@@ -1,4 +1,4 @@
-"""What a worker printed: the last of it, bounded, and how much it was."""
+"""Reads a worker's output: keeps the last bytes and counts all of them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ import threading
 
 LOG_TAIL_BYTES = 16 * 1024
 CHUNK_BYTES = 64 * 1024
-PIPE_BYTES = 2**20  # so that nobody who prints has to wait for a reader that rests
-# Else each line that is printed would wake the reader on the core of the clock, in the middle of
-# a query.
+PIPE_BYTES = 2**20  # so that printing does not wait while the reader sleeps
+# Without this pause each printed line would wake the reader on the parent's core during a query.
 REST_S = 0.02
-MOST_CHUNKS = 32  # what a pipe can hold, so that an endless writer holds up nobody
+MOST_CHUNKS = 32  # what a pipe can hold, so that reading an endless writer ends
 
 
 def plain(text: object) -> str:
-    """Somebody's words, safe to print: no control characters but tab and newline."""
+    """Escapes all control characters of a foreign text but tab and newline."""
     return "".join(
         char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
         for char in str(text)
@@ -27,7 +26,7 @@ def plain(text: object) -> str:
 
 
 def readable(fd: int, timeout_s: float | None) -> bool:
-    """Whether there is something to read, or the end; unlike select() for any descriptor."""
+    """Whether there is data or the end of file to read; unlike select() for any descriptor."""
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(None if timeout_s is None else timeout_s * 1000))
@@ -45,12 +44,12 @@ class OutputTail:
         self.n_bytes = 0
         self.flooded = threading.Event()
         self._worker_gone = threading.Event()
-        with contextlib.suppress(AttributeError, OSError):  # not Linux, or not allowed so much
+        with contextlib.suppress(AttributeError, OSError):  # not Linux, or more than is allowed
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._thread = threading.Thread(target=self._drain, name="annmodal-output", daemon=True)
         try:
             self._thread.start()
-        except RuntimeError as error:  # Python's word for what the system refused
+        except RuntimeError as error:  # the system refused another thread
             os.close(fd)
             raise OSError(errno.EAGAIN, str(error)) from error
 
@@ -64,7 +63,7 @@ class OutputTail:
         os.close(self._fd)
 
     def _take(self) -> bool:
-        """Read what is in the pipe by now; false if there was nothing."""
+        """Reads what is in the pipe now; returns false if it was empty."""
         with self._lock:
             if self._ended or not readable(self._fd, 0.0):
                 return False
@@ -77,13 +76,13 @@ class OutputTail:
             return bool(chunk)
 
     def text(self) -> str:
-        """The last of it; what is not UTF-8 is replaced, control characters are escaped."""
-        for _ in range(MOST_CHUNKS):  # what was printed before a frame belongs to it
+        """Returns the last bytes as text: invalid UTF-8 replaced, control characters escaped."""
+        for _ in range(MOST_CHUNKS):  # includes all that was printed before the last frame
             if not self._take():
                 break
         return plain(self._tail.decode("utf-8", "replace").replace("\r\n", "\n"))
 
     def join(self) -> None:
-        """Wait for the end of the output; a stray child may hold the pipe, so not for ever."""
+        """Waits for the end of the output, at most 1 s: a stray child may hold the pipe open."""
         self._worker_gone.set()
         self._thread.join(timeout=1.0)

@@ -1,7 +1,7 @@
-"""What processes hold that is their own, seen from outside: memory, and files that they wrote.
+"""Measures what processes hold themselves: memory, and files that they wrote.
 
-A library's pages belong to the library's file. How many of them one process alone has mapped
-depends on who else uses the library at the moment, so none of them counts here.
+Pages of a library's file never count: how many of them only this process has mapped depends on
+which other processes use the library at the moment.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pytest_annmodal.sandbox import memory
 from pytest_annmodal.sandbox.kernel_memory import descriptors, kilobytes
 
-# Proportional: what a process shares with its own children counts once. Pages of a file that it
-# mapped for itself and wrote to are anonymous memory as well.
+# Proportional, so what a process shares with its children counts once. Pages of a privately mapped
+# file that were written to are anonymous memory as well.
 ANONYMOUS = ("Pss_Anon", "SwapPss", "Private_Hugetlb", "Shared_Hugetlb")
 BLOCK_BYTES = 512  # the unit of st_blocks, whatever the file system's own
 DELETED = " (deleted)"
@@ -24,7 +24,7 @@ DELETED = " (deleted)"
 
 @dataclass(slots=True, kw_only=True)
 class Mapping:
-    """What of one file a process has mapped at one place, in KiB as /proc/PID/smaps has them."""
+    """One mapping of a file, with sizes in KiB as in ``/proc/PID/smaps``."""
 
     file: str
     path: str
@@ -33,17 +33,17 @@ class Mapping:
 
     @property
     def nameless(self) -> bool:
-        """Shared memory is the mapping of a file that the kernel shows as deleted."""
+        """Whether it is nameless shared memory, which the kernel shows as a deleted file."""
         return self.path.endswith(DELETED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owned:
-    """What processes hold together, each thing counted once.
+    """What processes hold together, counted once each.
 
     Attributes:
-        memory_bytes: anonymous memory, and memory that they share without a file's name.
-        file_bytes: files that they wrote and have open or mapped: the room on the disk.
+        memory_bytes: anonymous memory, and nameless shared memory.
+        file_bytes: disk space of files that they wrote and have open or mapped.
     """
 
     memory_bytes: int
@@ -51,12 +51,12 @@ class Owned:
 
 
 def owned(*pids: int, given: Collection[str] = (), since: float) -> Owned:
-    """What these processes hold now.
+    """Returns what these processes hold now.
 
     Args:
         given: files (see :func:`memory.file_id`) that they were given, which never count.
-        since: in seconds since the epoch; a file that was last changed earlier is not theirs.
-            The time is that of ``st_ctime``, which no program can set.
+        since: seconds since the epoch; files last changed earlier do not count. Compared with
+            ``st_ctime``, which no program can set.
     """
     mappings = [mapping for pid in pids for mapping in _mappings(pid)]
     named = {mapping.path for mapping in mappings if not mapping.nameless}
@@ -76,24 +76,24 @@ def owned(*pids: int, given: Collection[str] = (), since: float) -> Owned:
 
 def _anonymous_bytes(pids: tuple[int, ...]) -> int:
     found = sum(kilobytes(f"/proc/{pid}/smaps_rollup", ANONYMOUS) for pid in pids)
-    if not found:  # a kernel that does not add up, or adds up less
+    if not found:  # older kernels lack this file or these lines
         found = sum(kilobytes(f"/proc/{pid}/smaps", ("Anonymous", "Swap")) for pid in pids)
     return found * 1024 or memory.unique_bytes(*pids)
 
 
 def _written(places: Iterable[str], since: float) -> dict[str, int]:
-    """Of the files at these places those that were changed since then, and their sizes."""
+    """Returns the sizes of those of these files that were changed since then."""
     found = {}
     for place in places:
-        with contextlib.suppress(OSError, ValueError):  # it was closed, or its name is gone
-            state = os.stat(place)  # noqa: PTH116 -- a descriptor's link leads to no path
+        with contextlib.suppress(OSError, ValueError):  # it was closed or removed
+            state = os.stat(place)  # noqa: PTH116 -- a descriptor's link need not name a path
             if stat.S_ISREG(state.st_mode) and state.st_ctime >= since:
                 found[memory.id_of(state)] = state.st_blocks * BLOCK_BYTES
     return found
 
 
 def _mappings(pid: int) -> Iterator[Mapping]:
-    """A process's mappings of files."""
+    """Yields a process's mappings of files."""
     current = None
     with (
         contextlib.suppress(OSError),
@@ -110,6 +110,6 @@ def _mappings(pid: int) -> Iterator[Mapping]:
                 current.share = int(words[1])
             elif words[0] == "Anonymous:":
                 current.anonymous = int(words[1])
-            elif words[0] == "VmFlags:":  # the last of each
+            elif words[0] == "VmFlags:":  # the last line of each mapping
                 yield current
                 current = None

@@ -1,7 +1,7 @@
-"""The processes that a worker started, wherever they went, and their end.
+"""Finds, stops and ends the processes that a worker started.
 
-A child that begins a session of its own leaves the worker's process group, and loses its
-parent when the worker ends first. What it keeps is the environment that it was started with.
+A child that starts its own session leaves the worker's process group, and it loses its parent when
+the worker ends first. It keeps the environment that it was started with, so it is found by that.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from pytest_annmodal.sandbox.output import readable
 
 MARK = "ANNMODAL_WORKER"
 KILL_S = 20
-ASLEEP = "TtZXD"  # stopped, ended, or in a call from which only the signal that stops it comes
-MOST_LOOKS = 20  # each may find what was started during the one before
+ASLEEP = "TtZXD"  # stopped, ended, or in a call after which the pending signal stops it
+MOST_LOOKS = 20  # each may find processes that were started during the previous one
 
 
 class Living(NamedTuple):
-    """A process in the kernel's table."""
+    """A row of the process table."""
 
     parent: int
     state: str
 
 
 def descendants(pid: int) -> list[int]:
-    """Children of a process that is still there, and theirs, parents first."""
+    """Returns all descendants of a living process, parents first."""
     return _descendants(pid, dict(_table()))
 
 
@@ -39,13 +39,13 @@ def _descendants(pid: int, table: Mapping[int, Living]) -> list[int]:
     for child, row in table.items():
         children.setdefault(row.parent, []).append(child)
     found = list(children.get(pid, ()))
-    for one in found:  # which grows meanwhile
+    for one in found:  # the list grows during the loop
         found += children.get(one, ())
     return found
 
 
 def _table() -> Iterator[tuple[int, Living]]:
-    """Every process; psutil needs ten times as long, which a fork bomb uses."""
+    """Yields every process. psutil takes ten times as long, and a fork bomb grows meanwhile."""
     if not Path("/proc/self/stat").exists():
         import psutil
 
@@ -62,19 +62,19 @@ def _table() -> Iterator[tuple[int, Living]]:
 
 
 def end_family(pid: int) -> None:
-    """End all that descend from a process: stopped first, so that none can start another."""
+    """Ends all descendants of a process; stops them first, so that they start no others."""
     _signal(_stop_descendants(pid), signal.SIGKILL)
 
 
 def pause(pid: int) -> tuple[set[int], bool]:
-    """Let a process and all that descend from it do nothing for a while.
+    """Stops a process and all its descendants until :func:`resume`.
 
     Args:
-        pid: leader of a process group. The group is stopped at once, so that no fork escapes; who
-            has left it is looked for.
+        pid: leader of a process group. The group is stopped in one call, so that no fork
+            escapes; then processes that have left it are searched and stopped.
 
     Returns:
-        Who was stopped, and whether all were in the group.
+        The stopped processes, and whether all were in the group.
     """
     _signal_group(pid, signal.SIGSTOP)
     found = _stop_descendants(pid, group=pid)
@@ -82,30 +82,30 @@ def pause(pid: int) -> tuple[set[int], bool]:
 
 
 def pause_group(pid: int) -> None:
-    """Let the group that a process leads do nothing for a while; who has left it goes on."""
+    """Stops the group that a process leads; processes that have left it go on."""
     _signal_group(pid, signal.SIGSTOP)
 
 
 def resume(pid: int, pids: Iterable[int]) -> None:
-    """Let them go on: those that :func:`pause` stopped, and all of the group."""
+    """Resumes the processes that :func:`pause` stopped, and the whole group."""
     _signal(pids, signal.SIGCONT)
     _signal_group(pid, signal.SIGCONT)
 
 
 def _stop_descendants(pid: int, group: int | None = None) -> set[int]:
-    """Stop all that descend from a process, until a look finds none of them awake.
+    """Stops all descendants of a process, until all are found stopped.
 
-    Who is not stopped yet can wake the others, so the state is what counts.
+    One that still runs can resume the others, so the states are checked.
 
     Args:
-        group: that was stopped at once, before any look, with the process itself in it.
+        group: a process group that was stopped before, with the process itself in it.
     """
     seen: set[int] = set()
     for number in range(MOST_LOOKS):
         table = dict(_table())
         found = set(_descendants(pid, table))
         of_group = {one for one in found if group is not None and _group_of(one) == group}
-        # The first look comes too early to see what the signal to the group did.
+        # At the first look the signal to the group may not have taken effect yet.
         awake = {one for one in found if table[one].state not in ASLEEP} if number else set()
         new = found - seen - of_group
         _signal(awake | new, signal.SIGSTOP)
@@ -136,7 +136,7 @@ def _signal(pids: Iterable[int], number: signal.Signals) -> None:
 
 @contextlib.contextmanager
 def awaited(pids: Iterable[int]) -> Iterator[None]:
-    """Leave the block when these processes, which it ends, are gone (Linux only)."""
+    """Waits, at the end of a block that ends these processes, until they are gone (Linux)."""
     watched = []
     if hasattr(os, "pidfd_open"):
         for pid in pids:
@@ -151,7 +151,7 @@ def awaited(pids: Iterable[int]) -> Iterator[None]:
 
 
 def end_user(uid: int) -> None:
-    """End every process of a user that is one worker's alone, in one call that none escapes."""
+    """Ends every process of a worker's own user id, in one call that none escapes."""
     everything = ["/bin/sh", "-c", "kill -s KILL -- -1"]
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         subprocess.run(
@@ -160,11 +160,11 @@ def end_user(uid: int) -> None:
 
 
 def marked(mark: str) -> list[int]:
-    """Living processes that were started with this mark in their environment (Linux only)."""
+    """Returns living processes with this mark in their environment (Linux only)."""
     wanted = f"{MARK}={mark}".encode()
     found = []
     for environment in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):  # it ended, or is somebody else's
+        with contextlib.suppress(OSError):  # it ended, or belongs to another user
             if wanted in environment.read_bytes().split(b"\0"):
                 found.append(int(environment.parent.name))
     return found
@@ -175,7 +175,7 @@ def end(pids: Iterable[int]) -> None:
 
 
 def end_marked(mark: str) -> None:
-    """End all that carry the mark, until a look finds none."""
+    """Ends all processes with the mark, until none is found."""
     for _ in range(MOST_LOOKS):
         found = marked(mark)
         if not found:

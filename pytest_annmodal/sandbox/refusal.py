@@ -1,4 +1,4 @@
-"""Why bubblewrap does not work here, and what would let it: its own words, and the setting."""
+"""Explains why bubblewrap does not work here, and which setting would change that."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 KERNEL_SETTINGS = Path("/proc/sys")
-# The marks by which a container is known: Docker, Podman, systemd.
+# Files that exist in containers: Docker, Podman, systemd.
 CONTAINER_MARKS = (
     Path("/.dockerenv"),
     Path("/run/.containerenv"),
@@ -29,17 +29,17 @@ MAX_CHARS = 300
 
 
 def explain(said: str) -> str:
-    """What bubblewrap said, and each setting here that refuses what it needs.
+    """Returns bubblewrap's error, and each setting of this machine that refuses what it needs.
 
     Args:
-        said: what it wrote when it was tried.
+        said: its error output when it was tried.
     """
     lines = [line for line in said.splitlines() if line.strip()]
     own = [line for line in lines if line.startswith("bwrap:")] or lines[-1:] or ["nothing"]
-    found = "; ".join(_settings()) or "no setting of the kernel says why"
+    found = "; ".join(_settings()) or "no kernel setting was found that refuses them"
     return (
-        f"bubblewrap is installed and does not work: it says {own[0].strip()[:MAX_CHARS]!r}. "
-        f"What it needs are user namespaces; {found}. docs/security.md says more"
+        f"bubblewrap is installed but does not work: {own[0].strip()[:MAX_CHARS]!r}. "
+        f"It needs user namespaces; {found}. See docs/security.md"
     )
 
 

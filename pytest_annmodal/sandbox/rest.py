@@ -1,4 +1,4 @@
-"""A worker that is stopped while it is not timed, and the CPU time that it uses meanwhile."""
+"""Stops a worker while it is not timed, and measures CPU time that it uses meanwhile."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Callable, Collection
 
 from pytest_annmodal.sandbox import memory, process_tree
 
-# Of the time that it was stopped; an honest one uses nothing.
+# Shares of the time that it was stopped; an honest worker uses no CPU then.
 BESIDE_SHARE, BESIDE_GRACE_S = 0.02, 0.05
 
 
 class Rest:
-    """Stops one worker and all that it started, and lets them go on.
+    """Stops and resumes one worker and its descendants.
 
-    Processes that beget each other quickly enough are not all there when they are stopped: so
-    their CPU time is looked at as well.
+    Processes that start others quickly enough can escape being stopped, so their CPU time is
+    measured as well.
 
     Args:
-        pid: the worker, which leads a process group of its own.
-        family: says which processes there are.
-        trusted: nothing that it started has left its group on purpose, and nobody need look for
-            it: a look at all processes takes as long as some hundred queries.
+        pid: the worker, which leads its own process group.
+        family: returns its processes.
+        trusted: stop only the process group. A search through all processes takes as long as
+            some hundred queries, and a trusted worker does not try to escape.
 
     Attributes:
-        ran_on_s: how long some ran on while they were looked for, since they had left the group.
+        ran_on_s: seconds that processes outside the group ran until they were found and stopped.
     """
 
     def __init__(
@@ -58,19 +58,19 @@ class Rest:
             return
         lasted_s = time.monotonic() - self._since
         self.rests_s += lasted_s
-        if lasted_s > BESIDE_GRACE_S:  # in less nobody can have used too much
+        if lasted_s > BESIDE_GRACE_S:  # a shorter rest is too short to use too much
             self.beside_s += max(memory.cpu_s(*self._family()) - self._cpu_s, 0.0)
         process_tree.resume(self._pid, self._stopped)
         self._stopped = set()
 
     @property
     def broken(self) -> bool:
-        """Whether more CPU time was used than by who is stopped."""
+        """Whether CPU time was used during the rests, so that some process was not stopped."""
         return self.beside_s > BESIDE_GRACE_S + BESIDE_SHARE * self.rests_s
 
     @property
     def objection(self) -> str:
         return (
-            f"used {self.beside_s:.2f} s of CPU while it was stopped, because others were timed "
-            "or nobody: processes that it started went on"
+            f"used {self.beside_s:.2f} s of CPU while it was stopped and not timed: processes "
+            "that it started went on"
         )

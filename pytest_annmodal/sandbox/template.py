@@ -1,8 +1,7 @@
-"""The parent's side of the process that workers of trusted implementations are copies of.
+"""The parent's side of the template, a process that trusted workers are forked from.
 
-See :mod:`pytest_annmodal.worker.template` for what it does. A worker that is shut in is always
-started anew, and so is one with several threads, since threads of a library do not survive a
-copy.
+:mod:`pytest_annmodal.worker.template` is the other side. An isolated worker is always started anew,
+and so is one with several threads, since a library's threads do not survive a fork.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ START = (
     f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); "
     "from pytest_annmodal.worker.template import main; main()"
 )
-# What the interpreter and numpy read when they are loaded; all else is given to each copy.
+# Variables that the interpreter and numpy read when they load; all others are set in each copy.
 READ_AT_START = (
     *("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "GLIBC_", "OMP_", "OPENBLAS_", "GOTO_", "MKL_"),
     *("BLIS_", "NPY_", "KMP_"),
@@ -42,10 +41,10 @@ def is_a_copy(level: str, threads: int) -> bool:
 
 
 class Copy:
-    """A copy, as :class:`subprocess.Popen` shows a process.
+    """A copy, with the interface of :class:`subprocess.Popen`.
 
     Attributes:
-        pid: taken until :meth:`close`, also when it has ended.
+        pid: stays reserved after the copy has ended.
         returncode: None while it runs; negative for a signal.
     """
 
@@ -55,14 +54,14 @@ class Copy:
         self.returncode: int | None = None if status == RUNNING else status
 
     def poll(self) -> int | None:
-        """How it ended; None while it runs."""
+        """Returns its exit status; None while it runs."""
         return self._heard(0)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end.
+        """Waits for its end and returns its exit status.
 
         Raises:
-            subprocess.TimeoutExpired.
+            subprocess.TimeoutExpired: it still runs.
         """
         status = self._heard(timeout)
         if status is None:
@@ -89,7 +88,7 @@ class Copy:
 
 
 class Template:
-    """The process itself: started by :meth:`start` or the first copy, ended by :meth:`close`."""
+    """The template: started by :meth:`start` or the first copy, ended by :meth:`close`."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -100,14 +99,14 @@ class Template:
 
     @property
     def pid(self) -> int | None:
-        """Its process, where there is one."""
+        """Its process id, if it runs."""
         return None if self._process is None else self._process.pid
 
     def start(self, environment: Mapping[str, str]) -> None:
-        """Start it for workers with these variables, where it is not there; wait for nothing.
+        """Starts it for workers with these variables, unless it runs; does not wait for it.
 
         Raises:
-            OSError.
+            OSError: it could not be started.
         """
         read = {name: text for name, text in environment.items() if name.startswith(READ_AT_START)}
         own = (sys.executable, read)
@@ -137,10 +136,10 @@ class Template:
         descriptors: Mapping[str, int],
         cores: Sequence[int],
     ) -> Copy:
-        """A worker that is a copy of it.
+        """Makes a worker by copying the template.
 
         Args:
-            descriptors: by the names of :data:`worker.template.GIVEN`, less ``control``.
+            descriptors: by the names of :data:`worker.template.GIVEN`, without ``control``.
 
         Raises:
             OSError: the template does not start or answer; start the worker without it.
@@ -165,12 +164,12 @@ class Template:
             except (OSError, EOFError) as error:
                 ours.close()
                 self.close()
-                raise OSError("the template of workers does not answer") from error
+                raise OSError("the template process does not answer") from error
 
     def close(self) -> None:
-        """End it, and what is left of its copies."""
+        """Ends it, and its remaining copies."""
         process, self._process = self._process, None
-        if process is None or self._owner != os.getpid():  # a fork of ours has no say in it
+        if process is None or self._owner != os.getpid():  # a fork must not end its parent's
             return
         self._requests.close()
         process.kill()
@@ -182,9 +181,9 @@ atexit.register(TEMPLATE.close)
 
 
 def expect(*, trusted: bool, threads: int) -> None:
-    """Start the template ahead of a worker that will be a copy of it."""
+    """Starts the template before a worker that will be a copy of it."""
     if is_a_copy("none" if trusted else "shut in", threads):
-        with contextlib.suppress(OSError):  # the worker is then started as any other
+        with contextlib.suppress(OSError):  # the worker is then started without it
             TEMPLATE.start(isolation.environment("none", threads, "0" * MARK_CHARS))
 
 
@@ -197,13 +196,13 @@ def started(
     user: int | None,
     a_copy: bool,
 ) -> subprocess.Popen[bytes] | Copy:
-    """The process of a worker, leader of a group of its own, on the calling thread's cores.
+    """Starts a worker's process, leader of its own group, on the calling thread's cores.
 
     Args:
-        descriptors: which it is given, by the names of its arguments.
-        output: where it prints.
-        user: whose it is, if not this process's own.
-        a_copy: of the template, where that is there.
+        descriptors: those that it inherits, by the names of its arguments.
+        output: descriptor that it prints to.
+        user: its user id, if not this process's.
+        a_copy: copy the template, if possible.
     """
     if a_copy:
         with contextlib.suppress(OSError):

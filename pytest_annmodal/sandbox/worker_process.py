@@ -1,8 +1,8 @@
-"""The parent's side of a worker: start it with limits, talk to it, say how it died.
+"""The parent's side of a worker: starts it with limits, exchanges frames, reports its end.
 
-A :class:`Worker` is a process group of its own with nothing inherited but three
-descriptors: the frame socket, the mailbox and the training vectors. Its output goes into a
-bounded tail. Whatever happens, leaving the ``with`` block ends the whole group.
+A :class:`Worker` has its own process group and inherits only three descriptors: the frame socket,
+the mailbox and the training vectors. The end of its output is kept. Leaving the ``with`` block ends
+the whole group in any case.
 """
 
 from __future__ import annotations
@@ -58,17 +58,17 @@ class Worker:
     """One worker process; use as a context manager.
 
     Args:
-        threads: value of the thread variables, and the number of cores that the worker gets, as
-            far as there are so many; the calling thread keeps to others, where there are others.
-        phase_timeout_s: longest any request may take.
-        inherit: descriptors the worker is given, by the name of its argument.
-        level: how it is shut in; ``none`` for a trusted implementation.
-        readable: files and folders that it may read although it is shut in.
-        private: those of which it must not be shown anything.
-        watch: the limits on it and all that it starts, together.
-        memory_bytes: what it is allowed, for the words on its end.
+        threads: value of the thread variables, and the number of cores that the worker gets, if
+            there are so many; the calling thread uses other cores, if there are any.
+        phase_timeout_s: longest time of a phase.
+        inherit: descriptors that the worker gets, by the name of its argument.
+        level: its isolation; ``none`` for a trusted implementation.
+        readable: files and folders that it may read although it is isolated.
+        private: files and folders of which it may see nothing.
+        watch: the limits on it and its descendants together.
+        memory_bytes: its memory limit, for the message if it crashes.
         numba_cache: its folder for compiled code, see :func:`isolation.environment`.
-        python: what it runs in; this process's own by default.
+        python: its interpreter; this process's own by default.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Worker:
         read_fd, write_fd = os.pipe()
         descriptors = {**self._inherit, "socket": theirs.fileno()}
         command = [*self._python.command, *(f"--{name}={fd}" for name, fd in descriptors.items())]
-        shut_in = self.level == "bubblewrap"  # which ends it with us, in a pid namespace
+        shut_in = self.level == "bubblewrap"  # it ends with this process, by its pid namespace
         command.append(f"--parent={0 if shut_in else os.getpid()}")
         if shut_in:
             command = isolation.bubblewrap(command, self._readable, self._private, self._python)
@@ -119,7 +119,7 @@ class Worker:
         try:
             cores.pin(self.cores.parent)
             self._output = OutputTail(read_fd, self._output_bytes)
-            # A child inherits this thread's affinity: its libraries never see other cores.
+            # A child inherits this thread's affinity, so its libraries see only these cores.
             cores.pin(self.cores.worker)
             self._process = template.started(
                 command,
@@ -168,10 +168,10 @@ class Worker:
             cores.pin(self._affinity)
 
     def _kill(self) -> None:
-        """End the group and what left it, as far as it can be found, and reap the worker."""
+        """Ends the group and processes that left it, as far as found, and reaps the worker."""
         if self.level != "bubblewrap":
             process_tree.end_family(self.pid)
-        # Of a pid namespace the first process is the last to end.
+        # The first process of a pid namespace is the last to end.
         first = process_tree.descendants(self.pid)[:1] if self.level == "bubblewrap" else []
         with process_tree.awaited(first):
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -187,7 +187,7 @@ class Worker:
 
     @property
     def apart(self) -> bool:
-        """Whether the worker has a core that the calling thread keeps off."""
+        """Whether the worker has cores that the calling thread does not use."""
         return bool(self._stay.cores) and self._stay.cores.isdisjoint(self.cores.parent)
 
     @property
@@ -199,19 +199,23 @@ class Worker:
         return isinstance(error, (BuildError, InvalidResultError)) and self.alive
 
     def abandon(self) -> None:
-        """Leave without the polite farewell: the worker is dead, stuck or out of step."""
+        """Skip the ``finish`` request at the end: the worker is dead, stuck or out of step."""
         self.abandoned = True
 
     def begin(self, phase: str) -> None:
-        """Start a phase: its name for messages, and its time limit."""
+        """Starts a phase: sets its name for messages and its time limit."""
         self.phase = phase
         self._deadline = time.monotonic() + self._phase_timeout_s
 
     def check(self) -> None:
-        """Raise if waiting for the worker is pointless: it died, flooded or is out of time."""
+        """Raises if the worker ended, printed or used too much, or took too long.
+
+        Raises:
+            SubmissionError: one of these.
+        """
         if self._process.poll() is not None:
             raise self._died()
-        if time.monotonic() - self._looked_at > LOOK_EVERY_S:  # not at every spin of a mailbox
+        if time.monotonic() - self._looked_at > LOOK_EVERY_S:  # too slow for each mailbox spin
             self._looked_at = time.monotonic()
             self._look()
         self._check_output()
@@ -223,7 +227,7 @@ class Worker:
             )
 
     def _look(self) -> None:
-        """Note the memory; refuse what its processes use too much of together."""
+        """Notes the memory; raises if its processes together exceed a limit."""
         objection = self._watch and self._watch.objection(self.note_memory(), self.phase)
         if objection:
             raise LimitExceededError(objection, **self._evidence())
@@ -237,18 +241,19 @@ class Worker:
             )
 
     def rest(self, *, trusted: bool = False) -> None:
-        """Stop it, and all that it started, until the next frame: it is not timed meanwhile.
+        """Stops it and its descendants until the next frame, while it is not timed.
 
-        A trusted one only where that is asked for, since others are timed on its core.
+        Args:
+            trusted: stop a trusted worker too, because another is timed on its core.
         """
         if (trusted or self.level != "none") and self.alive:
             self.stops.begin()
 
     def wake(self) -> None:
-        """Let it go on.
+        """Resumes it.
 
         Raises:
-            SmugglingError: processes that it started went on meanwhile.
+            SmugglingError: processes that it started ran meanwhile.
         """
         self.stops.end()
         if self.level != "none" and self.stops.broken:
@@ -275,12 +280,11 @@ class Worker:
         on_progress: Callable[[Message], None] | None = None,
         timeout_s: float | None = None,
     ) -> Message:
-        """Wait for the frame ``expect``.
+        """Waits for the frame ``expect``.
 
         Raises:
-            SubmissionError: what the implementation raised, how the worker died, or a frame
-                that nobody asked for.
-            ExecutorError: it looked for a library that is here and that it is not shown.
+            SubmissionError: the implementation raised, the worker ended, or another frame came.
+            ExecutorError: the submission lacks a library that is installed but not shown to it.
         """
         if timeout_s is not None:
             self._deadline = time.monotonic() + timeout_s
@@ -296,13 +300,15 @@ class Worker:
             except ChannelClosedError as error:
                 raise self._died() from error
             except DeadlineError as error:
-                raise TimeoutExceededError(f"half a frame arrived during {self.phase}") from error
+                raise TimeoutExceededError(
+                    f"the worker sent an incomplete frame during {self.phase}"
+                ) from error
             if message.kind == "progress" and on_progress is not None:
-                self.check()  # endless progress must not keep us here
+                self.check()  # progress frames without end must not extend the time limit
                 on_progress(message)
                 continue
             self.answered_at = time.perf_counter()
-            self._check_output()  # it may have printed faster than anyone waited
+            self._check_output()  # it may have flooded before the first check
             if message.kind == "error":
                 self._check_libraries(message.fields)
                 raise postmortem.reported(message.fields, self.phase, self._evidence())
@@ -311,7 +317,7 @@ class Worker:
             return message
 
     def _check_libraries(self, error: Mapping[str, Any]) -> None:
-        """Raise where a submission lacks a library that this machine has and it is not shown."""
+        """Raises if a submission lacks a library that is installed but not shown to it."""
         looked = self.level != "none" and not self._python.apart
         absent = postmortem.absent_module(error) if looked else None
         why = absent and libraries.missing(absent, self.level, self._private)
@@ -327,51 +333,51 @@ class Worker:
         expect: str,
         **options: Any,
     ) -> Message:
-        """Send one frame and wait for its answer."""
+        """Sends one frame and waits for its answer."""
         self.send(kind, fields, arrays)
         return self.receive(expect, **options)
 
     def gather(self) -> None:
-        """Keep the worker and all that it started to one core: single queries are asked now."""
+        """Pins the worker and its descendants to one core, for single queries."""
         self._stay.within(self.cores.query, self._evidence)
 
     def spread(self) -> None:
-        """Let it use as many cores as it has threads: for a build, a setting or a batch."""
+        """Lets it use as many cores as it has threads, for a build, a setting or a batch."""
         self._stay.within(self.cores.worker, self._evidence)
 
     def use_cores(self, n: int) -> int:
-        """Let it use so many cores, as far as there are so many; how many it may use now."""
+        """Lets it use n cores, or fewer if there are fewer; returns how many."""
         self._stay.within(cores.share_out(self._affinity, n).worker, self._evidence)
         return self.n_cores
 
     @property
     def n_cores(self) -> int:
-        """How many cores it is kept to now; 0 where nobody can be kept to any."""
+        """How many cores it is pinned to now; 0 where pinning is impossible."""
         return len(self._stay.cores)
 
     def _family(self) -> list[int]:
         return [self.pid, *process_tree.descendants(self.pid)]
 
     def note_memory(self) -> list[int]:
-        """Keep the largest resident size that one of its processes had; say which there are."""
+        """Notes the largest resident size of its processes so far; returns the processes."""
         family = self._family()
         self.peak_rss_bytes = max(self.peak_rss_bytes, usage.peak_rss_bytes(*family))
         return family
 
     def cpu_s(self) -> float:
-        """CPU seconds that the worker and its children have used."""
+        """Returns CPU seconds of the worker and its descendants."""
         return usage.cpu_s(*self._family())
 
     def watched(self) -> AbstractContextManager[Callable[[], Contention]]:
-        """Look who else runs on the worker's core in this block; the answer is there after it."""
+        """Watches the worker's core for other processes during a block; see ``contention``."""
         return contention.watched(self.pid, self._user, self._place)
 
     def _place(self) -> tuple[frozenset[int], frozenset[int]]:
-        """Its cores now, and the calling thread's where these are others."""
+        """Returns its cores now, and the calling thread's if it shares none of them."""
         return self._stay.cores or self._affinity, self.cores.parent if self.apart else frozenset()
 
     def held_bytes(self) -> int:
-        """What it and its children hold of their own, with files that a trusted one wrote."""
+        """Returns bytes that its processes hold, with files that a trusted worker wrote."""
         family, watch = self.note_memory(), self._watch
         if watch is not None:
             memory = held = watch.held_bytes(family)
@@ -385,7 +391,7 @@ class Worker:
         return {"log_tail": self.log_tail(), "peak_rss_bytes": self.peak_rss_bytes}
 
     def _died(self) -> SubmissionError:
-        """Say how the worker ended; it is gone or about to be."""
+        """Returns an error that tells how the worker ended."""
         try:
             status = self._process.wait(timeout=GRACE_S)
         except subprocess.TimeoutExpired:
@@ -394,5 +400,5 @@ class Worker:
             )
         self._output.join()
         if self.level == "bubblewrap" and status > 128:
-            status = 128 - status  # its guard reports a signal the way a shell does
+            status = 128 - status  # bubblewrap reports a signal like a shell does
         return postmortem.ended(status, self.phase, self._evidence(), self._memory_bytes)

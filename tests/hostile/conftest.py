@@ -57,7 +57,7 @@ def _nothing_is_left(monkeypatch):
 
 @pytest.fixture(scope="session")
 def _bubblewrap_works():
-    assert isolation.strongest() == "bubblewrap", "bubblewrap is installed and does not work"
+    assert isolation.strongest() == "bubblewrap", "bubblewrap is installed but does not work"
 
 
 @pytest.fixture

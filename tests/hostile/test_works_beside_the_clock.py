@@ -101,8 +101,8 @@ def test_with_two_threads_single_queries_have_one_core_all_the_same(attack, leve
 
 
 def test_who_cannot_be_kept_to_one_core_is_not_timed(attack, strict, monkeypatch):
-    """A chain of processes that beget each other too quickly is smuggling."""
+    """A chain of processes that start each other too quickly is smuggling."""
     monkeypatch.setattr("pytest_annmodal.sandbox.cores._moved", lambda _pids, _cores: True)
     failure = failed(attack("pass", threads=2)[0])
     assert failure.kind == "smuggling"
-    assert "beget each other too quickly" in failure.message
+    assert "too quickly to be pinned" in failure.message

@@ -276,8 +276,8 @@ def test_a_library_that_is_not_shown(course: Class, monkeypatch: pytest.MonkeyPa
     assert "ModuleNotFoundError: No module named 'nowhere_at_all'" in found["lacks"]["reason"]
     assert found["uses"]["status"] == "incomplete"
     assert found["uses"]["reason"].startswith(
-        f"the worker could not be run here: notshown lies in {course.path} here, and a submission "
-        f"is not shown that folder: it holds {course.path}. Install it with pip, or move it"
+        f"the worker could not be run here: notshown lies in {course.path}, which a submission "
+        f"is not shown: it holds {course.path}. Install it with pip, or move it"
     )
 
 

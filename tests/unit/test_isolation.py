@@ -121,8 +121,8 @@ class TestRefusal:
         with pytest.raises(ConfigurationError) as caught:
             isolation.choose("strict", trusted=False)
         assert str(caught.value).startswith(
-            "--ann-isolation=strict needs bubblewrap, and bubblewrap is installed and does not "
-            f"work: it says {said!r}. What it needs are user namespaces; {advice}. docs/"
+            "--ann-isolation=strict needs bubblewrap; bubblewrap is installed but does not "
+            f"work: {said!r}. It needs user namespaces; {advice}. See docs/"
         )
         assert f"{name}={allows}" in isolation.weakness("process", "auto")
 
@@ -138,9 +138,8 @@ class TestRefusal:
         """In its own words."""
         refuse("bwrap: Unknown option --size", {})
         assert isolation.why_no_bubblewrap() == (
-            "bubblewrap is installed and does not work: it says 'bwrap: Unknown option --size'. "
-            "What it needs are user namespaces; no setting of the kernel says why. "
-            "docs/security.md says more"
+            "bubblewrap is installed but does not work: 'bwrap: Unknown option --size'. It needs user "
+            "namespaces; no kernel setting was found that refuses them. See docs/security.md"
         )
 
     def test_is_real(self):

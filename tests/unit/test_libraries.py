@@ -220,9 +220,9 @@ def test_what_is_kept_back_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "setup.py").touch()
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert libraries.missing("mylib.inner", "bubblewrap") == (
-        f"mylib lies in {tmp_path} here, and a submission is not shown that folder: it is a "
-        f"project's own, with setup.py in it. Install it (pip install {tmp_path}), or move it to "
-        "a folder that holds nothing but libraries"
+        f"mylib lies in {tmp_path}, which a submission is not shown: it is a project's folder, "
+        f"with setup.py in it. Install it (pip install {tmp_path}), or move it to a folder that "
+        "holds only libraries"
     )
     assert libraries.missing("nowhere", "bubblewrap") is None
     assert libraries.missing("numpy", "bubblewrap") is None
@@ -239,5 +239,5 @@ def test_what_another_user_may_not_enter_is_said(
     monkeypatch.setenv("PYTHONPATH", str(closed / "libs"))
     why = libraries.missing("mylib", "uid")
     assert why is not None
-    assert why.startswith(f"mylib lies in {closed}/libs here, and a submission's user id may not")
+    assert why.startswith(f"mylib lies in {closed}/libs, and a submission's user id may not")
     assert libraries.missing("mylib", "bubblewrap") is None

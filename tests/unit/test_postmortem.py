@@ -49,7 +49,7 @@ class TestEnded:
     def test_a_crash_of_native_code_names_the_limit_of_memory(self, number):
         """Where there is one: what gets no memory seldom says so."""
         error = postmortem.ended(-number, "build", SEEN, 300 * 2**20)
-        assert "300 MB were allowed (--ann-memory-mb" in str(error)
+        assert "the limit is 300 MB (--ann-memory-mb)" in str(error)
         error = postmortem.ended(-signal.SIGTERM, "build", SEEN, 300 * 2**20)
         assert "memory" not in str(error)
 

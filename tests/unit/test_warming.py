@@ -253,4 +253,4 @@ def test_native_code_that_gets_no_memory_names_the_limit(small_dataset, tmp_path
     )
     message = failed(outcome).message
     assert "SIGABRT" in message
-    assert "512 MB were allowed (--ann-memory-mb sets the limit)" in message
+    assert "the limit is 512 MB (--ann-memory-mb)" in message
