@@ -1,1 +1,1 @@
-"""What parent and worker must agree on: frames on a socket, and the mailbox in shared memory."""
+"""What parent and worker share: frames on a socket, and the mailbox in shared memory."""

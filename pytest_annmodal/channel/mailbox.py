@@ -1,20 +1,20 @@
-"""A query and its answer through shared memory, with spinning instead of system calls.
+"""Exchanges a query and its answer by shared memory, with spinning instead of system calls.
 
-Pipes, sockets and futexes cost about 50 µs a query and slow the worker itself down; two
-processes that spin on a word of shared memory need about 2 µs across cores. They give the core
-away between two looks only where they share it: else the core would be a neighbour's for a whole
-slice of some ms, each time. Layout, every word on a cache line of its own::
+Pipes, sockets and futexes take about 50 µs a query and slow the worker itself down; two processes
+that spin on a word of shared memory need about 2 µs across cores. They yield the core while they
+wait only if they share it; otherwise another process would get it for some ms each time. Layout,
+each word on its own cache line::
 
       0  request    uint64  a random token: the parent asks
      64  slot       uint64  which query slot the request means
     128  response   uint64  the same token: the worker has answered
-    192  count      int64   how many ids the answer has; RAISED if there is none
+    192  count      int64   how many ids the answer has; RAISED if the query raised
     256  ids        int64 × capacity
-    then, on a page of their own, n_slots × dim items of the queries' dtype
+    then, on their own pages, n_slots × dim items of the queries' dtype
 
-The token of a request cannot be guessed, so an answer cannot be given before its question;
-a query is written only when its turn comes, so it cannot be read ahead. x86 keeps the order
-of stores; on other machines taking an uncontended lock is the fence.
+The token of a request cannot be guessed, so no answer can come before its query. A query is written
+only when its turn comes, so it cannot be read early. x86 keeps the order of stores; on other
+machines taking an uncontended lock is the fence.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 REQUEST, SLOT, RESPONSE, COUNT, IDS = 0, 64, 128, 192, 256
-NOTHING, STOP = 0, 1  # never a question's token: those have their highest bit set
+NOTHING, STOP = 0, 1  # never a query's token: tokens have their highest bit set
 RAISED = -1
 SPINS_BETWEEN_CHECKS = 4096
-# A parent with a core of its own lets others have it after so long, between two queries: else the
-# kernel takes it, in the middle of one. And a core that is idle for a moment draws a neighbour
-# from the worker's, which one that is only given away (sched_yield) does not.
+# A parent with its own core sleeps after so long, between two queries; otherwise the kernel would
+# take the core during one. A sleep also makes the core idle, which moves other processes there from
+# the worker's core; a sched_yield does not.
 STRETCH_NS = 2_000_000
-NAP_S = 20e-6  # about 75 µs with the kernel's own slack
+NAP_S = 20e-6  # about 75 µs with the kernel's slack
 
 
 def new_shared_file(n_bytes: int, *, label: str) -> int:
-    """Descriptor of an anonymous shared file that nobody can shrink under a reader's feet."""
+    """Returns a descriptor of an anonymous shared file; sealed so that it cannot be shrunk."""
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create(label, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(fd, n_bytes)
@@ -56,7 +56,7 @@ def new_shared_file(n_bytes: int, *, label: str) -> int:
 
 
 def seal(fd: int) -> None:
-    """Nobody can write to a shared file any more, whoever holds its descriptor."""
+    """Seals a shared file against writing, by any process."""
     if hasattr(os, "memfd_create"):
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL)
 
@@ -78,8 +78,8 @@ class Mailbox:
 
     Args:
         fd: from :func:`new_shared_file` with :meth:`size_bytes` bytes.
-        capacity: most ids an answer can carry.
-        n_slots: queries that can be held.
+        capacity: largest number of ids in an answer.
+        n_slots: largest number of queries.
         dim: items of a query.
         dtype: of an item.
     """
@@ -90,7 +90,7 @@ class Mailbox:
         size = self.size_bytes(capacity=capacity, n_slots=n_slots, dim=dim, dtype=dtype)
         self.capacity = capacity
         self.memory = mmap.mmap(fd, size)
-        np.frombuffer(self.memory, np.uint8)[:: mmap.PAGESIZE].sum()  # no query pays for a page
+        np.frombuffer(self.memory, np.uint8)[:: mmap.PAGESIZE].sum()  # no query must load a page
         view = memoryview(self.memory)
         self.request = view[REQUEST : REQUEST + 8].cast("Q")
         self.slot = view[SLOT : SLOT + 8].cast("Q")
@@ -114,15 +114,14 @@ class Mailbox:
 
 
 class Asked(NamedTuple):
-    """What one round of queries gave.
+    """Times and answers of one round of queries.
 
     Attributes:
         times_ns: int64 (n,), by the parent's clock.
         ids: int64 (n, k), padded with -1.
-        counts: int64 (n,). After an answer that raised, the rest is not asked: its count is
-            RAISED and later ones are 0.
-        gaps_ns: int64 (n,), by how much the true time may be less: for so long the parent did
-            not look before it saw the answer, or had not yet asked. 0 where it cannot be told.
+        counts: int64 (n,). A query that raised has RAISED and ends the round; later ones have 0.
+        gaps_ns: int64 (n,), by how much the true time may be less: the time in which the parent
+            was not looking for the answer or had not yet asked. 0 where unknown.
     """
 
     times_ns: NDArray[np.int64]
@@ -139,12 +138,12 @@ def ask(
     *,
     apart: bool = False,
 ) -> Asked:
-    """Parent's side: ask every query in turn and time each by the parent's clock.
+    """Parent's side: asks every query in turn and times each by the parent's clock.
 
     Args:
         queries: (n, dim) of the mailbox's dtype, n at most its slots.
-        check: called now and then while waiting; raises if waiting is pointless.
-        apart: the worker keeps to a core that the caller is not on.
+        check: called at intervals while waiting; raises if waiting is useless.
+        apart: whether the worker's core is another than the caller's.
     """
     n = len(queries)
     times, counts, gaps = np.zeros((3, n), np.int64)
@@ -153,7 +152,7 @@ def ask(
     began = perf_counter_ns() - STRETCH_NS
     for i, token in enumerate(tokens(n)):
         if perf_counter_ns() - began >= STRETCH_NS:
-            check()  # also of who answers so quickly that nobody ever waits
+            check()  # also if answers come so quickly that the wait loop never checks
             if apart:
                 sleep(NAP_S)
             began = perf_counter_ns()
@@ -169,7 +168,7 @@ def ask(
 def _one(
     box: Mailbox, token: int, check: Callable[[], None], written: slice, *, shared: bool
 ) -> tuple[int, int, int, bytes]:
-    """Time in ns, the gap, the count and the ids of the question that is in its slot."""
+    """Asks the query in its slot; returns time and gap in ns, the count and the ids."""
     request, response, count, memory = box.request, box.response, box.count, box.memory
     fence, clock, give_way = box.fence, perf_counter_ns, os.sched_yield
     spins = 0
@@ -178,24 +177,23 @@ def _one(
     request[0] = token
     now = looked = asked = clock()
     while response[0] != token:
-        looked = now  # read before this look: at that time there was no answer
+        looked = now  # read before this look, when there was no answer yet
         if shared:
             give_way()
         spins += 1
         if not spins % SPINS_BETWEEN_CHECKS:
             check()
-            looked = clock()  # our own absence: what came meanwhile is late
+            looked = clock()  # an answer that came during the check was seen late
         now = clock()
     fence()
-    # Taken before the clock is read: what is written after the response, while the parent
-    # waits for a core, must be late and not for nothing.
+    # Read before the clock, so that ids written after the response are timed as well.
     n_ids, answer = count[0], memory[written]
     end = clock()
     return end - start, end - looked + asked - start, n_ids, answer
 
 
 def ids_of(answers: list[bytes], counts: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    """int64 (n, k) from the bytes of each answer, of which the count is to be believed."""
+    """Returns ids int64 (n, k), padded with -1, from the bytes and the count of each answer."""
     ids = np.full((len(counts), k), -1, np.int64)
     found = np.frombuffer(b"".join(answers), np.int64).reshape(len(answers), -1)
     there = np.arange(found.shape[1]) < counts[: len(answers), None]
@@ -204,20 +202,20 @@ def ids_of(answers: list[bytes], counts: NDArray[np.int64], k: int) -> NDArray[n
 
 
 def tokens(n: int) -> list[int]:
-    """Numbers that cannot be guessed, highest bit set; one call to the system for all."""
+    """Returns n random numbers with the highest bit set, by one system call."""
     random = np.frombuffer(os.urandom(8 * n), np.uint64)
     return (random | np.uint64(1 << 63)).tolist()  # type: ignore[no-any-return]
 
 
 def dismiss(box: Mailbox) -> None:
-    """Parent's side: end the worker's :func:`serve`."""
+    """Parent's side: ends the worker's :func:`~pytest_annmodal.worker.serving.serve`."""
     box.request[0] = STOP
 
 
 def floor_ns(
     box: Mailbox, k: int, check: Callable[[], None], n: int = 300, *, apart: bool = False
 ) -> int:
-    """Parent's side: median round trip in ns while the worker serves a do-nothing answer."""
+    """Parent's side: returns the median round trip in ns while the worker computes nothing."""
     queries = np.zeros_like(box.slots[: min(n, len(box.slots))])
     times = [
         ask(box, queries, k, check, apart=apart).times_ns for _ in range(-(-n // len(queries)))

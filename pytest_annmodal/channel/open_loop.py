@@ -1,7 +1,7 @@
-"""The parent's side of an open loop: queries come when they are due, whether or not one can go on.
+"""The parent's side of an open loop: offers queries when they are due, even to a busy worker.
 
-A server takes one query after the other. Who comes while it is busy waits here, in the parent, in
-a queue that is bounded; the worker sees of a query nothing before its turn, as in :mod:`.mailbox`.
+The worker answers one query after the other. Queries that are due meanwhile wait in a bounded queue
+in the parent; as in :mod:`.mailbox`, the worker cannot see a query before its turn.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from pytest_annmodal.channel.mailbox import (
 )
 
 LEAD_NS = 2_000_000  # before the first query is due
-SLACK_NS = 1_000_000  # so long before the next one is due the generator may nap
-CHECK_NS = 100_000_000  # of a worker that is never idle
+SLACK_NS = 1_000_000  # the generator sleeps only if the next query is not due for so long
+CHECK_NS = 100_000_000  # between checks of a worker that is never idle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Offered:
-    """What became of n queries. Times are int64 ns from the beginning.
+    """The results of n queries. Times are int64 ns from the start.
 
     Attributes:
-        due_ns: (n,), when each was to come.
+        due_ns: (n,), when each was due.
         answered: int64 (m,), numbers of the queries that were answered, in this order.
         turn_ns, asked_ns, ended_ns: (m,), when its turn came, when the worker could see it, and
             when its answer had been read.
-        found_idle: bool (m,): it came when nobody waited and the server was idle.
+        found_idle: bool (m,), whether the queue was empty and the server idle when it was due.
         dropped: int64, numbers of the queries that found the queue full.
         ids: int64 (m, k), padded with -1.
-        counts: int64 (m,), the last of them RAISED where an answer raised.
-        at_work_ns: how long the generator handed queries over and read answers.
+        counts: int64 (m,), the last of them RAISED if a query raised.
+        at_work_ns: time in which the generator sent queries and read answers.
     """
 
     due_ns: NDArray[np.int64]
@@ -61,7 +61,7 @@ class Offered:
 
 @dataclass(slots=True, kw_only=True)
 class _Log:
-    """What is noted of each query while the loop runs: arrays that are there beforehand."""
+    """The records of all queries while the loop runs, in arrays made in advance."""
 
     turn: array[int]
     asked: array[int]
@@ -75,7 +75,7 @@ class _Log:
     at_work_ns: int = 0
 
     def read(self, box: Mailbox, current: int, now: int) -> int:
-        """Take the answer that is there; the number of its ids, or RAISED."""
+        """Reads the answer in the mailbox; returns its number of ids, or RAISED."""
         box.fence()
         n_ids, answer = box.count[0], box.memory[self.written]
         self.ended[current] = end = perf_counter_ns()
@@ -88,7 +88,7 @@ class _Log:
     def hand_over(
         self, box: Mailbox, queries: NDArray[Any], current: int, token: int, now: int
     ) -> int:
-        """Show the worker the query whose turn it is since ``now``; when it could see it."""
+        """Sends the query whose turn came at ``now``; returns when the worker could see it."""
         row = current % len(queries)
         self.turn[current] = now
         box.slots[row] = queries[row]
@@ -110,15 +110,15 @@ def offer(
     check: Callable[[], None],
     apart: bool,
 ) -> Offered:
-    """Offer queries when they are due, by the parent's clock, and wait until all are answered.
+    """Offers queries when they are due, by the parent's clock, and waits for all answers.
 
     Args:
         queries: (rows, dim) of the mailbox's dtype, asked in turn.
-        due_ns: when each query is to come, ns from the beginning, rising; the n-th asks the row
+        due_ns: when each query is due, ns from the start, rising; the n-th asks row
             ``n % rows``.
         queue: how many may wait besides the one that is being answered.
-        check: called now and then; raises if waiting is pointless.
-        apart: the worker keeps to a core that the caller is not on.
+        check: called at intervals; raises if waiting is useless.
+        apart: whether the worker's core is another than the caller's.
     """
     n = len(due_ns)
     empty = bytes(8 * n)

@@ -1,11 +1,11 @@
-"""Framed messages between processes: JSON plus raw arrays, size-capped, never pickled.
+"""Frames between processes: JSON and raw arrays, with size limits and without pickle.
 
 A frame is ``b"ANNM"``, the length of the JSON part and of the array part (little-endian
 uint32 and uint64), the JSON, and the arrays' bytes one after the other. The JSON is
 ``{"kind": str, "fields": {...}, "arrays": [[dtype, shape], ...]}``.
 
-The receiver may face code that it does not trust: every length, dtype and shape is checked
-against what was allowed before anything is allocated.
+The sender may be untrusted code, so every length, dtype and shape is checked against the allowed
+ones before memory is allocated.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Waiting = Callable[[], None]
 
 MAGIC = b"ANNM"
 PREFIX = struct.Struct("<4sIQ")
-MAX_JSON_BYTES = 2**20  # as Python objects they may take thirty times that
+MAX_JSON_BYTES = 2**20  # as Python objects it may take thirty times as much
 MAX_DIMENSIONS = 8
 DTYPES = {"<f4", "<f8", "<i4", "<i8", "<u4", "|u1", "|i1"}
 
@@ -40,11 +40,11 @@ class ChannelClosedError(Exception):
 
 
 class DeadlineError(Exception):
-    """Nothing whole arrived before the deadline."""
+    """No complete frame arrived before the deadline."""
 
 
 AT_ONCE_BYTES = 2**16
-WAIT_S = 0.2  # at most so long, half way through a frame, before who waits may look around
+WAIT_S = 0.2  # between calls of ``waiting`` while a frame is incomplete
 LARGEST_SIZE_BYTES = 2**50
 LARGEST_NUMBER = 2**63
 MAX_TEXTS = 100
@@ -60,10 +60,10 @@ class Message:
     arrays: tuple[Array, ...] = ()
 
     def number(self, name: str) -> float:
-        """A field that must be a finite number of at least 0.
+        """Returns a field that must be a finite number of at least 0.
 
         Raises:
-            ProtocolViolationError: it is something else, or is not there.
+            ProtocolViolationError: it is missing or anything else.
         """
         value: Any = self.fields.get(name)
         if type(value) not in (int, float) or not 0 <= value < LARGEST_NUMBER:
@@ -71,30 +71,30 @@ class Message:
         return float(value)
 
     def size(self, name: str) -> int | None:
-        """A field that may be a size in bytes; None if it is not, for nobody depends on it."""
+        """Returns an optional field with a size in bytes; None for anything else."""
         value: Any = self.fields.get(name)
         if type(value) not in (int, float) or not 0 <= value < LARGEST_SIZE_BYTES:
             return None
         return int(value)
 
     def texts(self, name: str) -> dict[str, str]:
-        """A field that may be a table of short texts."""
+        """Returns an optional field with a table of texts, cut to its limits."""
         value = self.fields.get(name)
         items = list(value.items())[:MAX_TEXTS] if isinstance(value, dict) else ()
         return {str(key)[:MAX_TEXT_CHARS]: str(item)[:MAX_TEXT_CHARS] for key, item in items}
 
 
 def encode(kind: str, fields: Mapping[str, Any], arrays: Sequence[Array] = ()) -> list[bytes]:
-    """The frame as buffers to be written one after the other.
+    """Returns the frame as buffers to be written one after the other.
 
     Raises:
-        ValueError: an array has a dtype that the wire does not carry.
+        ValueError: an array has a dtype that frames cannot hold.
     """
     described, parts = [], []
     for array in arrays:
-        contiguous = np.asarray(array, order="C")  # ascontiguousarray makes a number a row
+        contiguous = np.asarray(array, order="C")  # ascontiguousarray would make a scalar 1-d
         if contiguous.dtype.str not in DTYPES:
-            raise ValueError(f"the wire carries {sorted(DTYPES)}, not {contiguous.dtype.str}")
+            raise ValueError(f"frames hold arrays of {sorted(DTYPES)}, not {contiguous.dtype.str}")
         described.append([contiguous.dtype.str, list(contiguous.shape)])
         parts.append(contiguous.tobytes())
     text = json.dumps({"kind": kind, "fields": fields, "arrays": described}).encode()
@@ -102,10 +102,10 @@ def encode(kind: str, fields: Mapping[str, Any], arrays: Sequence[Array] = ()) -
 
 
 def decode(text: bytes, body: bytes | bytearray) -> Message:
-    """Rebuild a message from its two parts.
+    """Rebuilds a message from its two parts.
 
     Raises:
-        ProtocolViolationError: anything is not as the module's docstring says.
+        ProtocolViolationError: they do not have the format in the module's docstring.
     """
     try:
         head = json.loads(text)
@@ -127,7 +127,7 @@ def decode(text: bytes, body: bytes | bytearray) -> Message:
             raise ProtocolViolationError("a frame announces more array bytes than it has")
         try:
             arrays.append(np.frombuffer(body, dtype, count, offset).reshape(shape))
-        except ValueError as error:  # no items at all, but sides whose product is too large
+        except ValueError as error:  # one side is 0, but the product of the others is too large
             raise ProtocolViolationError(f"a frame announces an array {shape!r}") from error
         offset = end
     if offset != len(body):
@@ -136,22 +136,22 @@ def decode(text: bytes, body: bytes | bytearray) -> Message:
 
 
 def pack(kind: str, fields: Mapping[str, Any], arrays: Sequence[Array] = ()) -> bytes:
-    """A frame as one piece, for where there is no stream."""
+    """Returns a frame in one piece of bytes."""
     return b"".join(encode(kind, fields, arrays))
 
 
 def unpack(blob: bytes, kind: str) -> Message:
-    """The message in one piece of bytes, of the kind that was expected.
+    """Returns the message in one piece of bytes.
 
     Raises:
-        ProtocolViolationError: anything is not as the module's docstring says.
+        ProtocolViolationError: it has another kind, or not the format in the module's docstring.
     """
     if len(blob) < PREFIX.size:
-        raise ProtocolViolationError(f"a frame of {len(blob)} bytes has no beginning")
+        raise ProtocolViolationError(f"{len(blob)} bytes are too few for a frame")
     magic, n_text, n_body = PREFIX.unpack_from(blob)
     end = PREFIX.size + n_text
     if magic != MAGIC or len(blob) != end + n_body:
-        raise ProtocolViolationError(f"{len(blob)} bytes that begin with {magic!r} are no frame")
+        raise ProtocolViolationError(f"{len(blob)} bytes that begin with {magic!r} are not a frame")
     message = decode(blob[PREFIX.size : end], blob[end:])
     if message.kind != kind:
         raise ProtocolViolationError(f"expected a frame {kind!r}, not {message.kind!r:.50}")
@@ -159,7 +159,7 @@ def unpack(blob: bytes, kind: str) -> Message:
 
 
 class _Patience:
-    """With one frame: how long to wait for its next bytes, and who looks around meanwhile."""
+    """The deadline of one frame, and the function to call while its bytes do not move."""
 
     def __init__(self, timeout_s: float | None, waiting: Waiting | None) -> None:
         self._looked_at = time.monotonic()
@@ -167,10 +167,10 @@ class _Patience:
         self._waiting = waiting
 
     def left_s(self) -> float | None:
-        """Until the next look or the deadline; None for as long as it takes.
+        """Returns seconds until the next call or the deadline; None without either.
 
         Raises:
-            DeadlineError: there is no time left.
+            DeadlineError: no time is left.
         """
         now = time.monotonic()
         if self._deadline is not None and now >= self._deadline:
@@ -199,10 +199,10 @@ class Channel:
         timeout_s: float | None = None,
         waiting: Waiting | None = None,
     ) -> None:
-        """Write one frame.
+        """Writes one frame.
 
         Args:
-            waiting: called now and then while the other side does not read.
+            waiting: called at intervals while the other side does not read.
 
         Raises:
             ChannelClosedError: the other side is gone.
@@ -210,7 +210,7 @@ class Channel:
         """
         patience = _Patience(timeout_s, waiting)
         parts = encode(kind, fields or {}, arrays)
-        if sum(map(len, parts)) <= AT_ONCE_BYTES:  # else the other side wakes up for each of them
+        if sum(map(len, parts)) <= AT_ONCE_BYTES:  # so that the other side wakes up only once
             parts = [b"".join(parts)]
         for part in parts:
             view, done = memoryview(part), 0
@@ -225,13 +225,15 @@ class Channel:
         max_json_bytes: int = MAX_JSON_BYTES,
         waiting: Waiting | None = None,
     ) -> Message:
-        """Read one frame whose JSON and arrays are no larger than allowed.
+        """Reads one frame whose JSON and arrays are no larger than allowed.
 
         Args:
-            waiting: called now and then while the rest of the frame does not come.
+            waiting: called at intervals while the rest of the frame does not arrive.
 
         Raises:
-            ChannelClosedError, DeadlineError, ProtocolViolationError.
+            ChannelClosedError: the other side is gone.
+            DeadlineError: the frame was incomplete after ``timeout_s``.
+            ProtocolViolationError: it is too large or has another format.
         """
         patience = _Patience(timeout_s, waiting)
         magic, n_text, n_body = PREFIX.unpack(self._read(PREFIX.size, patience))
@@ -258,7 +260,7 @@ class Channel:
     def _patiently(
         self, move: Callable[[memoryview], int], view: memoryview, patience: _Patience
     ) -> int:
-        """How many bytes were moved, as soon as there are any."""
+        """Waits until bytes can be moved; returns how many were."""
         while True:
             try:
                 self._sock.settimeout(patience.left_s())
@@ -269,7 +271,7 @@ class Channel:
                 raise ChannelClosedError from error
 
     def readable(self, timeout_s: float) -> bool:
-        """Whether a frame, or the end, has begun to arrive within ``timeout_s``."""
+        """Whether bytes or the end of the stream arrive within ``timeout_s``."""
         poll = select.poll()  # select() cannot watch descriptors above 1023
         poll.register(self._sock, select.POLLIN)
         return bool(poll.poll(timeout_s * 1000))

@@ -1,4 +1,1 @@
-"""The process that holds an implementation, and the timed loops in it.
-
-It stands alone: the standard library, numpy, and ``errors`` of this package.
-"""
+"""The process that runs an implementation, with the timed loops."""

@@ -1,8 +1,8 @@
-"""One face for every kind of implementation that the worker can hold.
+"""One interface to every kind of implementation that the worker can run.
 
-Worker side: stdlib and numpy only. Whatever the user's code raises goes through unchanged.
-An adapter hands out the object's own bound methods wherever it can, so that no wrapper of
-ours is inside a timed window.
+Worker side: stdlib and numpy only. Exceptions of the implementation are passed on unchanged.
+Where possible an adapter returns the object's own bound methods, so that timed calls include no
+wrapper of the harness.
 """
 
 from __future__ import annotations
@@ -35,17 +35,16 @@ PREPARED = ("prepare_query", "run_prepared_query", "get_prepared_query_results")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
-    """An implementation's object, ready to be built and asked.
+    """An implementation's object with the methods to build and query it.
 
     Attributes:
-        subject: the user's object.
+        subject: the implementation's object.
         fit: builds the index over ``train``.
-        query: gives the ids for one query and k; the object's own method if it has one.
+        query: returns the ids for one query and k; the object's own method if it has one.
         prepared: ``prepare(v, k)``, ``run()``, ``results()``, of which only ``run`` is timed;
             None unless the class defines all three.
         batch: answers many queries at once; None unless the class defines it.
-        batch_fetch: gives the batch's ids afterwards, outside the timed window; None if
-            ``batch`` returned them.
+        batch_fetch: returns the batch's ids afterwards, untimed; None if ``batch`` returns them.
     """
 
     subject: Any
@@ -57,26 +56,26 @@ class Adapter:
     _memory: Callable[[], int | None]
 
     def set_search(self, arguments: Mapping[str, Any]) -> None:
-        """Hand one search setting (plain ``Arguments``) to ``set_query_arguments``."""
+        """Passes one search setting (plain ``Arguments``) to ``set_query_arguments``."""
         args, kwargs = arguments["args"], arguments["kwargs"]
         if not args and not kwargs:
             return
         setter = getattr(self.subject, "set_query_arguments", None)
         if setter is None:
             raise BuildError(
-                f"{type(self.subject).__name__} has no set_query_arguments, but the search "
-                f"parameters {words(args, kwargs)} are asked for: define it, or drop them "
+                f"{type(self.subject).__name__} has no set_query_arguments, but its header has "
+                f"the search parameters {words(args, kwargs)}: define the method, or remove them "
                 "from the header"
             )
         check_call(setter, args, kwargs, "set_query_arguments")
         setter(*args, **kwargs)
 
     def memory_bytes(self) -> int | None:
-        """What the object says of its size, in bytes; None if it does not say. Never raises."""
+        """Returns the size that the object reports, in bytes, or None. Never raises."""
         return self._memory()
 
     def done(self) -> None:
-        """Let the object free what it holds. Never raises."""
+        """Calls the object's ``done()``, if it has one. Never raises."""
         try:
             done = getattr(self.subject, "done", None)
             if done is not None:
@@ -85,7 +84,7 @@ class Adapter:
             print(f"done() raised {type(error).__name__}: {error}")
 
     def describe(self) -> str:
-        """The object's own ``str()`` if its class defines one, else the class's name."""
+        """Returns the object's own ``str()`` if its class defines one, else the class's name."""
         name = type(self.subject).__name__
         if not any("__str__" in vars(cls) for cls in type(self.subject).__mro__[:-1]):
             return name
@@ -108,7 +107,7 @@ def load(
     k: int = 10,
     alone: Alone = _row_alone,
 ) -> Adapter:
-    """Import an implementation and construct its object, see :func:`maker`."""
+    """Imports an implementation and constructs its object, see :func:`maker`."""
     return maker(implementation, metric=metric, dim=dim, build=build, k=k, alone=alone)()
 
 
@@ -121,19 +120,19 @@ def maker(
     k: int,
     alone: Alone = _row_alone,
 ) -> Callable[[], Adapter]:
-    """Import an implementation; what is returned constructs an object of it at each call.
+    """Imports an implementation; returns a function that constructs an object at each call.
 
     Args:
         implementation: a plain :class:`~pytest_annmodal.model.Implementation`, and for C++
-            the ``library`` that was made of it.
-        metric: its name, which is one of those that the implementation names.
+            the compiled ``library``.
+        metric: the name of a metric that the implementation supports.
         build: plain :class:`~pytest_annmodal.model.Arguments` for the constructor.
-        k: what ann-benchmarks' ``@count`` stands for (the neighbours asked, not the rows).
+        k: value of ann-benchmarks' ``@count`` (the number of neighbours, not of rows).
         alone: makes a batch of one query.
 
     Raises:
-        BuildError: the class is not there or does not take these arguments. Anything that
-            the user's own code raises is passed on as it is.
+        BuildError: the class is missing or does not take these arguments. Exceptions of the
+            implementation are passed on unchanged.
     """
     if implementation.get("error"):
         raise BuildError(str(implementation["error"]))
@@ -164,12 +163,15 @@ def maker(
 
 
 def adapt(subject: Any, *, kilobytes: bool = False, alone: Alone = _row_alone) -> Adapter:
-    """Find out which of the known interfaces ``subject`` follows.
+    """Returns an adapter for the interface that ``subject`` has.
 
     Args:
-        kilobytes: ``get_memory_usage()`` is ann-benchmarks' kind: kilobytes, and only its
-            growth over ``fit`` is the index.
-        alone: makes a batch of one query, for a class that has no ``query``.
+        kilobytes: whether ``get_memory_usage()`` follows ann-benchmarks: kilobytes of the
+            process, so that the index is its growth during ``fit``.
+        alone: makes a batch of one query, for a class without ``query``.
+
+    Raises:
+        BuildError: ``subject`` lacks a method or has one with the wrong parameters.
     """
     if not callable(getattr(subject, "fit", None)):
         raise BuildError(f"{type(subject).__name__} has no fit(X) method")
@@ -189,7 +191,7 @@ def adapt(subject: Any, *, kilobytes: bool = False, alone: Alone = _row_alone) -
 
 
 def _own(subject: Any, name: str) -> Any:
-    """The bound method, or None if the class only inherits BaseANN's default."""
+    """Returns the bound method, or None if the class only inherits BaseANN's default."""
     method = getattr(subject, name, None)
     inherited = getattr(BaseANN, name, None)
     if not callable(method) or (inherited and getattr(method, "__func__", None) is inherited):
@@ -211,7 +213,7 @@ def _batch(subject: Any) -> tuple[Query | None, Callable[[], Any] | None]:
         return batch, fetch
     if not isinstance(subject, BaseANN):
         return batch, None
-    # A subclass of BaseANN may leave its ids in self.res or, like a plain class, return them.
+    # A subclass of BaseANN may either store its ids in self.res or return them.
     returned: list[Any] = [None]
 
     def remember(vectors: Vectors, k: int) -> None:
@@ -233,7 +235,7 @@ def _prepared_batch(subject: Any) -> Query | None:
 
 
 def _kneighbors(subject: Any) -> Query | None:
-    """How scikit-learn's estimators are asked, where there is no ``query``."""
+    """Returns a batch by scikit-learn's ``kneighbors``, for a class without ``query``."""
     kneighbors = getattr(subject, "kneighbors", None)
     if not callable(kneighbors) or _own(subject, "query"):
         return None
@@ -251,7 +253,7 @@ def _query(
     fetch: Callable[[], Any] | None,
     alone: Alone,
 ) -> Query:
-    """The object's own ``query``, or one made of what it has instead."""
+    """Returns the object's own ``query``, or one made of its other methods."""
     if own := _own(subject, "query"):
         check_takes(own, "v", "k")
         return own  # type: ignore[no-any-return]
@@ -278,7 +280,7 @@ def _query(
 
 
 class _Memory:
-    """Reads ``get_memory_usage()`` and never raises; BaseANN's own default does not count."""
+    """Reads ``get_memory_usage()``, except BaseANN's default. Never raises."""
 
     def __init__(self, subject: Any, *, kilobytes: bool) -> None:
         self.subject = subject
@@ -289,7 +291,7 @@ class _Memory:
     def _raw(self) -> float | None:
         try:
             value = None if self.report is None else float(self.report())
-        except (Exception, SystemExit):  # noqa: BLE001 -- a self-report is a courtesy
+        except (Exception, SystemExit):  # noqa: BLE001 -- the report is optional
             return None
         return value if value is not None and math.isfinite(value) and value >= 0 else None
 

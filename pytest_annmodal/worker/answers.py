@@ -1,7 +1,7 @@
-"""From what an implementation returned to an array of ids that may be scored.
+"""Turns what an implementation returned into an array of ids that can be scored.
 
-An answer is a flat list, tuple or integer array of row numbers of ``train``. Lazy things
-(generators, iterators) are refused: their work would fall outside the clock.
+An answer is a flat list, tuple or integer array of row numbers of ``train``. Generators and
+iterators are refused, since their work would not be timed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ N_BY_ADDRESS = 256
 
 
 def describe(answer: Any) -> str:
-    """Say what an answer is, in words for an error message."""
+    """Describes an answer for an error message."""
     if isinstance(answer, np.ndarray):
         return f"an array of shape {answer.shape} and dtype {answer.dtype}"
     if isinstance(answer, (list, tuple)):
@@ -32,7 +32,7 @@ def describe(answer: Any) -> str:
 
 
 def unusable(answer: Any, where: str = "query") -> InvalidResultError:
-    """The error for an answer that is not a flat sequence of integers."""
+    """Returns the error for an answer that is not a flat sequence of integers."""
     return InvalidResultError(
         f"{where} returned {describe(answer)}; expected a flat list or integer array of row "
         "numbers of the training data (int, not float; not nested; not a generator)"
@@ -41,7 +41,7 @@ def unusable(answer: Any, where: str = "query") -> InvalidResultError:
 
 
 def _advice(answer: Any) -> str:
-    """What to do about the commonest of wrong answers."""
+    """Returns what to do about the most common wrong answers; empty for others."""
     if isinstance(answer, np.ndarray):
         many = "; a query is one vector, of shape (d,): many at once are for batch_query"
         return ("; return its first row" if len(answer) == 1 else many) if answer.ndim == 2 else ""
@@ -55,9 +55,9 @@ def _advice(answer: Any) -> str:
 def stack(
     answers: Sequence[Any], k: int, where: str = "query"
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Turn one answer per query into ids int64 (n, k), padded with -1, and counts int64 (n,).
+    """Turns one answer per query into ids int64 (n, k), padded with -1, and counts int64 (n,).
 
-    Longer answers are cut to k; their count tells. Used outside every timed window.
+    Longer answers are cut to k, but their count is the full length. Never timed.
 
     Raises:
         InvalidResultError: an answer is not a flat sequence of integers.
@@ -88,7 +88,7 @@ def _flat(answer: Any, where: str) -> NDArray[np.int64]:
         flat = np.asarray(answer) if len(answer) else np.empty(0, np.int64)
     except (TypeError, ValueError, OverflowError) as error:
         raise unusable(answer, where) from error
-    # numpy takes True for 1 where it stands among integers.
+    # Among integers numpy turns True into 1.
     truths = not isinstance(answer, np.ndarray) and bool in map(type, answer)
     if flat.ndim != 1 or flat.dtype.kind not in "iu" or truths:
         raise unusable(answer, where)
@@ -96,7 +96,11 @@ def _flat(answer: Any, where: str) -> NDArray[np.int64]:
 
 
 def check_batch(answer: Any, n_queries: int) -> None:
-    """Refuse what is not one answer per query. Raises InvalidResultError."""
+    """Checks that a batch has one answer per query.
+
+    Raises:
+        InvalidResultError: it has not.
+    """
     numbers = isinstance(answer, np.ndarray) and answer.ndim < 2 and answer.dtype != object
     rows = isinstance(answer, (list, tuple, np.ndarray)) and not numbers
     if not rows or (len(answer) and isinstance(answer[0], (int, np.number))):
@@ -111,14 +115,14 @@ def check_batch(answer: Any, n_queries: int) -> None:
 
 
 def reused(answers: Sequence[Any]) -> bool:
-    """Whether two answers lie in one place, so that the later has overwritten the earlier.
+    """Whether two answers share memory, so that the later has overwritten the earlier.
 
-    An implementation may give the same buffer again and again; its answers must be copied
-    as they come. (All of them are alive here, so no place is one that was freed in between.)
+    An implementation may return the same buffer each time; then each answer must be copied at
+    once. (All answers are alive here, so equal addresses mean shared memory.)
     """
     owners = [_owner(answer) for answer in answers]
-    # Owners are quick to tell apart. Arrays over memory that is not Python's may hide that
-    # they share it, so the first ones are told apart by address as well.
+    # Owners are quick to compare. Arrays over memory outside of Python may share it although
+    # their owners differ, so the first ones are compared by address as well.
     several = len(set(owners)) == len(owners)
     asked = answers[:N_BY_ADDRESS] if several else answers
     places = [
@@ -135,5 +139,5 @@ def _owner(answer: Any) -> int:
 
 
 def copied(answer: Any) -> Any:
-    """The answer, safe from what its maker does to the list or array it returned."""
+    """Returns a copy of an answer, since the implementation may change its list or array."""
     return answer.copy() if isinstance(answer, (list, np.ndarray)) else answer

@@ -1,7 +1,7 @@
-"""A stand-in for the parts of the ann-benchmarks package that its algorithm modules import.
+"""A replacement for the parts of the ann-benchmarks package that its algorithm modules import.
 
-Written from the interface, so that a ``module.py`` with ``from ..base.module import BaseANN``
-runs where ann-benchmarks is not installed. Worker side; stdlib and numpy only.
+A ``module.py`` with ``from ..base.module import BaseANN`` runs with it where ann-benchmarks is not
+installed. Worker side; stdlib and numpy only.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ import numpy as np
 
 
 class BaseANN:
-    """What ann-benchmarks' algorithms subclass.
+    """The base class of ann-benchmarks' algorithms.
 
-    What is inherited from here unchanged is not the algorithm's own, so the harness neither
-    times this ``batch_query`` nor believes this ``get_memory_usage``. The three-step query
-    (``prepare_query`` and so on) is left out: ann-benchmarks asks whether it exists.
+    The harness ignores methods that an algorithm inherits unchanged: it neither times this
+    ``batch_query`` nor uses this ``get_memory_usage``. The three-step query (``prepare_query``
+    and so on) is left out, since ann-benchmarks tests whether it exists.
     """
 
     res: Any
 
     def done(self) -> None:
-        """Free what the algorithm holds."""
+        """Frees resources of the algorithm."""
 
     def get_memory_usage(self) -> float | None:
-        """Resident memory of this process in KILOBYTES, ann-benchmarks' unit."""
+        """Returns resident memory of this process in KILOBYTES, ann-benchmarks' unit."""
         statm = Path("/proc/self/statm")
         if statm.exists():
             return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024
         return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
     def fit(self, X: Any) -> None:  # noqa: N803 -- the field's name for it
-        """Build the index over the rows of ``X``."""
+        """Builds the index over the rows of ``X``."""
 
     def query(self, q: Any, n: int) -> Any:
-        """Give the ``n`` nearest row numbers."""
+        """Returns the ``n`` nearest row numbers."""
         raise NotImplementedError(f"{type(self).__name__} defines no query(q, n)")
 
     def batch_query(self, X: Any, n: int) -> None:  # noqa: N803
-        """Answer every row of ``X`` from a pool of threads; see :meth:`get_batch_results`."""
+        """Answers every row of ``X`` with a pool of threads; see :meth:`get_batch_results`."""
         from multiprocessing.pool import ThreadPool
 
         with ThreadPool() as pool:
@@ -100,6 +100,6 @@ dataset_transform: dict[str, Callable[[Any], Any]] = dict.fromkeys(metrics, np.a
 INDEX_DIR = "indices"  # below the working directory, which is the worker's own
 
 
-def get_bool_env_var(env_var_name: str, default_value: bool) -> bool:  # noqa: FBT001 -- its face
+def get_bool_env_var(env_var_name: str, default_value: bool) -> bool:  # noqa: FBT001 -- its signature
     text = os.environ.get(env_var_name, "").strip().lower()
     return text in {"1", "on", "t", "true", "y", "yes"} if text else default_value

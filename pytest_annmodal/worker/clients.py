@@ -1,8 +1,8 @@
-"""Several clients that ask one index at once, each its next query when it has its answer.
+"""Several clients that query one index at once; each sends its next query after an answer.
 
-Worker side, for trusted implementations: this process's own clock is believed. Clients are
-threads where the library lets go of Python's lock (the GIL) while it searches, else processes that
-are forked from this one and share its index.
+Worker side, for trusted implementations only, since this process's own clock is used. Clients are
+threads if the library releases the GIL while it searches, else processes that are forked from this
+one and share its index.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from pytest_annmodal.worker import answers, measure
 
 Query = Callable[[Any, int], Any]
 MOST_QUERIES = 2_000_000  # of all clients together
-TRIAL_S = 0.1  # of one look at whether threads help
+TRIAL_S = 0.1  # of one trial whether threads help
 TRIALS = 3
-THREADS_HELP = 1.5  # times the queries of one thread: two of them let go of the lock
+THREADS_HELP = 1.5  # times the queries of one thread: two threads release the GIL
 LONGEST_TRIAL_QUERIES = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What every client does: ask for k neighbours for so long, and keep what ``keep`` makes."""
+    """What every client does: ask for k neighbours for ``seconds``; ``keep`` copies answers."""
 
     query: Query
     k: int
@@ -44,7 +44,7 @@ class Task:
 
 @dataclass(slots=True)
 class Client:
-    """One client: which queries it asks, and what came of them."""
+    """One client: the queries it asks, and its results."""
 
     number: int
     rows: Sequence[Any]
@@ -56,7 +56,7 @@ class Client:
     error: BaseException | None = None
 
     def run(self, task: Task, go: Callable[[], Any]) -> None:
-        """Ask until the time is over, at least once; an exception is kept."""
+        """Asks until the time is over, at least once; stores an exception in ``error``."""
         query, k, keep = task.query, task.k, task.keep
         rows, times, note, clock = self.rows, self.times, self.answers.append, perf_counter_ns
         n_rows, at, done, most = len(rows), self.number % len(self.rows), 0, len(self.times)
@@ -78,7 +78,7 @@ class Client:
         self.ended_ns = end
 
     def arrays(self, k: int) -> list[NDArray[np.int64]]:
-        """Times (m,), rows (m,), ids (m, k) and counts (m,), int64."""
+        """Returns times (m,), rows (m,), ids (m, k) and counts (m,), all int64."""
         n = len(self.answers)
         ids, counts = answers.stack(self.answers, k)
         asked = (self.number + self.step * np.arange(n, dtype=np.int64)) % len(self.rows)
@@ -91,7 +91,7 @@ def _clients(rows: Sequence[Any], n: int, most: int = MOST_QUERIES) -> list[Clie
 
 
 def by_threads(task: Task, rows: Sequence[Any], n: int) -> tuple[int, list[NDArray[np.int64]]]:
-    """Wall ns from the first start to the last end, and all clients' arrays in one."""
+    """Runs n threads; returns wall ns from first start to last end, and the joined arrays."""
     clients = _clients(rows, n)
     _run_threads(clients, task)
     wall_ns = max(one.ended_ns for one in clients) - min(one.began_ns for one in clients)
@@ -116,10 +116,10 @@ def _joined(parts: Sequence[Sequence[NDArray[np.int64]]]) -> list[NDArray[np.int
 
 
 def by_processes(task: Task, rows: Sequence[Any], n: int) -> tuple[int, list[NDArray[np.int64]]]:
-    """The same with a forked process for each client.
+    """Runs n forked processes; returns the same as :func:`by_threads`.
 
     Raises:
-        ClientEndedError: one of them ended before it had written what it found.
+        ClientEndedError: one of them ended before it had written its results.
     """
     gate = mmap.mmap(-1, mmap.PAGESIZE)
     with tempfile.TemporaryDirectory(prefix="annmodal-clients-") as folder, measure.quiet_gc():
@@ -147,20 +147,20 @@ def by_processes(task: Task, rows: Sequence[Any], n: int) -> tuple[int, list[NDA
 
 
 class ClientEndedError(Exception):
-    """A process that was a client ended by itself."""
+    """A client process ended early."""
 
     def __init__(self, number: int, n: int, status: int) -> None:
         how = signal.Signals(-status).name if status < 0 else f"status {status}"
-        super().__init__(f"client {number + 1} of {n}, a process of its own, ended with {how}")
+        super().__init__(f"client {number + 1} of {n} (a process) ended with {how}")
 
 
 def _ended(pids: Sequence[int]) -> bool:
-    """Whether one of them has ended; who waits for it still can."""
+    """Whether one of them has ended; it can still be waited for."""
     return any(os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) for pid in pids)
 
 
 def _child(client: Client, place: Path, gate: mmap.mmap, task: Task) -> None:
-    """Be a client, write what it found, and end without any of the parent's own endings."""
+    """Runs a client in a forked process, writes its results, and exits without atexit calls."""
 
     def go() -> None:
         gate[1 + client.number] = 1
@@ -184,8 +184,8 @@ def _child(client: Client, place: Path, gate: mmap.mmap, task: Task) -> None:
 def threads_help(query: Query, rows: Sequence[Any], k: int) -> bool:
     """Whether two threads answer clearly more queries than one, so that clients may be threads.
 
-    Each is looked at in turn, and the best of each counts. On one core nothing can be seen, and
-    threads are as good as processes there.
+    Both are tried in turn, and the best of each counts. True on a single core, where threads
+    are as good as processes.
     """
     if hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) < 2:
         return True

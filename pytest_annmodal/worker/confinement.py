@@ -1,10 +1,9 @@
-"""What a worker gives up before it loads a submission, at every level of isolation.
+"""Restricts a worker before it loads a submission, at every level of isolation.
 
-Worker side; standard library only. Limits on files and processes, and a filter of system
-calls (seccomp, Linux on x86-64 and arm64) that the kernel keeps for the process and all that
-it starts. The filter closes what namespaces leave open: moving to another core, tracing,
-memory that no limit counts, kernel interfaces that an index has no use for, and, where there
-is no network namespace, sockets.
+Worker side; standard library only. Sets limits on files and processes, and a filter of system
+calls (seccomp, Linux on x86-64 and arm64) that also holds for all child processes. The filter
+forbids what namespaces allow: moving to another core, tracing, memory that no limit counts, kernel
+interfaces that an index does not need and, without a network namespace, sockets.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ import struct
 import sys
 from pathlib import Path
 
-MOST_TASKS = 512  # processes and threads, where the kernel can count this worker's alone
+MOST_TASKS = 512  # processes and threads of this worker
 FILE_BYTES = 2**29
 OPEN_FILES = 256  # of each process
-NO_NEW_PRIVILEGES, SET_FILTER, ALL_THREADS = 38, 1, 1  # prctl's and seccomp's own numbers
-SANDBOX_FAMILIES = (1,)  # unix; what lies in sockets of the kernel (netlink) cannot be counted
+NO_NEW_PRIVILEGES, SET_FILTER, ALL_THREADS = 38, 1, 1  # constants of prctl and seccomp
+SANDBOX_FAMILIES = (1,)  # unix; memory in kernel sockets (netlink) cannot be counted
 
 # name: (number on x86-64, number on arm64)
 REFUSED = {
@@ -33,9 +32,9 @@ REFUSED = {
     "process_madvise": (440, 440),
     "pidfd_getfd": (438, 438),
     "kcmp": (312, 272),
-    "memfd_create": (319, 279),  # memory that is in no process's size and under no limit
+    "memfd_create": (319, 279),  # memory that no process's size includes and no limit covers
     "memfd_secret": (447, 447),
-    "vmsplice": (278, 75),  # one byte in a pipe keeps a huge page
+    "vmsplice": (278, 75),  # one byte in a pipe can hold a huge page
     "shmget": (29, 194),
     "msgget": (68, 186),
     "semget": (64, 190),
@@ -66,28 +65,28 @@ SET_AFFINITY, SOCKET = (203, 122), (41, 198)
 ARCHITECTURES = {"x86_64": (0, 0xC000003E, 317), "aarch64": (1, 0xC00000B7, 277)}
 X32 = 0x40000000
 LOAD, EQUAL, AT_LEAST, AND, RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
-ALLOW, DO_NOTHING = 0x7FFF0000, 0x00050000  # and say that it was done
+ALLOW, DO_NOTHING = 0x7FFF0000, 0x00050000  # DO_NOTHING returns success
 REFUSE = DO_NOTHING | errno.EPERM
 EVERY_BIT = 0xFFFFFFFF
-# name: (number on x86-64, on arm64, which argument, of it these bits, their value, what is done)
+# name: (number on x86-64, on arm64, index of the argument, mask, value, action)
 BY_ARGUMENT = {
-    # What pipes and sockets hold is counted at their default size.
+    # Pipes and sockets are counted at their default size.
     "fcntl(F_SETPIPE_SZ)": (72, 25, 1, EVERY_BIT, 1031, DO_NOTHING),
     "setsockopt(SO_SNDBUF)": (54, 208, 2, EVERY_BIT, 7, DO_NOTHING),
     "setsockopt(SO_SNDBUFFORCE)": (54, 208, 2, EVERY_BIT, 32, DO_NOTHING),
-    # Shared memory without a file keeps what no process has mapped any more, and nobody sees it.
+    # Nameless shared memory keeps pages that no process maps any more, so they are not counted.
     "mmap(MAP_SHARED | MAP_ANONYMOUS)": (9, 222, 3, 0x21, 0x21, REFUSE),
-    # What is written to a terminal, threads of the kernel carry, on anybody's core.
+    # Kernel threads do the work for what is written to a terminal, on any core.
     "ioctl(TIOCSPTLCK)": (16, 29, 1, EVERY_BIT, 0x40045431, REFUSE),
 }
 NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT = 0, 4, 16
 
 
 def confine(level: str) -> bool:
-    """Give up what a submission has no use for; whether the filter of system calls is in place.
+    """Sets the limits and the filter of this process; returns whether calls are filtered.
 
     Args:
-        level: of the isolation; ``none`` gives up nothing.
+        level: of the isolation; ``none`` sets nothing.
     """
     if level == "none":
         return False
@@ -96,7 +95,7 @@ def confine(level: str) -> bool:
     if sys.platform != "linux":
         return False
     tasks = MOST_TASKS if level != "process" else MOST_TASKS + _tasks_of_user()
-    if level != "bubblewrap" or _kernel() >= (5, 14):  # older ones count the user's everywhere
+    if level != "bubblewrap" or _kernel() >= (5, 14):  # older kernels count all of the user's
         _lower(resource.RLIMIT_NPROC, tasks)
     return filter_calls(families=SANDBOX_FAMILIES if level == "bubblewrap" else ())
 
@@ -113,7 +112,7 @@ def _kernel() -> tuple[int, ...]:
 
 
 def _tasks_of_user() -> int:
-    """Threads that this user has now, all processes together."""
+    """Returns how many threads this user has in all processes."""
     total = 0
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -123,13 +122,13 @@ def _tasks_of_user() -> int:
 
 
 def filter_calls(*, families: tuple[int, ...]) -> bool:
-    """Have the kernel refuse system calls from now on; false where that cannot be had.
+    """Installs the filter of system calls; returns false where the system has none.
 
     Args:
-        families: the address families of which sockets may be made.
+        families: address families that sockets may have.
     """
     found = ARCHITECTURES.get(platform.machine())
-    if found is None or struct.calcsize("P") != 8:  # a 64-bit interpreter
+    if found is None or struct.calcsize("P") != 8:  # not a 64-bit interpreter
         return False
     column, architecture, seccomp = found
     program = program_of(column, architecture, families=families)
@@ -143,18 +142,18 @@ def filter_calls(*, families: tuple[int, ...]) -> bool:
 
 
 def program_of(column: int, architecture: int, *, families: tuple[int, ...]) -> bytes:
-    """The filter, in the kernel's classic BPF: each rule is one comparison and one return."""
+    """Returns the filter in classic BPF: each rule is one comparison and one return."""
     steps = [
         (LOAD, 0, 0, ARCHITECTURE_AT),
         (EQUAL, 1, 0, architecture),
-        (RETURN, 0, 0, REFUSE),  # calls of another architecture have other numbers
+        (RETURN, 0, 0, REFUSE),  # calls of other architectures have other numbers
         (LOAD, 0, 0, NUMBER_AT),
     ]
     if column == 0:
         steps += [(AT_LEAST, 0, 1, X32), (RETURN, 0, 0, REFUSE)]
     for numbers in REFUSED.values():
         steps += [(EQUAL, 0, 1, numbers[column]), (RETURN, 0, 0, REFUSE)]
-    # Only the parent moves a worker: for itself it does nothing, and says that it did.
+    # Only the parent may move a worker; the worker's own call does nothing but succeeds.
     steps += [(EQUAL, 0, 1, SET_AFFINITY[column]), (RETURN, 0, 0, DO_NOTHING)]
     for *numbers_here, argument, bits, value, verdict in BY_ARGUMENT.values():
         steps += [

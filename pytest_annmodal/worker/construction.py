@@ -1,4 +1,4 @@
-"""Call a class that may or may not take a metric, and refuse arguments it does not know.
+"""Calls a class that may or may not take a metric, and refuses unknown arguments.
 
 Worker side; stdlib only.
 """
@@ -21,15 +21,15 @@ DIM_WORDS = {"dim", "dims", "dimension", "dimensions", "n_dim", "n_dims", "ndim"
 def construct(
     factory: Callable[..., Any], metric: str, dim: int, args: list[Any], kwargs: dict[str, Any]
 ) -> Any:
-    """Call ``Class(metric, *args, **kwargs)``, without ``metric`` if it takes none.
+    """Calls ``Class(metric, *args, **kwargs)``, without ``metric`` if it takes none.
 
     Raises:
-        BuildError: it does not take these arguments. What its own code raises is passed on.
+        BuildError: it does not take these arguments. Its own exceptions are passed on.
     """
     name = getattr(factory, "__name__", str(factory))
     try:
         parameters = list(inspect.signature(factory).parameters.values())
-    except (TypeError, ValueError):  # a class from C says nothing of its parameters
+    except (TypeError, ValueError):  # a class written in C may have no signature
         return factory(metric, *args, **kwargs)
     asked = [p for p in parameters if p.name in DIM_WORDS and _is_required(p, kwargs)]
     known = {**dict.fromkeys([p.name for p in asked], dim), **kwargs}
@@ -44,8 +44,8 @@ def construct(
     except Exception as error:
         if positional and not args and parameters[0].name not in METRIC_WORDS:
             error.add_note(
-                f"The first parameter of {name}, {parameters[0].name}, was given the metric, "
-                f"{metric!r}, since it has no default: give it one, or set "
+                f"The first parameter of {name}, {parameters[0].name}, got the metric "
+                f"{metric!r} because it has no default: give it one, or set "
                 f"build.{parameters[0].name} in the header"
             )
         raise
@@ -68,10 +68,10 @@ def _advice(left_open: list[str]) -> str:
 def _with_metric(
     parameters: list[inspect.Parameter], metric: str, args: list[Any], kwargs: dict[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
-    """Where ``metric`` goes among the arguments.
+    """Returns the arguments with ``metric`` in its place.
 
-    First, if the first parameter is called so or has no default; by keyword, if a later one
-    is called ``metric`` or any keyword is taken; nowhere otherwise.
+    It comes first if the first parameter has such a name or no default; it is a keyword if a
+    later parameter is called ``metric`` or any keyword is accepted; else it is left out.
     """
     first = parameters[0] if parameters else None
     if first is not None and first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
@@ -86,14 +86,18 @@ def _with_metric(
 
 
 def closest(name: str, module: ModuleType) -> str:
-    """What was probably meant by a name that the module does not define."""
+    """Returns a hint with the class of the module whose name is most similar; empty if none."""
     classes = [key for key, value in vars(module).items() if isinstance(value, type)]
     meant = difflib.get_close_matches(name, classes, n=1)
     return f"; did you mean {meant[0]!r}?" if meant else ""
 
 
 def check_takes(method: Callable[..., Any], *names: str) -> None:
-    """Refuse a method that cannot be called with so many arguments, before it is."""
+    """Checks, before a call, that a method takes so many arguments.
+
+    Raises:
+        BuildError: it does not.
+    """
     try:
         signature = inspect.signature(method)
     except (TypeError, ValueError):
@@ -117,7 +121,11 @@ def check_call(
     *,
     advice: str = "",
 ) -> None:
-    """Refuse arguments that ``function`` cannot take, in words that name them."""
+    """Checks that ``function`` takes these arguments.
+
+    Raises:
+        BuildError: it does not.
+    """
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -137,7 +145,7 @@ def words(args: Any, kwargs: Mapping[str, Any]) -> str:
 
 
 def substitute(value: Any, known: Mapping[str, Any]) -> Any:
-    """Replace ann-benchmarks' placeholders, however deep they are."""
+    """Replaces ann-benchmarks' placeholders at any depth."""
     if isinstance(value, Mapping):
         return {key: substitute(item, known) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,9 +1,9 @@
-"""Import one implementation's file in the worker, whatever it is called and imports.
+"""Imports one implementation's file in the worker, with any file name.
 
-Worker side; stdlib and numpy only. The file becomes ``ann_benchmarks.algorithms.NAME.FILE``,
-a module of a package made on the spot, so that ann-benchmarks' relative imports
-(``from ..base.module import BaseANN``), a folder's own modules (``from .helper import f``)
-and, through ``sys.path``, plain siblings (``import helper``) all work.
+Worker side; stdlib and numpy only. The file becomes ``ann_benchmarks.algorithms.NAME.FILE``, a
+module of a package made at run time. So ann-benchmarks' relative imports
+(``from ..base.module import BaseANN``), a folder's own modules (``from .helper import f``) and, by
+``sys.path``, sibling files (``import helper``) all work.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pytest_annmodal.worker import base_ann
 
 FILE_VARIABLE = "ANNMODAL_IMPLEMENTATION"
 ROOT = "ann_benchmarks"
-# The modules that algorithms import, and what of each: package, module, contents.
+# Modules that algorithms import: package, module, contents.
 STAND_INS = (
     (f"{ROOT}.algorithms.base", "module", ("BaseANN",)),
     (ROOT, "constants", ("INDEX_DIR",)),
@@ -35,7 +35,7 @@ BUILTINS = Path(__file__).parents[1] / "implementations"
 
 
 class NotItself(MetaPathFinder):
-    """Let ``hnswlib.py`` say ``import hnswlib`` and mean the library, not itself."""
+    """Makes ``import hnswlib`` in a file ``hnswlib.py`` find the library and not the file."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
@@ -46,7 +46,7 @@ class NotItself(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname != self.name or path is not None:
             return None
-        # The empty entry is the current directory, which may be the folder too.
+        # The empty entry is the current directory, which may be the same folder.
         elsewhere = [entry for entry in sys.path if Path(entry or ".").resolve() != self.folder]
         for finder in sys.meta_path:
             if finder is self:
@@ -63,7 +63,7 @@ class NotItself(MetaPathFinder):
 
 
 class Itself(MetaPathFinder):
-    """Find an implementation's file under its module name, whatever the file is called."""
+    """Finds an implementation's file by its module name, with any file name."""
 
     def __init__(self, name: str, path: str) -> None:
         self.name = name
@@ -72,7 +72,7 @@ class Itself(MetaPathFinder):
     def find_spec(
         self,
         fullname: str,
-        path: Sequence[str] | None,  # noqa: ARG002 -- a finder's face
+        path: Sequence[str] | None,  # noqa: ARG002 -- a finder's signature
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
         if fullname != self.name:
@@ -81,14 +81,14 @@ class Itself(MetaPathFinder):
 
 
 def load_module(path: str) -> ModuleType:
-    """Import the file at ``path`` afresh; whatever its code raises goes through unchanged."""
+    """Imports the file at ``path`` anew; its exceptions are passed on unchanged."""
     name = make_importable(path)
-    __import__(name)  # importlib.import_module would be a line in every traceback
+    __import__(name)  # importlib.import_module would add a line to each traceback
     return sys.modules[name]
 
 
 def make_importable(path: str) -> str:
-    """Prepare this process for importing the file at ``path``; gives the module's name."""
+    """Prepares this process to import the file at ``path``; returns the module's name."""
     file = Path(path).absolute()
     folder = file.parent
     _make_reachable(file)
@@ -103,32 +103,32 @@ def make_importable(path: str) -> str:
 
 
 def settle(path: str, work_folder: str | None) -> None:
-    """Make this process the one that will hold the file at ``path``.
+    """Prepares this process and its children to run the file at ``path``.
 
-    A child that is not forked finds a function by its module's name, and must be able to
-    import that: multiprocessing and joblib give it our ``sys.path``.
+    A child that is not forked finds a function by its module's name, so it must be able to
+    import the module: multiprocessing and joblib pass on this process's ``sys.path``.
     """
     if work_folder:
         os.chdir(work_folder)
     os.environ[FILE_VARIABLE] = path
     try:
         pwd.getpwuid(os.getuid())
-    except KeyError:  # a sandbox's user has no name, and getpass.getuser() would fail
+    except KeyError:  # a sandbox's user has no name, so getpass.getuser() would fail
         os.environ.setdefault("LOGNAME", "worker")
     sys.path.insert(0, str(STAND_IN))
 
 
 def _module_name(text: str) -> str:
-    """Make ``text`` one part of a dotted module name."""
+    """Turns ``text`` into one part of a dotted module name."""
     return re.sub(r"\W", "_", text) or "_"
 
 
 def _make_reachable(file: Path) -> None:
-    """Let the file import its siblings, but never itself in a library's stead."""
+    """Lets the file import its siblings, but not itself in place of a library."""
     ours = (NotItself, Itself)
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, ours)]
     if file.parent.resolve() == BUILTINS.resolve():
-        return  # the built-ins have no siblings to import, only libraries they are named after
+        return  # built-ins import no siblings, only the libraries that they are named after
     folder = str(file.parent)
     if folder in sys.path:
         sys.path.remove(folder)
@@ -137,7 +137,7 @@ def _make_reachable(file: Path) -> None:
 
 
 def _package(name: str, *folders: Path) -> ModuleType:
-    """Make an empty package whose modules are searched in ``folders``."""
+    """Makes an empty package whose modules are searched in ``folders``."""
     package = ModuleType(name)
     package.__path__ = [str(folder) for folder in folders]
     package.__spec__ = ModuleSpec(name, None, is_package=True)
@@ -146,16 +146,16 @@ def _package(name: str, *folders: Path) -> ModuleType:
 
 
 def install_ann_benchmarks(algorithms: Path) -> None:
-    """Put the stand-in for ann-benchmarks into ``sys.modules``.
+    """Puts the replacement for ann-benchmarks into ``sys.modules``.
 
     Args:
-        algorithms: the folder whose subfolders are the other algorithms, since one may
-            say ``from ..faiss.module import Faiss``.
+        algorithms: the folder whose subfolders are the other algorithms, for imports like
+            ``from ..faiss.module import Faiss``.
     """
     root = _package(ROOT)
     _package(f"{ROOT}.algorithms", algorithms)
     base = _package(f"{ROOT}.algorithms.base")
-    # Its older layout had BaseANN in algorithms/base.py, hence in ``base`` as well.
+    # The older layout has BaseANN in algorithms/base.py, so it is in ``base`` as well.
     vars(base).update(BaseANN=base_ann.BaseANN)
     for package, name, contents in STAND_INS:
         module = ModuleType(f"{package}.{name}")

@@ -1,7 +1,7 @@
-"""The worker's timed windows: build, queries one at a time, the whole batch.
+"""The worker's timed loops: the build, single queries, the whole batch.
 
-Between two timed queries there is the clock and a store into a list made beforehand, nothing
-else: no scoring, no conversion, no garbage collection, no progress report.
+Between two timed queries there is only the clock and a store into a list made in advance: no
+scoring, conversion, garbage collection or progress report.
 """
 
 from __future__ import annotations
@@ -25,20 +25,22 @@ LARGEST_THRESHOLD_BYTES = 2**25  # glibc: DEFAULT_MMAP_THRESHOLD_MAX; man 3 mall
 
 
 def warm_allocator() -> None:
-    """Free one large block, untouched: glibc then keeps what is freed for the next query.
+    """Frees one large untouched block, so that glibc keeps freed memory for the next query.
 
-    Else temporaries near its thresholds (128 KiB) go back to the kernel after each query or not,
-    by the luck of the heap's layout: page faults that are a third of a brute-force query, in one
-    search and not in the next. A program that has ever freed a large array is in this state.
+    Otherwise temporaries near glibc's thresholds (128 KiB) may return to the kernel after each
+    query, depending on the heap's layout. The page faults are then a third of a brute-force
+    query, in one search and not in the next. Any program that has freed a large array is in the
+    state that this makes.
     """
-    with contextlib.suppress(MemoryError):  # little may be allowed
+    with contextlib.suppress(MemoryError):  # the limit may be lower
         np.empty(LARGEST_THRESHOLD_BYTES - 2**16, np.uint8)
 
 
 def trim_allocator() -> None:
-    """Give the kernel back what is free in the heap, so that memory held is memory in use.
+    """Returns free memory of the heap to the kernel, so that memory held is memory in use.
 
-    What an import has freed would else be there for the index, whose growth is not seen then.
+    Otherwise an index could use memory that an import had freed, and its growth would not be
+    seen.
     """
     with contextlib.suppress(AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
@@ -46,7 +48,7 @@ def trim_allocator() -> None:
 
 @contextmanager
 def quiet_gc() -> Iterator[None]:
-    """Collect first, then keep the collector out of the timed window."""
+    """Collects garbage, then disables the collector during the block."""
     gc.collect()
     was_enabled = gc.isenabled()
     gc.disable()
@@ -58,7 +60,7 @@ def quiet_gc() -> Iterator[None]:
 
 
 def time_call(function: Callable[..., Any], *args: Any) -> tuple[int, Any]:
-    """Nanoseconds that one call took, and its result."""
+    """Returns the nanoseconds that one call took, and its result."""
     with quiet_gc():
         start = perf_counter_ns()
         result = function(*args)
@@ -69,11 +71,11 @@ def time_call(function: Callable[..., Any], *args: Any) -> tuple[int, Any]:
 def time_queries(
     query: Query, queries: Sequence[Any], k: int, keep: Keep | None = None
 ) -> tuple[NDArray[np.int64], list[Any]]:
-    """Ask one query at a time by this process's own clock.
+    """Asks one query at a time by this process's own clock.
 
     Args:
-        queries: n of them, as they are given.
-        keep: makes of an answer what is kept of it; outside the clock's two readings.
+        queries: n of them, in the implementation's form.
+        keep: returns what is stored of an answer, for example a copy; not timed.
 
     Returns:
         Latencies in ns, int64 (n,), and the answers as they were returned.
@@ -95,7 +97,7 @@ def time_queries(
 def time_prepared(
     prepared: Prepared, queries: Sequence[Any], k: int, keep: Keep | None = None
 ) -> tuple[NDArray[np.int64], list[Any]]:
-    """The same for ann-benchmarks' three-step query, whose first and last step it does not time."""
+    """Asks with ann-benchmarks' three-step query, whose first and last step are not timed."""
     prepare, run, results = prepared
     rows = list(queries)
     times: list[int] = [0] * len(rows)
@@ -114,6 +116,6 @@ def time_prepared(
 
 
 def clock_floor_ns(n: int = 1000) -> int:
-    """Median of two readings of the clock in a row."""
+    """Returns the median time of an empty call, in ns."""
     times, _ = time_queries(lambda _row, _k: None, [None] * n, 1)
     return int(np.median(times))

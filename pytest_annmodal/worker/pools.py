@@ -1,8 +1,8 @@
-"""The threads that libraries compute with: one for single queries, all of them for the rest.
+"""Sets how many threads libraries use: one for single queries, all for the rest.
 
-Worker side. The variables (``OMP_NUM_THREADS`` and its kin) are read once, when a library is
-loaded. Its pool would then share the one core of a single query among all its threads, which wait
-for each other by spinning: a product of 80 µs takes 16 ms.
+Worker side. A library reads ``OMP_NUM_THREADS`` and similar variables once, when it is loaded. In a
+single query all threads of its pool would then share one core and wait for each other by spinning:
+a product of 80 µs takes 16 ms.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ class Pools:
     """The pools of OpenBLAS, MKL, BLIS, OpenMP and numba in this process.
 
     Args:
-        threads: with one there is nothing to change.
+        threads: with 1 nothing is changed.
     """
 
     def __init__(self, threads: int) -> None:
         self._limits: Any = None
         self._numba: int | None = None
         self._several = threads > 1
-        if self._several:  # imported now, so that no look at the memory finds it later
+        if self._several:  # imported now, so that it is not counted as growth of memory
             import threadpoolctl
 
             self._control = threadpoolctl
 
     def one(self) -> None:
-        """One thread, until :meth:`all`."""
+        """Sets one thread, until :meth:`all`."""
         if not self._several or self._limits is not None:
             return
         self._limits = self._control.threadpool_limits(limits=1)
@@ -37,7 +37,7 @@ class Pools:
             numba.set_num_threads(1)
 
     def all(self) -> None:
-        """As many as there were before: the variables' number, or the implementation's own."""
+        """Restores the number of threads before :meth:`one`."""
         if self._limits is None:
             return
         self._limits.restore_original_limits()

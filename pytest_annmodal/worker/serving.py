@@ -1,4 +1,4 @@
-"""The worker's side of the mailbox: answers queries as they come."""
+"""The worker's side of the mailbox: answers queries as they arrive."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def serve(
     apart: bool = False,
     rows: Sequence[Any] | None = None,
 ) -> None:
-    """Worker's side: answer until dismissed.
+    """Answers queries until dismissed.
 
     Args:
-        apart: the parent is not on this process's core, so that it need not be given away.
-        rows: the queries that are in the mailbox's slots; by default these as they are.
+        apart: whether the parent has another core, so that this one need not be yielded.
+        rows: the queries in the mailbox's slots; by default the slots themselves.
 
     Raises:
-        Exception: whatever ``query`` raised, or InvalidResultError for an answer that is
-            not a flat sequence of integers; the parent has been told by then.
+        Exception: what ``query`` raised, or InvalidResultError for an answer that is not a flat
+            sequence of integers; the parent has been notified by then.
     """
     rows = list(box.slots) if rows is None else rows
     store = _storer(box)
     request, slot, response, count = box.request, box.slot, box.response, box.count
     fence, shared = box.fence, not apart
-    last = response[0]  # not the request: the first question may be there already
+    last = response[0]  # not the request: the first query may be there already
     while True:
         token = request[0]
         if token in (last, NOTHING):
@@ -58,7 +58,7 @@ def serve(
 
 
 def _storer(box: Mailbox) -> Callable[[Any], int]:
-    """A function that writes an answer's ids into the mailbox and returns their number."""
+    """Returns a function that writes an answer's ids into the mailbox and returns their number."""
     capacity, ids, memory = box.capacity, box.ids, box.memory
     packers = [struct.Struct(f"={n}q") for n in range(capacity + 1)]
     ndarray = np.ndarray

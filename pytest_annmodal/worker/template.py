@@ -1,8 +1,8 @@
-"""The process that workers of trusted implementations are copies of (Linux only).
+"""The template: a process that workers of trusted implementations are forked from (Linux only).
 
-Importing numpy and the harness takes longer than many a job. So one process has done that,
-before anybody waits, and is copied (``fork``) for each job. It runs no implementation and loads
-no library or data: only requests of its parent come into it.
+Importing numpy and the harness takes longer than many jobs. So one process does it early and is
+forked for each job. It runs no implementation and loads no other library or data; its only input
+are requests of its parent.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import importlib.metadata  # noqa: F401 -- which copies ask for the versions of libraries
+import importlib.metadata  # noqa: F401 -- copies use it for the versions of libraries
 import json
 import mmap
 import os
@@ -29,16 +29,16 @@ from pytest_annmodal.worker import worker
 
 MARK = "ANNMODAL_WORKER"
 SIZE = struct.Struct("<I")
-STATUS = struct.Struct("<ii")  # a copy's process id, and how it ended
-RUNNING = -1000  # no such end: it is there, in a group of its own
+STATUS = struct.Struct("<ii")  # a copy's process id and exit status
+RUNNING = -1000  # not an exit status: the copy runs, in its own process group
 GIVEN = ("mailbox", "train", "socket", "output", "control")  # descriptors, in this order
-MADV_POPULATE_WRITE = 23  # Linux 5.14; an older kernel refuses, and pages are copied as written
+MADV_POPULATE_WRITE = 23  # Linux 5.14; on older kernels pages are copied when written
 ENTRY_BYTES, PRESENT_BIT = 8, 63  # of /proc/PID/pagemap: man 5 proc_pid_pagemap
 
 
 @dataclass(slots=True)
 class Copy:
-    """A copy that runs, or has ended and is kept until the parent has heard of it."""
+    """A copy that runs, or has ended and is kept until the parent knows."""
 
     pid: int
     control: socket.socket
@@ -46,7 +46,7 @@ class Copy:
 
 
 def main() -> None:
-    """Answer requests on the socket that the only argument names, until its other end closes."""
+    """Answers requests on the socket that the only argument names, until its other end closes."""
     requests = socket.socket(fileno=int(sys.argv[1]))
     gc.collect()
     gc.freeze()
@@ -55,7 +55,7 @@ def main() -> None:
         waiting = [requests, *(c.control if c.pidfd is None else c.pidfd for c in copies)]
         ready, _, _ = select.select(waiting, [], [])
         for copy in copies.copy():
-            if copy.pidfd is None and copy.control in ready:  # the parent has heard, and is done
+            if copy.pidfd is None and copy.control in ready:  # the parent has closed its end
                 os.waitpid(copy.pid, 0)
                 copy.control.close()
                 copies.remove(copy)
@@ -64,7 +64,7 @@ def main() -> None:
         if requests in ready:
             asked = _request(requests)
             if asked is None:
-                os._exit(0)  # and with it, by the kernel, its copies
+                os._exit(0)  # the kernel ends its copies too
             copies.append(_copied(*asked, requests, copies))
 
 
@@ -83,7 +83,7 @@ def _request(requests: socket.socket) -> tuple[dict[str, Any], list[int]] | None
 
 
 def _report(copy: Copy) -> None:
-    """Say how a copy ended. Its number stays taken, so that no signal meets another process."""
+    """Reports how a copy ended. Its pid stays reserved, so no signal can hit another process."""
     assert copy.pidfd is not None
     ended = os.waitid(os.P_PIDFD, copy.pidfd, os.WEXITED | os.WNOWAIT)
     assert ended is not None
@@ -115,7 +115,7 @@ def _copied(
         except BaseException:  # noqa: BLE001 -- as the interpreter itself does
             traceback.print_exc()
         finally:
-            os._exit(1)  # a worker that is done has left by itself
+            os._exit(1)  # a worker that finished has already exited
     control = socket.socket(fileno=given.pop("control"))
     for fd in given.values():
         os.close(fd)
@@ -123,8 +123,8 @@ def _copied(
 
 
 def _become(request: dict[str, Any], given: dict[str, int], template: int) -> None:
-    """Be the worker of one job, as if this process had just been started for it."""
-    worker.die_with_parent(template)  # first: whatever comes may be cut off
+    """Turns this process into the worker of one job, as if newly started."""
+    worker.die_with_parent(template)  # first, since the template may end at any time
     nothing = os.open(os.devnull, os.O_RDONLY)
     output = given.pop("output")
     for fd, place in ((nothing, 0), (output, 1), (output, 2)):
@@ -137,12 +137,12 @@ def _become(request: dict[str, Any], given: dict[str, int], template: int) -> No
     os.environ.update(request["environment"])
     _carry(request["environment"][MARK])
     _own_memory()
-    if "numpy.random" in sys.modules:  # Python's own generator does it by itself
+    if "numpy.random" in sys.modules:  # Python's own generator is reseeded after a fork
         sys.modules["numpy.random"].seed()
 
 
 def _carry(mark: str) -> None:
-    """Write the mark over the template's own, where the kernel shows what a process was given."""
+    """Overwrites the template's mark in the initial environment that the kernel shows."""
     fields = Path("/proc/self/stat").read_text(encoding="latin-1").rpartition(")")[2].split()
     start, end = int(fields[47]), int(fields[48])  # env_start, env_end: man 5 proc_pid_stat
     given = ctypes.string_at(start, end - start)
@@ -153,7 +153,7 @@ def _carry(mark: str) -> None:
 
 
 def _own_memory() -> None:
-    """Have pages of its own from the start: what it changes later is not taken for an index."""
+    """Copies shared pages now, so that later writes to them do not count as growth of an index."""
     libc = ctypes.CDLL(None)
     with contextlib.suppress(OSError), Path("/proc/self/pagemap").open("rb", 0) as pages:
         for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():

@@ -1,4 +1,4 @@
-"""A throw-away build before the clock of the build starts, for what compiles itself in it.
+"""A warm-up build before the timed build, for libraries that compile code in it.
 
 Worker side: stdlib and numpy only.
 """
@@ -23,12 +23,12 @@ SEED = 20_240_301
 def warm_up(
     make: Callable[[], Adapter], form: Form, *, k: int, search: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Build an index of some random rows, ask it once, and let go of it.
+    """Builds an index of a few random rows, asks it once, and discards it.
 
-    What it raises is told and no more: the build that counts will show what is wrong.
+    An exception is only reported by name, since the timed build will raise it as well.
 
     Args:
-        make: constructs the object, whose module is imported.
+        make: constructs the object; its module is already imported.
         form: of the rows that it gets.
         search: plain :class:`~pytest_annmodal.model.Arguments`.
     """
@@ -44,7 +44,8 @@ def warm_up(
 
 
 def _build_and_ask(adapter: Adapter, form: Form, *, k: int, search: Mapping[str, Any]) -> None:
-    # Compiled code is for one kind of array: contiguous, writable, aligned, as ``train`` is.
+    # Compiled code is for one kind of array, so rows are contiguous, writable and aligned as
+    # ``train`` is.
     rows = form.random(np.random.default_rng(SEED), N_ROWS)
     adapter.fit(form.whole(rows))
     adapter.set_search(search)

@@ -1,10 +1,10 @@
-"""``python -m pytest_annmodal.worker``: the process that holds one implementation.
+"""``python -m pytest_annmodal.worker``: the process that runs one implementation.
 
-It answers the frames of its parent (see ``sandbox.py``) one by one: ``start``, ``floor``,
-``confine``, ``compile`` (C++), ``load``, ``build``, ``memory``, ``search``, then ``timed`` (its
-own clock) or ``serve`` (the parent's clock), ``clients-try`` and ``clients`` (several at once),
-``batch-load``, ``batch``, ``batch-result``, ``finish``. What the implementation raises is an
-``error`` frame and the worker goes on; a crash shows as its end.
+It answers the frames of its parent (``sandbox/worker_process.py``) one by one: ``start``,
+``floor``, ``confine``, ``compile`` (C++), ``load``, ``build``, ``memory``, ``search``, then
+``timed`` (its own clock) or ``serve`` (the parent's clock), ``clients-try`` and ``clients``
+(several at once), ``batch-load``, ``batch``, ``batch-result``, ``finish``. An exception of the
+implementation becomes an ``error`` frame and the worker goes on; a crash ends the process.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ PACKAGE = str(Path(__file__).parents[1])
 
 
 def map_train(fd: int, *, offset: int, n_bytes: int) -> NDArray[np.uint8]:
-    """Map ``train``'s bytes copy-on-write, and touch its pages so that no build pays for them.
+    """Maps ``train``'s bytes copy-on-write, and touches its pages so that no build loads them.
 
-    What the implementation writes stays its own: scoring reads another mapping.
+    Writes of the implementation change only its own copy; scoring reads another mapping.
     """
     start = offset // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
     memory = mmap.mmap(
@@ -63,7 +63,7 @@ def map_train(fd: int, *, offset: int, n_bytes: int) -> NDArray[np.uint8]:
 
 
 def limit_memory(n_bytes: int | None) -> None:
-    """Allow ``n_bytes`` of private memory beyond what is mapped now (Linux only)."""
+    """Allows ``n_bytes`` of private memory beyond what is mapped now (Linux only)."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     status = Path("/proc/self/status")
     if n_bytes is None or not status.exists():
@@ -74,11 +74,11 @@ def limit_memory(n_bytes: int | None) -> None:
 
 
 def versions(requirements: list[str]) -> dict[str, str]:
-    """Installed versions of the distributions that the requirements name."""
+    """Returns installed versions of the distributions that the requirements name."""
     found = {"python": platform.python_version(), "numpy": np.__version__}
     names = (re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0] for text in requirements)
     if others := [name for name in names if name not in found]:
-        from importlib import metadata  # a fifth of a worker's start
+        from importlib import metadata  # importing it takes a fifth of a worker's start
 
         for name in others:
             with contextlib.suppress(metadata.PackageNotFoundError, ValueError):
@@ -87,7 +87,7 @@ def versions(requirements: list[str]) -> dict[str, str]:
 
 
 def describe_error(error: BaseException, path: str) -> dict[str, Any]:
-    """An exception as plain data: its type, its words, where in the user's file, the traceback."""
+    """Returns an exception as plain data: type, message, line in the user's file, traceback."""
     message = _words_of(error)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not _is_ours(f.filename)]
     lines = traceback.format_list(frames) + traceback.format_exception_only(error)
@@ -112,7 +112,7 @@ def _words_of(error: BaseException) -> str:
     try:
         return str(error)
     except Exception as inner:  # noqa: BLE001 -- its __str__ is the user's code as well
-        return f"(its own text cannot be had: {type(inner).__name__})"
+        return f"(its message could not be read: {type(inner).__name__})"
 
 
 def _is_ours(filename: str) -> bool:
@@ -130,7 +130,7 @@ class Session:
         self.path = self.library = ""
 
     def run(self) -> None:
-        """Answer frames until the parent finishes or is gone."""
+        """Answers frames until the parent finishes or is gone."""
         while True:
             message = self.channel.receive(
                 max_array_bytes=MAX_ARRAY_BYTES, max_json_bytes=MAX_JSON_BYTES
@@ -167,7 +167,7 @@ class Session:
         self.channel.send("floored", {"clock_floor_ns": measure.clock_floor_ns()})
 
     def on_confine(self, message: Message) -> None:
-        measure.trim_allocator()  # what it holds by now is looked at: nothing is left to give back
+        measure.trim_allocator()  # the parent measures memory next: free memory must not count
         filtered = confine(message.fields["level"])
         self.channel.send("confined", {"calls_filtered": filtered})
 
@@ -193,19 +193,19 @@ class Session:
             warmed = warming.warm_up(make, self.form, k=k, search=self.fields["search"])
         self.adapter = make()
         gc.collect()
-        gc.freeze()  # what was imported is never garbage: later collections are quick
+        gc.freeze()  # imported objects are never garbage, so later collections are quick
         measure.trim_allocator()
         self.channel.send("loaded", {"has_batch": self.adapter.batch is not None, **warmed})
 
     def on_build(self, _message: Message) -> None:
-        train = self.form.mapped(self.train, self.fields["train"]["n"])  # it was empty before
+        train = self.form.mapped(self.train, self.fields["train"]["n"])  # filled by now
         build_ns, _ = measure.time_call(self.adapter.fit, train)
         self.channel.send("built", {"build_ns": build_ns})
 
     def on_memory(self, _message: Message) -> None:
         reported = self.adapter.memory_bytes()
         found = versions(list(self.spec["requirements"]))
-        gc.freeze()  # the index: collecting before a timed window is quick
+        gc.freeze()  # leaves the index out of the collections before timed loops
         measure.trim_allocator()
         self.channel.send("memory", {"reported_index_bytes": reported, "versions": found})
 
@@ -216,7 +216,7 @@ class Session:
         self.channel.send("set")
 
     def on_timed(self, message: Message) -> None:
-        """Whole rounds by this process's own clock, as many as asked for and time allows."""
+        """Asks whole rounds by this process's own clock, as many as asked for and time allows."""
         fields, (warmup, queries) = message.fields, message.arrays
         k = fields["k"]
         self.pools.one()
@@ -233,7 +233,7 @@ class Session:
         while len(times) < fields["rounds"]:
             round_ns, raw = self._ask(queries.copy(), k)  # the user's code may write into them
             if self.keep is None and answers.reused(raw):
-                self.keep = answers.copied  # the round is lost; it is asked again
+                self.keep = answers.copied  # the round is useless and is asked again
                 continue
             round_ids, round_counts = answers.stack(raw, k)
             times.append(round_ns)
@@ -256,7 +256,7 @@ class Session:
         return measure.time_queries(self.adapter.query, queries, k, self.keep)
 
     def on_serve(self, message: Message) -> None:
-        """Answer over the mailbox, by the parent's clock, until dismissed."""
+        """Answers by the mailbox, timed by the parent, until dismissed."""
         apart = bool(message.fields.get("apart"))
         self.pools.one()
         before = resource.getrusage(resource.RUSAGE_SELF)
@@ -266,7 +266,7 @@ class Session:
         self.channel.send("served", _usage_since(before))
 
     def on_clients_try(self, message: Message) -> None:
-        """Whether clients can be threads: not where a query is asked in steps, or holds the GIL."""
+        """Reports whether clients can be threads: not for a query in steps or with the GIL held."""
         self.pools.one()
         rows = self.form.each(message.arrays[0].copy())
         steps = self.adapter.prepared is not None
@@ -274,7 +274,7 @@ class Session:
         self.channel.send("clients-tried", {"threads_help": helps})
 
     def on_clients(self, message: Message) -> None:
-        """So many clients at once, by this process's own clock."""
+        """Runs n clients at once by this process's own clock."""
         fields, (warmup, queries) = message.fields, message.arrays
         k = fields["k"]
         self.pools.one()
@@ -294,7 +294,7 @@ class Session:
 
     def on_batch_load(self, message: Message) -> None:
         self.pools.all()
-        sent = message.arrays[0].copy()  # writable and the worker's own
+        sent = message.arrays[0].copy()  # writable
         self.batch, self.n_batch = self.form.whole(sent), len(sent)
         self.channel.send("batch-loaded")
 
@@ -331,23 +331,23 @@ def main() -> None:
 
 
 def work(*, socket_fd: int, mailbox_fd: int, train_fd: int) -> NoReturn:
-    """Answer frames until the parent finishes or is gone; then this process ends."""
+    """Answers frames until the parent finishes or is gone; then ends this process."""
     channel = Channel(socket.socket(fileno=socket_fd))
     session = Session(channel, mailbox_fd=mailbox_fd, train_fd=train_fd)
     with contextlib.suppress(ChannelClosedError):
-        session.run()  # kept until the end: freeing it would run destructors
+        session.run()  # the session is kept, since freeing it would run destructors
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # not the libraries' atexit and destructors: they can hang or crash
+    os._exit(0)  # skips the libraries' atexit and destructors, which can hang or crash
 
 
 def die_with_parent(parent_pid: int) -> None:
-    """Have the kernel end this process when its parent dies, however it dies (Linux)."""
-    if sys.platform != "linux" or parent_pid == 0:  # bubblewrap sees to it
+    """Has the kernel end this process when its parent ends in any way (Linux)."""
+    if sys.platform != "linux" or parent_pid == 0:  # bubblewrap does it
         return
     import ctypes
     import signal
 
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
-    if os.getppid() != parent_pid:  # it died before the call above
+    if os.getppid() != parent_pid:  # the parent ended before the call above
         os._exit(0)

@@ -140,7 +140,7 @@ class TestRaises:
         raised = {
             "Exception()": "search raised Exception (line ",
             "Exception('')": "search raised Exception (line ",
-            "Odd()": "search raised Odd: (its own text cannot be had: AttributeError) (line ",
+            "Odd()": "search raised Odd: (its message could not be read: AttributeError) (line ",
             "SystemExit(3)": "search raised SystemExit: 3 (line ",
             "KeyboardInterrupt()": "search raised KeyboardInterrupt (line ",
             "GeneratorExit()": "search raised GeneratorExit (line ",

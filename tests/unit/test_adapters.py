@@ -122,7 +122,7 @@ class Index(Index, metaclass=Spy):
         text = PLAIN.replace("self, metric, a=1):", "self, n):\n        metric = a = n + 1")
         with pytest.raises(TypeError) as caught:
             load(tmp_path / "m.py", text)
-        assert "Index, n, was given the metric, 'euclidean'" in caught.value.__notes__[0]
+        assert "Index, n, got the metric 'euclidean'" in caught.value.__notes__[0]
 
     @pytest.mark.parametrize(
         ("method", "words"),

@@ -50,7 +50,7 @@ FAULTS = [
     "query returned id 300 for query 0",
     "query returned 5000 ids, expected 10",
     "raised std::runtime_error: nothing \\x1b[2J near (thrown by query)",
-    "raised int: thrown, which is no std::exception (thrown by query)",
+    "raised int: thrown, which is not a std::exception (thrown by query)",
     "SIGSEGV",
     "took longer than 4 s",
     "exited with status 3",

@@ -108,7 +108,7 @@ def test_what_is_asked_has_neither_truth_nor_secret(halves, small_dataset):
 def test_a_file_that_is_not_what_was_published_is_refused(halves, tmp_path):
     job, data, _, _ = halves()
     asked = questions.questions(job, data, train="train.f32", n_rows=301, n_bytes=9632)
-    with pytest.raises(DatasetError, match="has 9600 bytes, and 9632 were published"):
+    with pytest.raises(DatasetError, match="has 9600 bytes, but 9632 were published"):
         asked.vectors(tmp_path / "train.f32")
 
 

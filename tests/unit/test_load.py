@@ -261,7 +261,7 @@ class TestClosedLoop:
         """
         (level,) = bears(body, load=Load(clients=(2,), level_s=0.1)).levels
         assert level.failure == "crashed"
-        assert "client 1 of 2, a process of its own, ended with status 7" in level.message
+        assert "client 1 of 2 (a process) ended with status 7" in level.message
 
     def test_more_clients_than_cores_are_marked(self, bears):
         n = len(os.sched_getaffinity(0)) + 1

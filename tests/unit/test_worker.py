@@ -82,7 +82,7 @@ class TestDescribeError:
         """Its ``__str__`` is the user's code."""
         described = self.caught("class E(Exception):\n  __str__ = None\nraise E")
         assert (described["type"], described["kind"]) == ("E", "raised")
-        assert "cannot be had" in described["message"]
+        assert "could not be read" in described["message"]
 
 
 class TestVersions:

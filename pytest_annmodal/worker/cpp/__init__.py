@@ -1,1 +1,1 @@
-"""C++ submissions: their header, their compilation in the sandbox, their face in the worker."""
+"""C++ submissions: their header, their compilation in the sandbox, their adapter class."""

@@ -1,7 +1,7 @@
-"""Compile a C++ submission where its worker is: shut in, before anything of it runs.
+"""Compiles a C++ submission in its isolated worker, before any of its code runs.
 
-Worker side; standard library only. The compiler reads what its author wrote, so it may use no
-more than so much time, memory and output, each process of it by itself.
+Worker side; standard library only. The compiler reads untrusted code, so its time, output and the
+memory of each of its processes are limited.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ MECHANICS = (
 HEADER, SHIM = str(HERE / "annmodal.h"), str(HERE / "shim.cpp")
 INSTALL = "Debian and Ubuntu: apt install g++; Fedora: dnf install gcc-c++"
 NO_COMPILER = (
-    f"a C++ submission is compiled where it runs, and {COMPILER} is not there: install it "
+    f"a C++ submission is compiled where it runs, but {COMPILER} is not installed: install it "
     f"({INSTALL})"
 )
 COMPILE_S = 120.0
 COMPILE_BYTES = 2 * 2**30
 OUTPUT_BYTES = 8000
-# No core files, and so many kilobytes of addresses: for the compiler and each of its parts.
+# No core files, and a limit on the address space (KiB) of each process of the compiler.
 LIMITED = 'ulimit -c 0 && ulimit -v "$1" && shift && exec "$@"'
 
 _ERROR = re.compile(
@@ -48,17 +48,18 @@ FACTORY = "annmodal::Index* create_index() { return new YourClass; }"
 
 
 def missing() -> str | None:
-    """What to install before a C++ submission can run here, or None."""
+    """Returns what to install before a C++ submission can run here, or None."""
     return None if shutil.which(COMPILER) else NO_COMPILER
 
 
 def compile_file(source: str, *, timeout_s: float) -> tuple[str, dict[str, Any]]:
-    """Make a shared library of a submission's file; never raises for what is written in it.
+    """Compiles a submission's file into a shared library; never raises for errors in the file.
 
     Returns:
-        Its path, in a folder of its own that whoever loads it removes, or an empty one; and,
-        as plain data, ``seconds``, ``compiler`` (name and version, empty where there is none)
-        and ``problem``: None, or ``message``, ``line`` of the file (or None) and ``output``.
+        The library's path, in its own folder that the loader must remove, or an empty text; and
+        a report as plain data: ``seconds``, ``compiler`` (name and version, or empty if none is
+        installed) and ``problem``: None, or ``message``, ``line`` of the file (or None) and
+        ``output``.
     """
     compiler = shutil.which(COMPILER)
     if compiler is None:
@@ -67,31 +68,31 @@ def compile_file(source: str, *, timeout_s: float) -> tuple[str, dict[str, Any]]
     library, log = folder / "index.so", folder / "output"
     begun = time.perf_counter()
     place = Path(source).absolute()
-    name = f"./{place.name}"  # as all messages say it; and so no file is called like an option
-    # The header comes first, so that an older copy of it beside the file changes nothing.
+    name = f"./{place.name}"  # appears in messages; "./" so that no name looks like an option
+    # The header comes first, so that an older copy of it beside the file has no effect.
     files = ["-include", HEADER, SHIM, "-x", "c++", name]
     command = [compiler, *FLAGS, *MECHANICS, "-o", str(library), *files]
     status = _run(command, place.parent, log, timeout_s)
     report = {"seconds": time.perf_counter() - begun, "compiler": version(compiler)}
     with log.open("rb") as file:
         said = file.read(OUTPUT_BYTES).decode("utf-8", "surrogateescape")
-    said = said.replace(f"{folder}{os.sep}", "")  # its temporary files, which the linker names
+    said = said.replace(f"{folder}{os.sep}", "")  # the linker names temporary files
     log.unlink()
     if status == 0:
-        print(said, end="", flush=True)  # warnings: its author sees them beside its own output
+        print(said, end="", flush=True)  # warnings are shown with the submission's output
         return str(library), {**report, "problem": None}
     shutil.rmtree(folder)
     return "", {**report, "problem": _problem(name, said, status, timeout_s)}
 
 
 def version(compiler: str = COMPILER) -> str:
-    """Its name and version; it must be there."""
+    """Returns the name and version of an installed compiler."""
     done = subprocess.run([compiler, "-dumpfullversion"], capture_output=True, check=False)
     return f"{COMPILER} {done.stdout.decode('ascii', 'replace').strip()}"
 
 
 def _run(command: list[str], where: Path, log: Path, timeout_s: float) -> int | None:
-    """The compiler's exit status, or None if it did not end in time."""
+    """Runs the compiler; returns its exit status, or None if it did not end in time."""
     limited = ["/bin/sh", "-c", LIMITED, "sh", str(COMPILE_BYTES // 1024), *command]
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -114,7 +115,7 @@ def _run(command: list[str], where: Path, log: Path, timeout_s: float) -> int | 
 
 def _problem(source: str, said: str, status: int | None, timeout_s: float) -> Mapping[str, Any]:
     if status is None:
-        message, line = f"the compiler was not done after {timeout_s:g} s", None
+        message, line = f"the compiler took longer than {timeout_s:g} s", None
     else:
         message, line = _first_error(source, said)
     output = said.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -122,16 +123,18 @@ def _problem(source: str, said: str, status: int | None, timeout_s: float) -> Ma
 
 
 def _first_error(source: str, said: str) -> tuple[str, int | None]:
-    """The first error in words, and the line of the submission's file that it is about."""
+    """Returns the first error's message, and its line in the submission's file (or None)."""
     if _NO_FACTORY in said:
         return f"it defines no create_index(): add `{FACTORY}`", None
     mentioned = re.search(re.escape(source) + r":(\d{1,7})\b", said)
-    error = _ERROR.search(said.replace(source, "\0"))  # its name may have a newline in it
+    error = _ERROR.search(said.replace(source, "\0"))  # a file name may contain a newline
     if error is not None and error["file"] == "\0":
         return error["what"], int(error["line"])
     line = int(mentioned[1]) if mentioned else None
     if error is not None:
         return f"{Path(error['file']).name}:{error['line']}: {error['what']}", line
     other = _OTHER.search(said)
-    words = other[0] if other else (said.strip().splitlines() or ["the compiler said nothing"])[-1]
+    words = (
+        other[0] if other else (said.strip().splitlines() or ["the compiler gave no message"])[-1]
+    )
     return words.strip(), line

@@ -1,7 +1,7 @@
-"""A compiled submission, with the face that the worker's adapters know.
+"""Wraps a compiled submission in a class for the worker's adapters.
 
-Worker side; stdlib and numpy only. A query crosses into C without arguments: where its vector
-and its ids lie is told once, and a copy of the vector is all that Python does for it.
+Worker side; stdlib and numpy only. The C function for a query has no arguments: the addresses of
+the vector and the ids are set once, and for each query Python only copies the vector.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class CppIndex:
     """Loads the library, which runs the submission's static constructors, and makes its index.
 
     Attributes:
-        query: ids for one vector (dim,) and k; the array is the same one every time.
-        batch_query: there only if the submission's class overrides it.
+        query: returns ids for one vector (dim,) and k, always in the same array.
+        batch_query: exists only if the submission's class overrides it.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class CppIndex:
         try:
             library = ctypes.CDLL(path)
         finally:
-            shutil.rmtree(Path(path).parent)  # a file in memory, which would count as the index
+            shutil.rmtree(Path(path).parent)  # a file in memory would count for the index
         for name, (result, *arguments) in SIGNATURES.items():
             function = getattr(library, f"annmodal_{name}")
             function.restype, function.argtypes = result, arguments
@@ -87,9 +87,9 @@ class CppIndex:
         return self._library.annmodal_memory() or None
 
     def _make_query(self, dim: int, most: int) -> Callable[[Vectors, int], Ids]:
-        """A function that asks the index, and does nothing else while a clock may run."""
+        """Returns a function that asks the index with as little other work as possible."""
         vector, ids = _aligned(dim), np.full(2 * most + 16, -1, np.int64)
-        self._bound = vector, ids  # alive as long as the library has their addresses
+        self._bound = vector, ids  # must live while the library has their addresses
         answer, bound = ids, 0
         bind, call = self._library.annmodal_bind, self._library.annmodal_query
 
@@ -130,9 +130,9 @@ class CppIndex:
         return [row[:count] for row, count in zip(ids, counts, strict=True)]
 
     def _check(self, result: int, where: str) -> None:
-        """Raise what the submission threw; the shim gives a negative number then."""
+        """Raises what the submission threw, for which the shim returns a negative number."""
         if result < 0:
-            # Called as in C++, which is what its author knows it by.
+            # The exception has its C++ name, which the author knows.
             kind = type(self._text("type"), (BuildError,), {"__module__": "builtins"})
             raise kind(f"{self._text('text')} (thrown by {where})")
 

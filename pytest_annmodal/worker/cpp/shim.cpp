@@ -1,8 +1,8 @@
-// Between the worker and a submission's class: plain C functions, which let no exception out.
+// C functions between the worker and a submission's class; they catch all exceptions.
 //
-// Compiled together with the submission. One index, one thread, so the state is global. Every
-// function that can fail gives FAILED then, and annmodal_error_type() and _text() say what.
-// <algorithm> and <memory> are not included: reading them was a third of the time of compiling this.
+// Compiled together with the submission. There is one index and one thread, so the state is
+// global. A function that fails returns FAILED, and annmodal_error_type() and _text() return the
+// error. <algorithm> and <memory> are not included, since reading them took a third of the time.
 
 #include <cxxabi.h>
 
@@ -31,7 +31,7 @@ struct Owner {
 Owner owner;
 std::string error_type, error_text;
 
-// Where a query and its ids are: memory of the worker's own, the same for every query.
+// Where a query and its ids are: memory of the worker, the same for every query.
 const float* query_ = nullptr;
 std::int64_t* ids_ = nullptr;
 std::size_t capacity_ = 0;
@@ -45,7 +45,7 @@ std::string readable(const std::type_info& type) {
   return found;
 }
 
-// How many ids there are, of which at most `width` are written.
+// Writes at most `width` ids; returns how many there are.
 std::int64_t copy_ids(const std::vector<int>& found, std::size_t width, std::int64_t* ids) {
   for (std::size_t i = 0; i < found.size() && i < width; ++i) ids[i] = found[i];
   return static_cast<std::int64_t>(found.size());
@@ -62,7 +62,7 @@ std::int64_t guarded(Body body) {
   } catch (...) {
     const std::type_info* type = abi::__cxa_current_exception_type();
     error_type = type != nullptr ? readable(*type) : "an exception";
-    error_text = "thrown, which is no std::exception";
+    error_text = "thrown, which is not a std::exception";
   }
   return FAILED;
 }
@@ -75,7 +75,7 @@ const char* annmodal_error_type() { return error_type.c_str(); }
 const char* annmodal_error_text() { return error_text.c_str(); }
 
 std::int64_t annmodal_open(const char* metric, int dimension) {
-  // What is printed shall be there when the process crashes or is ended.
+  // Line buffering, so that printed lines are not lost when the process crashes or is ended.
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   return guarded([&] {
     owner.index = create_index();
@@ -85,8 +85,8 @@ std::int64_t annmodal_open(const char* metric, int dimension) {
   });
 }
 
-// Whether the class overrides batch_query (a pointer to the function that a call would reach
-// is an extension of g++).
+// Whether the class overrides batch_query. (The pointer to the function that a call would reach
+// is an extension of g++.)
 int annmodal_has_batch() {
   using Function = void (*)();
   return (Function)(owner.index->*(&annmodal::Index::batch_query)) !=
@@ -113,7 +113,7 @@ std::int64_t annmodal_memory() {
   return guarded([&] { return static_cast<std::int64_t>(owner.index->get_memory_usage()); });
 }
 
-// Its text goes where an error's text goes.
+// The name is returned by annmodal_error_text().
 std::int64_t annmodal_name() {
   return guarded([&] {
     error_text = owner.index->name();
@@ -125,7 +125,7 @@ void annmodal_bind(const float* query, std::int64_t* ids, std::int64_t capacity,
   query_ = query, ids_ = ids, capacity_ = static_cast<std::size_t>(capacity), k_ = k;
 }
 
-// Answers the bound query: how many ids there are, of which at most `capacity` are written.
+// Answers the bound query: writes at most `capacity` ids; returns how many there are.
 std::int64_t annmodal_query() {
   return guarded([] {
     const std::vector<int> found = owner.index->query(query_, k_);
@@ -133,7 +133,7 @@ std::int64_t annmodal_query() {
   });
 }
 
-// How many answers there are; of each, its length and at most k ids are written.
+// Writes the length and at most k ids of each answer; returns how many answers there are.
 std::int64_t annmodal_batch(const float* queries, std::int64_t n_queries, int k,
                             std::int64_t* ids, std::int64_t* counts) {
   return guarded([&] {

@@ -1,7 +1,7 @@
-"""How a process that an implementation started finds the implementation's module.
+"""Lets a process that an implementation started find the implementation's module.
 
-The worker makes a package ``ann_benchmarks`` on the spot. A child that is not forked has only the
-worker's ``sys.path``, on which this is, and puts the same package in its own place.
+The worker makes the package ``ann_benchmarks`` at run time. A child that is not forked has only the
+worker's ``sys.path``; there it finds this file, which makes the same package and takes its place.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""The harness' package for an interpreter in which it is not installed, and nothing beside it.
+"""The harness's package alone, for an interpreter in which it is not installed.
 
-A folder of site-packages on ``sys.path`` would bring all other libraries of the harness along.
+A site-packages folder on ``sys.path`` would also add all other libraries of the harness.
 """
 
 from pathlib import Path
