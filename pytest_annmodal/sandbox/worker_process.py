@@ -208,11 +208,7 @@ class Worker:
         self._deadline = time.monotonic() + self._phase_timeout_s
 
     def check(self) -> None:
-        """Raises if the worker ended, printed or used too much, or took too long.
-
-        Raises:
-            SubmissionError: one of these.
-        """
+        """Raises SubmissionError if it ended, printed or used too much, or took too long."""
         if self._process.poll() is not None:
             raise self._died()
         if time.monotonic() - self._looked_at > LOOK_EVERY_S:  # too slow for each mailbox spin
@@ -300,9 +296,7 @@ class Worker:
             except ChannelClosedError as error:
                 raise self._died() from error
             except DeadlineError as error:
-                raise TimeoutExceededError(
-                    f"the worker sent an incomplete frame during {self.phase}"
-                ) from error
+                raise TimeoutExceededError(f"a frame was incomplete in {self.phase}") from error
             if message.kind == "progress" and on_progress is not None:
                 self.check()  # progress frames without end must not extend the time limit
                 on_progress(message)
