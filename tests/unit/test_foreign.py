@@ -177,7 +177,7 @@ def test_a_session_s_own_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.hdf5", b"not HDF5", "no result file of ann-benchmarks"),
+        ("a.hdf5", b"not HDF5", "not a result file of ann-benchmarks"),
         ("a.json", b"[1", "no JSON of pytest-benchmark"),
         ("a.json", b'{"benchmarks": [{"extra_info": {"case_id": "x"}}]}', "has not the figures"),
         ("a.json", b'{"benchmarks": [3]}', "no JSON of pytest-benchmark"),
@@ -210,7 +210,7 @@ def test_hdf5_without_what_a_result_has(tmp_path: Path) -> None:
         del file.attrs["algo"]
     found = read_results([tmp_path])
     assert found.cases == ()
-    assert all("no result file of ann-benchmarks" in said for said in found.warnings)
+    assert all("not a result file of ann-benchmarks" in said for said in found.warnings)
     assert len(found.warnings) == 2
 
 

@@ -55,7 +55,7 @@ def test_the_last_word_of_a_name_is_a_metric(name, word):
 def test_no_other_word_of_a_name_decides(name):
     """A word in the middle, or a part of one, means something else."""
     assert word_in_name(name) is None
-    with pytest.raises(DatasetFormatError, match="nothing says its metric"):
+    with pytest.raises(DatasetFormatError, match="its metric is unknown"):
         of(name)
     assert (
         catalog.dataset_from_argument(f"https://h/{name}").metric is None if name[0] != "." else 1

@@ -111,7 +111,7 @@ class TestElsewhere:
         path = dataset(add)
         refused(path, "train is virtual", "(a.h5, b.h5)", "into one file")
         (tmp_path / "b.h5").unlink()
-        refused(path, "Missing, and read as zeros: b.h5. ", "Bring back what is missing first")
+        refused(path, "Missing, and read as zeros: b.h5. ", "Restore the missing files first")
 
     @pytest.mark.parametrize("size", [None, 100, 4 * N * DIM])
     def test_an_external_array_is_refused(self, dataset, tmp_path, size):
@@ -226,7 +226,7 @@ class TestTypes:
         """A damaged description of a type would scale every value."""
         kind = h5t.IEEE_F32LE.copy()
         kind.set_ebias(126)
-        refused(dataset(of_type(kind)), "train holds a float type of 32 bits", "damaged")
+        refused(dataset(of_type(kind)), "train holds an unknown float type of 32 bits", "damaged")
 
     @pytest.mark.parametrize(
         ("size", "words"),

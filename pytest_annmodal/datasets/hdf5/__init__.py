@@ -1,9 +1,9 @@
-"""One dataset file in ann-benchmarks' HDF5 format: look, check, load, write.
+"""Inspects, checks, loads and writes a dataset file in ann-benchmarks' HDF5 format.
 
 ``train`` (n, d) and ``test`` (m, d) are vectors; ``neighbors`` and ``distances`` (m, K) are
-the exact nearest rows of ``train``. No file is opened in this process that was not checked
-before: that is done in another one (:mod:`.checker`). Every handle is closed before a function
-here returns, and neither h5py nor numpy is imported before one is called.
+the exact nearest rows of ``train``. A separate process (:mod:`.checker`) checks each file
+before this one opens it. Functions here close every handle before they return, and import h5py
+and numpy only when called.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ __all__ = [
 
 
 def inspect(path: Path) -> DatasetInfo:
-    """What the file says it holds, without reading its arrays.
+    """Returns the file's metric, shapes and types without reading its arrays.
 
-    The file is opened in another process; the same file is looked at once.
+    A separate process opens the file; the result is cached for an unchanged file.
 
     Raises:
         DatasetFormatError: it is not an ann-benchmarks HDF5 file.
-        DatasetError: it is not there or cannot be read.
+        DatasetError: it does not exist or cannot be read.
     """
     from pytest_annmodal.datasets.hdf5 import known
 
@@ -55,11 +55,11 @@ def inspect(path: Path) -> DatasetInfo:
 
 
 def validate(path: Path) -> DatasetInfo:
-    """Check everything that can be checked in one pass over the file, in another process.
+    """Checks structure, values and truth in one pass over the file, in a separate process.
 
     Raises:
         DatasetFormatError: what is wrong, where, what was expected and what to do.
-        DatasetError: it is not there or cannot be read.
+        DatasetError: it does not exist or cannot be read.
     """
     from pytest_annmodal.datasets.hdf5 import known
 
@@ -67,7 +67,7 @@ def validate(path: Path) -> DatasetInfo:
 
 
 def vouch(path: Path, info: DatasetInfo) -> None:
-    """Say that the file as it is now was checked before, and what it holds."""
+    """Records that the file in its present state was checked before, and what it holds."""
     from pytest_annmodal.datasets.hdf5 import known
 
     known.remember(path, info)
@@ -82,17 +82,17 @@ def load(
     truth_cache: Path | None = None,
     own: OwnQueries | None = None,
 ) -> LoadedDataset:
-    """Arrays ready to be benchmarked.
+    """Loads the arrays of a dataset, with a truth of at least ``k`` neighbours.
 
     Args:
-        path: a file that :func:`validate` accepted; one that this process does not know is
-            looked at in another process before it is opened here.
-        subset: keep only so many rows of ``train``, drawn at random with a fixed seed and left in
-            their order; the truth is computed anew for them.
-        n_queries: keep only so many queries, drawn likewise.
+        path: a file that :func:`validate` accepted; a file new to this process is inspected in
+            a separate process before it is opened here.
+        subset: number of rows of ``train`` to keep, drawn at random with a fixed seed and left in
+            their order; their truth is computed.
+        n_queries: number of queries to keep, drawn likewise.
         k: how many true neighbours are needed; where the file has fewer, they are computed.
-        truth_cache: directory that keeps computed truths and counts between runs.
-        own: queries that take the place of those in the file; their truth is computed.
+        truth_cache: directory that caches computed truths and counts between runs.
+        own: queries to use instead of those in the file; their truth is computed.
 
     Raises:
         DatasetFormatError: it is not an ann-benchmarks HDF5 file.
@@ -116,13 +116,13 @@ def write(
     dim: int | None = None,
     **attrs: str | float,
 ) -> None:
-    """Write a dataset file in ann-benchmarks' format, contiguous and uncompressed.
+    """Writes a dataset file in ann-benchmarks' format, contiguous and uncompressed.
 
     Args:
-        train, test: (n, d) and (m, d); for bits as a value each, or packed, and then ``dim`` says
-            how many there are; for sets :class:`~pytest_annmodal.distances.rows.Sets`.
-        neighbors, distances: may both be None: the truth is then computed by who loads the file.
-        dim: bits of a row, or members that sets may have; else it is what the rows show.
+        train, test: (n, d) and (m, d); bits as one value each, or packed with their number in
+            ``dim``; sets as :class:`~pytest_annmodal.distances.rows.Sets`.
+        neighbors, distances: both None to have the truth computed when the file is loaded.
+        dim: bits of a row, or possible members of a set; by default taken from the rows.
     """
     from pytest_annmodal.datasets.hdf5 import file
 

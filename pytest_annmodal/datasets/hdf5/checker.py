@@ -1,7 +1,7 @@
-"""Look into a file in another process, and say in one sentence what came of it.
+"""Inspects files in a separate process, and turns a failure there into an error.
 
-HDF5 is not made for damaged files: out of a few flipped bytes come crashes and endless loops.
-So no file is opened in this process before :mod:`.checking_process` has been through it.
+The HDF5 library does not guard against damaged files: a few flipped bytes make it crash or loop
+forever. So :mod:`.checking_process` reads each file before this process opens it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from pytest_annmodal.datasets.hdf5.messages import damaged, printable
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
 
 OPENING_LIMIT_S = 60.0
-# As the sandbox starts its worker: a checkout is not installed, and PYTHONPATH would put what
-# lies beside the package before the standard library.
+# The package may be a checkout that is not installed. It is appended to sys.path, since PYTHONPATH
+# would put the package's neighbours before the standard library.
 START = (
     f"import sys; sys.path.append({str(Path(__file__).parents[3])!r}); "
     "from pytest_annmodal.datasets.hdf5.checking_process import main; main()"
@@ -33,11 +33,11 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Checker:
-    """The other process: started when it is first asked, ended with ``close``.
+    """The checking process: started at the first request, ended by ``close``.
 
     Args:
-        limit_s: longest that opening a file may take; checking its content takes longer, by
-            the size of what it holds.
+        limit_s: time limit for opening a file; the limit for checking its content is longer, in
+            proportion to the size of its arrays.
     """
 
     def __init__(self, limit_s: float = OPENING_LIMIT_S) -> None:
@@ -48,14 +48,14 @@ class Checker:
         self._lock = threading.Lock()
 
     def look(self, path: Path, *, whole: bool) -> DatasetInfo:
-        """What the file holds.
+        """Returns what the file holds.
 
         Args:
             whole: check all of its content, not only its structure.
 
         Raises:
-            DatasetFormatError: it is damaged, or no ann-benchmarks file.
-            DatasetError: it is not there, or cannot be read here.
+            DatasetFormatError: it is damaged, or not an ann-benchmarks file.
+            DatasetError: it does not exist, or cannot be read here.
         """
         answer = self._asked_once_more({**self._request(path), "whole": whole})
         if "info" in answer:
@@ -63,13 +63,13 @@ class Checker:
         raise _why_not(path, answer)
 
     def result(self, path: Path, truth: Path | None) -> dict[str, Any]:
-        """What a result file of ann-benchmarks says, as plain data.
+        """Returns the content of an ann-benchmarks result file as plain data.
 
         Args:
             truth: a folder with dataset files, to compute recall from.
 
         Raises:
-            DatasetFormatError: it is damaged, or no such file.
+            DatasetFormatError: it is damaged, or not a result file.
             DatasetError: it cannot be read here.
         """
         request = {**self._request(path), "truth": "" if truth is None else str(truth)}
@@ -82,30 +82,30 @@ class Checker:
         return {"path": str(path), "limit_s": self._limit_s, "cwd": _here()}
 
     def _asked_once_more(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer, also where somebody ended the other process while it had nothing to do."""
+        """Returns the answer; asks once more if the process had ended while it was idle."""
         with self._lock:
             answer = self._ask(request)
             return self._ask(request) if "no_process" in answer else answer
 
     @property
     def pid(self) -> int | None:
-        """The other process, where there is one."""
+        """The id of the checking process, or None if it is not running."""
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start the other process now, if there is none that lives."""
+        """Starts the checking process unless it is running."""
         if self._process is not None and self._process.poll() is not None:
             self.close()
         if self._process is None or self._owner != os.getpid():
             self._start()
 
     def close(self) -> None:
-        """End the other process; the next look starts another one."""
+        """Ends the checking process; the next request starts another one."""
         process, self._process = self._process, None
-        if process is None or self._owner != os.getpid():  # a fork of ours has no say in it
+        if process is None or self._owner != os.getpid():  # a fork must not end its parent's
             return
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its fork too, which may be looping
+            os.killpg(process.pid, signal.SIGKILL)  # also its fork, which may be looping
         process.wait()
         for pipe in (process.stdin, process.stdout, self._said):
             assert pipe is not None
@@ -125,7 +125,7 @@ class Checker:
         except BrokenPipeError:
             line = ""
         except BaseException:
-            self.close()  # an answer that nobody waits for must not be taken for the next one
+            self.close()  # or the next request would get this one's answer
             raise
         if line:
             return dict(json.loads(line))
@@ -145,23 +145,23 @@ class Checker:
             stderr=self._said,
             env={**os.environ, **dict.fromkeys(THREADS, "1")},  # threads do not survive a fork
             encoding="utf-8",
-            start_new_session=True,  # Ctrl-C is for us; that one ends with its input
+            start_new_session=True,  # without Ctrl-C; it ends when its standard input does
         )
 
 
 def _here() -> str:
     try:
         return str(Path.cwd())
-    except FileNotFoundError:  # it was removed; then paths are absolute, or lead nowhere
+    except FileNotFoundError:  # it was removed; only absolute paths can be read then
         return "/"
 
 
 def _why_not(path: Path, answer: dict[str, Any]) -> DatasetError:
-    """The one sentence on a file that gave no description."""
+    """Returns the error for a file that could not be described."""
     if "no_process" in answer:
         return DatasetError(
             f"{path}: the process that checks dataset files did not start or was ended "
-            f"({printable(answer['no_process'], longest=300)}). See that "
+            f"({printable(answer['no_process'], longest=300)}). Make sure that "
             f"`{sys.executable} -c 'import numpy, h5py'` works, and try again."
         )
     if answer.get("exceeded"):
@@ -173,11 +173,11 @@ def _why_not(path: Path, answer: dict[str, Any]) -> DatasetError:
     if ended == -signal.SIGALRM:
         return damaged(
             path,
-            f"{answer['step']} it was not over after {answer['limit_s']:,.4g} s, and was stopped",
+            f"{answer['step']} it took longer than {answer['limit_s']:,.4g} s and was stopped",
         )
     if ended == -signal.SIGKILL:
         return DatasetError(
-            f"{path}: the process that checked it was killed, as happens where memory runs out. "
+            f"{path}: the process that checked it was killed, probably because memory ran out. "
             "Free some memory, and try again."
         )
     how = signal.Signals(-ended).name if ended < 0 else f"exit status {ended}"

@@ -1,8 +1,8 @@
-"""The process that looks into files which nobody has checked yet: a fork for each of them.
+"""The process that reads unchecked files, each in a fork of its own.
 
-A damaged file can make the HDF5 library crash, loop or ask for all memory. Each request is
-one line of JSON on standard input, each answer one on standard output. The libraries are
-imported once; what one file does to them ends with its fork.
+A damaged file can make the HDF5 library crash, loop or ask for all memory; only the fork is
+lost then. The libraries are imported once, before forking. A request is one line of JSON on
+standard input, an answer one line on standard output.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ import numpy as np
 from pytest_annmodal.datasets.hdf5 import checks, file, result_file, storage
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
 
-SLOWEST_BYTES_PER_S = 5e6  # of what is read and checked; slower than any disk worth using
+SLOWEST_BYTES_PER_S = 5e6  # of reading and checking; slower than any usable disk
 SPARE_BYTES = 2 * 2**30  # for HDF5 and for the pieces in which train is read
-COPIES = 6  # that checking makes of test, the truth, and the rows that a sample of it names
+COPIES = 6  # that checking makes of test, the truth, and the neighbours of the sampled queries
 
 
 def main() -> None:
-    """Answer requests until there are no more."""
+    """Answers requests until standard input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints is no answer
-    np.unique(np.zeros(1))  # imports half of numpy, which each fork would do again
+    os.dup2(2, 1)  # libraries may print to standard output
+    np.unique(np.zeros(1))  # imports half of numpy now rather than in each fork
     for line in sys.stdin:
         answers.write(json.dumps(_in_a_fork(json.loads(line))) + "\n")
         answers.flush()
 
 
 def _in_a_fork(request: dict[str, Any]) -> dict[str, Any]:
-    """The answer, or how the fork ended that should have given one."""
+    """Returns the fork's answer, and its exit status as ``ended``."""
     read_fd, write_fd = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -54,7 +54,7 @@ def _in_a_fork(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _look(request: dict[str, Any], answers: Any) -> None:
-    """Do what is asked, within limits that follow the sizes once these are known."""
+    """Serves a request within limits of time and memory, which grow with the arrays' sizes."""
     path, limit_s = Path(request["path"]), float(request["limit_s"])
 
     def tell(**fields: Any) -> None:
@@ -82,7 +82,7 @@ def _look(request: dict[str, Any], answers: Any) -> None:
         tell(info=info.to_plain())
     except DatasetError as error:
         is_damage = isinstance(error, DatasetFormatError)
-        if isinstance(error.__cause__, MemoryError):  # beyond our own limit, not the machine's
+        if isinstance(error.__cause__, MemoryError):  # at the limit set here, not the machine's
             tell(exceeded=True)
         tell(error=str(error), is_damage=is_damage)
 
@@ -92,7 +92,7 @@ def _total_bytes(arrays: file.Arrays) -> int:
 
 
 def _held_bytes(arrays: file.Arrays) -> int:
-    """What of the file is in memory at once."""
+    """Returns how many bytes of the file are in memory at once."""
     whole = [array for name, array in arrays.named if name != "train"]
     sample = 8 * checks.SAMPLE_QUERIES * arrays.info.k_truth * arrays.info.dim
     pieces = storage.stored_bytes(whole) + storage.chunk_bytes([array for _, array in arrays.named])
@@ -100,11 +100,11 @@ def _held_bytes(arrays: file.Arrays) -> int:
 
 
 def limit(seconds: float, spare_bytes: int) -> None:
-    """End this process by a signal when the time is over; refuse memory beyond the spare."""
+    """Ends this process by SIGALRM after ``seconds``; limits its further memory (on Linux)."""
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    except OSError:  # not Linux: the limit would not hold there
+    except OSError:  # not Linux: RLIMIT_AS has no effect there
         return
     wanted = pages * resource.getpagesize() + spare_bytes
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]

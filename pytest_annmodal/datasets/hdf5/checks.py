@@ -1,4 +1,4 @@
-"""The full check of a dataset file, in one pass and bounded memory."""
+"""Checks a dataset file fully, in one pass and bounded memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Array = npt.NDArray[Any]
 
 
 def check_file(path: Path) -> DatasetInfo:
-    """Raise DatasetFormatError for the first thing that is wrong."""
+    """Returns what the file holds; raises DatasetFormatError for the first error found."""
     with opened(path) as arrays:
         test = _read_finite(arrays.test)
         if arrays.neighbors is None or arrays.distances is None:
@@ -36,7 +36,7 @@ def check_file(path: Path) -> DatasetInfo:
         nowhere = measure.undefined(test)
         _require_ids(arrays, neighbors)
         if arrays.test.repeats(test):
-            nowhere = np.ones_like(nowhere)  # another truth than that of the sets
+            nowhere = np.ones_like(nowhere)  # the truth counts repeated members: not comparable
         _require_distances(path, distances, nowhere, measure.units(test))
         sample = _sample(nowhere)
         wanted = np.unique(neighbors[sample])
@@ -52,20 +52,20 @@ def check_file(path: Path) -> DatasetInfo:
 
 
 def _finite_chunks(stored: StoredRows) -> Iterator[tuple[int, Array]]:
-    """Slices of the rows, with the number of their first one; all is checked."""
+    """Yields slices of the rows with the number of their first one, and checks all values."""
     path, name, empty = stored.path, stored.name, True
     for start, chunk in stored.chunks():
         bad = stored.layout.unusable(chunk)
         if bad.size:
             raise DatasetFormatError(
-                f"{path}: {name} has NaN or infinity in row {start + int(bad[0])}, or more "
-                "than float32 holds; expected finite numbers. Remove or repair such rows."
+                f"{path}: {name} has NaN, infinity or a number beyond float32 in row "
+                f"{start + int(bad[0])}; expected finite numbers. Remove or repair such rows."
             )
         empty = empty and bool(stored.layout.zero(chunk).all())
         yield start, chunk
     if empty:
         raise DatasetFormatError(
-            f"{path}: {name} holds nothing but 0, so that all rows are equally near; expected "
+            f"{path}: {name} holds only zeros, so that all rows are equally near; expected "
             "vectors. Its writer failed: write it again."
         )
 
@@ -119,21 +119,21 @@ def _require_distances(
 
 
 def _sample(nowhere: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Query numbers spread over the file, without those that have no distance."""
+    """Returns query numbers spread over the file, without queries that have no distance."""
     usable = np.flatnonzero(~nowhere)
     step = max(1, len(usable) // SAMPLE_QUERIES)
     return usable[::step][:SAMPLE_QUERIES]
 
 
 class _Nearest:
-    """Of a few queries the K least distances to any row of train, as train is read.
+    """The K smallest distances of a few queries to the rows of train, found as train is read.
 
-    A truth may name the right distances and still be that of a part of train, or be found by
-    an approximate search: everybody's recall would then be too high.
+    A truth may have correct distances and yet come from a part of train or from an approximate
+    search: the recall of every implementation would then be too high.
 
     Attributes:
         distances: float64 (s, K), ascending.
-        sizes: float64 (s, K), of the rows that are so near.
+        sizes: float64 (s, K), of the rows at these distances.
     """
 
     def __init__(self, queries: Array, k: int, metric: str) -> None:
@@ -156,11 +156,11 @@ class _Nearest:
         self.sizes = np.take_along_axis(sizes, order, axis=1)
 
     def require(self, path: Path, sample: Array, actual: Array) -> None:
-        """At each rank no row is named that is further than the exact neighbour.
+        """Raises DatasetFormatError if a rank of the truth is further than the exact neighbour.
 
         Args:
             sample: (s,) query numbers.
-            actual: (s, K), distances to the rows that are named.
+            actual: (s, K), distances to the rows that the truth names.
         """
         named = np.sort(actual, axis=1)
         slack = self.measure.slack_of_order(self.distances, self.queries, self.sizes)
@@ -179,7 +179,7 @@ class _Nearest:
 
 
 def _gather_while_checking(arrays: Arrays, wanted: Array, nearest: _Nearest) -> Any:
-    """Rows ``wanted`` (ascending) of train, read in the pass that checks all of train."""
+    """Returns rows ``wanted`` (ascending) of train, read in the pass that checks all of train."""
     parts = []
     for start, chunk in _finite_chunks(arrays.train):
         low, high = np.searchsorted(wanted, (start, start + len(chunk)))
@@ -191,7 +191,7 @@ def _gather_while_checking(arrays: Arrays, wanted: Array, nearest: _Nearest) -> 
 def _require_agreement(
     arrays: Arrays, sample: Array, stored: Array, actual: Array, slack: Array
 ) -> None:
-    """Stored distances are those of the rows that the ids name.
+    """Raises DatasetFormatError unless the stored distances are those of the stored ids.
 
     Args:
         sample: (s,) query numbers.
@@ -212,7 +212,7 @@ def _require_agreement(
 
 
 def _convention(stored: Array, actual: Array) -> str:
-    """A guess at what the stored numbers are instead."""
+    """Returns a guess at what the stored numbers are instead, or ""."""
     others = {
         "the squares of distances; expected plain L2": actual**2,
         "inner products with their sign; expected them negated": -actual,

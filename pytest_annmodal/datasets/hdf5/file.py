@@ -1,4 +1,4 @@
-"""The HDF5 container itself: what it holds, and that it can be read."""
+"""Opens and writes the HDF5 container, and checks that its arrays can be read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Arrays:
     """The open file's arrays (h5py datasets: sliced, they become numpy arrays).
 
     Attributes:
-        named: all that are there, as h5py has them, by name.
+        named: name and h5py dataset of all arrays in the file.
     """
 
     path: Path
@@ -44,11 +44,10 @@ class Arrays:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Arrays]:
-    """Open a file for reading; its shapes, types and places are checked, its numbers are not.
+    """Opens a file for reading; checks its shapes, types and storage, but not its values.
 
-    Out of a damaged file h5py raises all kinds of errors, at any time until it is closed. All
-    become one that names the file; what HDF5 does besides raising (it may crash, or loop) is
-    the matter of :mod:`pytest_annmodal.datasets.hdf5.checker`.
+    For a damaged file h5py may raise any error, until the file is closed. All become one that
+    names the file. :mod:`pytest_annmodal.datasets.hdf5.checker` handles crashes and loops.
 
     Raises:
         DatasetFormatError, DatasetError: as :func:`pytest_annmodal.datasets.hdf5.inspect` says.
@@ -58,7 +57,7 @@ def opened(path: Path) -> Iterator[Arrays]:
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: there is no such file.") from error
     except PermissionError as error:
-        raise DatasetError(f"{path}: it may not be read ({error.strerror}).") from error
+        raise DatasetError(f"{path}: it cannot be read ({error.strerror}).") from error
     except MemoryError as error:
         raise _too_large(path) from error
     except Exception as error:
@@ -81,7 +80,7 @@ def _too_large(path: Path) -> DatasetError:
 
 
 def _said(error: Exception) -> str:
-    """What a library says; from one that is no OSError its kind helps more than its text."""
+    """Returns the text of a library's error, after its class unless that is OSError."""
     kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
     return kind + printable(" ".join(str(error).split()), longest=300)
 
@@ -123,7 +122,7 @@ def _why_not_hdf5(path: Path, error: Exception) -> str:
 
 
 def _or_newer(error: Exception) -> str:
-    """What else a version that HDF5 does not know may mean."""
+    """Returns the other reason for a version that HDF5 does not know, or ""."""
     if "bad version" not in str(error):
         return ""
     return f", or written for a newer HDF5 than {storage.h5py_versions()} reads"
@@ -156,7 +155,7 @@ def _arrays(path: Path, container: Any) -> Arrays:
 
 
 def _find(path: Path, container: Any, name: str) -> Any | None:
-    """The array of that name in this file, or None."""
+    """Returns the array of that name in this file, or None."""
     try:
         place = links.hard_path(container, name)
     except links.LinkOutError as error:
@@ -180,8 +179,8 @@ def _find(path: Path, container: Any, name: str) -> Any | None:
 
 def _elsewhere(path: Path, name: str, other: str) -> DatasetFormatError:
     return DatasetFormatError(
-        f"{path}: {name} is a link into another file ({printable_path(other)}). Expected all "
-        f"values in this file, which is what is checked, stamped and uploaded. {storage.ONE_FILE}"
+        f"{path}: {name} is a link into another file ({printable_path(other)}); expected all "
+        f"values in this file, the only one checked and uploaded. {storage.ONE_FILE}"
     )
 
 
@@ -193,8 +192,8 @@ def _require_arrays(path: Path, found: Mapping[str, Any], container: Any) -> Non
         there = few([printable(n) + _if_no_array(container, n) for n in sorted(container)])
         raise DatasetFormatError(
             f"{path}: it lacks {' and '.join(missing)}; it has {there or 'nothing'}. "
-            f"{EXPECTED} (the last two may be absent together: the truth is then computed). Of "
-            "arrays with other names annmodal import makes a dataset (--key train=NAME)."
+            f"{EXPECTED} (without both of the last two, the truth is computed). If the arrays have "
+            "other names, use annmodal import (--key train=NAME)."
         )
 
 

@@ -1,4 +1,4 @@
-"""What a dataset file holds, as plain data; no array is touched here."""
+"""Types that describe a dataset file and its loaded arrays; nothing here reads a file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from pytest_annmodal.distances.rows import Layout
 
-CHECKS = 3  # raise it when :func:`validate` finds more: what was stamped before is checked again
+CHECKS = 3  # version of :func:`validate`: raise it when it checks more, to check files again
 
 
 class Identity(NamedTuple):
-    """A file's content, as far as the file system knows: replaced or changed, it is another."""
+    """Identifies a file's content by its metadata; it changes when the file is written."""
 
     device: int
     inode: int
@@ -33,16 +33,16 @@ class Identity(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetInfo:
-    """What a file holds.
+    """What a dataset file holds.
 
     Attributes:
         metric: its name in :data:`pytest_annmodal.distances.metrics.METRICS`.
         k_truth: columns of ``neighbors``, 0 if the file has no truth.
         contiguous: ``train`` is one run of bytes in the file.
-        train_offset: where that run begins, in bytes, if it can be mapped as it is kept.
-        dtype: of ``train`` as the file has it, with its byte order: ``<f4``, or ``bfloat16``.
-        kept_as: the numpy type of ``train`` in memory: ``float32``, or bytes as they are stored.
-        sampled_from: how many rows the file has, where ``n_train`` counts a sample; else 0.
+        train_offset: first byte of that run, if it can be mapped without conversion; else None.
+        dtype: type of ``train`` in the file with its byte order, ``<f4``, or ``bfloat16``.
+        kept_as: numpy type of ``train`` in memory: ``float32``, or ``uint8`` or ``int8`` as stored.
+        sampled_from: rows of the file, where ``n_train`` counts a sample; else 0.
     """
 
     metric: str
@@ -66,8 +66,8 @@ class TrainMap:
 
     Attributes:
         offset: bytes from the beginning of the file.
-        shape, dtype: of the rows as they are kept.
-        identity: of the file that was checked; another one is not mapped.
+        shape, dtype: of the rows in memory.
+        identity: of the checked file; a file with another identity is not mapped.
     """
 
     path: str
@@ -79,12 +79,12 @@ class TrainMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Vectors:
-    """What asking an implementation takes: all of a dataset but its truth.
+    """The vectors of a dataset without its truth: all that building and querying need.
 
     Attributes:
-        info: of what is here: ``n_train``, ``n_queries`` and ``k_truth`` count what was kept.
-        train: n rows as their layout keeps them, for floats (n, d), C-contiguous; a private
-            (copy-on-write) map of the file where that is possible.
+        info: its ``n_train``, ``n_queries`` and ``k_truth`` count the rows held here.
+        train: n rows in their layout, for floats (n, d), C-contiguous; a private
+            (copy-on-write) map of the file where possible.
         test: m rows, likewise.
         train_map: None if ``train`` had to be read or converted.
     """
@@ -96,11 +96,11 @@ class Vectors:
 
     @property
     def layout(self) -> Layout:
-        """How its rows are kept."""
+        """The layout of its rows in memory."""
         return metrics.named(self.info.metric).rows
 
     def cut(self, rows: slice | npt.NDArray[np.int64]) -> Self:
-        """The same with these queries only."""
+        """Returns the same dataset with these queries only."""
         return dataclasses.replace(self, test=self.test[rows])
 
 
@@ -112,10 +112,10 @@ class LoadedDataset(Vectors):
         neighbors: int64 (m, K), rows of ``train``, nearest first.
         distances: float32 (m, K), ascending.
         n_duplicates: rows of ``train`` that equal an earlier row.
-        n_most_copied: how often the row that is there most often is there.
-        copied: bool (n,), which rows of ``train`` are there more than once; None: not looked at.
+        n_most_copied: size of the largest group of equal rows.
+        copied: bool (n,), which rows of ``train`` occur more than once; None if not counted.
         order_ratio: see :func:`pytest_annmodal.datasets.composition.order_ratio`.
-        truth_computed: the truth is ours rather than the file's.
+        truth_computed: the truth was computed here rather than read from the file.
     """
 
     neighbors: npt.NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""Which files this process may open: those that were checked, as they were then."""
+"""Remembers the files that were checked and have not changed: this process may open them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _KNOWN: dict[Identity, DatasetInfo] = {}
 
 
 def identity(path: Path) -> Identity:
-    """Raises DatasetError where there is no file."""
+    """Returns the identity of a file. Raises DatasetError if there is none."""
     try:
         status = path.stat()
     except OSError as error:
@@ -46,7 +46,7 @@ def _looked_at(path: Path, *, whole: bool) -> DatasetInfo:
 
 
 def require_same(path: Path, before: Identity) -> None:
-    """Raise DatasetError for a file that is not what it was."""
+    """Raises DatasetError if the file has changed."""
     if identity(path) != before:
         raise DatasetError(
             f"{path}: it was changed while it was read. Try again when nobody writes to it."

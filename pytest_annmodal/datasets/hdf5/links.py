@@ -1,7 +1,6 @@
-"""What a name in a file leads to, without ever leaving the file.
+"""Follows the links of a name inside an HDF5 file, and stops at a link into another file.
 
-HDF5 opens another file as soon as a name leads into it, whatever that file is. So names are
-followed here, one link at a time.
+HDF5 would open the other file, whatever it is. So names are followed here, link by link.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ class LinkOutError(Exception):
 
 
 def hard_path(container: Any, name: str) -> str | None:
-    """The same place by hard links alone, which stay in the file; None if it leads nowhere.
+    """Returns the name's path by hard links alone, or None if it leads nowhere.
 
     Raises:
-        LinkOutError: there is an external link on the way.
+        LinkOutError: an external link is on the way.
     """
     done, ahead, n_soft = "", name.split("/"), 0
     while ahead:

@@ -1,4 +1,4 @@
-"""Arrays out of a dataset file, with the truth that belongs to them."""
+"""Loads the arrays of a dataset file and the truth for them."""
 
 from __future__ import annotations
 
@@ -76,10 +76,10 @@ def load_file(
 def _own(
     arrays: Arrays, train: Any, n_queries: int | None, *, whole: bool
 ) -> tuple[Any, dict[str, Array] | None]:
-    """The file's queries, or a sample of them, and its truth for them where that can be used.
+    """Returns the file's queries or a sample of them, and the file's truth if it can be used.
 
     Args:
-        whole: whether the file's truth is about these rows, and deep enough.
+        whole: whether the file's truth is for all these rows, and has k columns.
     """
     there = arrays.info.n_queries
     queries = sampled_rows(there, min(n_queries or there, there))
@@ -100,13 +100,16 @@ def _how_many(path: Path, name: str, there: int, wanted: int | None) -> int:
 
 
 def sampled_rows(there: int, n: int) -> npt.NDArray[np.int64]:
-    """Which rows a sample has, ascending: the first ones of a sorted file would be one class."""
+    """Returns the row numbers of a random sample, int64, ascending.
+
+    Random, since the first rows of a sorted file may be of one class.
+    """
     rng = np.random.default_rng(SAMPLE_SEED)
     return np.sort(rng.choice(there, n, replace=False))
 
 
 def _train(arrays: Arrays, n_train: int, identity: Identity) -> tuple[TrainMap | None, Any]:
-    """All rows, mapped where that can be, or a sample of them."""
+    """Returns all rows, mapped if possible, or a sample of them."""
     train_map = _train_map(arrays, identity)
     mapped = _mapped(train_map) if train_map else None
     if n_train == arrays.info.n_train:
@@ -116,14 +119,17 @@ def _train(arrays: Arrays, n_train: int, identity: Identity) -> tuple[TrainMap |
 
 
 def _by_another_rule(arrays: Arrays, train: Any, test: Any) -> bool:
-    """Whether the file's truth is of other sets, or of an empty one, which is far there."""
+    """Returns whether the file's truth may differ from ours.
+
+    Sets that repeat a member, and empty queries, have other distances in ann-benchmarks.
+    """
     repeats = arrays.train.repeats(train) or arrays.test.repeats(test)
     layout = arrays.train.layout
     return repeats or (layout.may_repeat_ids and bool(layout.zero(test).any()))
 
 
 def _stored(arrays: Arrays, queries: npt.NDArray[np.int64]) -> dict[str, Array] | None:
-    """The file's own truth for these queries, if it has one."""
+    """Returns the file's truth for these queries, or None if it has none that can be used."""
     if arrays.neighbors is None or arrays.distances is None:
         return None
     neighbors = arrays.neighbors[:][queries]
@@ -137,7 +143,7 @@ def _stored(arrays: Arrays, queries: npt.NDArray[np.int64]) -> dict[str, Array] 
 
 
 def _cut(there: int, n: int) -> str:
-    """What tells a truth of all rows from that of a sample, among those that are kept."""
+    """Returns the part of a cache key that tells all rows from a sample of them."""
     return str(n) if n == there else f"{n}-sample-{SAMPLE_SEED}"
 
 
@@ -166,9 +172,10 @@ def _narrow(values: Array) -> npt.NDArray[np.float32]:
 def _clean(
     stored: Mapping[str, Array], train: Any, test: Any, info: DatasetInfo
 ) -> dict[str, Array]:
-    """The file's truth; NaN is how some files say that a zero vector has no cosine.
+    """Returns the file's truth as int64 ids and float32 distances.
 
-    Where files differ in the unit of their distances these are computed out of the rows.
+    Some files have NaN where a zero vector has no cosine: it becomes 1. For metrics whose
+    distances differ in unit from file to file, they are computed from the rows.
     """
     neighbors = np.ascontiguousarray(stored["neighbors"], dtype=np.int64)
     if metrics.named(info.metric).measure.is_exact:

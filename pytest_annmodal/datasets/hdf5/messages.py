@@ -1,4 +1,4 @@
-"""What messages about a file are made of."""
+"""Builds the parts of messages about a file."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ MOST_NAMES = 8
 
 
 def printable(text: str, longest: int = LONGEST_NAME) -> str:
-    """Text out of a stranger's file, for a terminal: short, and nothing but characters."""
+    """Returns text from an untrusted file, cut short and with printable characters only."""
     shown = "".join(c if c.isprintable() else "?" for c in text[: longest + 1])
     return shown if len(shown) <= longest else f"{shown[:longest]}…"
 
 
 def printable_path(path: str, longest: int = LONGEST_NAME) -> str:
-    """A file's name out of a stranger's file: of a long one the end, which tells it from others."""
+    """Returns a path from an untrusted file likewise; a long one keeps its end."""
     shown = "".join(c if c.isprintable() else "?" for c in path[-longest:])
     return shown if len(path) <= longest else f"…{shown}"
 
 
 def few(names: Sequence[str]) -> str:
-    """The names, or the first of them."""
+    """Returns the names in one line, at most ``MOST_NAMES`` of them."""
     more = len(names) - MOST_NAMES
     return ", ".join(names[:MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 

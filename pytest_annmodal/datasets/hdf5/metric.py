@@ -1,4 +1,4 @@
-"""Which metric a dataset's file means: what its attributes say, then the end of its name."""
+"""Finds the metric of a dataset's file: from its attributes, else from the end of its name."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ LONGEST_SHOWN = 60
 
 
 def metric_word(text: str) -> str:
-    """``Inner-Product`` and `` inner_product`` are one word."""
+    """Returns a metric's word in one spelling: ``Inner-Product`` becomes ``innerproduct``."""
     return re.sub(r"[\s_-]+", "", text.lower())
 
 
 def metric_of(path: Path, attrs: Mapping[str, Any]) -> str:
-    """The name of an open file's metric.
+    """Returns the name of an open file's metric.
 
     Args:
         attrs: the file's attributes, as h5py has them.
 
     Raises:
-        DatasetFormatError: nothing says it, two attributes disagree, or nothing serves it.
+        DatasetFormatError: the metric is missing or unknown, or two attributes disagree.
     """
     texts = {name: _text(attrs.get(name, "")) for name in ATTRIBUTES}
     said = {name: text for name, text in texts.items() if text}
@@ -40,7 +40,7 @@ def metric_of(path: Path, attrs: Mapping[str, Any]) -> str:
     word = first or word_in_name(path.name)
     if word is None:
         raise DatasetFormatError(
-            f"{path}: nothing says its metric: it has no attribute distance or metric, and its "
+            f"{path}: its metric is unknown: it has no attribute distance or metric, and its "
             f"name does not end in a metric. Set the attribute distance of the file to {LISTED}, "
             f"or name the file NAME-{next(iter(BY_WORD))}.hdf5."
         )
@@ -53,10 +53,10 @@ def metric_of(path: Path, attrs: Mapping[str, Any]) -> str:
 
 
 def word_in_name(name: str) -> str | None:
-    """The metric that a file's name ends in, as :func:`metric_word` writes it, or None.
+    """Returns the metric that a file's name ends in, as :func:`metric_word` spells it, or None.
 
-    A number may follow (``x-angular-128.hdf5``, ``x-angular (1).hdf5``). No other place counts:
-    ``cosine-shop-vectors.hdf5`` says nothing of its metric.
+    A number may follow (``x-angular-128.hdf5``, ``x-angular (1).hdf5``). Only the end counts:
+    ``cosine-shop-vectors.hdf5`` gives None.
     """
     stem = re.sub(r"\.(hdf5|h5)(\.(part|corrupt(-\d+)?))?$", "", name.lower())
     words = [word for word in re.split(r"[\W_]+", stem) if word and not word.isdigit()]
@@ -64,7 +64,7 @@ def word_in_name(name: str) -> str | None:
 
 
 def _text(said: Any) -> str:
-    """An attribute's word: text or bytes, maybe in an array of one, or "" if it is empty."""
+    """Returns the word of an attribute (text or bytes, maybe in an array of one), or ""."""
     if getattr(said, "size", None) == 1:
         said = said.item()
     text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)

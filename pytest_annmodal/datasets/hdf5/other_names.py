@@ -1,4 +1,4 @@
-"""Arrays of an HDF5 file that is no dataset in ann-benchmarks' layout, for importing."""
+"""Opens arrays of HDF5 files that are not in ann-benchmarks' layout, to import them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ DISTANCES = "distances"
 
 
 def open_hdf5(path: Path, asked: Asked) -> Matrix:
-    """One array, by its name or the only one that it can be.
+    """Opens one array: the one asked for, or the only possible one.
 
-    To be called in a process that may crash: the HDF5 library is not made for damaged files.
+    Call it in a process that may crash: the HDF5 library does not guard against damaged files.
 
     Raises:
-        DatasetFormatError: it is not there, damaged, or nobody knows which is meant.
+        DatasetFormatError: it is missing or damaged, or several arrays are possible.
     """
     container = asked.closing.enter_context(h5py.File(path, "r", locking=False))
     there = _matrices(container)
@@ -66,14 +66,14 @@ def open_hdf5(path: Path, asked: Asked) -> Matrix:
 
 
 def open_run(path: Path, asked: Asked) -> tuple[Array, Array, int] | None:
-    """Sets as ann-benchmarks has them: ``train`` holds members, ``size_train`` how many each has.
+    """Reads sets in ann-benchmarks' layout: members in ``train``, set sizes in ``size_train``.
 
     Returns:
-        Members, sizes, and how many members are possible (0: the file does not say); None where
-        the array is none of one dimension.
+        Members, sizes, and the number of possible members (0: unknown); None if there is no
+        such one-dimensional array.
 
     Raises:
-        DatasetFormatError: there are no sizes, or what is there is damaged.
+        DatasetFormatError: the sizes are missing, or an array is damaged.
     """
     name = asked.key or asked.role
     above, slash, last = name.rpartition("/")
@@ -103,7 +103,7 @@ def _array(container: Any, name: str) -> Any:
 
 
 def _matrices(container: Any) -> dict[str, str]:
-    """The arrays of two dimensions; links are not followed."""
+    """Returns the arrays of two dimensions with a few words on each; follows no links."""
     found: dict[str, str] = {}
 
     def look(name: str, item: Any) -> None:
@@ -115,14 +115,14 @@ def _matrices(container: Any) -> dict[str, str]:
 
 
 def _named(container: Any, key: str) -> dict[str, str]:
-    """What a name leads to that is no array of two dimensions, or is behind a soft link."""
+    """Returns an array of another shape, or one behind a soft link, by its name."""
     place = links.hard_path(container, key)
     found = container[place] if place is not None else None
     return {key: ""} if isinstance(found, h5py.Dataset) else {}
 
 
 def _distances(container: Any, array: Any, asked: Asked) -> dict[str, Array]:
-    """The truth's distances, if they lie beside it."""
+    """Returns the truth's distances, if they lie in the same group."""
     if asked.role != "truth":
         return {}
     with contextlib.suppress(links.LinkOutError):

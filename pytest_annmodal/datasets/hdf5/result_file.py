@@ -1,4 +1,4 @@
-"""Result files of ann-benchmarks: one setting each, with the times and distances of its answers.
+"""Reads result files of ann-benchmarks, which hold the times and distances of one setting.
 
 Called in the process that may crash on a damaged file (:mod:`.checking_process`).
 """
@@ -21,14 +21,13 @@ MAX_QUERIES = 10_000_000
 
 
 def described(path: Path, truth: Path | None) -> dict[str, Any]:
-    """What a result file says, as plain data; a number that is missing is None.
+    """Returns the content of a result file as plain data; a missing number is None.
 
     Args:
-        truth: a folder with dataset files, where the recall of a run that has none in it is
-            computed from.
+        truth: a folder with dataset files, to compute the recall from if the file lacks it.
 
     Raises:
-        DatasetFormatError: it is no result of ann-benchmarks.
+        DatasetFormatError: it is not a result of ann-benchmarks.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -42,7 +41,7 @@ def described(path: Path, truth: Path | None) -> dict[str, Any]:
             said["recall"] = _recall(file, said, truth)
     except (KeyError, OSError, TypeError, ValueError, AttributeError) as error:
         why = printable(str(error), 200)
-        raise DatasetFormatError(f"{path}: no result file of ann-benchmarks ({why})") from error
+        raise DatasetFormatError(f"{path}: not a result file of ann-benchmarks ({why})") from error
     return said
 
 
@@ -67,7 +66,7 @@ def _times(seconds: Any) -> dict[str, Any]:
 
 
 def _recall(file: h5py.File, said: dict[str, Any], truth: Path | None) -> float | None:
-    """As its plots have kept it in the file, or computed as they would."""
+    """Returns the recall that ann-benchmarks stored in the file, or computes it likewise."""
     if "metrics/knn" in file:
         return _number(file["metrics/knn"].attrs.get("mean"))
     k = int(said["count"] or 0)

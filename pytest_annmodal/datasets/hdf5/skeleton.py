@@ -1,4 +1,4 @@
-"""A dataset file whose arrays are allocated and empty, to be filled as plain bytes."""
+"""Creates a dataset file with allocated arrays, whose bytes are written afterwards."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from pathlib import Path
 import h5py
 from h5py import h5d, h5p, h5s, h5t
 
-Shapes = Mapping[str, tuple[tuple[int, int], str]]  # of each array the shape and the dtype
+Shapes = Mapping[str, tuple[tuple[int, int], str]]  # shape and dtype of each array
 
 
 def write_skeleton(
     path: Path, shapes: Shapes, metric: str, attrs: Mapping[str, str | float]
 ) -> dict[str, int]:
-    """Create or replace ``path``, and say at which byte each array begins.
+    """Creates or replaces ``path``; returns the first byte of each array.
 
-    The arrays are contiguous. What is not written afterwards is whatever the disk gives: every
-    byte must be.
+    The arrays are contiguous and hold arbitrary bytes: the caller must write every byte.
 
     Raises:
-        OSError: the disk cannot be written, with its number.
+        OSError: the disk cannot be written; its errno is set.
     """
     with numbered_errors():
         return _written(path, shapes, {"distance": metric, **attrs})
@@ -31,7 +30,7 @@ def write_skeleton(
 
 @contextlib.contextmanager
 def numbered_errors() -> Iterator[None]:
-    """Errors of the disk with their number, which HDF5 only writes into a text."""
+    """Sets the errno of disk errors, which HDF5 gives only in the message."""
     try:
         yield
     except OSError as error:

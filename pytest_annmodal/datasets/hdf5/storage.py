@@ -1,4 +1,4 @@
-"""How an array lies in its file: all of it there, in a form that can be read, or mapped."""
+"""Checks how an array is stored: complete, in this file, and readable; and where to map it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_annmodal.datasets.hdf5.messages import damaged, few, printable, prin
 from pytest_annmodal.datasets.importers.matrix import opaque
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
 
-# The filters that the package hdf5plugin brings, by their registered numbers.
+# The filters of the package hdf5plugin, by their registered numbers.
 PLUGINS = {
     307: "bzip2",
     32001: "Blosc",
@@ -37,15 +37,15 @@ Extent = tuple[int, int]  # first byte in the file, number of bytes
 
 
 def require_complete(path: Path, arrays: Sequence[tuple[str, Any]]) -> None:
-    """Every value of the arrays is there, and can be read here.
+    """Raises unless every value of the arrays was written and can be read here.
 
-    HDF5 gives zeros for what is not there, without a word.
+    HDF5 silently reads missing values as zeros.
 
     Args:
         arrays: name and h5py dataset.
 
     Raises:
-        DatasetFormatError: parts are elsewhere or were never written, or the file is damaged.
+        DatasetFormatError: values were never written, or the file is damaged.
         DatasetError: a filter that it needs is not installed.
     """
     extents: dict[bool, list[Extent]] = {False: [], True: []}
@@ -54,7 +54,7 @@ def require_complete(path: Path, arrays: Sequence[tuple[str, Any]]) -> None:
         _require_filters(path, name, array)
         chunked = array.id.get_create_plist().get_layout() == h5d.CHUNKED
         where = (_chunks if chunked else _one_run)(path, name, array)
-        # Older HDF5 counts the places of chunks, and only these, without the user block.
+        # Older HDF5 gives the addresses of chunks, and only of chunks, without the user block.
         apart = chunked and array.file.userblock_size > 0
         if array not in seen:  # one array may have two names
             extents[apart] += where
@@ -64,9 +64,9 @@ def require_complete(path: Path, arrays: Sequence[tuple[str, Any]]) -> None:
 
 
 def map_offset(array: Any) -> int | None:
-    """Where its bytes begin if they are one run of numbers that is kept as it is; else None.
+    """Returns the array's first byte if it can be mapped without conversion, else None.
 
-    h5py also calls types ``<f4`` that it converts (bfloat16).
+    h5py's dtype does not tell: bfloat16, which it converts, is ``<f4`` there.
     """
     kind, n = array.id.get_type(), math.prod(array.shape)
     item = next((size for exact, size in MAPPED if kind.equal(exact)), 0)
@@ -76,14 +76,14 @@ def map_offset(array: Any) -> int | None:
 
 
 def type_name(array: Any) -> str:
-    """The type of its values, as numpy writes it where numpy has it."""
+    """Returns numpy's name of the array's type, or ``bfloat16``."""
     kind = array.id.get_type()
     two_bytes = kind.get_class() == h5t.FLOAT and kind.get_size() == 2
     return "bfloat16" if two_bytes and kind.get_fields()[2] == 8 else str(array.dtype.str)
 
 
 def require_numbers(path: Path, name: str, array: Any) -> None:
-    """Its values are integers, or floats of a kind that HDF5 converts rightly."""
+    """Raises DatasetFormatError unless it holds integers, or floats that HDF5 can convert."""
     kind = array.id.get_type()
     if array.dtype.kind == "V" and kind.get_class() == h5t.OPAQUE:
         raise DatasetFormatError(f"{path}: {name} {opaque(array.dtype.itemsize)}")
@@ -93,14 +93,14 @@ def require_numbers(path: Path, name: str, array: Any) -> None:
         )
     if kind.get_class() == h5t.FLOAT and not _is_usual(kind):
         raise DatasetFormatError(
-            f"{path}: {name} holds a float type of {kind.get_precision()} bits that is none of "
-            "the usual ones (float16, bfloat16, float32, float64). The file is damaged, or "
-            "write it as float32."
+            f"{path}: {name} holds an unknown float type of {kind.get_precision()} bits; expected "
+            "float16, bfloat16, float32 or float64. Write it as float32, or fetch the file again "
+            "if it is damaged."
         )
 
 
 def _is_usual(kind: Any) -> bool:
-    """Sign, exponent and mantissa side by side, as IEEE 754 has them; or the C long double."""
+    """Returns whether sign, exponent and mantissa lie as in IEEE 754, or in C's long double."""
     sign, exponent, exponent_bits, mantissa, mantissa_bits = kind.get_fields()
     return bool(kind.equal(h5t.NATIVE_LDOUBLE)) or (
         kind.get_norm() == h5t.NORM_IMPLIED
@@ -113,9 +113,10 @@ def _is_usual(kind: Any) -> bool:
 
 
 def require_inside(path: Path, name: str, array: Any) -> None:
-    """A dataset is one file: parts elsewhere can be gone, short or changed unseen.
+    """Raises DatasetFormatError for an array with values in other files.
 
-    To be asked first of all: for a virtual array HDF5 opens the others to say its shape.
+    Those could be missing, cut off or changed without notice. Call it before anything else: to
+    give the shape of a virtual array, HDF5 opens the other files.
     """
     if array.is_virtual:
         others = {source.file_name for source in array.virtual_sources()}
@@ -134,14 +135,14 @@ def require_inside(path: Path, name: str, array: Any) -> None:
     raise DatasetFormatError(
         f"{path}: {name} is {kind}{f' ({few(listed)})' if listed else ''}. "
         + (f"Missing, and read as zeros: {few(gone)}. " if gone else "")
-        + "Expected all values in this file, which is what is checked, stamped and uploaded. "
-        + ("Bring back what is missing first. " if gone else "")
+        + "Expected all values in this file, the only one checked and uploaded. "
+        + ("Restore the missing files first. " if gone else "")
         + ONE_FILE
     )
 
 
 def _require_filters(path: Path, name: str, array: Any) -> None:
-    """A plugin is loaded when the first file needs it."""
+    """Raises if a filter of the array is not installed; loads hdf5plugin if it has the filter."""
     plist = array.id.get_create_plist()
     for index in range(plist.get_nfilters()):
         number, _flags, _values, said = plist.get_filter(index)
@@ -151,13 +152,13 @@ def _require_filters(path: Path, name: str, array: Any) -> None:
         if number in PLUGINS:
             raise DatasetError(
                 f"{path}: {name} is compressed with the filter {called} (number {number}), which "
-                "h5py does not bring. Install it: pip install hdf5plugin. Or write the file with "
+                "h5py lacks. Install it (pip install hdf5plugin), or write the file with "
                 "compression='gzip', which every h5py reads."
             )
         raise DatasetFormatError(
             f"{path}: {name} needs the filter {called} (number {number}), which neither h5py nor "
-            "hdf5plugin brings. Install its plugin and name its folder in HDF5_PLUGIN_PATH, or "
-            "write the file with compression='gzip'. If it should not need one, it is damaged: "
+            "hdf5plugin has. Install its plugin and name its folder in HDF5_PLUGIN_PATH, or "
+            "write the file with compression='gzip'. If it should need no filter, it is damaged: "
             "fetch it again."
         )
 
@@ -173,7 +174,7 @@ def _plugin_brings(number: int) -> bool:
 
 
 def _one_run(path: Path, name: str, array: Any) -> list[Extent]:
-    """Where an array lies that is not cut into chunks."""
+    """Returns where an array without chunks lies."""
     stored, size = array.id.get_storage_size(), math.prod(array.shape) * _item_bytes(array)
     if stored == 0:
         raise DatasetFormatError(
@@ -193,7 +194,7 @@ def _item_bytes(array: Any) -> int:
 
 
 def _chunks(path: Path, name: str, array: Any) -> list[Extent]:
-    """Where the chunks lie; all of them are there once, and have the right size."""
+    """Returns where the chunks lie; checks that each exists once and has the right size."""
     grid = [-(-length // step) for length, step in zip(array.shape, array.chunks, strict=True)]
     expected, there = math.prod(grid), int(array.id.get_num_chunks())
     if there < expected:
@@ -205,7 +206,7 @@ def _chunks(path: Path, name: str, array: Any) -> list[Extent]:
     if there > expected:
         raise damaged(path, f"{name} has {there:,} chunks where its shape has {expected:,}")
     if not hasattr(array.id, "chunk_iter"):
-        return []  # an h5py that was built with an old HDF5
+        return []  # this h5py was built with an old HDF5
     filtered = array.id.get_create_plist().get_nfilters() > 0
     usual, end = math.prod(array.chunks) * _item_bytes(array), path.stat().st_size
     found, extents = np.zeros(grid, dtype=np.bool_), []
@@ -216,35 +217,35 @@ def _chunks(path: Path, name: str, array: Any) -> list[Extent]:
         inside = not any(rest) and all(p < n for p, n in zip(place, grid, strict=True))
         whole = chunk.size > 0 and (filtered or chunk.size == usual)
         if not (inside and whole and chunk.byte_offset + chunk.size <= end):
-            raise damaged(path, f"a chunk of {name} lies where none can be")
+            raise damaged(path, f"a chunk of {name} has an impossible place or size")
         found[place] = True
         extents.append((int(chunk.byte_offset), int(chunk.size)))
 
     array.id.chunk_iter(look)
     if not found.all():
-        raise damaged(path, f"a chunk of {name} is there twice, and another is not")
+        raise damaged(path, f"a chunk of {name} is stored twice, and another is missing")
     return extents
 
 
 def _require_apart(path: Path, extents: list[Extent]) -> None:
-    """No two pieces share a byte: an address that was damaged mostly points into another one."""
+    """Raises if two pieces share a byte: a damaged address mostly points into another piece."""
     places = np.array(sorted(extents), dtype=np.uint64).reshape(-1, 2)
     if (places[1:, 0] < places[:-1].sum(axis=1)).any():
         raise damaged(path, "two pieces of its arrays lie in the same place")
 
 
 def stored_bytes(arrays: Sequence[Any]) -> int:
-    """What the arrays take when they are read."""
+    """Returns how many bytes the arrays take when they are read."""
     return sum(math.prod(array.shape) * array.dtype.itemsize for array in arrays)
 
 
 def chunk_bytes(arrays: Sequence[Any]) -> int:
-    """The largest piece that is read at once."""
+    """Returns the size of the largest chunk in bytes."""
     return max((math.prod(a.chunks) * a.dtype.itemsize for a in arrays if a.chunks), default=0)
 
 
 def is_newer(container: Any, error: Exception) -> bool:
-    """Whether HDF5 met a version that it does not know, of a thing whose checksum is right."""
+    """Returns whether HDF5 met an unknown version in a file with checksums: a newer file."""
     version = container.id.get_create_plist().get_version()[0]
     return version >= 2 and "bad version number" in str(error)
 

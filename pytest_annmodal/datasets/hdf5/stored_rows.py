@@ -1,8 +1,8 @@
-"""The rows of an open file, read as the layout of its metric keeps them.
+"""Reads the rows of an open file in the layout of its metric.
 
-Floats are one row a vector. Bits are a value each (bool, or numbers 0 and 1), or packed eight to
-a byte. Sets are one run of members with the sizes beside it (``size_train``, ``size_test``), or a
-row of 0 and 1 each.
+Floats are one row per vector. Bits are one value each (bool, or numbers 0 and 1), or packed eight
+to a byte. Sets are one run of members with the set sizes beside it (``size_train``,
+``size_test``), or a row of 0 and 1 per set.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pytest_annmodal.distances.rows import LAYOUTS, Layout, Sets, joined
 from pytest_annmodal.errors import DatasetFormatError
 
 CHUNK_BYTES = 32 * 2**20
-BITS, DIMENSION = "bits", "dimension"  # attributes: of packed files of ours; of all
-SIZES = {"train": "size_train", "test": "size_test"}  # arrays beside those of sets
+BITS, DIMENSION = "bits", "dimension"  # attributes; BITS only of packed files written here
+SIZES = {"train": "size_train", "test": "size_test"}  # arrays with the sizes of sets
 SAMPLE_ROWS = 1000
 LARGEST_MEMBER = 2**31 - 2  # indices of scipy are int32
 POINT_TYPES = {"floats": "float", "bits": "bit", "sets": "int"}
@@ -32,9 +32,10 @@ class StoredRows:
     """One array of rows in an open file.
 
     Attributes:
-        array: as h5py has it.
-        n, dim: rows; numbers, bits, or the largest member and one.
-        kept_as: the numpy type that they are kept in.
+        array: the h5py dataset.
+        n: number of rows.
+        dim: numbers or bits of a row, or the number of possible members of a set.
+        kept_as: numpy type of the rows in memory.
     """
 
     path: Path
@@ -49,19 +50,19 @@ class StoredRows:
         return self.n
 
     def read(self, start: int = 0, stop: int | None = None) -> Any:
-        """These rows as they are kept."""
+        """Returns these rows in their layout."""
         with np.errstate(over="ignore", invalid="ignore"):
             values = self.array[start : self.n if stop is None else stop]
             return self.layout.kept(values, self.kept_as)
 
     def chunks(self) -> Iterator[tuple[int, Any]]:
-        """All of them, piece by piece, with the number of the first row."""
+        """Yields all rows piece by piece, with the number of the first row of each piece."""
         step = max(1, CHUNK_BYTES // self.row_bytes)
         for start in range(0, self.n, step):
             yield start, self.read(start, min(start + step, self.n))
 
     def taken(self, rows: Any) -> Any:
-        """Rows of these ascending numbers; HDF5 takes ages to find single ones."""
+        """Returns rows of these ascending numbers, by reading all: single rows are slow in HDF5."""
         parts = []
         for start, chunk in self.chunks():
             first, end = np.searchsorted(rows, (start, start + len(chunk)))
@@ -70,10 +71,10 @@ class StoredRows:
         return joined(parts)
 
     def repeats(self, rows: Any) -> bool:  # noqa: ARG002 -- only sets do
-        """Whether a set names a member twice, so that a truth was computed of something else.
+        """Returns whether a set of the file repeats a member, which changes its distances there.
 
         Args:
-            rows: all of them, as they were read.
+            rows: all rows, as :meth:`read` returns them.
         """
         return False
 
@@ -83,14 +84,14 @@ class StoredRows:
 
     @property
     def map_offset(self) -> int | None:
-        """Where its bytes begin, if they are in the file as they are kept."""
+        """The array's first byte, if it can be mapped without conversion."""
         is_kept = self.array.dtype.name == self.kept_as
         return storage.map_offset(self.array) if is_kept else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfOnes(StoredRows):
-    """Rows of 0 and 1 (or of bool), a value for each bit or possible member."""
+    """Rows of 0 and 1 (or bool), one value per bit or possible member."""
 
     def read(self, start: int = 0, stop: int | None = None) -> Any:
         values = self.array[start : self.n if stop is None else stop]
@@ -104,8 +105,8 @@ class OfOnes(StoredRows):
             row, column = (int(i) for i in wrong[0])
             raise DatasetFormatError(
                 f"{self.path}: {self.name}[{start + row}, {column}] is {values[row, column]}; "
-                f"expected 0 or 1, a value for each bit. Bits that are packed are uint8 in the "
-                f"order of numpy.packbits, with an attribute {BITS} that says how many a row has."
+                f"expected 0 or 1 for each bit. Packed bits must be uint8 in the order of "
+                f"numpy.packbits, with the number of bits of a row in the attribute {BITS}."
             )
 
     @property
@@ -162,14 +163,14 @@ class RunOfSets(StoredRows):
 def of_file(
     path: Path, layout: Layout, found: Mapping[str, Any], attrs: Mapping[str, Any]
 ) -> tuple[StoredRows, StoredRows]:
-    """``train`` and ``test`` of an open file; their shapes and types are checked.
+    """Returns ``train`` and ``test`` of an open file; checks their shapes and types.
 
     Args:
         found: its arrays by name.
         attrs: its attributes.
 
     Raises:
-        DatasetFormatError: they are not such rows.
+        DatasetFormatError: they do not fit the layout.
     """
     if layout is LAYOUTS["sets"] and {found[name].ndim for name in SIZES} == {1}:
         return _runs_of_sets(path, layout, found, attrs)
@@ -196,7 +197,7 @@ def of_file(
 def _kind_of(
     path: Path, layout: Layout, arrays: Mapping[str, Any], attrs: Mapping[str, Any]
 ) -> tuple[type[StoredRows], int]:
-    """How the rows are to be read, and their dimension."""
+    """Returns the class that reads the rows, and their dimension."""
     train = arrays["train"]
     width = int(train.shape[1])
     if layout is LAYOUTS["floats"]:
@@ -211,7 +212,7 @@ def _kind_of(
                 f"expected {-(-said // 8)}. Correct one of them."
             )
         return Packed, said
-    # 0 and 1 alone may be anything; a byte with another value is eight bits.
+    # A byte above 1 must be eight packed bits; with 0 and 1 only, each byte is taken as one bit.
     step = max(1, len(train) // SAMPLE_ROWS)
     if max(array[:: step if array is train else 1].max() for array in arrays.values()) <= 1:
         return OfOnes, width
@@ -243,7 +244,7 @@ def _runs_of_sets(
 
 
 def _offsets(path: Path, name: str, found: Mapping[str, Any]) -> Any:
-    """Where each set of a run begins."""
+    """Returns where each set of a run begins, int64 (n + 1,)."""
     array, sizes = found[name], found.get(SIZES[name])
     if sizes is None or sizes.ndim != 1 or not len(sizes):
         raise DatasetFormatError(
@@ -259,8 +260,8 @@ def _offsets(path: Path, name: str, found: Mapping[str, Any]) -> Any:
     counts = sizes[:].astype(np.int64)
     if (counts < 0).any() or counts.sum() != len(array):
         raise DatasetFormatError(
-            f"{path}: {SIZES[name]} adds up to {int(counts.sum()):,}, and {name} has "
-            f"{len(array):,} members; expected as many. The file is cut off, or its writer failed."
+            f"{path}: {SIZES[name]} adds up to {int(counts.sum()):,}, but {name} has "
+            f"{len(array):,} members. The file is cut off, or its writer failed: write it again."
         )
     return np.concatenate([[0], np.cumsum(counts)])
 
@@ -275,13 +276,14 @@ def _number(path: Path, attrs: Mapping[str, Any], name: str) -> int | None:
         number = 0
     if not 1 <= number <= LARGEST_MEMBER:
         raise DatasetFormatError(
-            f"{path}: its attribute {name} is {str(said)[:60]!r}; expected a number from 1 on."
+            f"{path}: its attribute {name} is {str(said)[:60]!r}; expected a whole number, at "
+            "least 1. Correct it."
         )
     return number
 
 
 def attributes(train: Any, metric: str, dim: int | None) -> dict[str, str | int]:
-    """What a file with these rows says of them."""
+    """Returns the attributes of a file with these rows."""
     layout = BY_WORD[metric].layout if metric in BY_WORD else "floats"
     packed = {BITS: dim} if layout == "bits" and dim is not None else {}
     is_sparse = isinstance(train, Sets)
@@ -295,7 +297,7 @@ def attributes(train: Any, metric: str, dim: int | None) -> dict[str, str | int]
 
 
 def written(arrays: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The arrays of a file, by name."""
+    """Yields names and arrays to write; sets give two arrays."""
     for name, values in arrays.items():
         if isinstance(values, Sets):
             yield name, values.members.astype(np.int32)
@@ -305,13 +307,13 @@ def written(arrays: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _require_matrices(path: Path, found: Mapping[str, Any], *, may_be_bool: bool) -> None:
-    """Two dimensions, numbers, at least one row and column, of one width."""
+    """Raises DatasetFormatError unless both are tables of numbers, not empty and of one width."""
     for name in ("train", "test"):
         array = found[name]
         if array.ndim != 2:
             raise DatasetFormatError(
                 f"{path}: {name} has shape {array.shape}; expected two dimensions, one "
-                "row a vector."
+                "row per vector."
             )
         if not (may_be_bool and array.dtype.kind == "b"):
             storage.require_numbers(path, name, array)
@@ -323,5 +325,5 @@ def _require_matrices(path: Path, found: Mapping[str, Any], *, may_be_bool: bool
     if train.shape[1] != test.shape[1]:
         raise DatasetFormatError(
             f"{path}: train has {train.shape[1]} dimensions and test has {test.shape[1]}; "
-            "they must be equal."
+            "expected the same number."
         )
