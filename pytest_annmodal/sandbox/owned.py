@@ -88,7 +88,8 @@ def _written(places: Iterable[str], since: float) -> dict[str, int]:
         with contextlib.suppress(OSError, ValueError):  # it was closed or removed
             state = os.stat(place)  # noqa: PTH116 -- a descriptor's link need not name a path
             if stat.S_ISREG(state.st_mode) and state.st_ctime >= since:
-                found[memory.id_of(state)] = state.st_blocks * BLOCK_BYTES
+                # Fewer blocks: it has holes. More: the file system keeps room for what may follow.
+                found[memory.id_of(state)] = min(state.st_blocks * BLOCK_BYTES, state.st_size)
     return found
 
 

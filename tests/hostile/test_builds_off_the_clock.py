@@ -102,7 +102,13 @@ GAPS = """
 )
 def test_work_while_nobodys_clock_runs(attack, level, monkeypatch, child, leave):
     """All that it started stands still while its answers are scored, and goes on after it."""
-    monkeypatch.setattr(Trial, "_check", lambda *_: time.sleep(1.0))
+    check = Trial.checked
+
+    def slowly(*given):
+        time.sleep(1.0)
+        return check(*given)
+
+    monkeypatch.setattr(Trial, "checked", slowly)
     outcome = measured(attack(GAPS.format(child=child, leave=leave), level=level)[0])
     assert said(outcome) >= 900
 
@@ -151,7 +157,7 @@ def test_who_is_stopped_is_not_woken(attack, strict):
         def batch_query(self, X, k): return [self.near(v, k) for v in X]
     """
     awake = []
-    check, table = Trial._check, process_tree._table
+    check, table = Trial.checked, process_tree._table
 
     def slowly():
         time.sleep(0.05)
@@ -161,11 +167,11 @@ def test_who_is_stopped_is_not_woken(attack, strict):
         time.sleep(0.2)
         family = trial.worker._family()[1:]
         awake.extend(psutil.Process(pid).status() for pid in family)
-        check(trial, *given)
+        return check(trial, *given)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(process_tree, "_table", slowly)
-        patch.setattr(Trial, "_check", looking)
+        patch.setattr(Trial, "checked", looking)
         measured(attack(body)[0])
     assert set(awake) <= {"stopped", "zombie"}
 
@@ -180,14 +186,15 @@ def test_who_cannot_be_stopped_is_smuggling(attack, strict, monkeypatch):
                 while True: pass
         def batch_query(self, X, k): return [self.near(v, k) for v in X]
     """
-    check = Trial._check
+    check = Trial.checked
 
     def slowly(*given):
-        check(*given)
+        checked = check(*given)
         time.sleep(1.0)
+        return checked
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trial, "_check", slowly)
+        patch.setattr(Trial, "checked", slowly)
         patch.setattr("pytest_annmodal.jobs.asking.SMUGGLING_GRACE_S", 60)
         patch.setattr(
             process_tree, "_stop_descendants", lambda pid, **_: set(process_tree.descendants(pid))

@@ -20,7 +20,7 @@ from pytest_annmodal.jobs.asking import Asker, Timed
 from pytest_annmodal.model import Arguments, Limits, Search
 from pytest_annmodal.sandbox import contention
 from pytest_annmodal.sandbox.contention import Contention, Look, Process
-from pytest_annmodal.scoring import recall
+from pytest_annmodal.scoring import recall, validity
 
 TOKEN = 1 << 63
 LEFT_OUT = recall.LEFT_OUT
@@ -198,8 +198,7 @@ def timed(uncertain_share, found):
     none = np.zeros((1, 1), np.int64)
     return Timed(
         times_ns=none,
-        ids=none[..., None],
-        counts=none,
+        given=validity.Given(ids=none[..., None], counts=none),
         first_query_ns=0,
         usage={},
         contention=found,

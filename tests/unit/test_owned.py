@@ -185,6 +185,17 @@ class TestIndexBytes:
             outcome = measured(run(small_dataset(), source)[0])
         assert SIZE <= outcome.index_bytes < 1.2 * SIZE
 
+    def test_of_a_file_are_no_room_that_is_kept_behind_its_end(self, small_dataset, tmp_path):
+        """A file system may keep such room while a file grows; this one is asked to."""
+        reserve = f"fallocate --keep-size --offset {SIZE} --length {SIZE} '{tmp_path / 'i'}'"
+        body = ON_DISK.format(path=str(tmp_path / "i"), n=SIZE).replace(
+            "        self.kept", f'        assert os.system("{reserve}") == 0\n        self.kept'
+        )
+        source = write(tmp_path / "mine.py", PRELUDE + "import os\n" + body)
+        outcome = measured(run(small_dataset(), source)[0])
+        assert (tmp_path / "i").stat().st_blocks * 512 >= 2 * SIZE
+        assert SIZE <= outcome.index_bytes < 1.2 * SIZE
+
     def test_are_what_is_written_into_the_training_vectors_too(self, small_dataset, tmp_path):
         """An index that changes its copy of them in place holds that copy."""
         path = small_dataset(n_train=20_000, dim=64)
