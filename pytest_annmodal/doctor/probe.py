@@ -130,8 +130,8 @@ class Probe:
         spread = self.spread
         n_pairs = len(self.log_ratios) - WARM_UP
         found = (
-            f"equal things look up to {spread:.1%} apart (median latencies, 95 in 100 of "
-            f"{counted(n_pairs, 'pair')} asked in turn)"
+            f"equal things look up to {spread:.1%} apart, 95 times in 100 (reckoned from the "
+            f"median latencies of {counted(n_pairs, 'pair')} asked in turn)"
         )
         figures = {"spread": round(spread, 4), "pairs": n_pairs}
         means = f"Only a difference of more than {spread:.1%} is seen in one look."

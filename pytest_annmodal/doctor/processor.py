@@ -25,7 +25,6 @@ COARSE_NS = 1_000
 def cores() -> Finding:
     """How many cores there are for this process, and how much of their time."""
     quota, n_affinity = cpu_quota(), affinity_cores()
-    usable = usable_cores(quota)
     found = f"{counted(n_affinity, 'core')} of {os.cpu_count()}, {cpu_model()}"
     found += ", no CPU quota" if quota is None else f", a CPU quota of {quota:g}"
     figures = {"cores": n_affinity, "cpu_quota": quota, "cpu": cpu_model()}
@@ -36,7 +35,7 @@ def cores() -> Finding:
             "Give this container one whole core at least, two if possible.",
             **figures,
         )
-    if usable < 2:
+    if n_affinity < 2:
         return doubtful(
             found,
             "The harness and the implementation share a core: submissions, which are timed from "
@@ -44,11 +43,19 @@ def cores() -> Finding:
             "Use a machine with two cores, or give this container two.",
             **figures,
         )
+    if quota is not None and quota < 2:
+        return doubtful(
+            found,
+            "Submissions are timed from outside, which keeps two cores busy: both are stopped when "
+            "the quota is used up, and latencies jump.",
+            "Give this container a quota of two cores.",
+            **figures,
+        )
     if quota is not None and quota < n_affinity:
         return doubtful(
             found,
             "Builds and batches that use more threads than the quota are held up.",
-            f"Ask for no more than --ann-threads {usable}.",
+            f"Ask for no more than --ann-threads {usable_cores(quota)}.",
             **figures,
         )
     return good(found, "The harness and the implementation have a core each.", **figures)

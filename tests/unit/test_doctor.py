@@ -68,7 +68,7 @@ def test_verdict_is_of_the_worst():
         (2, None, State.GOOD, "a core each"),
         (1, None, State.DOUBTFUL, "share a core"),
         (4, 2.0, State.DOUBTFUL, "--ann-threads 2"),
-        (4, 1.5, State.DOUBTFUL, "share a core"),
+        (4, 1.5, State.DOUBTFUL, "when the quota is used up"),
         (2, 0.5, State.BAD, "one whole core"),
     ],
 )
