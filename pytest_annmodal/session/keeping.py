@@ -138,7 +138,9 @@ class Keeper:
         if measurement is None:
             return None
         environment = {**measurement.environment, "measured_at": case.measured_at}
-        return replace(measurement, notes=(*measurement.notes, REUSED), environment=environment)
+        notes = (*measurement.notes, REUSED)
+        # What was found beside other results then is nothing that this session was asked.
+        return replace(measurement, notes=notes, environment=environment, gate=None)
 
     @cached_property
     def machine(self) -> str:

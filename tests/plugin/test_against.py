@@ -59,6 +59,16 @@ def _check_kept(project: Project, result: pytest.RunResult) -> None:
     assert [len(case["gate"]["findings"]) for case in stored] == [6, 3]
 
 
+def test_what_was_found_then_is_not_told_of_what_is_reused(project: Project) -> None:
+    """A later session that holds against nothing has no block; one that does has its own."""
+    project.bench("--ann-against=latest")
+    later = project.bench("--ann-reuse")
+    assert lines_with(later, "2 results were taken from the store")
+    assert not lines_with(later, "nothing is stored to compare")
+    again = project.bench("--ann-reuse", "--ann-against=latest")
+    assert lines_with(again, "recall at extra=0, extra=1: every one of 20 queries finds as much")
+
+
 def test_what_holds_no_results_is_refused(project: Project) -> None:
     result = project.bench("--ann-against=nowhere")
     assert result.ret == 4
