@@ -233,6 +233,30 @@ def changelog() -> str:
     return re.sub(r"\[([^]]*)\]\((?!https?:|\.\./)[^)]*\)", r"\1", text)  # files beside the site
 
 
+# What each kind of file to copy is for, and where they lie in this project.
+TO_COPY = {
+    "An index of your own": ("benchmarks/student.py",),
+    "An index in C++": ("examples/cpp/buckets/*",),
+    "A library that is not built in": ("examples/libraries/*.py",),
+    "A gate for pull requests": ("examples/regression.yml",),
+    "The rules of a course": ("examples/class/grading.toml",),
+    "A class in CI": ("examples/ci/github/*", "examples/ci/gradescope/*"),
+}
+LANGUAGES = {".py": "python", ".yml": "yaml", ".toml": "toml", ".cpp": "cpp", ".h": "cpp"}
+
+
+def files_to_copy() -> str:
+    """Whole files: whoever installed the package has no clone to copy them from."""
+    parts = ["# Files to copy\n\nWhole as they are here; a clone of this project has them too.\n"]
+    for head, globs in TO_COPY.items():
+        parts.append(f"## {head}\n")
+        for path in (path for glob in globs for path in sorted(ROOT.glob(glob))):
+            text = path.read_text(encoding="utf-8").rstrip()
+            language = LANGUAGES.get(path.suffix, "sh")
+            parts.append(f"`{path.relative_to(ROOT)}`\n\n````{language}\n{text}\n````\n")
+    return "\n".join(parts)
+
+
 MAKERS: dict[str, Callable[[], str]] = {
     "options": options,
     "figures": figure_table,
@@ -243,6 +267,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "doctor": doctor,
     "names": names,
+    "files-to-copy": files_to_copy,
     "changelog": changelog,
 }
 

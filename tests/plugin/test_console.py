@@ -115,6 +115,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("project")
     for name in ("benchmarks", "examples"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "benchmarks" / "indexes").mkdir()
+    library = root / "examples" / "libraries" / "kannolo_hnsw.py"
+    shutil.copy(library, root / "benchmarks" / "indexes" / "mine.py")
     (root / "pytest.ini").write_text("[pytest]\ntestpaths = benchmarks\n")
     (root / "pyproject.toml").write_text('[project]\nname = "hnswlib"\nversion = "1"\n')
     shutil.copy(ROOT / "benchmarks" / "student.py", root / "my_index.py")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -66,6 +67,31 @@ def test_every_page_is_in_the_list(navigation, reference):
     assert not missing, f"add to the list in docs/index.md: {', '.join(missing)}"
     gone = sorted(navigation - written - made)
     assert not gone, f"docs/index.md lists pages that are not there: {', '.join(gone)}"
+
+
+def test_a_link_says_what_it_leads_to():
+    """In words: a file's name tells a reader of the site nothing."""
+    root = DOCS.parent
+    texts = {
+        path: path.read_text(encoding="utf-8") for path in (*root.glob("*.md"), *DOCS.glob("*.md"))
+    }
+    found = [
+        f"{path.name}: {match[0]}"
+        for path, text in texts.items()
+        for match in re.finditer(r"\[[^]\n]*\.md\]\([^)]*\)", text)
+        if path.name != "CHANGELOG.md"
+    ]
+    assert not found, f"give these links words: {', '.join(found)}"
+
+
+def test_every_example_can_be_copied_from_the_site(reference):
+    """Whoever installed the package has no clone. Submissions of the class are for tests."""
+    text = reference.pages()["files-to-copy"]
+    examples = DOCS.parent / "examples"
+    left_out = examples / "class" / "submissions"
+    for path in examples.rglob("*"):
+        if path.is_file() and left_out not in path.parents and "__pycache__" not in path.parts:
+            assert f"`{path.relative_to(DOCS.parent)}`" in text
 
 
 @pytest.mark.parametrize(
