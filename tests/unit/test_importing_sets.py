@@ -153,9 +153,9 @@ def spoiled(folder: Path, name: str) -> Path:
         ("no sizes", "there is no size_train"),
         ("sizes", "its sizes add up to"),
         ("negative", "set 1 names -4; expected members from 0"),
-        ("null", "holds a null"),
+        ("null", "has a null"),
         ("floats", "it has no column of lists of whole numbers"),
-        ("empty", "its sets are all empty"),
+        ("empty", "all its sets are empty"),
         ("no rows", "it has no rows; expected at least one set"),
         ("no sets at all", "it has no rows; expected at least one set"),
         ("no bytes", "the file is empty; expected at least one set"),
@@ -174,5 +174,5 @@ def test_what_holds_no_sets(name: str, words: str, tmp_path: Path) -> None:
 
 def test_a_truth_of_sets_is_not_taken(tmp_path: Path) -> None:
     path = str(written(tmp_path, "ones"))
-    with pytest.raises(AnnModalError, match="--truth: that of sets is always computed"):
+    with pytest.raises(AnnModalError, match="--truth: the truth of sets is always computed"):
         imported(tmp_path, Path(path), test=path, truth=path)

@@ -67,7 +67,7 @@ class TestBring:
         [
             ("mine.npy", b"no numbers", "mine.npy"),
             ("mine.fvecs", b"\x08\x00\x00\x00cut", "mine.fvecs"),
-            ("mine.xyz", b"", "its name does not say what it holds"),
+            ("mine.xyz", b"", "its suffix is not that of a known format"),
             ("mine.pkl", b"", "mine.pkl"),
         ],
     )

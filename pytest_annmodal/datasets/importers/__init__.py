@@ -1,1 +1,1 @@
-"""Files that are not yet in the HDF5 layout."""
+"""Imports files of vectors in other formats into the HDF5 layout."""

@@ -1,4 +1,4 @@
-"""npy, npz and safetensors: arrays with a header that says what they are."""
+"""Opens npy, npz and safetensors: arrays whose header gives their shape and type."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pytest_annmodal.datasets.importers.matrix import (
 from pytest_annmodal.errors import DatasetFormatError
 
 COPY_BYTES = 2**20
-LONGEST_HEADER = 100 * 2**20  # of safetensors, which says so itself
+LONGEST_HEADER = 100 * 2**20  # the limit of safetensors itself
 TENSORS = {
     "F64": "<f8",
     "F32": "<f4",
@@ -43,19 +43,19 @@ TENSORS = {
 
 
 def open_npy(path: Path, asked: Asked) -> Matrix:
-    """A map of the array."""
+    """Maps the array."""
     return _npy(path, path)
 
 
 def _npy(path: Path, file: Path) -> Matrix:
-    """The array of the npy ``file``, which errors call ``path``."""
+    """Maps the array of the npy ``file``; errors name ``path``."""
     shape, fortran, dtype, offset = _npy_header(path, file)
     require_shape(path, shape, dtype)
     n_bytes, there = shape[0] * shape[1] * dtype.itemsize, file.stat().st_size - offset
     if n_bytes != there:
         raise DatasetFormatError(
-            f"{path}: its header says shape {shape} of {dtype}, which takes {n_bytes:,} bytes, and "
-            f"{there:,} follow. It is cut off, or holds something else besides: write it again."
+            f"{path}: its header says shape {shape} of {dtype}, which takes {n_bytes:,} bytes, but "
+            f"{there:,} follow. It is cut off, or has extra bytes: write it again."
         )
     raw = np.memmap(file, np.uint8, "r")[offset:].view(dtype)
     return of_array(path, raw.reshape(shape, order="F" if fortran else "C"))
@@ -77,15 +77,15 @@ def _npy_header(path: Path, file: Path) -> tuple[tuple[int, ...], bool, Any, int
             ) from error
         if dtype.hasobject:
             raise DatasetFormatError(
-                f"{path}: it holds Python objects, which are pickled: reading them runs code of "
-                "whoever wrote the file. Write numbers: "
+                f"{path}: it holds pickled Python objects, and reading these can run any code. "
+                "Write numbers: "
                 'np.save("vectors.npy", np.stack(objects).astype("f4")).'
             )
         return shape, fortran, dtype, stream.tell()
 
 
 def open_npz(path: Path, asked: Asked) -> Matrix:
-    """One member, unpacked into the scratch folder; its checksum is looked at."""
+    """Unpacks one member into the scratch folder, checks its checksum and maps it."""
     with contextlib.ExitStack() as stack:
         try:
             archive = stack.enter_context(zipfile.ZipFile(path))
@@ -108,7 +108,7 @@ def open_npz(path: Path, asked: Asked) -> Matrix:
 
 
 def open_safetensors(path: Path, asked: Asked) -> Matrix:
-    """A map of one tensor; bfloat16 is converted while it is read."""
+    """Maps one tensor; bfloat16 is converted while it is read."""
     raw = mapped_bytes(path)
     header, begin = _tensors(path, raw)
     two = {
@@ -127,19 +127,19 @@ def open_safetensors(path: Path, asked: Asked) -> Matrix:
     first, end = (begin + offset for offset in entry["data_offsets"])
     if end - first != shape[0] * shape[1] * dtype.itemsize or end > len(raw):
         raise DatasetFormatError(
-            f"{path}: a tensor of shape {shape} and {kind} is said to lie in bytes {first:,} to "
-            f"{end:,} of {len(raw):,}, which does not fit. It is damaged or cut off."
+            f"{path}: its header puts a tensor of shape {shape} and {kind} at bytes {first:,} to "
+            f"{end:,} of {len(raw):,}, which does not fit. It is damaged: fetch it again."
         )
     values = raw[first:end].view(dtype).reshape(shape)
     return _of_bfloat16(path, values) if kind == "BF16" else of_array(path, values)
 
 
 def _tensors(path: Path, raw: Array) -> tuple[dict[str, Any], int]:
-    """The header, checked as far as it is used, and where the data begin."""
+    """Returns the header with its used fields checked, and where the data begin."""
     length = int(raw[:8].view("<u8")[0]) if len(raw) >= 8 else -1
     if not 2 <= length <= min(len(raw) - 8, LONGEST_HEADER):
         raise DatasetFormatError(
-            f"{path}: its first 8 bytes say a header of {length:,} bytes, and the file has "
+            f"{path}: its first 8 bytes give a header of {length:,} bytes, but the file has "
             f"{len(raw):,}; expected a safetensors file. It is damaged or cut off: fetch it again."
         )
     try:
@@ -159,7 +159,7 @@ def _tensors(path: Path, raw: Array) -> tuple[dict[str, Any], int]:
 
 
 def _of_bfloat16(path: Path, values: Array) -> Matrix:
-    """A bfloat16 is the upper half of a float32."""
+    """Converts bfloat16, the upper half of a float32, to float32 block by block."""
 
     def blocks(first: int, end: int) -> Iterator[Array]:
         step = rows_a_block(values.shape[1])

@@ -1,4 +1,4 @@
-"""fbin, ibin, u8bin and their like: two numbers, the rows and the dimension, then all values.
+"""Opens fbin, ibin, u8bin and the like: number of rows, dimension, then all values.
 
 The two numbers are uint32, or uint64 in files of cuVS. A file of true neighbours holds all ids
 and then all distances.
@@ -22,13 +22,13 @@ DTYPES = {
     ".f16bin": "<f2",
     ".bin": "<f4",
 }
-IDS = (".ibin", ".bin")  # what a truth may be in
+IDS = (".ibin", ".bin")  # suffixes that a truth may have
 MOST_BYTES = 2**60  # no file has more
-HEADERS = ((8, "<u4"), (16, "<u8"))  # bytes, and how its two numbers are written
+HEADERS = ((8, "<u4"), (16, "<u8"))  # bytes of a header, and the type of its two numbers
 
 
 def open_bin(path: Path, asked: Asked) -> Matrix:
-    """A map of the values; a truth's distances are among what it holds more."""
+    """Maps the values; a truth's distances are in ``more`` of the result."""
     dtype = np.dtype(DTYPES[path.suffix.lower()])
     raw = mapped_bytes(path)
     if asked.role == "truth" and path.suffix.lower() in IDS:
@@ -48,7 +48,7 @@ def open_bin(path: Path, asked: Asked) -> Matrix:
 
 
 def _readings(raw: Array) -> list[tuple[int, int, int]]:
-    """Header bytes, rows and dimension, by each kind of header."""
+    """Returns header bytes, rows and dimension, as each kind of header gives them."""
     return [
         (size, int(raw[:size].view(kind)[0]), int(raw[:size].view(kind)[1]))
         for size, kind in HEADERS
@@ -57,7 +57,7 @@ def _readings(raw: Array) -> list[tuple[int, int, int]]:
 
 
 def _asked_part(raw: Array, asked: Asked, dtype: np.dtype[np.generic]) -> Array | None:
-    """Whole rows of a file whose header promises more, if no more are asked for."""
+    """Returns the whole rows of a file cut off from a larger one, if no more are asked for."""
     for header, n, dim in _readings(raw):
         row_bytes = dim * dtype.itemsize
         there, rest = divmod(len(raw) - header, row_bytes) if row_bytes else (0, 0)
@@ -67,15 +67,15 @@ def _asked_part(raw: Array, asked: Asked, dtype: np.dtype[np.generic]) -> Array 
 
 
 def _why_not(raw: Array, dtype: np.dtype[np.generic], asked: Asked) -> str:
-    """Both readings of the header beside the bytes that are there."""
+    """Returns why the file's size fits neither kind of header."""
     readings = _readings(raw)
     if not readings:
         return f"it has {len(raw)} bytes; expected a header of 8 or 16 bytes, then the values."
     for header, n, dim in readings:
         if len(raw) == header and n * dim == 0:
             return (
-                f"its header says {n:,} rows of {dim:,} values; expected at least one row and one "
-                "value in it. Its writer had nothing to write, or failed."
+                f"its header says {n:,} rows of {dim:,} values; expected at least one row of one "
+                "value. Its writer had nothing to write, or failed."
             )
     expected = [header + n * dim * dtype.itemsize for header, n, dim in readings]
     said = [
@@ -84,27 +84,27 @@ def _why_not(raw: Array, dtype: np.dtype[np.generic], asked: Asked) -> str:
         else f"with a header of {header} bytes it would be larger than any file"
         for (header, n, dim), n_bytes in zip(readings, expected, strict=True)
     ]
-    truth = ", and ids with distances 8 bytes a neighbour" if asked.role == "truth" else ""
+    truth = ", or 8 for each id with its distance" if asked.role == "truth" else ""
     return (
-        f"its header does not fit its {len(raw):,} bytes ({dtype.itemsize} a value{truth}): "
+        f"its header does not fit its {len(raw):,} bytes ({dtype.itemsize} per value{truth}): "
         f"{'; '.join(said)}. {_hint(len(raw), dtype, readings)}"
     )
 
 
 def _hint(n_bytes: int, dtype: np.dtype[np.generic], readings: list[tuple[int, int, int]]) -> str:
-    """What is likely, and what to do."""
-    cut = "It is cut off, or of another kind than its suffix says."
+    """Returns the likely cause, and what to do."""
+    cut = "It is cut off, or its suffix is wrong."
     for header, n, dim in readings:
         row_bytes = dim * dtype.itemsize
         there, rest = divmod(n_bytes - header, row_bytes) if row_bytes else (0, 0)
         if 0 < there < n and not rest:
             return (
-                f"It holds {there:,} whole rows: if it is the beginning of a larger file, "
-                f"whose header it still has, add --rows 0:{there}."
+                f"It holds {there:,} whole rows: if it was cut from a larger file and kept its "
+                f"header, add --rows 0:{there}."
             )
         if rest and there < n and header + n * row_bytes < MOST_BYTES:
             cut = (
-                f"It ends {rest:,} bytes into row {there:,}: fetch it again. If it is whole, it is "
-                "of another kind than its suffix says."
+                f"It ends {rest:,} bytes into row {there:,}: fetch it again. If it is whole, its "
+                "suffix is wrong."
             )
     return cut

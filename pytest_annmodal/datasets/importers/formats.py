@@ -1,6 +1,6 @@
-"""The table of formats that vectors are imported from: one row each.
+"""The table of formats that vectors can be imported from.
 
-To add one, write a row here with a function that gives a
+To add one, write a row here with a function that returns a
 :class:`~pytest_annmodal.datasets.importers.matrix.Matrix`, and its suffixes in
 :mod:`pytest_annmodal.settings.suffixes`.
 """
@@ -21,12 +21,12 @@ HERE = "pytest_annmodal.datasets.importers"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """One kind of file.
+    """One file format.
 
     Attributes:
-        name: of :data:`pytest_annmodal.settings.suffixes.BY_FORMAT`.
+        name: a key of :data:`pytest_annmodal.settings.suffixes.BY_FORMAT`.
         opener: module and function that open it.
-        checked: what is looked at while it is read, for the docs.
+        checked: what is checked while it is read, for the docs.
         how: how it is read, for the docs.
     """
 
@@ -37,7 +37,7 @@ class Format:
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """What files of it end in."""
+        """The suffixes of its files."""
         return suffixes.BY_FORMAT[self.name]
 
     def open(self, path: Path, asked: Asked) -> Matrix:
@@ -56,8 +56,8 @@ FORMATS = (
     Format(
         name=suffixes.BINS,
         opener=f"{HERE}.bins:open_bin",
-        checked="that header and size fit, with 8 bytes of header or cuVS' 16; a truth may hold "
-        "ids and then distances",
+        checked="that the size fits the header, of 8 bytes or cuVS' 16; a truth may hold ids and "
+        "then distances",
         how="mapped; `.bin` is float32, or a truth",
     ),
     Format(
@@ -69,7 +69,7 @@ FORMATS = (
     Format(
         name=suffixes.NPZ,
         opener=f"{HERE}.arrays:open_npz",
-        checked="the same, and the archive's checksum",
+        checked="as for npy, and the archive's checksum",
         how="one member (`--key`), unpacked first",
     ),
     Format(
@@ -81,19 +81,19 @@ FORMATS = (
     Format(
         name=suffixes.PARQUET,
         opener=f"{HERE}.parquet:open_parquet",
-        checked="vectors that are null or hold a null, their lengths, in every row",
+        checked="in every row the length of the vector, and that neither it nor a value is null",
         how="one column of lists (`--key`), batch by batch; needs the extra `parquet`",
     ),
     Format(
         name=suffixes.ARROW,
         opener=f"{HERE}.parquet:open_arrow",
-        checked="the same",
-        how="the same",
+        checked="as for Parquet",
+        how="as for Parquet",
     ),
     Format(
         name=suffixes.HDF5,
         opener="pytest_annmodal.datasets.hdf5.other_names:open_hdf5",
-        checked="as for a dataset: filters, chunks that are missing, links into other files",
+        checked="as for a dataset: filters, missing chunks, links into other files",
         how="one array (`--key`), slice by slice",
     ),
     Format(
@@ -106,10 +106,10 @@ FORMATS = (
 
 
 def format_of(path: Path) -> Format:
-    """The row that a file's name belongs to.
+    """Returns the format of a file by its name.
 
     Raises:
-        ConfigurationError: none, or one that nobody should read.
+        ConfigurationError: the suffix is unknown, or that of a pickle, which is unsafe to read.
     """
     suffix = suffixes.suffix_of(path.name)
     if suffix in suffixes.PICKLED:
@@ -119,7 +119,7 @@ def format_of(path: Path) -> Format:
             return row
     every = ", ".join(end for row in FORMATS for end in row.suffixes)
     raise ConfigurationError(
-        f"{path}: its name does not say what it holds; expected one that ends in {every}."
+        f"{path}: its suffix is not that of a known format; expected one of {every}."
     )
 
 
@@ -141,12 +141,12 @@ def require_content(path: Path, of: str) -> None:
 
 
 def open_matrix(path: Path, asked: Asked) -> Matrix:
-    """The vectors (or the ids of a truth) in one file.
+    """Opens the vectors (or the ids of a truth) in one file.
 
     Raises:
-        ConfigurationError: no format of the table, or its library is not installed.
-        DatasetFormatError: it is damaged or not what its name says.
-        DatasetError: it is not there.
+        ConfigurationError: the format is unknown, or its library is not installed.
+        DatasetFormatError: it is damaged, or not of the format that its suffix says.
+        DatasetError: it does not exist.
     """
     row = format_of(path)
     require_content(path, "vector")

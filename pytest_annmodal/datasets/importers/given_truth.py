@@ -1,4 +1,4 @@
-"""A truth that came with the vectors: read, checked by an exact search, or refused."""
+"""Reads a truth that came with the vectors, and checks it by an exact search."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenTruth:
-    """Rows of train that a file calls the nearest.
+    """The nearest rows of train according to a file.
 
     Attributes:
-        ids: int64 (m, K), every one a row of train.
-        distances: (m, K) as the file has them, or None.
-        notes: what a person should know of how they were read.
+        ids: int64 (m, K), rows of train.
+        distances: (m, K) as stored in the file, or None.
+        notes: notes for the user on how they were read.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class GivenTruth:
 
 
 def read(inputs: Inputs, request: Request) -> GivenTruth:
-    """The ids of the truth's file as rows of train.
+    """Reads the truth's file; returns its ids as rows of train.
 
     Raises:
         DatasetFormatError: it cannot belong to these vectors.
@@ -63,10 +63,10 @@ def read(inputs: Inputs, request: Request) -> GivenTruth:
         if width == 0 or padded[:, :width].any():
             row = int(np.argmax(padded.sum(axis=1)))
             raise DatasetFormatError(
-                f"{path}: row {row:,} holds {int(padded[row].sum()):,} ids that are none (−1) "
-                f"among {truth.dim:,}; expected neighbours first. {HOW}"
+                f"{path}: row {row:,} holds {int(padded[row].sum()):,} paddings (−1) among "
+                f"{truth.dim:,} ids; expected neighbours first. {HOW}"
             )
-        why = "some rows have no more, and are filled up with −1"
+        why = "some rows have no more, and are padded with −1"
         notes = (f"The truth is cut from {truth.dim:,} to {width:,} neighbours: {why}.",)
         ids = ids[:, :width]
         distances = None if distances is None else distances[:, :width]
@@ -90,13 +90,13 @@ def _integers(path: Path, values: Array) -> Ids:
 
 
 def _rows_named(path: Path, ids: Ids, names: Ids) -> Ids:
-    """Rows of train by what the column of ids calls them."""
+    """Returns the rows of train that have these ids in the column of ids."""
     order = np.argsort(names, kind="stable")
     ordered = names[order]
     twice = np.flatnonzero(ordered[1:] == ordered[:-1])
     if twice.size:
         raise DatasetFormatError(
-            f"{path}: the id {int(ordered[twice[0]])} stands for several rows of train (--ids); "
+            f"{path}: several rows of train have the id {int(ordered[twice[0]])} (--ids); "
             "expected different ids."
         )
     places = np.minimum(np.searchsorted(ordered, ids), len(ordered) - 1)
@@ -142,12 +142,13 @@ def verified(
     metric: str,
     on_progress: Callable[[int, int], None],
 ) -> tuple[Ids, npt.NDArray[np.float32], tuple[str, ...]]:
-    """Ids and distances, nearest first, and notes; some queries are searched exactly.
+    """Checks the truth by an exact search of some queries; returns ids, distances and notes.
 
-    Distances are computed from the vectors: a file has them squared, negated, or not at all.
+    Both are sorted nearest first. Distances are computed from the vectors, since a file may have
+    them squared, negated, or not at all.
 
     Raises:
-        DatasetFormatError: others are nearer than what it names, with the likely reason.
+        DatasetFormatError: other rows are nearer than those it names, with the likely reason.
     """
     measure = metrics.named(metric).measure
     usable = np.flatnonzero(~measure.undefined(test))
@@ -169,7 +170,7 @@ def verified(
         n_wrong = len(np.unique(wrong[:, 0]))
         raise DatasetFormatError(
             f"{truth.path}: it is not the {metric} truth of these vectors: of {n_sample} queries "
-            f"that were searched exactly, {n_wrong} have nearer rows than it names (the first is "
+            f"searched exactly, {n_wrong} have nearer rows than it names (the first is "
             f"query {int(drawn[query]):,}, neighbour number {rank + 1}). "
             f"{likely_reason(sample, least, metric)}"
         )

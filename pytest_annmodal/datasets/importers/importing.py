@@ -1,4 +1,4 @@
-"""An import, done by another process and told of here."""
+"""Runs an import in a separate process, and reports its progress and errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_annmodal.datasets.lines import Log
 from pytest_annmodal.errors import ConfigurationError, DatasetError, DatasetFormatError
 from pytest_annmodal.model import to_plain
 
-# As the process that checks HDF5 files starts: a checkout is not installed.
+# As hdf5.checker starts its process: the package may be a checkout that is not installed.
 START = (
     f"import sys; sys.path.append({str(Path(__file__).parents[3])!r}); "
     "from pytest_annmodal.datasets.importers.importing_process import main; main()"
@@ -25,15 +25,15 @@ START = (
 
 CRASHED = "reading it made a library crash ({how}). It is damaged: fetch or write it again."
 TOO_SLOW = (
-    "reading was not over after {limit_s:,.0f} s, and was stopped. The file is damaged, or "
-    "compressed beyond reason."
+    "reading took longer than {limit_s:,.0f} s and was stopped. The file is damaged, or "
+    "compressed beyond reason: fetch or write it again."
 )
 CUT = "a file was cut while it was read, or its disk failed. Try again when nobody writes to it."
 KILLED = (
-    "the process that read it was killed, as happens where memory runs out. Free some memory, and "
+    "the process that read it was killed, probably because memory ran out. Free some memory, and "
     "try again."
 )
-# What a signal that ended the process means.
+# The error for each signal that may end the process.
 ENDED: dict[int, tuple[type[DatasetError], str]] = {
     signal.SIGALRM: (DatasetFormatError, TOO_SLOW),
     signal.SIGBUS: (DatasetError, CUT),
@@ -42,12 +42,12 @@ ENDED: dict[int, tuple[type[DatasetError], str]] = {
 
 
 def import_to(target: Path, request: Request, log: Log) -> str:
-    """Write the dataset file ``target`` from other files, or an array, and give its sha256.
+    """Writes the dataset file (or array of queries) ``target`` from other files.
 
-    Nothing is left of it if that fails, or is interrupted.
+    Returns its sha256. If it fails or is interrupted, ``target`` is removed.
 
     Raises:
-        ConfigurationError: what is asked for contradicts itself, or lacks a library.
+        ConfigurationError: the request contradicts itself, or a library is not installed.
         DatasetError: a file cannot be used, with the reason.
         OSError: a disk cannot be written.
     """
@@ -70,7 +70,7 @@ def _ask(target: Path, request: Request, scratch: Path, log: Log) -> str:
         stdout=subprocess.PIPE,
         stderr=said,
         encoding="utf-8",
-        start_new_session=True,  # Ctrl-C is for us
+        start_new_session=True,  # without Ctrl-C, which this process handles
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -107,7 +107,7 @@ def _heard(told: dict[str, Any], answer: dict[str, Any], log: Log) -> None:
 def _why_not(
     request: Request, answer: dict[str, Any], status: int, said: IO[str]
 ) -> DatasetError | ConfigurationError | OSError:
-    """What the end of the process means for whoever asked."""
+    """Returns the error for a process that ended without a sha256."""
     named = ", ".join(request.files)
     if "errno" in answer:
         return OSError(answer["errno"], answer["strerror"])
@@ -116,7 +116,7 @@ def _why_not(
         return (ConfigurationError if is_configuration else DatasetFormatError)(answer["error"])
     if answer.get("exceeded"):
         return DatasetFormatError(
-            f"{named}: reading takes more memory than the size explains, or than there is. If the "
+            f"{named}: reading takes more memory than its size explains, or than is free. If the "
             "file is whole, write it with smaller row groups or chunks."
         )
     if status < 0:
@@ -126,6 +126,6 @@ def _why_not(
     said.seek(0)
     last = (said.read().strip().splitlines() or [f"exit status {status}"])[-1]
     return DatasetError(
-        f"{named}: the process that imports files failed ({last[:300]}). See that "
-        f"`{sys.executable} -c 'import numpy, h5py'` works; if it does, this is a bug of ours."
+        f"{named}: the process that imports files failed ({last[:300]}). Make sure that "
+        f"`{sys.executable} -c 'import numpy, h5py'` works; if it does, please report this bug."
     )

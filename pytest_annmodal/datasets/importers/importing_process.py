@@ -1,7 +1,8 @@
-"""The process that reads files of vectors which nobody has checked: one import, and it ends.
+"""The process that reads the unchecked files of one import.
 
-HDF5 and Arrow are not made for damaged files: they may crash, loop, or ask for all memory. The
-request is one line of JSON on standard input; what is told are lines of JSON on standard output.
+With damaged files HDF5 and Arrow may crash, loop, or ask for all memory; only this process is
+lost then. The request is one line of JSON on standard input; progress, notes and the result are
+lines of JSON on standard output.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from pytest_annmodal.errors import AnnModalError, ConfigurationError
 from pytest_annmodal.model import from_plain
 
 OPENING_LIMIT_S = 60.0
-SLOWEST_BYTES_PER_S = 1e6  # of a file that is unpacked or parsed while it is opened
+SLOWEST_BYTES_PER_S = 1e6  # of unpacking or parsing a file
 SPARE_BYTES = 4 * 2**30  # for the libraries, a block of rows, and one row group or chunk
 
 
 def main() -> None:
-    """Do what the one request asks."""
+    """Serves the one request."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # libraries may print to standard output
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -62,19 +63,19 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    """Standard input ends when the parent does."""
+    """Ends this process with its parent, whose end closes standard input."""
     sys.stdin.read()
     os._exit(1)
 
 
 class _Limits:
-    """While files are read: a time that begins anew with each block, and memory by their sizes."""
+    """Limits on reading: a time that starts again at each block, and memory by file sizes."""
 
     def __init__(self, request: Request, tell: Any) -> None:
         sizes = [Path(name).stat().st_size for name in request.files if Path(name).is_file()]
         self._seconds = OPENING_LIMIT_S + sum(sizes) / SLOWEST_BYTES_PER_S
         tell(limit_s=self._seconds)
-        # Files are mapped whole, some after they were unpacked; the target's train is mapped too.
+        # Files are mapped whole, some of them unpacked; so is the target's train.
         limit(self._seconds, SPARE_BYTES + 32 * sum(sizes))
 
     def __call__(self, reading: bool) -> None:  # noqa: FBT001 -- of one argument

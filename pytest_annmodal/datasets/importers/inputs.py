@@ -1,4 +1,4 @@
-"""The files of one import, opened: train as one run of rows, queries and truth beside it."""
+"""Opens the files of one import: train as one sequence of rows, queries and truth."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pytest_annmodal.datasets.importers.matrix import Array, Asked, Matrix
 from pytest_annmodal.datasets.importers.request import HOLDOUT, HOLDOUT_SHARE, Request
 from pytest_annmodal.errors import ConfigurationError, DatasetError, DatasetFormatError
 
-SEED = 0  # of the rows that are held out
+SEED = 0  # for drawing the rows that are held out
 Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Train:
-    """Rows [first, end) of several files after one another, without those held out.
+    """Rows [first, end) of several files in sequence, without those held out.
 
     Attributes:
         held_out: int64, ascending, counted from the first row of the first file.
@@ -41,7 +41,7 @@ class Train:
         return self.end - self.first - len(self.held_out)
 
     def blocks(self) -> Iterator[tuple[Array, Array]]:
-        """Rows that stay, and rows that are held out, as they are kept, in order."""
+        """Yields blocks of rows that stay and of rows that are held out, as written, in order."""
         begins = 0
         for part in self.parts:
             row, stop = max(0, self.first - begins), min(part.n, self.end - begins)
@@ -60,7 +60,7 @@ class Train:
         return block[~out], block[out]
 
     def ids(self) -> Ids | None:
-        """What the files call the rows, if that was asked for."""
+        """Returns the ids that the files give the rows, int64 (n,), if they were asked for."""
         named = [part.ids for part in self.parts if part.ids is not None]
         return np.concatenate(named)[self.first : self.end] if named else None
 
@@ -70,9 +70,9 @@ class Inputs:
     """Everything that one import reads.
 
     Attributes:
-        test: None where rows of train are held out.
-        notes: what a person should know of how the files were read.
-        before: what each file was when it was opened.
+        test: None if rows of train are held out.
+        notes: notes for the user on how the files were read.
+        before: path and identity of each file when it was opened.
     """
 
     train: Train
@@ -86,7 +86,7 @@ class Inputs:
         return len(self.train.held_out) if self.test is None else self.test.n
 
     def require_unchanged(self) -> None:
-        """Raise DatasetError if somebody wrote to a file meanwhile."""
+        """Raises DatasetError if a file has changed since it was opened."""
         for path, identity in self.before:
             if Identity.of(path.stat()) != identity:
                 raise DatasetError(
@@ -95,10 +95,10 @@ class Inputs:
 
 
 def open_inputs(request: Request, scratch: Path, closing: contextlib.ExitStack) -> Inputs:
-    """Open the files; their shapes fit each other.
+    """Opens the files and checks that their shapes fit each other.
 
     Raises:
-        ConfigurationError: what is asked for contradicts itself.
+        ConfigurationError: the request contradicts itself.
         DatasetError: a file cannot be used.
     """
     train, notes = in_order(request.train)
@@ -134,9 +134,9 @@ def open_inputs(request: Request, scratch: Path, closing: contextlib.ExitStack) 
 
 
 def in_order(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Files by the numbers in their names, where they came as a shell sorts them; and a note.
+    """Returns the files sorted by the numbers in their names, and a note if that changed them.
 
-    A shell gives part-10 before part-2.
+    A shell lists part-10 before part-2. Files given in another order than a shell's keep it.
     """
     by_number = sorted(names, key=_numbers_in)
     if list(names) != sorted(names) or by_number == list(names):
@@ -151,7 +151,7 @@ def _numbers_in(name: str) -> list[tuple[int, str]]:
 
 
 def identity(path: Path) -> Identity:
-    """What a file is now, to tell whether it was changed."""
+    """Returns a file's present identity. Raises DatasetError if it cannot be read."""
     try:
         return Identity.of(path.stat())
     except OSError as error:
@@ -167,7 +167,7 @@ def _require_dim(one: Matrix, other: Matrix) -> None:
 
 
 def chosen_rows(request: Request, there: int, path: Path) -> tuple[int, int]:
-    """Which rows of train are wanted, [first, end)."""
+    """Returns the range of wanted rows of train, [first, end)."""
     first, end = request.rows or (0, there)
     if not 0 <= first < end <= there:
         raise ConfigurationError(
@@ -178,18 +178,18 @@ def chosen_rows(request: Request, there: int, path: Path) -> tuple[int, int]:
 
 
 def drawn_rows(request: Request, first: int, end: int) -> Ids:
-    """The rows that are held out as queries, int64, ascending."""
+    """Draws the rows that are held out as queries, int64, ascending."""
     n = end - first
     if n < 2:
         raise DatasetFormatError(
-            f"{request.names[0]}: it has one row; expected at least two, of which one becomes the "
-            "query and leaves train. Give queries with --test FILE."
+            f"{request.names[0]}: it has one row; expected at least two, since one is held out as "
+            "the query. Give queries with --test FILE."
         )
     suits = max(1, min(HOLDOUT, n // HOLDOUT_SHARE))
     wanted = suits if request.holdout is None else request.holdout
     if not 1 <= wanted < n:
         raise ConfigurationError(
-            f"--holdout {wanted}: there are {n:,} rows, of which at least one must stay in train. "
+            f"--holdout {wanted}: there are {n:,} rows; expected 1 to {n - 1:,}. "
             "Hold out fewer, or give queries with --test FILE."
         )
     drawn = np.random.default_rng(SEED).choice(n, wanted, replace=False)
@@ -197,5 +197,5 @@ def drawn_rows(request: Request, first: int, end: int) -> Ids:
 
 
 def whole_test(test: Matrix, kept: Kept) -> Array:
-    """All queries, as the rows of train are kept."""
+    """Returns all queries, in the form in which the rows of train are written."""
     return np.concatenate(list(test.taken(0, test.n, kept.take)))

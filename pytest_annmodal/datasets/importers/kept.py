@@ -1,4 +1,4 @@
-"""How rows of other files are written: bytes as they are, bits packed, all else as floats."""
+"""Decides how imported rows are written: bytes unchanged, bits packed, all else as float32."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SAMPLE_ROWS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What a row becomes.
+    """The form in which rows are written.
 
     Attributes:
         dtype: name of the numpy type.
         width: values of that type in a row.
-        dim: numbers of a row, or bits.
-        take: makes rows as they are written of those of a file, or raises DatasetFormatError.
-        n_bits: of rows that are written packed; None: of others.
+        dim: numbers or bits of a row.
+        take: converts rows of a file to this form, or raises DatasetFormatError.
+        n_bits: bits of a packed row; None for rows that are not packed.
     """
 
     dtype: str
@@ -36,7 +36,7 @@ class Kept:
 
 
 def kept_as(metric: str, matrices: Sequence[Matrix]) -> Kept:
-    """How rows of these files are written for a metric."""
+    """Returns how rows of these files are written for a metric."""
     layout, width = metrics.named(metric).layout, matrices[0].dim
     types = {BYTES.get(matrix.dtype) for matrix in matrices}
     if layout == "floats":
@@ -50,7 +50,7 @@ def kept_as(metric: str, matrices: Sequence[Matrix]) -> Kept:
 
 
 def _largest(matrix: Matrix) -> int:
-    """Of the first rows: bytes above 1 are eight bits each."""
+    """Returns the largest byte of the first rows; above 1, bytes are eight packed bits."""
     return max(int(block.max()) for block in matrix.blocks(0, min(matrix.n, SAMPLE_ROWS)))
 
 
@@ -59,13 +59,12 @@ def _as_they_are(path: Path, block: Array, first: int) -> Array:
 
 
 def _packed(path: Path, block: Array, first: int) -> Array:
-    """A value for each bit becomes a bit."""
+    """Packs rows of one value per bit."""
     wrong = np.argwhere((block != 0) & (block != 1))
     if wrong.size:
         row, column = (int(i) for i in wrong[0])
         raise DatasetFormatError(
             f"{path}: row {first + row:,}, column {column} holds {block[row, column]}; expected 0 "
-            "or 1, a value for each bit. Bits that are packed are uint8 in the order of "
-            "numpy.packbits."
+            "or 1 for each bit. Packed bits must be uint8 in the order of numpy.packbits."
         )
     return np.packbits(block != 0, axis=1)

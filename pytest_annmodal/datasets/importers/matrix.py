@@ -1,4 +1,4 @@
-"""Vectors in a file of any format, read from front to back a block at a time."""
+"""Vectors in a file of any format, read block by block from front to back."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ BLOCK_BYTES = 16 * 2**20
 Array = npt.NDArray[Any]
 Floats32 = npt.NDArray[np.float32]
 Blocks = Callable[[int, int], Iterator[Array]]
-Take = Callable[[Path, Array, int], Array]  # of the file, its rows, the number of the first
+Take = Callable[[Path, Array, int], Array]  # of the file, rows of it, and the first row's number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What is asked of a file besides its content.
+    """How a file is to be opened.
 
     Attributes:
-        scratch: an empty folder for what has to be unpacked before it can be mapped.
-        closing: closes what stays open while blocks are read.
+        scratch: a folder for unpacked files.
+        closing: closes files that stay open while blocks are read.
         role: ``train``, ``test`` or ``truth``.
-        keys: the array's or column's name in a file with several, by role; "" is of every role.
+        keys: name of the array or column by role, for files with several; "" is for every role.
         ids: the column of row ids, or None.
-        rows: only rows [first, end) are wanted; None: all.
+        rows: the wanted rows [first, end); None: all.
     """
 
     scratch: Path
@@ -47,7 +47,7 @@ class Asked:
         return self.keys.get(self.role) or self.keys.get("")
 
     def spooled(self, suffix: str) -> Path:
-        """A new file's path in the scratch folder."""
+        """Returns the path of a new file in the scratch folder."""
         return self.scratch / f"{len(list(self.scratch.iterdir()))}{suffix}"
 
 
@@ -56,10 +56,10 @@ class Matrix:
     """The n rows of d numbers in one file.
 
     Attributes:
-        dtype: of the numbers as the file has them.
-        blocks: rows [first, end) as arrays (rows, dim) of any numeric dtype, in order.
-        ids: int64 (n,), what the file calls its rows, if it was asked for.
-        more: other arrays of the file that a truth may need: ``distances``.
+        dtype: of the numbers in the file.
+        blocks: yields rows [first, end) as arrays (rows, dim) of any numeric dtype, in order.
+        ids: int64 (n,), the file's ids of its rows, if they were asked for.
+        more: other arrays of a truth: ``distances``.
     """
 
     path: Path
@@ -71,18 +71,18 @@ class Matrix:
     more: Mapping[str, Array] = dataclasses.field(default_factory=dict)
 
     def floats(self, first: int, end: int) -> Iterator[Floats32]:
-        """Rows [first, end) as float32, all of them finite.
+        """Yields rows [first, end) as finite float32.
 
         Raises:
-            DatasetFormatError: the file is damaged, or a number is none.
+            DatasetFormatError: the file is damaged, or a number is not finite.
         """
         return self.taken(first, end, finite_floats)
 
     def taken(self, first: int, end: int, take: Take) -> Iterator[Array]:
-        """Rows [first, end) as ``take`` makes them of the file's.
+        """Yields rows [first, end) as converted by ``take``.
 
         Raises:
-            DatasetFormatError: the file is damaged, or a row is not what was expected.
+            DatasetFormatError: the file is damaged, or ``take`` refuses a row.
         """
         row = first
         for block in guarded(self.path, self.blocks(first, end)):
@@ -90,20 +90,20 @@ class Matrix:
             row += len(block)
         if row != end:
             raise DatasetFormatError(
-                f"{self.path}: {row - first:,} rows came where {end - first:,} were expected. "
+                f"{self.path}: it gave {row - first:,} rows; expected {end - first:,}. "
                 "The file is damaged or was changed meanwhile: fetch it again."
             )
 
     def whole(self) -> Array:
-        """All rows in one array, as the file has them."""
+        """Returns all rows in one array, unconverted."""
         return np.concatenate(list(guarded(self.path, self.blocks(0, self.n))))
 
 
 def finite_floats(path: Path, block: Array, first: int) -> Floats32:
-    """The rows as float32; the first of them is number ``first`` of the file.
+    """Converts rows to float32; the first of them is number ``first`` of the file.
 
     Raises:
-        DatasetFormatError: a number is none, or more than float32 holds.
+        DatasetFormatError: a number is not finite, or beyond float32.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.asarray(block, dtype=np.float32)
@@ -114,17 +114,17 @@ def finite_floats(path: Path, block: Array, first: int) -> Floats32:
             column = int(np.argmin(np.isfinite(values[bad[0]])))
             raise DatasetFormatError(
                 f"{path}: row {first + int(bad[0]):,}, column {column} holds "
-                f"{block[bad[0], column]}; expected a finite number that float32 holds. Remove or "
+                f"{block[bad[0], column]}; expected a finite number within float32. Remove or "
                 "repair such rows."
             )
     return values
 
 
 def guarded(path: Path, blocks: Iterator[Array]) -> Iterator[Array]:
-    """The same blocks; whatever a library raises on a damaged file is one sentence.
+    """Yields the same blocks, with library errors turned into a DatasetFormatError.
 
     Raises:
-        DatasetFormatError: the file cannot be read as what it says it is.
+        DatasetFormatError: the file is damaged, or not of its format.
         OSError: the disk cannot be read or written.
     """
     with one_sentence(path):
@@ -133,7 +133,7 @@ def guarded(path: Path, blocks: Iterator[Array]) -> Iterator[Array]:
 
 @contextlib.contextmanager
 def one_sentence(path: Path) -> Iterator[None]:
-    """Turn what a library raises on a damaged file into an error that names the file."""
+    """Turns any library error into a DatasetFormatError that names the file."""
     try:
         yield
     except (AnnModalError, GeneratorExit):
@@ -153,7 +153,7 @@ def rows_a_block(dim: int) -> int:
 
 
 def of_array(path: Path, values: Array, **fields: Any) -> Matrix:
-    """A matrix over an array, mapped or not, of shape (n, d)."""
+    """Returns a matrix over an array (n, d), mapped or not."""
     require_shape(path, values.shape, values.dtype)
 
     def blocks(first: int, end: int) -> Iterator[Array]:
@@ -168,7 +168,7 @@ def of_array(path: Path, values: Array, **fields: Any) -> Matrix:
 
 
 def require_shape(path: Path, shape: tuple[int, ...], dtype: Any, what: str = "the array") -> None:
-    """Two dimensions, at least one row and one column, numbers."""
+    """Raises DatasetFormatError unless the array is a table of numbers and not empty."""
     kind = np.dtype(dtype)
     if kind.kind == "V" and kind.names is None:
         raise DatasetFormatError(f"{path}: {what} {opaque(kind.itemsize)}")
@@ -179,7 +179,7 @@ def require_shape(path: Path, shape: tuple[int, ...], dtype: Any, what: str = "t
         )
     if len(shape) != 2:
         raise DatasetFormatError(
-            f"{path}: {what} has shape {shape}; expected two dimensions, one row a vector."
+            f"{path}: {what} has shape {shape}; expected two dimensions, one row per vector."
         )
     if 0 in shape:
         raise DatasetFormatError(
@@ -188,27 +188,27 @@ def require_shape(path: Path, shape: tuple[int, ...], dtype: Any, what: str = "t
 
 
 def opaque(size: int) -> str:
-    """What to do with bytes that a format has no type for."""
+    """Returns the end of a message on values of an opaque type, with how to convert them."""
     if size == 2:
-        said = "of 2 bytes, which is how bfloat16 arrays of ml_dtypes are written"
+        said = "of 2 bytes, as bfloat16 arrays of ml_dtypes are written"
         line = '(values.view("<u2").astype("<u4") << 16).view("<f4")'
     elif size == 1:
-        said = "of 1 byte, which is how float8 arrays of ml_dtypes are written"
+        said = "of 1 byte, as float8 arrays of ml_dtypes are written"
         line = 'values.view(ml_dtypes.float8_e4m3fn).astype("<f4")'
     else:
         return f"holds opaque values of {size} bytes; expected floats or integers. Convert it."
     return (
         f"holds opaque values {said}; expected floats or integers. Write them as float32: {line}, "
-        "where values is the array as it is read."
+        "where values is the array as read."
     )
 
 
 def mapped_bytes(path: Path, file: Path | None = None) -> npt.NDArray[np.uint8]:
-    """The whole file, mapped for reading.
+    """Maps the whole file for reading, as uint8.
 
     Args:
-        path: what errors call it.
-        file: what it was unpacked into, if it was.
+        path: the file that errors name.
+        file: the unpacked file, if it had to be unpacked.
 
     Raises:
         DatasetFormatError: it is empty.
@@ -220,14 +220,14 @@ def mapped_bytes(path: Path, file: Path | None = None) -> npt.NDArray[np.uint8]:
 
 
 def chosen(path: Path, asked: Asked, there: Mapping[str, str], kind: str) -> str:
-    """Which of several arrays or columns is meant: as asked, as the role is called, or the only.
+    """Chooses an array or column: the one asked for, one named as the role, or the only one.
 
     Args:
-        there: what may be meant, with a few words on each.
-        kind: what the format calls them.
+        there: the possible ones, with a few words on each.
+        kind: the format's word for them.
 
     Raises:
-        DatasetFormatError: it is not there, or nobody knows which.
+        DatasetFormatError: it is missing, or several are possible.
     """
     listed = few([f"{printable(name)} {words}".strip() for name, words in there.items()])
     if asked.key is not None:
@@ -242,7 +242,7 @@ def chosen(path: Path, asked: Asked, there: Mapping[str, str], kind: str) -> str
         return known[0] if known else next(iter(there))
     raise DatasetFormatError(
         f"{path}: which {kind} is {asked.role}? It has {listed or 'none that could be'}. "
-        f"Say it with --key {asked.role}=NAME."
+        f"Choose with --key {asked.role}=NAME."
         if there
         else f"{path}: it has no {kind} that could be {asked.role}: expected rows of numbers."
     )

@@ -1,4 +1,4 @@
-"""Exact neighbours in a train that is larger than memory, a run of rows at a time."""
+"""Finds exact neighbours in a train larger than memory, in pieces of rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def nearest(
     """As :func:`pytest_annmodal.distances.exact.knn`, with progress in bytes of train.
 
     Args:
-        train: n rows as they are kept, usually a map.
+        train: n rows as the file has them, usually a map.
         queries: m rows, likewise.
     """
     row_bytes = train.itemsize * train.shape[1]
@@ -36,7 +36,7 @@ def nearest(
         run = train[start : start + step]
         found, far = exact.knn(run, queries, min(k, len(run)), metric)
         ids, distances = np.hstack((ids, found + start)), np.hstack((distances, far))
-        if start:  # ties by smaller id: those of earlier rows stand first
+        if start:  # a stable sort keeps the smaller id first in a tie
             order = np.argsort(distances, axis=1, kind="stable")[:, :k]
             ids = np.take_along_axis(ids, order, axis=1)
             distances = np.take_along_axis(distances, order, axis=1)

@@ -1,4 +1,4 @@
-"""Parquet and Arrow IPC files, with a column of lists (the extra ``parquet``)."""
+"""Opens Parquet and Arrow IPC files with a column of lists (the extra ``parquet``)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_annmodal.errors import ConfigurationError, DatasetFormatError
 
 FIRST_ROWS = 1024
 MOST_SHOWN = 5
-Columns = Callable[[str, int, int], Iterator[Any]]  # name, first row, rows a piece
+Columns = Callable[[str, int, int], Iterator[Any]]  # name, first row, rows of a piece
 
 
 def open_parquet(path: Path, asked: Asked) -> Matrix:
@@ -41,7 +41,7 @@ def open_parquet(path: Path, asked: Asked) -> Matrix:
 
 
 def open_arrow(path: Path, asked: Asked) -> Matrix:
-    """The file and the stream format; batches are mapped."""
+    """Opens the file and the stream format; batches are mapped."""
     pa = _pyarrow()
     mapped = asked.closing.enter_context(pa.memory_map(str(path), "r"))
     with path.open("rb") as stream:
@@ -81,8 +81,8 @@ def _matrix(path: Path, asked: Asked, schema: Any, n: int, column: Columns) -> M
     if not there:
         every = few([printable(f"{field.name} ({field.type})") for field in schema])
         raise DatasetFormatError(
-            f"{path}: it has the columns {every or 'none'}; expected one of lists of numbers, a "
-            "vector a row."
+            f"{path}: it has the columns {every or 'none'}; expected one of lists of numbers, one "
+            "vector per row."
         )
     name = chosen(path, asked, there, "column")
     head = next(column(name, 0, FIRST_ROWS), None)
@@ -107,10 +107,10 @@ def _matrix(path: Path, asked: Asked, schema: Any, n: int, column: Columns) -> M
 
 
 def lists(path: Path, asked: Asked) -> Iterator[tuple[Array, Array]]:
-    """Of a Parquet column of lists of whole numbers: members and sizes, batch by batch.
+    """Yields members and sizes of a Parquet column of lists of whole numbers, batch by batch.
 
     Raises:
-        DatasetFormatError: there is no such column, or a row or a number of it is null.
+        DatasetFormatError: there is no such column, or a row or number is null.
     """
     pa = _pyarrow()
     import pyarrow.parquet as pq
@@ -126,8 +126,8 @@ def lists(path: Path, asked: Asked) -> Iterator[tuple[Array, Array]]:
             piece = batch.column(0)
             if piece.null_count or piece.flatten().null_count:
                 raise DatasetFormatError(
-                    f"{path}: row {first:,} or one of the {len(piece):,} from there is null, or "
-                    "holds a null; expected a list of whole numbers in every row. Remove them."
+                    f"{path}: one of the {len(piece):,} rows from row {first:,} on is null or has "
+                    "a null; expected a list of whole numbers in every row. Remove such rows."
                 )
             flat: Array = piece.flatten().to_numpy(zero_copy_only=False)
             yield flat, piece.value_lengths().to_numpy(zero_copy_only=False)
@@ -145,11 +145,11 @@ def _is_vectors(kind: Any) -> bool:
 
 
 def _values(path: Path, piece: Any, first: int, dim: int) -> Array:
-    """A column's vectors (n, d): flattening would drop a row that is null without a word.
+    """Returns a column's vectors (n, d). Nulls are refused: flattening would drop them silently.
 
     Args:
         first: the number of its first row.
-        dim: of every vector, or 0 if the first one says it.
+        dim: dimension of every vector, or 0 to take the first one's.
     """
     import pyarrow as pa
 
@@ -189,7 +189,7 @@ def _refuse_rows(path: Path, rows: Array, count: int, what: str) -> None:
 
 
 def _ids(path: Path, name: str, schema: Any, column: Columns) -> Array:
-    """What the rows are called, int64 (n,)."""
+    """Returns the column of row ids, int64 (n,)."""
     import pyarrow as pa
 
     if name not in schema.names or not pa.types.is_integer(schema.field(name).type):

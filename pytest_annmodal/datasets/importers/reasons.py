@@ -1,4 +1,4 @@
-"""Why a truth does not fit its vectors, found by trying what usually goes wrong."""
+"""Finds why a truth does not fit its vectors, by trying the usual mistakes."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from pytest_annmodal.datasets.importers.nearest import nearest
 from pytest_annmodal.distances import exact, metrics
 from pytest_annmodal.distances.measure import LEAST
 
-MOST_WRONG = 0.1  # of the queries, where a guess explains a truth
+MOST_WRONG = 0.1  # share of queries that may be wrong where a guess explains a truth
 CLOSE = 1e-2
-HEAD = 10  # nearest rows by which another query is recognised
+HEAD = 10  # nearest rows used to recognise the same query in another row of the truth
 COMPUTE = "Or leave out --truth to have the neighbours computed."
 Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Some queries with what the truth says of them.
+    """Some queries with their rows of the truth.
 
     Attributes:
         train: float32 (n, d).
         queries: float32 (s, d).
-        numbers: (s,), which queries they are.
-        ids: int64 (s, K).
-        stored: (s, K), distances as the file has them, or None.
-        every_id: int64 (m, K), of all queries.
+        numbers: (s,), the numbers of these queries.
+        ids: int64 (s, K), neighbours of these queries.
+        stored: (s, K), distances as stored in the file, or None.
+        every_id: int64 (m, K), neighbours of all queries.
     """
 
     train: Array
@@ -41,7 +41,7 @@ class Sample:
     every_id: Ids
 
     def further(self, ids: Ids, least: Array, metric: str) -> Ids:
-        """Queries and ranks (w, 2) at which a row is named that is further than the exact one.
+        """Returns queries and ranks (w, 2) where the named row is further than the exact one.
 
         Args:
             ids: (s, K), rows of train.
@@ -56,14 +56,14 @@ class Sample:
         return np.argwhere(ordered > least + slack + LEAST)
 
     def fits(self, ids: Ids, least: Array, metric: str) -> bool:
-        """Whether these would be the nearest, but for a few queries."""
+        """Returns whether these ids are the nearest, for all but a few queries."""
         if ids.min() < 0 or ids.max() >= len(self.train):
             return False
         wrong = len(np.unique(self.further(ids, least, metric)[:, 0]))
         return wrong <= MOST_WRONG * len(ids)
 
     def what_is_stored(self, metric: str) -> tuple[str, ...]:
-        """A note on distances that are not those of the rows that are named."""
+        """Returns a note if the stored distances are not those of the named rows."""
         if self.stored is None:
             return ()
         actual = exact.pair_distances(self.train, self.queries, self.ids, metric)
@@ -71,11 +71,11 @@ class Sample:
             return ()
         word = convention(self.stored, actual)
         seem = f" They look like {word}." if word else ""
-        return (f"The distances of the truth are not {metric} distances.{seem} Computed anew.",)
+        return (f"The distances of the truth are not {metric} distances.{seem} Computed again.",)
 
 
 def convention(stored: Array, actual: Array) -> str:
-    """What stored numbers are instead of distances, or ""."""
+    """Returns what the stored numbers are instead of distances, or ""."""
     with np.errstate(invalid="ignore"):
         others: Mapping[str, Array] = {
             "the squares of distances": actual**2,
@@ -83,7 +83,7 @@ def convention(stored: Array, actual: Array) -> str:
             "cosines": 1.0 - actual,
             "angles": np.arccos(np.clip(1.0 - actual, -1.0, 1.0)),
             "roots of distances": np.sqrt(np.abs(actual)),
-            "distances by cosine of half the square": 2.0 * actual,
+            "squares of Euclidean distances of normalised vectors": 2.0 * actual,
         }
     return next((words for words, numbers in others.items() if _close(stored, numbers)), "")
 
@@ -93,7 +93,7 @@ def _close(one: Array, other: Array) -> bool:
 
 
 def likely_reason(sample: Sample, least: Array, metric: str) -> str:
-    """A sentence or two on what to change.
+    """Returns a sentence or two on the likely mistake and its remedy.
 
     Args:
         least: (s, K), exact distances.
@@ -110,7 +110,7 @@ def likely_reason(sample: Sample, least: Array, metric: str) -> str:
             if sample.fits(sample.ids, by_other, other):
                 return _other_metric(metric, other)
     return _of_other_rows(sample, least, metric) or (
-        "Ids from 1, another metric, and rows or queries in another order do not explain it: it is "
+        "Ids from 1, another metric, or another order of rows or queries do not explain it: it is "
         f"approximate, or of other vectors. {COMPUTE}"
     )
 
@@ -123,13 +123,13 @@ def _other_metric(metric: str, other: str) -> str:
     elif kinds == {"euclidean", "angular"}:
         why = " It was computed from vectors of unit length, or for cosine."
     return (
-        f"It is the truth by {other}.{why} Use --metric {other}, or take the vectors that it was "
+        f"It is the {other} truth.{why} Use --metric {other}, or the vectors that it was "
         f"computed from. {COMPUTE}"
     )
 
 
 def _of_other_rows(sample: Sample, least: Array, metric: str) -> str:
-    """Whether the rows or the queries are others, or in another order; "" if nothing says so."""
+    """Returns a hint if rows or queries are others, or in another order; else ""."""
     found, _ = nearest(sample.train, sample.queries, min(HEAD, sample.ids.shape[1]), metric)
     moved = [_row_of_truth(row, sample.every_id) for row in found]
     elsewhere = [
@@ -150,18 +150,18 @@ def _of_other_rows(sample: Sample, least: Array, metric: str) -> str:
     named = exact.pair_distances(sample.train, sample.queries, sample.ids, metric)
     if _close(sample.stored, named) or convention(sample.stored, named):
         return (
-            "The rows that it names are as far as it says, and others are nearer: it is the truth "
+            "Its distances fit its rows, but other rows are nearer: it is the truth "
             f"of a part of these rows, or approximate. {COMPUTE}"
         )
     if (
         np.sort(np.abs(sample.stored), axis=1)[:, 0] < (1 - CLOSE) * np.abs(least[:, 0])
     ).mean() > 0.5:
-        return f"It knows of rows that are nearer than any here: it is of a larger set. {COMPUTE}"
+        return f"It has smaller distances than any row here: it is of a larger set. {COMPUTE}"
     return ""
 
 
 def _row_of_truth(nearest_rows: Ids, every_id: Ids) -> int | None:
-    """The query of the truth that has most of these rows among its own, if it has nearly all."""
+    """Returns the truth's row that shares the most of these rows, if at least 80 %; else None."""
     shared = np.isin(every_id, nearest_rows).sum(axis=1)
     best = int(np.argmax(shared))
     return best if shared[best] >= 0.8 * len(nearest_rows) else None

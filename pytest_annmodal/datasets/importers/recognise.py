@@ -1,4 +1,4 @@
-"""What a file is instead of the HDF5 file that was expected, and what to do then."""
+"""Recognises files of other kinds where an HDF5 file is expected, with advice for each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from pytest_annmodal.settings.suffixes import is_imported
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
-CONVERT = "make a dataset of it: annmodal import NAME --train FILE --metric METRIC"
+CONVERT = "import it: annmodal import NAME --train FILE --metric METRIC"
 BEGINNINGS = (
     (b"\x1f\x8b", "compressed with gzip: unpack it"),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd: unpack it"),
@@ -16,7 +16,7 @@ BEGINNINGS = (
     (b"PAR1", f"a Parquet file: give it the suffix .parquet, and {CONVERT}"),
     (b"<!doctype", "a web page, probably an error or a login: fetch it again"),
     (b"<html", "a web page, probably an error or a login: fetch it again"),
-    (b"version https://git-lfs", "only a pointer of Git LFS: run git lfs pull"),
+    (b"version https://git-lfs", "a Git LFS pointer: run git lfs pull"),
 )
 
 
@@ -26,7 +26,7 @@ def begins_as_hdf5(path: Path) -> bool:
 
 
 def what_it_is(path: Path) -> str | None:
-    """A guess by how the file begins or ends; None if there is none."""
+    """Returns what the file is, by its first bytes or its suffix, with advice; or None."""
     with path.open("rb") as stream:
         head = stream.read(32).lower()
     for beginning, words in BEGINNINGS:

@@ -1,4 +1,4 @@
-"""What is to be imported, as plain data that another process is given."""
+"""The request of an import, as plain data for the importing process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 HOLDOUT = 1000
-HOLDOUT_SHARE = 10  # unless told, at most every tenth row
+HOLDOUT_SHARE = 10  # by default at most every tenth row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,18 +14,18 @@ class Request:
     """One import.
 
     Attributes:
-        train: absolute paths, in the order of their rows; none where only the rows of ``test``
-            are wanted, as an array of their own.
-        metric: its name in our table.
+        train: absolute paths, in the order of their rows; empty to write only ``test``, as an
+            array.
+        metric: its name in :mod:`pytest_annmodal.distances.metrics`.
         test: absolute path of the queries; None: rows of train are held out.
-        holdout: how many; None: as many as suit.
+        holdout: how many; None: ``HOLDOUT``, or fewer for a small file.
         truth: absolute path of the true neighbours; None: they are computed.
-        ids_from: which number the truth gives to the first row.
+        ids_from: the truth's number of the first row.
         keys: see :class:`~pytest_annmodal.datasets.importers.matrix.Asked`.
-        ids: column that says what the truth calls each row of train.
-        rows: only these rows of train, [first, end).
-        called: what the files are called instead, where they were fetched.
-        truth_k: how many neighbours are computed where none are given.
+        ids: column of train with the ids that the truth uses.
+        rows: the wanted rows of train, [first, end).
+        called: names to show instead of the paths, for fetched files.
+        truth_k: how many neighbours are computed if no truth is given.
     """
 
     train: tuple[str, ...]
@@ -48,5 +48,5 @@ class Request:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What a person calls them."""
+        """The names of the files to show."""
         return self.called or self.files

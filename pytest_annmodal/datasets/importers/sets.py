@@ -1,4 +1,4 @@
-"""Sets for jaccard: a run of members with sizes, scipy's CSR, lists, or rows of 0 and 1."""
+"""Imports sets for jaccard: members with sizes, scipy's CSR, lists, or rows of 0 and 1."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ CSR = ("data", "indices", "indptr", "shape")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The sets of one file; ``dim`` is the number of possible members, as far as it says so."""
+    """The sets of one file; ``dim`` is the number of possible members, 0 if unknown."""
 
     sets: Sets
     dim: int
 
 
 def open_sets(path: Path, asked: Asked) -> Found:
-    """All sets of a file.
+    """Reads all sets of a file.
 
     Raises:
-        ConfigurationError: no format of the table, or its library is not installed.
+        ConfigurationError: the format is unknown, or its library is not installed.
         DatasetFormatError: it is damaged, or holds no sets.
-        DatasetError: it is not there.
+        DatasetError: it does not exist.
     """
     reader = _READERS.get(format_of(path).name)
     require_content(path, "set")
@@ -53,14 +53,14 @@ def open_sets(path: Path, asked: Asked) -> Found:
 
 
 def write_sets(request: Request, target: Path, scratch: Path, told: Told) -> str:
-    """Create ``target`` of sets, and give its sha256: they are held in memory, as later when used.
+    """Writes a dataset of sets to ``target``; returns its sha256. Holds all sets in memory.
 
     Raises:
-        ConfigurationError, DatasetError: what is asked for cannot be done, with the reason.
-        OSError: a disk cannot be written, with its number.
+        ConfigurationError, DatasetError: the import is not possible, with the reason.
+        OSError: a disk cannot be written; its errno is set.
     """
     if request.truth is not None:
-        raise ConfigurationError("--truth: that of sets is always computed. Leave it out.")
+        raise ConfigurationError("--truth: the truth of sets is always computed. Leave it out.")
     told.reading(True)
     before = [(Path(name), identity(Path(name))) for name in request.files]
     with contextlib.ExitStack() as closing:
@@ -91,7 +91,7 @@ def write_sets(request: Request, target: Path, scratch: Path, told: Told) -> str
 def _parts(
     request: Request, scratch: Path, closing: contextlib.ExitStack, told: Told
 ) -> tuple[Sets, Sets, int, dict[str, str | float]]:
-    """Train and test, how many members are possible, and where they came from."""
+    """Returns train, test, the number of possible members, and the file's attributes."""
 
     def opened(name: str, role: str) -> Found:
         asked = Asked(scratch=scratch, closing=closing, role=role, keys=request.keys)
@@ -116,7 +116,8 @@ def _parts(
         )
     if not len(train.members):
         raise DatasetFormatError(
-            f"{names[0]}: its sets are all empty, so that all are equally near. Its writer failed."
+            f"{names[0]}: all its sets are empty, so that all are equally near; expected members. "
+            "Its writer failed: write it again."
         )
     for note in notes:
         told.line(note)
@@ -125,13 +126,13 @@ def _parts(
 
 
 def _hdf5(path: Path, asked: Asked) -> Found | None:
-    """ann-benchmarks' layout."""
+    """Reads ann-benchmarks' layout; None if the array is not one run of members."""
     run = other_names.open_run(path, asked)
     return run and Found(sets=_checked(path, run[0], run[1]), dim=run[2])
 
 
 def _npz(path: Path, asked: Asked) -> Found | None:
-    """As ``scipy.sparse.save_npz`` writes it."""
+    """Reads what ``scipy.sparse.save_npz`` writes; None if the file is not of that kind."""
     with zipfile.ZipFile(path) as archive:
         there = {name.removesuffix(".npy") for name in archive.namelist()}
     if "format" not in there or "shape" not in there:
@@ -149,19 +150,20 @@ def _npz(path: Path, asked: Asked) -> Found | None:
     fits = edges.ndim == 1 and shape.shape == (2,) and len(edges) == shape[0] + 1
     if not fits or data.shape != indices.shape or edges[0] != 0:
         raise DatasetFormatError(
-            f"{path}: its indptr, indices and data do not fit its shape. It is damaged."
+            f"{path}: its indptr, indices and data do not fit its shape. It is damaged: write it "
+            "again."
         )
     wrong = np.flatnonzero(data != 1)
     if wrong.size:
         raise DatasetFormatError(
-            f"{path}: its matrix holds {data[wrong[0]]}; expected 1 for each member of a set. Make "
-            "sets of it: matrix.eliminate_zeros(); matrix.data[:] = 1."
+            f"{path}: its matrix holds {data[wrong[0]]}; expected 1 for each member of a set. "
+            "Convert it: matrix.eliminate_zeros(); matrix.data[:] = 1."
         )
     return Found(sets=_checked(path, indices, np.diff(edges), int(shape[1])), dim=int(shape[1]))
 
 
 def _lists(path: Path, asked: Asked) -> Found:
-    """A column of lists of whole numbers, a set a row."""
+    """Reads a column of lists of whole numbers, one set per row."""
     pieces = list(parquet.lists(path, asked))
     if not pieces:
         raise _no_rows(path)
@@ -170,7 +172,7 @@ def _lists(path: Path, asked: Asked) -> Found:
 
 
 def _of_ones(path: Path, asked: Asked) -> Found:
-    """A row of 0 and 1 for each set."""
+    """Reads a row of 0 and 1 for each set."""
     matrix = open_matrix(path, asked)
 
     def taken(_: Path, block: Array, first: int) -> Array:
@@ -179,7 +181,7 @@ def _of_ones(path: Path, asked: Asked) -> Found:
             row, column = (int(i) for i in wrong[0])
             raise DatasetFormatError(
                 f"{path}: row {first + row:,}, column {column} holds {block[row, column]}; "
-                "expected 0 or 1, a value for each possible member. Sets may also be an HDF5 file "
+                "expected 0 or 1 for each possible member. Sets may also be an HDF5 file "
                 "with train and size_train, scipy's CSR as .npz, or a Parquet column of lists of "
                 "integers (docs/datasets.md)."
             )
@@ -202,7 +204,7 @@ def _require_whole(path: Path, *arrays: Array) -> None:
 
 
 def _checked(path: Path, members: Array, sizes: Array, dim: int = LARGEST_MEMBER) -> Sets:
-    """Raises DatasetFormatError: sizes do not add up, or a member is none."""
+    """Returns sets. Raises DatasetFormatError: sizes do not add up, or a member is out of range."""
     _require_whole(path, members, sizes)
     counts = sizes.astype(np.int64)
     if members.ndim != 1 or counts.ndim != 1:
@@ -214,15 +216,15 @@ def _checked(path: Path, members: Array, sizes: Array, dim: int = LARGEST_MEMBER
         raise _no_rows(path)
     if (counts < 0).any() or counts.sum() != len(members):
         raise DatasetFormatError(
-            f"{path}: its sizes add up to {int(counts.sum()):,}, and there are {len(members):,} "
-            "members; expected as many. The file is cut off, or its writer failed."
+            f"{path}: its sizes add up to {int(counts.sum()):,}, but there are {len(members):,} "
+            "members. The file is cut off, or its writer failed: write it again."
         )
     wrong = np.flatnonzero((members < 0) | (members >= dim))
     if wrong.size:
         row = int(np.searchsorted(np.cumsum(counts), wrong[0], side="right"))
         raise DatasetFormatError(
-            f"{path}: set {row:,} names {members[wrong[0]]}; expected members from 0 to "
-            f"{dim - 1:,}. Number them anew."
+            f"{path}: set {row:,} has the member {members[wrong[0]]}; expected members from 0 to "
+            f"{dim - 1:,}. Renumber them."
         )
     return Sets.from_flat(members, counts)
 

@@ -1,4 +1,4 @@
-"""CSV and TSV: read once, into a file of float64 that is then mapped."""
+"""Reads CSV and TSV once, into a file of float64 that is then mapped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONGEST_SHOWN = 40
 
 
 def open_text(path: Path, asked: Asked) -> Matrix:
-    """The numbers of all lines; a first line with anything but numbers in it is a header."""
+    """Reads the numbers of all lines; a first line that is not all numbers is a header."""
     target = asked.spooled(".f8")
     dim, n, line = 0, 0, 1
     try:
@@ -40,16 +40,18 @@ def open_text(path: Path, asked: Asked) -> Matrix:
     except UnicodeDecodeError as error:
         raise DatasetFormatError(
             f"{path}: it is not text ({error.reason} near byte {error.start:,}); expected numbers "
-            "in UTF-8, a vector a line."
+            "in UTF-8, one vector per line."
         ) from error
     if n == 0:
-        raise DatasetFormatError(f"{path}: it holds no line of numbers; expected a vector a line.")
+        raise DatasetFormatError(
+            f"{path}: it holds no line of numbers; expected one vector per line."
+        )
     return of_array(path, np.memmap(target, "<f8", "r", shape=(n, dim)), dtype="text")
 
 
 def _delimiter(lines: Sequence[str]) -> str | None:
-    """What stands between the numbers: the first of the usual ones; None: any white space."""
-    full = [line for line in lines if line.strip()][:2]  # the second is no header
+    """Returns the first of ``DELIMITERS`` in a line of numbers; None: any white space."""
+    full = [line for line in lines if line.strip()][:2]  # the second is never a header
     sample = full[-1].strip("\r\n") if full else ""
     found = next((sign for sign in DELIMITERS if sign in sample), None)
     return None if found == " " else found
@@ -60,11 +62,11 @@ def _cells(line: str, delimiter: str | None) -> list[str]:
 
 
 def _is_header(path: Path, cells: Sequence[str]) -> bool:
-    """Names, or the counting that pandas writes for columns without names."""
+    """Returns whether these are column names, or the 0, 1, 2, … of pandas for unnamed columns."""
     if cells[0] == "" and len(cells) > 1:
         raise DatasetFormatError(
-            f"{path}: its first column has no name, as pandas writes an index; expected the "
-            "columns of the vectors alone. Write it with to_csv(index=False)."
+            f"{path}: its first column has no name, like an index of pandas; expected only the "
+            "columns of the vectors. Write it with to_csv(index=False)."
         )
     counting = len(cells) > 1 and list(cells) == [str(number) for number in range(len(cells))]
     return counting or not all(map(_is_number, cells))
@@ -81,7 +83,7 @@ def _is_number(cell: str) -> bool:
 def _numbers(
     path: Path, lines: Sequence[str], first: int, delimiter: str | None, dim: int
 ) -> Array:
-    """The lines' numbers, float64 (n, d); blank lines are none."""
+    """Returns the lines' numbers, float64 (n, d); blank lines are skipped."""
     full = [line for line in lines if line.strip()]
     if not full:
         return np.empty((0, 0))
@@ -101,7 +103,7 @@ def _numbers(
 def _require_lines(
     path: Path, lines: Sequence[str], first: int, delimiter: str | None, dim: int
 ) -> None:
-    """Raise for the first line that is not as the others."""
+    """Raises DatasetFormatError for the first line that does not fit the lines before."""
     for number, line in enumerate(lines, start=first):
         if not line.strip():
             continue

@@ -1,4 +1,4 @@
-"""Whom an import tells what it does."""
+"""Callbacks for the progress of an import."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """Whom an import tells what it does.
+    """Callbacks for the progress of an import.
 
     Attributes:
-        line: is given a sentence.
-        progress: is given bytes done and in all.
-        reading: is called when a library is about to open or read files (True), and when it is
-            not (False): what it does to a damaged file is to be limited.
+        line: called with a message.
+        progress: called with the bytes done and the total bytes.
+        reading: called with True before a library opens or reads files, to start the time limit,
+            and with False after it.
     """
 
     line: Callable[[str], None]

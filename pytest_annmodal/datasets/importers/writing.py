@@ -1,4 +1,4 @@
-"""An import: vectors and truth of other files into one dataset file, in bounded memory."""
+"""Writes vectors and truth of other files into one dataset file, in bounded memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Floats32 = npt.NDArray[np.float32]
 
 
 class _Written:
-    """The target's bytes, hashed while they are written: each takes as long as the other."""
+    """Writes the target and hashes it at the same time; both take about as long."""
 
     def __init__(self, path: Path, stream: BinaryIO, pool: ThreadPoolExecutor) -> None:
         self._path, self._stream, self._pool = path, stream, pool
@@ -41,7 +41,7 @@ class _Written:
         self._in_order = True
 
     def write_at(self, offset: int, values: Array) -> None:
-        """Write at a place; what lies before it is hashed as it is."""
+        """Writes values at an offset, and hashes the bytes between the last write and it."""
         self._in_order = self._in_order and offset >= self._stream.tell()
         if self._in_order:
             self._hash(self._stream.read(offset - self._stream.tell()))
@@ -59,10 +59,10 @@ class _Written:
         self._last = self._pool.submit(self._digest.update, raw)
 
     def sha256(self) -> str:
-        """Of the whole file."""
+        """Returns the sha256 of the whole file, hex."""
         self._hash(self._stream.read())
         self._stream.flush()
-        if not self._in_order:  # HDF5 puts arrays of a few bytes where there is room
+        if not self._in_order:  # HDF5 may put small arrays before others
             return hash_file(self._path)
         if self._last is not None:
             self._last.result()
@@ -70,13 +70,13 @@ class _Written:
 
 
 def write_dataset(request: Request, target: Path, scratch: Path, told: Told) -> str:
-    """Create ``target``, and give its sha256.
+    """Writes the dataset file ``target``; returns its sha256.
 
     Args:
-        scratch: an empty folder for what has to be unpacked.
+        scratch: an empty folder for unpacked files.
 
     Raises:
-        ConfigurationError, DatasetError: what is asked for cannot be done, with the reason.
+        ConfigurationError, DatasetError: the import is not possible, with the reason.
         OSError: a disk cannot be written.
     """
     if metrics.named(request.metric).layout == "sets":
@@ -111,9 +111,9 @@ def write_dataset(request: Request, target: Path, scratch: Path, told: Told) -> 
 
 
 def write_rows(request: Request, target: Path, scratch: Path, told: Told) -> str:
-    """Write the rows of ``test`` alone, (n, d), as an ``.npy`` file, and give its sha256.
+    """Writes only the rows of ``test``, (n, d), as an ``.npy`` file; returns its sha256.
 
-    Bytes are written as they are, all else as float32, which must be finite.
+    Bytes are written unchanged, all else as float32, which must be finite.
 
     Raises:
         ConfigurationError, DatasetError: the file cannot be read, with the reason.
@@ -137,7 +137,7 @@ def _truth(
     test: Array,
     told: Told,
 ) -> tuple[npt.NDArray[np.int64], Floats32]:
-    """Ids and distances of the neighbours, as given or computed."""
+    """Returns ids and distances of the neighbours, given and checked, or computed."""
     metric = request.metric
     if truth is None:
         k = min(request.truth_k, len(train))
@@ -153,7 +153,7 @@ def _truth(
 def _write_vectors(
     inputs: Inputs, written: _Written, offsets: Mapping[str, int], told: Told
 ) -> Array:
-    """Write train and test; give the queries, held out or of their own file."""
+    """Writes train and test; returns the queries, held out or from their own file."""
     kept = inputs.train.kept
     total, done, empty = inputs.train.n * kept.width * np.dtype(kept.dtype).itemsize, 0, True
     held = []
@@ -168,7 +168,7 @@ def _write_vectors(
         told.progress(done, total)
     if empty:
         raise DatasetFormatError(
-            f"{inputs.train.parts[0].path}: its rows hold nothing but 0, so that all are equally "
+            f"{inputs.train.parts[0].path}: its rows hold only zeros, so that all are equally "
             "near; expected vectors. Its writer failed: write it again."
         )
     test = np.concatenate(held) if inputs.test is None else whole_test(inputs.test, kept)
@@ -182,13 +182,14 @@ def _require_room(target: Path, shapes: Shapes) -> None:
     free = shutil.disk_usage(target.parent).free
     if needed > free:
         raise DatasetError(
-            f"{target.parent}: the dataset takes {needed / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB "
-            "are free. Free some space, or use another directory (--volume DIR)."
+            f"{target.parent}: the dataset takes {needed / 1e6:,.1f} MB, but only "
+            f"{free / 1e6:,.1f} MB are free. Free some space, or use another directory "
+            "(--volume DIR)."
         )
 
 
 def _attributes(request: Request, inputs: Inputs) -> dict[str, str | float]:
-    """Where the vectors came from, for whoever opens the file."""
+    """Returns the file's attributes, with the source of the vectors."""
     names = ", ".join(request.called or (Path(name).name for name in request.files))
     kept = inputs.train.kept
     none = np.empty((0, kept.width), kept.dtype)
