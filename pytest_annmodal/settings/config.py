@@ -1,8 +1,8 @@
-"""Every option, its ini key, its environment variable and what it means, in ONE table.
+"""The table of options: flag, ini key, environment variable, meaning.
 
-A field of :class:`Settings` is an option, written once. pytest's parser, ``--help``, the ini
-keys, the variables and what a grading takes from whom are made from the fields. This module is
-imported by every pytest run on the machine, so it imports nothing heavy.
+Each option is one field of :class:`Settings`. pytest's parser, ``--help``, the ini keys, the
+variables and which of them a grading accepts are made from the fields. Every pytest run on
+the machine imports this module, so it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from pytest_annmodal.tolerances import TOLERANCES
 CLOCKS = ("auto", "worker", "parent")
 ARRIVALS = ("poisson", "uniform")
 ISOLATION_LEVELS = ("auto", "strict", "process")
-PHASE_S = 3600.0  # that importing, building or one search setting may take
+PHASE_S = 3600.0  # longest that importing, building or one search setting may take
 
 OFF = "off"  # instead of a folder for results
 LATEST = "latest"  # instead of a folder to compare with
@@ -55,7 +55,7 @@ SELECT, MEASURE, LOAD, DATA, MODAL, COMPARE, RESULTS, GRADE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the options say, checked once, by :func:`~.sources.resolve`."""
+    """The values of all options, checked once, by :func:`~.sources.resolve`."""
 
     impl: tuple[str, ...] = option(
         (),
@@ -80,7 +80,7 @@ class Settings:
         (),
         "--ann-build-param",
         SELECT,
-        "The same of a build's parameters only, where a search has one of the same name; "
+        "As --ann-param, for build parameters only, where a search has one of the same name; "
         "repeatable.",
         metavar="NAME=V,V",
         kind=parameter_values,
@@ -89,7 +89,7 @@ class Settings:
         (),
         "--ann-run-group",
         SELECT,
-        "Run only what ann-benchmarks folders have in run groups of this name or glob; repeatable.",
+        "Of ann-benchmarks folders run only the run groups of this name or glob; repeatable.",
         metavar="NAME",
     )
     dataset: tuple[str, ...] = option(
@@ -125,8 +125,8 @@ class Settings:
         (),
         "--ann-target-recall",
         SELECT,
-        "Of each build find the smallest search setting that reaches these recalls (0.9,0.95), "
-        "and measure that one (docs/settings.md); repeatable.",
+        "For each build find the smallest search setting that reaches each recall (0.9,0.95), "
+        "and measure it (docs/settings.md); repeatable.",
         metavar="R,R",
         kind=recalls,
     )
@@ -134,7 +134,7 @@ class Settings:
         60.0,
         "--ann-tune-budget",
         SELECT,
-        "Seconds that finding one of these settings may take (default: {default}).",
+        "Seconds that finding one such setting may take (default: {default}).",
         metavar="SECONDS",
         kind=seconds,
     )
@@ -142,7 +142,7 @@ class Settings:
         False,
         "--ann-plan",
         SELECT,
-        "Show every job with what it will take and cost, and what is left out and why, and run "
+        "Show every job with its estimated time and cost, and what is left out and why; run "
         "nothing (docs/settings.md).",
     )
     plan_json: str | None = option(
@@ -166,7 +166,7 @@ class Settings:
         3,
         "--ann-rounds",
         MEASURE,
-        "Times that all queries are asked (default: {default}); all rounds count.",
+        "How often all queries are asked (default: {default}); all rounds count.",
         metavar="N",
         grading="rules",
     )
@@ -195,9 +195,9 @@ class Settings:
         "file",
         "--ann-query-order",
         MEASURE,
-        "Ask queries as they are in the file (file, default), shuffled (random, the same in every "
-        "run), or with neighbours in a row (sorted, by their first principal component), which "
-        "shows what caches are worth.",
+        "Order of the queries: as in the file (file, default), shuffled (random, the same in every "
+        "run), or similar ones together (sorted, by their first principal component), which "
+        "shows the effect of caches.",
         choices=ORDERS,
         grading="rules",
     )
@@ -205,8 +205,8 @@ class Settings:
         "local",
         "--ann-executor",
         MEASURE,
-        "Where jobs run: on this machine (local, default), in containers (modal), or what a "
-        "plugin calls so (docs/modal.md).",
+        "Where jobs run: on this machine (local, default), in containers (modal), or on an "
+        "executor that a plugin provides (docs/modal.md).",
         metavar="NAME",
     )
     threads: int = option(
@@ -241,8 +241,8 @@ class Settings:
         "auto",
         "--ann-isolation",
         MEASURE,
-        "How a submission is shut in: the best that works here (auto, default), nothing less "
-        "than bubblewrap (strict), or only a process with limits.",
+        "How a submission is isolated: the best that works here (auto, default), bubblewrap or "
+        "an error (strict), or only a process with limits (process).",
         choices=ISOLATION_LEVELS,
         grading="rules",
         stricter=lambda level: level == "strict",
@@ -251,8 +251,7 @@ class Settings:
         False,
         "--ann-fresh-queries",
         MEASURE,
-        "Ask submissions queries that nobody has seen, drawn for this session; no query is "
-        "asked twice.",
+        "Ask submissions unpublished queries, drawn for this session; each is asked once.",
         grading="rules",
         stricter=bool,
     )
@@ -277,9 +276,9 @@ class Settings:
         (),
         "--ann-rate",
         LOAD,
-        "Also offer so many queries per second, a level each, and measure latency from when a "
-        "query was due (docs/load.md); auto: 50 to 95 per cent of what it can do at most; "
-        "repeatable.",
+        "Also measure at these rates of queries per second, one level for each, with latency "
+        "counted from when a query was due (docs/load.md); auto: 50 to 95 per cent of the highest "
+        "possible rate; repeatable.",
         metavar="R,R|auto",
         kind=rates,
         grading="rules",
@@ -288,8 +287,8 @@ class Settings:
         (),
         "--ann-concurrency",
         LOAD,
-        "Also have so many clients ask at once, a level each: each its next query when it has its "
-        "answer. Of trusted implementations only; repeatable.",
+        "Also measure with this many clients at once, one level for each number; each client "
+        "asks its next query when it has its answer. For trusted implementations only; repeatable.",
         metavar="N,N",
         kind=client_counts,
         grading="rules",
@@ -298,8 +297,8 @@ class Settings:
         "poisson",
         "--ann-arrivals",
         LOAD,
-        "How the queries of --ann-rate come: independently of each other (poisson, default), or "
-        "in equal steps (uniform).",
+        "How the queries of --ann-rate arrive: independently of each other (poisson, default), or "
+        "at equal intervals (uniform).",
         choices=ARRIVALS,
         grading="rules",
     )
@@ -307,7 +306,7 @@ class Settings:
         1,
         "--ann-load-seed",
         LOAD,
-        "Seed of the times at which they come (default: {default}).",
+        "Seed of the arrival times (default: {default}).",
         metavar="N",
         grading="rules",
     )
@@ -324,8 +323,8 @@ class Settings:
         1000,
         "--ann-load-queue",
         LOAD,
-        "How many queries may wait; who comes when it is full is dropped and counted (default: "
-        "{default}).",
+        "How many queries may wait; those that arrive when the queue is full are dropped and "
+        "counted (default: {default}).",
         metavar="N",
         grading="rules",
     )
@@ -333,8 +332,8 @@ class Settings:
         None,
         "--ann-at-p99-ms",
         LOAD,
-        "Also give the highest rate of --ann-rate at which 99 of 100 queries take so many ms at "
-        "most.",
+        "Also give the highest rate of --ann-rate at which 99 of 100 queries take at most this "
+        "many ms.",
         metavar="MS",
         grading="rules",
     )
@@ -342,13 +341,13 @@ class Settings:
         False,
         "--ann-generator-bound",
         LOAD,
-        "Let levels in which the load generator was the limit count as the others do.",
+        "Count levels in which the load generator was the limit like all others.",
     )
     subset: int | None = option(
         None,
         "--ann-subset",
         DATA,
-        "Use a random sample of N training vectors; the true neighbours are computed anew.",
+        "Use a random sample of N training vectors; the true neighbours are computed again.",
         metavar="N",
         grading="rules",
         modal_run="--subset-size",
@@ -358,7 +357,7 @@ class Settings:
         "--download",
         DATA,
         "Download missing datasets of the catalogue, then run; without it their tests are "
-        "skipped. What a URL names is always fetched.",
+        "skipped. Datasets given by URL are always downloaded.",
     )
     download_only: bool = option(
         False,
@@ -392,7 +391,7 @@ class Settings:
         False,
         "--modal-plan",
         MODAL,
-        "Print what --modal would run and what it could cost at most, and run nothing.",
+        "Print what --modal would run and what it would cost at most; run nothing.",
     )
     modal_max_minutes: float | None = option(
         None,
@@ -405,7 +404,7 @@ class Settings:
         None,
         "--modal-max-containers",
         MODAL,
-        "Run at most N jobs at once (default: all), the referee of submissions aside.",
+        "Run at most N jobs at once (default: all); the referee of submissions is not counted.",
         metavar="N",
     )
     modal_cpu: float = option(
@@ -480,8 +479,8 @@ class Settings:
         SESSIONS[-1],
         "--ann-sessions",
         COMPARE,
-        "Fresh builds of all for a verdict, at most: one looks after 5, 8 and 11 (default) and "
-        "stops when it is decided; 1 gives the ratio without a verdict.",
+        "Most sessions, each with fresh builds, for a verdict; it is checked after 5, 8 and 11 "
+        "(default) until decided. 1 gives the ratio without a verdict.",
         metavar="N",
         kind=session_count,
         grading="rules",
@@ -498,8 +497,8 @@ class Settings:
         None,
         "--ann-at-recall",
         COMPARE,
-        "Also give the queries per second at this recall, between the search settings of a "
-        "build that bracket it.",
+        "Also give the queries per second at this recall, interpolated between the search "
+        "settings of a build that bracket it.",
         metavar="R",
         kind=proportion,
         grading="rules",
@@ -508,9 +507,9 @@ class Settings:
         None,
         "--ann-gate",
         COMPARE,
-        "Hold everything against the baseline, and fail what is worse in speed, recall, build or "
-        "memory beyond doubt (docs/regressions.md); --ann-gate=strict also fails what one cannot "
-        "tell.",
+        "Compare everything with the baseline, and fail what is certainly worse in speed, recall, "
+        "build or memory (docs/regressions.md); --ann-gate=strict also fails what cannot be "
+        "decided.",
         metavar="strict",
         kind=gate_mode,
         bare=GATE,
@@ -519,8 +518,8 @@ class Settings:
         None,
         "--ann-against",
         COMPARE,
-        "Hold recall and memory against stored results: a file or folder of them, or 'latest', the "
-        "newest of each setting in --ann-results; times are shown only.",
+        "Compare recall and memory with stored results: a file or folder of them, or 'latest', the "
+        "newest of each setting in --ann-results; times are only shown.",
         metavar="FILE|DIR|latest",
         is_path=lambda text: text != LATEST,
     )
@@ -528,7 +527,7 @@ class Settings:
         TOLERANCES["max_slowdown"],
         "--ann-max-slowdown",
         COMPARE,
-        "How much slower a gate lets it be, as a share (default: {default}).",
+        "Largest slowdown that a gate accepts, as a share (default: {default}).",
         metavar="SHARE",
         kind=proportion,
     )
@@ -536,7 +535,7 @@ class Settings:
         TOLERANCES["max_recall_drop"],
         "--ann-max-recall-drop",
         COMPARE,
-        "How much recall a gate lets it lose at equal settings (default: {default}).",
+        "Largest loss of recall at equal settings that a gate accepts (default: {default}).",
         metavar="RECALL",
         kind=proportion,
     )
@@ -544,7 +543,7 @@ class Settings:
         TOLERANCES["max_build_rise"],
         "--ann-max-build-rise",
         COMPARE,
-        "How much longer a gate lets a build take, as a share (default: {default}).",
+        "Largest rise of build time that a gate accepts, as a share (default: {default}).",
         metavar="SHARE",
         kind=proportion,
     )
@@ -552,7 +551,8 @@ class Settings:
         TOLERANCES["max_memory_rise"],
         "--ann-max-memory-rise",
         COMPARE,
-        "How much larger a gate lets index and peak memory be, as a share (default: {default}).",
+        "Largest rise of index and peak memory that a gate accepts, as a share (default: "
+        "{default}).",
         metavar="SHARE",
         kind=proportion,
     )
@@ -560,8 +560,8 @@ class Settings:
         None,
         "--ann-max-p99-rise",
         COMPARE,
-        "How much higher a gate lets the 99 % latency be, as a share (default: it is shown, and "
-        "not gated).",
+        "Largest rise of the 99 % latency that a gate accepts, as a share (default: it is only "
+        "shown).",
         metavar="SHARE",
         kind=proportion,
     )
@@ -569,8 +569,8 @@ class Settings:
         None,
         "--ann-results",
         RESULTS,
-        "Keep every measured case in this folder, for `annmodal results` and "
-        "`annmodal export`, or nowhere (default: .annmodal/results under the rootdir).",
+        "Store every measured case in this folder, for `annmodal results` and "
+        "`annmodal export`; off: store nothing (default: .annmodal/results under the rootdir).",
         metavar="DIR|off",
         is_path=lambda text: text != OFF,
     )
@@ -578,20 +578,20 @@ class Settings:
         False,
         "--ann-reuse",
         RESULTS,
-        "Take from that folder what was measured before in the very same way, and measure only "
-        "the rest.",
+        "Reuse results in that folder that were measured in exactly the same way, and measure "
+        "only the rest.",
     )
     summary: bool = option(
         False,
         "--ann-summary",
         RESULTS,
-        "Append what was measured, in Markdown, to the file that $GITHUB_STEP_SUMMARY names.",
+        "Append the results, in Markdown, to the file that $GITHUB_STEP_SUMMARY names.",
     )
     report: str | None = option(
         None,
         "--ann-report",
         RESULTS,
-        "Write a page with charts and all numbers at the end, which opens offline. It needs "
+        "At the end write a page with charts and all numbers, which opens offline. Needs "
         "pytest-annmodal[report].",
         metavar="FILE.html",
         is_path=always,
@@ -616,14 +616,14 @@ class Settings:
         False,
         "--ann-resume",
         GRADE,
-        "Go on with an interrupted grading: finished cases are not run again.",
+        "Continue an interrupted grading; finished cases are not run again.",
     )
 
     rootdir: Path = Path()
 
     @property
     def modal_machine(self) -> str:
-        """The class of the containers of a session on Modal, as far as it can be asked for."""
+        """The machine class of this session's containers, as far as it can be requested."""
         region = f", {self.modal_region}" if self.modal_region else ""
         return f"Modal, {self.modal_cpu:g} cores, {self.modal_memory_mb} MiB{region}"
 

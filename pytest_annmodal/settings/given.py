@@ -1,7 +1,7 @@
-"""What arguments say of this project's options, told apart by where they were written.
+"""Reads this project's options from a list of arguments, apart from pytest's own parsing.
 
-pytest puts the ``addopts`` of an ini file before the command line and parses both as one; what
-a grading must not take from an ini file is told apart here.
+pytest puts the ``addopts`` of an ini file before the command line and parses both together.
+A grading must ignore some options from an ini file, so it needs each source by itself.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser_arguments(option: Option) -> dict[str, Any]:
-    """How a parser of arguments, pytest's or ours, takes an option."""
+    """Returns the arguments of ``add_argument`` for an option, for pytest's parser or ours."""
     how: dict[str, Any] = {"dest": f"annmodal_{option.name}"}
     if option.kind is None:
         return {**how, "action": "store_true", "default": False}
@@ -32,7 +32,7 @@ def parser_arguments(option: Option) -> dict[str, Any]:
 
 
 def given(args: Sequence[str]) -> Mapping[str, Any]:
-    """What these arguments say, by option name; everything that is not ours is passed over.
+    """Returns the values in these arguments by option name; other arguments are ignored.
 
     Raises:
         ConfigurationError: an option lacks its value.
@@ -45,7 +45,7 @@ def given(args: Sequence[str]) -> Mapping[str, Any]:
 
 
 def expanded(args: Sequence[str]) -> list[str]:
-    """The arguments with each ``@file`` replaced by its lines, as pytest's own parser does."""
+    """Returns the arguments with each ``@file`` replaced by its lines, as pytest's parser does."""
     result: list[str] = []
     for arg in args:
         if not arg.startswith("@"):
@@ -53,7 +53,7 @@ def expanded(args: Sequence[str]) -> list[str]:
             continue
         try:
             lines = Path(arg[1:]).read_text(encoding="utf-8").splitlines()
-        except (OSError, ValueError):  # pytest has words for it
+        except (OSError, ValueError):  # pytest reports it
             result.append(arg)
         else:
             result += expanded(lines)
@@ -61,13 +61,13 @@ def expanded(args: Sequence[str]) -> list[str]:
 
 
 def told_apart(args: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The arguments, with an option that may stand bare told apart from a word behind it.
+    """Separates an option whose value is optional from a following word that is not its value.
 
-    A parser takes the word for the option's value. Here ``--ann-gate benchmarks`` is
-    ``--ann-gate=on benchmarks``, since that is no value of it.
+    argparse takes any following word as the value. ``benchmarks`` is not a value of
+    ``--ann-gate``, so ``--ann-gate benchmarks`` becomes ``--ann-gate=on`` and a free word.
 
     Returns:
-        The arguments, and the words that are none's value.
+        The arguments, and the free words.
     """
     bare = {option.flag: option for option in OPTIONS if option.bare is not None}
     found: list[str] = []
@@ -93,10 +93,9 @@ def _is_value(option: Option, word: str) -> bool:
 
 
 def after_a_space(args: Sequence[str], flag: str) -> list[tuple[str, list[str]]]:
-    """Each value that an option got after a space, with the free words that follow at once.
+    """Returns each value given to an option after a space, with the free words right after it.
 
-    Before a plugin's options are known, such a value is a free word too: pytest takes it for
-    the path of a test.
+    pytest takes such a value for the path of a test until it knows the plugin's options.
     """
     found: list[tuple[str, list[str]]] = []
     position = 0

@@ -1,6 +1,6 @@
-"""The values of a parameter, as a header, the command line and a marker write them.
+"""Reads the values of a parameter from a header, the command line or a marker.
 
-docs/settings.md has the grammar: values with commas between them, each of which is a number,
+docs/settings.md has the grammar: values separated by commas, each of which is a number,
 ``true``, ``false``, JSON, a text, or a range such as ``8..64:log4``.
 """
 
@@ -24,26 +24,26 @@ PYTHONS = {"True": True, "False": False, "None": None}
 
 
 def values(texts: Iterable[str]) -> tuple[Any, ...]:
-    """The values that these texts mean, in their order, each as often as it is written.
+    """Returns the values of these texts, in order; repeated values are kept.
 
     Raises:
-        ConfigurationError: a range that cannot be made.
+        ConfigurationError: a bad range.
     """
     return tuple(value for text in texts for value in (_in_range(text) or (read(text),)))
 
 
 def expanded(value: Any) -> tuple[Any, ...]:
-    """What one value of a header means: those of a range if it is the text of one, else itself.
+    """Returns the values of a range if ``value`` is the text of one, else ``value`` alone.
 
     Raises:
-        ConfigurationError: a range that cannot be made.
+        ConfigurationError: a bad range.
     """
     found = _in_range(value) if isinstance(value, str) else None
     return (value,) if found is None else found
 
 
 def of_marker(given: object, where: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """What ``param={"ef": "20,50", "M": [8, 16]}`` says, as the command line would say it.
+    """Turns a marker's ``param={"ef": "20,50", "M": [8, 16]}`` into texts as ``--ann-param`` has.
 
     Raises:
         ConfigurationError: it is not a dict of names and values.
@@ -65,14 +65,16 @@ def _texts(value: object, where: str) -> tuple[str, ...]:
         try:
             texts.append(json.dumps(one, allow_nan=False))
         except (TypeError, ValueError) as error:
-            raise ConfigurationError(f"{where}={one!r}: JSON has no such value") from error
+            raise ConfigurationError(f"{where}={one!r}: expected a value that JSON has") from error
     if not texts or not all(texts):
-        raise ConfigurationError(f"{where}={value!r}: expected at least one value, and none empty")
+        raise ConfigurationError(
+            f"{where}={value!r}: expected at least one value, and no empty value"
+        )
     return tuple(texts)
 
 
 def read(text: str) -> Any:
-    """A number, ``true`` or ``false``, a list or a mapping as JSON has them, or else a text."""
+    """Returns a text's value: JSON or a constant of Python if it is one, else the text."""
     try:
         return PYTHONS[text] if text in PYTHONS else json.loads(text)
     except ValueError:
@@ -80,17 +82,17 @@ def read(text: str) -> Any:
 
 
 def _in_range(text: str) -> tuple[Any, ...] | None:
-    """The values of a range; None of a text that is no range."""
+    """Returns the values of a range, or None if the text is not a range."""
     match = RANGE.fullmatch(text)
     if match is None:
         return None
     low, high = (float(match[1]), float(match[2]))
     whole = match[1].lstrip("+-").isdecimal() and match[2].lstrip("+-").isdecimal()
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise ConfigurationError(f"{text!r}: its ends are too large for a number")
+        raise ConfigurationError(f"{text!r}: a number in it is too large")
     if low >= high:
         raise ConfigurationError(
-            f"{text!r} ends below where it begins, or there: write the smaller number first"
+            f"{text!r}: expected the second number to be larger than the first"
         )
     if match[3] is None:
         return _by_one(text, int(match[1]), int(match[2])) if whole else _not_a_range(text)
@@ -101,7 +103,7 @@ def _in_range(text: str) -> tuple[Any, ...] | None:
     if not 2 <= count <= MAX_VALUES:
         raise ConfigurationError(f"{text!r}: expected from 2 to {MAX_VALUES:,} values")
     if scale[1] == "log" and low <= 0:
-        raise ConfigurationError(f"{text!r}: a log range begins above 0")
+        raise ConfigurationError(f"{text!r}: a log range must begin above 0")
     return spread(low, high, count, log=scale[1] == "log", whole=whole)
 
 
@@ -112,14 +114,14 @@ def _not_a_range(text: str) -> tuple[Any, ...]:
 def _by_one(text: str, low: int, high: int) -> tuple[int, ...]:
     if high - low >= MAX_VALUES:
         raise ConfigurationError(
-            f"{text!r} means {high - low + 1:,} values, at most {MAX_VALUES:,} are allowed; "
-            f"choose how many: {text.strip()}:lin10"
+            f"{text!r} has {high - low + 1:,} values, and at most {MAX_VALUES:,} are allowed. "
+            f"Say how many you want, such as {text.strip()}:lin10."
         )
     return tuple(range(low, high + 1))
 
 
 def spread(low: float, high: float, count: int, *, log: bool, whole: bool) -> tuple[Any, ...]:
-    """So many values from low to high, both included, evenly spaced; each once.
+    """Returns ``count`` evenly spaced values from low to high, both included, without repeats.
 
     Whole numbers are rounded to the nearest, others to six digits.
     """

@@ -1,4 +1,4 @@
-"""What may have been meant by a name that nothing has."""
+"""Suggests existing names for one that does not exist."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 MOST_SHOWN = 3
 LEAST_ALIKE = 0.5  # of difflib's ratio, 1 for equal names
-NEARLY_AS_ALIKE = 0.2  # below the best: what is farther off was not meant
+NEARLY_AS_ALIKE = 0.2  # how far below the best match a suggestion may be
 
 
 def nearest_names(name: str, names: Iterable[str], *, before: str = "") -> str:
-    """``; did you mean 'x' or 'y'?``, or a full stop: the end of a sentence.
+    """Returns the end of a sentence: ``; did you mean 'x' or 'y'?``, or a full stop.
 
     Args:
-        before: what all of them begin with, and is shown: it makes no two names alike.
+        before: a prefix of all names, which is shown but not compared.
     """
     import difflib
 
@@ -28,7 +28,7 @@ def nearest_names(name: str, names: Iterable[str], *, before: str = "") -> str:
 
 
 def not_there(path: Path) -> str:
-    """What is missing in the last folder on the way that is there, and what may be meant."""
+    """Says which part of a path is missing in its deepest existing folder, with near names."""
     folder = next(place for place in path.parents if os.path.lexists(place))
     wanted = path.relative_to(folder)
     there = [item.name for item in folder.glob("*")]  # none, if it is a file or cannot be read

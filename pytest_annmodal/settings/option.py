@@ -1,4 +1,4 @@
-"""One option, as a field of Settings declares it, and how its text becomes a value."""
+"""One option, as a field of Settings declares it, and the parsing of its value."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ AUTO = "auto"
 MOST_QPS = 200_000
 MOST_CLIENTS = 256
 GATE, STRICT_GATE = "on", "strict"
-# Who may set it in a grading: anybody; not an ini file; and of these, a file of rules too.
+# Which sources may set it in a grading: any; all but ini files; as "typed", and the rules file.
 Grading = Literal["anywhere", "typed", "rules"]
 
 
-class Option(NamedTuple):  # which is made faster than a dataclass, in every pytest run
-    """What a field of Settings says of itself; its name gives the ini key and the variable.
+class Option(NamedTuple):  # a dataclass would take longer to make, in every pytest run
+    """An option, as declared by a field of Settings; its name gives the ini key and the variable.
 
     Attributes:
         kind: makes a value of a text, or raises ValueError; None for a switch.
         many: whether it can be given several times; the value is a tuple.
-        is_number: whether a number in a TOML file is a value of it.
+        is_number: whether it accepts a number in a TOML file.
         is_path: whether a value is a path and not a name.
-        modal_run: its flag in ``modal run modal_app.py``, where it is an argument of that too.
-        bare: its value where it is given without one.
-        grading: who may set it in a grading.
-        stricter: whether an ini file may set this value in a grading all the same, because it
-            makes the grading no easier than the default does.
+        modal_run: its flag in ``modal run modal_app.py``, if it has one.
+        bare: its value when the flag is given without one.
+        grading: which sources may set it in a grading.
+        stricter: whether an ini file may set this value even in a grading, because it makes
+            the grading at least as strict as the default.
     """
 
     name: str
@@ -64,16 +64,16 @@ class Option(NamedTuple):  # which is made faster than a dataclass, in every pyt
         return f"{PREFIX}{self.name.upper()}"
 
     def from_cli(self, value: Any) -> Any:
-        """Check what the command line gave: text, a list of texts, True or nothing."""
+        """Checks and parses the command line's value: text, a list of texts, True or nothing."""
         if isinstance(value, list):
             return [self._one(part, self.flag) for part in value]
         return self._one(value, self.flag) if isinstance(value, str) else value
 
     def parse(self, given: object, source: str) -> Any:
-        """A value from a text, or from what a TOML file has instead of one.
+        """Parses a value that is a text, or one of the types of TOML.
 
         Raises:
-            ConfigurationError: it is of a type that means nothing here, or cannot be used.
+            ConfigurationError: a wrong type, or a bad value.
         """
         if isinstance(given, str):
             return self._parse_text(given, source)
@@ -91,7 +91,7 @@ class Option(NamedTuple):  # which is made faster than a dataclass, in every pyt
         if self.kind is None:
             return "true or false"
         if self.many:
-            return "texts in quotes: a list of them, or one with spaces between them"
+            return "a list of texts in quotes, or one text with spaces between the values"
         return "a number" if self.is_number else "text in quotes"
 
     def _parse_text(self, text: str, source: str) -> Any:
@@ -106,10 +106,10 @@ class Option(NamedTuple):  # which is made faster than a dataclass, in every pyt
         return self._one(text.strip(), source)
 
     def located(self, value: Any, base: Path, source: str) -> Any:
-        """Make relative paths start from where they were written.
+        """Makes relative paths start from ``base``.
 
         Args:
-            source: what an error calls the option: its flag, variable or ini key.
+            source: the option's name in errors: its flag, variable or ini key.
         """
         if isinstance(value, list):
             return [self.located(part, base, source) for part in value]
@@ -118,7 +118,7 @@ class Option(NamedTuple):  # which is made faster than a dataclass, in every pyt
 
     def _one(self, text: str, source: str) -> Any:
         assert self.kind is not None
-        if not text:  # an unset variable of a script
+        if not text:  # such as an unset variable in a script
             raise ConfigurationError(f"{source} is empty: give it a value, or leave it out")
         try:
             value = self.kind(text)
@@ -130,19 +130,19 @@ class Option(NamedTuple):  # which is made faster than a dataclass, in every pyt
 
 
 def option(default: Any, flag: str, group: str, text: str, **more: Any) -> Any:
-    """A field of Settings that is an option.
+    """Declares a field of Settings that is an option.
 
     Args:
-        default: what holds where nobody says anything; ``{default}`` in the help text is this.
-        group: the heading under which ``--help`` shows it.
-        text: what ``--help`` says.
-        more: attributes of :class:`Option` that the field's type does not tell.
+        default: its value if no source sets it; replaces ``{default}`` in the help text.
+        group: its heading in ``--help``.
+        text: its text in ``--help``.
+        more: attributes of :class:`Option` that do not follow from the field's type.
     """
     return field(default=default, metadata={"flag": flag, "group": group, "help": text, **more})
 
 
 def option_of(declared: Field[Any]) -> Option:
-    """The option that a field declares; its type says how it is read where nothing else does."""
+    """Returns the option that a field declares; how it is parsed defaults to the field's type."""
     annotation = str(declared.type).removesuffix(" | None")
     default = declared.default
     metadata: dict[str, Any] = {"kind": KINDS.get(annotation, str), **declared.metadata}
@@ -164,12 +164,12 @@ def _switch(text: str, source: str) -> bool:
 
 
 def expanded(text: str, base: Path, source: str) -> Path:
-    """A path from ``base`` on, its leading ``~`` or ``~user`` made a home folder.
+    """Returns a path relative to ``base``, with a leading ``~`` or ``~user`` replaced.
 
-    As in a shell, a file that is itself called ``~name`` is that file.
+    An existing file that is called ``~name`` is that file, as in a shell.
 
     Raises:
-        ConfigurationError: nobody knows which folder is meant.
+        ConfigurationError: the home folder is unknown.
     """
     if not text.startswith("~") or os.path.lexists(base / text):
         return base / text
@@ -179,18 +179,18 @@ def expanded(text: str, base: Path, source: str) -> Path:
         user = text.removeprefix("~").split("/")[0]
         why = f"no user is called {user!r}" if user else no_home()
         raise ConfigurationError(
-            f"{source} {text}: {why}, so what ~{user} stands for is not known. Write the path "
+            f"{source} {text}: {why}, so the folder ~{user} is not known. Write the path "
             f"without ~{f', or ./{text} for a file of that name' if user else ''}."
         ) from error
 
 
 def no_home() -> str:
-    """Why ``~`` stands for nothing here."""
+    """Says why ``~`` has no meaning here."""
     return f"HOME is not set and the user id {os.getuid()} has no entry in the user database"
 
 
 def split_values(text: str) -> list[str]:
-    """Split at the commas that stand outside of brackets, braces and double quotes."""
+    """Splits at the commas that are outside of brackets, braces and double quotes."""
     parts, depth, quoted = [""], 0, False
     for sign in text:
         quoted ^= sign == '"'
@@ -203,7 +203,7 @@ def split_values(text: str) -> list[str]:
 
 
 def parameter_values(text: str) -> tuple[str, tuple[str, ...]]:
-    """``ef=20,50`` is the parameter ``ef`` and the texts of its values."""
+    """Reads ``ef=20,50``: the parameter ``ef`` and the texts of its values."""
     name, _, rest = text.partition("=")
     values = tuple(part.strip() for part in split_values(rest))
     if not name.strip() or not all(values):
@@ -216,7 +216,7 @@ def always(_text: str) -> bool:
 
 
 def is_dataset_file(text: str) -> bool:
-    """Whether a dataset is a file, of our layout or to be imported, and not a name or a URL."""
+    """Whether the text names a dataset file, of our layout or to be imported; not a URL."""
     return "://" not in text and suffixes.suffix_of(text) in suffixes.FILES
 
 
@@ -235,7 +235,7 @@ def seconds_of_a_day(text: str) -> int:
 
 
 def object_name(text: str) -> str:
-    """A name that Modal takes for what it keeps."""
+    """A name that Modal accepts for stored objects, such as volumes."""
     if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text) is None:
         raise ValueError("expected at most 64 letters, digits, '-', '_' and '.'")
     return text
@@ -253,7 +253,7 @@ def positive_float(text: str) -> float:
 
 
 def rates(text: str) -> tuple[float, ...]:
-    """``500,1000`` are rates of queries per second; ``auto`` stands for none of them."""
+    """Reads ``500,1000`` as queries per second; ``auto`` gives an empty tuple."""
     if text.strip() == AUTO:
         return ()
     try:
@@ -262,14 +262,14 @@ def rates(text: str) -> tuple[float, ...]:
         values = ()
     if not values or not all(0 < value <= MOST_QPS for value in values):
         raise ValueError(
-            f"expected queries per second above 0 and at most {MOST_QPS:,} (a query takes the load "
-            "generator some microseconds), such as 500,1000,2000, or auto"
+            f"expected queries per second above 0 and at most {MOST_QPS:,} (the load generator "
+            "needs some microseconds for a query), such as 500,1000,2000, or auto"
         )
     return values
 
 
 def client_counts(text: str) -> tuple[int, ...]:
-    """``1,2,4`` are numbers of clients."""
+    """Reads ``1,2,4`` as numbers of clients."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and 1 <= int(part) <= MOST_CLIENTS for part in parts):
         raise ValueError(f"expected whole numbers from 1 to {MOST_CLIENTS}, such as 1,2,4,8")
@@ -285,14 +285,14 @@ def proportion(text: str) -> float:
 
 
 def gate_mode(text: str) -> str:
-    """How a gate ends where one cannot tell."""
+    """Whether a gate passes (``on``) or fails (``strict``) what cannot be decided."""
     if text not in {GATE, STRICT_GATE}:
         raise ValueError("expected strict, or nothing")
     return text
 
 
 def recalls(text: str) -> tuple[float, ...]:
-    """``0.9,0.95`` are numbers above 0 and at most 1."""
+    """Reads ``0.9,0.95`` as numbers above 0 and at most 1."""
     try:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
@@ -314,13 +314,13 @@ def seconds(text: str) -> float:
 
 
 def session_count(text: str) -> int:
-    """One of the numbers after which a comparison is looked at."""
+    """One of the numbers of sessions after which a comparison is checked."""
     if not text.isdecimal() or int(text) not in SESSIONS:
         raise ValueError(f"expected {', '.join(map(str, SESSIONS))}")
     return int(text)
 
 
-# How a text is read, by the type of its field; None: a switch, which takes none.
+# How a text is parsed, by the type of the field; None: a switch, which takes no text.
 KINDS: dict[str, Callable[[str], Any] | None] = {
     "bool": None,
     "int": positive_int,

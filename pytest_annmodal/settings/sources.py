@@ -1,4 +1,4 @@
-"""From the command line, the environment and the ini file to Settings, checked once.
+"""Makes Settings from the command line, the environment and the ini file, and checks them.
 
 The command line wins over the environment (``ANNMODAL_NAME``), which wins over the ini file
 (``annmodal_name``), which wins over the default.
@@ -19,8 +19,8 @@ from pytest_annmodal.settings.option import PREFIX
 if TYPE_CHECKING:
     import pytest
 
-MODAL_EXECUTOR = "modal"  # what --modal and --modal-plan stand for
-# Where a TOML file has pytest's keys: pyproject.toml in two tables, pytest.toml in one.
+MODAL_EXECUTOR = "modal"  # chosen by --modal and --modal-plan
+# The tables of a TOML file with pytest's keys: two in pyproject.toml, one in pytest.toml.
 TABLES = (("tool", "pytest", "ini_options"), ("tool", "pytest"), ("pytest",))
 
 
@@ -33,17 +33,17 @@ def resolve(
     cwd: Path = Path(),
     rules: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """Settings from the command line, the environment and the ini file.
+    """Returns the settings from the command line, the environment and the ini file.
 
     Args:
         cli: option name → value, or None if it was not given.
-        ini: ini key → text, or what a TOML file has instead; an empty text if it was not given.
-        rootdir: what relative paths in the ini file start from.
-        cwd: what relative paths on the command line and in the environment start from.
-        rules: option name → value that a file named on the command line sets.
+        ini: ini key → text or a value of TOML; an empty text if it was not given.
+        rootdir: start of relative paths in the ini file.
+        cwd: start of relative paths on the command line and in the environment.
+        rules: option name → value, of the rules file in a grading.
 
     Raises:
-        ConfigurationError: a value that cannot be used, or a bad combination.
+        ConfigurationError: a bad value, or a bad combination.
     """
     values: dict[str, Any] = {"rootdir": rootdir}
     for option in OPTIONS:
@@ -69,12 +69,12 @@ def resolve(
 
 
 def _refuse_bad_combinations(settings: Settings, cli: Callable[[str], Any]) -> None:
-    """What contradicts itself; a default in the ini file or environment just does not hold."""
+    """Refuses contradictions; defaults of an ini file or variable give way to the command line."""
     for flag, name in (("--ann-volume-dir", "volume_dir"), ("--download", "download")):
         if settings.executor == MODAL_EXECUTOR and cli(name):
             raise ConfigurationError(
                 f"{flag} is for local runs and --modal was given too. Leave out one of them; "
-                "with --modal, datasets are downloaded into the cloud volume by themselves."
+                "with --modal, missing datasets are always downloaded, into the cloud volume."
             )
     named = cli("executor")
     if cli("modal") and named not in {None, MODAL_EXECUTOR}:
@@ -98,34 +98,34 @@ def _refuse_bad_combinations(settings: Settings, cli: Callable[[str], Any]) -> N
     _refuse_with_fresh_queries(settings)
     if cli("reuse") and settings.results == OFF:
         raise ConfigurationError(
-            "--ann-reuse takes results from the folder that --ann-results names, and that is off. "
+            "--ann-reuse needs the folder of --ann-results, and --ann-results is off. "
             "Leave out one of them."
         )
     if cli("reuse") and settings.grade is not None:
         raise ConfigurationError(
-            "--ann-reuse and --ann-grade: a grading goes on with --ann-resume, from its own "
-            "journal. Leave out --ann-reuse."
+            "--ann-reuse and --ann-grade: a grading is continued from its own journal, with "
+            "--ann-resume. Leave out --ann-reuse."
         )
     if cli("resume") and settings.grade is None:
-        raise ConfigurationError("--ann-resume goes on with a grading: name it (--ann-grade)")
+        raise ConfigurationError("--ann-resume needs a grading to continue: add --ann-grade FILE")
 
 
 def _refuse_bad_gates(settings: Settings, cli: Callable[[str], Any]) -> None:
     if cli("against") and settings.gate is not None and settings.baseline is not None:
         raise ConfigurationError(
-            "--ann-against holds against stored results, and --ann-gate against a baseline that "
-            "runs now. Do one after the other."
+            "--ann-against compares with stored results, and --ann-gate with a baseline that "
+            "runs now. Use one after the other."
         )
     if not cli("gate") or (settings.against is not None and settings.baseline is None):
         return
     if settings.baseline is None:
         raise ConfigurationError(
-            "--ann-gate holds everything against a baseline: name it with --ann-baseline"
+            "--ann-gate compares everything with a baseline: name it with --ann-baseline"
         )
     if settings.sessions == 1:
         raise ConfigurationError(
             "--ann-gate needs five sessions or more for a verdict, and --ann-sessions 1 was given. "
-            "Leave it out."
+            "Leave out --ann-sessions."
         )
     for flag, value in (("--ann-grade", settings.grade), ("--ann-reuse", settings.reuse)):
         if value:
@@ -138,49 +138,49 @@ def _refuse_bad_load(settings: Settings, cli: Callable[[str], Any]) -> None:
     given = [one for values in settings.rate for one in values]
     if given and any(not values for values in settings.rate):
         raise ConfigurationError(
-            "--ann-rate auto and rates of your own: auto chooses the rates. Leave out one of them."
+            "--ann-rate auto was given together with other rates. Leave out auto or the rates."
         )
     if settings.fresh_queries and (settings.rate or settings.concurrency):
         raise ConfigurationError(
-            "--ann-rate and --ann-concurrency ask the same queries again and again, and with "
-            "--ann-fresh-queries none is asked twice. Leave out one of them."
+            "--ann-rate and --ann-concurrency ask queries repeatedly, and --ann-fresh-queries "
+            "asks each only once. Leave out one of them."
         )
     if cli("at_p99_ms") and not settings.rate:
         raise ConfigurationError(
-            "--ann-at-p99-ms looks for a rate among those that are offered: name some with "
-            "--ann-rate, such as --ann-rate auto"
+            "--ann-at-p99-ms chooses among the rates of --ann-rate, and none is given. Add some, "
+            "such as --ann-rate auto."
         )
 
 
 def _refuse_with_targets(settings: Settings) -> None:
-    """What a recall to be reached does not go with."""
+    """Refuses options that cannot be combined with ``--ann-target-recall``."""
     for flag, name in (("--ann-baseline", "baseline"), ("--ann-fresh-queries", "fresh_queries")):
         if settings.target_recall and getattr(settings, name) and settings.grade is None:
             raise ConfigurationError(
-                f"--ann-target-recall and {flag}: a setting is looked for with queries that are "
-                "asked again and again, and by itself. Leave out one of them."
+                f"--ann-target-recall and {flag}: finding a setting asks queries repeatedly, and "
+                "without a baseline. Leave out one of them."
             )
 
 
 def _refuse_with_fresh_queries(settings: Settings) -> None:
-    """Fresh ones are drawn for the session, from the dataset, at random."""
+    """Refuses options that choose or order queries, since fresh ones are drawn at random."""
     for flag, given in (
         ("--ann-queries FILE", isinstance(settings.queries, str)),
         ("--ann-query-order", settings.query_order != "file"),
     ):
         if given and settings.fresh_queries:
             raise ConfigurationError(
-                f"{flag} and fresh queries: those are drawn for this session at random, from the "
-                "dataset. Leave out one of them (in a file of rules: fresh_queries = false)."
+                f"{flag} and fresh queries: fresh queries are drawn at random from the dataset. "
+                "Leave out one of them (in a rules file: fresh_queries = false)."
             )
 
 
 def unused_variables(environ: Mapping[str, str]) -> list[str]:
-    """One line for each variable that is called like an option's and is none."""
+    """Returns one line for each variable that has our prefix but belongs to no option."""
     known = {option.env.removeprefix(PREFIX) for option in OPTIONS}
     found = sorted(name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX))
     return [
-        f"The environment variable {PREFIX}{name} was not used: no option has it"
+        f"The environment variable {PREFIX}{name} was ignored: it belongs to no option"
         f"{nearest_names(name, known, before=PREFIX)}"
         for name in found
         if name not in known
@@ -188,10 +188,10 @@ def unused_variables(environ: Mapping[str, str]) -> list[str]:
 
 
 def ini_of(config: pytest.Config) -> Callable[[str], object]:
-    """What pytest's ini file says of a key, in the types of a TOML file where it is one."""
+    """Returns a function that reads a key of pytest's ini file; TOML values keep their type."""
 
     def ini(key: str) -> object:
-        with warnings.catch_warnings():  # pytest 9.2 warns of a list where it expects a text
+        with warnings.catch_warnings():  # pytest 9.2 warns about a list where it expects a text
             warnings.simplefilter("ignore")
             try:
                 return config.getini(key)
@@ -202,7 +202,7 @@ def ini_of(config: pytest.Config) -> Callable[[str], object]:
 
 
 def _in_toml(path: Path | None, key: str) -> object:
-    """A value that pytest refuses because it is not a text: in ``[tool.pytest]`` since 9.0."""
+    """Reads a value that pytest refuses as it is not a text, in ``[tool.pytest]`` since 9.0."""
     import tomllib
 
     assert path is not None

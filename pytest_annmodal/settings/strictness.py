@@ -1,7 +1,7 @@
-"""What a grading takes from an ini file: nothing that loosens its rules.
+"""Keeps ini files from loosening the rules of a grading.
 
-An ini file may be anybody's, and pytest puts its ``addopts`` where the command line is. So what
-measures and how is said by the file of rules, the command line and the environment.
+An ini file may come from anyone, and pytest adds its ``addopts`` to the command line. So only
+the rules file, the command line and the environment decide what a grading measures and how.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ GUARDED = {option.name: option for option in OPTIONS if option.grading != "anywh
 
 
 class Strictness:
-    """The sources of options in a grading, without what an ini file must not say.
+    """The sources of options in a grading, without what an ini file must not set.
 
     Args:
-        parsed: option name → value, as pytest has it: an ini's ``addopts`` are among them.
+        parsed: option name → value, as pytest parsed it, with the ini's ``addopts``.
         typed: option name → value, of the command line alone.
         addopts: option name → value, of the ini's ``addopts`` alone.
-        ini: ini key → text, or what a TOML file has instead.
+        ini: ini key → text or a value of TOML.
 
     Attributes:
-        ignored: what an ini file says and does not get, as it says it.
+        ignored: settings of an ini file that are not used, as it has them.
     """
 
     def __init__(
@@ -50,17 +50,17 @@ class Strictness:
                     self.ignored.append(f"{source} ({_text(value)})")
 
     def cli(self, name: str) -> Any:
-        """For ``resolve``: what the command line says."""
+        """Returns the command line's value, for ``resolve``."""
         return self._typed[name] if name in GUARDED else self._parsed(name)
 
     def ini(self, key: str) -> object:
-        """For ``resolve``: what the ini file may say, be it as a key or in addopts."""
+        """Returns the ini file's value (key or ``addopts``) where allowed, for ``resolve``."""
         guarded = any(option.ini == key for option in GUARDED.values())
         return self._allowed.get(key, "") if guarded else self._ini(key)
 
 
 def _text(value: object) -> str:
-    """An option's value in ``addopts`` as an ini key would say it."""
+    """Returns an option's value in ``addopts`` as an ini key would have it."""
     if isinstance(value, list):
         return " ".join(map(str, value))
     return "yes" if value is True else "" if value in (None, False) else str(value)
@@ -70,5 +70,5 @@ def _is_stricter(option: Option, said: object) -> bool:
     try:
         value = option.parse(said, option.ini)
     except ConfigurationError:
-        return False  # a value that cannot be used is not taken either
+        return False  # a bad value is ignored too
     return option.stricter is not None and option.stricter(value)

@@ -1,4 +1,4 @@
-"""How names of files with vectors end. No format is read here, and nothing heavy imported."""
+"""Suffixes of vector files, by format. Reads no file and imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from types import MappingProxyType
 
-_WHY = "it is pickled: reading it runs code of whoever wrote it, so it is not read. Convert it: "
+_WHY = "it is pickled, and reading it would run any code in it, so it is not read. Convert it: "
 _NUMPY = "python -c \"import numpy, pickle; numpy.save('vectors.npy', numpy.asarray(pickle.load("
 _TORCH = "python -c \"import numpy, torch; numpy.save('vectors.npy', torch.load("
 _BY_PICKLE = f"{_WHY}{_NUMPY}open('FILE', 'rb')), 'f4'))\""
@@ -24,7 +24,7 @@ PICKLED = {
 VECS, BINS, NPY, NPZ = "fvecs, ivecs, bvecs", "fbin and its like", "npy", "npz"
 SAFETENSORS, PARQUET, ARROW = "safetensors", "Parquet", "Arrow IPC, Feather"
 HDF5, TEXT = "HDF5 with other names", "CSV, TSV"
-# What files of each format end in; :mod:`pytest_annmodal.datasets.importers.formats` reads them.
+# The suffixes of each format; :mod:`pytest_annmodal.datasets.importers.formats` reads the files.
 BY_FORMAT: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         VECS: (".fvecs", ".ivecs", ".bvecs", ".fvecs.gz", ".ivecs.gz", ".bvecs.gz"),
@@ -39,16 +39,16 @@ BY_FORMAT: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 FILES = frozenset({*PICKLED, *(end for ends in BY_FORMAT.values() for end in ends)})
-OWN = BY_FORMAT[HDF5]  # of a dataset as it is used
+OWN = BY_FORMAT[HDF5]  # of datasets that need no import
 
 
 def is_imported(name: str) -> bool:
-    """Whether a file becomes a dataset by being imported."""
+    """Whether a file must be imported to become a dataset."""
     suffix = suffix_of(name)
     return suffix in FILES and suffix not in OWN
 
 
 def suffix_of(name: str) -> str:
-    """The end that says the format: of what is compressed two of them."""
+    """Returns the suffix that names the format, in lower case; with ``.gz`` both suffixes."""
     suffixes = [suffix.lower() for suffix in PurePath(name).suffixes[-2:]]
     return "".join(suffixes) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])

@@ -1,4 +1,4 @@
-"""One table of a TOML file, read key by key: wrong types and unknown keys are named."""
+"""Reads one table of a TOML file key by key, and refuses wrong types and unknown keys."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ MAX_SHOWN = 80  # characters of a value, in an error
 
 
 def shown(value: Any) -> str:
-    """A value as an error shows it, however long it is."""
+    """Returns a value as an error shows it, shortened if it is long."""
     try:
         text = repr(value)
-    except ValueError:  # Python does not write a number of more than 4300 digits
+    except ValueError:  # Python refuses to print a number of more than 4300 digits
         return "a number of thousands of digits"
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
 
 
 class Table:
-    """Takes keys out of a table; :meth:`finish` refuses what nobody took.
+    """Takes keys out of a table; :meth:`finish` refuses keys that were not taken.
 
     Args:
-        where: what errors call it, such as ``grading.toml: parts[2]``.
+        where: its name in errors, such as ``grading.toml: parts[2]``.
     """
 
     def __init__(self, values: Mapping[str, Any], where: str) -> None:
@@ -50,7 +50,7 @@ class Table:
         return ConfigurationError(f"{self.where}: {key}: {message}")
 
     def take(self, key: str, kind: type, default: Any = None) -> Any:
-        """The value of ``key``, of this kind; a whole number will do for a float."""
+        """Returns the value of ``key``, of this type; a whole number is accepted as a float."""
         self._known.append(key)
         if key not in self._values:
             return default
@@ -66,21 +66,21 @@ class Table:
     def number(
         self, key: str, default: float | None = None, *, above: float | None = None
     ) -> float | None:
-        """A finite number, above a bound if there is one."""
+        """Returns a finite number, above a bound if there is one, or the default."""
         value: float | None = self.take(key, float, default)
         if above is not None and value is not None and value <= above:
             raise self.error(key, f"expected a number above {above:g}, not {value:g}")
         return value
 
     def text(self, key: str) -> str | None:
-        """Text with something in it, or None."""
+        """Returns a text that is not blank, or None."""
         value: str | None = self.take(key, str)
         if value is not None and not value.strip():
-            raise self.error(key, f"expected text with something in it, not {shown(value)}")
+            raise self.error(key, f"expected a text that is not blank, not {shown(value)}")
         return value
 
     def texts(self, key: str) -> tuple[str, ...] | None:
-        """A list of texts, or None."""
+        """Returns a list of texts, or None."""
         values = self.take(key, list)
         if values is None:
             return None
@@ -92,7 +92,7 @@ class Table:
         return tuple(dict.fromkeys(values))
 
     def choice(self, key: str, choices: Sequence[str], default: str) -> str:
-        """One of some words."""
+        """Returns one of the allowed words."""
         value: str = self.take(key, str, default)
         if value not in choices:
             raise self.error(
@@ -101,16 +101,16 @@ class Table:
         return value
 
     def anything(self, key: str) -> Any:
-        """The value as it is, or None."""
+        """Returns the value as it is, or None."""
         self._known.append(key)
         return self._values.pop(key, None)
 
     def table(self, key: str) -> Table:
-        """A table inside, empty where there is none."""
+        """Returns an inner table, empty if it is missing."""
         return Table(self.take(key, dict, {}), f"{self.where}: {key}")
 
     def tables(self, key: str) -> list[Table]:
-        """An array of tables: ``[[key]]``."""
+        """Returns an array of tables: ``[[key]]``."""
         values = self.take(key, list, [])
         for value in values:
             if not isinstance(value, dict):
@@ -120,12 +120,12 @@ class Table:
         ]
 
     def rest(self) -> dict[str, Any]:
-        """Everything that is left."""
+        """Returns and takes all keys that are left."""
         values, self._values = self._values, {}
         return values
 
     def finish(self) -> None:
-        """Refuse keys that nobody took, with the nearest that somebody would have."""
+        """Refuses keys that were not taken, and suggests the nearest known ones."""
         for key in self._values:
             known = ", ".join(sorted(self._known))
             raise self.error(

@@ -150,8 +150,11 @@ def test_toml_types(pytester: pytest.Pytester, name: str, table: str) -> None:
     config._ensure_unconfigure()
     for key, message in (
         ("annmodal_k = [5]", "annmodal_k [5]: expected a number"),
-        ("annmodal_impl = [5]", "annmodal_impl [5]: expected texts in quotes: a list of them, or "),
-        ("annmodal_submission = [5]", "annmodal_submission [5]: expected texts in quotes"),
+        ("annmodal_impl = [5]", "annmodal_impl [5]: expected a list of texts in quotes, or one "),
+        (
+            "annmodal_submission = [5]",
+            "annmodal_submission [5]: expected a list of texts in quotes",
+        ),
         ("annmodal_download = [true]", "annmodal_download [True]: expected true or false"),
         ("annmodal_modal_region = ['eu']", "annmodal_modal_region ['eu']: expected text in quotes"),
     ):

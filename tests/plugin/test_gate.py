@@ -123,7 +123,7 @@ def test_a_thing_beside_itself_is_said_to_be(project: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--ann-gate",), "--ann-gate holds everything against a baseline: name it with"),
+        (("--ann-gate",), "--ann-gate compares everything with a baseline: name it with"),
         ((*GATE[:2], "--ann-sessions=1"), "--ann-gate needs five sessions or more"),
         ((*GATE[:2], "--ann-reuse"), "--ann-gate and --ann-reuse"),
         ((*GATE[:1], "--ann-gate=strickt"), "--ann-gate 'strickt': expected strict, or nothing"),

@@ -330,7 +330,7 @@ def test_hook(course: Class) -> None:
     [
         (("--ann-grade", "gradng.toml"), "; did you mean 'grading.toml'"),
         (("--ann-grade", "."), "cannot be read"),
-        (("--ann-resume",), "--ann-resume goes on with a grading: name it"),
+        (("--ann-resume",), "--ann-resume needs a grading to continue"),
         (("--ann-grade", "grading.toml"), "--ann-grade grades submissions: name them"),
         (("--ann-grade", "grading.toml", "--submission", "nothing/*"), "nothing matches"),
     ],

@@ -44,7 +44,10 @@ def test_bad_queries_end_it_before_anything_runs(project: Project) -> None:
     for arguments, says in (
         (["--ann-queries=nine.npy"], "there is no 'nine.npy' in"),
         (["--ann-queries=wide.npy"], "9 dimensions; expected 8, as small-8-euclidean has them"),
-        (["--ann-queries=wide.npy", "--ann-fresh-queries"], "FILE and fresh queries: those are"),
+        (
+            ["--ann-queries=wide.npy", "--ann-fresh-queries"],
+            "FILE and fresh queries: fresh queries are",
+        ),
         (["--ann-queries=0"], "expected a whole number of at least 1"),
         (["--ann-query-order=up"], "'up': expected file, random, sorted"),
     ):

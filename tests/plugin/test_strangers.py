@@ -94,7 +94,10 @@ def test_configuration_that_is_handed_in(room: Class) -> None:
     eve = room.path / "subs/eve"
     unread = ", ".join(str(eve / name) for name in (".pytest.ini", "conftest.py", "pytest.ini"))
     assert f"Not read, since nothing that is handed in configures pytest: {unread}, …" in said
-    assert "ANNMODAL_ROUND was not used: no option has it; did you mean 'ANNMODAL_ROUNDS'" in said
+    assert (
+        "ANNMODAL_ROUND was ignored: it belongs to no option; did you mean 'ANNMODAL_ROUNDS'"
+        in said
+    )
 
 
 def test_ways_of_naming(room: Class) -> None:

@@ -112,8 +112,8 @@ def test_a_home_that_nobody_knows(source: str, option: Option) -> None:
     with pytest.raises(ConfigurationError) as caught:
         settings(**{source: {key: value}})
     assert str(caught.value) == (
-        f"{called} {text}: no user is called 'no-such-user.hdf5', so what ~no-such-user.hdf5 "
-        "stands for is not known. Write the path without ~, or ./~no-such-user.hdf5 for a file "
+        f"{called} {text}: no user is called 'no-such-user.hdf5', so the folder ~no-such-user.hdf5 "
+        "is not known. Write the path without ~, or ./~no-such-user.hdf5 for a file "
         "of that name."
     )
 
@@ -126,7 +126,7 @@ def test_a_user_id_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
         settings(cli={"submission": ["~/mine.py"]})
     assert str(caught.value) == (
         f"--submission ~/mine.py: HOME is not set and the user id {os.getuid()} has no entry in "
-        "the user database, so what ~ stands for is not known. Write the path without ~."
+        "the user database, so the folder ~ is not known. Write the path without ~."
     )
 
 

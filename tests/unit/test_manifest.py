@@ -110,14 +110,14 @@ class TestHeader:
             (["build.a = [[2020-01-01]]"], "2020-01-01 is not"),
             (["short-answers = 1"], "short-answers: expected true or false"),
             (["class = 1"], "class: expected text in quotes, not 1"),
-            (['name = ""'], "name: expected text with something in it"),
+            (['name = ""'], "name: expected a text that is not blank"),
             (
                 ['build = {a = "1..101", b = "1..100"}'],
                 "make 10,100 settings, at most 10,000 are read",
             ),
             (["build = [" + '{a="0..999"},' * 11 + "]"], "at most 10,000"),
             (['build.a = "1..101"', 'search.b = "1..100"'], "make 10,100"),
-            (['build.a = "8..4"'], "build.a: '8..4' ends below where it begins"),
+            (['build.a = "8..4"'], "build.a: '8..4': expected the second number to be larger"),
             (['search.a = [1, "8..64:sqrt4"]'], "search.a: '8..64:sqrt4': expected A..B"),
             (
                 ["name = 0x" + "f" * 9000],
