@@ -21,6 +21,7 @@ from pytest_annmodal.reports.columns import COLUMNS
 from pytest_annmodal.reports.export import FORMATS
 from pytest_annmodal.results import foreign
 from pytest_annmodal.settings.config import OPTIONS
+from pytest_annmodal.settings.option import Option
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,7 +64,7 @@ def options() -> str:
                 ("option, variable, ini key", "meaning"),
                 (
                     (
-                        f"`{row.flag}{f' {row.metavar}' if row.metavar else ''}`<br>`{row.env}`<br>`{row.ini}`",
+                        "<br>".join(f"`{name}`" for name in (*_flags(row), row.env, row.ini)),
                         _plain(row.help) + _choices(row.choices),
                     )
                     for row in rows
@@ -71,6 +72,10 @@ def options() -> str:
             )
         )
     return "\n".join(parts)
+
+
+def _flags(row: Option) -> list[str]:
+    return [f"{flag} {row.metavar}" if row.metavar else flag for flag in row.flags]
 
 
 def _choices(choices: Sequence[str] | None) -> str:

@@ -189,6 +189,8 @@ class Figure(NamedTuple):
 LEVELS: Mapping[str, Callable[[Measurement], bool]] = {
     "qps_at_recall": lambda seen: seen.at_recall is not None,
     "rate_at_p99_ms": lambda seen: seen.load is not None and seen.load.at_p99_s is not None,
+    "cold_p50_ms": lambda seen: seen.first_pass is not None,
+    "cold_p99_ms": lambda seen: seen.first_pass is not None,
 }
 
 # In the order of the tables' columns.
@@ -315,6 +317,30 @@ FIGURES: tuple[Figure, ...] = (
         title="rate at p99",
         cell=rate,
         stands=frozenset({RECORD, JUNIT}),  # the summary says it below its table
+    ),
+    Figure(
+        name="cold_p50_ms",
+        words="median latency of the first pass",
+        field="cold_p50_s",
+        factor=1e3,
+        unit="ms",
+        better="less",
+        option="cold",
+        title="cold p50",
+        cell=duration,
+        stands=frozenset({JUNIT}),  # extra_info has the whole first pass
+    ),
+    Figure(
+        name="cold_p99_ms",
+        words="99 % latency of the first pass",
+        field="cold_p99_s",
+        factor=1e3,
+        unit="ms",
+        better="less",
+        option="cold",
+        title="cold p99",
+        cell=duration,
+        stands=frozenset({JUNIT}),
     ),
     Figure(
         name="ratio",

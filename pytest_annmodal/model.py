@@ -314,6 +314,7 @@ class Limits:
         subset: use a sample of this many rows of ``train``, or None.
         n_queries: use a sample of this many of the dataset's queries, or None for all.
         query_order: one of :data:`~pytest_annmodal.queries.ORDERS`.
+        cold: time a first pass, with the files that are read dropped from the page cache.
         phase_timeout_s: longest any one phase may take (start, build, one search setting).
         memory_bytes: most private memory the worker may have beyond ``train``, or None.
         isolation: ``auto``, ``strict`` or ``process``: how a submission is shut in.
@@ -329,6 +330,7 @@ class Limits:
     subset: int | None = None
     n_queries: int | None = None
     query_order: str = "file"
+    cold: bool = False
     phase_timeout_s: float = 3600.0
     memory_bytes: int | None = None
     output_bytes: int = 16 * 2**20

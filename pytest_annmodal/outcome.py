@@ -123,6 +123,41 @@ class Tuned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """What of the files that queries read left the page cache.
+
+    Attributes:
+        dataset_bytes: of the dataset's file; 0 where it is not mapped.
+        n_files, file_bytes: files of the implementation's own, and what of them left it.
+        left_bytes: of all these files that did not leave it.
+    """
+
+    dataset_bytes: int = 0
+    n_files: int = 0
+    file_bytes: int = 0
+    left_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstPass:
+    """All queries once, after the files that they read were dropped from the page cache.
+
+    Attributes:
+        disturbed: others ran on its core.
+        recall: of its answers, by distance.
+    """
+
+    dropped: Dropped
+    disturbed: bool
+    recall: float
+    qps: float
+    mean_s: float
+    p50_s: float
+    p95_s: float
+    p99_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """What one case gave. Times are in the unit in the name; percentiles are over all rounds.
 
@@ -154,6 +189,7 @@ class Measurement:
             than 5 % when they were first asked; None by the worker's, or on one core.
         n_left_out: of them, how many are in no figure.
         disturbed: what somebody else's work made slower (``build``, ``queries``, ``batch``).
+        first_pass: with the page cache cold, where that was asked for. It is in no other figure.
         tuned: how its search arguments were found, where a recall was asked for.
         comparison: with the baseline, where there is one.
         gate: what a gate found of this case, where there is one.
@@ -202,6 +238,7 @@ class Measurement:
     uncertain_share: float | None = None
     n_left_out: int = 0
     disturbed: tuple[str, ...] = ()
+    first_pass: FirstPass | None = None
     tuned: Tuned | None = None
     comparison: Comparison | None = None
     gate: Gated | None = None
@@ -210,6 +247,16 @@ class Measurement:
     environment: Mapping[str, Plain] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False)
     log_tail: str = field(default="", repr=False)
+
+    @property
+    def cold_p50_s(self) -> float | None:
+        """The median latency of the cold first pass."""
+        return self.first_pass.p50_s if self.first_pass is not None else None
+
+    @property
+    def cold_p99_s(self) -> float | None:
+        """The 99 % latency of the cold first pass."""
+        return self.first_pass.p99_s if self.first_pass is not None else None
 
     @property
     def supported_ratio(self) -> float | None:

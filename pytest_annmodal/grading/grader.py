@@ -227,6 +227,11 @@ def _check_needs(rules: Rules, settings: Settings) -> None:
     for part in rules.parts:
         for threshold in part.thresholds:
             option = threshold.figure.option
+            if option == "cold":
+                raise ConfigurationError(
+                    f"{rules.path.name}: parts: {part.name}: {threshold.name}: a submission has no "
+                    "cold first pass, since what it reads lies in memory; leave it out"
+                )
             if option and getattr(settings, option) is None:
                 raise ConfigurationError(
                     f"{rules.path.name}: parts: {part.name}: {threshold.name} needs "

@@ -91,27 +91,32 @@ class Asker:
         ask = self._by_parent if self.limits.clock == "parent" else self._by_worker
         return ask(search, self.form.sent(data.test), on_phase)
 
-    def block(self, search: Search, rows: Any) -> tuple[tuple[NDArray[np.int64], ...], float]:
-        """Asks a few queries once, after the warm-up.
+    def block(
+        self, search: Search, rows: Any, *, warm: bool = True
+    ) -> tuple[tuple[NDArray[np.int64], ...], float]:
+        """Asks queries once, after the warm-up.
+
+        Args:
+            warm: whether warm-up queries come first; if not, this setting was asked before.
 
         Returns:
             times_ns (n,), ids (n, k) and counts (n,); and the seconds of the warm-up, 0 by the
             worker's clock.
         """
         self.worker.gather()
-        queries = self.form.sent(rows)
+        queries, warmup = self.form.sent(rows), self.warmup[: len(self.warmup) if warm else 0]
         if self.limits.clock == "worker":
             once = dataclasses.replace(search, rounds=1)
-            _, (times, ids, counts) = self._rounds_of_worker(once, queries, None)
+            _, (times, ids, counts) = self._rounds_of_worker(once, queries, None, warmup)
             return (times[0], ids[0], counts[0]), 0.0
         self._serve(search.k)
         with undivided():
-            warm = self._ask(self.warmup, search.k)
+            warmup_s = _seconds(self._ask(warmup, search.k)) if warm else 0.0
             asked = self._ask(queries, search.k)
         mailbox.dismiss(self.box)
         self.worker.receive("served")
         self.worker.rest()
-        return asked[:3], _seconds(warm)
+        return asked[:3], warmup_s
 
     def _serve(self, k: int) -> None:
         self.worker.send("serve", {"k": k, "apart": self.worker.apart})
@@ -119,7 +124,9 @@ class Asker:
     def _by_worker(self, search: Search, queries: NDArray[Any], on_phase: OnPhase) -> Timed:
         """Times by the worker's clock: it gets all queries and returns all times."""
         with self.worker.watched() as contention:
-            message, (times, ids, counts) = self._rounds_of_worker(search, queries, on_phase)
+            message, (times, ids, counts) = self._rounds_of_worker(
+                search, queries, on_phase, self.warmup
+            )
         return Timed(
             times_ns=times,
             given=validity.Given(ids=ids, counts=counts),
@@ -129,7 +136,11 @@ class Asker:
         )
 
     def _rounds_of_worker(
-        self, search: Search, queries: NDArray[Any], on_phase: OnPhase | None
+        self,
+        search: Search,
+        queries: NDArray[Any],
+        on_phase: OnPhase | None,
+        warmup: NDArray[Any],
     ) -> tuple[Message, tuple[NDArray[np.int64], ...]]:
         """Returns its message, times_ns (rounds, n), ids (rounds, n, k), counts (rounds, n)."""
         n = len(queries)
@@ -146,7 +157,7 @@ class Asker:
                 "max_search_s": self.limits.max_search_s,
                 "progress": on_phase is not None,
             },
-            [self.warmup, queries],
+            [warmup, queries],
             expect="answers",
             max_array_bytes=search.rounds * n * (search.k + 2) * 8,
             on_progress=told,

@@ -19,6 +19,7 @@ from pytest_annmodal.errors import (
     SubmissionError,
 )
 from pytest_annmodal.jobs.asking import OnPhase
+from pytest_annmodal.jobs.cold import with_first_pass
 from pytest_annmodal.jobs.load.levels import under_load
 from pytest_annmodal.jobs.scorer import Unscored
 from pytest_annmodal.jobs.trial import Trial
@@ -92,7 +93,11 @@ class _Asked:
 
     @staticmethod
     def _measured(trial: Trial, chosen: Search, on_phase: OnPhase) -> Unscored:
-        return under_load(trial, chosen, trial.ask(chosen, on_phase), on_phase)
+        def ask() -> Unscored:
+            return trial.ask(chosen, on_phase)
+
+        asked = with_first_pass(trial, chosen, on_phase, ask)
+        return under_load(trial, chosen, asked, on_phase)
 
 
 def unusable(job: Job) -> list[Failure]:

@@ -20,7 +20,7 @@ from pytest_annmodal.jobs import dataset_notes, training_data
 from pytest_annmodal.jobs.load.statistics import failed, figured, rate_at_bound
 from pytest_annmodal.levels import Level, Loaded
 from pytest_annmodal.model import Job, Plain, Search, to_plain
-from pytest_annmodal.outcome import Measurement
+from pytest_annmodal.outcome import Dropped, FirstPass, Measurement
 from pytest_annmodal.queries import label_of
 from pytest_annmodal.scoring import latency, scoring, validity
 from pytest_annmodal.scoring.recall import LEFT_OUT
@@ -49,6 +49,16 @@ class LevelAnswers:
 
     rows: scoring.Ids
     given: validity.Given
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstAnswers:
+    """A first pass with the page cache cold: times_ns int64 (n,), and its answers."""
+
+    times_ns: NDArray[np.int64]
+    given: validity.Given
+    dropped: Dropped
+    disturbed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +103,7 @@ class Unscored:
     answers: Answers
     batch: Batch | None
     observed: Observed
+    first: FirstAnswers | None = None
     load: Loaded | None = None
     load_answers: tuple[LevelAnswers, ...] = ()
 
@@ -125,7 +136,6 @@ class Scorer:
             *self._no_better_than_chance(asked, search.k, recall.by_distance),
             *unscored.observed.notes,
         )
-        loaded = self._load(search, asked, unscored)
         times_ns = unscored.times_ns[unscored.times_ns != LEFT_OUT]
         return Measurement(
             case_id=search.case_id,
@@ -148,9 +158,33 @@ class Scorer:
             n_short_answers=answers.n_short,
             bounded_by=self._job.implementation.bounded_by if answers.n_short else "",
             clock=self._job.limits.clock,
-            load=loaded,
-            rate_at_p99_qps=rate_at_bound(loaded, self._job.limits.load),
+            **self._besides(search, asked, unscored),
             **{**unscored.observed.fields(), "notes": notes},
+        )
+
+    def _besides(
+        self, search: Search, asked: hdf5.LoadedDataset, unscored: Unscored
+    ) -> dict[str, Any]:
+        """What was asked besides the rounds and the batch, by the names of a measurement."""
+        loaded = self._load(search, asked, unscored)
+        return {
+            "first_pass": self._first_pass(search, asked, unscored.first),
+            "load": loaded,
+            "rate_at_p99_qps": rate_at_bound(loaded, self._job.limits.load),
+        }
+
+    def _first_pass(
+        self, search: Search, data: hdf5.LoadedDataset, first: FirstAnswers | None
+    ) -> FirstPass | None:
+        if first is None:
+            return None
+        ids = self._checked(first.given, search.k).ids
+        recall = scoring.recall_of(data, ids, search.k, self._kth_of(data, search.k))
+        return FirstPass(
+            dropped=first.dropped,
+            disturbed=first.disturbed,
+            recall=recall.by_distance,
+            **to_plain(latency.latency_figures(first.times_ns)),
         )
 
     def _batch(

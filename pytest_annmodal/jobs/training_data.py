@@ -80,12 +80,14 @@ class TrainFile:
         fields: where ``train`` lies in it: ``offset``, ``n_bytes``, ``n``.
         missing: rows that are still to be written into it, or None.
         form: in which the rows are stored.
+        is_dataset: whether it is the dataset's own file; if not, it lies in memory.
     """
 
     fd: int
     fields: dict[str, Any]
     missing: NDArray[Any] | None
     form: str
+    is_dataset: bool
 
     def fill(self) -> None:
         """Writes the missing rows, then seal the file against writing.
@@ -115,14 +117,16 @@ def train_file(job: Job, data: hdf5.Vectors, form: Form) -> Iterator[TrainFile]:
     build is timed.
     """
     where, n = data.train_map, len(data.train)
+    is_dataset = False
     if where is not None and job.implementation.trusted and form.is_kept_as(data.train):
+        is_dataset = True
         fd, missing = _opened(where), None
         fields = {"offset": where.offset, "n_bytes": data.train.nbytes, "n": n}
     else:
         missing = form.laid(data.train)
         fields = {"offset": 0, "n_bytes": missing.nbytes, "n": n}
         fd = mailbox.new_shared_file(missing.nbytes, label="annmodal-train")
-    file = TrainFile(fd=fd, fields=fields, missing=missing, form=form.name)
+    file = TrainFile(fd=fd, fields=fields, missing=missing, form=form.name, is_dataset=is_dataset)
     try:
         yield file
     finally:

@@ -111,7 +111,9 @@ def _named(case: StoredCase) -> str:
     parts = [
         f"sample of {case.subset:,}" if case.subset else "",
         f"queries {case.queries}" if case.queries else "",
+        f"sample of {case.query_sample:,} queries" if case.query_sample else "",
         f"queries {case.query_order}" if case.query_order != "file" else "",
+        "after a cold first pass" if case.cold else "",
     ]
     words = ", ".join(filter(None, parts))
     return f"{case.dataset} ({words})" if words else case.dataset

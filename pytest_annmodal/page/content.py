@@ -11,9 +11,9 @@ from pytest_annmodal.figures import BY_NAME, FIGURES, Figure
 from pytest_annmodal.results.stored import StoredCase
 from pytest_annmodal.scoring.operating_points import Level, frontier, qps_at
 
-# What a figure of speed, time or memory is drawn over: all but recall itself, and those that
-# belong to a pair of settings or to a comparison.
-BY_THEMSELVES = {"recall", "qps_at_recall", "rate_at_p99_ms", "ratio"}
+# What a figure of speed, time or memory is drawn over: all but recall itself, those that belong
+# to a pair of settings or to a comparison, and those that few sessions have.
+BY_THEMSELVES = {"recall", "qps_at_recall", "rate_at_p99_ms", "cold_p50_ms", "cold_p99_ms", "ratio"}
 DRAWN: tuple[str, ...] = tuple(
     figure.name for figure in FIGURES if figure.name not in BY_THEMSELVES
 )

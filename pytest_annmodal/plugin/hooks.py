@@ -46,10 +46,15 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     for option in OPTIONS:
-        how = {**parser_arguments(option), "help": option.help}
-        if option.kind is not None:
-            how["metavar"] = option.metavar or "|".join(option.choices or ())
-        parser.getgroup(option.group).addoption(option.flag, **how)
+        shown = (
+            {}
+            if option.kind is None
+            else {"metavar": option.metavar or "|".join(option.choices or ())}
+        )
+        for flag in option.flags:
+            help_ = option.help if flag == option.flag else f"Turns {option.flag} off."
+            how = {**parser_arguments(option, flag), **shown, "help": help_}
+            parser.getgroup(option.group).addoption(flag, **how)
         parser.addini(option.ini, f"Default of {option.flag} (or ${option.env}).", default="")
     config: Any = pluginmanager.get_plugin("pytestconfig")
     if named.names_any(config):

@@ -15,7 +15,7 @@ from typing import Any
 
 from pytest_annmodal.figures import TABLE, is_number, standing
 from pytest_annmodal.outcome import Failure, Measurement
-from pytest_annmodal.reports import aligned, below, escape, load, ranking, stand_ins
+from pytest_annmodal.reports import aligned, below, cold, escape, load, ranking, stand_ins
 from pytest_annmodal.reports.aligned import GAP, columns_of, left
 from pytest_annmodal.reports.below import Measured
 from pytest_annmodal.reports.escape import printable
@@ -83,7 +83,7 @@ class _Table:
             *below.levels(measured),
         ):
             self._wrapped(line.split(" "), " ", indent=" " * MARK_WIDTH)
-        for line in load.lines(measured):
+        for line in (*cold.lines(measured), *load.lines(measured)):
             self._wrapped(line.split(" "), " ", indent=" " * MARK_WIDTH)
         for note in (
             *map(printable, stand_ins.lines(self.rows)),

@@ -95,7 +95,9 @@ def caption(cases: Sequence[StoredCase], twice: Collection[str] = ()) -> str:
         f"k = {known.k}",
         f"sample of {known.subset:,} vectors" if known.subset else "",
         f"queries {known.queries}" if known.queries else "",
+        f"sample of {known.query_sample:,} queries" if known.query_sample else "",
         f"queries in {known.query_order} order" if known.query_order != "file" else "",
+        "after a cold first pass" if known.cold else "",
         foreign,
         known.machine or ("on another machine" if known.is_foreign else ""),
     )

@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 from pytest_annmodal.datasets.sources.sources import source_of
-from pytest_annmodal.model import Case, Dataset, Implementation, Job, Search, to_plain
+from pytest_annmodal.model import Case, Dataset, Implementation, Job, Limits, Search, to_plain
 from pytest_annmodal.settings.config import Settings
 
 VERSION = 2
@@ -120,8 +120,9 @@ def keys_of(
     limits = {key: value for key, value in to_plain(job.limits).items() if key not in NO_MATTER}
     if limits["load"] is None:  # as before there was any
         del limits["load"]
-    if limits["query_order"] == "file":  # as results of before there were others have it
-        del limits["query_order"]
+    for name in ("query_order", "cold"):  # as results of before there were others have it
+        if limits[name] == getattr(Limits(), name):
+            del limits[name]
     what = {
         "measuring": MEASURING,
         "digest": own,

@@ -16,6 +16,7 @@ from pytest_annmodal.results.stored import StoredCase
 
 MAX_MESSAGE = 1000  # characters of a failure's message
 MAX_EVIDENCE = 600  # the last characters of a traceback or of output
+OF_LIMITS = ("subset", "threads", "clock", "query_order", "cold")
 SHARED = {item.name for item in fields(Measurement)} & {item.name for item in fields(StoredCase)}
 
 
@@ -43,7 +44,8 @@ def stored_case(
         "case_id": search.case_id,
         "k": search.k,
         "rounds": search.rounds,
-        "clock": job.limits.clock,
+        "query_sample": job.limits.n_queries,
+        **{name: getattr(job.limits, name) for name in OF_LIMITS},
     }
     if isinstance(outcome, Failure):
         known |= {"failure": _short(outcome), "queries": label_of(job.dataset.queries)}
@@ -63,9 +65,6 @@ def stored_case(
         trusted=job.implementation.trusted,
         dataset=job.dataset.name,
         dataset_sha256=content,
-        subset=job.limits.subset,
-        threads=job.limits.threads,
-        query_order=job.limits.query_order,
         **known,
     )
 

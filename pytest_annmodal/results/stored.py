@@ -14,7 +14,7 @@ from typing import Literal
 from pytest_annmodal.finding import Gated
 from pytest_annmodal.levels import Loaded
 from pytest_annmodal.model import Arguments, Plain
-from pytest_annmodal.outcome import Comparison, Failure, Tuned
+from pytest_annmodal.outcome import Comparison, Failure, FirstPass, Tuned
 
 SCHEMA = 1
 Source = Literal["pytest-annmodal", "ann-benchmarks", "vibe", "pytest-benchmark"]
@@ -70,7 +70,9 @@ class StoredCase:
         trusted: whether it is no submission.
         dataset_sha256: of the dataset's file. Equal names with another content are not one dataset.
         subset: how many of the training vectors were used, or None for all.
+        query_sample: how many of the dataset's queries were asked, where it was said.
         query_order: in which order they were asked.
+        cold: whether a first pass was asked for with the page cache cold.
         failure: why there are no figures; None for a measurement.
         samples: where latencies and recalls of single queries are; None where none were kept.
 
@@ -123,7 +125,9 @@ class StoredCase:
     mailbox_floor_ns: int | None = None
     sampled_from: int = 0
     queries: str = ""
+    query_sample: int | None = None
     query_order: str = "file"
+    cold: bool = False
     n_short_answers: int = 0
     bounded_by: str = ""
     asked: Mapping[str, Plain] = field(default_factory=dict)
@@ -134,6 +138,7 @@ class StoredCase:
     uncertain_share: float | None = None
     n_left_out: int = 0
     disturbed: tuple[str, ...] = ()
+    first_pass: FirstPass | None = None
     tuned: Tuned | None = None
     comparison: Comparison | None = None
     gate: Gated | None = None
@@ -148,6 +153,16 @@ class StoredCase:
     def is_foreign(self) -> bool:
         """Whether somebody else's program measured it, on whatever machine."""
         return self.source != OURS
+
+    @property
+    def cold_p50_s(self) -> float | None:
+        """The median latency of the cold first pass."""
+        return self.first_pass.p50_s if self.first_pass is not None else None
+
+    @property
+    def cold_p99_s(self) -> float | None:
+        """The 99 % latency of the cold first pass."""
+        return self.first_pass.p99_s if self.first_pass is not None else None
 
     @property
     def supported_ratio(self) -> float | None:

@@ -115,7 +115,7 @@ class Worker:
             command = isolation.bubblewrap(command, self._readable, self._private, self._python)
         self._affinity = parents = cores.affinity()
         self.cores = cores.share_out(self._affinity, self._threads)
-        self._stay = Stay(self.cores.worker, self._family, trusted=self.level == "none")
+        self._stay = Stay(self.cores.worker, self.family, trusted=self.level == "none")
         try:
             cores.pin(self.cores.parent)
             self._output = OutputTail(read_fd, self._output_bytes)
@@ -138,7 +138,7 @@ class Worker:
             os.close(write_fd)
             cores.pin(parents)
         self.pid = self._process.pid
-        self.stops = Rest(self.pid, self._family, trusted=self.level == "none")
+        self.stops = Rest(self.pid, self.family, trusted=self.level == "none")
         self._channel = Channel(ours)
         return self
 
@@ -349,18 +349,19 @@ class Worker:
         """How many cores it is pinned to now; 0 where pinning is impossible."""
         return len(self._stay.cores)
 
-    def _family(self) -> list[int]:
+    def family(self) -> list[int]:
+        """Returns the worker and its descendants."""
         return [self.pid, *process_tree.descendants(self.pid)]
 
     def note_memory(self) -> list[int]:
         """Notes the largest resident size of its processes so far; returns the processes."""
-        family = self._family()
+        family = self.family()
         self.peak_rss_bytes = max(self.peak_rss_bytes, usage.peak_rss_bytes(*family))
         return family
 
     def cpu_s(self) -> float:
         """Returns CPU seconds of the worker and its descendants."""
-        return usage.cpu_s(*self._family())
+        return usage.cpu_s(*self.family())
 
     def watched(self) -> AbstractContextManager[Callable[[], Contention]]:
         """Watches the worker's core for other processes during a block; see ``contention``."""

@@ -101,10 +101,12 @@ class Against:
         """The newest answer to the same question, whatever version gave it."""
         own = _question(job.implementation.name, _label(job, search))
         limits, queries = job.limits, label_of(job.dataset.queries)
-        asked = (own, job.dataset.name, search.k, limits.subset, queries, limits.query_order)
+        which = (limits.n_queries, queries, limits.query_order)
+        asked = (own, job.dataset.name, search.k, limits.subset, *which)
         for one in reversed(self._known):
             name = _question(one.implementation, one.label)
-            known = (name, one.dataset, one.k, one.subset, one.queries, one.query_order)
+            which = (one.query_sample, one.queries, one.query_order)
+            known = (name, one.dataset, one.k, one.subset, *which)
             if known == asked and one.failure is None and not one.is_foreign:
                 return one
         return None

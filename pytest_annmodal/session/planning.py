@@ -29,6 +29,7 @@ def limits(settings: Settings, implementation: Implementation, *, remote: bool =
         subset=settings.subset,
         n_queries=settings.queries if isinstance(settings.queries, int) else None,
         query_order=settings.query_order,
+        cold=settings.cold,
         phase_timeout_s=settings.timeout_s,
         memory_bytes=settings.memory_mb * 2**20 if settings.memory_mb else None,
         max_search_s=settings.max_search_s,

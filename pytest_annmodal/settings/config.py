@@ -201,6 +201,15 @@ class Settings:
         choices=ORDERS,
         grading="rules",
     )
+    cold: bool = option(
+        False,
+        "--ann-cold",
+        MEASURE,
+        "Before each search setting drop the files that it reads from the page cache, as far as "
+        "that is allowed, and time a first pass of all queries by itself (docs/measurement.md). Of "
+        "trusted implementations only.",
+        opposite="--ann-warm",
+    )
     executor: str = option(
         "local",
         "--ann-executor",

@@ -21,11 +21,11 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigurationError(message)
 
 
-def parser_arguments(option: Option) -> dict[str, Any]:
-    """Returns the arguments of ``add_argument`` for an option, for pytest's parser or ours."""
+def parser_arguments(option: Option, flag: str) -> dict[str, Any]:
+    """Returns the arguments of ``add_argument`` for one flag of an option, for any parser."""
     how: dict[str, Any] = {"dest": f"annmodal_{option.name}"}
     if option.kind is None:
-        return {**how, "action": "store_true", "default": False}
+        return {**how, "action": "store_const", "const": flag == option.flag, "default": None}
     if option.bare is not None:
         return {**how, "nargs": "?", "const": option.bare, "default": None}
     return {**how, "action": "append" if option.many else "store", "default": None}
@@ -39,7 +39,8 @@ def given(args: Sequence[str]) -> Mapping[str, Any]:
     """
     parser = _Parser(add_help=False, allow_abbrev=False)
     for option in OPTIONS:
-        parser.add_argument(option.flag, **parser_arguments(option))
+        for flag in option.flags:
+            parser.add_argument(flag, **parser_arguments(option, flag))
     found = vars(parser.parse_known_args(told_apart(expanded(args))[0])[0])
     return {option.name: found[f"annmodal_{option.name}"] for option in OPTIONS}
 

@@ -34,6 +34,7 @@ class Option(NamedTuple):  # a dataclass would take longer to make, in every pyt
         is_path: whether a value is a path and not a name.
         modal_run: its flag in ``modal run modal_app.py``, if it has one.
         bare: its value when the flag is given without one.
+        opposite: the flag that turns a switch off.
         grading: which sources may set it in a grading.
         stricter: whether an ini file may set this value even in a grading, because it makes
             the grading at least as strict as the default.
@@ -52,12 +53,17 @@ class Option(NamedTuple):  # a dataclass would take longer to make, in every pyt
     is_path: Callable[[str], bool] | None = None
     modal_run: str | None = None
     bare: str | None = None
+    opposite: str | None = None
     grading: Grading = "anywhere"
     stricter: Callable[[Any], bool] | None = None
 
     @property
     def ini(self) -> str:
         return f"annmodal_{self.name}"
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        return (self.flag,) if self.opposite is None else (self.flag, self.opposite)
 
     @property
     def env(self) -> str:

@@ -48,7 +48,8 @@ def resolve(
     values: dict[str, Any] = {"rootdir": rootdir}
     for option in OPTIONS:
         value = option.default
-        if given := option.from_cli(cli(option.name)):
+        given = option.from_cli(cli(option.name))
+        if given or given is False:
             value = option.located(given, cwd, option.flag)
         elif rules is not None and option.name in rules:
             value = rules[option.name]
@@ -81,17 +82,8 @@ def _refuse_bad_combinations(settings: Settings, cli: Callable[[str], Any]) -> N
         raise ConfigurationError(f"--modal and --ann-executor {named}: choose one of them")
     if settings.download_only and cli("download"):
         raise ConfigurationError("--download and --download-only: choose one of them")
-    for flag, name in (
-        ("--ann-param", "param"),
-        ("--ann-build-param", "build_param"),
-        ("--ann-run-group", "run_group"),
-        ("--ann-target-recall", "target_recall"),
-    ):
-        if cli(name) and settings.grade is not None:
-            raise ConfigurationError(
-                f"{flag} and --ann-grade: grading runs the settings that a submission names. "
-                "Leave out one of them."
-            )
+    if settings.grade is not None:
+        _refuse_in_a_grading(cli)
     _refuse_bad_gates(settings, cli)
     _refuse_with_targets(settings)
     _refuse_bad_load(settings, cli)
@@ -101,13 +93,32 @@ def _refuse_bad_combinations(settings: Settings, cli: Callable[[str], Any]) -> N
             "--ann-reuse needs the folder of --ann-results, and --ann-results is off. "
             "Leave out one of them."
         )
-    if cli("reuse") and settings.grade is not None:
+    if cli("resume") and settings.grade is None:
+        raise ConfigurationError("--ann-resume needs a grading to continue: add --ann-grade FILE")
+
+
+def _refuse_in_a_grading(cli: Callable[[str], Any]) -> None:
+    for flag, name in (
+        ("--ann-param", "param"),
+        ("--ann-build-param", "build_param"),
+        ("--ann-run-group", "run_group"),
+        ("--ann-target-recall", "target_recall"),
+    ):
+        if cli(name):
+            raise ConfigurationError(
+                f"{flag} and --ann-grade: grading runs the settings that a submission names. "
+                "Leave out one of them."
+            )
+    if cli("cold"):
+        raise ConfigurationError(
+            "--ann-cold and --ann-grade: what a submission reads lies in memory, and no file is "
+            "behind it, so nothing can be dropped. Leave out --ann-cold."
+        )
+    if cli("reuse"):
         raise ConfigurationError(
             "--ann-reuse and --ann-grade: a grading is continued from its own journal, with "
             "--ann-resume. Leave out --ann-reuse."
         )
-    if cli("resume") and settings.grade is None:
-        raise ConfigurationError("--ann-resume needs a grading to continue: add --ann-grade FILE")
 
 
 def _refuse_bad_gates(settings: Settings, cli: Callable[[str], Any]) -> None:

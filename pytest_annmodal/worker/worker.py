@@ -2,9 +2,10 @@
 
 It answers the frames of its parent (``sandbox/worker_process.py``) one by one: ``start``,
 ``floor``, ``confine``, ``compile`` (C++), ``load``, ``build``, ``memory``, ``search``, then
-``timed`` (its own clock) or ``serve`` (the parent's clock), ``clients-try`` and ``clients``
-(several at once), ``batch-load``, ``batch``, ``batch-result``, ``finish``. An exception of the
-implementation becomes an ``error`` frame and the worker goes on; a crash ends the process.
+``timed`` (its own clock) or ``serve`` (the parent's clock), ``page-out`` before a cold pass,
+``clients-try`` and ``clients`` (several at once), ``batch-load``, ``batch``, ``batch-result``,
+``finish``. An exception of the implementation becomes an ``error`` frame and the worker goes on; a
+crash ends the process.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from pytest_annmodal.worker import adapters, answers, clients, measure, warming
 from pytest_annmodal.worker.confinement import confine
 from pytest_annmodal.worker.cpp import compiler
 from pytest_annmodal.worker.loading import settle
+from pytest_annmodal.worker.paging import page_out
 from pytest_annmodal.worker.pools import Pools
 from pytest_annmodal.worker.serving import serve
 
@@ -128,6 +130,7 @@ class Session:
         self.mailbox_fd = mailbox_fd
         self.train_fd = train_fd
         self.path = self.library = ""
+        self.keep: measure.Keep | None = None
 
     def run(self) -> None:
         """Answers frames until the parent finishes or is gone."""
@@ -220,11 +223,7 @@ class Session:
         fields, (warmup, queries) = message.fields, message.arrays
         k = fields["k"]
         self.pools.one()
-        self.keep: measure.Keep | None = None
-        first_ns, _ = self._ask(warmup[:1], k)
-        _, raw = self._ask(warmup[1:], k)
-        if answers.reused(raw):
-            self.keep = answers.copied
+        first_query_ns = self._warm_up(warmup, k) if len(warmup) else 0
         before = resource.getrusage(resource.RUSAGE_SELF)
         began = time.monotonic()
         times: list[NDArray[np.int64]] = []
@@ -245,9 +244,23 @@ class Session:
                 break
         self.channel.send(
             "answers",
-            {"first_query_ns": int(first_ns[0]), **_usage_since(before)},
+            {"first_query_ns": first_query_ns, **_usage_since(before)},
             [np.stack(times), np.stack(ids), np.stack(counts)],
         )
+
+    def _warm_up(self, warmup: NDArray[Any], k: int) -> int:
+        """Ask them, and see whether answers must be copied; nanoseconds that the first one took."""
+        self.keep = None
+        first_ns, _ = self._ask(warmup[:1], k)
+        _, raw = self._ask(warmup[1:], k)
+        if answers.reused(raw):
+            self.keep = answers.copied
+        return int(first_ns[0])
+
+    def on_page_out(self, message: Message) -> None:
+        """Let go of the pages of these files, wherever they are mapped."""
+        page_out(frozenset(message.fields["paths"]))
+        self.channel.send("paged-out")
 
     def _ask(self, sent: NDArray[Any], k: int) -> tuple[NDArray[np.int64], list[Any]]:
         queries = self.form.each(sent)

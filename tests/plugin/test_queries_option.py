@@ -53,3 +53,47 @@ def test_bad_queries_end_it_before_anything_runs(project: Project) -> None:
     ):
         (line,) = project.bench(*arguments).stderr.str().strip().splitlines()
         assert says in line
+
+
+def test_a_cold_first_pass(project: Project) -> None:
+    """Below the table, in JSON, JUnit and the store, and never taken from a case without one."""
+    project.bench().assert_outcomes(passed=2)
+    result = project.bench(
+        "--ann-cold", "--ann-reuse", "--benchmark-json=out.json", "--junit-xml=out.xml"
+    )
+    result.assert_outcomes(passed=2)
+    (start,) = [n for n, line in enumerate(result.outlines) if line.strip().startswith("First pa")]
+    head, *rows = result.outlines[start + 1 : start + 4]
+    assert head.split()[:4] == ["QPS", "p50", "p95", "p99"]
+    assert {row.removesuffix(" (noisy)").split()[-1] for row in rows} == {
+        "exact[extra=0]",
+        "exact[extra=1]",
+    }
+    for saved in project.saved():
+        assert saved["extra_info"]["first_pass"]["recall"] == 1.0
+    assert (project.path / "out.xml").read_text(encoding="utf-8").count('"cold_p99_ms"') == 2
+    kept = [
+        json.loads(line)
+        for file in (project.path / ".annmodal" / "results").glob("*.jsonl")
+        for line in file.read_text(encoding="utf-8").splitlines()
+    ]
+    assert sorted((row["cold"], row["first_pass"] is not None) for row in kept) == [
+        *[(False, False)] * 2,
+        *[(True, True)] * 2,
+    ]
+    assert len({row["key"] for row in kept}) == 4
+    again = project.bench("--ann-cold", "--ann-reuse", "--ann-warm")
+    assert lines_with(again, "2 results were taken from the store and not measured again.")
+    assert not lines_with(again, "First pass")
+
+
+def test_a_sample_of_the_queries_is_a_case_of_its_own(project: Project) -> None:
+    """Whatever was measured last, all queries and a sample of them stand side by side."""
+    from pytest_annmodal import read_results
+    from pytest_annmodal.results.choice import latest
+
+    one = ("--ann-param=extra=0",)
+    project.bench(*one).assert_outcomes(passed=1)
+    project.bench(*one, "--ann-queries=5").assert_outcomes(passed=1)
+    found = latest(read_results([project.path / ".annmodal" / "results"]).cases)
+    assert sorted((case.query_sample or 0, case.n_queries) for case in found) == [(0, 20), (5, 5)]

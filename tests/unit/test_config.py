@@ -13,6 +13,7 @@ import pytest
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.settings.config import OPTIONS, Settings
+from pytest_annmodal.settings.given import given
 from pytest_annmodal.settings.nearest import nearest_names
 from pytest_annmodal.settings.option import Option, expanded
 from pytest_annmodal.settings.sources import resolve
@@ -61,6 +62,18 @@ def test_switches() -> None:
     assert settings(env={"ANNMODAL_DOWNLOAD": "1"}).download
     assert not settings(ini={"annmodal_download": "yes"}, env={"ANNMODAL_DOWNLOAD": "0"}).download
     assert settings(ini={"annmodal_download": "no"}, cli={"download": True}).download
+
+
+def test_a_switch_with_an_opposite() -> None:
+    """The flag that turns it off holds against the ini file; of both the last one holds."""
+    for args, cold in (
+        ((), True),
+        (("--ann-warm",), False),
+        (("--ann-cold", "--ann-warm"), False),
+        (("--ann-warm", "--ann-cold"), True),
+    ):
+        assert settings(cli=dict(given(args)), ini={"annmodal_cold": "true"}).cold is cold
+    assert not settings(cli=dict(given(()))).cold
 
 
 def test_lists() -> None:

@@ -97,7 +97,7 @@ def test_every_example_can_be_copied_from_the_site(reference):
 @pytest.mark.parametrize(
     ("page", "names"),
     [
-        ("options", [word for row in OPTIONS for word in (row.flag, row.env, row.ini)]),
+        ("options", [word for row in OPTIONS for word in (*row.flags, row.env, row.ini)]),
         ("figures", [word for row in FIGURES for word in (row.name, row.threshold)]),
         ("metrics", list(METRICS)),
         ("datasets", list(CATALOG)),

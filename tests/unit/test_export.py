@@ -187,6 +187,8 @@ def test_the_newest_of_each_setting() -> None:
     others = [measured(1, machine="Another"), measured(1, dataset_sha256="cd" * 32), measured(2)]
     assert latest([old, new, *others]) == [new, *others]
     assert latest([new, old]) == [new]
+    asked = [measured(1, query_sample=2), measured(1, query_order="random"), measured(1, cold=True)]
+    assert latest([new, *asked]) == [new, *asked]
     broken = dataclasses.replace(failed(), label=new.label, machine=new.machine)
     assert latest([broken]) == [broken]
 

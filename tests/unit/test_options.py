@@ -129,7 +129,7 @@ def test_an_option_is_added_in_one_place(tmp_path: Path) -> None:
 
 def test_the_documentation_names_options_that_exist() -> None:
     """Each option, ini key and variable in the documentation is one, and no option is left out."""
-    known = {name for option in OPTIONS for name in (option.flag, option.ini, option.env)}
+    known = {name for option in OPTIONS for name in (*option.flags, option.ini, option.env)}
     known |= {option.modal_run for option in OPTIONS if option.modal_run}
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     found = set(
@@ -140,4 +140,4 @@ def test_the_documentation_names_options_that_exist() -> None:
     )
     hooks = {name for name in found if f"pytest_{name}" in text}
     assert found - known - hooks == set()
-    assert [option.flag for option in OPTIONS if option.flag not in text] == []
+    assert [flag for option in OPTIONS for flag in option.flags if flag not in text] == []

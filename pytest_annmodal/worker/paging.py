@@ -1,0 +1,30 @@
+"""Pages of files that a process has mapped, and how it lets go of them."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from collections.abc import Collection
+from pathlib import Path
+
+PAGE_OUT = 21  # MADV_PAGEOUT, Linux 5.4 and later; man 2 madvise
+
+
+def page_out(paths: Collection[str]) -> None:
+    """Let go of the pages of these files, so that the page cache may drop them.
+
+    Nothing that was written is lost: pages that were changed stay. A kernel that cannot do it does
+    nothing, and so does one whose file belongs to somebody else.
+
+    Args:
+        paths: as the kernel writes them into ``/proc/PID/maps``.
+    """
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+    with contextlib.suppress(OSError):
+        maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="surrogateescape")
+        for line in maps.splitlines():
+            ends, *_, path = line.split(None, 5)
+            if path in paths:
+                start, end = (int(one, 16) for one in ends.split("-"))
+                madvise(start, end - start, PAGE_OUT)
