@@ -60,7 +60,7 @@ class VolumeContract:
         assert (again.was_present, again.sha256) == (False, good.sha256)
         aside = good.path.with_name(f"{good.path.name}.corrupt")
         assert aside.read_bytes() == damaged
-        reason = f"{good.path}: its content is no longer what was stored there."
+        reason = f"{good.path}: its content has changed since it was stored."
         assert any(line.endswith(f"was set aside as {aside.name}: {reason}") for line in lines)
 
     def test_a_dataset_is_resolved_once_for_everyone(self, volume, other_view):

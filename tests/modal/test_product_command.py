@@ -204,7 +204,7 @@ def test_a_file_that_was_put_into_the_volume_is_found_by_its_name(product):
     assert "Volume 'ann-datasets' on Modal holds " in wrong.text
     here = product.finish(product.start("-m", "pytest", *arguments))
     assert here.code == 4, here.text
-    assert "One that lies in a volume on Modal is found with --modal." in here.text
+    assert "For a dataset in a volume on Modal, add --modal." in here.text
 
 
 def test_the_stamp_of_a_file_in_the_volume_says_its_metric(product):

@@ -135,7 +135,7 @@ def test_from_a_file_to_a_dataset(
     [
         (
             ["sift-128-euclidean", "--train", "x.npy", "--metric", "l2"],
-            "of a dataset of the catalogue",
+            "by a dataset of the catalogue",
         ),
         (["a/b", "--train", "x.npy", "--metric", "l2"], "the name 'a/b' cannot be used"),
         (["x", "--train", "x.npy", "--metric", "l3"], "--metric l3: expected euclidean, angular"),
@@ -198,7 +198,7 @@ def test_distances_are_computed_anew(
     ids, distances = exact.knn(*vectors, K, "euclidean")
     data = written(given(ids, distances**2), tmp_path, told)
     np.testing.assert_allclose(data.distances, distances, rtol=1e-6)
-    assert "They look like the squares of distances. Computed anew." in lines[-1]
+    assert "They look like the squares of distances. Computed again." in lines[-1]
 
 
 def test_ids_that_stand_for_none(given: Callable[..., Request], vectors, tmp_path: Path) -> None:
@@ -329,7 +329,7 @@ def test_no_room_on_the_disk(
     """It is told before anything is written."""
     monkeypatch.setattr(writing.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     said = refused(given(exact.knn(*vectors, K, "euclidean")[0]), tmp_path)
-    assert "the dataset takes 0.0 MB, and 0.0 MB are free" in said
+    assert "the dataset takes 0.0 MB, but only 0.0 MB are free" in said
     assert not (tmp_path / "target.hdf5").exists()
 
 

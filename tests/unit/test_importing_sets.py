@@ -152,7 +152,7 @@ def spoiled(folder: Path, name: str) -> Path:
         ("weights", "holds 3; expected 1 for each member"),
         ("no sizes", "there is no size_train"),
         ("sizes", "its sizes add up to"),
-        ("negative", "set 1 names -4; expected members from 0"),
+        ("negative", "set 1 has the member -4; expected members from 0"),
         ("null", "has a null"),
         ("floats", "it has no column of lists of whole numbers"),
         ("empty", "all its sets are empty"),

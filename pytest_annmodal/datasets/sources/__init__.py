@@ -1,1 +1,1 @@
-"""Where a dataset comes from: the package, a generator, a file, or an address."""
+"""Brings a dataset's file from the package, a generator, a file, or a URL."""

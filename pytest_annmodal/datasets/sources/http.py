@@ -1,7 +1,7 @@
-"""Stream a URL to a file: resumed after a cut, retried, verified, and never half there.
+"""Downloads a URL to a file: resumes, retries and verifies it before it gets its name.
 
-The unfinished bytes lie in ``{target}.part`` with a note of where they come from in
-``{target}.part.json``, so that the next run goes on where a killed one stopped.
+Unfinished bytes lie in ``{target}.part``, and their origin in ``{target}.part.json``, so that the
+next run resumes a download that was killed.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Fetched", "fetch", "identity", "without_secrets"]
 
-USER_AGENT = f"pytest-annmodal/{__version__}"  # the default of Python clients gets 403 from some
+USER_AGENT = f"pytest-annmodal/{__version__}"  # some servers refuse Python's default with 403
 LONGEST_WAIT_S = 60.0
-UNKNOWN_HOST_RETRIES = 2  # nothing came and the name has no address: more waiting helps nobody
+UNKNOWN_HOST_RETRIES = 2  # more waiting seldom helps where the host name has no address
 SILENT = Log()
 PROGRESS_BYTES = 2**20  # an attempt that brought this much does not count as a failure
 
@@ -57,24 +57,23 @@ def fetch(
     retries: int = 5,
     backoff_s: float = 1.0,
 ) -> Fetched:
-    """Download the first of ``urls`` that serves the right file to ``target``.
+    """Downloads to ``target`` from the first of ``urls`` that serves the right file.
 
     Args:
         urls: the same file in several places, tried in this order.
-        sha256: hex digest that the file must have, if it is known.
-        size_bytes: length that the file must have, if it is known.
-        log: is told each URL before it is tried, each retry and each change of URL, and how many
-            bytes are there.
-        check: looks at the complete file before it gets its name; a DatasetFormatError
-            makes the URL a wrong one.
-        is_hdf5: what begins otherwise is refused at once.
-        auth: as requests takes it; without it, what a netrc file has.
-        retries: failures in a row, each with little progress, after which a URL is given up.
-        backoff_s: wait after the first of them; doubled after each further one.
+        sha256: expected hex digest, if known.
+        size_bytes: expected length, if known.
+        log: gets each URL before it is tried, each retry, each change of URL, and the progress.
+        check: checks the complete file before it gets its name; if it raises a
+            DatasetFormatError, the next URL is tried.
+        is_hdf5: refuse a file that does not begin as HDF5, at its first bytes.
+        auth: passed to requests; without it, requests reads a netrc file.
+        retries: failures in a row without progress after which a URL is given up.
+        backoff_s: wait after the first failure; doubled after each further one.
 
     Raises:
-        ChecksumError, DatasetFormatError: the only URL served something else.
-        DownloadError: nothing usable came; each URL is named with its reason.
+        ChecksumError, DatasetFormatError: the only URL served another file.
+        DownloadError: no URL served the file; the reason is given for each.
     """
     reasons: list[tuple[str, Exception]] = []
     with _session(auth) as session:
@@ -115,10 +114,10 @@ def _one_url(
     retries: int,
     backoff_s: float,
 ) -> Fetched:
-    """Everything that one URL gets: attempts, a second chance after a resume, checks."""
+    """Downloads and checks one URL; starts again if a resumed file has the wrong digest."""
     digest, size_bytes = _persist(transfer, log, retries, backoff_s)
     if transfer.wanted_sha256 not in (None, digest) and transfer.resumed:
-        # What was there before may be damaged; this URL is judged by its own bytes alone.
+        # The bytes of the earlier run may be damaged, not those of this URL.
         log.tell("event", text="The resumed file has the wrong sha256: starting again")
         transfer.part.discard()
         digest, size_bytes = _persist(transfer, log, retries, backoff_s)
@@ -141,7 +140,7 @@ def _one_url(
 
 
 def _persist(transfer: Transfer, log: Log, retries: int, backoff_s: float) -> tuple[str, int]:
-    """Attempts until the last byte is there; sha256 and length."""
+    """Repeats attempts until the file is complete; returns its sha256 and length."""
     failures = 0
     while True:
         before = transfer.part.size()
@@ -173,12 +172,12 @@ def _verdict(target: Path, reasons: Sequence[tuple[str, Exception]]) -> Exceptio
 
 def _with_advice(url: str, error: Exception) -> Exception:
     if isinstance(error, DatasetFormatError) and not isinstance(error, ChecksumError):
-        return DatasetFormatError(f"{without_secrets(url)} sent a file that is no use: {error}")
+        return DatasetFormatError(f"{without_secrets(url)} sent an unusable file: {error}")
     if not isinstance(error, DownloadError):
         return error
     advice = (
         "Check the network, or name a mirror with --ann-base-url. "
-        "Run it again: it goes on where it stopped."
+        "Run it again to resume the download."
         if error.retryable
         else "Check the URL, or name a mirror with --ann-base-url."
     )

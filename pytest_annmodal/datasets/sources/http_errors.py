@@ -1,4 +1,4 @@
-"""What the network and the disk raise during a download, translated once."""
+"""Translates errors of the network and the disk during a download."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pytest_annmodal.errors import DownloadError
 
 
 class LocalDiskError(DownloadError):
-    """This side cannot take the bytes (full, read-only): no other URL would help."""
+    """The local disk cannot be written (full, read-only); other URLs are not tried."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retryable=False)
 
 
 class InterruptedTransferError(DownloadError):
-    """An attempt that is worth repeating, after ``wait_s`` if the server said so.
+    """An attempt failed and should be repeated, after ``wait_s`` if the server asks for it.
 
-    With ``unknown_host`` the server's name has no address: most often there is no network.
+    With ``unknown_host`` the host name has no address: most often there is no network.
     """
 
     def __init__(self, message: str, *, wait_s: float = 0.0, unknown_host: bool = False) -> None:
@@ -31,7 +31,7 @@ class InterruptedTransferError(DownloadError):
 
 
 def without_secrets(url: str) -> str:
-    """The URL as it may be shown: without user, password and query (signatures, tokens)."""
+    """Returns the URL without user, password and query (signatures, tokens), to show it."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -40,7 +40,7 @@ def without_secrets(url: str) -> str:
 
 
 def identity(url: str) -> str:
-    """What tells one URL from another, to be shown and kept: its query only as a short digest."""
+    """Returns a text that identifies a URL without secrets: its query is a short digest."""
     query = url.partition("?")[2].partition("#")[0]
     mark = f"?[{hashlib.sha256(query.encode()).hexdigest()[:8]}]" if query else ""
     return without_secrets(url) + mark
@@ -48,7 +48,7 @@ def identity(url: str) -> str:
 
 @contextmanager
 def http_errors(url: str) -> Iterator[None]:
-    """Translate what requests raises, once."""
+    """Turns errors of requests into a DownloadError."""
     import requests
 
     shown = without_secrets(url)
@@ -68,7 +68,7 @@ def http_errors(url: str) -> Iterator[None]:
     except requests.exceptions.RequestException as error:
         cause = _innermost(error)
         text = f"The connection to {shown} failed ({str(cause) or type(cause).__name__})."
-        # By their names: their modules are imported only where they are used.
+        # Compared by name, so that their modules need not be imported.
         if type(cause).__name__ == "SSLCertVerificationError":
             raise DownloadError(text, retryable=False) from error
         unknown_host = type(cause).__name__ == "gaierror"
@@ -77,13 +77,13 @@ def http_errors(url: str) -> Iterator[None]:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Translate what writing the part raises, once."""
+    """Turns an OSError of writing ``path`` into a LocalDiskError with advice."""
     try:
         yield
     except OSError as error:
         advice = "Free some space, or use another directory (--ann-volume-dir)."
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            text = f"{path.parent} is full: {path.name} holds what came so far. {advice}"
+            text = f"{path.parent} is full: {path.name} holds the bytes so far. {advice}"
         elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             advice = "Use another directory (--ann-volume-dir)."
             text = f"{path.parent} cannot be written ({error.strerror}). {advice}"
@@ -93,7 +93,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """The cause itself: requests wraps urllib3's error, which wraps the system's own."""
+    """Returns the original cause: requests wraps urllib3's error, which wraps the system's."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return error

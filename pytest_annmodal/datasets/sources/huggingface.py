@@ -1,4 +1,4 @@
-"""Files of datasets on the Hugging Face Hub: ``hf://datasets/OWNER/REPO/PATH@REVISION``."""
+"""Locates files on the Hugging Face Hub: ``hf://datasets/OWNER/REPO/PATH@REVISION``."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ FORM = re.compile(r"hf://datasets/([\w.-]+/[\w.-]+)/([^@]+?)(?:@(.+))?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
-    """Where one file lies at one commit.
+    """The location of one file at one commit.
 
     Attributes:
-        commit: that the revision stands for now.
-        sha256, size_bytes: of the file, where the Hub says them.
+        commit: the present commit of the revision.
+        sha256, size_bytes: of the file, if the Hub gives them.
     """
 
     url: str
@@ -35,10 +35,10 @@ class Located:
 
 
 def file_name(text: str) -> str:
-    """The last part of the path, without the revision.
+    """Returns the last part of the path, without the revision.
 
     Raises:
-        ConfigurationError: it is no such address.
+        ConfigurationError: the address has another form.
     """
     return _parts(text)[1].rpartition("/")[2]
 
@@ -54,11 +54,11 @@ def _parts(text: str) -> tuple[str, str, str]:
 
 
 def located(text: str) -> Located:
-    """Ask the Hub which commit a revision is, and what the file has there.
+    """Asks the Hub for the commit of a revision, and for the file's digest and size.
 
     Raises:
-        ConfigurationError: it is no such address.
-        DownloadError: the Hub does not have it, or does not show it to this user.
+        ConfigurationError: the address has another form.
+        DownloadError: the Hub does not have the file, or this user may not read it.
     """
     import requests
 
@@ -89,7 +89,10 @@ def located(text: str) -> Located:
 
 
 def authorised() -> Callable[[Any], Any] | None:
-    """Adds the token of the environment to a request; it does not follow to another host."""
+    """Returns a function that adds the environment's token to a request, or None without one.
+
+    On a redirect, requests does not send the token to another host.
+    """
     token = os.environ.get(TOKEN)
     if not token:
         return None

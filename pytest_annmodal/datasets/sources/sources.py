@@ -1,6 +1,6 @@
-"""The kinds of places that a dataset's file comes from, by how its ``source`` begins.
+"""The kinds of sources of a dataset's file, by the scheme of its ``source``.
 
-To add one, write a class here: what is named ``SCHEME:…`` is then brought by it, here and on Modal.
+To add one, write a class here: it then brings every source ``SCHEME:…``, here and on Modal.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from pytest_annmodal.errors import ConfigurationError, DatasetFormatError
 from pytest_annmodal.model import Dataset
 from pytest_annmodal.settings import suffixes
 
-DEFAULT_METRIC = metrics.BY_DEFAULT[0]  # of vectors that nothing says it of
+DEFAULT_METRIC = metrics.BY_DEFAULT[0]  # of vectors whose metric is not given
 Check = Callable[[Path], DatasetInfo]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brought:
-    """A complete, checked file that is not yet under its final name."""
+    """A complete, checked file that does not yet have its final name."""
 
     path: Path
     sha256: str
@@ -37,13 +37,13 @@ class Brought:
 
 
 class Source:
-    """Where one dataset's file comes from; this one is of no known kind.
+    """The source of one dataset's file; this base class is for unknown schemes.
 
     Attributes:
-        schemes: what stands before the first colon.
-        is_remote: getting it needs the network.
-        is_by_hand: somebody puts it into the volume; it is brought by nobody.
-        own_file: the file itself, if it is used where it is and not brought anywhere.
+        schemes: texts before the first colon.
+        is_remote: fetching it needs the network.
+        is_by_hand: the user puts the file into the volume; it cannot be brought.
+        own_file: the file itself, if it is used where it is; else None.
     """
 
     schemes: ClassVar[tuple[str, ...]]
@@ -60,28 +60,28 @@ class Source:
 
     @property
     def file_name(self) -> str:
-        """What the file is called where it lies."""
+        """The file's name at its source."""
         return self.rest.rpartition("/")[2]
 
     @property
     def stamped(self) -> str:
-        """What is kept with a file that was brought, to know it again by."""
+        """The text stored in a brought file's stamp, to recognise its source."""
         return http.identity(self.dataset.source)
 
     def bring(self, target: Path, *, check: Check, base_urls: Sequence[str], log: Log) -> Brought:
-        """Put the dataset's file at ``target``, and say so line by line.
+        """Brings the dataset's file to ``target``, and logs the progress.
 
         Args:
-            check: looks at the complete file.
+            check: checks the complete file.
             base_urls: mirrors that hold ``NAME.hdf5``.
 
         Raises:
-            DatasetError: it cannot be had, or what came is not usable.
-            ConfigurationError: nobody knows how to bring it.
-            OSError: it cannot be written.
+            DatasetError: the file cannot be fetched, or is unusable.
+            ConfigurationError: the source is of an unknown kind.
+            OSError: ``target`` cannot be written.
         """
         raise ConfigurationError(
-            f"dataset '{self.dataset.name}' has a source of no known kind: {self.dataset.source}. "
+            f"dataset '{self.dataset.name}' has an unknown source: {self.dataset.source}. "
             f"Expected one that begins with {', '.join(f'{scheme}:' for scheme in KINDS)}"
         )
 
@@ -91,7 +91,7 @@ S = TypeVar("S", bound=type[Source])
 
 
 def registered(kind: S) -> S:
-    """Make a kind of source known by its schemes; used as a decorator."""
+    """Registers a kind of source by its schemes; used as a decorator."""
     KINDS.update(dict.fromkeys(kind.schemes, kind))
     return kind
 
@@ -101,18 +101,18 @@ def _kind_of(text: str) -> type[Source]:
 
 
 def source_of(dataset: Dataset) -> Source:
-    """Where this dataset's file comes from."""
+    """Returns the source of this dataset's file."""
     return _kind_of(dataset.source)(dataset)
 
 
 def is_address(text: str) -> bool:
-    """Whether a text names something that is fetched over the network."""
+    """Returns whether a text is an address that is fetched over the network."""
     return _kind_of(text).is_remote
 
 
 @registered
 class Package(Source):
-    """A file that is shipped with the plugin: ``package:FILE``."""
+    """A file shipped with the plugin: ``package:FILE``."""
 
     schemes = ("package",)
 
@@ -126,7 +126,7 @@ class Package(Source):
 
 @registered
 class Generated(Source):
-    """Made on the spot: ``generate:METRIC``."""
+    """A generated file: ``generate:KIND``."""
 
     schemes = ("generate",)
 
@@ -146,7 +146,7 @@ class OwnFile(Source):
 
     @classmethod
     def named(cls, path: str | Path) -> str:
-        """The source that stands for this path."""
+        """Returns the source of this path."""
         return f"{cls.schemes[0]}:{path}"
 
     @property
@@ -159,7 +159,7 @@ class Imported(Source):
     """A file of vectors in another format: ``import:/ABSOLUTE/PATH``.
 
     Attributes:
-        request: how it is imported; None: with queries held out, by the metric of the dataset.
+        request: how to import it; None: hold out queries, with the dataset's metric.
     """
 
     schemes = ("import",)
@@ -174,7 +174,7 @@ class Imported(Source):
 
     @property
     def stamped(self) -> str:
-        """With the file's size and time: one that was changed is imported again."""
+        """The source with the file's size and time, so that a changed file is imported again."""
         try:
             state = Path(self.rest).stat()
         except OSError:  # it was fetched, or is gone
@@ -182,7 +182,7 @@ class Imported(Source):
         return f"{self.dataset.source} ({state.st_size} bytes, {state.st_mtime_ns})"
 
     def bring(self, target: Path, *, check: Check, base_urls: Sequence[str], log: Log) -> Brought:
-        if self.request is None:  # else it is just what was asked for
+        if self.request is None:  # the user asked for a benchmark, not for an import
             log.tell("import")
         files = (self.rest,) if self.request is None else self.request.names
         log.tell("importing", files=", ".join(files))
@@ -192,7 +192,7 @@ class Imported(Source):
 
 @registered
 class InVolume(Source):
-    """A file that somebody put into the volume: ``volume:FILE``."""
+    """A file that a user put into the volume: ``volume:FILE``."""
 
     schemes = ("volume",)
     is_by_hand = True
@@ -204,13 +204,13 @@ class InVolume(Source):
 
 @registered
 class Http(Source):
-    """A download: ``https://…`` or ``http://…``, of a dataset's file or one to be imported."""
+    """A download, ``https://…`` or ``http://…``, of a dataset's file or a file to import."""
 
     schemes: ClassVar[tuple[str, ...]] = ("https", "http")
     is_remote = True
 
     def urls(self, base_urls: Sequence[str]) -> list[str]:
-        """Mirrors first, then the dataset's own URL."""
+        """Returns the mirrors' URLs, then the dataset's own URL."""
         mirrors = (f"{base.rstrip('/')}/{self.file_name}" for base in base_urls)
         return list(dict.fromkeys((*mirrors, self.dataset.source)))
 
@@ -229,10 +229,10 @@ class Http(Source):
         log: Log,
         check: Callable[[Path], object] | None = None,
     ) -> http.Fetched:
-        """Download the file to ``target``.
+        """Downloads the file to ``target``.
 
         Raises:
-            DatasetError: it cannot be had, or is not what was meant.
+            DatasetError: the file cannot be fetched, or is another one.
         """
         return http.fetch(
             self.urls(base_urls),
@@ -301,11 +301,11 @@ def _imported(
     *,
     called: str | None = None,
 ) -> Brought:
-    """A dataset's file, made of vectors in another format.
+    """Imports a dataset's file from vectors in another format.
 
     Args:
-        request: how; None: ``file``, with queries held out, by the metric of the dataset.
-        called: where the file was fetched from.
+        request: how to import; None: ``file``, with queries held out, by the dataset's metric.
+        called: the URL of a fetched file.
     """
     from pytest_annmodal.datasets import hdf5
     from pytest_annmodal.datasets.importers.importing import import_to
@@ -320,7 +320,7 @@ def _imported(
 
 
 def require_pinned(dataset: Dataset, size_bytes: int, sha256: str) -> None:
-    """Raise DatasetFormatError for a file that is not the one that the catalogue means."""
+    """Raises DatasetFormatError if the file has not the size and digest of the catalogue."""
     if dataset.size_bytes is not None and dataset.size_bytes != size_bytes:
         raise DatasetFormatError(
             f"{dataset.name}: the file has {size_bytes:,} bytes, expected {dataset.size_bytes:,}."

@@ -1,4 +1,4 @@
-"""One attempt to get (the rest of) a file over HTTP, and the unfinished bytes that it leaves."""
+"""One attempt to download a file or its rest over HTTP, and the part file that it leaves."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ NOT_NOW = (408, 425, 429)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a part's bytes come from.
+    """The origin of a part's bytes.
 
     Attributes:
-        url: as :func:`~pytest_annmodal.datasets.sources.http_errors.identity` gives it.
+        url: as :func:`~pytest_annmodal.datasets.sources.http_errors.identity` returns it.
         validator: a strong ETag or a Last-Modified date, for ``If-Range``.
-        total: length of the whole file, if the server said it.
+        total: length of the whole file, if the server gave it.
     """
 
     url: str
@@ -57,7 +57,7 @@ class Part:
         self.note = target.with_name(target.name + ".part.json")
 
     def size(self) -> int:
-        """Bytes that are there."""
+        """Returns the number of bytes so far."""
         try:
             return self.path.stat().st_size
         except FileNotFoundError:
@@ -70,7 +70,7 @@ class Part:
             return None
 
     def begin(self, origin: Origin) -> None:
-        """Empty the part and note where what follows comes from."""
+        """Empties the part and notes the origin of the bytes to come."""
         self.path.unlink(missing_ok=True)
         self.note.write_text(
             json.dumps({"url": origin.url, "validator": origin.validator, "total": origin.total}),
@@ -83,9 +83,9 @@ class Part:
 
 
 class Transfer:
-    """One URL's way into one part file; :meth:`attempt` may be called until it succeeds."""
+    """The download of one URL into one part file; repeat :meth:`attempt` until it succeeds."""
 
-    def __init__(  # noqa: PLR0917 - one caller, which passes on what it was given
+    def __init__(  # noqa: PLR0917 - one caller, which passes on its own arguments
         self,
         session: requests.Session,
         url: str,
@@ -107,12 +107,12 @@ class Transfer:
         self.resumed = False
 
     def attempt(self) -> tuple[str, int]:
-        """Get what is missing; sha256 (hex) and length of the complete part.
+        """Downloads the missing bytes; returns sha256 (hex) and length of the complete part.
 
         Raises:
-            InterruptedTransferError: worth repeating.
-            LocalDiskError: the disk does not take it.
-            DownloadError: this URL will not serve the file.
+            InterruptedTransferError: the attempt should be repeated.
+            LocalDiskError: the disk cannot be written.
+            DownloadError: this URL does not serve the file.
         """
         with disk_errors(self.part.path):
             start, origin = self._resume_point()
@@ -128,19 +128,19 @@ class Transfer:
                 return self._receive(response, start, total)
 
     def finish(self) -> None:
-        """Give the complete part its final name."""
+        """Renames the complete part to its final name."""
         with disk_errors(self.part.path):
             durable.publish(self.part.path, self.target)
             self.part.discard()
 
     def _resume_point(self) -> tuple[int, Origin | None]:
-        """How many bytes of this very file are there already."""
+        """Returns how many bytes of this file can be kept, and their origin."""
         origin, size = self.part.origin(), self.part.size()
         if origin is None or origin.url != identity(self.url):
             return 0, None
         if origin.total is not None and size > origin.total:
             return 0, None
-        # Without a validator only the digest can tell whether two halves belong together.
+        # Without a validator only the digest shows whether two parts are of the same file.
         if origin.validator is None and self.wanted_sha256 is None:
             return 0, None
         return size, origin
@@ -178,7 +178,7 @@ class Transfer:
     def _continued(
         self, response: requests.Response, start: int, origin: Origin | None
     ) -> int | None:
-        """Check that a 206 is the rest of what is there; the total length."""
+        """Checks that a 206 response continues the part; returns the total length."""
         said = response.headers.get("Content-Range", "")
         match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", said.strip())
         total = int(match[3]) if match and match[3] != "*" else None
@@ -200,7 +200,7 @@ class Transfer:
         return self._require_length(total)
 
     def _started(self, response: requests.Response) -> int | None:
-        """Prepare for a file from its first byte; the total length."""
+        """Prepares for a file from its first byte; returns the total length."""
         said = response.headers.get("Content-Length", "")
         encoded = response.headers.get("Content-Encoding", "identity") != "identity"
         total = self._require_length(None if encoded or not said.isdigit() else int(said))
@@ -265,7 +265,7 @@ class Transfer:
 
     def _require_signature(self, head: bytes, response: requests.Response) -> None:
         kind = response.headers.get("Content-Type", "unknown type")
-        tag = head.lstrip().lower()[:5]  # a first byte "<" alone may be a number
+        tag = head.lstrip().lower()[:5]  # in other files a first byte "<" may be a number
         web = "html" in kind or tag in {b"<html", b"<!doc"} or (self.is_hdf5 and tag[:1] == b"<")
         if SIGNATURE.startswith(head[: len(SIGNATURE)]) or not (self.is_hdf5 or web):
             return
@@ -274,7 +274,7 @@ class Transfer:
         wanted = "an HDF5 file" if self.is_hdf5 else "the file"
         raise DownloadError(
             f"{without_secrets(self.url)} sent {what} ({kind}, beginning with "
-            f"{head!r}) instead of {wanted}: a login or error page, or a proxy's?",
+            f"{head!r}) instead of {wanted}: is it a login or error page, or a proxy's?",
             retryable=False,
         )
 
@@ -292,7 +292,7 @@ class Transfer:
 
 
 def _validator(response: requests.Response) -> str | None:
-    """What may stand in ``If-Range``: RFC 9110 wants a strong ETag or a date."""
+    """Returns the value for ``If-Range``: by RFC 9110 a strong ETag or a date."""
     tag = response.headers.get("ETag")
     if tag and not tag.startswith("W/"):
         return tag

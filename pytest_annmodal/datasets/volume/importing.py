@@ -1,4 +1,4 @@
-"""Vectors of other formats become a dataset of the volume, under a name of one's own."""
+"""Imports vectors of other formats into the volume, under a name that the user chooses."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from pytest_annmodal.model import Dataset
 def import_dataset(
     name: str, request: Request, volume: LocalVolume, *, reporter: Reporter, replace: bool
 ) -> Resolved:
-    """Read, check and write the dataset ``name``; nothing is left of it if that fails.
+    """Reads, checks and writes the dataset ``name``; a failed import leaves no file.
 
     Args:
-        replace: a dataset of that name in the volume is replaced, once the new one is whole.
+        replace: replace a dataset of that name in the volume, once the new one is complete.
 
     Raises:
-        ConfigurationError: the name cannot be used, or what is asked for contradicts itself.
+        ConfigurationError: the name cannot be used, or the request contradicts itself.
         DatasetError: a file cannot be used, with the reason.
         VolumeError: the volume cannot be written.
     """
@@ -63,13 +63,13 @@ def _made(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise VolumeError(
-            f"{folder}: it cannot be made ({error.strerror}). Use another directory (--volume DIR)."
+            f"{folder}: cannot be created ({error.strerror}). Use another directory (--volume DIR)."
         ) from error
     return folder
 
 
 def _fetched(request: Request, folder: Path, log: Log) -> Request:
-    """The same with files of this machine, where it names addresses."""
+    """Fetches the request's URLs; returns the request with local files in their place."""
     local: dict[str, str] = {}
     called = []
     for number, text in enumerate(request.files):
@@ -97,6 +97,6 @@ def _require_name(name: str) -> None:
         )
     if name in CATALOG:
         raise ConfigurationError(
-            f"the name {name} is that of a dataset of the catalogue: choose another, such "
+            f"the name {name} is taken by a dataset of the catalogue: choose another, such "
             f"as my-{name}"
         )

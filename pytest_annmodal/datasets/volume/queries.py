@@ -1,7 +1,7 @@
-"""Queries of one's own, brought: a file of vectors becomes rows that are kept in the volume.
+"""Imports the user's own queries: stores the rows of a file of vectors in the volume.
 
-They are read once, where the session is, by the process that imports files. What is kept is a file
-of their rows, named after its content, which goes wherever their jobs run.
+The importing process reads the file once, on the session's machine. The stored file is named after
+its digest, and is sent to where its jobs run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_NAME = 30  # characters of an id
 
 
 def bring(file: Path, volume: LocalVolume) -> OwnQueries:
-    """Read a file of queries and keep its rows in the volume.
+    """Reads a file of queries and stores its rows in the volume.
 
     Raises:
         ConfigurationError: it cannot be read as vectors, with the reason.
@@ -44,7 +44,7 @@ def bring(file: Path, volume: LocalVolume) -> OwnQueries:
     except OSError as error:
         raise VolumeError(
             f"volume '{volume.name}' at {volume.path} cannot be written "
-            f"({error.strerror or error}), and the queries of {file} are kept there. Make it "
+            f"({error.strerror or error}), so the queries of {file} cannot be stored. Make it "
             "writable, or use another directory (--ann-volume-dir)."
         ) from error
     n, dim = np.load(kept, mmap_mode="r", allow_pickle=False).shape

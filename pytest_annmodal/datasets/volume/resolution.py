@@ -1,4 +1,4 @@
-"""One call of ``volume.resolve``: its log lines, its decisions, and what it gives."""
+"""One call of ``volume.resolve``: finds, checks or brings a dataset's file, and logs it."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from pytest_annmodal.protocols import Volume
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """A dataset file that is there and checked.
+    """A dataset file that exists and is checked.
 
     Attributes:
-        was_present: nothing had to be downloaded, copied or generated.
+        was_present: it did not have to be downloaded, copied, generated or imported.
         seconds: how long resolving took.
     """
 
@@ -47,12 +47,12 @@ class Resolved:
 
 
 def place_of(dataset: Dataset, volume: Volume) -> Path:
-    """Where the file is, or will be: a user's own stays where it is."""
+    """Returns where the file is or will be; a user's own file stays where it is."""
     return sources.source_of(dataset).own_file or volume.path / f"{dataset.name}.hdf5"
 
 
 def own_stamp_path(dataset: Dataset, volume: Volume) -> Path:
-    """Where the stamp of a file lies that is used where it is."""
+    """Returns where the stamp of a user's own file lies."""
     mark = hashlib.sha256(
         str(place_of(dataset, volume)).encode("utf-8", "surrogateescape")
     ).hexdigest()[:16]
@@ -74,7 +74,7 @@ class Resolution:
     started: float
 
     def in_place(self) -> Resolved:
-        """Use the user's own file where it is; its stamp is kept in the volume."""
+        """Uses the user's own file where it is; its stamp is stored in the volume."""
         if not self.path.is_file():
             raise DatasetError(
                 f"{self.path}: there is no such file (dataset '{self.dataset.name}')."
@@ -112,7 +112,7 @@ class Resolution:
         return self.resolved(stamp, was_present=True)
 
     def good_stamp(self) -> Stamp | None:
-        """The stamp, if it belongs to the file that is there and to this dataset."""
+        """Returns the stamp if it belongs to the present file and to this dataset."""
         stamp = Stamp.read(self.stamp_path)
         if stamp is None or not self.is_unchanged(stamp, self.stamp_path):
             return None
@@ -136,17 +136,17 @@ class Resolution:
         return stamp
 
     def is_outdated_copy(self, stamp: Stamp | None) -> bool:
-        """Whether it was made from a file that was changed since."""
+        """Returns whether it was imported from a file that has changed since."""
         return isinstance(self.source, sources.Imported) and (
             stamp is None or stamp.source != self.source.stamped
         )
 
     def is_unchanged(self, stamp: Stamp, place: Path) -> bool:
-        """Whether the file is the one that was checked.
+        """Returns whether the file is the one that was checked.
 
-        By length and time where times are kept (a file that was copied or restored has another
-        time and is hashed once), else by its whole content. A file that an earlier version
-        checked is not: it is checked again.
+        Compares length and time where the volume keeps times (a copied or restored file has
+        another time and is hashed once), else the whole content. False for a file that another
+        version of the checks accepted: it is checked again.
         """
         if stamp.checks != CHECKS:
             return False
@@ -166,11 +166,11 @@ class Resolution:
         return True
 
     def adopt(self) -> Stamp | None:
-        """Check a file that lies in the volume without a good stamp; None if there is none left."""
+        """Checks a file in the volume that has no good stamp; None if there is no usable file."""
         if not self.path.exists() or self.is_outdated_copy(Stamp.read(self.stamp_path)):
             return None
         if self.is_damaged():
-            self.set_aside(f"{self.path}: its content is no longer what was stored there.")
+            self.set_aside(f"{self.path}: its content has changed since it was stored.")
             return None
         old = Stamp.read(self.stamp_path)
         outdated = old is not None and old.checks != CHECKS
@@ -189,9 +189,9 @@ class Resolution:
         return stamp
 
     def is_damaged(self) -> bool:
-        """Whether a file that was brought here has other content in the same length.
+        """Returns whether a brought file has other content of the same length.
 
-        Of one that somebody put here nobody can say that it was not put here again, changed.
+        A file that a user put here may have been replaced on purpose, so it never counts.
         """
         stamp = Stamp.read(self.stamp_path)
         return (
@@ -202,7 +202,7 @@ class Resolution:
         )
 
     def set_aside(self, reason: str) -> None:
-        """Keep a damaged file under another name: it may be someone's only copy."""
+        """Renames a damaged file rather than deleting it: it may be the only copy."""
         names = (f"{self.path.name}.corrupt{mark}" for mark in _marks())
         aside = next(p for p in map(self.path.with_name, names) if not p.exists())
         try:
@@ -216,15 +216,15 @@ class Resolution:
         self.tell("set-aside", aside=aside.name, reason=reason)
 
     def require_bringable(self) -> None:
-        """Raise DatasetError for what nobody but its owner can bring."""
+        """Raises DatasetError for a file that only its owner can put into the volume."""
         if self.source.is_by_hand:
             raise DatasetError(
-                f"volume '{self.volume.name}' holds no usable {self.path.name} (any more). "
+                f"volume '{self.volume.name}' no longer holds a usable {self.path.name}. "
                 "It was put there by hand: put it there again."
             )
 
     def bring(self) -> Resolved:
-        """Download, copy, generate or import the file, check it, and put it under its name."""
+        """Downloads, copies, generates or imports the file, checks it and gives it its name."""
         try:
             for directory in (self.volume.path, self.temp_dir):
                 directory.mkdir(parents=True, exist_ok=True)
@@ -243,8 +243,8 @@ class Resolution:
         except OSError as error:
             raise VolumeError(
                 f"volume '{self.volume.name}' at {self.volume.path} cannot be written "
-                f"({error.strerror or error}), so dataset '{self.dataset.name}' cannot be put "
-                "there. Make it writable, free some space, or use another directory "
+                f"({error.strerror or error}), so dataset '{self.dataset.name}' cannot be stored. "
+                "Make it writable, free some space, or use another directory "
                 "(--ann-volume-dir)."
             ) from error
         self.tell("committing")
@@ -256,7 +256,7 @@ class Resolution:
         try:
             self.volume.commit()
         except BaseException:
-            # Without its stamp the file is verified and committed again by the next run.
+            # Without a stamp, the next run verifies and commits the file again.
             self.stamp_path.unlink(missing_ok=True)
             raise
 
@@ -277,7 +277,7 @@ class Resolution:
         )
 
     def try_write(self, stamp: Stamp, place: Path) -> bool:
-        """Record a check; a volume that cannot be written still serves what it holds."""
+        """Writes a stamp; returns False for a read-only volume, whose files can still be used."""
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             stamp.write(place)
@@ -288,7 +288,7 @@ class Resolution:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the dataset's lock: two runs at once make one download."""
+        """Holds the dataset's lock, so that two runs at once download it once."""
         import filelock
 
         directory = self.volume.lock_dir
@@ -301,7 +301,7 @@ class Resolution:
                 self.tell("waiting")
                 lock.acquire()
         except (OSError, NotImplementedError):
-            pass  # nothing can be written here: what follows says so, if it has to write
+            pass  # a read-only volume: an error follows only if the run has to write
         try:
             yield
         finally:

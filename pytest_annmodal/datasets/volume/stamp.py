@@ -1,4 +1,4 @@
-"""The small JSON file that says a dataset file was checked, so that it is checked once."""
+"""The stamp: a small JSON file that records the check of a dataset file."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ HASH_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """What was found when a file was checked.
+    """The result of checking a file.
 
     Attributes:
-        size_bytes: a file of another length is not the one that was checked.
-        mtime_ns: nor is one that was changed since, where the volume keeps times.
-        source: URL, ``package:…``, ``generate:…`` or ``file:…`` it came from; None if it
-            was there already.
-        checks: which edition of the checks it passed.
+        size_bytes: length of the checked file.
+        mtime_ns: its modification time; compared where the volume keeps times.
+        source: URL, ``package:…``, ``generate:…`` or ``import:…`` it was brought from; None if
+            it was not brought here.
+        checks: version of the checks that it passed.
     """
 
     sha256: str
@@ -50,7 +50,7 @@ class Stamp:
 
     @classmethod
     def read(cls, path: Path) -> Stamp | None:
-        """None if there is none that this version understands: the file is checked again."""
+        """Reads a stamp; None if there is none that this version understands."""
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             if data["version"] != VERSION:
@@ -62,7 +62,7 @@ class Stamp:
 
 
 def hash_file(path: Path) -> str:
-    """Sha256 of a whole file, hex."""
+    """Returns the sha256 of a whole file, hex."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(HASH_BYTES):

@@ -1,4 +1,4 @@
-"""What lies in a local volume under names that no catalogue has."""
+"""Lists the datasets in a local volume, whether or not the catalogue has their names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SUFFIX = ".hdf5"
 
 
 class LocalStored:
-    """The ``Stored`` protocol over a directory."""
+    """The ``Stored`` protocol for a directory."""
 
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
@@ -25,7 +25,7 @@ class LocalStored:
 
     @property
     def advice(self) -> str:
-        return "One that lies in a volume on Modal is found with --modal."
+        return "For a dataset in a volume on Modal, add --modal."
 
     def names(self) -> Sequence[str]:
         return sorted(path.stem for path in self._volume.path.glob(f"*{SUFFIX}"))
@@ -36,6 +36,6 @@ class LocalStored:
         stamp = Stamp.read(self._volume.path / f"{name}.json")
         try:
             info = stamp.info if stamp else hdf5.inspect(self._volume.path / f"{name}{SUFFIX}")
-        except DatasetError:  # its tests will say so
+        except DatasetError:  # the tests of this dataset report it
             return catalog.dataset_in_volume(name, None)
         return catalog.dataset_in_volume(name, info.to_plain())

@@ -1,9 +1,9 @@
 """A directory of checked dataset files, and how a dataset gets into it.
 
-:func:`resolve` works on anything that has the ``Volume`` protocol. In a volume lie
-``{name}.hdf5``, its stamp ``{name}.json``, what was set aside (``{name}.hdf5.corrupt``) and
-the directories ``.locks``, ``.incoming`` (unfinished downloads) and ``.stamps`` (of files
-that are used where they are).
+:func:`resolve` works on anything that has the ``Volume`` protocol. A volume holds
+``{name}.hdf5``, its stamp ``{name}.json``, damaged files (``{name}.hdf5.corrupt``) and
+the directories ``.locks``, ``.incoming`` (unfinished downloads) and ``.stamps`` (of users' own
+files, which stay where they are).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ VOLUME_NAME = "ann-datasets"
 
 
 class LocalVolume:
-    """A directory with the meaning of a volume."""
+    """The ``Volume`` protocol for a directory."""
 
     def __init__(self, path: Path, name: str = VOLUME_NAME) -> None:
         self._path = path
@@ -68,7 +68,7 @@ class LocalVolume:
         return True
 
     def reload(self) -> None:
-        """Make sure that the directory is there and can be read. Raises ReloadError."""
+        """Creates the directory if needed. Raises ReloadError if it cannot be read."""
         try:
             if not self._path.exists():
                 self._path.mkdir(parents=True, exist_ok=True)
@@ -78,21 +78,21 @@ class LocalVolume:
             raise ReloadError(f"{self._path}: {error.strerror}") from error
 
     def commit(self) -> None:
-        """Flush the directory's names to the disk. Raises CommitError."""
+        """Flushes the directory's names to the disk. Raises CommitError if that fails."""
         try:
             durable.sync_directory(self._path)
         except OSError as error:
             raise CommitError(
                 f"volume '{self._name}' at {self._path} could not be flushed ({error.strerror}). "
-                "What was written is checked again by the next run."
+                "The next run checks its new file again."
             ) from error
 
 
 def cache_dir(environ: Mapping[str, str]) -> Path:
-    """This package's folder in the user's cache directory.
+    """Returns this package's folder in the user's cache directory.
 
     Raises:
-        ConfigurationError: there is no such directory.
+        ConfigurationError: the user has no home directory.
     """
     told = environ.get("XDG_CACHE_HOME", "")
     try:
@@ -110,22 +110,22 @@ def cache_dir(environ: Mapping[str, str]) -> Path:
 
 
 def default_volume_dir(environ: Mapping[str, str]) -> Path:
-    """Where the local volume is unless told: below the user's cache directory.
+    """Returns the default directory of the local volume, below the user's cache directory.
 
     Raises:
-        ConfigurationError: there is no such directory.
+        ConfigurationError: the user has no home directory.
     """
     return cache_dir(environ) / "volumes" / VOLUME_NAME
 
 
 def local_volume(chosen: str | None) -> LocalVolume:
-    """The volume in the directory that ``--ann-volume-dir`` names, or in the usual one."""
+    """Returns the volume in the directory of ``--ann-volume-dir``, or in the default one."""
     path = Path(chosen) if chosen else default_volume_dir(os.environ)
     return LocalVolume(path.absolute())
 
 
 def checked_before(dataset: Dataset, volume: LocalVolume) -> hdf5.DatasetInfo | None:
-    """What a user's own file holds by its stamp, if it is unchanged since it got that."""
+    """Returns what a user's own file holds, if it is unchanged since it was stamped."""
     stamp, path = Stamp.read(own_stamp_path(dataset, volume)), place_of(dataset, volume)
     if stamp is None or stamp.checks != hdf5.CHECKS:
         return None
@@ -138,7 +138,7 @@ def checked_before(dataset: Dataset, volume: LocalVolume) -> hdf5.DatasetInfo | 
 
 
 def is_present(dataset: Dataset, volume: Volume) -> bool:
-    """Whether the file is there, without looking into it."""
+    """Returns whether the file exists and is not empty, without opening it."""
     path = place_of(dataset, volume)
     return path.is_file() and path.stat().st_size > 0
 
@@ -152,17 +152,17 @@ def resolve(
     validate: bool = True,
     temp_dir: Path | None = None,
 ) -> Resolved:
-    """Have the dataset in the volume, checked, and say so line by line.
+    """Finds the dataset in the volume or brings it there; returns it checked.
 
     Args:
-        reporter: is told each line, and how far a download is.
+        reporter: gets each message, and the progress of a download.
         base_urls: mirrors that hold ``NAME.hdf5``, tried before the dataset's own URL.
         validate: check the content of a file that has no stamp, not only its structure.
         temp_dir: where an unfinished download lies; by default in the volume.
 
     Raises:
-        DatasetError: it cannot be had, or is not usable.
-        VolumeError: the volume cannot be written, or not committed.
+        DatasetError: the dataset cannot be brought, or is unusable.
+        VolumeError: the volume cannot be written or committed.
     """
     source, path = sources.source_of(dataset), place_of(dataset, volume)
     run = Resolution(
