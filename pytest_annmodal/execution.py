@@ -1,4 +1,4 @@
-"""Runs one job: measure, interpolate, compare."""
+"""Runs one job: measures, interpolates, compares."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from pytest_annmodal.model import Baseline, Implementation, Job
 from pytest_annmodal.outcome import Measurement, Outcome, failure_of
 from pytest_annmodal.scoring import operating_points
 
-A_A = "the same packages on both sides, so this compares a version with itself (an A/A)"
-GATED_A_A = f"{A_A}: whatever is called worse or better here is a false alarm"
+A_A = "both sides have the same packages, so this compares a version with itself (an A/A test)"
+GATED_A_A = f"{A_A}: any worse or better here is a false alarm"
 
 
 def run_job(
@@ -37,15 +37,15 @@ def run_job(
     cache: Path | None = None,
     on_phase: OnPhase = lambda _text: None,
 ) -> list[Outcome]:
-    """Run one job and return one outcome per search, in the order of ``job.searches``.
+    """Runs one job; returns one outcome per search, in the order of ``job.searches``.
+
+    Never raises for errors of an implementation; a dataset that cannot be used is a ``Failure``
+    with blame ``infrastructure``.
 
     Args:
         path: the dataset's HDF5 file, already resolved.
         cache: directory for computed ground truth.
-        on_phase: told in a few words what is being done.
-
-    Never raises for what an implementation does; a dataset that cannot be used is a
-    ``Failure`` with blame ``infrastructure``.
+        on_phase: called with a short text for each step.
     """
     if lost := _without_environment(job, on_phase):
         return lost
@@ -83,7 +83,7 @@ def run_job(
 
 
 def _with_versions(found: Sequence[Outcome], baseline: Implementation) -> list[Outcome]:
-    """The outcomes, which also say what the baseline ran with, where that is its own."""
+    """Adds the baseline's versions to the outcomes, if it has its own environment."""
     made = making.ensure(baseline)
     if made is None:
         return list(found)
@@ -104,7 +104,7 @@ def _is_same(job: Job, baseline: Baseline) -> bool:
 
 
 def _without_environment(job: Job, on_phase: OnPhase) -> list[Outcome]:
-    """Make the environments of both sides; what becomes of the searches where that fails."""
+    """Makes the environments of both sides; returns failures of all searches if that fails."""
     phase = "environment"
     try:
         making.ensure(job.implementation, on_phase)
@@ -117,6 +117,6 @@ def _without_environment(job: Job, on_phase: OnPhase) -> list[Outcome]:
     try:
         making.ensure(job.baseline.implementation, on_phase)
     except AnnModalError as error:
-        text = f"the baseline {job.baseline.label} cannot be run, so nothing is compared: {error}"
+        text = f"the baseline {job.baseline.label} cannot run, so there is no comparison: {error}"
         return [_not_to_blame(search, phase, text) for search in job.searches]
     return []

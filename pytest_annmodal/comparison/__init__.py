@@ -1,7 +1,6 @@
-"""A fair comparison on an unfair machine: a submission against a baseline, side by side.
+"""Compares a submission with a baseline, asked in turn on the same core.
 
-``schedule`` says who is asked when, ``bout`` what one session gave, ``intervals`` and ``verdict``
-what several allow one to say, ``levels`` how speeds at different recalls are compared; these know
-no processes. ``session`` builds and asks, ``compare`` repeats sessions until all is decided.
-See docs/measurement.md.
+``schedule`` has the order of asking and the result of one session, ``intervals`` and ``verdict``
+conclude from several sessions; these are pure functions. ``interleaving`` builds and asks in one
+session, ``compare`` repeats sessions until all is decided. See docs/measurement.md.
 """

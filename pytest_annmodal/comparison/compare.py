@@ -1,4 +1,4 @@
-"""Sessions until every search of a job is decided; the result goes into its Measurement."""
+"""Runs sessions until every search of a job is decided; results go into its Measurements."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ PHASE = "comparison"
 
 @dataclass(slots=True, kw_only=True)
 class Contest:
-    """One search setting, whom it meets, and what came of it so far.
+    """One search setting, the baseline's settings that it races, and its results so far.
 
     Attributes:
-        chosen_at: the recall that the opponents were chosen by.
+        opponents: the baseline's settings.
+        chosen_at: the recall that the opponents were chosen for.
         recalls: of its answers in each session's race.
-        sizes: of its index in each session, with what its build took.
+        sizes: of its index and build in each session.
         bouts: of the sessions with these opponents.
     """
 
@@ -48,8 +49,8 @@ class Contest:
     def misplaced(self) -> bool:
         """Whether it races at another recall than its opponents were chosen for.
 
-        It can tell a race from the measurement: who answered well there, and fast and less well
-        here, would race the baseline's slow settings.
+        A submission can tell a race from the measurement. If it answered well there, and fast but
+        less well here, it would race slow settings of the baseline.
         """
         if not self.bouts:
             return False
@@ -61,10 +62,10 @@ class Contest:
 def compare(
     job: Job, data: hdf5.LoadedDataset, outcomes: Sequence[Outcome], on_phase: OnPhase
 ) -> list[Outcome]:
-    """The outcomes with a :class:`Comparison` in each measurement.
+    """Adds a :class:`Comparison` to each measurement.
 
-    A submission that fails here has failed, since all its builds count. If the baseline fails,
-    that is the infrastructure's fault.
+    A submission that fails here gets a failure, since all its builds count. A failure of the
+    baseline is blamed on the infrastructure.
     """
     baseline = job.baseline
     assert baseline is not None
@@ -92,7 +93,7 @@ def compare(
 
 
 def noted(outcome: Outcome, note: str) -> Outcome:
-    """The outcome with a note more, where it has figures."""
+    """Adds a note to an outcome that is a measurement."""
     if isinstance(outcome, Failure):
         return outcome
     return dataclasses.replace(outcome, notes=(*outcome.notes, note))
@@ -111,7 +112,7 @@ def _run(
 ) -> None:
     looks = verdict.looks(baseline.max_sessions)
     for number in range(looks[-1]):
-        # A search that ends the worker costs only itself: the others get fresh builds.
+        # If a search ends the worker, the others get new builds.
         while todo := [c for c in _undecided(contests) if len(c.recalls) <= number]:
             session = f"session {number + 1} of at most {looks[-1]}"
             on_phase(f"comparison, {session}, with {baseline.label}")
@@ -153,9 +154,9 @@ def _session(
 
 
 def _choose_opponents(session: Session, baseline: Baseline, contest: Contest) -> None:
-    """The baseline's settings around this one's recall; the only one, where there is one.
+    """Sets the opponents: the baseline's settings around this recall, or its only one.
 
-    Bouts with others than these are forgotten.
+    Bouts with other opponents are discarded.
     """
     recalls = contest.recalls or [contest.measurement.recall]
     contest.chosen_at, before = statistics.fmean(recalls), contest.opponents
@@ -171,7 +172,7 @@ def _choose_opponents(session: Session, baseline: Baseline, contest: Contest) ->
 
 
 def _judge(contest: Contest, baseline: Baseline, *, last: bool, trusted: bool) -> None:
-    """Decide, or leave it open for further sessions."""
+    """Sets the result, unless more sessions are needed to decide."""
     bouts = contest.bouts
     ratios = [bout.log_ratio for bout in bouts]
     controls = [bout.control_log_ratio for bout in bouts]
@@ -191,10 +192,10 @@ def _judge(contest: Contest, baseline: Baseline, *, last: bool, trusted: bool) -
 
 
 def _with_larger(measured: Measurement, sizes: Sequence[Size]) -> Measurement:
-    """What a submission's build took and holds where it was measured or in the race: the more.
+    """Returns the larger build time and sizes of the measurement and the race.
 
-    It can tell one from the other. Seconds are those of the sessions' median, which one session
-    beside a busy neighbour does not make longer; memory is the most that it ever held.
+    A submission can tell one from the other. For seconds the sessions' median is used, which one
+    disturbed session does not change; for memory the maximum.
     """
     return dataclasses.replace(
         measured,

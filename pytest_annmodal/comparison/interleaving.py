@@ -1,4 +1,4 @@
-"""One session: candidate, baseline and the baseline's copy, freshly built, asked in turn."""
+"""One session: builds candidate, baseline and a copy of the baseline, and asks them in turn."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from pytest_annmodal.scoring import scoring, validity
 from pytest_annmodal.scoring.operating_points import Level
 from pytest_annmodal.worker import measure
 
-LEAD = 20  # queries before each block that are not timed: the one before has used the caches
-PROBES = 100  # queries that tell what recall each of the baseline's settings has
+LEAD = 20  # untimed queries before each block, since another worker has used the caches
+PROBES = 100  # queries to estimate the recall of each of the baseline's settings
 BUDGET_S = 20.0  # for one search setting in one session
 SEED = 20_240_229
 
 
 class Awake:
-    """Lets a worker run in a block, and says whose fault it is what goes wrong there.
+    """Lets a worker run in a block; a submission error of the baseline becomes BaselineError.
 
-    A class: from Python 3.12 on, contextlib keeps an exception that a generator replaces, and with
-    it every file and map in its frames, until the garbage collector runs.
+    It is a class because from Python 3.12 on contextlib keeps an exception that a generator
+    replaces, with every file and map in its frames, until the garbage collector runs.
     """
 
     def __init__(self, worker: Worker, baseline: Baseline | None) -> None:
@@ -62,31 +62,31 @@ class Awake:
                 error.evidence.setdefault("log_tail", self._worker.log_tail())
                 if self._baseline is not None:
                     raise BaselineError(
-                        f"the baseline {self._baseline.label} failed, so nothing can be compared "
-                        f"with it: {error}"
+                        f"the baseline {self._baseline.label} failed, so there is no comparison: "
+                        f"{error}"
                     ) from error
         finally:
             self._worker.rest(trusted=True)
 
 
 class Entrant:
-    """One of the three, with its worker: stopped whenever another is asked."""
+    """One of the three, with its worker, which is stopped while another is asked."""
 
     def __init__(self, trial: Trial, *, baseline: Baseline | None, lead: int = LEAD) -> None:
         self.trial, self._baseline = trial, baseline
         self._asker = dataclasses.replace(trial.asker, warmup=trial.warmup[:lead])
         self._arguments: Arguments | None = None
-        self.late_s = 0.0  # what the setting of these took, and their first warm-up too long
+        self.late_s = 0.0  # of setting the arguments, and of a warm-up beyond its usual time
         self.short_answers = trial.job.implementation.short_answers
 
     def awake(self) -> Awake:
-        """Let it run. Raises BaselineError for what a baseline does wrong."""
+        """Lets it run in a block; raises BaselineError for an error of the baseline."""
         return Awake(self.trial.worker, self._baseline)
 
     def ask(
         self, search: Search, arguments: Arguments, queries: Any
     ) -> tuple[NDArray[np.int64], ...]:
-        """Times in ns (n,), ids (n, k) and counts (n,) of one block."""
+        """Asks one block; returns times in ns (n,), ids (n, k) and counts (n,)."""
         with self.awake():
             worker = self.trial.worker
             worker.begin("comparison")
@@ -103,7 +103,7 @@ class Entrant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """What the candidate's build took in one session, and what it has held by the end of a bout."""
+    """The candidate's build time in one session, and its memory at the end of a bout."""
 
     build_s: float
     index_bytes: int
@@ -111,11 +111,11 @@ class Size:
 
 
 class Session:
-    """Three workers with fresh builds over one map of the training vectors.
+    """Three workers with new builds over one map of the training vectors.
 
     Args:
-        number: of the session, which tells the order of building.
-        lead: queries before each block that are not timed.
+        number: of the session; determines the order of building.
+        lead: untimed queries before each block.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Session:
         self.data, self.number, self._lead = data, number, lead
         self.once = not job.implementation.trusted  # a submission could remember a query
         self.n_parts = len(job.searches) if self.once else 1
-        # Two environments are two kinds of start: each side gets the same.
+        # A worker in an environment is started in another way, so then both sides are.
         both = (job.implementation, baseline.implementation)
         self.anew = any(one.environment is not None for one in both)
         self.budget_s = min(BUDGET_S, job.limits.max_search_s)
@@ -144,8 +144,8 @@ class Session:
             schedule.BASELINE: (theirs, baseline),
             schedule.CONTROL: (theirs, baseline),
         }
-        # What is started last was some thousandths faster than its equals, so this turns too; a
-        # submission comes first always.
+        # The worker that is started last was some tenths of a percent faster than equal ones, so
+        # this order rotates too. A submission is always first.
         self._order = list(sides) if self.once else schedule.build_order(number)
         entrants: dict[int, Entrant] = {}
         shared: training_data.TrainFile | None = None
@@ -164,12 +164,12 @@ class Session:
         usable: frozenset[int],
         baseline: Baseline | None,
     ) -> Entrant:
-        cores.pin(usable)  # each worker gets the same core: only one is awake at a time
+        cores.pin(usable)  # all workers get the same core; only one runs at a time
         trial = Trial(job, self.data, stack, train_file=train_file, anew=self.anew)
         return Entrant(trial, baseline=baseline, lead=self._lead)
 
     def build(self, on_phase: OnPhase) -> None:
-        """Load all, then build all: what is loaded late could not be kept from the vectors."""
+        """Loads all, then builds all, since the shared vectors are filled by the first build."""
         entrants = (self.candidate, self.baseline, self.control)
         for entrant in (entrants[i] for i in self._order):
             with entrant.awake():
@@ -179,7 +179,7 @@ class Session:
                 entrant.trial.build(on_phase)
 
     def size(self) -> Size:
-        """Of the candidate, as of now: also what it put off until it was asked."""
+        """Returns the candidate's size now, with build work that it delayed until queries."""
         trial = self.candidate.trial
         return Size(
             build_s=trial.build_s + self.candidate.late_s + trial.worker.stops.ran_on_s,
@@ -188,8 +188,8 @@ class Session:
         )
 
     def levels(self, search: Search, settings: Sequence[Arguments]) -> list[Level]:
-        """Recall and speed of each of the baseline's settings, from a few queries."""
-        n_queries = len(self.data.test)  # spread over all: a file may have them in an order
+        """Estimates recall and speed of each of the baseline's settings, from a few queries."""
+        n_queries = len(self.data.test)  # the few are spread over all, as a file may be sorted
         view = rows_of(self.data, np.linspace(0, n_queries - 1, min(PROBES, n_queries)).astype(int))
         found = []
         for index, arguments in enumerate(settings):
@@ -200,22 +200,23 @@ class Session:
         return found
 
     def bout(self, search: Search, part: int, opponents: Sequence[Arguments]) -> Bout:
-        """Race one search setting against each of its opponents among the baseline's.
+        """Races one search setting against each of its opponents among the baseline's.
 
         Args:
-            part: which of the parts of the queries a setting of a submission gets.
+            part: number of the part of the queries that a submission's setting gets.
             opponents: one setting, or the two around the setting's recall.
 
         Raises:
-            SubmissionError: what the candidate did wrong.
-            BaselineError: what the baseline did.
+            SubmissionError: an error of the candidate.
+            BaselineError: an error of the baseline, or too few queries.
         """
         query_s = self._warm(search, opponents)
         order, n = self._rows_of(part), len(opponents)
         if len(order) < n:
             raise BaselineError(
                 f"{len(self.data.test)} queries are too few to compare {self.n_parts} settings "
-                "with a baseline, since a submission gets none twice; ask more, or fewer settings"
+                "with a baseline, since a submission gets each query once; use more queries or "
+                "fewer settings"
             )
         plan = schedule.plan(
             len(order) // n,
@@ -224,7 +225,7 @@ class Session:
             budget_s=self.budget_s / n,
         )
         rows = order[: n * plan.n_queries]
-        own = np.split(rows, n)  # no query is asked twice of a submission
+        own = np.split(rows, n)  # a submission is asked each query once
         races = [
             self._race(search, arguments, rows_of(self.data, own[number]), plan)
             for number, arguments in enumerate(opponents)
@@ -233,7 +234,7 @@ class Session:
         return bout_of(races, recalls, plan, n_answers=len(rows) * search.k)
 
     def _warm(self, search: Search, opponents: Sequence[Arguments]) -> float:
-        """Seconds that a query takes of all three together."""
+        """Warms all three up; returns the seconds that a query takes of all three together."""
         warmup = self.candidate.trial.warmup
         times = [
             entrant.ask(search, arguments, warmup)[0]
@@ -246,7 +247,7 @@ class Session:
         return sum(float(np.median(own)) for own in times) / 1e9
 
     def _rows_of(self, part: int) -> NDArray[np.int64]:
-        """Which queries, in which order: another one each session."""
+        """Returns the numbers of the queries, in another order each session."""
         size = len(self.data.test) // self.n_parts
         start = part * size if self.once else 0
         order = np.random.default_rng((SEED, self.number, part)).permutation(size)
@@ -255,7 +256,7 @@ class Session:
     def _race(
         self, search: Search, opponent: Arguments, view: hdf5.LoadedDataset, plan: Schedule
     ) -> Race:
-        """Ask candidate, baseline and control in turn, these two with the same setting."""
+        """Asks candidate, baseline and control in turn; the latter two have the same setting."""
         turns = {
             schedule.CANDIDATE: (self.candidate, search.arguments),
             schedule.BASELINE: (self.baseline, opponent),
@@ -276,16 +277,16 @@ class Session:
         return Race(times=tuple(times), recall=recall)
 
     def _recall_of(self, search: Search, opponent: Arguments, rows: NDArray[np.int64]) -> float:
-        """The baseline's recall over all queries of the bout, also those of the other race."""
+        """Returns the baseline's recall over all queries of the bout, those of both races."""
         view = rows_of(self.data, rows)
         _, ids, counts = self.baseline.ask(search, opponent, view.test)
         return _recall(view, ids[None], counts[None], search.k, self.baseline)
 
 
 def baseline_job(job: Job, baseline: Baseline) -> Job:
-    """The baseline as a job of its own, with the same clock; its memory is not limited.
+    """Returns the baseline as a job with the same clock and without a memory limit.
 
-    It is shut in as the candidate is, so that what a sandbox costs or spares counts for neither.
+    It is isolated like the candidate, so that a sandbox changes the speed of both.
     """
     k = max(search.k for search in job.searches)
     trusted = job.implementation.trusted
@@ -302,7 +303,7 @@ def baseline_job(job: Job, baseline: Baseline) -> Job:
 
 
 def rows_of(data: hdf5.LoadedDataset, rows: NDArray[np.int64]) -> hdf5.LoadedDataset:
-    """The dataset with these queries only."""
+    """Returns the dataset with only these queries."""
     return dataclasses.replace(
         data,
         test=data.test[rows],
@@ -318,7 +319,7 @@ def _recall(
     k: int,
     entrant: Entrant,
 ) -> float:
-    with entrant.awake():  # whose fault a wrong answer is
+    with entrant.awake():  # blames a wrong answer on its side
         answers = validity.check(
             validity.Given(ids=ids, counts=counts),
             k=k,

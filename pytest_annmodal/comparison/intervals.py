@@ -17,7 +17,7 @@ HALVINGS = 60  # of the interval (0, π/2): more than a float can tell apart
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatioInterval:
-    """A geometric mean of ratios, and between what the true one lies."""
+    """A geometric mean of ratios, with its confidence interval."""
 
     ratio: float
     low: float
@@ -25,9 +25,9 @@ class RatioInterval:
 
 
 def t_probability(t: float, df: int) -> float:
-    """P(abs(T) ≤ t) of Student's t with ``df`` degrees of freedom.
+    """Returns P(abs(T) ≤ t) of Student's t with ``df`` degrees of freedom.
 
-    The finite series for whole degrees of freedom: Abramowitz and Stegun, Handbook of
+    By the finite series for whole degrees of freedom: Abramowitz and Stegun, Handbook of
     Mathematical Functions, 26.7.3 (odd) and 26.7.4 (even).
     """
     return _probability(math.atan(t / math.sqrt(df)), df)
@@ -45,7 +45,7 @@ def _probability(theta: float, df: int) -> float:
 
 @lru_cache(maxsize=64)
 def t_quantile(confidence: float, df: int) -> float:
-    """The t with P(abs(T) ≤ t) = ``confidence``: the two-sided critical value."""
+    """Returns the t with P(abs(T) ≤ t) = ``confidence``: the two-sided critical value."""
     low, high = 0.0, math.pi / 2
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -57,11 +57,11 @@ def t_quantile(confidence: float, df: int) -> float:
 
 
 def widening(values: Sequence[float]) -> float:
-    """How much wider an interval has to be where values depend on each other or are skewed.
+    """Returns the factor to widen an interval by if values are correlated or skewed.
 
-    The effective sample size of an autoregressive series of first order, with twice the bias that
-    the lag-1 correlation of n independent values has (-1/n), times a part of the adjusted
-    Fisher-Pearson skewness. What that does to error rates is in docs/measurement.md.
+    From the effective sample size of a first-order autoregressive series, corrected by twice the
+    bias (-1/n) of the lag-1 correlation of n independent values, times a part of the adjusted
+    Fisher-Pearson skewness. The resulting error rates are in docs/measurement.md.
     """
     correlation, skewness = dependence(values)
     usable = min(max(correlation + 2 / len(values), 0.0), LARGEST_CORRELATION)
@@ -69,7 +69,7 @@ def widening(values: Sequence[float]) -> float:
 
 
 def dependence(values: Sequence[float]) -> tuple[float, float]:
-    """Lag-1 correlation and skewness; 0 where values are equal or too few."""
+    """Returns lag-1 correlation and skewness; 0 if values are equal or too few."""
     n, mean = len(values), statistics.fmean(values)
     off = [value - mean for value in values]
     squares = sum(x * x for x in off)
@@ -83,12 +83,12 @@ def dependence(values: Sequence[float]) -> tuple[float, float]:
 def ratio_interval(
     log_ratios: Sequence[float], confidence: float, *, factor: float = 1.0
 ) -> RatioInterval:
-    """The t interval of the mean of the logarithms, as ratios; two values or more.
+    """Returns the t interval of the mean of two or more logarithms, as ratios.
 
-    Logarithms, since a ratio and its reciprocal must give the same interval turned over.
+    With logarithms a ratio and its reciprocal give reciprocal intervals.
 
     Args:
-        factor: by which the interval is made wider.
+        factor: widens the interval.
     """
     n = len(log_ratios)
     mean = statistics.fmean(log_ratios)

@@ -1,4 +1,4 @@
-"""Who is asked which queries when, and one figure from many times; pure numpy."""
+"""The order in which the three are asked, and one figure from many times; pure numpy."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ from numpy.typing import NDArray
 
 from pytest_annmodal.scoring import operating_points
 
-BLOCK = 20  # queries in a row to one entrant: short beside the swings of a shared machine
+BLOCK = 20  # queries in a row to one entrant: shorter than speed changes of a shared machine
 REPEATS = 6
 MOST_BLOCKS = 40  # a repeat
 CANDIDATE, BASELINE, CONTROL = range(3)
-LETTERS = "ABC"  # of these, in orders
-# Round and round, so that all wait equally long: who has just been asked finds its index in the
-# processor's caches. (A B C, C B A let the control wait longest; on a busy machine that cost 6 %.)
-# Of each repeat the order in its first half and in its second: after three repeats each query has
-# been asked first, second and third of each entrant, since who came last was 1 % faster, with equal
-# code.
+LETTERS = "ABC"  # of these, in the orders below
+# In cycles, so that all wait equally long: a wait empties the processor's caches. (With A B C, C B A
+# the control waited longest, which cost 6 % on a busy machine.) Each repeat has one order in its
+# first half and another in its second. After three repeats each query has been asked first, second
+# and third of each entrant, since the last was 1 % faster with equal code.
 ORDERS = ("ABC BAC", "BCA CBA", "CAB ACB", "ACB ABC", "BAC BCA", "CBA CAB")
 
-# What is built last was up to 5 % faster than its equals (memory is laid out in another way), so
-# all take all places, and few sessions already come near to that.
+# The last one built was up to 5 % faster than equal ones (its memory is laid out in another way),
+# so all take all places in turn; even a few sessions nearly balance that.
 BUILD_ORDERS = ("ABC", "CBA", "BCA", "ACB", "CAB", "BAC")
 
 
 def build_order(session: int) -> list[int]:
-    """Who is built first, second and third."""
+    """Returns the order in which the three are built."""
     return [LETTERS.index(letter) for letter in BUILD_ORDERS[session % len(BUILD_ORDERS)]]
 
 
@@ -40,7 +39,7 @@ class Schedule:
 
     Attributes:
         n_blocks: different blocks.
-        repeats: times that each block is asked; 1 where no query may be asked twice.
+        repeats: times that each block is asked; 1 if no query may be asked twice.
     """
 
     n_blocks: int
@@ -52,10 +51,11 @@ class Schedule:
         return self.n_blocks * self.block
 
     def turns(self) -> Iterator[tuple[int, slice, int]]:
-        """Repeat, rows and entrant in the order of asking, which turns in the middle of a repeat.
+        """Yields repeat, rows and entrant in the order of asking.
 
-        In three repeats each query is asked first, second and third of each entrant, and a drift
-        of the machine's speed falls on candidate and baseline alike.
+        The order changes in the middle of a repeat. In three repeats each query is asked first,
+        second and third of each entrant, and a drift of the machine's speed affects candidate and
+        baseline equally.
         """
         for repeat in range(self.repeats):
             for number in range(self.n_blocks):
@@ -66,10 +66,10 @@ class Schedule:
 
 
 def plan(n_available: int, *, once: bool, block_s: float, budget_s: float) -> Schedule:
-    """As much as there are queries and time for; an even number of blocks where possible.
+    """Returns the largest schedule for the queries and the time; with an even number of blocks.
 
     Args:
-        once: no query may be asked twice: what would be repeats are other queries.
+        once: whether no query may be asked twice; then there are more blocks and no repeats.
         block_s: seconds that one block takes of all three together.
     """
     block = min(BLOCK, max(n_available // 2, 1))
@@ -81,13 +81,13 @@ def plan(n_available: int, *, once: bool, block_s: float, budget_s: float) -> Sc
 
 
 def log_ratio(mine: NDArray[np.int64], theirs: NDArray[np.int64], schedule: Schedule) -> float:
-    """Logarithm of their time over mine: above 0, I am faster.
+    """Returns the logarithm of the opponent's time over mine: above 0, mine is faster.
+
+    With repeats, from the sum of each query's least times. Without repeats (a submission could
+    remember a query), the median of the blocks' ratios.
 
     Args:
         mine, theirs: ns, int64 (repeats, n_queries), of the same queries.
-
-    With repeats, the least of each query's times, summed. Without, since a query that is asked
-    again may be remembered, the median over the blocks' ratios.
     """
     if schedule.repeats > 1:
         return math.log(_sum_of_least(theirs) / _sum_of_least(mine))
@@ -95,7 +95,7 @@ def log_ratio(mine: NDArray[np.int64], theirs: NDArray[np.int64], schedule: Sche
 
 
 def qps(times: NDArray[np.int64], schedule: Schedule) -> float:
-    """Queries per second, of the least times or of the median block."""
+    """Returns queries per second, from the least times or from the median block."""
     if schedule.repeats > 1:
         return schedule.n_queries / _sum_of_least(times) * 1e9
     return schedule.block / float(np.median(_blocks(times, schedule))) * 1e9
@@ -112,13 +112,13 @@ def _blocks(times: NDArray[np.int64], schedule: Schedule) -> NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bout:
-    """What one search setting gave in one session.
+    """The result of one search setting in one session.
 
     Attributes:
-        log_ratio: of queries per second, mine over the baseline's (at my recall, where two of its
-            settings bracket it).
-        control_log_ratio: the copy's over the baseline's.
-        baseline_recall: that the ratio stands for.
+        log_ratio: of queries per second, candidate over baseline (at the candidate's recall, if
+            two of the baseline's settings bracket it).
+        control_log_ratio: the control's over the baseline's.
+        baseline_recall: the baseline's recall that the ratio is for.
     """
 
     log_ratio: float
@@ -131,7 +131,7 @@ class Bout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Race:
-    """Times in ns (repeats, n_queries) of candidate, baseline and control; my recall."""
+    """Times in ns (repeats, n_queries) of candidate, baseline, control; the candidate's recall."""
 
     times: tuple[NDArray[np.int64], ...]
     recall: float
@@ -140,7 +140,11 @@ class Race:
 def bout_of(
     races: Sequence[Race], recalls: Sequence[float], plan: Schedule, *, n_answers: int
 ) -> Bout:
-    """From the races with one or two of the baseline's settings, and the recalls of these."""
+    """Combines the races with one or two of the baseline's settings into one result.
+
+    Args:
+        recalls: of these settings.
+    """
     recall = statistics.fmean(race.recall for race in races)
     times = [race.times for race in races]
     share = operating_points.share_of(recall, recalls[0], recalls[-1], n_answers=n_answers)

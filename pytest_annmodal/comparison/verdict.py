@@ -1,4 +1,4 @@
-"""What a few sessions' ratios allow one to say, and when enough has been seen."""
+"""The verdict from a few sessions' ratios, and when there are enough of them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from pytest_annmodal.comparison.intervals import (
 
 Word = Literal["faster", "slower", "no difference", "cannot tell"]
 
-LOOKS = (5, 8, 11)  # sessions after which the question is put
+LOOKS = (5, 8, 11)  # numbers of sessions after which the verdict is computed
 ERROR = 0.05  # of all looks together
-# The control compares a thing with itself: one pair of builds can be off by 1 % for good.
+# The control compares the baseline with itself, but two builds can differ by 1 % permanently.
 CONTROL_ALLOWED = 0.01
-MUCH_WIDER = 2.0  # than for independent sessions: said with the verdict
+MUCH_WIDER = 2.0  # than for independent sessions: from there on the verdict says so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A word, the interval that it rests on, the control's, and what kept it from saying more."""
+    """A word, its interval, the control's interval, and the reason for "cannot tell"."""
 
     word: Word
     interval: RatioInterval
@@ -40,12 +40,12 @@ class Verdict:
 
 
 def looks(max_sessions: int) -> tuple[int, ...]:
-    """After how many sessions to look; a single session is looked at, and gives no verdict."""
+    """Returns the numbers of sessions to look after; with fewer than 5, (1,) and no verdict."""
     return tuple(n for n in LOOKS if n <= max_sessions) or (1,)
 
 
 def confidence(max_sessions: int) -> float:
-    """Of each look's interval, so that all together miss the truth in 5 % at most (Bonferroni)."""
+    """Returns the confidence of each look, so that all together err in at most 5 % (Bonferroni)."""
     return 1 - ERROR / len(looks(max_sessions))
 
 
@@ -56,13 +56,13 @@ def judge(
     difference: float,
     max_sessions: int,
 ) -> Verdict:
-    """The verdict after these sessions.
+    """Returns the verdict after these sessions.
 
     Args:
-        log_ratios: one per session: of queries per second, the candidate's over the baseline's.
+        log_ratios: of queries per second, candidate over baseline, one per session.
         control_log_ratios: the same of the baseline's copy over the baseline.
         difference: the smallest that matters, 0.05 for 5 %.
-        max_sessions: how many there could be: it decides how often one looks.
+        max_sessions: how many there could be; it determines the number of looks.
     """
     level = confidence(max_sessions)
     factor = widening(log_ratios)
@@ -83,7 +83,7 @@ def judge(
 
 
 def _widened(log_ratios: Sequence[float], factor: float) -> str:
-    """Why the interval is so wide, where its sessions are the reason."""
+    """Returns why the interval is so wide, if dependent sessions are the reason."""
     if factor < MUCH_WIDER:
         return ""
     correlation, skewness = dependence(log_ratios)
@@ -95,7 +95,7 @@ def _widened(log_ratios: Sequence[float], factor: float) -> str:
 
 
 def control_ok(control: RatioInterval) -> bool:
-    """Whether a control may be 1, within what one pair of builds can be off."""
+    """Whether a control's interval includes 1, within the difference that two builds can have."""
     return control.low <= 1 + CONTROL_ALLOWED and control.high >= 1 / (1 + CONTROL_ALLOWED)
 
 

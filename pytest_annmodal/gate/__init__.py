@@ -1,7 +1,7 @@
-"""Is a candidate worse than its baseline? A verdict that is wrong once in a hundred, or none.
+"""Decides whether a candidate is worse than its baseline, with an error rate of one in a hundred.
 
 ``statistics`` and ``recalls`` are pure functions: intervals from a few sessions, recall from hits
-by query. ``verdict`` makes findings of them. ``points`` says at which settings speed is compared,
-``race`` asks real workers what a ``contest`` wants to know, ``gate``
-repeats that until all is decided. See docs/regressions.md.
+by query. ``verdict`` turns these into findings. ``points`` chooses the settings at which speed is
+compared, ``race`` asks workers for a ``contest`` (the searches of one k), and ``gate`` repeats
+sessions until all is decided. See docs/regressions.md.
 """

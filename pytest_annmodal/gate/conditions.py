@@ -1,4 +1,4 @@
-"""What else went on on the machine while a gate ran: the kernel's accounts (Linux)."""
+"""Other load on the machine while a gate ran, from the kernel's accounts (Linux)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pytest_annmodal.jobs.quota import Throttling, throttling
 
 STAT = Path("/proc/stat")
 IDLE, IOWAIT, STEAL = 3, 4, 7  # columns of its first line
-FEW = 0.05  # of a core: a machine's own housekeeping takes no more
+FEW = 0.05  # of a core: more than a machine's background work takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounts:
-    """Seconds since the machine was started, of all its cores; and of this process's family."""
+    """Seconds since boot on all cores; ``own_s`` of this process and its ended children."""
 
     wall_s: float
     busy_s: float
@@ -31,7 +31,7 @@ class Accounts:
 
 
 def read(stat: Path = STAT) -> Accounts:
-    """The accounts now; zeros where the kernel keeps none."""
+    """Reads the accounts; zeros where the kernel has none."""
     ticks = [0] * (STEAL + 1)
     with contextlib.suppress(OSError, ValueError, IndexError):
         ticks = [int(word) for word in stat.read_text().splitlines()[0].split()[1:]]
@@ -49,7 +49,7 @@ def read(stat: Path = STAT) -> Accounts:
 
 
 def notes(before: Accounts, after: Accounts) -> Iterator[str]:
-    """What may have made times differ."""
+    """Yields notes on what may have changed times."""
     wall_s = max(after.wall_s - before.wall_s, 1e-9)
     others = (after.busy_s - before.busy_s - (after.own_s - before.own_s)) / wall_s
     stolen = (after.stolen_s - before.stolen_s) / wall_s
@@ -60,6 +60,6 @@ def notes(before: Accounts, after: Accounts) -> Iterator[str]:
         yield f"the host took {stolen:.1f} cores away meanwhile (steal)"
     if held_up.times:
         yield (
-            f"the CPU quota held this process up {held_up.times} times, for "
+            f"the CPU quota stopped this process {held_up.times} times, for "
             f"{duration(held_up.seconds)}"
         )

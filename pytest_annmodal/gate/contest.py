@@ -1,4 +1,4 @@
-"""The searches of a job that ask for equally many neighbours, beside the baseline's settings."""
+"""The searches of a job with the same k, compared with the baseline's settings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Contest:
         self._speed, self._p99 = Series(figure="speed"), Series(figure="p99")
 
     def ask(self, session: Session, number: int, budget_s: float) -> None:
-        """Everything that one session asks."""
+        """Asks all that one session needs."""
         theirs: dict[str, Asked] = {}
         if number < RECALL_BUILDS:
             for search in self._shared:

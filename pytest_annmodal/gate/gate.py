@@ -1,4 +1,4 @@
-"""Sessions until a job is decided; what was found goes into its Measurements."""
+"""Runs sessions until a job is decided; the findings go into its Measurements."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def gate(
     *,
     notes: Sequence[str] = (),
 ) -> list[Outcome]:
-    """The outcomes with a :class:`~pytest_annmodal.finding.Gated` in each measurement.
+    """Adds a :class:`~pytest_annmodal.finding.Gated` to each measurement.
+
+    A candidate that fails here gets a failure and is not called worse. A failure of the baseline
+    is blamed on the infrastructure.
 
     Args:
-        notes: what is known of both sides.
-
-    A candidate that fails here has failed, and is not worse. A baseline that fails is the
-    infrastructure's fault.
+        notes: about both sides.
     """
     baseline = job.baseline
     assert baseline is not None
@@ -86,7 +86,7 @@ def _not_to_blame(case_id: str, text: str) -> Failure:
 
 
 class _Run:
-    """What the sessions of one job gave so far."""
+    """The results of one job's sessions so far."""
 
     def __init__(
         self,
@@ -142,9 +142,9 @@ class _Run:
             series.add(values)
 
     def _is_decided(self) -> bool:
-        """Whether no further sessions are worth their time, also if every other job is as clear.
+        """Whether more sessions would not help, even when every job's p counts (Holm's worst case).
 
-        Speed is what they are for. Another figure waits for more of them where it looks worse.
+        Sessions are run for speed; another figure asks for more of them only if it looks worse.
         """
         found = [finding for ones in self.findings().values() for finding in ones]
         return all(
@@ -155,7 +155,7 @@ class _Run:
         )
 
     def findings(self) -> Found:
-        """By case; what belongs to the whole job stands with its first one."""
+        """Returns findings by case; those of the whole job belong to its first case."""
         found: Found = {}
         for contest in self._contests:
             for case_id, finding in contest.findings(len(self._looks)):

@@ -1,4 +1,4 @@
-"""At which settings of both sides speed is compared; pure functions."""
+"""Chooses the settings of both sides at which speed is compared; pure functions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_annmodal.model import Arguments, Gate, Search
 from pytest_annmodal.scoring import operating_points
 from pytest_annmodal.scoring.operating_points import Level, logit
 
-MOST_BEYOND = 0.5  # of the way between two settings: so far a line through them is drawn on
+MOST_BEYOND = 0.5  # of the distance between two settings: the limit of extrapolation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +18,8 @@ class Points:
     """One or two settings of each side, asked in pairs.
 
     Attributes:
-        pairs: the candidate's and the baseline's; the pair of less recall first.
-        recall: that speeds stand for; None: they are those of the setting itself.
+        pairs: the candidate's and the baseline's; the pair of lower recall first.
+        recall: the recall that speeds are interpolated at; None for the setting's own speed.
         words: ``at recall 0.95``, ``at ef=50``.
     """
 
@@ -29,7 +29,7 @@ class Points:
 
     @property
     def search(self) -> Search:
-        """The candidate's setting that the verdict on speed stands with."""
+        """The candidate's setting that shows the verdict on speed."""
         return self.pairs[-1][0]
 
 
@@ -41,7 +41,7 @@ class NoPoints:
 
 
 def shared(searches: Sequence[Search], settings: Sequence[Arguments]) -> list[Search]:
-    """The candidate's searches that the baseline has too, with the same arguments."""
+    """Returns the candidate's searches whose arguments the baseline has too."""
     keys = {arguments.key for arguments in settings}
     return [search for search in searches if search.arguments.key in keys]
 
@@ -54,12 +54,12 @@ def choose(
     name: str,
     n_answers: int,
 ) -> Points | NoPoints:
-    """The settings around the recall that is asked for, or one that both sides have.
+    """Returns the settings around the wanted recall, or one that both sides have.
 
     Args:
-        mine, theirs: settings with the recall that they have.
+        mine, theirs: settings with their recall and speed.
         name: the baseline's.
-        n_answers: how many ids a recall was counted over.
+        n_answers: number of ids that a recall was counted over.
     """
     mine_at, theirs_at = (
         operating_points.bracket(
@@ -98,7 +98,7 @@ def _numbered(levels: Sequence[Level]) -> list[Level]:
 
 def _why(name: str, recalls: Sequence[float], asked: float) -> str:
     if not recalls:
-        return f"{name} has no settings that were measured"
+        return f"no setting of {name} was measured"
     if max(recalls) < asked:
         return f"{name} never reaches recall {asked:g}: its settings reach {share(max(recalls))}"
     if min(recalls) > asked:
@@ -106,14 +106,14 @@ def _why(name: str, recalls: Sequence[float], asked: float) -> str:
             f"every setting of {name} is above recall {asked:g}: the lowest has "
             f"{share(min(recalls))}"
         )
-    return f"the settings of {name} of lower recall than {asked:g} are slower than those of higher"
+    return f"the settings of {name} below recall {asked:g} are slower than those above it"
 
 
 def rate_at(rates: Sequence[tuple[float, float]], recall: float | None, n_answers: int) -> float:
-    """Log queries per second at a recall, from recall and log queries per second of each setting.
+    """Returns log QPS at a recall, from recall and log QPS of one or two settings.
 
-    Linear over logit recall. A build may leave the recall just outside of its two settings: the
-    line through them is drawn on for half of the way between them.
+    Linear over logit recall. Since builds vary, the recall may lie just outside of the two
+    settings: the line is extrapolated by at most half of their distance.
     """
     (low, slow), (high, fast) = rates[0], rates[-1]
     if recall is None:

@@ -1,4 +1,4 @@
-"""What one session asks: every query of candidate, baseline and its copy, in turn."""
+"""Asks every query of candidate, baseline and its copy in turn, in one session."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from pytest_annmodal.scoring import scoring, validity
 from pytest_annmodal.worker import measure
 
 REPEATS = 3
-MOST_AGAIN = 3  # times that what was disturbed is asked once more
-DISTURBED = 1.3  # times as long as beside the others
-MOST_DISTURBED = 4  # of so many queries one
-# Queries before each block that are not timed. With 20 of them the first timed ones took as much
-# longer than the others (a quarter, a tenth) as with 10; with 5 those after them did too.
+MOST_AGAIN = 3  # times that disturbed queries are asked again
+DISTURBED = 1.3  # times as long as usual, compared with the other sides
+MOST_DISTURBED = 4  # at most one query in so many
+# Untimed queries before each block. With 20 of them the first timed ones took as much longer than
+# the others (a quarter, a tenth) as with 10; with 5 those after them did too.
 LEAD = 10
 SIDES = (schedule.CANDIDATE, schedule.BASELINE, schedule.CONTROL)
 
@@ -33,7 +33,7 @@ class Asked:
     """All answers of one side at one setting.
 
     Attributes:
-        least_ns: int64 (n_queries,), of each query the least time that it took.
+        least_ns: int64 (n_queries,), the least time of each query.
         ids: int64 (n_queries, k), padded with -1.
         hits: int64 (n_queries,), how many of the k neighbours were found.
     """
@@ -50,7 +50,7 @@ class Asked:
 
 @dataclass(slots=True)
 class Scored:
-    """Scores answers to the same queries; what belongs to the truth is computed once."""
+    """Scores answers to the same queries; distances of true neighbours are computed once."""
 
     view: hdf5.LoadedDataset
     _kth: dict[int, scoring.Kth] = field(default_factory=dict)
@@ -62,11 +62,16 @@ class Scored:
         ids: NDArray[np.int64],
         counts: NDArray[np.int64],
     ) -> Asked:
-        """Raises what is wrong with an answer, on its side's behalf."""
+        """Checks and scores the answers of one side.
+
+        Raises:
+            SubmissionError, BaselineError: an answer of the candidate, or of the baseline or its
+                copy, is wrong.
+        """
         k = ids.shape[1]
         if k not in self._kth:
             self._kth[k] = scoring.kth_neighbors(self.view, k)
-        with entrant.awake():  # whose fault a wrong answer is
+        with entrant.awake():  # blames a wrong answer on its side
             answers = validity.check(
                 validity.Given(ids=ids[None], counts=counts[None]),
                 k=k,
@@ -84,7 +89,7 @@ def side(session: Session, number: int) -> Entrant:
 def all_at_once(
     session: Session, number: int, search: Search, arguments: Arguments, scored: Scored
 ) -> Asked:
-    """Every query of one side, one after the other: for recall, and for a first idea of speed."""
+    """Asks every query of one side in a row, for recall and a first estimate of speed."""
     entrant = side(session, number)
     times, ids, counts = entrant.ask(search, arguments, scored.view.test)
     return scored.asked(entrant, times, ids, counts)
@@ -93,13 +98,13 @@ def all_at_once(
 def in_turn(
     session: Session, search: Search, opponent: Arguments, scored: Scored, budget_s: float
 ) -> tuple[Asked, ...]:
-    """Every query of all three sides, alternating every 20 queries, three times.
+    """Asks every query of all three sides three times, alternating every 20 queries.
 
-    As many queries as there is time for, spread over all of them. What was disturbed is asked
+    If there is too little time, asks fewer queries, spread over all. Disturbed queries are asked
     again, of all three sides.
 
     Returns:
-        What candidate, baseline and control answered, of the queries that were asked.
+        The answers of candidate, baseline and control to the queries that were asked.
     """
     settings = (search.arguments, opponent, opponent)
     warmup = session.candidate.trial.warmup
@@ -125,7 +130,7 @@ def in_turn(
         for again in range(MOST_AGAIN):
             rows = disturbed(least)
             for start in range(0, len(rows), plan.block):
-                for number in np.roll(SIDES, session.number + again):  # who begins has waited
+                for number in np.roll(SIDES, session.number + again):  # the first changes
                     ask(int(number), rows[start : start + plan.block])
     return tuple(
         view.asked(side(session, number), least[number], ids[number], counts[number])
@@ -134,16 +139,16 @@ def in_turn(
 
 
 def disturbed(least: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Queries that took one side longer than another, by more than that side mostly takes longer.
+    """Finds queries for which one side took unusually much longer than the fastest side.
 
-    One that is interrupted each of three times weighs as much as many others; what a side really
-    takes longer for stays when it is asked again.
+    A query that was interrupted in all three repeats weighs as much as many others. If a side is
+    really slower for it, asking again gives the same.
 
     Args:
         least: ns, int64 (3, n_queries).
 
     Returns:
-        Their numbers in ascending order; the most different ones, where there are many.
+        Their numbers in ascending order; only the most different ones, if there are many.
     """
     logs = np.log(np.maximum(least, 1))
     beyond = logs - logs.min(axis=0)
@@ -167,9 +172,9 @@ def _part(scored: Scored, query_s: float, budget_s: float) -> tuple[Scored, Sche
 def speeds(
     session: Session, points: Points, scored: Scored, budget_s: float
 ) -> tuple[list[float], list[float]]:
-    """Of candidate, baseline and control: queries per second, and the 99 % latency in seconds.
+    """Returns QPS and p99 latency in seconds of candidate, baseline and control.
 
-    The latency is of the setting with more recall.
+    The latency is that of the setting with higher recall.
     """
     raced: list[Sequence[Asked]] = [
         in_turn(session, search, opponent, scored, budget_s / len(points.pairs))

@@ -1,4 +1,4 @@
-"""Recall at equal settings, query by query; pure numpy."""
+"""Compares recall at equal settings, query by query; pure numpy."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from pytest_annmodal.gate import statistics
 from pytest_annmodal.gate.statistics import Estimate
 
-MOST_DEGREES = 2000  # of freedom: beyond, Student's t is the normal distribution
-# Of each query, how many of its k neighbours were found; a mean, where it was asked several times.
+MOST_DEGREES = 2000  # of freedom: with more, Student's t is the normal distribution
+# How many of its k neighbours were found for each query; a mean if it was asked several times.
 Hits = NDArray[np.int64] | NDArray[np.float64]
 
 
 def identical(mine: NDArray[np.int64], theirs: NDArray[np.int64]) -> bool:
-    """Whether two sides gave the same ids for every query, in whatever order.
+    """Whether two sides gave the same ids for every query, in any order.
 
     Args:
         mine, theirs: int64 (n_queries, k).
@@ -23,14 +23,14 @@ def identical(mine: NDArray[np.int64], theirs: NDArray[np.int64]) -> bool:
 
 
 def difference(mine: list[Hits], theirs: list[Hits], k: int) -> Estimate:
-    """How much more recall the candidate has, over all queries that there might be.
+    """Estimates how much more recall the candidate has, over all possible queries.
+
+    Each query's difference is averaged over the builds. Random builds add to the uncertainty,
+    since two builds of the same index differ for all queries at once. The degrees of freedom are
+    Satterthwaite's.
 
     Args:
-        mine, theirs: of each build, hits of each query, int64 (n_queries,).
-
-    The difference of each query is averaged over the builds. Where builds are random they add a
-    part of their own to its uncertainty: two builds of one and the same index differ for all
-    queries at once. The degrees of freedom are Satterthwaite's.
+        mine, theirs: for each build, hits of each query, int64 (n_queries,).
     """
     table = (np.stack(mine) - np.stack(theirs)) / k  # (n_builds, n_queries)
     n_builds, n_queries = table.shape

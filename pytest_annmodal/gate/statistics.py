@@ -1,9 +1,9 @@
-"""From a few sessions' values to an interval, and from it to a word; standard library only.
+"""Intervals from a few sessions' values, and verdicts from intervals; standard library only.
 
-The first look is at five sessions, by Student's t. Later ones leave out the lowest and the highest
-sessions (a trimmed mean, with Yuen's interval: Biometrika 61, 1974), since one session in ten may
-be far off on a machine that others use: with Student's t a single one hides a difference for good.
-What that does to error rates is in docs/regressions.md.
+The first look, after five sessions, uses Student's t. Later looks leave out the lowest and highest
+sessions (a trimmed mean, with Yuen's interval: Biometrika 61, 1974). On a shared machine one
+session in ten may be far off, and with Student's t a single one would hide a difference for good.
+The resulting error rates are in docs/regressions.md.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pytest_annmodal.comparison.intervals import t_probability, t_quantile
 from pytest_annmodal.finding import BETTER, CANNOT_TELL, NO_CHANGE, WORSE, Word
 
-LOOKS = (5, 8, 11)  # sessions after which the question is put
+LOOKS = (5, 8, 11)  # numbers of sessions after which the verdict is computed
 ERROR = 0.01  # of all looks together
-TRIMMED = {5: 0, 8: 1, 11: 2}  # values left out at either end
-# A trimmed mean's interval misses a little more often than it says, of so few values.
+TRIMMED = {5: 0, 8: 1, 11: 2}  # values left out at each end
+# With so few values a trimmed mean's interval is slightly too narrow.
 TRIMMED_FACTOR = 1.1
 LARGEST_CORRELATION = 0.9
 EQUAL = 1e-12  # values that differ by less are the same
@@ -27,7 +27,7 @@ EQUAL = 1e-12  # values that differ by less are the same
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A mean, half the width of its interval, and the chance of so clear a value by accident.
+    """A mean, half the width of its interval, and its p-value.
 
     Attributes:
         p: two-sided, for all looks together.
@@ -47,21 +47,21 @@ class Estimate:
 
 
 def looks(max_sessions: int) -> tuple[int, ...]:
-    """After how many sessions to look."""
+    """Returns the numbers of sessions to look after."""
     return tuple(n for n in LOOKS if n <= max_sessions)
 
 
 def estimate(values: Sequence[float], n_looks: int) -> Estimate:
-    """The interval of the mean of what sessions gave, five of them or more.
+    """Returns the interval of the mean of five or more sessions' values.
 
     Args:
-        n_looks: how often one may look: the error is split over them (Bonferroni).
+        n_looks: number of looks that the error is split over (Bonferroni).
     """
     cut = TRIMMED.get(len(values), 0)
     ordered = sorted(values)
     kept = ordered[cut : len(ordered) - cut]
     mean, n_kept = math.fsum(kept) / len(kept), len(kept)
-    pulled_in = [*[kept[0]] * cut, *kept, *[kept[-1]] * cut]  # a trimmed mean's own spread
+    pulled_in = [*[kept[0]] * cut, *kept, *[kept[-1]] * cut]  # winsorised, for the spread
     middle = math.fsum(pulled_in) / len(pulled_in)
     squares = math.fsum((value - middle) ** 2 for value in pulled_in)
     spread = math.sqrt(squares / (n_kept * (n_kept - 1)))
@@ -70,7 +70,7 @@ def estimate(values: Sequence[float], n_looks: int) -> Estimate:
 
 
 def of_spread(mean: float, spread: float, df: int, n_looks: int = 1) -> Estimate:
-    """The interval of a mean with this standard error and these degrees of freedom."""
+    """Returns the interval of a mean with this standard error and these degrees of freedom."""
     if spread < EQUAL:
         return Estimate(mean=mean, half=0.0, p=0.0 if abs(mean) > EQUAL else 1.0)
     p = 1 - t_probability(abs(mean) / spread, df)
@@ -79,9 +79,9 @@ def of_spread(mean: float, spread: float, df: int, n_looks: int = 1) -> Estimate
 
 
 def _widening(values: Sequence[float]) -> float:
-    """How much wider an interval has to be where sessions in a row are alike.
+    """Returns the factor to widen an interval by if successive sessions are correlated.
 
-    By their lag-1 correlation, as the effective sample size of an autoregressive series has it.
+    From their lag-1 correlation, by the effective sample size of an autoregressive series.
     """
     mean = math.fsum(values) / len(values)
     off = [value - mean for value in values]
@@ -96,12 +96,12 @@ def _widening(values: Sequence[float]) -> float:
 def word(
     found: Estimate, *, bound: float, near: float | None = None, confirmed: bool = True
 ) -> Word:
-    """The verdict on a gain: above 0, the candidate is better.
+    """Returns the verdict on a gain (above 0 the candidate is better).
 
     Args:
-        bound: from which on a loss counts.
-        near: within what a change is none; the bound, unless it is said.
-        confirmed: whether the evidence is strong enough among all that was tested.
+        bound: the least loss that counts.
+        near: a smaller change counts as none; by default the bound.
+        confirmed: whether p is small enough among all tests.
     """
     if confirmed and found.high < 0 and found.mean <= -bound:
         return WORSE
@@ -112,7 +112,7 @@ def word(
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Each p as it counts among all of them, in their order (Holm 1979)."""
+    """Returns the p-values adjusted for multiple tests, in their order (Holm 1979)."""
     adjusted, least = [1.0] * len(ps), 0.0
     for rank, index in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
         least = max(least, min((len(ps) - rank) * ps[index], 1.0))

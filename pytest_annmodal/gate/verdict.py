@@ -1,4 +1,4 @@
-"""From what sessions gave to findings; pure functions."""
+"""Turns the results of sessions into findings; pure functions."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from pytest_annmodal.gate.statistics import ERROR, Estimate
 from pytest_annmodal.scoring.operating_points import EQUAL_RECALL
 from pytest_annmodal.tolerances import BY_NAME
 
-LEAST_BUILD_S = 0.05  # a shorter one is made of page faults, and nobody waits for it
-ROUNDING_BYTES = 2**18  # what an allocator rounds up to: sizes that differ by less are equal
+LEAST_BUILD_S = 0.05  # a shorter build is mostly page faults, and its time does not matter
+ROUNDING_BYTES = 2**18  # allocators round up: sizes that differ by less count as equal
 
 
 @dataclass(slots=True, kw_only=True)
 class Series:
-    """One figure of all three sides, a value for each session."""
+    """One figure of all three sides, with a value for each session."""
 
     figure: str
     at: str = ""
@@ -35,7 +35,7 @@ class Series:
     control: list[float] = field(default_factory=list)
 
     def add(self, values: Sequence[float]) -> None:
-        """Of candidate, baseline and control."""
+        """Adds the values of candidate, baseline and control."""
         for side, value in zip((self.candidate, self.baseline, self.control), values, strict=True):
             side.append(float(value))
 
@@ -45,7 +45,7 @@ class Series:
 
     @property
     def usable(self) -> bool:
-        """Whether ratios can be made of it: a tiny index does not show in the memory that grew."""
+        """Whether it has ratios: the measured size of a tiny index may be 0."""
         return all(
             value > 0 for side in (self.candidate, self.baseline, self.control) for value in side
         )
@@ -59,7 +59,7 @@ class Series:
 
 
 def of_series(series: Series, *, n_looks: int, bound: float | None) -> Finding:
-    """The finding of one figure after five sessions or more, judged by itself."""
+    """Returns the finding of one figure after five or more sessions, judged alone."""
     ratios, control = series.ratios(series.candidate), series.ratios(series.control)
     mine, copy = (
         statistics.estimate([math.log(ratio) for ratio in side], n_looks)
@@ -88,7 +88,7 @@ def of_series(series: Series, *, n_looks: int, bound: float | None) -> Finding:
 
 
 def of_recalls(found: Estimate, differences: Sequence[float], *, at: str, bound: float) -> Finding:
-    """The finding of recall at one setting of both sides."""
+    """Returns the finding of recall at one setting of both sides."""
     finding = Finding(
         figure="recall",
         word=CANNOT_TELL,
@@ -104,25 +104,25 @@ def of_recalls(found: Estimate, differences: Sequence[float], *, at: str, bound:
 
 
 def of_identical(n_queries: int, *, at: str, bound: float) -> Finding:
-    """The finding of recall where nothing is left to be found out."""
+    """Returns the finding of recall for identical answers."""
     return Finding(
         figure="recall",
         word=NO_CHANGE,
         change=0.0,
         bound=bound,
         at=at,
-        why=f"by proof: identical answers to all {n_queries:,} queries",
+        why=f"proved by identical answers to all {n_queries:,} queries",
         sessions=1,
     )
 
 
 def judged(finding: Finding, bound: float | None, *, p: float | None = None) -> Finding:
-    """The finding with the word that it has by this bound.
+    """Returns the finding with its verdict by this bound.
 
     Args:
-        p: as it counts among all that was tested; its own, where it stands alone.
+        p: adjusted for all tests; by default the finding's own.
     """
-    if finding.low is None or finding.high is None:  # a proof, or nothing was measured
+    if finding.low is None or finding.high is None:  # proved, or not measured
         return replace(finding, bound=bound)
     if bound is None:
         return replace(finding, bound=None, word=NOT_GATED, why="")
@@ -143,7 +143,7 @@ def judged(finding: Finding, bound: float | None, *, p: float | None = None) -> 
 
 
 def _bounds(finding: Finding, bound: float) -> tuple[float, float]:
-    """From where on a loss counts, and within what a change is none, on the scale of gains."""
+    """Returns the least loss that counts and the change that counts as none, as gains."""
     if not finding.row.is_ratio:
         return bound, max(bound, EQUAL_RECALL)
     allowed = -math.log1p(-min(bound, 0.99)) if finding.row.more_is_better else math.log1p(bound)
@@ -151,7 +151,7 @@ def _bounds(finding: Finding, bound: float) -> tuple[float, float]:
 
 
 def _gain(finding: Finding, change: float, low: float, high: float) -> Estimate:
-    """A change as a gain: above 0 is better; of ratios its logarithm."""
+    """Returns a change as a gain (above 0 is better); for ratios as a logarithm."""
     mean, least, most = (
         (math.log1p(value) for value in (change, low, high))
         if finding.row.is_ratio
@@ -189,17 +189,17 @@ def _out_of_control(finding: Finding, bound: float) -> str:
         high=control.high,
     )
     return (
-        "here even the baseline and its own copy (the control) may differ by more than "
+        "even the baseline and its own copy (the control) may differ by more than "
         f"{shown.amount(bound)}: {shown.amount(control.change)} ({CONFIDENCE}: "
         f"{shown.amount(control.low)} to {shown.amount(control.high)})"
     )
 
 
 def advice(findings: Sequence[Finding], max_sessions: int = statistics.LOOKS[-1]) -> Iterator[str]:
-    """What to do where one cannot tell, each thing once.
+    """Yields what to do about findings that cannot tell, each advice once.
 
     Args:
-        max_sessions: so many were allowed.
+        max_sessions: number of sessions that were allowed.
     """
     unsure = [finding for finding in findings if finding.word == CANNOT_TELL]
     if any(finding.figure == "recall" for finding in unsure):
@@ -211,5 +211,5 @@ def advice(findings: Sequence[Finding], max_sessions: int = statistics.LOOKS[-1]
         yield f"allow more sessions (--ann-sessions {statistics.LOOKS[-1]})"
     if any(finding.low is None for finding in unsure):
         yield (
-            "name settings on both sides of the recall level, or another level (--ann-at-recall)"
+            "choose settings on both sides of the recall level, or another level (--ann-at-recall)"
         )

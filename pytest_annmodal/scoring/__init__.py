@@ -1,1 +1,1 @@
-"""Exact neighbours, recall and the other figures computed from answers and times."""
+"""Recall and the other figures that are computed from answers and times."""

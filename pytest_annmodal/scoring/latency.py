@@ -1,4 +1,4 @@
-"""Figures of latency, and what made them noisy."""
+"""Figures of latency, and notes on what disturbed them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SWITCH, SWITCHES = "involuntary context switch", "involuntary context switches"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyFigures:
-    """Of one-at-a-time queries, all rounds together; ``qps`` is the count over the sum."""
+    """Figures of single queries over all rounds; ``qps`` is their number over the sum of times."""
 
     qps: float
     mean_s: float
@@ -27,7 +27,7 @@ class LatencyFigures:
 
 
 def latency_figures(latencies_ns: NDArray[np.int64]) -> LatencyFigures:
-    """Percentiles (linear interpolation, numpy's default) and QPS of latencies in ns."""
+    """Returns percentiles (linear interpolation) and QPS of latencies in ns."""
     p50, p95, p99 = np.percentile(latencies_ns, (50, 95, 99)) / 1e9
     mean_s = float(latencies_ns.mean()) / 1e9
     return LatencyFigures(
@@ -50,23 +50,25 @@ def noise_notes(
     uncertain_share: float | None = None,
     disturbed: Sequence[str] = (),
 ) -> list[str]:
-    """Say when somebody else was using the machine while queries were timed.
+    """Returns notes on signs that other processes used the machine while queries were timed.
 
     Args:
-        parent_waited: share of the time in which the clock's process waited for its core.
-        disturbed: what was timed while others ran on the worker's core.
+        parent_waited: share of the time in which the timing process waited for its core.
+        disturbed: phases in which other processes ran on the worker's core.
     """
     notes = []
     if uncertain_share is not None and uncertain_share >= NOISY:
         notes.append(
             f"noisy: {uncertain_share:.1%} of the samples were uncertain by more than "
-            f"{UNCERTAIN:.0%}, since the clock's process lost its core meanwhile"
+            f"{UNCERTAIN:.0%}, because the timing process lost its core"
         )
     if disturbed:
-        notes.append(f"noisy: others ran on its core while it was timed ({', '.join(disturbed)})")
+        notes.append(
+            f"noisy: other processes ran on its core while it was timed ({', '.join(disturbed)})"
+        )
     if parent_waited >= NOISY:
         notes.append(
-            f"noisy: the clock's process waited for its core {parent_waited:.0%} of the time "
+            f"noisy: the timing process waited for its core {parent_waited:.0%} of the time "
             f"({counted(parent_switches, SWITCH, SWITCHES)})"
         )
     if involuntary_switches > max(5, 20 * timed_s):

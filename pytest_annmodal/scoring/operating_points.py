@@ -1,8 +1,8 @@
-"""Queries per second at a recall level, between the settings that bracket it.
+"""Queries per second at a recall level, interpolated between the settings that bracket it.
 
-``log QPS`` is taken as linear over ``logit recall`` between two neighbouring settings. "The best
-setting above the level" would jump whenever a setting crosses it: in experiments it moved by
-more than 5 % in half of the rebuilds of one and the same index.
+``log QPS`` is interpolated linearly over ``logit recall`` between two neighbouring settings. The
+speed of the best setting above the level would jump whenever a setting crosses the level: in
+experiments it changed by more than 5 % in half of the rebuilds of the same index.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
 
-EQUAL_RECALL = 0.005  # closer than this is the same recall
+EQUAL_RECALL = 0.005  # recalls that differ by at most this count as equal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bracket:
-    """The settings around a recall level; ``share`` is the upper one's, 0 to 1."""
+    """The settings around a recall level; ``share`` is the weight of the upper one, 0 to 1."""
 
     lower: Level
     upper: Level
@@ -40,7 +40,7 @@ class Bracket:
 
 
 def frontier(levels: Sequence[Level]) -> list[Level]:
-    """The settings that no other beats in recall and speed: recall rises, speed falls."""
+    """Returns the settings that no other beats in both, in order of rising recall."""
     kept: list[Level] = []
     for level in sorted(levels, key=lambda item: (-item.recall, -item.qps)):
         if not kept or level.qps > kept[-1].qps:
@@ -49,13 +49,13 @@ def frontier(levels: Sequence[Level]) -> list[Level]:
 
 
 def bracket(levels: Sequence[Level], recall: float, *, n_answers: int) -> Bracket | None:
-    """The two neighbours on the frontier that the level lies between, or the one it is on.
+    """Returns the two neighbours on the frontier around the level, or the one that has it.
 
     Args:
-        n_answers: how many ids recall was counted over: what a recall of 1 could have missed.
+        n_answers: number of ids that recall was counted over; bounds the logit of 0 and 1.
 
     Returns:
-        None outside of what the settings reach; nothing is extrapolated.
+        None for a level that the settings do not bracket; nothing is extrapolated.
     """
     known = frontier(levels)
     for level in known:
@@ -69,13 +69,13 @@ def bracket(levels: Sequence[Level], recall: float, *, n_answers: int) -> Bracke
 
 
 def qps_at(levels: Sequence[Level], recall: float, *, n_answers: int) -> float | None:
-    """Queries per second at a recall level, or None where no settings bracket it."""
+    """Returns queries per second at a recall level, or None if no settings bracket it."""
     found = bracket(levels, recall, n_answers=n_answers)
     return None if found is None else found.qps
 
 
 def opponents(levels: Sequence[Level], recall: float, *, n_answers: int) -> tuple[Level, ...]:
-    """Whom to compare with at this recall: the bracketing settings, else the nearest one."""
+    """Returns the settings to compare with at this recall: those around it, else the nearest."""
     found = bracket(levels, recall, n_answers=n_answers)
     if found is None:
         return (min(frontier(levels), key=lambda level: abs(level.recall - recall)),)
@@ -83,7 +83,7 @@ def opponents(levels: Sequence[Level], recall: float, *, n_answers: int) -> tupl
 
 
 def share_of(recall: float, lower: float, upper: float, *, n_answers: int) -> float:
-    """How far a recall lies from the lower to the upper one, in logits: 0 to 1."""
+    """Returns where a recall lies between the lower and the upper one, in logits: 0 to 1."""
     start, end = (logit(value, n_answers) for value in (lower, upper))
     if end <= start:
         return 0.0
@@ -91,19 +91,19 @@ def share_of(recall: float, lower: float, upper: float, *, n_answers: int) -> fl
 
 
 def logit(recall: float, n_answers: int) -> float:
-    """``log(r / (1 - r))``, with 0 and 1 taken as half an answer away from them."""
+    """Returns ``log(r / (1 - r))``, with 0 and 1 replaced by half an answer away from them."""
     least = 0.5 / n_answers
     bounded = min(max(recall, least), 1 - least)
     return math.log(bounded / (1 - bounded))
 
 
 def between(lower: float, upper: float, share: float) -> float:
-    """Geometric interpolation of two rates or ratios."""
+    """Returns the geometric interpolation of two rates or ratios."""
     return math.exp((1 - share) * math.log(lower) + share * math.log(upper))
 
 
 def with_qps_at(outcomes: Sequence[Outcome], recall: float) -> list[Outcome]:
-    """The outcomes of one build's settings with ``qps_at_recall``, where two of them bracket it."""
+    """Adds ``qps_at_recall`` to the outcomes of one build, if its settings bracket the recall."""
     measured = [item for item in outcomes if isinstance(item, Measurement)]
     known = [Level(recall=item.recall, qps=item.qps) for item in measured]
     if not measured:

@@ -1,7 +1,4 @@
-"""What is computed from ids, distances and times: recall, percentiles, queries per second.
-
-Pure numpy: no files, no clocks, no pytest.
-"""
+"""Recall from ids and distances, and which timed samples count; pure numpy."""
 
 from __future__ import annotations
 
@@ -14,10 +11,10 @@ from pytest_annmodal.scoring.latency import UNCERTAIN
 
 RELATIVE_TIE = 1e-6
 ANN_BENCHMARKS_EPSILON = 1e-3
-LEAST_TABLE, TABLE_LOAD = 2**12, 32  # entries: of one query at least, and for each neighbour
-TABLE_ENTRIES = 2**18  # of all queries at once: a core's own cache holds them
+LEAST_TABLE, TABLE_LOAD = 2**12, 32  # entries of a query: at least, and for each neighbour
+TABLE_ENTRIES = 2**18  # of all queries at once: fits into a core's cache
 SAMPLE_ROWS = 1000
-LOOKS = 4  # times the shortest look
+LOOKS = 4  # times the shortest gap between two looks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +22,7 @@ class Recall:
     """Three definitions of recall@k, each the mean over all queries (0 to 1).
 
     Attributes:
-        hits: int64 (n_queries,), what ``by_distance`` counted of each query, in all rounds.
+        hits: int64 (n_queries,), hits of each query by ``by_distance``, in all rounds.
     """
 
     by_distance: float
@@ -46,31 +43,30 @@ def recall(
     listed: NDArray[np.bool_],
     stored_kth: NDArray[np.float64],
 ) -> Recall:
-    """Score answers three ways.
+    """Returns recall by three definitions.
+
+    ``by_distance`` counts ids that are as near as the k-th true neighbour within a relative
+    1e-6. So any of several equally near rows is right, and the unit of the vectors does not
+    matter. ``by_ids`` counts the row numbers that the file lists. ``ann_benchmarks`` is that
+    project's rule (``plotting/metrics.py``: within an absolute 1e-3 of the stored k-th distance),
+    for comparison with published figures; with distances near 0.001 or less it counts nearly
+    every id.
 
     Args:
         ids: int64 (n, k), -1 where an answer was short.
-        found: float64 (n, k), the distances of ``ids`` recomputed from ``train``; what
-            belongs to -1 is ignored.
-        found_there: the same as ann-benchmarks computes them, where that differs.
-        kth: float64 (n,), the k-th true neighbour's distance, recomputed the same way.
-        rounding: float64 (n,), what rounding alone may make of such a distance, where that is
-            more than a small part of it: see :func:`exact.rounding`.
+        found: float64 (n, k), the distances of ``ids`` recomputed from ``train``; ignored for -1.
+        found_there: the same as ann-benchmarks computes them, if different.
+        kth: float64 (n,), the k-th true neighbour's distance, recomputed in the same way.
+        rounding: float64 (n,), the possible rounding error of such a distance, if that is more
+            than a small part of it: see :func:`exact.rounding`.
         listed: bool (n, k), which of ``ids`` are among the k true neighbours.
-        stored_kth: float64 (n,), the k-th distance as the dataset file holds it, in the unit of
+        stored_kth: float64 (n,), the k-th distance in the dataset file, in the unit of
             ``found_there``.
-
-    ``by_distance`` counts what is as near as the k-th true neighbour within a relative 1e-6,
-    so that any of several equally near rows is right; it does not depend on the unit of the
-    vectors. ``by_ids`` counts the row numbers
-    that the file lists. ``ann_benchmarks`` is that project's rule (``plotting/metrics.py``:
-    within an absolute 1e-3 of the stored k-th distance), for comparison with published
-    figures; with distances near 0.001 or less it counts nearly everything.
     """
     given = ids >= 0
     tolerance = np.maximum(RELATIVE_TIE * np.abs(kth), rounding)
     near = given & (found <= (kth + tolerance)[:, None])
-    with np.errstate(over="ignore"):  # files hold float32: a distance is compared as it is kept
+    with np.errstate(over="ignore"):  # files hold float32, so distances are compared as float32
         kept = (found if found_there is None else found_there).astype(np.float32)
     lenient = given & (kept <= (stored_kth + ANN_BENCHMARKS_EPSILON)[:, None])
     return Recall(
@@ -82,10 +78,11 @@ def recall(
 
 
 def places(ids: NDArray[np.int64], neighbors: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each id stands among its own query's neighbours, int64 (n, k); -1: nowhere.
+    """Returns each id's column among its query's neighbours, int64 (n, k); -1 for not among them.
 
-    Through a table of columns by an id's last bits, the same for many queries at once. What it
-    says is looked up, so it need not be emptied; neighbours that share a place are compared.
+    Uses a table of columns by an id's last bits, for many queries at once. Each entry is compared
+    with the id, so the table need not be cleared; neighbours that share an entry are compared one
+    by one.
     """
     k = neighbors.shape[1]
     size = max(LEAST_TABLE, 1 << (TABLE_LOAD * k).bit_length())
@@ -108,9 +105,9 @@ def places(ids: NDArray[np.int64], neighbors: NDArray[np.int64]) -> NDArray[np.i
 
 
 def offset(train: NDArray[np.floating]) -> float:
-    """How far the mean of vectors is from the origin, in root mean square distances from it.
+    """Returns the mean's distance from the origin over the rows' RMS distance from the mean.
 
-    Of some rows, spread over all; 0 if they are equal.
+    From a sample of rows, spread over all; 0 if they are equal.
     """
     sample = np.asarray(train[:: len(train) // SAMPLE_ROWS + 1], dtype=np.float64)
     mean = sample.mean(axis=0)
@@ -118,17 +115,18 @@ def offset(train: NDArray[np.floating]) -> float:
     return float(np.linalg.norm(mean) / spread) if spread else 0.0
 
 
-LEFT_OUT = -1  # in place of the time of a sample that says nothing
+LEFT_OUT = -1  # in place of the time of a sample that is too uncertain
 
 
 def uncertain(
     times_ns: NDArray[np.int64], gaps_ns: NDArray[np.int64], ordinary_ns: int | None = None
 ) -> NDArray[np.bool_]:
-    """Which samples may be too long by more than 5 % of themselves.
+    """Returns which samples may be too long by more than 5 %.
 
     Args:
-        gaps_ns: by how much each may be; see :class:`~pytest_annmodal.channel.mailbox.Asked`.
-        ordinary_ns: what a look takes, which no sample of a very quick query is better than.
+        gaps_ns: by how much each may be too long; see
+            :class:`~pytest_annmodal.channel.mailbox.Asked`.
+        ordinary_ns: the ordinary gap, which is allowed even for very quick queries.
     """
     if ordinary_ns is None:
         ordinary_ns = ordinary_look_ns(gaps_ns)
@@ -136,17 +134,17 @@ def uncertain(
 
 
 def ordinary_look_ns(gaps_ns: NDArray[np.int64]) -> int:
-    """Longer than this is no look, but that there was none: a few times the shortest."""
+    """Returns the longest gap that counts as ordinary: a few times the shortest."""
     return LOOKS * int(gaps_ns.min()) if gaps_ns.size else 0
 
 
 def settled(
     times_ns: NDArray[np.int64], gaps_ns: NDArray[np.int64], unsure: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """The times with LEFT_OUT where a sample is too uncertain to count.
+    """Returns the times, with LEFT_OUT for samples that are too uncertain.
 
-    One that is known to have been slow stays, at the least that it can have taken: a long query
-    is met by an interruption more often than a short one, and must not vanish by it.
+    A sample that was certainly slow stays, with the least time that it can have taken: long
+    queries are interrupted more often than short ones, so leaving them out would bias the times.
     """
     if not unsure.any() or unsure.all():
         return times_ns

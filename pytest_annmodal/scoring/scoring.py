@@ -1,4 +1,4 @@
-"""Recall of answers against a loaded dataset, from distances recomputed out of ``train``."""
+"""Recall of answers against a loaded dataset, by distances recomputed from ``train``."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ANSWERS_AT_ONCE = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kth:
-    """Each query's k-th true neighbour: its distance and rounding, float64 (n_queries,).
+    """Distance and rounding error of each query's k-th true neighbour, float64 (n_queries,).
 
     Attributes:
-        listed: float64 (n_queries, k), the distances of all that the file lists.
+        listed: float64 (n_queries, k), the distances of all neighbours that the file lists.
     """
 
     distances: Distances
@@ -30,7 +30,7 @@ class Kth:
     listed: Distances
 
     def cut(self, which: Ids) -> Kth:
-        """Those of some queries, as :meth:`LoadedDataset.cut` takes them."""
+        """Returns those of some queries, selected as in :meth:`LoadedDataset.cut`."""
         return Kth(
             distances=self.distances[which],
             rounding=self.rounding[which],
@@ -39,10 +39,10 @@ class Kth:
 
 
 def kth_neighbors(data: hdf5.LoadedDataset, k: int) -> Kth:
-    """Each query's k-th true neighbour, out of ``train``.
+    """Returns each query's k-th true neighbour, recomputed from ``train``.
 
-    The farthest of the k that the file lists: its float32 may have put near ties in the
-    wrong order.
+    It is the farthest of the k that the file lists, since rounding to float32 may have put near
+    ties in the wrong order there.
     """
     metric, listed = data.info.metric, data.neighbors[:, :k]
     true = exact.pair_distances(data.train, data.test, listed, metric)
@@ -56,10 +56,10 @@ def kth_neighbors(data: hdf5.LoadedDataset, k: int) -> Kth:
 
 
 def recall_of(data: hdf5.LoadedDataset, ids: Ids, k: int, kth: Kth | None = None) -> recall.Recall:
-    """Recall of one round of checked answers, int64 (n_queries, k) padded with -1.
+    """Returns the recall of one round of checked answers, int64 (n_queries, k) padded with -1.
 
     Args:
-        kth: :func:`kth_neighbors`, if somebody has computed them already.
+        kth: result of :func:`kth_neighbors`, if already computed.
     """
     metric, dim = data.info.metric, data.info.dim
     as_there = metrics.named(metric).measure.as_ann_benchmarks
@@ -80,11 +80,11 @@ def recall_of(data: hdf5.LoadedDataset, ids: Ids, k: int, kth: Kth | None = None
 
 
 def recall_of_rows(data: hdf5.LoadedDataset, rows: Ids, ids: Ids, k: int, kth: Kth) -> float:
-    """Recall by distance of checked answers to queries that may come several times, or not at all.
+    """Returns recall by distance of checked answers, any number of them for each query.
 
     Args:
-        rows: int64 (m,), which query each answers.
-        ids: int64 (m, k), padded with -1. Equal answers to one query are looked at once.
+        rows: int64 (m,), the number of the query that each answers.
+        ids: int64 (m, k), padded with -1. Equal answers to one query are scored once.
     """
     each, times = np.unique(np.column_stack((rows, ids)), axis=0, return_counts=True)
     hits = 0
@@ -97,7 +97,7 @@ def recall_of_rows(data: hdf5.LoadedDataset, rows: Ids, ids: Ids, k: int, kth: K
 
 
 def _distances(data: hdf5.LoadedDataset, ids: Ids, places: Ids, kth: Kth) -> Distances:
-    """Of each answer (n, k). Those of true neighbours are known; only others are computed."""
+    """Returns distances (n, k); those of listed neighbours are known, others are computed."""
     metric, others = data.info.metric, places < 0
     if 3 * np.count_nonzero(others) > others.size:
         return exact.pair_distances(data.train, data.test, np.maximum(ids, 0), metric)
@@ -109,10 +109,10 @@ def _distances(data: hdf5.LoadedDataset, ids: Ids, places: Ids, kth: Kth) -> Dis
 
 
 def chance(data: hdf5.LoadedDataset, k: int) -> tuple[float, float]:
-    """The recall that rows drawn at random have, and up to what a recall is no better than that.
+    """Returns the expected recall of random rows, and the limit up to which recall is no better.
 
-    Three standard deviations, of as many answers as there are and of those drawn here. With many
-    equally near rows it may be high, and with k near the number of rows it is.
+    The limit is three standard deviations above, for the number of answers and of those drawn
+    here. Both are high where k is near the number of rows, and may be with many equal distances.
     """
     n = len(data.train)
     part = data.cut(slice(0, max(1, CHANCE_ANSWERS // k)))
@@ -126,11 +126,11 @@ def chance(data: hdf5.LoadedDataset, k: int) -> tuple[float, float]:
 def score_rounds(
     data: hdf5.LoadedDataset, answers: validity.Checked, kth: Kth | None = None
 ) -> recall.Recall:
-    """The mean recall over the rounds; one equal to the first is scored once.
+    """Returns the mean recall over the rounds; a round equal to the first is not scored again.
 
     Args:
-        answers: those of all rounds.
-        kth: :func:`kth_neighbors`, if somebody has computed them already.
+        answers: of all rounds.
+        kth: result of :func:`kth_neighbors`, if already computed.
     """
     first, k = answers.ids[0], answers.ids.shape[2]
     kth = kth or kth_neighbors(data, k)

@@ -1,4 +1,4 @@
-"""Whether a p99 can be held against a threshold: it is made by the slowest hundredth alone."""
+"""Tells whether a p99 is stable enough for a threshold, since few samples determine it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MOST_STRAGGLERS = 0.003
 
 
 def unstable_p99(measurement: Measurement) -> str:
-    """Why its p99 may be another in the next run, with its spread; nothing where it is stable."""
+    """Returns why the p99 may differ in the next run, with its spread; empty if it is stable."""
     times_ns = np.asarray(measurement.latencies_ns)
-    if not times_ns.size:  # of an earlier session: they are not kept
+    if not times_ns.size:  # measured in an earlier session, which keeps no latencies
         return ""
     stragglers = float((times_ns > FAR * np.median(times_ns)).mean())
     reasons = []
     if len(times_ns) < ENOUGH:
-        reasons.append(f"it is made of {len(times_ns):,} latencies, fewer than {ENOUGH:,}")
+        reasons.append(f"it is from {len(times_ns):,} latencies, fewer than {ENOUGH:,}")
     if stragglers > MOST_STRAGGLERS:
         reasons.append(f"{stragglers:.1%} of them are above {FAR} times the median")
     if not reasons:
@@ -33,5 +33,5 @@ def unstable_p99(measurement: Measurement) -> str:
 
 
 def doubt(threshold: str, measurement: Measurement) -> str:
-    """What is to be said with a threshold of that name, reached or missed; mostly nothing."""
+    """Returns the note for a threshold of that name, reached or missed; mostly empty."""
     return unstable_p99(measurement) if threshold == "max_p99_ms" else ""

@@ -1,4 +1,4 @@
-"""The border: what a worker answered is checked once, here."""
+"""Checks a worker's answers, once, before they are scored."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from pytest_annmodal.errors import InvalidResultError
 
 MAY_BE_SHORT = "; " + surprises.noted(
     "missing-answers",
-    "if it found no more, short-answers = true in the header counts what is missing as missed",
+    "if it found no more, set short-answers = true in the header: missing ids count as misses",
 )
 PADDED = "; " + surprises.noted(
     "padding",
-    "row 0 again and again at the end of an answer is how some libraries fill up what they did "
-    "not find: leave it out",
+    "some libraries pad an answer with row 0 when they find too few: leave the padding out",
 )
 
-UNSIGNED_MINUS_ONE = 2**32 - 1  # what -1 becomes in an array of uint32; no file has so many rows
+UNSIGNED_MINUS_ONE = 2**32 - 1  # -1 in an array of uint32; no file has so many rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """Answers as a worker gave them; nobody has looked at them yet.
+    """Unchecked answers of a worker.
 
     Attributes:
         ids: int64 (n, k) or (rounds, n, k), padded with -1.
-        counts: int64 (n,) or (rounds, n), the number of ids each answer had.
+        counts: int64 (n,) or (rounds, n), the number of ids in each answer.
     """
 
     ids: NDArray[np.int64]
@@ -38,7 +37,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """Answers that :func:`check` let through: only they are scored.
+    """Answers that passed :func:`check`; only these are scored.
 
     Attributes:
         ids: int64 (n, k) or (rounds, n, k), distinct row numbers of ``train``, padded with -1.
@@ -49,23 +48,23 @@ class Checked:
     n_short: int
 
     def given(self) -> Given:
-        """The same for a reader who trusts nobody."""
+        """Returns them as unchecked answers, for a receiver that checks again."""
         return Given(ids=self.ids, counts=(self.ids >= 0).sum(axis=-1))
 
 
 def check(
     given: Given, *, k: int, n_train: int, short_answers: bool = False, where: str = "query"
 ) -> Checked:
-    """Refuse answers that are not k distinct row numbers; say which query was first.
+    """Checks that each answer is k distinct row numbers.
 
-    A round equal to the first is looked at once.
+    A round equal to the first is not checked again.
 
     Args:
-        given: its ids are changed in place: -1 put into uint32 is one again.
-        short_answers: fewer ids, and negative ones as padding, count as misses.
+        given: its ids are changed in place: -1 stored as uint32 becomes -1 again.
+        short_answers: whether missing and negative ids are allowed and count as misses.
 
     Raises:
-        InvalidResultError.
+        InvalidResultError: an answer is anything else; names the first such query.
     """
     ids, counts = given.ids, given.counts
     rounds = [(ids, counts)] if ids.ndim == 2 else list(zip(ids, counts, strict=True))
@@ -88,7 +87,7 @@ def _check_round(
     short_answers: bool,
     where: str,
 ) -> int:
-    """How many of one round were shorter than k."""
+    """Checks one round; returns how many answers had fewer than k ids."""
     ids[ids == UNSIGNED_MINUS_ONE] = -1
     given = np.arange(ids.shape[1])[None, :] < counts[:, None]
     if short_answers:

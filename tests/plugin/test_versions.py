@@ -16,7 +16,7 @@ from small_wheels import (
 from pytest_annmodal.results.reading import read_results
 
 TINY = ("--ann-implementations", "mine", "--dataset", "small-8-euclidean.hdf5", "--ann-rounds=2")
-AA = "the same packages on both sides, so this compares a version with itself (an A/A)"
+AA = "both sides have the same packages, so this compares a version with itself (an A/A test)"
 
 
 @pytest.fixture(scope="module")

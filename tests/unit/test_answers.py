@@ -138,12 +138,12 @@ class TestCheck:
             ([[0, 1, 2], [1, 2, 3, 4]], "query returned 4 ids for query 1, expected 3"),
             (
                 [[0, 1, 2], []],
-                "query returned 0 ids for query 1, expected 3; if it found no more, short-answers",
+                "query returned 0 ids for query 1, expected 3; if it found no more, set short-answers",
             ),
             ([[0, 1, 10]], "returned id 10 for query 0; .* 0 to 9"),
             (
                 [[0, 1, 2], [0, -1, 2]],
-                "returned id -1 for query 1; .* 0 to 9; if it found no more, short-answers",
+                "returned id -1 for query 1; .* 0 to 9; if it found no more, set short-answers",
             ),
             ([[0, 1, 2], [4, 5, 4]], "returned id 4 twice for query 1"),
             (

@@ -157,7 +157,7 @@ class TestRefusal:
         assert done.returncode == 0, done.stderr
         level, _, why = done.stdout.partition(" ")
         assert level != "bubblewrap"
-        assert "it says 'bwrap: " in why
+        assert "does not work: 'bwrap: " in why
         assert "user.max_user_namespaces is 0: allow them with `sudo sysctl -w user.max_us" in why
 
     def test_of_what_works_is_none(self):

@@ -71,7 +71,7 @@ class TestVerdicts:
         finding = found(ratio=0.8, control=0.9)
         assert finding.word == CANNOT_TELL
         assert finding.why.startswith(
-            "here even the baseline and its own copy (the control) may differ by more than 3.0 %: "
+            "even the baseline and its own copy (the control) may differ by more than 3.0 %: "
             "-10.0 % (99 %: "
         )
 
@@ -259,7 +259,7 @@ class TestBlocks:
         assert worse.startswith("  worse        speed at recall 0.95: 10.0 % slower (99 %: ")
         assert worse.endswith("; allowed 3.0 %; 5 sessions")
         assert same == (
-            "  no change    recall at ef=10, ef=50: by proof: identical answers to all 1,000 queries"
+            "  no change    recall at ef=10, ef=50: proved by identical answers to all 1,000 queries"
         )
         assert rest[0].startswith("  control      base beside its own copy: speed +0.0 % (")
         assert rest[1:] == [
@@ -308,7 +308,7 @@ def test_what_else_went_on_is_read_from_the_kernels_accounts(tmp_path):
     others, stolen, held_up = conditions.notes(before, after)
     assert others.startswith("other processes used 0.5 of ")
     assert stolen == "the host took 0.3 cores away meanwhile (steal)"
-    assert held_up == "the CPU quota held this process up 3 times, for 250 ms"
+    assert held_up == "the CPU quota stopped this process 3 times, for 250 ms"
     assert not [*conditions.notes(before, dataclasses.replace(before, wall_s=10))]
 
 
