@@ -17,10 +17,10 @@ REPEATS = 6
 MOST_BLOCKS = 40  # a repeat
 CANDIDATE, BASELINE, CONTROL = range(3)
 LETTERS = "ABC"  # of these, in the orders below
-# In cycles, so that all wait equally long: a wait empties the processor's caches. (With A B C, C B A
-# the control waited longest, which cost 6 % on a busy machine.) Each repeat has one order in its
-# first half and another in its second. After three repeats each query has been asked first, second
-# and third of each entrant, since the last was 1 % faster with equal code.
+# In cycles, so that all wait equally long: a wait empties the processor's caches. (With A B C,
+# C B A the control waited longest, which cost 6 % on a busy machine.) Each repeat has one order in
+# its first half and another in its second. After three repeats each query has been asked first,
+# second and third of each entrant, since the last was 1 % faster with equal code.
 ORDERS = ("ABC BAC", "BCA CBA", "CAB ACB", "ACB ABC", "BAC BCA", "CBA CAB")
 
 # The last one built was up to 5 % faster than equal ones (its memory is laid out in another way),

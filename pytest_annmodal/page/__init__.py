@@ -1,1 +1,1 @@
-"""Pictures of what was measured: one page that opens offline, and files for papers."""
+"""Pictures of stored results: one page that opens offline, and image files for papers."""

@@ -1,4 +1,4 @@
-"""From stored cases to what the page shows of them."""
+"""Turns stored cases into the content of the page."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from pytest_annmodal.results.reading import Results
 from pytest_annmodal.results.samples import Samples
 from pytest_annmodal.results.stored import StoredCase
 
-HARDEST = 0.1  # the share of the queries whose recall is shown apart
+HARDEST = 0.1  # the share of the queries with the lowest recall, shown separately
 MAX_EVIDENCE_LINES = 20
 Key = tuple[str, str | None, int | None, int, tuple[str, str, int | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cases:
-    """The cases that are shown, and what tells their names apart.
+    """The cases that are shown, and what distinguishes their names.
 
     Attributes:
-        lost: why samples of single queries could not be read, as far as that has been tried.
+        lost: why samples of single queries could not be read; filled while they are read.
     """
 
     results: Results
@@ -46,11 +46,11 @@ class _Cases:
         try:
             return self.results.samples(case)
         except ConfigurationError as error:
-            self.lost.append(f"Latencies of single queries are not shown everywhere: {error}")
+            self.lost.append(f"Latencies of some single queries are missing: {error}")
             return None
 
     def series(self, case: StoredCase) -> str:
-        """The implementation, and what else must not be joined by one line."""
+        """Returns the name of a line: the implementation, with machine and threads if several."""
         parts: list[str] = [case.source] if case.is_foreign else []
         if len(self.machines) > 1 and case.machine in self.machines:
             parts.append(f"machine {self.machines.index(case.machine) + 1}")
@@ -61,9 +61,9 @@ class _Cases:
 
 
 def content_of(results: Results, *, command: str = "", reused: Iterable[str] = ()) -> Content:
-    """Everything that the page shows.
+    """Returns everything that the page shows.
 
-    A case that was measured more than once, in the same way, is shown as it was last.
+    Of a case that was measured several times in the same way, the latest is shown.
 
     Args:
         reused: keys of the cases that were taken from an earlier session.
@@ -107,7 +107,7 @@ def _group_key(case: StoredCase) -> Key:
 
 
 def _named(case: StoredCase) -> str:
-    """The dataset, and what was asked on it where it was not all of it, its own, in its order."""
+    """Returns the dataset's name, with sample, own queries and query order if there are any."""
     parts = [
         f"sample of {case.subset:,}" if case.subset else "",
         f"queries {case.queries}" if case.queries else "",
@@ -120,7 +120,7 @@ def _named(case: StoredCase) -> str:
 
 
 def _grouped(cases: Iterable[StoredCase]) -> Mapping[Key, list[StoredCase]]:
-    """Cases by what they were measured on; a failure, which knows less of it, joins the others."""
+    """Groups cases by dataset, k and queries; a failure, which lacks some of it, joins a group."""
     groups: dict[Key, list[StoredCase]] = {}
     for case in sorted(cases, key=lambda case: case.failure is not None):
         key = _group_key(case)
@@ -151,7 +151,7 @@ def _group(members: Sequence[StoredCase], cases: _Cases) -> Group:
 
 
 def _linted(case: StoredCase) -> Iterable[tuple[str, str]]:
-    """What is known already of all the rows and queries that were measured on: nothing is read."""
+    """Yields stored results of ``annmodal lint`` for the same rows and queries."""
     found = linted.kept(case.dataset_sha256 or "", case.k) if case.subset is None else None
     if found is None or (found["n_queries"], found["metric"]) != (case.n_queries, case.metric):
         return
@@ -175,7 +175,7 @@ def _point(case: StoredCase, cases: _Cases) -> Point:
 
 
 def _setting(case: StoredCase) -> str:
-    """Without the implementation's name; of one that was found for a recall, what was found."""
+    """Returns the setting without the implementation's name; a tuned one as it was found."""
     if case.tuned is not None:
         build = case.build_label.removeprefix(case.implementation)[1:-1]
         return ",".join(filter(None, (build, case.tuned.words)))
@@ -184,7 +184,10 @@ def _setting(case: StoredCase) -> str:
 
 
 def tail_s(samples: Samples | None) -> tuple[float, ...]:
-    """Seconds that the shares :data:`TAIL_SHARES` of the latencies reach, as far as they tell."""
+    """Returns the seconds that each share in :data:`TAIL_SHARES` of the latencies reaches.
+
+    Shares of less than one latency are left out.
+    """
     if samples is None or not samples.latencies_ns.size:
         return ()
     shares = [share for share in TAIL_SHARES if share * samples.latencies_ns.size >= 1]
@@ -193,7 +196,7 @@ def tail_s(samples: Samples | None) -> tuple[float, ...]:
 
 
 def recall_counts(samples: Samples | None, *, k: int, rounds: int) -> tuple[int, ...]:
-    """How many queries found 0 to k of their neighbours, on average over the rounds."""
+    """Returns how many queries found 0 to k of their neighbours, averaged over the rounds."""
     if samples is None or samples.query_hits is None or not rounds:
         return ()
     found = np.rint(samples.query_hits / rounds).astype(np.int64).clip(0, k)
@@ -259,7 +262,7 @@ def _raced(cases: Iterable[StoredCase]) -> Iterable[Raced]:
 
 
 def _found(case: StoredCase, baseline: str, finding: Finding) -> Iterable[Raced]:
-    """What a gate found, as ratios of the baseline's value; a recall is none."""
+    """Yields a gate's finding as ratios of the baseline's value; nothing for recall."""
     if not finding.row.is_ratio or finding.low is None or finding.high is None:
         return
     label = f"{case.build_label} {finding.name}"
@@ -303,7 +306,7 @@ def _verdicts(cases: Iterable[StoredCase]) -> tuple[str, ...]:
 
 
 def _words(case: StoredCase) -> Iterable[str]:
-    """Of a comparison; of a gate what is worse, better, or cannot be told."""
+    """Yields the verdicts of a comparison, and those of a gate but for "no change"."""
     if case.comparison is not None and case.comparison.verdict is not None:
         yield case.comparison.words
     if case.gate is not None:
@@ -319,10 +322,10 @@ def _banner(cases: _Cases, groups: Sequence[Group]) -> Iterable[str]:
     if len(cases.machines) > 1:
         yield f"{len(cases.machines)} machines are mixed: compare within one of them."
     if any("foreign" in point.marks for point in points):
-        yield "Results of other programs are shown beside ours, measured on a machine of theirs."
+        yield "Results of other programs are shown too, measured on other machines."
     for mark, words in (
-        ("noisy", "were noisy: others used the core meanwhile, and latencies may be too high."),
-        ("throttled", "were held up by a CPU quota."),
+        ("noisy", "were noisy: other processes used the core, and latencies may be too high."),
+        ("throttled", "were stopped at times by a CPU quota."),
         ("reused", "were measured in an earlier session."),
     ):
         n = sum(mark in point.marks for point in points)
@@ -330,13 +333,13 @@ def _banner(cases: _Cases, groups: Sequence[Group]) -> Iterable[str]:
             yield f"{n} of {len(points)} settings {words}"
     names = [(group.dataset, group.k) for group in groups if group.points]
     if len(set(names)) < len(names):
-        yield "Datasets of one name with different content, or different queries, are kept apart."
+        yield "Datasets with one name but different content or queries are shown separately."
     if cases.n_replaced:
         yield f"{cases.n_replaced} earlier measurements of the same cases are not shown."
 
 
 def _told_apart(groups: Sequence[Group]) -> tuple[Group, ...]:
-    """Each with a name of its own: what differs is added where two names are equal."""
+    """Makes the groups' names distinct, by adding what differs to equal names."""
     alike: dict[tuple[str, int], list[Group]] = {}
     for group in groups:
         alike.setdefault((group.dataset, group.k), []).append(group)
@@ -345,7 +348,7 @@ def _told_apart(groups: Sequence[Group]) -> tuple[Group, ...]:
 
 def _told_from(group: Group, alike: Sequence[Group]) -> Group:
     facts = {
-        "content": group.content[:8] or "content not known",
+        "content": group.content[:8] or "content unknown",
         "n_train": f"{group.n_train:,} vectors",
         "n_queries": f"{group.n_queries:,} queries",
     }

@@ -1,7 +1,7 @@
-"""The charts, each written once: for the page with data by name, for files with data inside.
+"""The charts of the page (with data by name) and of image files (with data inside).
 
-Altair makes Vega-Lite of them. The fields that a chart reads are said in its docstring; who
-draws it computes them.
+Altair turns them into Vega-Lite. A chart's docstring lists the fields of its data; the caller
+computes them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import altair as alt
 
 from pytest_annmodal.page.content import DRAWN, figure_title
 
-# Okabe and Ito's colours, which people with any colour vision tell apart, less the yellow that
-# vanishes on white; grey for their black, which vanishes on a dark page; then olive and brown.
+# Okabe and Ito's colours, which people with any colour vision can distinguish, without yellow
+# (invisible on white) and with grey for black (invisible on a dark page); then olive and brown.
 COLORS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#888888"),
     *("#999933", "#9c6b4e"),
@@ -26,13 +26,13 @@ SHAPES = (
 )
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 PERCENTILES = {0.5: "p50", 0.05: "p95", 0.01: "p99"}
-# On the axis of nines: where recalls are marked.
+# Recalls that are marked on the axis of nines.
 TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999, 0.999999)
 FAINT = 0.3
 
 
 class Style:
-    """One colour, marker and dash for each implementation, whatever else is shown."""
+    """One colour, marker and dash for each implementation, the same in all charts."""
 
     def __init__(self, implementations: Sequence[str]) -> None:
         names = list(implementations)
@@ -44,7 +44,7 @@ class Style:
         )
 
     def of(self, *channels: str, legend: bool = True) -> dict[str, Any]:
-        """Encodings of the field ``implementation``."""
+        """Returns encodings of the field ``implementation``."""
         made = {"color": alt.Color, "shape": alt.Shape, "strokeDash": alt.StrokeDash}
         scales = {"color": self.color, "shape": self.shape, "strokeDash": self.dash}
         return {
@@ -57,7 +57,7 @@ class Style:
 
 
 def recall_axis(one_at: float | None) -> alt.X:
-    """Recall, linear, or in nines where ``one_at`` says where recall 1 stands."""
+    """Returns the axis of recall: linear, or in nines with recall 1 at ``one_at``."""
     if one_at is None:
         return alt.X("x:Q").title("recall").scale(zero=False)
     places = [-math.log10(1 - tick) for tick in TICKS]
@@ -71,21 +71,21 @@ def recall_axis(one_at: float | None) -> alt.X:
 
 
 def figure_axis(name: str) -> alt.Y:
-    """One of the figures in DRAWN, in powers of ten."""
+    """Returns a logarithmic axis of one of the figures in DRAWN."""
     title = figure_title(name)
     scale = alt.Scale(type="log", nice=False, padding=12)
     return alt.Y("y:Q").title(title).scale(scale).axis(format="~s", tickCount=6)
 
 
 def tooltip() -> list[alt.Tooltip]:
-    """The setting and every figure, by the names of their fields."""
+    """Returns the setting and every figure, by the names of their fields."""
     shown = [alt.Tooltip("label:N", title="setting"), alt.Tooltip("recall:Q", format=".4~f")]
     shown += [alt.Tooltip(f"{name}:Q", title=figure_title(name), format=",.4~r") for name in DRAWN]
     return [*shown, alt.Tooltip("marks:N", title="marks"), alt.Tooltip("machine:N")]
 
 
 def frontier(data: alt.Data, style: Style, x: alt.X, y: alt.Y) -> alt.LayerChart:
-    """Recall against a figure.
+    """Draws a figure over recall.
 
     Fields: ``implementation``, ``x``, ``y``, ``on`` (on its implementation's frontier), and
     those of :func:`tooltip`.
@@ -104,7 +104,7 @@ def frontier(data: alt.Data, style: Style, x: alt.X, y: alt.Y) -> alt.LayerChart
 
 
 def ranking(data: alt.Data, style: Style) -> alt.LayerChart:
-    """Bars of ``qps`` by ``implementation``; ``words`` stand at their ends."""
+    """Draws bars of ``qps`` by ``implementation``, with ``words`` at their ends."""
     base = alt.Chart(data).encode(
         x=alt.X("qps:Q").title(figure_title("qps")).axis(format="~s"),
         y=alt.Y("implementation:N").sort(field="qps", op="max", order="descending").title(None),
@@ -115,7 +115,7 @@ def ranking(data: alt.Data, style: Style) -> alt.LayerChart:
 
 
 def across(data: alt.Data, style: Style) -> alt.Chart:
-    """``share`` of the best implementation's speed, one row for each ``dataset``."""
+    """Draws ``share`` of the best implementation's speed, one row for each ``dataset``."""
     return (
         alt.Chart(data)
         .mark_point(size=80, filled=True)
@@ -135,7 +135,7 @@ def across(data: alt.Data, style: Style) -> alt.Chart:
 
 
 def tail(data: alt.Data, style: Style) -> alt.LayerChart:
-    """``share`` of the queries that take at least ``ms``, one line for each ``label``."""
+    """Draws the ``share`` of queries that take at least ``ms``, one line for each ``label``."""
     share = alt.Y("share:Q").title("share of queries that take at least this long")
     lines = (
         alt.Chart(data)
@@ -159,7 +159,7 @@ def tail(data: alt.Data, style: Style) -> alt.LayerChart:
 
 
 def recalls(data: alt.Data, style: Style) -> alt.Chart:
-    """``share`` of the queries that have ``recall``, bars of each ``implementation`` in turn."""
+    """Draws bars of the ``share`` of queries with each ``recall``, by ``label``."""
     return (
         alt.Chart(data)
         .mark_bar()
@@ -174,7 +174,7 @@ def recalls(data: alt.Data, style: Style) -> alt.Chart:
 
 
 def cost(data: alt.Data, style: Style) -> alt.Chart:
-    """``build_s`` against ``index_mb``: what an index costs before the first query."""
+    """Draws ``index_mb`` over ``build_s``: what an index costs before the first query."""
     scale = alt.Scale(type="log", nice=False, padding=16)
     return (
         alt.Chart(data)
@@ -195,10 +195,10 @@ def cost(data: alt.Data, style: Style) -> alt.Chart:
 
 
 def comparison(data: alt.Data) -> alt.LayerChart:
-    """``ratio`` with its interval ``low`` to ``high`` by ``label``.
+    """Draws ``ratio`` with its interval ``low`` to ``high`` by ``label``.
 
     Further fields: ``kind`` (control or compared), ``verdict``, ``place`` (its line), and ``least``
-    and ``most``, between which a difference does not matter.
+    and ``most``, the limits of a difference that does not matter.
     """
     base = alt.Chart(data).encode(
         y=alt.Y("label:N").title(None).sort(field="place", op="min", order="ascending")
@@ -218,7 +218,7 @@ def comparison(data: alt.Data) -> alt.LayerChart:
 
 
 def load(data: alt.Data, style: Style) -> alt.LayerChart:
-    """Latency in ``ms`` over queries per second (``rate``), a line for each ``label`` and ``loop``.
+    """Draws latency in ``ms`` over queries per second (``rate``), by ``label`` and ``loop``.
 
     Further fields: ``percentile`` (p50 is faint), ``knee`` (marked), ``words``, ``recall``,
     ``marks``.
@@ -260,17 +260,18 @@ def load(data: alt.Data, style: Style) -> alt.LayerChart:
 def to_spec(
     chart: alt.TopLevelMixin, *, width: int | str = "container", validate: bool = False
 ) -> dict[str, Any]:
-    """The chart as Vega-Lite.
+    """Returns the chart as Vega-Lite.
 
     Args:
-        validate: against Vega-Lite's schema, which takes a third of the time of a page. Tests do.
+        validate: check it against Vega-Lite's schema, as tests do. That takes a third of the time
+            of a page.
     """
     made: dict[str, Any] = chart.properties(width=width).to_dict(validate=validate)
     return made
 
 
 def encoding(channel: alt.X | alt.Y) -> Mapping[str, Any]:
-    """One axis as Vega-Lite, to be put into a chart in place of another."""
+    """Returns one axis as Vega-Lite, to replace another one in a chart."""
     name = "x" if isinstance(channel, alt.X) else "y"
     blank = alt.Chart(alt.NamedData("none")).mark_point().encode(**{name: channel})
     found: Mapping[str, Any] = blank.to_dict()["encoding"][name]

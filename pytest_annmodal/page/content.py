@@ -1,4 +1,4 @@
-"""What the page and the pictures show: measured settings as points, grouped by dataset and k."""
+"""The content of the page and the images: measured settings as points, by dataset and k."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pytest_annmodal.figures import BY_NAME, FIGURES, Figure
 from pytest_annmodal.results.stored import StoredCase
 from pytest_annmodal.scoring.operating_points import Level, frontier, qps_at
 
-# What a figure of speed, time or memory is drawn over: all but recall itself, those that belong
-# to a pair of settings or to a comparison, and those that few sessions have.
+# Figures that are not drawn over recall: recall itself, those that belong to several settings or to
+# a comparison, and those that few sessions have.
 BY_THEMSELVES = {"recall", "qps_at_recall", "rate_at_p99_ms", "cold_p50_ms", "cold_p99_ms", "ratio"}
 DRAWN: tuple[str, ...] = tuple(
     figure.name for figure in FIGURES if figure.name not in BY_THEMSELVES
 )
-# Where the ranking can be read: the steps of the page's slider.
+# Recalls of the ranking: the steps of the page's slider.
 LEVELS: tuple[float, ...] = (
     *(round(0.1 * step, 1) for step in range(1, 8)),
     *(round(0.8 + 0.02 * step, 2) for step in range(5)),
@@ -25,12 +25,12 @@ LEVELS: tuple[float, ...] = (
     *(round(0.99 + 0.001 * step, 3) for step in range(10)),
     1.0,
 )
-# Of the latencies, the share that is at least as long: where the tail is drawn.
+# Shares of the latencies that are at least as long: points of the tail's line.
 TAIL_SHARES: tuple[float, ...] = (
     *(1.0, 0.9, 0.75, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02, 0.01),
     *(0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001),
 )
-GAP_TO_ONE = 0.45  # on the axis of nines, between the best recall below 1 and 1 itself
+GAP_TO_ONE = 0.45  # on the axis of nines, between the best recall below 1 and recall 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,16 +38,16 @@ class Point:
     """One measured setting.
 
     Attributes:
-        implementation: with its version, where two versions were measured.
+        implementation: name of its line, with source, machine and threads where needed.
         setting: the arguments of build and search, as tables show them.
         values: figures by the names of :data:`~pytest_annmodal.figures.FIGURES`, in their units.
-        n_answers: how many ids recall was counted over.
+        n_answers: number of ids that recall was counted over.
         tail_s: seconds that the shares :data:`TAIL_SHARES` of the latencies reach at least; empty
-            where single latencies were not kept.
-        recalls: how many queries had each number of found ids, from 0 to k; empty likewise.
+            if single latencies were not stored.
+        recalls: how many queries found each number of ids, from 0 to k; empty likewise.
         hardest_tenth: mean recall of the tenth of the queries with the lowest recall, or None.
-        marks: what a reader must know of it: ``noisy``, ``throttled``, ``reused``, ``foreign``.
-        machine: what it was measured on, in words.
+        marks: warnings for the reader: ``noisy``, ``throttled``, ``reused``, ``foreign``.
+        machine: description of the machine.
     """
 
     implementation: str
@@ -73,7 +73,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
-    """One setting that failed: what, whose fault, and what was seen. All of it is text."""
+    """One setting that failed, with cause, blame and evidence as escaped text."""
 
     label: str
     kind: str
@@ -84,7 +84,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raced:
-    """A setting beside its baseline, or the baseline's copy beside it (``is_control``)."""
+    """A setting over its baseline, or the baseline's copy over it (``is_control``)."""
 
     label: str
     baseline: str
@@ -97,7 +97,7 @@ class Raced:
 
     @property
     def row(self) -> dict[str, str | float]:
-        """As the chart reads it; without an interval it is the ratio alone."""
+        """Its fields for the chart; without an interval both ends are the ratio."""
         return {
             "label": self.label,
             "baseline": self.baseline,
@@ -116,9 +116,9 @@ class Group:
     """All that was measured on one dataset's content at one k.
 
     Attributes:
-        dataset: its name, and the beginning of its hash where two contents share the name.
-        loads: levels of load, as :func:`.loads.rows` gives them.
-        linted: what ``annmodal lint`` found of it, label and value; empty where nobody has looked.
+        dataset: its name, with the start of its hash if two contents share the name.
+        loads: levels of load, from :func:`.loads.rows`.
+        linted: results of ``annmodal lint``, label and value; empty if it was not run.
     """
 
     dataset: str
@@ -144,7 +144,7 @@ class Group:
 
     @property
     def one_at(self) -> float:
-        """Where recall 1 stands on the axis of nines: beyond all that is less."""
+        """The position of recall 1 on the axis of nines: beyond all smaller recalls."""
         below = [nines(point.recall) for point in self.points if point.recall < 1]
         return max(below, default=1.0) + GAP_TO_ONE
 
@@ -157,10 +157,10 @@ class Content:
     """Everything that is shown.
 
     Attributes:
-        banner: what to know before one compares: mixed machines, noise, reuse.
-        verdicts: of comparisons with a baseline, in words.
-        cases: all that is shown, as it is exported.
-        sources: the folders that it was read from.
+        banner: warnings about comparisons: mixed machines, noise, reuse.
+        verdicts: of comparisons with a baseline, as text.
+        cases: the cases that are shown, for export.
+        sources: folders that they were read from.
     """
 
     groups: tuple[Group, ...]
@@ -187,21 +187,21 @@ class Content:
 
     @property
     def implementations(self) -> tuple[str, ...]:
-        """In one order for all pictures, so that a colour means one thing."""
+        """Their names in one order for all charts, so that each keeps its colour."""
         return tuple(
             sorted({point.implementation for group in self.groups for point in group.points})
         )
 
 
 def nines(recall: float) -> float:
-    """``-log10(1 - recall)``: 1 for 0.9, 2 for 0.99. For recalls below 1."""
+    """Returns ``-log10(1 - recall)`` of a recall below 1: 1 for 0.9, 2 for 0.99."""
     return -math.log10(1 - min(max(recall, 0.0), 1 - 1e-9))
 
 
 def on_frontier(points: Sequence[Point], figure: Figure) -> list[bool]:
-    """Which points no other point of the same implementation beats in recall and this figure.
+    """Returns which points no point of the same implementation beats in recall and this figure.
 
-    Of two equal points the first one is on it.
+    Of two equal points the first is on the frontier.
     """
     best: dict[str, list[int]] = {}
     for index, point in enumerate(points):
@@ -227,7 +227,7 @@ def _frontier_of(points: Sequence[Point], indexes: Sequence[int], figure: Figure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranked:
-    """Queries per second of one implementation at each of :data:`LEVELS`; None: not reached."""
+    """Queries per second of one implementation at each of :data:`LEVELS`; None if not reached."""
 
     implementation: str
     qps: tuple[float | None, ...]
@@ -235,10 +235,10 @@ class Ranked:
 
 
 def ranking(group: Group) -> list[Ranked]:
-    """Every implementation's speed at each recall, all its builds together.
+    """Returns every implementation's speed at each recall, over all its builds.
 
-    Between two settings of the frontier it is interpolated, log QPS over logit recall; below the
-    fastest setting's recall it is that setting's own speed, which reaches more than was asked.
+    Between two settings of the frontier log QPS is interpolated over logit recall. Below the
+    fastest setting's recall it is that setting's speed, since its recall is high enough.
     """
     by_name: dict[str, list[Point]] = {}
     for point in group.points:
@@ -261,6 +261,6 @@ def _ranked(name: str, points: Sequence[Point]) -> Ranked:
 
 
 def figure_title(name: str) -> str:
-    """``speed (queries/s)``."""
+    """Returns a title such as ``speed (queries/s)``."""
     figure = BY_NAME[name]
     return f"{figure.words} ({figure.unit})" if figure.unit else figure.words

@@ -1,4 +1,4 @@
-"""Where pages and pictures are written: whole, or not at all."""
+"""Writes pages and images, each file completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ NEEDED = ("altair", "jinja2", "vl_convert")  # the extra `report`
 def write_page(
     path: Path, results: Results, *, command: str = "", reused: Iterable[str] = ()
 ) -> Content:
-    """Write the page of these results.
+    """Writes the page of these results.
 
     Args:
-        command: that measured them, as the page shows it.
+        command: the command that measured them, which the page shows.
         reused: keys of the cases that were taken from an earlier session.
 
     Returns:
-        What is on it.
+        The page's content.
 
     Raises:
         ConfigurationError: a package of the extra ``report`` is missing, or the file cannot be
@@ -40,7 +40,7 @@ def write_page(
 
 
 def require() -> None:
-    """Look whether a page can be made here, before anything is measured for it.
+    """Checks that a page can be made here, before anything is measured for it.
 
     Raises:
         ConfigurationError: a package of the extra ``report`` is missing.
@@ -48,7 +48,7 @@ def require() -> None:
     for name in NEEDED:
         if find_spec(name) is None:
             raise ConfigurationError(
-                f"{name} is not installed, which pages and pictures need. "
+                f"{name} is not installed, but pages and images need it. "
                 "Run: pip install 'pytest-annmodal[report]'"
             )
 
@@ -59,10 +59,10 @@ def can_draw() -> bool:
 
 
 def write(path: Path, raw: bytes) -> None:
-    """Put a finished file in its place.
+    """Writes a complete file.
 
     Raises:
-        ConfigurationError: it cannot be written; what was there before is still there.
+        ConfigurationError: it cannot be written; an older file of this name is kept.
     """
     try:
         write_bytes(path, raw)

@@ -1,4 +1,4 @@
-"""What the pictures show of load: latency over queries per second, a row for each level."""
+"""Rows of the load chart: latency over queries per second, for each level."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ LOOPS = {"open": "open loop", "closed": "closed loop"}
 
 
 def rows(cases: Iterable[StoredCase]) -> Iterable[Mapping[str, Any]]:
-    """Two for each level that has figures, of p50 and of p99, as the chart ``load`` reads them.
+    """Yields two rows of the chart ``load``, p50 and p99, for each level that has figures.
 
-    ``rate`` is what was offered in an open loop, and what was answered in a closed one.
+    ``rate`` is the offered rate in an open loop and the answered rate in a closed one.
     """
     for case in cases:
         for level in case.load.levels if case.load is not None else ():

@@ -1,4 +1,4 @@
-"""The page: one HTML file that loads nothing, with its data, its charts and their library."""
+"""Makes the page: one HTML file with its data, charts and their library; it loads nothing."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from pytest_annmodal.page.content import Content, Group, Point
 from pytest_annmodal.reports.columns import COLUMNS, record
 
 ASSETS = Path(__file__).parent / "assets"
-# What makes the charts' library reachable from the page's own script.
+# Makes the charts' library available to the page's own script.
 ENTRY = "globalThis.vegaEmbed = vegaEmbed;"
-# A page of more settings shows the tails and histograms of those on a frontier only.
+# With more settings, the page has tails and histograms only of those on a frontier.
 MAX_WITH_SAMPLES = 600
-DIGITS = 6  # of a figure in the page's data: more than any machine repeats
+DIGITS = 6  # of a figure in the page's data: more than are repeatable on any machine
 
 
 def render(content: Content) -> str:
-    """The page as text."""
+    """Returns the page as text."""
     import jinja2
 
     from pytest_annmodal.page import charts
@@ -57,9 +57,9 @@ def render(content: Content) -> str:
 
 @functools.cache
 def _library() -> str:
-    """The charts' library, as text that ends no ``<script>``; it has such text in strings only.
+    """Returns the charts' library, escaped so that it cannot end a ``<script>``.
 
-    Bundling it takes longer than all the rest of a page, so it is kept in the cache folder.
+    Bundling it takes longer than the rest of a page, so it is kept in the cache folder.
     """
     import vl_convert
 
@@ -80,12 +80,12 @@ def _library() -> str:
 
 
 def _json(data: Any) -> str:
-    """JSON that no HTML parser takes for the end of a ``<script>``, or for a comment in it."""
+    """Returns JSON that cannot end a ``<script>`` or start a comment in it."""
     return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", r"\u003c")
 
 
 def charts_of(implementations: Sequence[str], charts: Any) -> dict[str, Any]:
-    """The page's charts by name, their data to be put in; ``charts`` is the module."""
+    """Returns the page's charts by name, without data; ``charts`` is the module."""
     import altair as alt
 
     style = charts.Style(implementations)
@@ -171,14 +171,14 @@ def _rounded(values: Sequence[float | None]) -> list[float | None]:
 
 
 def _finite(value: float | None) -> float | None:
-    """JSON has no NaN and no infinity: what is not a number is missing."""
+    """Returns the value rounded, or None for NaN and infinity, which JSON lacks."""
     if value is None or not math.isfinite(value):
         return None
     return value if isinstance(value, int) else float(f"{value:.{DIGITS}g}")
 
 
 def _table(content: Content) -> dict[str, Any]:
-    """What the page offers as CSV and JSON: the columns of ``annmodal export``."""
+    """Returns the page's CSV and JSON data: the columns of ``annmodal export``."""
     return {
         "columns": [column.name for column in COLUMNS],
         "rows": [list(record(case).values()) for case in content.cases],
@@ -186,7 +186,7 @@ def _table(content: Content) -> dict[str, Any]:
 
 
 def _number(point: Point, name: str) -> str:
-    """A figure for the table, in its own unit and with four digits; empty where there is none."""
+    """Returns a figure for the table, in its unit with four digits; empty if there is none."""
     value = point.values.get(name)
     if value is None or not math.isfinite(value):
         return ""

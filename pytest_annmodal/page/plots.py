@@ -1,4 +1,4 @@
-"""One chart as a file for a paper or a README: SVG, PNG or PDF."""
+"""Draws one chart as a file for a paper or a README: SVG, PNG or PDF."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FORMATS = ("svg", "png", "pdf")
 WIDTH = 560
 HEIGHT = 340
-SCALE = 2.0  # of a PNG, over one pixel for each point
+SCALE = 2.0  # of a PNG: pixels for each point
 CONFIG = {
     "background": "white",
     "font": "Helvetica, Arial, sans-serif",
@@ -84,7 +84,7 @@ def _load(content: Content, group: Group, _figure: str) -> Chart:
     return charts.load(_values(group.loads), style).properties(height=HEIGHT)
 
 
-# What `--kind` may name: which chart, and what the data must have for it.
+# The values of `--kind`: the chart, and the data that it needs.
 KINDS: Mapping[str, tuple[Callable[[Content, Group, str], Chart], str]] = {
     "frontier": (_frontier, "measured settings"),
     "build": (_build, "measured settings"),
@@ -96,7 +96,7 @@ KINDS: Mapping[str, tuple[Callable[[Content, Group, str], Chart], str]] = {
 
 
 def fastest(group: Group, *, recall: float) -> list[Point]:
-    """Of each implementation the fastest setting that reaches a recall, or the best in recall."""
+    """Returns each implementation's fastest setting that reaches a recall, else its best recall."""
     found: dict[str, Point] = {}
 
     def rank(point: Point) -> tuple[bool, float]:
@@ -111,15 +111,15 @@ def fastest(group: Group, *, recall: float) -> list[Point]:
 
 
 def plot(content: Content, group: Group, *, kind: str, figure: str, file_format: str) -> bytes:
-    """One picture of one dataset.
+    """Draws one image of one dataset.
 
     Args:
-        kind: of :data:`KINDS`.
-        figure: of :data:`~pytest_annmodal.page.content.DRAWN`, where the kind is ``frontier``.
-        file_format: of :data:`FORMATS`.
+        kind: one of :data:`KINDS`.
+        figure: one of :data:`~pytest_annmodal.page.content.DRAWN`, for the kind ``frontier``.
+        file_format: one of :data:`FORMATS`.
 
     Raises:
-        ConfigurationError: a package of the extra ``report`` is missing, or the data for it is.
+        ConfigurationError: a package of the extra ``report`` or the needed data are missing.
     """
     require()
     make, needed = KINDS[kind]
@@ -134,7 +134,7 @@ def plot(content: Content, group: Group, *, kind: str, figure: str, file_format:
 
 
 def drawn(spec: dict[str, Any], file_format: str) -> bytes:
-    """A Vega-Lite chart as a file of one of :data:`FORMATS`."""
+    """Renders a Vega-Lite chart as a file in one of :data:`FORMATS`."""
     import vl_convert
 
     if file_format == "svg":
@@ -152,10 +152,10 @@ def _row(point: Point) -> dict[str, Any]:
 
 
 def _values(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
-    """Data inside the chart.
+    """Returns data to be stored inside the chart.
 
     Raises:
-        LookupError: there is none.
+        LookupError: there are no rows.
     """
     import altair as alt
 

@@ -1,4 +1,4 @@
-"""What one submission reached, over the class's: one static picture for a student's page."""
+"""One static image for a student's page: the submission's results, with the class's best."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pytest_annmodal.results.store import samples_of
 from pytest_annmodal.scoring.operating_points import Level, frontier
 
 WIDTH, HEIGHT = 250, 220
-MIN_OTHERS = 3  # with fewer submissions beside one's own, a line for all is not anonymous
+MIN_OTHERS = 3  # with fewer other submissions, a line for all would not be anonymous
 MAX_BARS = 20
 OWN, CLASS = "yours", "the class"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Class:
-    """What all submissions reached on one dataset.
+    """The results of all submissions on one dataset.
 
     Attributes:
-        best: the frontier of all together; empty where they are too few to be anonymous.
-        one_at: where recall 1 stands in the pictures of all of them.
+        best: the frontier of all together; empty if they are too few to be anonymous.
+        one_at: position of recall 1 in all their images.
     """
 
     best: tuple[Level, ...]
@@ -33,7 +33,7 @@ class Class:
 
 
 def class_of(submissions: Sequence[Sequence[Measurement]]) -> Class:
-    """Of the measurements of every submission on one dataset."""
+    """Returns the class's results from every submission's measurements on one dataset."""
     levels = [Level(recall=one.recall, qps=one.qps) for measured in submissions for one in measured]
     many = sum(map(bool, submissions)) > MIN_OTHERS
     below = (nines(level.recall) for level in levels if level.recall < 1)
@@ -42,11 +42,11 @@ def class_of(submissions: Sequence[Sequence[Measurement]]) -> Class:
 
 
 def picture(own: Mapping[str, Measurement], counted: Sequence[str], others: Class) -> str:
-    """Recall and speed, latencies, and recall of single queries, as SVG.
+    """Draws recall and speed, latencies, and recall of single queries, as SVG.
 
     Args:
         own: the settings of one submission on one dataset, by their labels.
-        counted: whose latencies and recalls are drawn; all where it is empty.
+        counted: labels whose latencies and recalls are drawn; all if it is empty.
     """
     from pytest_annmodal.page.plots import drawn
 
@@ -60,9 +60,9 @@ def picture(own: Mapping[str, Measurement], counted: Sequence[str], others: Clas
     return drawn({**spec, "datasets": {**spec["datasets"], **data}}, "svg").decode("utf-8")
 
 
-@lru_cache(maxsize=8)  # of as many datasets; making it takes as long as drawing it
+@lru_cache(maxsize=8)  # one for each dataset; making it takes as long as drawing it
 def _spec(one_at: float) -> dict[str, Any]:
-    """The three charts, without their data."""
+    """Returns the three charts, without their data."""
     import altair as alt
 
     from pytest_annmodal.page import charts
@@ -115,7 +115,7 @@ def _tails(shown: Mapping[str, Measurement]) -> list[dict[str, Any]]:
 
 
 def _bars(shown: Mapping[str, Measurement]) -> list[dict[str, Any]]:
-    """Shares of the queries by recall, in at most ``MAX_BARS`` steps and one for none."""
+    """Returns shares of the queries by recall, in at most ``MAX_BARS`` steps and one for 0."""
     rows = []
     for label, one in shown.items():
         counts = recall_counts(samples_of(one), k=one.k, rounds=one.rounds)

@@ -126,7 +126,7 @@ def test_what_must_not_be_joined_is_told_apart(tmp_path: Path) -> None:
     )
     banner = " ".join(page.banner)
     assert "2 machines are mixed" in banner
-    assert "kept apart" in banner
+    assert "shown separately" in banner
     assert "other programs" in banner
 
 

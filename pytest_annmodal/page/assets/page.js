@@ -4,7 +4,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const by = (id) => document.getElementById(id);
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const drawn = {}; // chart → what vegaEmbed gave
+  const drawn = {}; // chart → result of vegaEmbed
   const turns = {}; // chart → number of its latest drawing
   const waiting = {}; // chart → its drawing under way
   const names = data.implementations;
@@ -29,7 +29,7 @@
     };
   };
 
-  // What is known of a point, as text, line by line.
+  // The fields of a point as text, one per line.
   const formatTooltip = (fields, sanitize) => {
     const known = Object.entries(fields).filter(([, value]) => value !== "null" && value !== "");
     return `<table>${known.map(([name, value]) => `<tr><td class="key">${sanitize(name)}</td><td class="value">${sanitize(value)}</td></tr>`).join("")}</table>`;
@@ -42,7 +42,7 @@
     const spec = structuredClone(data.charts[name]);
     change(spec);
     Object.assign(spec, { datasets: { ...spec.datasets, data: rows }, config: theme(), description: holder.dataset.words, ...extra });
-    // One drawing of a chart after the other; of those that wait, the latest.
+    // A chart is drawn once at a time; of waiting drawings only the latest is done.
     await waiting[id];
     if (turn !== turns[id]) return;
     waiting[id] = vegaEmbed(holder, spec, { actions: false, ast: true, logLevel: 1, renderer: "svg", tooltip: { theme: dark.matches ? "dark" : "light", formatTooltip } });
@@ -50,7 +50,7 @@
     drawn[id] = await waiting[id];
   };
 
-  // As high as said; as wide as the page, its legend and axes included.
+  // With the given height; as wide as the page, with legend and axes.
   const tall = (height) => ({ height, autosize: { type: "fit-x", contains: "padding" } });
   const lines = (rows) => tall(Math.max(rows.length, 1) * 28);
   const shown = () => new Set([...by("implementations").querySelectorAll("input:checked")].map((box) => names[Number(box.value)]));
@@ -153,7 +153,7 @@
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   };
-  // A spreadsheet runs a cell that begins so.
+  // A spreadsheet would run a cell that begins like this.
   const cell = (value) => {
     if (value === null || value === undefined) return "";
     if (typeof value === "number" || typeof value === "boolean") return String(value);
