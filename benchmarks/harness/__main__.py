@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import fnmatch
+import functools
 import json
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,18 +43,21 @@ def measure(
     Args:
         told: what there is so far, after each measurement.
     """
+    say = functools.partial(progress.print, highlight=False, markup=False, soft_wrap=True)
     found: dict[str, Taken] = {}
     measures: dict[Measure, list[Row]] = {}
     for row in rows:
         measures.setdefault(row.measure, []).append(row)
     for taker, wanted in measures.items():
-        progress.print(f"measuring {', '.join(row.name for row in wanted)}", highlight=False)
+        start = time.perf_counter()
+        say(f"measuring {', '.join(row.name for row in wanted)}")
         with tempfile.TemporaryDirectory(prefix="annmodal-harness-") as temporary:
             found |= _taken(taker, wanted, scale, Path(temporary))
         for row in wanted:
             taken = found[row.name]
             words = " ".join(number(value) for value in taken.values) or taken.error or "skipped"
-            progress.print(f"  {row.name}: {words}", highlight=False, markup=False)
+            say(f"  {row.name}: {words}")
+        say(f"  took {time.perf_counter() - start:.0f} s")
         told([found[row.name] for row in rows if row.name in found])
     return [found[row.name] for row in rows]
 

@@ -91,7 +91,7 @@ def default(scale: Scale, directory: Path) -> Values:
         *scale.asked,
     )
     benchmarks = str(CHECKOUT / "benchmarks")
-    pytest_s(benchmarks, "--download-only", *fixed, cwd=directory)
+    pytest_s(benchmarks, "--ann-rounds=1", "--ann-results=off", *fixed, cwd=directory)
     values = []
     for turn in range(scale.alternations):
         results = directory / f"results-{turn}"
