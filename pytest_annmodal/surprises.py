@@ -183,6 +183,14 @@ SURPRISES: tuple[Surprise, ...] = (
         _finding("pynndescent-compiles-in-every-process"),
     ),
     Surprise(
+        "fills-up",
+        COMPILED,
+        "Asked for more rows than it reaches, it answers fewer.",
+        "pynndescent 0.7.0 repeats one row, at an infinite distance, or at 1 for cosine.",
+        "The built-in answers -1 for them: misses, and a note names `n_neighbors`.",
+        _finding("pynndescent-fills-up-with-one-row"),
+    ),
+    Surprise(
         "padding",
         OTHERS,
         "What was not found is not answered.",
