@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy import sparse
 
 
 def vecs(path: Path, rows: np.ndarray) -> None:
@@ -146,6 +147,43 @@ WRITERS: dict[str, tuple[str, str, Write]] = {
 }
 
 
+def run_of_sets(path: Path, ones: np.ndarray, name: str = "train") -> None:
+    """As ann-benchmarks has them: all members, and how many each set has."""
+    with h5py.File(path, "a") as file:
+        file[name] = np.nonzero(ones)[1].astype("<i4")
+        file[f"size_{name}"] = ones.sum(axis=1)
+
+
+def csr(path: Path, ones: np.ndarray, *, compressed: bool = True) -> None:
+    sparse.save_npz(path, sparse.csr_array(ones.astype("<i8")), compressed)
+
+
+def csr_stored(path: Path, ones: np.ndarray) -> None:
+    csr(path, ones, compressed=False)
+
+
+def lists_of_members(path: Path, ones: np.ndarray) -> None:
+    lists = pa.array([np.flatnonzero(row) for row in ones], pa.list_(pa.int64()))
+    pq.write_table(pa.table({"id": range(len(ones)), "items": lists}), path, row_group_size=7)
+
+
+# The same of sets, which are given as bool, a row each with a column for each possible member.
+SETS: dict[str, tuple[str, Write]] = {
+    "sets, a run": (".hdf5", run_of_sets),
+    "sets, csr": (".npz", csr_stored),
+    "sets, csr, compressed": (".npz", csr),
+    "sets, lists": (".parquet", lists_of_members),
+    "sets, a row of 0 and 1": (".npy", np.save),
+}
+
+
+def ones(n: int = 23, dim: int = 17, seed: int = 0) -> np.ndarray:
+    """Sets of which some are empty, and no one has the last member but the first set."""
+    drawn = np.random.default_rng(seed).random((n, dim)) < 0.2
+    drawn[:, -1] = np.arange(n) == 0
+    return drawn
+
+
 def vectors(kind: str, n: int = 23, dim: int = 5, seed: int = 0) -> np.ndarray:
     """Numbers that every format holds exactly, of the kind's dtype."""
     numbers = np.random.default_rng(seed).integers(0, 120, (n, dim))
@@ -153,7 +191,8 @@ def vectors(kind: str, n: int = 23, dim: int = 5, seed: int = 0) -> np.ndarray:
 
 
 def written(folder: Path, kind: str, rows: np.ndarray, stem: str = "vectors") -> Path:
-    suffix, _, write = WRITERS[kind]
+    """A file of one of WRITERS, or of SETS."""
+    suffix, *_, write = {**WRITERS, **SETS}[kind]
     path = folder / f"{stem}{suffix}"
     write(path, rows)
     return path

@@ -5,8 +5,9 @@
 
 * *equal*: all arrays, the metric and the truth are those of the file before it was damaged; or
 * *other data*: what is served is, value by value, what h5py reads from the same file into
-  float32, all of it finite; and if there is a truth, each of its distances is that of an exact
-  search. HDF5 keeps no checksum of plain arrays, so a flipped bit in a vector is another vector.
+  float32 (into bits, or into sets), all of it finite; and if there is a truth, each of its
+  distances is that of an exact search. HDF5 keeps no checksum of plain arrays, so a flipped bit in
+  a vector is another vector.
 
 Everything else that is accepted is *wrong*. So is any other end than a DatasetError whose
 message is one line that names the file.
@@ -20,7 +21,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,41 +33,91 @@ from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.datasets.hdf5 import known
 from pytest_annmodal.datasets.hdf5.checker import Checker
 from pytest_annmodal.distances import exact
+from pytest_annmodal.distances.rows import Sets
 from pytest_annmodal.errors import DatasetError
 
 N, DIM, QUERIES, K = 60, 4, 10, 5  # all queries are among those that validate() probes
+BITS = 13  # not whole bytes
 SCRATCH_FILES = 64  # kept for a while: a new file with an old one's inode and time is not new
 NAMES = ("train", "test", "neighbors", "distances")
 GZIP = {"chunks": (16, DIM), "compression": "gzip"}
-# name: dtype of the vectors, how train is stored, whether there is a truth, HDF5's version
-LAYOUTS: dict[str, tuple[str, dict[str, Any], bool, str]] = {
-    "contiguous": ("<f4", {}, True, "earliest"),
-    "contiguous, no truth": ("<f4", {}, False, "earliest"),
-    "float64": ("<f8", {}, True, "earliest"),
-    "chunked": ("<f4", {"chunks": (16, DIM)}, True, "earliest"),
-    "chunked, no truth": ("<f4", {"chunks": (16, DIM)}, False, "earliest"),
-    "gzip": ("<f4", GZIP, True, "earliest"),
-    "gzip float64, no truth": ("<f8", {**GZIP, "shuffle": True}, False, "earliest"),
-    "gzip, newer format": ("<f4", {**GZIP, "fletcher32": True}, True, "v110"),
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How one kind of file is written.
+
+    Attributes:
+        rows: ``numbers``, ``ones`` (a bool each), ``packed`` or ``run`` (of sets).
+        options: how train is stored.
+        truth: whether there is one.
+        libver: HDF5's version.
+    """
+
+    metric: str
+    dtype: str = "<f4"
+    rows: str = "numbers"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    truth: bool = True
+    libver: str = "earliest"
+
+
+LAYOUTS = {
+    "contiguous": Layout(metric="euclidean"),
+    "contiguous, no truth": Layout(metric="angular", truth=False),
+    "float64": Layout(metric="dot", dtype="<f8"),
+    "chunked": Layout(metric="euclidean", options={"chunks": (16, DIM)}),
+    "chunked, no truth": Layout(metric="angular", options={"chunks": (16, DIM)}, truth=False),
+    "gzip": Layout(metric="dot", options=GZIP),
+    "gzip float64, no truth": Layout(
+        metric="euclidean", dtype="<f8", options={**GZIP, "shuffle": True}, truth=False
+    ),
+    "gzip, newer format": Layout(
+        metric="angular", options={**GZIP, "fletcher32": True}, libver="v110"
+    ),
+    "uint8": Layout(metric="euclidean", dtype="|u1"),
+    "int8, no truth": Layout(metric="manhattan", dtype="|i1", truth=False),
+    "bits, a bool each": Layout(metric="hamming", dtype="?", rows="ones"),
+    "bits, packed": Layout(metric="hamming", dtype="|u1", rows="packed"),
+    "sets, a run": Layout(metric="jaccard", dtype="<i4", rows="run"),
 }
-METRICS = ("euclidean", "angular", "dot")
+
+
+def kept_rows(layout: Layout, rng: np.random.Generator, n: int) -> Any:
+    """As a dataset keeps them."""
+    if layout.rows == "numbers":
+        spread = 1 if layout.dtype.startswith("<f") else 20
+        numbers = spread * rng.standard_normal((n, DIM))
+        return (np.abs(numbers) if layout.dtype == "|u1" else numbers).astype(layout.dtype)
+    ones = rng.random((n, BITS)) < 0.4
+    return Sets.from_matrix(ones) if layout.rows == "run" else np.packbits(ones, axis=1)
+
+
+def written_rows(layout: Layout, rows: Any) -> Any:
+    """As a file has them."""
+    if layout.rows == "ones":
+        return np.unpackbits(rows, axis=1, count=BITS).astype(bool)
+    return rows.members.astype(layout.dtype) if layout.rows == "run" else rows
 
 
 def originals(folder: Path) -> Iterator[tuple[str, str, Path]]:
     """Good files: layout, metric and place of each."""
-    for number, (layout, (dtype, options, truth, libver)) in enumerate(LAYOUTS.items()):
-        metric = METRICS[number % len(METRICS)]
+    for number, (name, layout) in enumerate(LAYOUTS.items()):
         rng = np.random.default_rng(number)
-        train, test = (rng.standard_normal((n, DIM)).astype("<f4") for n in (N, QUERIES))
-        path = folder / f"original-{number}-{metric}.hdf5"
-        with h5py.File(path, "w", libver=(libver, "v110")) as file:
-            file.attrs["distance"] = metric
-            file.create_dataset("train", data=train.astype(dtype), **options)
-            file.create_dataset("test", data=test.astype(dtype))
-            if truth:
-                ids, distances = exact.knn(train, test, K, metric)
+        train, test = (kept_rows(layout, rng, n) for n in (N, QUERIES))
+        path = folder / f"original-{number}-{layout.metric}.hdf5"
+        with h5py.File(path, "w", libver=(layout.libver, "v110")) as file:
+            file.attrs["distance"] = layout.metric
+            if layout.rows == "packed":
+                file.attrs["bits"] = BITS
+            file.create_dataset("train", data=written_rows(layout, train), **layout.options)
+            file.create_dataset("test", data=written_rows(layout, test))
+            if layout.rows == "run":
+                file["size_train"], file["size_test"] = train.sizes, test.sizes
+            if layout.truth:
+                ids, distances = exact.knn(train, test, K, layout.metric)
                 file["neighbors"], file["distances"] = ids.astype("<i4"), distances
-        yield layout, metric, path
+        yield name, layout.metric, path
 
 
 def headers(path: Path) -> list[int]:
@@ -125,17 +177,48 @@ def outcome(path: Path, before: hdf5.LoadedDataset, checker: Checker) -> str:
 
 
 def _same(one: hdf5.LoadedDataset, other: hdf5.LoadedDataset) -> bool:
-    arrays = all(np.array_equal(getattr(one, name), getattr(other, name)) for name in NAMES)
-    return arrays and one.info.metric == other.info.metric
+    if (one.info.metric, one.info.dim) != (other.info.metric, other.info.dim):
+        return False
+    return all(np.array_equal(_plain(one, name), _plain(other, name)) for name in NAMES)
+
+
+def _plain(served: hdf5.LoadedDataset, name: str) -> np.ndarray:
+    """An array of its numbers, bits or sets: bool (n, d) of the last two."""
+    rows = getattr(served, name)
+    if isinstance(rows, Sets):
+        return _matrix(rows.lists(), served.info.dim)
+    if name in {"train", "test"} and served.info.metric == "hamming":
+        return np.unpackbits(rows, axis=1, count=served.info.dim).astype(bool)
+    return rows
+
+
+def _matrix(sets: Sequence[Any], dim: int) -> np.ndarray:
+    ones = np.zeros((len(sets), dim), bool)
+    for row, members in zip(ones, sets, strict=True):
+        row[members] = True
+    return ones
+
+
+def theirs(file: h5py.File, name: str, served: hdf5.LoadedDataset) -> np.ndarray:
+    """The same by h5py and numpy alone."""
+    values, metric, dim = file[name][:], served.info.metric, served.info.dim
+    if metric == "jaccard" and values.ndim == 1:
+        return _matrix(np.split(values, np.cumsum(file[f"size_{name}"][:])[:-1]), dim)
+    if metric == "hamming" and values.shape[1] != dim:
+        return np.unpackbits(values, axis=1, count=dim).astype(bool)
+    if metric in {"hamming", "jaccard"}:
+        assert set(np.unique(values).tolist()) <= {0, 1}
+        return values.astype(bool)
+    return np.asarray(values, dtype=np.float32)
 
 
 def require_consistent(path: Path, served: hdf5.LoadedDataset) -> None:
     """Raise AssertionError unless what is served is what the file holds, and its truth true."""
     with h5py.File(path) as file:
         for name in ("train", "test"):
-            values = np.asarray(file[name][:], dtype=np.float32)
+            values = theirs(file, name, served)
             assert np.isfinite(values).all(), name
-            np.testing.assert_array_equal(getattr(served, name), values, err_msg=name)
+            np.testing.assert_array_equal(_plain(served, name), values, err_msg=name)
     k = served.info.k_truth
     _, distances = exact.knn(served.train, served.test, k, served.info.metric)
     np.testing.assert_allclose(served.distances, distances, rtol=2e-3, atol=2e-3)

@@ -1,4 +1,4 @@
-"""Damaged files of vectors, by the thousand: what becomes of them, counted.
+"""Damaged files of vectors and of sets, by the thousand: what becomes of them, counted.
 
     python tests/property/damage_vectors.py 20000 --seed 1
 
@@ -22,13 +22,14 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import vector_files as files
 
-from pytest_annmodal.datasets.importers import formats
+from pytest_annmodal.datasets.importers import formats, sets
 from pytest_annmodal.datasets.importers.matrix import Asked
 from pytest_annmodal.errors import AnnModalError
 
@@ -161,33 +162,87 @@ OTHERS: dict[str, Callable[[Path], np.ndarray]] = {
 }
 
 
-def outcome(path: Path, scratch: Path, before: np.ndarray) -> str:
-    """What becomes of a damaged file: a word to be counted. Anything else raises."""
-    served = None
+def _set_of_ones(matrix: np.ndarray) -> list[set[int]]:
+    assert set(np.unique(matrix).tolist()) <= {0, 1}
+    return [set(np.flatnonzero(row).tolist()) for row in matrix]
+
+
+def _run(path: Path) -> list[set[int]]:
+    with files.h5py.File(path) as file:
+        if "size_train" not in file:
+            return _set_of_ones(_hdf5(path))
+        edges = np.cumsum(file["size_train"][:])[:-1]
+        return [set(part.tolist()) for part in np.split(file["train"][:], edges)]
+
+
+def _csr(path: Path) -> list[set[int]]:
+    """By scipy; without its word for a sparse matrix a file is one of arrays."""
+    with zipfile.ZipFile(path) as archive:
+        if "format.npy" not in archive.namelist():
+            return _set_of_ones(_npz(path))
+    return [set(row.indices.tolist()) for row in files.sparse.load_npz(path).tocsr()]
+
+
+def _lists(path: Path) -> list[set[int]]:
+    table = files.pq.read_table(path)
+    name = next(f.name for f in table.schema if "list" in str(f.type))
+    return [set(one) for one in table.column(name).to_pylist()]
+
+
+SETS: dict[str, Callable[[Path], list[set[int]]]] = {
+    ".hdf5": _run,
+    ".npz": _csr,
+    ".parquet": _lists,
+    ".npy": lambda path: _set_of_ones(np.load(path, allow_pickle=False)),
+}
+
+
+def outcome(path: Path, scratch: Path, before: Any) -> str:
+    """What becomes of a damaged file: a word to be counted. Anything else raises.
+
+    Args:
+        before: what it held: an array, or a list of sets.
+    """
+    read = _read_sets if isinstance(before, list) else _read_vectors
     try:
         with contextlib.ExitStack() as closing:
-            matrix = formats.open_matrix(path, Asked(scratch=scratch, closing=closing))
-            served = np.concatenate(list(matrix.floats(0, matrix.n)))
-            assert served.shape == (matrix.n, matrix.dim)
+            served, others = read(path, Asked(scratch=scratch, closing=closing))
     except AnnModalError as error:
         said = str(error)
-    if served is None:
         assert said.startswith(str(path)), said
         assert said.isprintable(), said
         return "refused"
     if np.array_equal(served, before):
         return "equal"
-    assert np.isfinite(served).all()
     try:
-        theirs = OTHERS[path.suffix](path)
+        theirs = others(path)
     except Exception:
         return "other data, and others cannot read it"
+    if isinstance(before, list):
+        assert served == theirs
+        return "other data, and others read the same"
     with np.errstate(over="ignore", invalid="ignore"):
         np.testing.assert_array_equal(served, theirs.astype("f4"))
     return "other data, and others read the same"
 
 
-def in_a_fork(path: Path, before: np.ndarray, limit_s: float) -> str:
+def _read_vectors(path: Path, asked: Asked) -> tuple[np.ndarray, Callable[[Path], np.ndarray]]:
+    matrix = formats.open_matrix(path, asked)
+    served = np.concatenate(list(matrix.floats(0, matrix.n)))
+    assert served.shape == (matrix.n, matrix.dim)
+    assert np.isfinite(served).all()
+    return served, OTHERS[path.suffix]
+
+
+def _read_sets(path: Path, asked: Asked) -> tuple[list[set[int]], Callable[[Path], Any]]:
+    found = sets.open_sets(path, asked)
+    lists = [one.tolist() for one in found.sets.lists()]
+    assert all(one == sorted(set(one)) for one in lists)
+    assert not found.dim or all(one[-1] < found.dim for one in lists if one)
+    return [set(one) for one in lists], SETS[path.suffix]
+
+
+def in_a_fork(path: Path, before: Any, limit_s: float) -> str:
     """The outcome, in a process with limits as an import has them."""
     read_fd, write_fd = os.pipe()
     pid = os.fork()
@@ -217,24 +272,33 @@ def in_a_fork(path: Path, before: np.ndarray, limit_s: float) -> str:
     return "refused: stopped" if ended == -signal.SIGALRM else f"refused: crashed ({ended})"
 
 
+def original(kind: str) -> tuple[str, np.ndarray, Any]:
+    """Of a kind of file the suffix, what is written, and what is read of it."""
+    if kind in files.SETS:
+        ones = files.ones()
+        return files.SETS[kind][0], ones, _set_of_ones(ones)
+    rows = files.vectors(kind)
+    return files.WRITERS[kind][0], rows, rows.astype("f4")
+
+
 def run(n_files: int, seed: int, folder: Path, limit_s: float) -> Counter[tuple[str, str]]:
-    originals = {}
+    kinds = {kind: original(kind) for kind in (*files.WRITERS, *files.SETS)}
     for row in formats.FORMATS:  # once, and not in each fork
         importlib.import_module(row.opener.partition(":")[0])
     if os.fork() == 0:  # Arrow's threads do not survive a fork: none are started here
-        for kind in files.WRITERS:
-            files.written(folder, kind, files.vectors(kind), stem=f"original-{kind}")
+        for kind, (_, rows, _) in kinds.items():
+            files.written(folder, kind, rows, stem=f"original-{kind}")
         os._exit(0)
     os.wait()
-    for kind, (suffix, _, _) in files.WRITERS.items():
-        originals[kind] = (folder / f"original-{kind}{suffix}").read_bytes()
     counted: Counter[tuple[str, str]] = Counter()
     for number in range(n_files):
-        kind = list(originals)[number % len(originals)]
-        path = folder / f"{seed}-{number}{files.WRITERS[kind][0]}"
-        path.write_bytes(damage(originals[kind], np.random.default_rng([seed, number])))
+        kind = list(kinds)[number % len(kinds)]
+        suffix, _, before = kinds[kind]
+        whole = (folder / f"original-{kind}{suffix}").read_bytes()
+        path = folder / f"{seed}-{number}{suffix}"
+        path.write_bytes(damage(whole, np.random.default_rng([seed, number])))
         started = time.monotonic()
-        found = in_a_fork(path, files.vectors(kind).astype("f4"), limit_s)
+        found = in_a_fork(path, before, limit_s)
         if found.startswith("WRONG") or time.monotonic() - started > limit_s / 2:
             print(f"{kind}, {path}: {found}", flush=True)
         else:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import vector_files as files
 from scipy import sparse
 
 from pytest_annmodal.cli.main import main
@@ -59,25 +60,15 @@ def imported(folder: Path, *train: Path, **more: Any) -> hdf5.LoadedDataset:
     return hdf5.load(folder / "target.hdf5", k=5)
 
 
-def written(folder: Path, kind: str) -> Path:
-    if kind == "run":
-        return run(folder / "x.hdf5", "train", lists())
-    if kind == "csr":
-        return csr(folder / "x.npz", sparse.csr_array(ones().astype("i8")))
-    if kind == "lists":
-        return parquet(folder / "x.parquet", [one.tolist() for one in lists()])
-    np.save(folder / "x.npy", ones())
-    return folder / "x.npy"
-
-
-@pytest.mark.parametrize("kind", ["run", "csr", "lists", "ones"])
+@pytest.mark.parametrize("kind", files.SETS)
 def test_sets_of_every_kind(kind: str, tmp_path: Path) -> None:
     """Train and what is held out are the sets of the file; distances are those of their definition."""
-    data = imported(tmp_path, written(tmp_path, kind), holdout=10)
+    data = imported(tmp_path, files.written(tmp_path, kind, ones()), holdout=10)
     there = sorted(tuple(one) for part in (data.train, data.test) for one in part.lists())
     assert there == sorted(tuple(one) for one in lists())
     assert (len(data.train), len(data.test)) == (50, 10)
-    assert data.info.dim == (UNIVERSE if kind in {"csr", "ones"} else UNIVERSE - 2)
+    tells = kind not in {"sets, a run", "sets, lists"}  # how many members are possible
+    assert data.info.dim == (UNIVERSE if tells else UNIVERSE - 2)
     for query, far in zip(data.test.lists(), data.distances, strict=True):
         each = sorted(
             1 - len(np.intersect1d(query, row)) / max(len(np.union1d(query, row)), 1)
@@ -102,7 +93,7 @@ def test_queries_of_a_file_and_parts(tmp_path: Path) -> None:
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In a process of its own, as for vectors."""
-    line = ["--train", str(written(tmp_path, "lists")), "--metric", "jaccard"]
+    line = ["--train", str(files.written(tmp_path, "sets, lists", ones())), "--metric", "jaccard"]
     assert main(["import", "baskets", *line, "--volume", str(tmp_path / "volume")]) == 0
     said = capsys.readouterr().out
     assert said.startswith("📥 Importing baskets from")
@@ -173,6 +164,6 @@ def test_what_holds_no_sets(name: str, words: str, tmp_path: Path) -> None:
 
 
 def test_a_truth_of_sets_is_not_taken(tmp_path: Path) -> None:
-    path = str(written(tmp_path, "ones"))
+    path = str(files.written(tmp_path, "sets, a row of 0 and 1", ones()))
     with pytest.raises(AnnModalError, match="--truth: the truth of sets is always computed"):
         imported(tmp_path, Path(path), test=path, truth=path)
