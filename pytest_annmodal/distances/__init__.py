@@ -1,1 +1,1 @@
-"""Distances of the field, and exact neighbours by them."""
+"""Metrics, their distances, and exact nearest neighbours."""

@@ -1,4 +1,4 @@
-"""Distances of packed bits: how many differ, counted exactly."""
+"""Hamming distances of packed bits, counted exactly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pytest_annmodal.distances.candidates import Float32s, Float64s, Ids
 from pytest_annmodal.distances.measure import NOISE, Array, Measure
 
-TILE_BYTES = 2**19  # of rows at once, with what is computed of them: a core's own cache
+TILE_BYTES = 2**19  # of rows at once, with their results: fits a core's own cache
 PAIRS_BYTES = 2**22
 MERGE_AT = 256  # candidates of a query beyond three times k
 Packed = NDArray[np.uint8]
@@ -21,7 +21,7 @@ ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dty
 
 
 def counts_by_table(words: Counts, out: Counts | None = None) -> Counts:
-    """Ones in each word, uint8."""
+    """Returns the number of ones in each word, uint8."""
     by_byte = ONES[words.view(np.uint8)].reshape(*words.shape, words.dtype.itemsize)
     return np.asarray(by_byte.sum(axis=-1, dtype=np.uint8, out=out))
 
@@ -30,7 +30,7 @@ counts: Callable[..., Counts] = getattr(np, "bitwise_count", counts_by_table)  #
 
 
 def words(rows: Packed) -> NDArray[np.uint64]:
-    """Rows as words of 64 bits, (n, ceil(width / 8)); the rest of the last one is 0."""
+    """Returns rows as 64-bit words, (n, ceil(width / 8)); the last is padded with 0."""
     width = -(-rows.shape[1] // 8) * 8
     wide = rows
     if width != rows.shape[1]:
@@ -58,10 +58,10 @@ class Hamming(Measure):
         asked = words(queries)
         found = [_Nearest(k, 8 * train.shape[1] + 1) for _ in queries]
         step = max(1024, TILE_BYTES // (8 * asked.shape[1]))
-        small = asked.shape[1] <= 3  # so few bits that a byte holds their number
+        small = asked.shape[1] <= 3  # at most 192 bits, whose count fits a byte
         total_type = np.uint8 if small else np.uint16 if asked.shape[1] < 1024 else np.uint32
         for start in range(0, len(train), step):
-            # A word of all rows, then the next word: what is added lies side by side.
+            # Transposed, so that the words to add up lie side by side.
             tile = np.ascontiguousarray(words(train[start : start + step]).T)
             differ, ones = np.empty_like(tile), np.empty(tile.shape, np.uint8)
             total = np.empty(tile.shape[1], total_type)
@@ -75,11 +75,11 @@ class Hamming(Measure):
         return ids, np.stack([distances for distances, _ in settled]).astype(np.float32)
 
     def sizes(self, vectors: Array) -> Float64s:
-        """Nothing is rounded."""
+        """Zero: counting does not round."""
         return np.zeros(vectors.shape[:-1])
 
     def published(self, distances: Array, dim: int) -> Array:
-        """Files have them in bits, or as shares of the bits (ann-benchmarks)."""
+        """Returns distances in bits; a file may have them as shares of the bits."""
         shares = distances.max(initial=0) <= 1 and (distances != np.rint(distances)).any()
         return np.rint(distances * dim) if shares else distances
 
@@ -92,7 +92,7 @@ class Hamming(Measure):
     def moved(
         self, rows: Packed, neighbor_distances: Array, rng: np.random.Generator, dim: int
     ) -> Packed:
-        """Half as many bits are turned as differ in a neighbour."""
+        """Flips half as many bits as differ in the nearest neighbour."""
         bits = np.unpackbits(rows, axis=1, count=dim)
         for row, n in zip(bits, np.rint(NOISE * neighbor_distances).astype(int), strict=True):
             row[rng.choice(dim, n, replace=False)] ^= 1
@@ -100,15 +100,15 @@ class Hamming(Measure):
 
 
 class _Nearest:
-    """The k nearest rows of one query so far; of equally near ones, those with smaller numbers."""
+    """The k nearest rows of one query so far; in a tie, the smaller row number comes first."""
 
     def __init__(self, k: int, beyond: int) -> None:
-        self.k, self.limit = k, beyond  # what is as far as the limit is not needed
+        self.k, self.limit = k, beyond  # rows at the limit or beyond are not needed
         self.parts: list[tuple[Counts, Ids]] = []
         self.waiting = 0
 
     def offer(self, distances: Counts, start: int) -> None:
-        """Take what matters of the rows from ``start`` on, which come in order."""
+        """Adds the rows from ``start`` on that are nearer than the limit; call it in order."""
         hits = (distances < self.limit).nonzero()[0]
         if not hits.size:
             return
@@ -118,7 +118,7 @@ class _Nearest:
             self.settled()
 
     def settled(self) -> tuple[Counts, Ids]:
-        """Distances (k,), ascending, and row numbers; fewer while fewer were offered."""
+        """Returns distances (k,), ascending, and row numbers; fewer if fewer were offered."""
         distances, ids = (np.concatenate(column) for column in zip(*self.parts, strict=True))
         best = np.argsort(distances, kind="stable")[: self.k]
         self.parts, self.waiting = [(distances[best], ids[best])], len(best)

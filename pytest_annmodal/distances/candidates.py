@@ -1,4 +1,4 @@
-"""Which rows may be among a query's k nearest: inexact keys with a bound on their error."""
+"""Finds the rows that may be among a query's k nearest, by float32 keys with an error bound."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Float64s = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 
 TILE_ROWS = 4096
-_ROUNDING = float(np.finfo(np.float32).eps)  # twice the unit roundoff: a bound with room
+_ROUNDING = float(np.finfo(np.float32).eps)  # twice the unit roundoff, so a safe bound
 
 
 def floats(rows: npt.NDArray[Any]) -> Floats:
-    """Numbers of any kind as floats; those of a byte are exact in float32."""
+    """Returns numbers of any type as floats; bytes are exact in float32."""
     return rows if rows.dtype.kind == "f" else rows.astype(np.float32)
 
 
@@ -30,13 +30,13 @@ def tiles(train: npt.NDArray[Any]) -> Iterator[Floats]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Products:
-    """How inner products order the neighbours of a query, as a metric says it.
+    """How a metric orders the neighbours of a query by inner products.
 
     The key of a row x is square * |x|^2 - slope * (q . x).
 
     Attributes:
-        moves: distances do not change when everything moves; cancellation does.
-        normalises: of vectors of unit length.
+        moves: vectors may be moved to the origin, which keeps distances and reduces cancellation.
+        normalises: vectors are scaled to unit length.
     """
 
     slope: float
@@ -47,10 +47,10 @@ class Products:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """How vectors become operands of an sgemm that gives keys, smaller for nearer.
+    """Turns vectors into operands of an sgemm whose result is keys, smaller for nearer rows.
 
     key(q, x) = square * |x|^2 - slope * (q . x), less the bound on its rounding error
-    gamma * (square * |x|^2 + slope * |q| |x|). Both terms ride in two extra columns, so that
+    gamma * (square * |x|^2 + slope * |q| |x|). Two extra columns hold these terms, so that
     the product itself is the LOWER bound of the key.
     """
 
@@ -65,8 +65,8 @@ class Space:
         origin = sample.mean(axis=0) if products.moves else np.zeros(train.shape[1])
         parts = (train, queries) if len(queries) else (train,)
         largest = max(max(float(part.max()), -float(part.min())) for part in parts)
-        # A power of two, so that scaling itself is exact and no square overflows float32.
-        # (At most 2^126, which float32 holds: of denormal numbers too.)
+        # A power of two, so that scaling is exact and no square overflows float32.
+        # (At most 2^126, the limit of float32, for denormal numbers too.)
         scale = 1.0 if largest == 0 else 2.0 ** min(126.0, -np.ceil(np.log2(largest)))
         return cls(
             products=products,
@@ -76,7 +76,7 @@ class Space:
         )
 
     def place(self, vectors: Floats) -> tuple[Float32s, Float32s]:
-        """Vectors moved, scaled or normalised, float32 (n, d), and norms (n,)."""
+        """Returns vectors moved, scaled or normalised, float32 (n, d), and norms (n,)."""
         if self.products.normalises:
             return _normalised(vectors, self.scale)
         if self.products.moves:
@@ -88,20 +88,20 @@ class Space:
         return narrow, np.sqrt(np.einsum("ij,ij->i", narrow, narrow))
 
     def train_operand(self, rows: Floats) -> tuple[Float32s, Float32s]:
-        """Float32 (n, d + 2) and the norms (n,)."""
+        """Returns rows as an operand, float32 (n, d + 2), and their norms (n,)."""
         placed, norms = self.place(rows)
         squares = norms**2 * np.float32(self.products.square * (1.0 - self.gamma))
         return np.column_stack((placed, squares, norms)), norms
 
     def query_operand(self, queries: Floats) -> tuple[Float32s, Float32s]:
-        """Float32 (m, d + 2) and the norms (m,)."""
+        """Returns queries as an operand, float32 (m, d + 2), and their norms (m,)."""
         placed, norms = self.place(queries)
         bounds = np.float32(-self.gamma * self.products.slope) * norms
         columns = (np.float32(-self.products.slope) * placed, np.ones_like(norms), bounds)
         return np.column_stack(columns), norms
 
     def width(self, query_norms: Float32s, train_norms: Float32s) -> Float32s:
-        """Upper minus lower bound of a key."""
+        """Returns the upper minus the lower bound of each key."""
         slope, square = self.products.slope, self.products.square
         error = square * (train_norms**2 + query_norms**2) + slope * query_norms * train_norms
         return np.asarray(2.0 * self.gamma * error + 1e-30, dtype=np.float32)
@@ -111,7 +111,7 @@ def _normalised(vectors: Floats, scale: float) -> tuple[Float32s, Float32s]:
     placed = np.asarray(vectors * vectors.dtype.type(scale), dtype=np.float32)
     squares = np.einsum("ij,ij->i", placed, placed)
     tiny = np.flatnonzero(squares < 1e-25)
-    if tiny.size:  # zero, or so short beside the others that its square underflows
+    if tiny.size:  # zero, or so much shorter than the others that its square underflows
         wide = np.asarray(vectors[tiny], dtype=np.float64)
         norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))
         placed[tiny] = np.divide(
@@ -124,10 +124,10 @@ def _normalised(vectors: Floats, scale: float) -> tuple[Float32s, Float32s]:
 
 
 class Pool:
-    """For each query the rows that may still be among its k nearest.
+    """The rows that may still be among the k nearest of each query.
 
     Attributes:
-        keep: most candidates a query may have after shrinking; with more it is ``crowded``.
+        keep: most candidates of a query after shrinking; with more it is ``crowded``.
         limits: float32 (m,): a row whose lower key is above it cannot be a neighbour.
     """
 
@@ -143,7 +143,7 @@ class Pool:
         self.crowded = np.zeros(n_queries, dtype=np.bool_)
 
     def offer(self, keys: Float32s, first: int, start: int, train_norms: Float32s) -> None:
-        """Take what matters of a tile's keys, float32 (block, tile)."""
+        """Adds the rows of a tile whose keys, float32 (block, tile), are within the limits."""
         block = slice(first, first + len(keys))
         hits, per_row = self._hits(keys, block)
         if not hits.size:
@@ -159,7 +159,7 @@ class Pool:
         self.counts[block] += per_row
 
     def _hits(self, keys: Float32s, block: slice) -> tuple[Ids, Ids]:
-        """Flat positions of the keys within their query's limit, and how many per query."""
+        """Returns flat positions of the keys within their query's limit, and counts per query."""
         hits = np.flatnonzero(keys <= self.limits[block, None])
         edges = np.searchsorted(hits, np.arange(len(keys) + 1) * keys.shape[1])
         return hits, np.diff(edges)
@@ -167,7 +167,7 @@ class Pool:
     def _make_room(
         self, keys: Float32s, first: int, per_row: Ids, start: int, train_norms: Float32s
     ) -> None:
-        """Tighten the limits of the queries whose hits do not fit beside what they hold."""
+        """Tightens the limits of the queries whose new candidates do not fit."""
         over = np.flatnonzero(per_row > self.room - self.counts[first : first + len(keys)])
         self.shrink(first + over, train_norms)
         if keys.shape[1] <= self.k:
@@ -184,7 +184,7 @@ class Pool:
         self.limits[rows] = -np.inf
 
     def shrink(self, rows: Ids, train_norms: Float32s) -> None:
-        """Drop what cannot be among the k nearest of the given queries and tighten limits."""
+        """Drops rows that cannot be among the k nearest of these queries; tightens limits."""
         keys, ids = self.keys[rows], self.ids[rows]
         upper = keys + self.space.width(self.query_norms[rows, None], train_norms[ids])
         kth = np.partition(upper, self.k - 1, axis=1)[:, self.k - 1]

@@ -1,11 +1,10 @@
-"""Exact k nearest neighbours, for ground truth and for scoring.
+"""Finds exact k nearest neighbours, for ground truth and for scoring.
 
-``train`` is walked in tiles. One sgemm gives a tile's keys for a block of queries; only the
-few entries that could still be among a query's k best are looked at any further. Keys are
-float32 and therefore inexact, so each carries a bound on its own rounding error: whatever
-could be a neighbour within that bound is kept, and the kept few are measured again in
-float64. A query with too many candidates to keep (masses of ties) is scanned in float64, and
-so is every query by a metric whose order no product gives.
+``train`` is read in tiles. One sgemm gives a tile's keys for a block of queries. Keys are float32
+and therefore inexact, so each has a bound on its rounding error: all rows that may be among the k
+nearest within that bound are kept, and their distances are computed again in float64. A query with
+too many candidates (many ties) is scanned in float64. Metrics whose order does not follow from
+products compute every distance.
 """
 
 from __future__ import annotations
@@ -38,20 +37,19 @@ KEY_ROUNDING = float(np.finfo(np.float32).eps)
 
 
 def knn(train: Any, queries: Any, k: int, metric: str) -> tuple[Ids, Float32s]:
-    """The k nearest rows of ``train`` for each query.
+    """Returns the k nearest rows of ``train`` for each query.
 
     Args:
-        train: n rows as the metric's layout keeps them; those of a memory map are read tile by
-            tile.
-        queries: m, likewise.
-        k: how many, at most n.
+        train: n rows in the metric's layout; a memory map is read tile by tile.
+        queries: m rows, likewise.
+        k: number of neighbours, at most n.
         metric: a name in :data:`~pytest_annmodal.distances.metrics.METRICS`.
 
     Returns:
         ids int64 (m, k) and distances float32 (m, k), ascending; ties by smaller id.
 
     Raises:
-        ConfigurationError: ``k`` or ``metric`` cannot be served.
+        ConfigurationError: ``k`` is out of range, or ``metric`` is unknown.
     """
     measure = metrics.named(metric).measure
     if not 1 <= k <= len(train):
@@ -73,9 +71,10 @@ def knn(train: Any, queries: Any, k: int, metric: str) -> tuple[Ids, Float32s]:
 
 
 def pair_distances(train: Any, queries: Any, ids: npt.NDArray[np.integer], metric: str) -> Float64s:
-    """Distances between each query and the rows of ``train`` that ``ids`` names for it.
+    """Returns distances between each query and the rows of ``train`` in its ``ids``.
 
-    Of floats in float64, those of differences from differences: a duplicate is at exactly 0.
+    Floats are computed in float64, Euclidean distances from differences of the vectors, so that a
+    duplicate is at exactly 0.
 
     Args:
         train, queries: n and m rows.
@@ -89,10 +88,10 @@ def pair_distances(train: Any, queries: Any, ids: npt.NDArray[np.integer], metri
 
 
 def rounding(train: Any, queries: Any, ids: npt.NDArray[np.integer], metric: str) -> Float64s:
-    """How far off a computed distance may be for rounding, whatever the distance itself is.
+    """Returns the absolute error that rounding may give a computed distance.
 
-    A distance may be the small difference of large terms, and then nothing is relative to it.
-    It follows the sizes of the vectors, so that their unit does not matter.
+    A distance may be the small difference of large terms, so the error depends on the sizes of the
+    vectors rather than on the distance.
 
     Args:
         train, queries, metric: as for :func:`pair_distances`.
@@ -126,7 +125,7 @@ def _knn_group(
 def _settle(
     measure: Measure, train: Floats, queries: Floats, k: int, pool: Pool
 ) -> tuple[Ids, Float32s]:
-    """Measure the candidates in float64 and take the k best of each query."""
+    """Computes the candidates' distances in float64 and takes the k nearest of each query."""
     ids = np.empty((len(queries), k), dtype=np.int64)
     distances = np.empty((len(queries), k), dtype=np.float32)
     step = max(1, CHUNK_BYTES // (pool.keep * train.shape[1] * 8))
@@ -146,9 +145,9 @@ def _settle(
 
 
 def _by_distances(train: Floats, queries: Floats, k: int, measure: Measure) -> tuple[Ids, Float32s]:
-    """By a metric whose order no product gives: every distance, in float32 where that is quicker.
+    """Finds neighbours from every distance, in float32 where that is quicker.
 
-    What float32 may have misplaced is measured again in float64.
+    Distances that float32 may have put in the wrong order are computed again in float64.
     """
     ids = np.empty((len(queries), k), dtype=np.int64)
     distances = np.empty((len(queries), k), dtype=np.float32)
@@ -165,7 +164,7 @@ def _by_distances(train: Floats, queries: Floats, k: int, measure: Measure) -> t
             error = of_size * (errors + sizes[row]) + LEAST
             key = keys[row - start].astype(np.float64)
             limit = np.partition(key + error, k - 1)[k - 1]
-            near = np.flatnonzero(~(key - error > limit))  # an infinite key may be anything
+            near = np.flatnonzero(~(key - error > limit))  # keeps infinite keys, too
             found = measure.pairs(train[near].astype(np.float64), query.astype(np.float64))
             order = np.lexsort((near, found))[:k]
             ids[row], distances[row] = near[order], found[order]
@@ -173,7 +172,10 @@ def _by_distances(train: Floats, queries: Floats, k: int, measure: Measure) -> t
 
 
 def _keys(train: Floats, queries: Float32s, measure: Measure) -> Float32s | None:
-    """Quick distances, float32 (m, n), or None: a few rows for all queries, while they are near."""
+    """Returns quick distances, float32 (m, n), or None if the measure has none.
+
+    Takes a few rows for all queries at a time, so that they stay in the cache.
+    """
     if measure.quick_pairs(train[:1].astype(np.float32), queries[0]) is None:
         return None
     keys = np.empty((len(queries), len(train)), dtype=np.float32)
@@ -186,8 +188,8 @@ def _keys(train: Floats, queries: Float32s, measure: Measure) -> Float32s | None
 
 
 def _scan(train: Floats, query: Floats, k: int, measure: Measure) -> tuple[Ids, Float32s]:
-    """One query against every row in float64; ids (k,) and distances (k,)."""
-    if measure.at_zero is not None and not query.any():  # everything is equally far
+    """Scans every row for one query in float64; returns ids (k,) and distances (k,)."""
+    if measure.at_zero is not None and not query.any():  # all rows are equally far
         return np.arange(k), np.full(k, measure.at_zero, dtype=np.float32)
     wide = query.astype(np.float64)
     parts = [measure.pairs(tile.astype(np.float64), wide) for tile in tiles(train)]

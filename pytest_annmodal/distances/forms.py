@@ -1,6 +1,6 @@
-"""In which form an implementation gets rows: what the parent writes and the worker reads.
+"""The forms in which an implementation gets rows: the parent writes them, the worker reads them.
 
-Which one, its header's ``dtypes`` says; the names are those of a :class:`~.rows.Layout`.
+The implementation's header chooses one by ``dtypes``, among those of a :class:`~.rows.Layout`.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 
 from pytest_annmodal.distances.rows import Array, Bytes, Sets
 
-RANDOM_SET = 16  # members, at most
+RANDOM_SET = 16  # most members of a random set
 
 
 class Form:
-    """Dense rows of one type; the others differ from it.
+    """Dense rows of one type; base class of the other forms.
 
     Args:
         name: in a header.
-        dim: of the dataset: numbers, bits, or the largest member of a set and one.
-        longest: most members that a query has, for sets.
+        dim: numbers or bits of a row, or possible members of a set.
+        longest: most members of a query, for sets.
 
     Attributes:
-        dtype: of the items that are sent.
-        width: how many of them a query has.
+        dtype: of the items sent to the worker.
+        width: items of a query.
     """
 
     def __init__(self, name: str, dim: int, longest: int = 0) -> None:
@@ -37,54 +37,54 @@ class Form:
         return np.dtype(self.name), self.dim
 
     def fields(self) -> dict[str, Any]:
-        """What :func:`make` makes the same form of, as plain data."""
+        """Returns the arguments of :func:`make` for the same form, as plain data."""
         return {"name": self.name, "dim": self.dim, "longest": self.longest}
 
     # The parent's side.
 
     def sent(self, rows: Any) -> Array:
-        """Queries as they cross to the worker, (m, width) of ``dtype``."""
+        """Returns queries as sent to the worker, (m, width) of ``dtype``."""
         return np.ascontiguousarray(rows, self.dtype)
 
     def laid(self, rows: Any) -> Array:
-        """``train`` as it lies in the file that a worker maps."""
+        """Returns ``train`` as written to the file that a worker maps."""
         return self.sent(rows)
 
     def is_kept_as(self, rows: Any) -> bool:
-        """Whether rows lie in memory, and in a file that is mapped, as they are given."""
+        """Returns whether the dataset's rows in memory are already in this form."""
         return bool(rows.dtype == self.dtype)
 
     # The worker's side.
 
     def mapped(self, memory: Bytes, n: int) -> Any:
-        """``train`` as an implementation's ``fit`` gets it."""
+        """Returns ``train`` as an implementation's ``fit`` gets it."""
         return self.whole(memory.view(self.dtype).reshape(n, self.width))
 
     def whole(self, sent: Array) -> Any:
-        """Many queries as ``batch_query`` gets them."""
+        """Returns many queries as ``batch_query`` gets them."""
         return sent
 
     def each(self, sent: Array) -> Sequence[Any]:
-        """Many queries as ``query`` gets them, one by one."""
+        """Returns many queries as ``query`` gets them, one by one."""
         return list(self.whole(sent))
 
     def slots(self, slots: Array) -> Sequence[Any]:
-        """The same where a query is written only when its turn comes."""
+        """Like :meth:`each`, for queries that are written only just before they are read."""
         return self.each(slots)
 
     def alone(self, query: Any) -> Any:
-        """One query as a batch of one."""
+        """Returns one query as a batch of one."""
         return query[None]
 
     def random(self, rng: np.random.Generator, n: int) -> Array:
-        """Rows like any others, as they are sent."""
+        """Returns random rows, as sent to the worker."""
         if self.dtype.kind == "f":
             return rng.standard_normal((n, self.dim), dtype=np.float32)
         return self.sent(rng.integers(0, 128, (n, self.dim)))
 
 
 class PackedForm(Form):
-    """Bits as they are kept, eight to a byte, uint8 (n, ceil(d / 8))."""
+    """Packed bits, eight to a byte, uint8 (n, ceil(d / 8))."""
 
     def _sent_as(self) -> tuple[np.dtype[Any], int]:
         return np.dtype(np.uint8), -(-self.dim // 8)
@@ -94,7 +94,7 @@ class PackedForm(Form):
 
 
 class BoolForm(Form):
-    """A bool for each bit, (n, d)."""
+    """One bool per bit, (n, d)."""
 
     def _sent_as(self) -> tuple[np.dtype[Any], int]:
         return np.dtype(np.uint8), self.dim
@@ -113,7 +113,7 @@ class BoolForm(Form):
 
 
 class ListsForm(Form):
-    """A list of sets, each an ascending array of uint32."""
+    """A list of sets, each an ascending uint32 array."""
 
     def _sent_as(self) -> tuple[np.dtype[Any], int]:
         return np.dtype(np.uint32), 1 + self.longest
@@ -145,7 +145,7 @@ class ListsForm(Form):
 
 
 class CsrForm(ListsForm):
-    """A ``scipy.sparse.csr_array`` (n, d) of bool; a query is one of a single row."""
+    """A ``scipy.sparse.csr_array`` (n, d) of bool; a query has a single row."""
 
     def mapped(self, memory: Bytes, n: int) -> Any:
         return Sets.from_bytes(memory, n).csr(self.dim)
@@ -161,7 +161,7 @@ class CsrForm(ListsForm):
 
 
 class _AtItsTurn(Sequence[Any]):
-    """Queries that are read when they are asked for."""
+    """Queries that are read from their slots when they are indexed."""
 
     def __init__(self, form: Form, slots: NDArray[Any]) -> None:
         self._form, self._slots = form, slots

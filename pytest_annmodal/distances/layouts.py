@@ -1,7 +1,7 @@
-"""The names of layouts and forms: how rows are kept, and how an implementation gets them."""
+"""The names of layouts (rows in memory) and forms (rows as an implementation gets them)."""
 
-# How rows are kept, and the forms in which an implementation may ask for them (`dtypes` in its
-# header); what it gets that asks for nothing stands first. See the modules rows and forms.
+# For each layout the forms that an implementation may ask for (`dtypes` in its header), the
+# default first. See the modules rows and forms.
 LAYOUT_FORMS = {
     "floats": ("float32", "uint8", "int8"),
     "bits": ("bool", "packed"),

@@ -1,4 +1,4 @@
-"""What is computed by a metric: distances, how inexact they may be, queries like others."""
+"""The base class of measures: a metric's distances, their error bounds, and fresh queries."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ import numpy.typing as npt
 
 from pytest_annmodal.distances.candidates import Float32s, Float64s, Floats, Ids, Products
 
-# Published truths were computed in float32, some by ways that cancel: wrong ids or another
-# convention are off by far more than this. All follows the sizes of the vectors: their unit
-# does not matter.
+# Tolerances for published truths, which were computed in float32, some with cancellation. Wrong
+# ids or another convention differ by far more. All are relative to the sizes of the vectors, so
+# that their unit does not matter.
 RELATIVE = 1e-3
 OF_ONE = 1e-4  # of a cosine, or of the product of two vectors' lengths
-# Roundings of float32 by which a row may be at a wrong rank: of a product of two vectors.
+# Of the product of two vectors' sizes: float32 rounding that may put a row at a wrong rank.
 OF_RANK = 32 * float(np.finfo(np.float32).eps)
 LEAST = float(np.finfo(np.float32).tiny)  # a smaller distance has lost digits
-NOISE = 0.5  # of the distance to a neighbour: a moved row stays in its neighbourhood
-PAIRS_BYTES = 2**19  # of float64 rows at once: what stays in a core's own cache
+NOISE = 0.5  # of the distance to a neighbour, so that a moved row stays in its neighbourhood
+PAIRS_BYTES = 2**19  # of float64 rows at once: fits a core's own cache
 Array = npt.NDArray[np.floating]
 
 
 def inner(a: Float64s, b: Float64s) -> Float64s:
-    """Inner products over the last axis."""
+    """Returns inner products over the last axis."""
     return np.asarray(np.einsum("...d,...d->...", a, b))
 
 
 def lengths(vectors: Floats) -> Float64s:
-    """L2 norms over the last axis, in float64."""
+    """Returns L2 norms over the last axis, in float64."""
     wide = vectors.astype(np.float64)
     return np.asarray(np.sqrt(inner(wide, wide)))
 
 
 class Measure:
-    """The arithmetic of one metric. Over vectors of floats :meth:`pairs` is all that it needs.
+    """The arithmetic of one metric. For vectors of floats only :meth:`pairs` must be written.
 
     Attributes:
-        products: how the order of distances comes out of a matrix product, for a quick search;
+        products: how a matrix product gives the order of distances, for a quick search;
             None: every distance is computed.
-        at_zero: how far a query of zeros is from everything; None if that depends on the row.
-        undefined_at_zero: what files store for such a query means nothing.
-        of_units: which part of their :meth:`units` published distances may be off by.
-        far_from_origin_costs_digits: indexes that multiply vectors cannot tell near from far
-            where all lie in one direction, far away.
-        is_exact: distances are counted, and computed anew from the rows of a file: its own may be
-            in another unit.
+        at_zero: distance of a zero query to every row; None if it depends on the row.
+        undefined_at_zero: the distances that files store for such a query have no meaning.
+        of_units: tolerance of published distances, as a share of their :meth:`units`.
+        far_from_origin_costs_digits: indexes that multiply vectors lose digits if all rows lie
+            far from the origin in one direction.
+        is_exact: distances are counts or ratios of counts; those of a file, whose unit may
+            differ, are replaced by ones computed from the rows.
         short_vectors_vanish: indexes that compute one minus a product lose short vectors.
-        noise_metric: by which it is found how far rows are from each other, as for how far a fresh
-            query is moved; None: by itself.
+        noise_metric: metric for the distance between rows, which also sets how far a fresh query
+            is moved; None: this metric itself.
     """
 
     products: Products | None = None
@@ -61,11 +61,11 @@ class Measure:
     noise_metric: str | None = "euclidean"
 
     def pairs(self, rows: Float64s, queries: Float64s) -> Float64s:
-        """Distances over the last axis of ``rows``, which may be overwritten."""
+        """Returns distances over the last axis; may overwrite ``rows``."""
         raise NotImplementedError
 
     def of_ids(self, train: Any, queries: Any, ids: npt.NDArray[np.integer]) -> Float64s:
-        """Distances between each query and the rows that ``ids`` (m, k) names for it, (m, k)."""
+        """Returns distances (m, k) between each query and its rows in ``ids`` (m, k)."""
         out = np.empty(ids.shape, dtype=np.float64)
         step = max(1, PAIRS_BYTES // max(1, ids.shape[1] * train.shape[1] * 8))
         for start in range(0, len(ids), step):
@@ -76,74 +76,74 @@ class Measure:
         return out
 
     def nearest(self, train: Any, queries: Any, k: int) -> tuple[Ids, Float32s] | None:
-        """What :func:`~.exact.knn` gives, found in a way of its own; None: as for all floats."""
+        """Returns the result of :func:`~.exact.knn`, or None to use the search for floats."""
         return None
 
     def as_lengths(self, distances: Float64s) -> Float64s | None:
-        """Distances as such that obey the triangle inequality, or None if there are none."""
+        """Returns distances that obey the triangle inequality, or None if there are none."""
         return distances
 
     def published(self, distances: Array, dim: int) -> Array:
-        """Distances of a file in this measure's unit, where files differ in it."""
+        """Returns distances of a file in this measure's unit."""
         return distances
 
     def as_ann_benchmarks(self, distances: Float64s, queries: Any, dim: int) -> Float64s:
-        """The same distances (m, k) as that project computes them."""
+        """Returns the distances (m, k) as ann-benchmarks would compute them."""
         return distances
 
     def quick_pairs(self, rows: Float32s, query: Float32s) -> Float32s | None:
-        """Distances (n,) of ``rows`` to one query, off by what float32 rounds of their sizes.
+        """Returns distances (n,) of ``rows`` to one query with float32 rounding of their sizes.
 
-        None if there is no quicker way than :meth:`pairs`.
+        None if nothing is quicker than :meth:`pairs`.
         """
         return None
 
     def rounding(self, queries: Floats, rows: Floats) -> Float64s:
-        """What rounding alone may make of the distance of each pair, float64 (m,)."""
+        """Returns the rounding error that the distance of each pair may have, float64 (m,)."""
         return np.zeros(len(queries))
 
     def sizes(self, vectors: Floats) -> Float64s:
-        """How large vectors are beside their distances, over the last axis."""
+        """Returns the sizes of vectors over the last axis, to which rounding is relative."""
         return lengths(vectors)
 
     def sizes_of(self, train: Any, ids: npt.NDArray[np.integer]) -> Float64s:
-        """Those of the rows that ``ids`` (m, k) names."""
+        """Returns the sizes of the rows in ``ids`` (m, k)."""
         return self.sizes(train[ids])
 
     def units(self, queries: Floats) -> Float64s:
-        """Of each query (m, 1), what its distances are computed as small differences of.
+        """Returns the size of the terms in each query's distances, (m, 1).
 
-        The float32 of a published truth may be off by a part of it.
+        The error of a published truth in float32 is a share of it.
         """
         return self.sizes(queries)[:, None]
 
     def slack(self, distances: Array, queries: Floats) -> Array:
-        """By how much published distances (m, K) may be off, as far as the queries tell it."""
+        """Returns the tolerance of published distances (m, K), from distances and queries."""
         return RELATIVE * np.abs(distances) + self.of_units * self.units(queries) + LEAST
 
     def slack_of_ids(self, train: Any, queries: Any, ids: npt.NDArray[np.integer]) -> Array | float:
-        """By how much more, now that the rows are known that ``ids`` (m, K) names."""
+        """Returns the further tolerance that depends on the rows in ``ids`` (m, K)."""
         return 0.0
 
     def slack_of_order(self, distances: Array, queries: Floats, row_sizes: Array) -> Array:
-        """By how much rows may be in the wrong order by what float32 rounds off.
+        """Returns the tolerance for rows in the wrong order because of float32 rounding.
 
         Args:
-            distances: (m, K), of the rows in question.
+            distances: (m, K), of these rows.
             queries: (m, d).
-            row_sizes: (m, K), what :meth:`sizes` says of the rows.
+            row_sizes: (m, K), :meth:`sizes` of the rows.
         """
         return np.asarray(OF_RANK * (self.sizes(queries)[:, None] + row_sizes))
 
     def undefined(self, queries: Floats) -> npt.NDArray[np.bool_]:
-        """Which queries have no distance to anything."""
+        """Returns which queries have no defined distance, bool (m,)."""
         zero = ~queries.any(axis=1)
         return np.asarray(zero if self.undefined_at_zero else np.zeros_like(zero))
 
     def moved(
         self, rows: Any, neighbor_distances: Floats, rng: np.random.Generator, dim: int
     ) -> Any:
-        """Fresh queries: rows plus noise in a random direction, half as long as a neighbour is far.
+        """Returns fresh queries: rows moved in a random direction by half a neighbour's distance.
 
         Args:
             rows: (m, d), held out.

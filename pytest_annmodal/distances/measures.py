@@ -1,4 +1,4 @@
-"""The measures of vectors of floats, and the table of all."""
+"""The measures of vectors of floats, and the table of all measures."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pytest_annmodal.distances.candidates import Float32s, Float64s, Floats, Pro
 from pytest_annmodal.distances.measure import OF_ONE, OF_RANK, Array, Measure, inner, lengths
 from pytest_annmodal.distances.sets import Jaccard
 
-COSINE_ROUNDING = 1e-12  # of numbers near 1, in float64, over thousands of dimensions
+COSINE_ROUNDING = 1e-12  # for numbers near 1 in float64, over thousands of dimensions
 PRODUCT_ROUNDING = float(np.finfo(np.float32).eps)
 
 
 class Euclidean(Measure):
-    """Plain L2; differences are exact or nearly so, and what is left is relative."""
+    """L2 distances, computed from differences, which are almost exact."""
 
     products = Products(slope=2.0, square=1.0, moves=True)
     far_from_origin_costs_digits = True
@@ -54,7 +54,7 @@ class Angular(Measure):
         return np.ones((len(queries), 1))
 
     def as_lengths(self, distances: Float64s) -> Float64s:
-        """Of the chord between unit vectors."""
+        """Returns the lengths of the chords between the unit vectors."""
         return np.asarray(np.sqrt(2.0 * np.maximum(distances, 0.0)))
 
     def slack_of_order(self, distances: Array, queries: Floats, row_sizes: Array) -> Array:
@@ -75,10 +75,10 @@ class Dot(Measure):
         return PRODUCT_ROUNDING * lengths(queries) * lengths(rows)
 
     def as_lengths(self, distances: Float64s) -> None:
-        """An inner product is no distance."""
+        """None: an inner product does not obey the triangle inequality."""
 
     def units(self, queries: Floats) -> Float64s:
-        """Not known without the rows: see :meth:`slack_of_ids`."""
+        """Zero: the size depends on the rows, see :meth:`slack_of_ids`."""
         return np.zeros((len(queries), 1))
 
     def slack_of_ids(self, train: Floats, queries: Floats, ids: npt.NDArray[np.integer]) -> Array:
@@ -89,7 +89,7 @@ class Dot(Measure):
 
 
 class Manhattan(Measure):
-    """The sum of the differences' absolute values (L1)."""
+    """L1 distances: the sum of the absolute differences."""
 
     def pairs(self, rows: Float64s, queries: Float64s) -> Float64s:
         rows -= queries

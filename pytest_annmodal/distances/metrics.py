@@ -1,7 +1,7 @@
-"""The table of metrics: one row each. What is computed by a metric is its measure.
+"""The table of metrics. The arithmetic of a metric is its measure.
 
-To add a metric, write a row here and a class in :mod:`.measures`: files of it are then read,
-checked and written, truth is computed, and what names it is measured.
+To add a metric, write a row here and a class in :mod:`.measures`. Its files are then read,
+checked and written, its truth is computed, and implementations that name it are measured.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """What the rest of the house knows of a metric without computing anything.
+    """The names and the layout of a metric.
 
     Attributes:
         name: in our files, headers and tables.
-        words: what others call it in files, without spaces, hyphens and underscores.
-        keys: under which ann-benchmarks and VIBE list a definition that serves it, in a
-            ``config.yml``; see also :data:`WIDE_KEYS`.
-        vibe: VIBE's word for it, where its key ``any`` includes it.
-        by_default: an implementation that names no metric is asked for it.
+        words: other names in files, without spaces, hyphens and underscores.
+        keys: keys of ``config.yml`` under which ann-benchmarks and VIBE list definitions for
+            it; see also :data:`WIDE_KEYS`.
+        vibe: VIBE's name for it, if VIBE's key ``any`` includes it.
+        by_default: an implementation that names no metric serves it.
         layout: how its rows are kept, a key of :data:`~.layouts.LAYOUT_FORMS`.
     """
 
@@ -41,14 +41,14 @@ class Metric:
 
     @property
     def measure(self) -> Measure:
-        """Its arithmetic; numpy is imported for it."""
+        """Its arithmetic; imports numpy."""
         from pytest_annmodal.distances import measures
 
         return measures.MEASURES[self.name]
 
     @property
     def rows(self) -> Layout:
-        """What is done with its rows, whatever is computed of them; numpy is imported for it."""
+        """The layout of its rows; imports numpy."""
         from pytest_annmodal.distances import rows
 
         return rows.LAYOUTS[self.layout]
@@ -79,7 +79,7 @@ _ROWS = (
     Metric(name="hamming", words=("bithamming",), keys=("hamming",), layout="bits"),
     Metric(name="jaccard", words=("tanimoto",), keys=("jaccard",), layout="sets"),
 )
-# Keys that stand for several metrics, or for less than one: definitions for vectors of unit length.
+# Keys for several metrics, or (normalized) for vectors of unit length only.
 WIDE_KEYS = {"normalized": ("angular",), "any": ("euclidean", "angular")}
 
 METRICS: Mapping[str, Metric] = MappingProxyType({row.name: row for row in _ROWS})
@@ -92,12 +92,12 @@ LISTED = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"  # for a message
 
 
 def of_layout(layout: str) -> tuple[str, ...]:
-    """The names of the metrics whose datasets' rows are kept so."""
+    """Returns the names of the metrics with this layout."""
     return tuple(row.name for row in _ROWS if row.layout == layout)
 
 
 def named(name: str) -> Metric:
-    """The row of that name.
+    """Returns the metric of that name.
 
     Raises:
         ConfigurationError: there is none.

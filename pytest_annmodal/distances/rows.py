@@ -1,10 +1,8 @@
-"""How rows lie in memory: what a dataset keeps, and what an implementation is given of it.
+"""The layouts of a dataset's rows in memory.
 
 A :class:`Layout` is how the rows of a metric's datasets are kept: ``floats`` (n, d), ``bits``
-packed eight to a byte (n, ceil(d / 8)), or :class:`Sets`. A :class:`Form` is how an
-implementation gets them, as its header's ``dtypes`` says. Both sides of a worker use it: the
-parent for what it writes (``laid``, ``sent``), the worker for what it reads (``mapped``, ``each``,
-``whole``, ``slots``). Standard library and numpy only.
+packed eight to a byte (n, ceil(d / 8)), or :class:`Sets`. The forms in which implementations get
+them are in :mod:`.forms`. Standard library and numpy only, since workers import it.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ class Sets:
     """Sets of whole numbers, one after the other in memory.
 
     Attributes:
-        members: uint32 (total,); those of a set ascend, each is there once.
+        members: uint32 (total,); within a set ascending, without repetition.
         offsets: int64 (n + 1,), where each set begins in ``members``; the last is its length.
     """
 
@@ -38,16 +36,16 @@ class Sets:
 
     @classmethod
     def of(cls, sets: Iterable[Any]) -> Sets:
-        """From any number of iterables of numbers, in any order."""
+        """Builds sets from iterables of numbers in any order."""
         arrays = [np.asarray(list(one), dtype=np.int64) for one in sets]
         flat = np.concatenate(arrays) if arrays else np.empty(0, np.int64)
         return cls.from_flat(flat, np.asarray([len(one) for one in arrays], np.int64))
 
     @classmethod
     def from_flat(cls, members: Array, sizes: Array) -> Sets:
-        """From one array of all members and how many each set has; sorted where they are not.
+        """Builds sets from one array of all members and their sizes.
 
-        A member that a set names twice is in it once.
+        Sorts the members of each set and drops repeated ones.
         """
         offsets = _offsets(sizes)
         flat = np.ascontiguousarray(members, dtype=np.uint32)
@@ -65,20 +63,20 @@ class Sets:
 
     @classmethod
     def from_matrix(cls, matrix: Array) -> Sets:
-        """From a row of 0 and 1 for each set: the columns that are not 0."""
+        """Builds sets from a row of 0 and 1 each: its members are the columns that are not 0."""
         rows, columns = np.nonzero(matrix)
         return cls(columns.astype(np.uint32), _offsets(np.bincount(rows, minlength=len(matrix))))
 
     @classmethod
     def from_padded(cls, padded: NDArray[np.uint32]) -> Sets:
-        """The inverse of :meth:`padded`."""
+        """Returns the inverse of :meth:`padded`."""
         sizes = padded[:, 0].astype(np.int64)
         there = np.arange(padded.shape[1] - 1) < sizes[:, None]
         return cls(padded[:, 1:][there], _offsets(sizes))
 
     @classmethod
     def from_bytes(cls, memory: Bytes, n: int) -> Sets:
-        """The inverse of :meth:`to_bytes`, without a copy."""
+        """Returns the inverse of :meth:`to_bytes`, without a copy."""
         split = 8 * (n + 1)
         return cls(memory[split:].view(np.uint32), memory[:split].view(np.int64))
 
@@ -91,7 +89,7 @@ class Sets:
         return len(self.offsets) - 1
 
     def __getitem__(self, rows: slice | Array) -> Sets:
-        """These sets; as with an array, by a slice or by an array of numbers (m,)."""
+        """Returns the sets of a slice or of an array of numbers (m,)."""
         if isinstance(rows, slice):
             start, stop, step = rows.indices(len(self))
             if step == 1 and start < stop:
@@ -105,7 +103,7 @@ class Sets:
 
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """How many members each has, int64 (n,)."""
+        """The number of members of each set, int64 (n,)."""
         return np.diff(self.offsets)
 
     @property
@@ -117,12 +115,12 @@ class Sets:
         return self.members.nbytes + self.offsets.nbytes
 
     def lists(self) -> list[NDArray[np.uint32]]:
-        """One ascending array for each set; views, not copies."""
+        """Returns one ascending array per set; views, not copies."""
         edges = self.offsets.tolist()
         return [self.members[a:b] for a, b in itertools.pairwise(edges)]
 
     def padded(self, width: int | None = None) -> NDArray[np.uint32]:
-        """Rows of one width, uint32 (n, width): how many members, the members, zeros."""
+        """Returns rows of equal width, uint32 (n, width): size, members, zeros."""
         padded = np.zeros((len(self), width or 1 + self.longest), np.uint32)
         padded[:, 0] = self.sizes
         there = np.arange(padded.shape[1] - 1) < self.sizes[:, None]
@@ -130,11 +128,11 @@ class Sets:
         return padded
 
     def to_bytes(self) -> Bytes:
-        """The offsets' bytes, then those of the members."""
+        """Returns the bytes of the offsets, then of the members."""
         return np.concatenate([self.offsets.view(np.uint8), self.members.view(np.uint8)])
 
     def csr(self, dim: int) -> Any:
-        """``scipy.sparse.csr_array`` (n, dim) of bool, over the same members."""
+        """Returns a ``scipy.sparse.csr_array`` (n, dim) of bool that shares the members."""
         from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
         there = np.ones(len(self.members), np.bool_)
@@ -149,7 +147,7 @@ def _offsets(sizes: Array) -> NDArray[np.int64]:
 
 
 def joined(parts: Sequence[Any]) -> Any:
-    """Rows of one layout, one part after the other."""
+    """Concatenates parts of rows of one layout."""
     return Sets.joined(parts) if isinstance(parts[0], Sets) else np.concatenate(parts)
 
 
@@ -157,11 +155,11 @@ class Layout:
     """How the rows of a dataset are kept in memory. See :data:`LAYOUTS`.
 
     Attributes:
-        dtypes: of numpy, in which rows may be kept; the usual one first.
-        forms: names of those in which an implementation may get them; the usual one first.
-        zero_words: what rows are called that :meth:`zero` finds.
-        may_repeat_ids: ann-benchmarks fills up a truth with the same row again, where fewer are
-            near than asked for. Such a truth is computed anew.
+        dtypes: numpy types in which rows may be kept; the default first.
+        forms: names of the forms in which an implementation may get them; the default first.
+        zero_words: words for the rows that :meth:`zero` finds.
+        may_repeat_ids: ann-benchmarks pads a truth by repeating a row, where a query has too few
+            neighbours. Such a truth is computed again.
     """
 
     forms: ClassVar[tuple[str, ...]]
@@ -171,7 +169,7 @@ class Layout:
     dtypes: ClassVar[tuple[str, ...]]
 
     def kept(self, values: Array, dtype: str) -> Any:
-        """Rows as they are kept, of numbers as a file has them, (n, width).
+        """Converts numbers of a file (n, width) to rows of this layout.
 
         Args:
             dtype: one of ``dtypes``.
@@ -179,47 +177,47 @@ class Layout:
         raise NotImplementedError
 
     def laid(self, rows: Any) -> Array:
-        """All of it as one run of bytes: what a file of nothing else holds."""
+        """Returns all rows as one array, to be written as plain bytes."""
         return np.ascontiguousarray(rows)
 
     def unlaid(self, memory: Bytes, n: int, dtype: str) -> Any:
-        """The inverse of :meth:`laid`, without a copy."""
+        """Returns the inverse of :meth:`laid`, without a copy."""
         return memory.view(dtype).reshape(n, -1)
 
     def wired(self, rows: Any) -> Array:
-        """Queries as one array."""
+        """Returns queries as one array."""
         return np.ascontiguousarray(rows)
 
     def unwired(self, array: Array) -> Any:
-        """The inverse of :meth:`wired`."""
+        """Returns the inverse of :meth:`wired`."""
         return array
 
     def hashes(self, rows: Any) -> NDArray[np.uint64]:
-        """One number a row: equal for equal rows, 0 for zero; unequal rows rarely collide."""
+        """Returns one number per row: equal for equal rows, 0 for zeros; collisions are rare."""
         return _dense_hashes(rows)
 
     def zero(self, rows: Any) -> NDArray[np.bool_]:
-        """Which rows have nothing in them, bool (n,)."""
+        """Returns which rows are all zeros or empty, bool (n,)."""
         return np.asarray(~rows.any(axis=1))
 
     def profile(self, rows: Any, dim: int) -> tuple[int, NDArray[np.float64]]:
-        """How many columns tell no rows apart, and how long each row is, float64 (n,)."""
+        """Returns the number of constant columns, and the length of each row, float64 (n,)."""
         raise NotImplementedError
 
     def unusable(self, rows: Any) -> NDArray[np.int64]:
-        """Which rows hold what is no number."""
+        """Returns the numbers of the rows with NaN or infinity."""
         return np.empty(0, np.int64)
 
     def longest(self, rows: Any) -> int:
-        """Most members that one of them has, for sets."""
+        """Returns the size of the largest set; 0 for other rows."""
         return 0
 
     def between(self, rows: Any, others: Any, rng: np.random.Generator) -> Any:
-        """A row between each pair: like a query, and none of them."""
+        """Returns a row between each pair, to be used as a query."""
         raise NotImplementedError
 
     def form(self, asked: Sequence[str], rows: Any) -> str:
-        """In which form an implementation gets them.
+        """Returns the name of the form in which an implementation gets the rows.
 
         Args:
             asked: its header's ``dtypes``.
@@ -228,7 +226,7 @@ class Layout:
 
 
 class FloatRows(Layout):
-    """Numbers (n, d): bytes as they are stored, all else as float32."""
+    """Numbers (n, d): bytes as stored, all else as float32."""
 
     forms = dtypes = LAYOUT_FORMS["floats"]
 
@@ -236,7 +234,7 @@ class FloatRows(Layout):
         return np.ascontiguousarray(values, dtype=dtype)
 
     def profile(self, rows: Any, dim: int) -> tuple[int, NDArray[np.float64]]:
-        """By the L2 norm."""
+        """Lengths are L2 norms."""
         low, high, lengths = [], [], []
         for part in _parts(rows):
             low.append(part.min(axis=0))
@@ -247,7 +245,7 @@ class FloatRows(Layout):
 
     def unusable(self, rows: Any) -> NDArray[np.int64]:
         with np.errstate(over="ignore", invalid="ignore"):
-            total = rows.sum()  # NaN and infinity survive a sum, and it is the cheapest look
+            total = rows.sum()  # NaN and infinity survive a sum, the cheapest check
         if np.isfinite(total):
             return super().unusable(rows)
         return np.flatnonzero(~np.isfinite(rows).all(axis=1))
@@ -262,18 +260,18 @@ class FloatRows(Layout):
 
 
 class BitRows(Layout):
-    """Bits packed as ``numpy.packbits`` does it, uint8 (n, ceil(d / 8)); the last ones are 0."""
+    """Bits packed as by ``numpy.packbits``, uint8 (n, ceil(d / 8)); padding bits are 0."""
 
     forms = LAYOUT_FORMS["bits"]
     dtypes = ("uint8",)
     zero_words = "rows without a bit"
 
     def kept(self, values: Array, dtype: str) -> Any:
-        """Of a value for each bit."""
+        """Packs one value per bit."""
         return np.packbits(values != 0, axis=1)
 
     def profile(self, rows: Any, dim: int) -> tuple[int, NDArray[np.float64]]:
-        """By the number of ones."""
+        """Lengths are numbers of ones."""
         of_columns, of_rows = np.zeros(dim, np.int64), []
         for part in _parts(rows):
             ones = np.unpackbits(part, axis=1, count=dim)
@@ -295,7 +293,7 @@ class SetRows(Layout):
     may_repeat_ids = True
 
     def kept(self, values: Array, dtype: str) -> Any:
-        """Of a row of 0 and 1 for each set."""
+        """Converts a row of 0 and 1 per set."""
         return Sets.from_matrix(values)
 
     def laid(self, rows: Any) -> Array:
@@ -319,7 +317,7 @@ class SetRows(Layout):
         return np.asarray(rows.sizes == 0)
 
     def profile(self, rows: Any, dim: int) -> tuple[int, NDArray[np.float64]]:
-        """By the number of members."""
+        """Lengths are numbers of members."""
         counts = np.bincount(rows.members, minlength=dim)
         return _constant(counts, len(rows)), rows.sizes.astype(np.float64)
 
@@ -327,7 +325,7 @@ class SetRows(Layout):
         return int(rows.longest)
 
     def between(self, rows: Any, others: Any, rng: np.random.Generator) -> Any:
-        """Each member of either is in it or not, by a coin."""
+        """Returns sets that have each member of either with probability one half."""
         pairs = zip(rows.lists(), others.lists(), strict=True)
         both = [np.concatenate(pair) for pair in pairs]
         return Sets.of(members[rng.random(len(members)) < 0.5] for members in both)
@@ -337,19 +335,19 @@ LAYOUTS: dict[str, Layout] = {"floats": FloatRows(), "bits": BitRows(), "sets": 
 
 
 def _parts(rows: Array) -> Iterator[Array]:
-    """Rows of some MB at a time, unpacked ones too."""
+    """Yields slices of rows of a few MB, also once bits are unpacked."""
     step = max(1, CHUNK_BYTES // (8 * rows.shape[1]))
     for start in range(0, len(rows), step):
         yield rows[start : start + step]
 
 
 def _constant(counts: Array, n: int) -> int:
-    """How many columns have a one in no row or in every one."""
+    """Returns how many columns have a one in no row or in every row."""
     return int(np.count_nonzero((counts == 0) | (counts == n)))
 
 
 def _scattered(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Numbers whose sums rarely collide (the finaliser of splitmix64)."""
+    """Returns hashes whose sums rarely collide (the finaliser of splitmix64)."""
     x = numbers * np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

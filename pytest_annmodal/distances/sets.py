@@ -1,4 +1,4 @@
-"""Distances of sets: how little of both is in either."""
+"""Jaccard distances of sets."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pytest_annmodal.distances.candidates import Float32s, Float64s, Ids
 from pytest_annmodal.distances.measure import NOISE, Array, Measure
 from pytest_annmodal.distances.rows import Sets
 
-ROUNDED = 1e-6  # of a distance that a file holds as float32
+ROUNDED = 1e-6  # rounding of a distance that a file holds as float32
 
 
 class Jaccard(Measure):
-    """One minus the share of both that is in either; two empty sets are at distance 0."""
+    """1 − |intersection| / |union|; two empty sets are at distance 0."""
 
     is_exact = True
     noise_metric = None
@@ -33,7 +33,7 @@ class Jaccard(Measure):
         return out
 
     def nearest(self, train: Sets, queries: Sets, k: int) -> tuple[Ids, Float32s]:
-        """By inverted lists: for each member the sets that have it."""
+        """Finds neighbours by inverted lists: for each member the sets that have it."""
         holders, begins = _inverted(train, _universe(train, queries))
         sizes = train.sizes
         ids = np.empty((len(queries), k), np.int64)
@@ -50,7 +50,7 @@ class Jaccard(Measure):
         return ids, distances
 
     def sizes(self, vectors: Any) -> Float64s:
-        """Nothing is rounded."""
+        """Zero: counting does not round."""
         return np.zeros(len(vectors))
 
     def sizes_of(self, train: Any, ids: NDArray[np.integer]) -> Float64s:
@@ -63,7 +63,7 @@ class Jaccard(Measure):
         return np.full(distances.shape, ROUNDED)
 
     def undefined(self, queries: Any) -> NDArray[np.bool_]:
-        """An empty set is at distance 1 from another one in ann-benchmarks, and at 0 elsewhere."""
+        """Returns the empty queries: ann-benchmarks puts two empty sets at 1 instead of 0."""
         return np.asarray(queries.sizes == 0)
 
     def as_ann_benchmarks(self, distances: Float64s, queries: Any, dim: int) -> Float64s:
@@ -72,9 +72,9 @@ class Jaccard(Measure):
     def moved(
         self, rows: Any, neighbor_distances: Array, rng: np.random.Generator, dim: int
     ) -> Any:
-        """So many members are replaced that a row is half as far away as a neighbour.
+        """Replaces as many members as move a row by half a neighbour's distance.
 
-        What comes in is drawn from the members of all rows, so that frequent ones come often.
+        New members are drawn from the members of all rows, so that frequent ones come often.
         """
         far = NOISE * np.asarray(neighbor_distances, np.float64)
         n_replaced = np.rint(rows.sizes * far / (2 - far)).astype(int)
@@ -86,7 +86,7 @@ class Jaccard(Measure):
 
 
 def _distances(common: NDArray[Any], sizes: NDArray[Any], size: int) -> Float64s:
-    """From how many members a set has in common with each of some others."""
+    """Returns distances, from the numbers of members that a set shares with others."""
     either = sizes + size - common
     shares = np.divide(common, either, out=np.ones(len(common)), where=either > 0)
     return np.asarray(1.0 - shares)
@@ -97,7 +97,7 @@ def _universe(*parts: Sets) -> int:
 
 
 def _inverted(train: Sets, universe: int) -> tuple[Ids, Ids]:
-    """Numbers of the sets with member 0, then with member 1…, and where each such list begins."""
+    """Returns the numbers of the sets with member 0, with member 1…, and where each list begins."""
     owners = np.repeat(np.arange(len(train)), train.sizes)
     order = np.argsort(train.members, kind="stable")
     counts = np.bincount(train.members, minlength=universe)
