@@ -1,1 +1,1 @@
-"""What a session prints: tables, progress, failures in words."""
+"""What a session prints: tables, progress, failures."""

@@ -1,4 +1,4 @@
-"""Columns that stay in line, also where a name has characters that are two columns wide."""
+"""Aligns the columns of text tables, also for characters that are two columns wide."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ GAP = "  "
 
 
 def columns_of(text: str) -> int:
-    """How many columns of a terminal a text takes: two for most of East Asia's characters."""
+    """Returns how many terminal columns a text takes: two for most East Asian characters."""
     from rich.cells import cell_len
 
     return len(text) if text.isascii() else cell_len(text)
 
 
 def left(text: str, width: int) -> str:
-    """At the left of so many columns, or as wide as it is."""
+    """Returns the text padded on the right to ``width`` columns."""
     return text + " " * (width - columns_of(text))
 
 
@@ -24,15 +24,15 @@ def right(text: str, width: int) -> str:
 
 
 def widths(rows: Sequence[Sequence[str]]) -> list[int]:
-    """Of each column of a table, the columns of a terminal that its widest cell takes."""
+    """Returns, for each column of a table, the width of its widest cell in terminal columns."""
     return [max(map(columns_of, cells)) for cells in zip(*rows, strict=True)]
 
 
 def lines(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
-    """One line a row, all of them equally wide.
+    """Returns one line for each row, all of equal width.
 
     Args:
-        sides: a letter for each column: ``<`` puts it to the left, ``>`` to the right.
+        sides: a letter for each column: ``<`` aligns it left, ``>`` right.
     """
     sizes = widths(rows)
     put = [left if side == "<" else right for side in sides]

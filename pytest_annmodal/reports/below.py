@@ -1,4 +1,4 @@
-"""The lines below a table: comparisons, speeds at a recall, and notes with whom they are for."""
+"""The lines below a table: comparisons, speeds at a recall, and notes with their rows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pytest_annmodal.reports.escape import printable
 from pytest_annmodal.results.rows import Row
 
 MAX_NAMES = 3  # of rows that a note is for
-MAX_VERSIONS = 8  # of distributions that an environment holds
-SPEC_SIGN = "@"  # in a name, before what it runs with
+MAX_VERSIONS = 8  # of distributions in an environment
+SPEC_SIGN = "@"  # in NAME@SPEC
 BATCH_RECALL_DIFFERS = 0.005
-# Notes of a measurement that the table tells in its own way.
+# Notes of a measurement that the table shows in another way.
 TOLD_OTHERWISE = ("noisy:", "answers had fewer than k ids", " not reached: ")
 
 
@@ -40,7 +40,7 @@ class Measured(NamedTuple):
 
 
 def comparisons(measured: Sequence[Measured]) -> Iterator[str]:
-    """One line a case: ``annoy[…]  × hnswlib 0.42 [0.40, 0.44] slower``."""
+    """Yields one line a case: ``annoy[…]  × hnswlib 0.42 [0.40, 0.44] slower``."""
     found = [(one.label, one.outcome.comparison) for one in measured if one.outcome.comparison]
     width = max((columns_of(label) for label, _ in found), default=0)
     for label, comparison in found:
@@ -48,7 +48,7 @@ def comparisons(measured: Sequence[Measured]) -> Iterator[str]:
 
 
 def versions(measured: Sequence[Measured]) -> list[str]:
-    """One line for each ``NAME@SPEC``, a baseline's too: what was installed for it."""
+    """Returns a line with the installed versions for each ``NAME@SPEC``, also of a baseline."""
     found: dict[str, Mapping[str, str]] = {}
     for one in measured:
         seen = one.outcome.environment
@@ -72,9 +72,9 @@ def _listed(installed: Mapping[str, str]) -> str:
 
 
 def levels(measured: Sequence[Measured]) -> Iterator[str]:
-    """One line a build: its queries per second at the recall that was asked for.
+    """Yields one line a build: its queries per second at the wanted recall.
 
-    Its parameters are shown where an implementation was built in several ways.
+    Build parameters are shown if an implementation has several builds.
     """
     asked: dict[str, tuple[float, float | None]] = {}
     recalls: dict[str, list[float]] = {}
@@ -87,22 +87,22 @@ def levels(measured: Sequence[Measured]) -> Iterator[str]:
         called = build if names.count(name) > 1 else name
         told_of = f"{called} at recall {level:g}"
         if qps is None:
-            yield f"{told_of}: unknown, since {_side(recalls[build], level)}"
+            yield f"{told_of}: unknown, because {_side(recalls[build], level)}"
         else:
-            yield f"{told_of}: {qps:,.0f} queries/s (between its settings)"
+            yield f"{told_of}: {qps:,.0f} queries/s (interpolated)"
 
 
 def _side(recalls: Sequence[float], asked: float) -> str:
-    """On which side of a level the settings of a build lie, none of which bracket it."""
+    """Returns why no settings of a build bracket a level."""
     if max(recalls) < asked:
         return f"the highest recall of its settings is {share(max(recalls))}"
     if min(recalls) > asked:
         return f"the lowest recall of its settings is {share(min(recalls))}"
-    return "its settings of lower recall are slower than one of higher recall"
+    return "its settings below that recall are slower than one above it"
 
 
 def notes(measured: Sequence[Measured]) -> list[str]:
-    """One line per kind of note, with the rows it is for unless it is for all."""
+    """Returns one line per kind of note, with its rows unless it is for all rows."""
     holders: dict[str, list[str]] = {}
     for one in measured:
         for note in one.outcome.notes:
@@ -123,7 +123,7 @@ def notes(measured: Sequence[Measured]) -> list[str]:
 
 
 def _some(labels: Sequence[str]) -> str:
-    """The first few of them."""
+    """Returns the first few of them, and how many more there are."""
     distinct = list(dict.fromkeys(labels))
     shown = ", ".join(distinct[:MAX_NAMES])
     rest = len(distinct) - MAX_NAMES
@@ -140,7 +140,7 @@ def _noise(measured: Sequence[Measured]) -> list[str]:
 
     uncertain = max(one.outcome.uncertain_share or 0.0 for one in measured)
     held_up = most("throttled_s")
-    waited = duration(most("worker_waited"))  # of all its threads
+    waited = duration(most("worker_waited"))  # all its threads together
     cores = noisy[0].get("affinity_cores", noisy[0].get("cores", "?"))
     n_switches = int(most("involuntary_switches") + most("parent_switches"))
     switches = counted(n_switches, "involuntary context switch", "involuntary context switches")
@@ -148,7 +148,7 @@ def _noise(measured: Sequence[Measured]) -> list[str]:
         (n_switches, f"up to {switches} while queries were timed"),
         (most("worker_waited") >= 0.005, f"up to {waited} waiting for a core in each second"),
         (uncertain >= 0.0005, f"{uncertain:.1%} of the samples uncertain"),
-        (held_up > 0, f"held up for {duration(held_up)} by the CPU quota"),
+        (held_up > 0, f"stopped for {duration(held_up)} by the CPU quota"),
         (True, f"load average up to {most('load_1min'):.1f} on {cores} cores"),
     )
     told = ", ".join(text for holds, text in facts if holds)
@@ -160,7 +160,7 @@ def _clocks(measured: Sequence[Measured]) -> list[str]:
     if len(by_parent) in (0, len(measured)):
         return []
     names = _some([one.label.split("[")[0] for one in by_parent])
-    return [f"clock: the parent's for {names} (its figures include the mailbox), else the worker's"]
+    return [f"clock: the parent's for {names} (times include the mailbox), else the worker's"]
 
 
 def _short(measured: Sequence[Measured]) -> list[str]:
@@ -172,13 +172,13 @@ def _short(measured: Sequence[Measured]) -> list[str]:
 
 
 def _short_by(bound: str, short: Sequence[Measured]) -> str:
-    """Of the rows whose answers one parameter bounds."""
+    """Returns the note for the rows whose answers the same parameter bounds."""
     worst = max((one.outcome for one in short), key=lambda seen: seen.n_short_answers)
     total = worst.n_queries * worst.rounds
     by = f" ({printable(bound)} bounds them)" if bound else ""
     return (
         f"short answers: up to {worst.n_short_answers:,} of {total:,} had fewer than k ids{by}, "
-        f"and recall counts what is missing as missed ({_some([one.label for one in short])}) "
+        f"and recall counts missing ids as misses ({_some([one.label for one in short])}) "
         f"{surprises.see('missing-answers')}"
     )
 

@@ -1,7 +1,6 @@
 """The columns of stored cases, the same in every format that has columns.
 
-The figures are those of :mod:`pytest_annmodal.figures`, by their names there, which end in the
-unit.
+Figures have the names of :mod:`pytest_annmodal.figures`, which end in the unit.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ Value = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column: its name, what a case has in it, and of which type that is."""
+    """One column: its name, its value for a case, and the value's type."""
 
     name: str
     of: Callable[[StoredCase], Value]
@@ -28,7 +27,7 @@ class Column:
 
 
 def figure_of(figure: Figure, case: StoredCase) -> float | None:
-    """A figure of a stored case in the figure's unit; None where it is missing or not finite."""
+    """Returns a figure of a stored case in its unit; None if it is missing or not finite."""
     if case.failure is not None:
         return None
     value = figure.of(cast("Any", case))  # a stored case has the fields of a measurement
@@ -102,7 +101,7 @@ COLUMNS: tuple[Column, ...] = (
 
 
 def record(case: StoredCase) -> dict[str, Value]:
-    """A case as one flat row; what is not a finite number is None."""
+    """Returns a case as one flat row, with None for numbers that are not finite."""
     row = {}
     for column in COLUMNS:
         value = column.of(case)

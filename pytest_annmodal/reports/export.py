@@ -1,4 +1,4 @@
-"""Stored cases in the formats that other programs and papers take.
+"""Exports stored cases in formats for other programs and papers.
 
 A new format is a function here and its row in ``FORMATS``.
 """
@@ -20,7 +20,7 @@ Cases = Sequence[StoredCase]
 
 
 def as_csv(cases: Cases) -> bytes:
-    """RFC 4180 with a head; no cell starts a formula in a spreadsheet."""
+    """Returns CSV (RFC 4180) with a header; no cell is a formula in a spreadsheet."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(column.name for column in COLUMNS)
@@ -36,12 +36,12 @@ def _cell(value: Value) -> str:
 
 
 def as_json(cases: Cases) -> bytes:
-    """A list of objects; a number that is missing or not finite is null."""
+    """Returns a JSON list of objects; a number that is missing or not finite is null."""
     return json.dumps([record(case) for case in cases], indent=1, allow_nan=False).encode() + b"\n"
 
 
 def as_parquet(cases: Cases) -> bytes:
-    """One row group with a type for each column.
+    """Returns a Parquet file of one row group, with a type for each column.
 
     Raises:
         ConfigurationError: pyarrow is not installed.

@@ -1,4 +1,4 @@
-"""A failed case in words, as a test's failure shows it on a terminal or in a CI log."""
+"""The text of a failed case, for a test's failure on a terminal or in a CI log."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pytest_annmodal.outcome import Failure
 from pytest_annmodal.reports import escape
 
 AGAIN = (
-    "To try again what failed, on little data, add to the same command: "
+    "To run only the failed tests again, on little data, add to the same command: "
     "--lf --ann-subset 1000 --ann-queries 20"
 )
 LOG_LINES = 20  # of an implementation's output, under a failed test
-# How our own messages begin. A container that was taken over can send any, so one that begins
-# otherwise is set off from what pytest prints.
+# Beginnings of our own messages. A container that a submission took over can send any message, so
+# one with another beginning is quoted behind a bar.
 OURS = re.compile(
     r"(start|build|search|batch|comparison|compile) (raised|took longer than) "
     r"|(query|batch_query|warm-up) returned |the (process|worker) |an array |a frame "
@@ -23,7 +23,7 @@ OURS = re.compile(
 
 
 def infrastructure_text(failure: Failure, case: Case) -> str:
-    """A case that nobody is to blame for: no submission did anything wrong."""
+    """Returns the text of a failure that is not the submission's fault."""
     log = str(failure.evidence.get("log_tail", "")).rstrip()
     message = failure.message
     said = escape.told(message) if case.implementation.trusted else escape.quoted(message)
@@ -31,7 +31,7 @@ def infrastructure_text(failure: Failure, case: Case) -> str:
 
 
 def failure_text(failure: Failure, case: Case) -> str:
-    """A failed case as its author reads it: what happened, where, what was seen, what next."""
+    """Returns the text of a failure for the author: what happened, where, evidence, next step."""
     path = case.implementation.path
     ours = case.implementation.trusted or OURS.match(failure.message)
     begins = ours or failure.message.startswith(path)
@@ -48,6 +48,6 @@ def failure_text(failure: Failure, case: Case) -> str:
         left_out = f" ({len(log) - LOG_LINES} lines before)" if len(log) > LOG_LINES else ""
         parts += ["", f"Last output of the implementation{left_out}:"]
         parts += [escape.quoted("\n".join(log[-LOG_LINES:]))]
-    if failure.phase and case.implementation.error is None:  # it was run: not refused, and read
+    if failure.phase and case.implementation.error is None:  # it was run
         parts += ["", AGAIN]
     return "\n".join(parts)

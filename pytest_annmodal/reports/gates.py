@@ -1,4 +1,4 @@
-"""What a gate found, one block for each job: on the terminal, and in Markdown."""
+"""Shows a gate's findings, one block for each job, on the terminal and in Markdown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pytest_annmodal.finding import (
 )
 from pytest_annmodal.reports import escape
 
-# The order of a block's lines: what somebody must do something about comes first.
+# The order of a block's lines: verdicts that need an action come first.
 WORDS: tuple[Word, ...] = (WORSE, CANNOT_TELL, BETTER, NO_CHANGE, NOT_GATED)
 COLORS: Mapping[Word, str] = {WORSE: "31", CANNOT_TELL: "33", BETTER: "32"}
 WIDTH = max(map(len, WORDS))
@@ -30,7 +30,7 @@ UNBOUNDED = 160
 
 @dataclass(slots=True, kw_only=True)
 class Block:
-    """All that was found of one job."""
+    """All findings of one job."""
 
     job: str
     baseline: str
@@ -44,7 +44,7 @@ class Block:
 
     @property
     def controls(self) -> str:
-        """What the baseline's own copy showed, figure by figure."""
+        """The changes of the baseline's own copy, figure by figure."""
         shown = (
             f"{finding.row.name} {_signed(control.change)} "
             f"({_signed(control.low)} to {_signed(control.high)})"
@@ -55,10 +55,10 @@ class Block:
 
 
 def blocks(found: Iterable[tuple[str, Gated]]) -> list[Block]:
-    """One for each job, in their order; what a whole job has in common is said once.
+    """Returns one block for each job, in their order; repeated findings are shown once.
 
     Args:
-        found: a job's name, and what was found of one of its cases.
+        found: a job's name, and the findings of one of its cases.
     """
     made: dict[tuple[str, str], Block] = {}
     for job, gated in found:
@@ -71,7 +71,7 @@ def blocks(found: Iterable[tuple[str, Gated]]) -> list[Block]:
 
 
 def _add(findings: list[Finding], new: Finding) -> None:
-    """Beside the others, or together with one that says the same of another setting."""
+    """Adds a finding, or joins it with an equal one of another setting."""
     for number, known in enumerate(findings):
         alike = new.why and not new.is_told and not known.is_told
         if alike and (known.figure, known.word, known.why) == (new.figure, new.word, new.why):
@@ -82,7 +82,7 @@ def _add(findings: list[Finding], new: Finding) -> None:
 
 
 def terminal(block: Block, *, width: int | None, color: bool) -> Iterator[str]:
-    """The lines of a block: the words first, then the control, and what to do."""
+    """Yields the lines of a block: the verdicts, the control, notes, and what to do."""
     room = max(width or UNBOUNDED, NARROWEST)
     yield _line(f"{block.job} against {block.baseline}", "1", color)
     for finding in block.ordered:
@@ -111,7 +111,7 @@ def _line(text: str, style: str, color: bool) -> str:  # noqa: FBT001
 
 
 def _said(finding: Finding) -> str:
-    """``speed at recall 0.95: 4.1 % slower (99 %: 3.2…5.0 %); allowed 3.0 %; 5 sessions``."""
+    """Returns ``speed at recall 0.95: 4.1 % slower (99 %: 3.2…5.0 %); allowed 3.0 %; …``."""
     if not finding.is_told:
         return f"{finding.name}: {finding.why}"
     parts = [f"{finding.name}: {finding.brief}"]
@@ -131,7 +131,7 @@ def _signed(change: float) -> str:
 
 
 def markdown(found: Sequence[Block]) -> str:
-    """For a comment on a pull request: what is worse first."""
+    """Returns Markdown for a comment on a pull request, with worse findings first."""
     if not found:
         return ""
     words = [finding.word for block in found for finding in block.findings]

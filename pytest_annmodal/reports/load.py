@@ -1,4 +1,4 @@
-"""How cases bore load: a small table of levels for each (``--ann-rate``, ``--ann-concurrency``)."""
+"""Tables of the levels of load of each case (``--ann-rate``, ``--ann-concurrency``)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KNEE = "knee"
 
 
 def lines(measured: Sequence[Measured]) -> Iterator[str]:
-    """For each case its levels; marks stand behind their rows."""
+    """Yields, for each case, a table of its levels with marks behind the rows."""
     for one in measured:
         loaded = one.outcome.load
         if loaded is None:
@@ -37,7 +37,7 @@ def lines(measured: Sequence[Measured]) -> Iterator[str]:
 
 
 def _how(loaded: Loaded) -> str:
-    """Under which conditions an open loop ran."""
+    """Returns the conditions of an open loop."""
     parts = [
         f"{loaded.arrivals} arrivals, latency from when a query was due",
         f"queue {loaded.queue:,}",
@@ -98,7 +98,7 @@ def _closed(level: Level) -> list[str]:
 
 
 def machine_notes(measured: Sequence[Measured]) -> Iterator[str]:
-    """What of the machine made levels slower, where it did."""
+    """Yields notes on steal and throttling that made levels slower."""
     for one in measured:
         loaded = one.outcome.load
         for level in loaded.levels if loaded is not None else ():
@@ -108,6 +108,6 @@ def machine_notes(measured: Sequence[Measured]) -> Iterator[str]:
                 parts.append(f"{duration(seen.steal_s)} stolen by the hypervisor")
             if seen.throttled_times:
                 times = counted(seen.throttled_times, "time")
-                parts.append(f"held up {times} for {duration(seen.throttled_s)} by the CPU quota")
+                parts.append(f"stopped {times} for {duration(seen.throttled_s)} by the CPU quota")
             if parts:
                 yield f"{one.label} {level.words}: {', '.join(parts)}"

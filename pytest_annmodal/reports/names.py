@@ -1,4 +1,4 @@
-"""What cases are called where many stand below each other: no longer than needed."""
+"""Short distinct names of cases for lists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CUT = "…"
 
 
 def short_names(rows: Mapping[str, Row]) -> dict[str, str]:
-    """A name for each: its label, and of test, dataset and k what tells it from the others.
+    """Returns a name for each row: its label, with test, dataset and k where these differ.
 
     Args:
         rows: by pytest's id of their tests.
@@ -33,7 +33,7 @@ def short_names(rows: Mapping[str, Row]) -> dict[str, str]:
 
 
 def _cut(name: str) -> str:
-    """Its beginning and its end: settings differ there."""
+    """Returns a name's beginning and end, where settings differ."""
     if len(name) <= MAX_NAME:
         return name
     half = (MAX_NAME - len(CUT)) // 2

@@ -1,9 +1,8 @@
-"""Text for terminals and files that cannot take all of it: what they lack in the nearest ASCII.
+"""Replaces characters that a terminal or file cannot show by the nearest ASCII.
 
-Where output is not UTF-8 (``LANG=C``, ``PYTHONIOENCODING=ascii``, Latin-1), Python raises at the
-first character that it cannot write, and pytest then escapes a whole table into one line. Here
-each such character is replaced by itself, when it is written, so it holds for every line that
-anybody prints in the session.
+If output is not UTF-8 (``LANG=C``, ``PYTHONIOENCODING=ascii``, Latin-1), Python raises at the first
+character that it cannot write, and pytest then escapes a whole table into one line. Here each such
+character is replaced alone, when it is written, so this covers every line printed in the session.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 NAME = "pytest-annmodal-nearest"
-# How a stream may be set to do with what it cannot write, to be replaced here.
+# Error handlers of a stream that are replaced by this one.
 STRICT = ("strict", "surrogateescape", "backslashreplace")
 NEAREST = {
     "µ": "u",
@@ -42,7 +41,7 @@ BOX_DRAWING = range(0x2500, 0x2580)
 
 
 def replace(error: UnicodeError) -> tuple[str, int]:
-    """A handler of encoding errors, as ``codecs.register_error`` takes it."""
+    """Handles encoding errors, for ``codecs.register_error``."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(map(_nearest, error.object[error.start : error.end])), error.end
@@ -57,7 +56,7 @@ def _nearest(char: str) -> str:
 
 
 def install(streams: Iterable[Any] = ()) -> None:
-    """Have this process's output, and these streams, replace what they cannot write."""
+    """Makes this process's output and these streams replace characters they cannot write."""
     codecs.register_error(NAME, replace)
     for stream in (sys.__stdout__, sys.__stderr__, sys.stdout, sys.stderr, *streams):
         if getattr(stream, "errors", None) in STRICT and hasattr(stream, "reconfigure"):

@@ -1,4 +1,4 @@
-"""A bar for a download: rich's in a terminal, a line per tenth elsewhere."""
+"""Progress: bars or lines for downloads, and the present phase of a job."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from rich.console import Console
 
-LINE_BYTES = 100 * 10**6  # a line each, where the total is not known
+LINE_BYTES = 100 * 10**6  # between two lines, if the total is not known
 
 
 @contextmanager
 def download_bar(name: str, console: Console | None = None) -> Iterator[OnProgress]:
-    """Give the callback that ``fetch`` and ``resolve`` take; the bar appears with its first call.
+    """Yields the progress callback for ``fetch`` and ``resolve``; its first call shows the bar.
 
     Args:
-        name: what is downloaded.
-        console: where to; standard error by default.
+        name: of the download.
+        console: to print on; standard error by default.
     """
     from rich.console import Console
 
@@ -59,7 +59,7 @@ def download_bar(name: str, console: Console | None = None) -> Iterator[OnProgre
 
 
 def tenths(name: str, write: Callable[[str], None]) -> OnProgress:
-    """A callback that writes a line whenever another tenth is there."""
+    """Returns a callback that writes a line for each tenth of a download."""
     last = -1
 
     def on_progress(done: int, total: int | None) -> None:
@@ -75,16 +75,16 @@ def tenths(name: str, write: Callable[[str], None]) -> OnProgress:
     return on_progress
 
 
-# Without wrapping, and with the cursor back where it was: what pytest prints next (a dot, a
-# line) takes the text's place as if it had never been there.
+# Written without wrapping, with the cursor put back, so that pytest's next output (a dot, a line)
+# overwrites the text.
 CUT = "…"
 SAVE, RESTORE, NO_WRAP, WRAP, ERASE = "\x1b7", "\x1b8", "\x1b[?7l", "\x1b[?7h", "\x1b[K"
 
 
 class Progress:
-    """What is being done, after pytest's dots on a terminal; else only what may take minutes.
+    """Shows the present phase after pytest's dots on a terminal; elsewhere only slow steps.
 
-    It is written between phases only, never while queries are timed.
+    It writes only between phases, never while queries are timed.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -101,13 +101,13 @@ class Progress:
         self._write(f"{SAVE}{NO_WRAP}  {shown}{ERASE}{WRAP}{RESTORE}")
 
     def _fitting(self, text: str) -> str:
-        """Its beginning, as far as the terminal's line goes on behind the dots."""
+        """Returns as much of the text as fits on the line behind the dots."""
         screen = self._reporter._tw
         room = screen.fullwidth - screen.width_of_current_line % screen.fullwidth - len("  ")
         return text if len(text) <= room else text[: max(room - len(CUT), 0)] + CUT
 
     def _tell(self, text: str) -> None:
-        """A line in a CI's log: a library that is compiled is minutes of silence."""
+        """Writes a line to a CI's log for steps that may take minutes, such as compiling."""
         if self._reporter is None or not text.startswith((making.BEGINS, making.ENDS)):
             return
         with _uncaptured(self._config):

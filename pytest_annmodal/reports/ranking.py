@@ -1,4 +1,4 @@
-"""Who is fastest at a recall that was asked for (``--ann-target-recall``)."""
+"""Ranks builds by speed at a target recall (``--ann-target-recall``)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_annmodal.reports.escape import printable
 
 
 def lines(measured: Sequence[Measured]) -> Iterator[str]:
-    """For each recall the builds that reached it, the fastest first; the others last."""
+    """Yields, for each recall, the builds that reached it, the fastest first; then the others."""
     goals: dict[float, list[tuple[Measured, Tuned]]] = {}
     for one in measured:
         if one.outcome.tuned is not None:

@@ -1,4 +1,4 @@
-"""What many benchmarks failed with is shown once, and for how many it holds.
+"""Shows a failure that many benchmarks share once, with the number of tests.
 
 Only on the terminal: a JUnit file has each test's own text.
 """
@@ -17,7 +17,7 @@ MAX_NAMES = 5
 
 
 def note(config: pytest.Config, report: pytest.TestReport) -> None:
-    """A benchmark has failed: what its report says need not be said again."""
+    """Notes the report of a failed benchmark, which may be folded into an equal one."""
     if OWN not in config.stash:
         config.stash[OWN] = []
         config.pluginmanager.register(Before())
@@ -26,7 +26,7 @@ def note(config: pytest.Config, report: pytest.TestReport) -> None:
 
 
 class Before:
-    """Comes before pytest's own summary."""
+    """Folds equal reports before pytest's own summary."""
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, Any, Any]:
@@ -37,7 +37,7 @@ class Before:
 
 
 class After:
-    """Comes after its failures, and before its short summary and the counts: all reports again."""
+    """Restores all reports after the failures, before the short summary and the counts."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -45,7 +45,7 @@ class After:
 
 
 def folded(reports: Iterable[Any], own: Iterable[Any]) -> list[Any]:
-    """Without those of ``own`` that say what an earlier one says, which tells of them."""
+    """Returns the reports without those of ``own`` that equal an earlier one, which names them."""
     ours = {id(report) for report in own}
     alike: dict[Any, list[Any]] = {}
     for report in reports:

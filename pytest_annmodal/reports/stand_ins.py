@@ -1,4 +1,4 @@
-"""Rows that are shown once: of several tests, and of settings that a library makes one of."""
+"""Joins rows that are shown once: of several tests, and of settings that a library equates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_annmodal.results.rows import Row
 
 
 def distinct(rows: Iterable[Row]) -> list[Row]:
-    """Each measurement once, with the notes of all tests that it was shown for."""
+    """Returns each measurement once, with the notes of all its tests."""
     found: dict[str, Row] = {}
     for each in rows:
         bare: Row = each
@@ -32,36 +32,36 @@ def _with_notes(row: Row, notes: Iterable[str]) -> Row:
 
 
 def shown(rows: Sequence[Row]) -> list[Row]:
-    """Without those that were measured as another one that is there."""
+    """Returns the rows without those whose measurement is another row's."""
     there = {row.outcome.case_id for row in rows}
     return [row for row in rows if not (_measured_as(row) and _measured_as(row) in there)]
 
 
 def lines(rows: Sequence[Row]) -> Iterator[str]:
-    """``hnswlib[ef=100] stands for ef=10, ef=30 too, which the library makes ef=100``."""
+    """Yields ``hnswlib[ef=100] also stands for ef=10, ef=30: the library makes these ef=100``."""
     for row in shown(rows):
         others = [other for other in rows if _measured_as(other) == row.outcome.case_id]
         if others:
             names = ", ".join(other.search or other.label for other in others)
             measured = [o.outcome for o in others if isinstance(o.outcome, Measurement)]
             made = _made(measured)
-            text = f"{row.label} stands for {names} too, which the library makes {made}"
+            text = f"{row.label} also stands for {names}: the library makes these {made}"
             yield f"{text} {_seen_in(measured)}".rstrip()
 
 
 def _seen_in(measured: Iterable[Measurement]) -> str:
-    """The surprise that their notes name, for a setting that is taken as another."""
+    """Returns the surprise in the notes of settings that count as another one; else empty."""
     notes = [note for each in measured for note in each.notes]
     return next((surprises.named_in(note) for note in notes if " counts as " in note), "")
 
 
 def _measured_as(row: Row) -> str | None:
-    """Of a measurement that is another one's; None of one of its own."""
+    """Returns the case id of the measurement that this row shares; None if it has its own."""
     return (row.outcome.measured_as or None) if isinstance(row.outcome, Measurement) else None
 
 
 def _made(measured: Iterable[Measurement]) -> str:
-    """The values that the library makes, of the parameters that it changes."""
+    """Returns the parameters that the library changes, with their effective values."""
     made = {
         name: value
         for each in measured

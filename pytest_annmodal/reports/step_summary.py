@@ -1,4 +1,4 @@
-"""A session in Markdown for the page of a CI run: what is fastest, tables, failures."""
+"""A Markdown summary for the page of a CI run: the fastest settings, tables, failures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_NAMES = 3
 
 
 def step_summary(cases: Sequence[StoredCase]) -> str:
-    """What is fastest at each recall, all figures, and each failure once."""
+    """Returns the fastest setting at each recall, all figures, and each failure once."""
     measured = [case for case in cases if case.failure is None]
     failed = [case for case in cases if case.failure is not None]
     head = "## ANN benchmarks\n"
@@ -47,7 +47,7 @@ def _groups(cases: Iterable[StoredCase]) -> list[list[StoredCase]]:
 
 
 def _best(cases: Sequence[StoredCase]) -> str:
-    """The fastest setting that finds at least so much, for each level."""
+    """Returns a table of the fastest setting with at least each recall."""
     lines = [
         f"**Fastest on {escape.markdown(caption(cases))}**",
         "",
@@ -66,7 +66,7 @@ def _best(cases: Sequence[StoredCase]) -> str:
 
 
 def _failures(cases: Sequence[StoredCase]) -> Iterable[str]:
-    """What went wrong, and for which settings."""
+    """Yields each failure once, with its settings."""
     alike: dict[tuple[str, str], list[str]] = {}
     for case in cases:
         assert case.failure is not None

@@ -1,7 +1,7 @@
-"""The summary table after a run. Each public function here is one output format, or a unit of it.
+"""The summary table after a run.
 
-Every row is one line, unless its label does not fit: then the label has a line of its own and
-the figures follow below, in the same columns. Nothing is cut off on a narrow terminal.
+Every row is one line. If its label does not fit, the label has its own line and the figures follow
+below in the same columns, so nothing is cut off on a narrow terminal.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from pytest_annmodal.results.rows import Row
 NOISY = "~ "
 MARK_WIDTH = len(NOISY)
 HEAD = "implementation"
-MIN_LABEL = len(HEAD)  # with less room beside the figures, every label stands above them
+MIN_LABEL = len(HEAD)  # with less room beside the figures, labels are above them
 MAX_LABEL = 72
-UNBOUNDED = 160  # columns where nobody says how many there are: a file, a pipe, a CI log
+UNBOUNDED = 160  # columns if the width is unknown: a file, a pipe, a CI log
 LEADING_DIRECTORY = re.compile(r"^/[^:]*/(?=[^/:]+: )")
 
 
 def summary(rows: Sequence[Row], *, width: int | None, color: bool) -> str:
-    """One table per dataset and k: recall, QPS, latency, batch, build, memory; then its notes.
+    """Returns one table per dataset and k, with its notes.
 
     Args:
-        width: columns of the terminal, or None where long lines do no harm.
+        width: columns of the terminal, or None if unknown.
         color: whether to use ANSI colours.
     """
     groups: dict[tuple[str, int], list[Row]] = {}
@@ -115,7 +115,7 @@ class _Table:
     def _wrapped(
         self, parts: Iterable[str], separator: str, *, style: str = "", indent: str = ""
     ) -> None:
-        """Break only between parts; a continuation is indented."""
+        """Adds lines that break only between parts; continuations are indented."""
         line, more, end = "", indent or " " * 4, separator.rstrip()
         *others, last = parts
         for part in (*(f"{other}{end}" for other in others), last):
@@ -140,7 +140,7 @@ def _label(row: Row) -> str:
 
 
 def _best_first(row: Row) -> tuple[int, float]:
-    """The fastest first; then what has not reached the recall that was asked for, then failures."""
+    """Returns the sort key: fastest first, then those below the target recall, then failures."""
     if isinstance(row.outcome, Failure):
         return 2, 0.0
     qps, tuned = row.outcome.qps, row.outcome.tuned
@@ -149,7 +149,7 @@ def _best_first(row: Row) -> tuple[int, float]:
 
 
 def _facts(dataset: str, k: int, measured: Sequence[Measured]) -> list[str]:
-    """What heads a table: everything that its rows have in common."""
+    """Returns the heading of a table: what its rows have in common."""
     if not measured:
         return [dataset, f"k={k}"]
     outcomes = [one.outcome for one in measured]
@@ -168,7 +168,7 @@ def _facts(dataset: str, k: int, measured: Sequence[Measured]) -> list[str]:
 
 
 def _threads(environments: Sequence[Mapping[str, Any]]) -> str:
-    """How many were asked for, on how many cores builds and batches ran, and single queries."""
+    """Returns the number of threads, and the cores of builds and batches and of single queries."""
     threads = sorted({seen.get("threads", 1) for seen in environments})
     if threads == [1]:
         return "1 thread"

@@ -1,4 +1,4 @@
-"""What a session prints: progress, download bars, the summary; and what needs pytest's output."""
+"""Prints a session's summary through pytest's terminal reporter."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def width_of(reporter: pytest.TerminalReporter) -> int | None:
-    """How many columns a table may have; None where a file takes any number of them."""
+    """Returns the number of columns of the terminal; None for a file."""
     return shutil.get_terminal_size().columns if reporter.isatty else None
 
 
 def _write_gates(reporter: pytest.TerminalReporter, rows: Sequence[Row]) -> None:
-    """The verdicts of a gate, one block a job."""
+    """Writes the verdicts of a gate, one block a job."""
     found = gates.blocks(
         (f"{row.build} on {row.dataset}, k={row.k}", row.outcome.gate)
         for row in rows
@@ -43,12 +43,12 @@ def write_summary(
     no_compiler: str,
     datasets: Sequence[str],
 ) -> None:
-    """The table of what was measured, and how to get what was skipped.
+    """Writes the table of measurements, and how to install or download what is missing.
 
     Args:
-        libraries: the command that installs what an implementation needs, by its name.
-        no_compiler: what those commands may need besides; empty where it is here.
-        datasets: lines about those that are missing.
+        libraries: the command that installs an implementation's libraries, by its name.
+        no_compiler: note that these may need a compiler; empty if one is installed.
+        datasets: lines about missing datasets.
     """
     if rows:
         reporter.section("ANN benchmarks", sep="-", yellow=True)
@@ -57,7 +57,7 @@ def write_summary(
         _write_gates(reporter, rows)
     if libraries:
         reporter.section("libraries to install", sep="-", yellow=True)
-        reporter.write_line("Not installed, so the tests of what needs them were skipped:")
+        reporter.write_line("Tests were skipped because these libraries are not installed:")
         width = max(map(len, libraries))
         for name, command in libraries.items():
             reporter.write_line(f"    {name:{width}}  {printable(command)}")

@@ -1,7 +1,7 @@
-r"""Tables of stored cases to be read: Markdown, and LaTeX that needs no package.
+r"""Tables of stored cases for readers: Markdown, and LaTeX without packages.
 
-One table for each question on one machine, the best recall first; a column in which no case has
-a value is left out.
+One table for each dataset, k and machine, the best recall first; columns without values are left
+out.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ LATEX = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Cells as texts that nobody has escaped yet; the first column is the setting."""
+    """Cells as unescaped text; the first column is the setting."""
 
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    failures: tuple[tuple[str, str], ...]  # the setting, and what it was
+    failures: tuple[tuple[str, str], ...]  # the setting, and its error
 
 
 def tables(cases: Iterable[StoredCase]) -> list[Table]:
-    """One for each question on one machine."""
+    """Returns one table for each dataset, k and machine."""
     groups: dict[tuple[object, ...], list[StoredCase]] = {}
     for case in cases:
         groups.setdefault(asked_of(case), []).append(case)
@@ -78,10 +78,10 @@ def _table(cases: Sequence[StoredCase], twice: Collection[str]) -> Table:
 
 
 def caption(cases: Sequence[StoredCase], twice: Collection[str] = ()) -> str:
-    """What all cases of one table have in common.
+    """Returns what all cases of one table have in common.
 
     Args:
-        twice: names of datasets that stand for several contents.
+        twice: dataset names with several contents.
     """
     known = next((case for case in cases if case.n_train), cases[0])
     size = f"{known.n_train:,} × {known.dim}" if known.n_train and known.dim else ""
@@ -105,7 +105,7 @@ def caption(cases: Sequence[StoredCase], twice: Collection[str] = ()) -> str:
 
 
 def _head(figure: Figure) -> str:
-    """``recall``, ``QPS``, ``p50 (ms)``."""
+    """Returns a heading such as ``recall``, ``QPS`` or ``p50 (ms)``."""
     return f"{figure.heading} ({figure.unit})" if figure.unit in UNITS_IN_HEADS else figure.heading
 
 
@@ -118,7 +118,7 @@ def _cell(figure: Figure, value: float | None) -> str:
 
 
 def markdown(cases: Iterable[StoredCase]) -> str:
-    """Tables as GitHub shows them; what a submission says is text in them."""
+    """Returns tables in GitHub's Markdown, with all text of submissions escaped."""
     return "\n".join(map(_markdown, tables(cases)))
 
 
@@ -138,12 +138,12 @@ def _markdown(table: Table) -> str:
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
-    """The first cell is somebody's words, the others are our numbers and heads."""
+    """Returns a row; only the first cell needs escaping, the others are ours."""
     return f"| {' | '.join((escape.markdown(cells[0]), *cells[1:]))} |"
 
 
 def latex(cases: Iterable[StoredCase]) -> str:
-    r"""A document that compiles as it is, or may be ``\input`` into another one."""
+    r"""Returns a document that compiles as it is, or can be ``\input`` into another one."""
     body = "\n".join(map(_latex, tables(cases)))
     return f"{BEGIN}\n{body}\n{END}\n"
 
@@ -184,14 +184,14 @@ def _latex_row(cells: Sequence[str]) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """One line of text in LaTeX: nothing in it is a command, and every character is ASCII."""
+    """Escapes one line of text for LaTeX: no commands, only ASCII characters."""
     safe = escape.line(text).replace("×", "\0x\0")
     safe = "".join(LATEX.get(sign, sign) for sign in safe).replace("\0x\0", r"$\times$")
     return re.sub(r"[^ -~]", _beyond_ascii, safe)
 
 
 def _beyond_ascii(found: re.Match[str]) -> str:
-    """A letter with an accent as LaTeX writes it; what no package sets as ``<U+6F22>``."""
+    """Returns an accented letter in LaTeX, or ``<U+6F22>`` for other characters."""
     signs = unicodedata.normalize("NFD", found[0])
     base, accents = signs[0], signs[1:]
     if base.isascii() and base.isalpha() and accents in ACCENTS:

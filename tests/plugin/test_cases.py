@@ -182,7 +182,7 @@ def test_settings_that_a_library_makes_one_of(project: Project) -> None:
     result.assert_outcomes(passed=2)
     assert len(lines_with(result, "exact[extra=0]-small-8-euclidean-k10] PASSED")) == 1
     told = (
-        "exact[extra=1] stands for extra=0 too, which the library makes extra=1 (see surprises: ef"
+        "exact[extra=1] also stands for extra=0: the library makes these extra=1 (see surprises: ef"
     )
     assert lines_with(result, told)
     assert not [line for line in result.outlines if line[2:].startswith("exact[extra=0]")]

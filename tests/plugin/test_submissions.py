@@ -56,7 +56,7 @@ def test_broken_submissions(project: Project) -> None:
     ]
     assert told["no_class"][0].startswith(f"{at}/no_class.py: has no class with both fit(X) and ")
     again = (
-        "To try again what failed, on little data, add to the same command: "
+        "To run only the failed tests again, on little data, add to the same command: "
         "--lf --ann-subset 1000 --ann-queries 20"
     )
     text = "\n".join(told["raises"])
@@ -185,7 +185,7 @@ def test_beside_a_built_in(project: Project) -> None:
     result.assert_outcomes(passed=2)
     clocks = {one["param"].split("-")[0]: one["extra_info"]["clock"] for one in project.saved()}
     assert clocks == {"x": "parent", "bruteforce": "worker"}
-    assert lines_with(result, "  clock: the parent's for x (its figures include the mailbox)")
+    assert lines_with(result, "  clock: the parent's for x (times include the mailbox)")
 
 
 FORGED = (

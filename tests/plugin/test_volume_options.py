@@ -21,7 +21,7 @@ def test_skips(project: Project) -> None:
     result.stdout.fnmatch_lines(
         [
             "* libraries to install *",
-            "Not installed, so the tests of what needs them were skipped:",
+            "Tests were skipped because these libraries are not installed:",
             "    exact  pip install 'no-such-library>=2'",
             "* datasets to download *",
             "Not in the volume, so their tests were skipped. To get one, and to run with it:",

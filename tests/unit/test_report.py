@@ -189,10 +189,10 @@ def test_notes() -> None:
     lines = summary(rows, width=200, color=False).splitlines()
     assert lines[0].endswith("1 thread · local/modal · clock: parent/worker")
     assert lines[6:] == [
-        "  clock: the parent's for b (its figures include the mailbox), else the worker's",
+        "  clock: the parent's for b (times include the mailbox), else the worker's",
         (
-            "  short answers: up to 7 of 600 had fewer than k ids, and recall counts what is"
-            " missing as missed (b[n=1], b[n=2]) (see surprises: missing-answers)"
+            "  short answers: up to 7 of 600 had fewer than k ids, and recall counts missing"
+            " ids as misses (b[n=1], b[n=2]) (see surprises: missing-answers)"
         ),
         "  a[n=1]: the batch's answers have recall 0.9000",
         "  zero vectors: 3 in train, 0 in test",
@@ -280,13 +280,13 @@ def test_speed_at_a_recall_names_what_was_built() -> None:
         measured("trees[n=3,ef=10]", at_recall=0.9, qps_at_recall=800.0),
     ]
     text = summary(rows, width=None, color=False)
-    slower = "its settings of lower recall are slower than one of higher recall"
+    slower = "its settings below that recall are slower than one above it"
     assert [line.strip() for line in text.splitlines() if "at recall" in line] == [
-        "graph[M=8] at recall 0.9: 2,500 queries/s (between its settings)",
-        "graph[M=32] at recall 0.9: unknown, since the lowest recall of its settings is 1.0000",
-        "graph[M=64] at recall 0.9: unknown, since the highest recall of its settings is 0.8056",
-        f"graph[M=96] at recall 0.9: unknown, since {slower}",
-        "trees at recall 0.9: 800 queries/s (between its settings)",
+        "graph[M=8] at recall 0.9: 2,500 queries/s (interpolated)",
+        "graph[M=32] at recall 0.9: unknown, because the lowest recall of its settings is 1.0000",
+        "graph[M=64] at recall 0.9: unknown, because the highest recall of its settings is 0.8056",
+        f"graph[M=96] at recall 0.9: unknown, because {slower}",
+        "trees at recall 0.9: 800 queries/s (interpolated)",
     ]
 
 
@@ -303,7 +303,7 @@ def test_rows_of_one_setting_are_shown_once() -> None:
     text = summary(rows, width=None, color=False)
     assert [line.split()[0] for line in text.splitlines()[3:]] == ["graph[M=8,ef=50]"] * 2
     assert text.splitlines()[-1] == (
-        "  graph[M=8,ef=50] stands for ef=10, ef=30 too, which the library makes ef=50"
+        "  graph[M=8,ef=50] also stands for ef=10, ef=30: the library makes these ef=50"
     )
     alone = summary(rows[:1], width=None, color=False)  # the other's test was not run
     assert "graph[M=8,ef=10]  1.0000" in alone
@@ -318,7 +318,7 @@ def test_short_answers_are_told_with_what_bounds_them() -> None:
         measured("graph", n_short_answers=7),
     ]
     text = summary(rows, width=None, color=False)
-    by, end = "(n bounds them)", "and recall counts what is missing as missed"
+    by, end = "(n bounds them)", "and recall counts missing ids as misses"
     row = "(see surprises: missing-answers)"
     told = " ".join(text.split())
     cells = f"up to 20 of 600 had fewer than k ids {by}, {end} (cells[n=1], cells[n=2]) {row}"
@@ -351,5 +351,5 @@ def test_what_held_a_row_up_is_told_with_the_noise() -> None:
     environment = {**waits, "throttled_s": 0.25, "load_1min": 1.0, "cores": 1, "affinity_cores": 8}
     row = measured("slow", notes=["noisy: the CPU quota"], environment=environment)
     words = "~ noisy: up to 1 involuntary context switch while queries were timed, up to 1.37 s "
-    words += "waiting for a core in each second, held up for 250 ms by the CPU quota, load average up to 1.0 on 8 cores"
+    words += "waiting for a core in each second, stopped for 250 ms by the CPU quota, load average up to 1.0 on 8 cores"
     assert words in summary([row], width=400, color=False)

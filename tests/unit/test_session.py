@@ -235,7 +235,7 @@ def test_failure_text(tmp_path: Path) -> None:
     assert text[-2:] == [
         "",
         (
-            "To try again what failed, on little data, add to the same command: "
+            "To run only the failed tests again, on little data, add to the same command: "
             "--lf --ann-subset 1000 --ann-queries 20"
         ),
     ]
