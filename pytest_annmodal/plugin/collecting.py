@@ -1,7 +1,7 @@
-"""From collected tests to their cases: parametrize, find each item's case, order by build.
+"""Finds the cases of collected tests: parametrizes, attaches cases, orders items by build.
 
-What is wrong with options or markers is found while a file is collected, where pytest would
-show it as that file's error, traceback and all; it is kept, and told once, by :func:`attach`.
+Bad options or markers are found while a file is collected, where pytest would show them as
+that file's error, with a traceback. So they are kept, and :func:`attach` raises them once.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ SETTINGS = pytest.StashKey[Settings]()
 SESSION = pytest.StashKey["BenchSession"]()
 CASE = pytest.StashKey["Case"]()
 OUTCOME: pytest.StashKey[Row] = pytest.StashKey()  # for the summary
-PROBLEM = pytest.StashKey[str]()  # of a session
-UNABLE = pytest.StashKey[str]()  # of one test
+PROBLEM = pytest.StashKey[str]()  # why the session cannot run
+UNABLE = pytest.StashKey[str]()  # why one test cannot run
 PAIR = {"implementation", "dataset"}
 REPEATED = "__pytest_repeat_step_number"  # the parameter of pytest-repeat's --count
 
 
 class NotTheirs:
-    """Leaves a submission's own ``conftest.py`` and tests alone: they would run unprotected."""
+    """Ignores the tests and ``conftest.py`` of submissions, which would run outside the sandbox."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
@@ -59,7 +59,7 @@ def marker_of(node: pytest.Item) -> dict[str, Any]:
 
 
 def parametrize(metafunc: pytest.Metafunc, session: BenchSession) -> None:
-    """Parametrize ``case``, or whichever of ``implementation`` and ``dataset`` is left open."""
+    """Parametrizes ``case``, or ``implementation`` and ``dataset`` where the test does not."""
     names = set(metafunc.fixturenames)
     explicit = {
         name.strip()
@@ -104,14 +104,14 @@ def attach(
     wanted: list[pytest.Item],
     session: BenchSession,
 ) -> None:
-    """Find each item's case, drop pairs that do not fit, put cases of one build together.
+    """Finds each item's case, drops pairs that do not fit, puts cases of one build together.
 
     Raises:
-        ConfigurationError: an option, a marker or a name that cannot be used.
+        ConfigurationError: a bad option, marker or name.
     """
     from pytest_annmodal.plugin import endings
 
-    config.pluginmanager.register(endings.Ending(config))  # also for what is refused here
+    config.pluginmanager.register(endings.Ending(config))  # before anything is refused
     if PROBLEM in config.stash:
         raise ConfigurationError(config.stash[PROBLEM])
     if _has_pytest_benchmark(config):
@@ -148,9 +148,9 @@ def test_of(item: pytest.Item) -> str:
 
 
 def planned(items: Iterable[pytest.Item], *, graded: bool) -> list[Case]:
-    """The cases of the items, and the further measurements that pytest-repeat asks for.
+    """Returns the cases of the items, with the repetitions that pytest-repeat asks for.
 
-    Who else asks for a case again is known only when it does.
+    Other repetitions (``--reruns``) are known only when they happen.
     """
     asked: Counter[tuple[str, str]] = Counter()
     further: Counter[str] = Counter()
@@ -170,7 +170,7 @@ def planned(items: Iterable[pytest.Item], *, graded: bool) -> list[Case]:
 
 
 def _give_clock(item: pytest.Item) -> None:
-    """Add the replay clock to what the test's own ``benchmark`` markers say."""
+    """Adds the replay clock to the arguments of the test's own ``benchmark`` markers."""
     from pytest_annmodal.plugin.replay import ReplayClock
 
     kwargs: dict[str, Any] = {}
@@ -189,12 +189,12 @@ def _case_of(item: pytest.Item, session: BenchSession) -> Case | None:
     parameters = _parameters(item)
     if set(parameters) >= PAIR:
         return session.named(parameters["implementation"], parameters["dataset"], marker_of(item))
-    case = parameters.get("case")  # a test may have a parameter of that name and its own values
+    case = parameters.get("case")  # may be a parameter of the test's own
     return session.cases.get(case) if isinstance(case, str) else None
 
 
 def _group_by_build(items: list[pytest.Item]) -> None:
-    """Keep the order, but put every case beside the first that its build serves."""
+    """Keeps the order, but moves every case next to the first one of its build."""
     first: dict[Any, int] = {}
     for position, item in enumerate(items):
         if CASE in item.stash:
@@ -216,7 +216,7 @@ def will_run(session: pytest.Session) -> bool:
 
 
 def runnable(items: list[pytest.Item], session: BenchSession) -> list[Case]:
-    """The cases of the items to run; the others are marked, with the reason."""
+    """Returns the cases of the items that can run; marks the others with the reason."""
     wanted = []
     for item in items:
         if CASE not in item.stash:
@@ -235,11 +235,11 @@ def runnable(items: list[pytest.Item], session: BenchSession) -> list[Case]:
 
 
 def refusal(item: pytest.Item) -> str | None:
-    """Why an ANN benchmark cannot be run in this session at all, or this one cannot."""
+    """Returns why this test, or any ANN benchmark, cannot run in this session; else None."""
     if hasattr(item.config, "workerinput"):
         return (
-            "ANN benchmarks measure time, so they do not run side by side: run them without -n, "
-            "or with -n 0. (With --modal, all of them run at once anyway.)"
+            "ANN benchmarks measure time, so they cannot run in parallel: leave out -n, "
+            "or use -n 0. (With --modal, all of them run at once anyway.)"
         )
     if not _has_pytest_benchmark(item.config):
         return (

@@ -1,7 +1,7 @@
-"""How a session with ANN benchmarks ends when pytest-benchmark has something against it.
+"""Ends a session properly where pytest-benchmark warns or raises while it finishes.
 
-It warns and raises while the session finishes. Where warnings are errors, or a threshold of
-``--benchmark-compare-fail`` is missed, that would end in a traceback, without the tables.
+Where warnings are errors, or a threshold of ``--benchmark-compare-fail`` is missed, the
+session would end in a traceback, without the tables.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ WORKER_VARIABLE = "PYTEST_XDIST_WORKER"
 
 
 def refuse_what_fails_at_the_end(config: pytest.Config) -> None:
-    """Say now what pytest-benchmark would find out when all is measured, and then lost.
+    """Refuses options that pytest-benchmark would fail on at the end, with all results lost.
 
     Raises:
-        ConfigurationError: an option of pytest-benchmark that cannot be served.
+        ConfigurationError: such an option of pytest-benchmark.
     """
     option = config.option
     why = why_switched_off(config)
@@ -43,7 +43,7 @@ def refuse_what_fails_at_the_end(config: pytest.Config) -> None:
     if why and wanted:
         raise ConfigurationError(
             f"{_flags(wanted)}: pytest-benchmark has switched itself off, since {why}. It would "
-            "save nothing, compare nothing, and fail nothing. "
+            "neither save nor compare anything. "
             f"{_instead()}, or leave out {_flags(wanted)}."
         )
     if getattr(option, "benchmark_histogram", None) and find_spec("pygal") is None:
@@ -68,21 +68,21 @@ def refuse_what_fails_at_the_end(config: pytest.Config) -> None:
 
 
 def why_switched_off(config: pytest.Config) -> str:
-    """Why pytest-benchmark is off although nobody has said --benchmark-disable; else nothing."""
+    """Returns why pytest-benchmark is off without --benchmark-disable; else an empty text."""
     session = config.pluginmanager.get_plugin("pytest-benchmark")
     asked = getattr(config.option, "benchmark_disable", False)
     if asked or not getattr(session, "disabled", False) or hasattr(config, "workerinput"):
         return ""
     worker = os.environ.get(WORKER_VARIABLE)
     if worker:
-        return f"{WORKER_VARIABLE}={worker} in the environment says that this is a worker of xdist"
+        return f"{WORKER_VARIABLE}={worker} in the environment marks this as a worker of xdist"
     return f"--dist={getattr(config.option, 'dist', 'no')} was given"
 
 
 def _instead() -> str:
     if os.environ.get(WORKER_VARIABLE):
         return f"Start pytest without that variable (env -u {WORKER_VARIABLE} pytest …)"
-    return "Leave out --dist, or say --dist=no"
+    return "Leave out --dist, or use --dist=no"
 
 
 def _flags(names: Sequence[str]) -> str:
@@ -121,12 +121,12 @@ class Ending:
 
         try:
             return (yield)
-        except PerformanceRegression:  # which it has told already
+        except PerformanceRegression:  # it has already printed it
             self._regressed = True
             return None
 
     def lines(self) -> Iterator[str]:
-        """What is left to say below the tables."""
+        """Returns the lines about pytest-benchmark, below the tables."""
         if self._nothing_saved:
             flags = [name for name in LATE_OPTIONS if getattr(self._config.option, name, None)]
             yield f"Nothing was measured, so {_flags(flags)} saved nothing."
@@ -138,9 +138,9 @@ class Ending:
 
 
 def last_lines(config: pytest.Config, bench: BenchSession) -> Iterator[str]:
-    """What stands below the tables: what was asked for and not done, and where the results are."""
+    """Returns the lines below the tables: what was requested and not done, and the result files."""
     yield from rootdir.lines(config)
-    if not bench.settings.plan:  # which has told all of it
+    if not bench.settings.plan:  # which shows all of them
         refused = (one for one in bench.left_out if one.by_header)
         yield from map(escape.line, fitting.first_lines(refused))
     if ENDING in config.stash:

@@ -1,4 +1,4 @@
-"""What ``ann_benchmark`` is: from a case to a Measurement, or to a failed test that says why."""
+"""The fixture ``ann_benchmark``: turns a case into a Measurement, or fails or skips the test."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ class AnnBenchmark:
         return "ann_benchmark"
 
     def fetch_early(self, case: Case) -> None:
-        """Measure while the fixture is set up: an infrastructure fault is then a test error."""
+        """Measures during setup, so that pytest reports an infrastructure fault as an error."""
         outcome = self._outcome(case)
         self._show_log(case, "setup")
         self._end_without_result(outcome, case)
         self._fetched[case.id] = outcome
 
     def _next(self, case: Case) -> tuple[Case, Outcome]:
-        """The measurement of a case that this test gets, which others may have asked for."""
+        """Returns this test's measurement of a case, which may be shared with other tests."""
         next_one = self._session.next_measurement(case, collecting.test_of(self._item))
         return next_one, self._fetched.get(next_one.id) or self._fetch(next_one)
 
     def _fetch(self, case: Case) -> Outcome:
-        """The outcome of a case that was not known before; skips what cannot be measured here."""
+        """Returns the outcome of a new case; skips or fails the test if it cannot run here."""
         reason = self._session.why_skip(case)
         if reason:
             self._benchmark_is_used()
@@ -62,7 +62,7 @@ class AnnBenchmark:
         return outcome
 
     def _end_without_result(self, outcome: Outcome, case: Case) -> None:
-        """Skip or fail the test at once where the implementation was never at work."""
+        """Skips or fails the test at once where the implementation did not run."""
         if isinstance(outcome, Failure) and outcome.kind == "metric":
             self._benchmark_is_used()
             pytest.skip(escape.line(outcome.message))
@@ -83,7 +83,7 @@ class AnnBenchmark:
             raise
 
     def _benchmark_is_used(self) -> None:
-        """Else pytest-benchmark warns that the fixture was not used."""
+        """Marks the fixture as used; otherwise pytest-benchmark warns."""
         replay_failure(self._benchmark, Failure(case_id="", kind="", message=""))
 
     def __call__(
@@ -96,16 +96,16 @@ class AnnBenchmark:
         build: dict[str, Any] | None = None,
         search: dict[str, Any] | None = None,
     ) -> Measurement:
-        """Measure a case, or what names and parameters describe.
+        """Measures a case, given as such or by names and parameters.
 
         Args:
             case: the test's own case; nothing else is needed then.
             implementation, dataset: names, where there is no case.
-            k: another number of neighbours than the settings'.
+            k: number of neighbours, instead of the settings' one.
             build, search: parameters to replace, by name.
 
         Raises:
-            ConfigurationError: names or parameters that do not make a case.
+            ConfigurationError: the names or parameters do not give a case.
         """
         __tracebackhide__ = True
         if self._used:
@@ -132,7 +132,7 @@ class AnnBenchmark:
         return outcome
 
     def _hold_against_marker(self, wanted: Case, outcome: Measurement) -> None:
-        """Record the measurement, and fail or skip the test by the marker's thresholds."""
+        """Records the measurement, and fails or skips the test by the marker's thresholds."""
         __tracebackhide__ = True
         settings = self._session.settings
         allowed = gating.tolerances_of(settings, self._marker)
@@ -141,7 +141,7 @@ class AnnBenchmark:
         missed, untold = missed_thresholds(outcome, self._marker)
         doubtful = doubts(outcome, self._marker)
         if outcome.load is not None and outcome.load.interrupted:
-            self._item.session.shouldstop = "Ctrl-C in a level of load: what was done is kept"
+            self._item.session.shouldstop = "Ctrl-C in a level of load: finished levels are kept"
         self._record(wanted, replace(outcome, notes=(*outcome.notes, *untold, *doubtful)))
         self._replay(outcome)
         if worse or missed:
@@ -172,5 +172,5 @@ class AnnBenchmark:
             self._item.add_report_section("call", "implementation's output", log)
 
     def _record(self, case: Case, outcome: Outcome) -> None:
-        """What the summary table will show."""
+        """Stores the row for the summary table."""
         self._item.stash[collecting.OUTCOME] = row(case, outcome, self._session.settings.executor)

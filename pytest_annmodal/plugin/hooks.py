@@ -1,7 +1,6 @@
-"""The pytest plugin: hooks and fixtures, thin over ``session.py``.
+"""The pytest plugin: hooks and fixtures, a thin layer over ``session``.
 
-It is loaded by every pytest run on the machine where it is installed, so nothing but
-``config`` is imported until a test asks for a benchmark.
+Every pytest run on the machine loads it, so heavy imports wait until a test uses a benchmark.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
 
 
 def _free_paths(config: pytest.Config, args: list[str]) -> None:
-    """Give pytest back the path that stands behind a bare ``--ann-gate``."""
+    """Gives pytest back a path that follows ``--ann-gate`` without a value."""
     apart, paths = told_apart(expanded(args))
     if paths:
         args[:] = apart
@@ -102,7 +101,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.stash[SETTINGS].report:
             from pytest_annmodal.page.files import require
 
-            require()  # rather than after an hour of measuring
+            require()  # now, not after an hour of measuring
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from error
     config.pluginmanager.register(Summary(config))
@@ -111,19 +110,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _let_comparisons_warn() -> None:
-    """What pytest-benchmark says of stored results while it is configured is never an error.
+    """Keeps pytest-benchmark's warnings about stored results from becoming errors.
 
-    Where warnings are errors, it would end pytest in a traceback.
+    Otherwise pytest would end in a traceback where warnings are errors.
     """
     for message in ("Can't compare", "Benchmark machine_info is different"):
         warnings.filterwarnings("default", message=message, category=pytest.PytestWarning)
 
 
 def _resolve(config: pytest.Config) -> Settings:
-    """What this session is told, from everywhere; in a grading, by those who may.
-
-    A session that grades gets the plugin for it.
-    """
+    """Returns the settings; in a grading, only from allowed sources, and registers its plugin."""
 
     def parsed(name: str) -> Any:
         return config.getoption(f"annmodal_{name}")
@@ -159,7 +155,7 @@ def _resolve(config: pytest.Config) -> Settings:
 
 @pytest.hookimpl(trylast=True)
 def pytest_annmodal_make_executor(name: str, setup: ExecutorSetup) -> Executor | None:
-    """The built-in ones."""
+    """Makes the built-in executors."""
     from pytest_annmodal.executors import registry
 
     return registry.make(name, setup)
@@ -172,7 +168,7 @@ def _keeper(bench: BenchSession) -> Keeper:
 
 
 def _session(config: pytest.Config) -> BenchSession:
-    """The session's state, made at the first need."""
+    """Returns the session's state, made on first use."""
     if SESSION not in config.stash:
         from pytest_annmodal.plugin.interruption import Interruption
         from pytest_annmodal.reports import nearest
@@ -196,14 +192,14 @@ def _session(config: pytest.Config) -> BenchSession:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrize ``case``, or whichever of ``implementation`` and ``dataset`` is left open."""
+    """Parametrizes ``case``, or ``implementation`` and ``dataset`` where the test does not."""
     if "ann_benchmark" in metafunc.fixturenames:
         collecting.parametrize(metafunc, _session(metafunc.config))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Find each item's case, drop pairs that do not fit, put cases of one build together."""
+    """Finds each item's case, drops pairs that do not fit, puts cases of one build together."""
     wanted = [item for item in items if collecting.uses_benchmark(item)]
     if not wanted:
         return
@@ -216,7 +212,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Plan jobs for what is still selected; on Modal, start all of them."""
+    """Plans jobs for the selected tests; on Modal, starts all of them."""
     config = session.config
     if SESSION not in config.stash or not collecting.will_run(session):
         return
@@ -239,7 +235,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    """With ``--download-only`` or a plan, do that instead of running the tests."""
+    """Downloads or plans instead of running tests, with ``--download-only`` or a plan option."""
     config = session.config
     settings = config.stash[SETTINGS]
     if not _runs_nothing(settings) or config.option.collectonly:
@@ -312,7 +308,7 @@ def ann_benchmark(request: pytest.FixtureRequest, benchmark: Any) -> AnnBenchmar
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Say why it cannot be measured here, before any fixture is made."""
+    """Fails a benchmark that cannot be measured here, before its fixtures are made."""
     if collecting.uses_benchmark(item):
         reason = collecting.refusal(item)
         if reason is not None:
@@ -325,7 +321,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Carry the outcome with the report, so that it crosses from xdist's workers too."""
+    """Adds the outcome to the report, which also carries it from xdist's workers."""
     report = yield
     if call.when == "call" and collecting.OUTCOME in item.stash:
         setattr(report, ROW, item.stash[collecting.OUTCOME].plain())
@@ -336,7 +332,7 @@ def pytest_runtest_makereport(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """On -x, Ctrl-C or a crash nothing keeps running or billing."""
+    """Ends all jobs, so that after -x, Ctrl-C or a crash nothing keeps running or billing."""
     if SESSION in session.config.stash:
         bench = session.config.stash[SESSION]
         try:
@@ -353,7 +349,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter,
 ) -> Generator[None, object, object]:
-    """What is left to say, below the tables of :class:`Summary` and of grading."""
+    """Writes the last lines, below the tables of :class:`Summary` and of grading."""
     try:
         return (yield)
     finally:

@@ -24,11 +24,11 @@ class Hooks:
 
     @pytest.hookspec(firstresult=True)
     def pytest_annmodal_make_executor(self, name: str, setup: ExecutorSetup) -> Executor | None:
-        """Return the executor that ``--ann-executor`` calls by this name; None if it is not yours.
+        """Return the executor of this name in ``--ann-executor``, or None if it is not yours.
 
         Args:
             name: ``local`` and ``modal`` are built in, and may be replaced.
-            setup: the settings, and how to talk to the user.
+            setup: the settings, and functions that print to the user.
         """
 
     @pytest.hookspec(firstresult=True)
@@ -39,5 +39,5 @@ class Hooks:
 
         Args:
             measurements: all that succeeded, by dataset name; see docs/grading.md.
-            rules: what the file of ``--ann-grade`` says.
+            rules: the contents of the file of ``--ann-grade``.
         """

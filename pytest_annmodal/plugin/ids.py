@@ -1,22 +1,22 @@
-"""Ids that pytest shows and ``-k`` reads: readable, bounded, and equal from run to run.
+"""Test ids that are readable, at most 100 characters long, and the same in every run.
 
-pytest 9 puts a counter in the place of an automatic id of more than 100 characters. The ids of
-cases are given explicitly, and what is too long loses some of its settings instead.
+pytest 9 replaces an automatic id of more than 100 characters by a counter. So ids of cases are
+given explicitly, and a long one is shortened within its settings.
 """
 
 from __future__ import annotations
 
 import hashlib
 
-MAX_CHARS = 100  # as pytest shows it: what is not ASCII counts as its escape
-MAX_END = 48  # of what follows the settings: the dataset and k
-CUT = "~"  # before what tells a shortened id from others; no setting is shown so
+MAX_CHARS = 100  # as pytest shows it: non-ASCII characters count as their escapes
+MAX_END = 48  # of the part after the settings: the dataset and k
+CUT = "~"  # before the hash in a shortened id; no setting contains it
 
 
 def short(text: str) -> str:
-    """The id itself, or its start and its end (the dataset) with eight digits of its hash.
+    """Returns the id, or a short form: its start, eight digits of its hash, its end (the dataset).
 
-    ``hnsw[M=16,ef_constr~1b2c3d4e]-gist-960-euclidean-k10`` is cut inside of the brackets.
+    ``hnsw[M=16,ef_constr~1b2c3d4e]-gist-960-euclidean-k10`` is cut inside the brackets.
     """
     if _length(text) <= MAX_CHARS:
         return text

@@ -1,9 +1,9 @@
-"""A session that is told to end: SIGTERM and SIGHUP do what Ctrl-C does, and nobody spoils the end.
+"""Lets SIGTERM and SIGHUP end a session as Ctrl-C does.
 
 A cancelled CI job gets SIGTERM, a closed terminal sends SIGHUP; without a handler Python ends
-at once, and what was measured is lost. Here both raise a KeyboardInterrupt: workers and calls
-end, the table and the grades of what was finished are written, and the exit status is pytest's
-for an interrupted session, 2.
+at once, and all results are lost. Here both raise a KeyboardInterrupt: workers and calls end,
+the table and grades of finished cases are written, and the exit status is pytest's for an
+interrupted session, 2.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from types import FrameType
 from typing import Any
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# So long after a signal another one is taken for the same wish: CI runners send several.
+# Further signals within this time count as the same request: CI runners send several.
 SAME_WISH_S = 5.0
-FINISHING = b"\nFinishing: what was measured is being written. Once more ends it at once.\n"
+FINISHING = b"\nFinishing: results are being written. Another signal ends pytest at once.\n"
 
 
 class EndedBySignal(KeyboardInterrupt):
-    """The session was told to end, and not by Ctrl-C."""
+    """A signal other than Ctrl-C asked the session to end."""
 
 
 class Interruption:
-    """Handlers of signals, and a plugin object that knows how far the session has come.
+    """Signal handlers, and a plugin object that knows whether the session is already ending.
 
-    Handlers that somebody else has set, and signals that are ignored (``nohup``), stay as they
-    are. A signal that arrives when the end has begun only asks for patience, and the next one
-    after that ends the process; on Linux the kernel then ends its workers.
+    Handlers set by other code and ignored signals (``nohup``) are left alone. A signal that
+    arrives while the session is ending prints a message; the next one ends the process, and
+    on Linux the kernel then ends its workers.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -41,7 +41,7 @@ class Interruption:
         self._finishing = self._warned = False
 
     def install(self) -> None:
-        """Set the handlers; only the main thread may."""
+        """Sets the handlers; does nothing outside the main thread."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in ENDING:
@@ -49,7 +49,7 @@ class Interruption:
                 self._before[number] = signal.signal(number, self._handle)
 
     def restore(self) -> None:
-        """Set what was there before, where nobody has set anything else meanwhile."""
+        """Restores the previous handlers, except where another one was set meanwhile."""
         for number, before in self._before.items():
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, before)

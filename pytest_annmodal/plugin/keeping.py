@@ -1,4 +1,4 @@
-"""What pytest's side does about results that last; imported where a session has ANN benchmarks."""
+"""Stores results and writes the report page and step summary of a session with ANN benchmarks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 
 
 def make_keeper(bench: BenchSession) -> Keeper:
-    """What keeps the outcomes of a session."""
+    """Makes the object that stores a session's outcomes."""
     return Keeper(
         bench.settings,
         session=os.urandom(8).hex(),
@@ -28,7 +28,7 @@ def make_keeper(bench: BenchSession) -> Keeper:
 
 
 def finish(keeper: Keeper, settings: Settings, command: Sequence[str]) -> None:
-    """Write what a session shows of its results when it ends.
+    """Writes the step summary and the report page at the end of a session, where requested.
 
     Args:
         command: the arguments of pytest.
@@ -40,7 +40,7 @@ def finish(keeper: Keeper, settings: Settings, command: Sequence[str]) -> None:
 
 
 def _write_report(keeper: Keeper, path: Path, command: Sequence[str]) -> None:
-    """The page of a session; what goes wrong is said at its end."""
+    """Writes the page of a session; problems are shown at the end of the session."""
     from pytest_annmodal.page.files import write_page
 
     folder = keeper.store.folder
@@ -60,12 +60,12 @@ def _write_report(keeper: Keeper, path: Path, command: Sequence[str]) -> None:
 
 
 def write_step_summary(keeper: Keeper, environ: Mapping[str, str]) -> None:
-    """Append the session to the page of a CI run; what goes wrong is said at its end."""
+    """Appends the session to a CI run's summary; problems are shown at the end of the session."""
     path = environ.get(STEP_SUMMARY)
     if not path:
         keeper.trouble.append(
             f"--ann-summary: ${STEP_SUMMARY} is not set, so nothing was written. GitHub Actions "
-            "sets it; elsewhere give it the name of a file."
+            "sets it; elsewhere set it to the name of a file."
         )
         return
     if not keeper.cases:
@@ -80,7 +80,7 @@ def write_step_summary(keeper: Keeper, environ: Mapping[str, str]) -> None:
 
 
 def lines(keeper: Keeper) -> Iterator[str]:
-    """The last lines of a session: what went wrong, how many results are kept, and where."""
+    """Returns the last lines of a session: problems, and how many results are stored where."""
     yield from dict.fromkeys(keeper.trouble)
     if keeper.reused:
         yield f"{_results(len(keeper.reused))} taken from the store and not measured again."
@@ -96,7 +96,7 @@ def lines(keeper: Keeper) -> Iterator[str]:
 
 
 def _near(path: Path) -> str:
-    """A path as one would type it here."""
+    """Returns a path relative to the current directory if it lies there."""
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 

@@ -1,7 +1,7 @@
-"""Put seconds that were measured elsewhere into a pytest-benchmark fixture, by public API only.
+"""Puts measured seconds into a pytest-benchmark fixture, using its public API only.
 
-``benchmark.pedantic`` reads its timer before and after each round. :class:`ReplayClock` says
-0.0 before and the measured seconds after, so that their difference is exact, however small.
+``benchmark.pedantic`` reads its timer before and after each round. :class:`ReplayClock` gives
+0.0 before and the measured seconds after, so that the difference is exact, however small.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class ReplayClock:
         self._running = False
 
     def load(self, latencies_ns: Sequence[int]) -> None:
-        """Replay these from now on, one per round."""
+        """Sets the latencies to replay, one per round."""
         self._latencies_ns, self._position, self._running = latencies_ns, 0, False
 
     def __call__(self) -> float:
@@ -37,18 +37,18 @@ class ReplayClock:
 
 
 class ReplayedFailure(Exception):  # noqa: N818 -- the failure of a case, not of this module
-    """Carries a failed outcome through ``pedantic``, which then knows that it was used."""
+    """Carries a failed outcome through ``pedantic``, so that the fixture counts as used."""
 
 
 def replay(benchmark: Any, clock: ReplayClock, measurement: Measurement, where: str) -> None:
-    """Make the measured latencies the rounds of this benchmark; OPS is then QPS."""
+    """Makes the measured latencies the rounds of this benchmark; OPS is then QPS."""
     clock.load(measurement.latencies_ns)
     benchmark.extra_info.update(extra_info(measurement, where))
     benchmark.pedantic(lambda: None, rounds=len(measurement.latencies_ns), iterations=1)
 
 
 def replay_failure(benchmark: Any, failure: Failure) -> None:
-    """Use the fixture up without a result, so that nothing is reported as "not used"."""
+    """Uses the fixture without a result, so that pytest-benchmark does not warn."""
 
     def fail() -> NoReturn:
         raise ReplayedFailure(failure.message)

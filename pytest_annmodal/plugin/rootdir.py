@@ -1,7 +1,7 @@
-"""Says so where a path behind an option has made pytest read another project's ini file.
+"""Warns where an option's value made pytest read another project's ini file.
 
-pytest looks for its root folder and its ini file before it knows the options of plugins. A value
-behind a space is a path like any other then: ``--dataset /elsewhere/x.hdf5`` makes it look there.
+pytest looks for its root folder and ini file before it knows the options of plugins. So in
+``--dataset /elsewhere/x.hdf5`` it takes the value for the path of a test, and looks there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pytest_annmodal.settings.config import OPTIONS
 from pytest_annmodal.settings.given import after_a_space
 from pytest_annmodal.strangers.named import typed
 
-# What makes a file pytest's: nothing further, or the table that is in it.
+# Names of ini files, and the table that must be in them; none if the name is enough.
 INI_FILES = (
     ("pytest.toml", ""),
     (".pytest.toml", ""),
@@ -31,7 +31,7 @@ INI_FILES = (
 
 
 def lines(config: pytest.Config) -> Iterator[str]:
-    """One line if the ini file of the tests was not read, because of what follows an option."""
+    """Returns one line if the ini file of the tests was not read because of an option's value."""
     if config.option.inifilename or getattr(config.option, "rootdir", None):
         return
     here = config.invocation_params.dir
@@ -48,7 +48,7 @@ def lines(config: pytest.Config) -> Iterator[str]:
     if own is not None and own != config.inipath:
         flag, value = spaced[0]
         yield (
-            f"{own} was not read: pytest takes a path behind a space for one of tests, and "
+            f"{own} was not read: pytest takes a path after a space for tests, so "
             f"{flag} {shlex.quote(value)} made it look for its configuration elsewhere "
             f"({config.inipath or 'there is none'}). Write {flag}={shlex.quote(value)} "
             f"{surprises.see('ini-file-elsewhere')}"
@@ -56,7 +56,7 @@ def lines(config: pytest.Config) -> Iterator[str]:
 
 
 def _own_ini(here: Path, tests: Sequence[str]) -> Path | None:
-    """The ini file that pytest reads where nothing but tests is named."""
+    """Returns the ini file that pytest reads if only tests are named."""
     named = [os.path.abspath(here / str(test).split("::")[0]) for test in tests]  # noqa: PTH100
     start = Path(os.path.commonpath(named)) if named else here
     for folder in (start, *start.parents):

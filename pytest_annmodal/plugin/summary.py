@@ -1,4 +1,4 @@
-"""What a session shows of its benchmarks: heard of report by report, written at its end."""
+"""Collects the rows of benchmarks from reports, and writes the table at the end."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     Groups = list[tuple[str | None, list[dict[str, Any]]]]
 
 OWN_FAILURE = "annmodal_own_failure"  # an attribute of a benchmark's failed report
-ROW = "annmodal"  # an attribute of a benchmark's report: what Row.plain gives
+ROW = "annmodal"  # an attribute of a benchmark's report: the value of Row.plain
 
 
 class Summary:
-    """Keeps the rows of the reports, also of those that come from xdist's workers."""
+    """Keeps the rows of all reports, including those from xdist's workers."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -41,8 +41,9 @@ class Summary:
 
     @pytest.hookimpl(wrapper=True, optionalhook=True)
     def pytest_benchmark_group_stats(self) -> Generator[None, Groups, Groups]:
-        """In pytest-benchmark's table a case is called as in ours: its whole id pushes all figures
-        off the screen. Saved files keep the id.
+        """Shortens names in pytest-benchmark's table, where whole ids push the figures off screen.
+
+        Saved files keep the id.
         """
         groups = yield
         from pytest_annmodal.reports.names import short_names
@@ -54,15 +55,15 @@ class Summary:
                 one["name"] = names.get(one["fullname"], one["name"])
         return groups
 
-    # Above what hooks says last: of such wrappers, those that are registered later are inside.
+    # Runs before the one in hooks: of such wrappers, those registered later are inner ones.
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter, exitstatus: int
     ) -> Generator[None, object, object]:
         try:
             return (yield)
-        finally:  # whatever pytest-benchmark has raised
-            if exitstatus != pytest.ExitCode.USAGE_ERROR:  # that is all to be said
+        finally:  # even if pytest-benchmark raised
+            if exitstatus != pytest.ExitCode.USAGE_ERROR:  # its message is enough
                 self._write(terminalreporter)
 
     def _write(self, reporter: pytest.TerminalReporter) -> None:

@@ -1,4 +1,4 @@
-"""A measurement beside a stored one: recall and memory are gated, times are shown."""
+"""Compares measurements with stored ones: recall and memory are gated, times only shown."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from pytest_annmodal.session.keeping import Keeper
 from pytest_annmodal.settings.config import LATEST, Settings
 from pytest_annmodal.tolerances import TOLERANCES
 
-ANOTHER_MINUTE = "another minute, so it is no verdict"
-AGAIN = re.compile(r" \(\d+\)$")  # behind a label: measured so often
+ANOTHER_MINUTE = "measured at another time, so there is no verdict"
+AGAIN = re.compile(r" \(\d+\)$")  # after a label: the number of a repetition
 SIZES = (("index", "index_bytes"), ("peak", "peak_rss_bytes"))
 TIMES, OF_BUILD = (("speed", "qps"), ("p99", "p99_s")), (("build", "build_s"),)
 
 
 class Against:
-    """What ``--ann-against`` names.
+    """The stored results that ``--ann-against`` names.
 
     Args:
-        keeper: of now, whose own results do not count.
-        content: sha256 of a dataset's file, as far as it is known.
+        keeper: of this session, whose own results are ignored.
+        content: gives the sha256 of a dataset's file, if known.
 
     Raises:
-        ConfigurationError: it names nothing that holds results.
+        ConfigurationError: there are no results in it.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Against:
         folder = folder_of(settings) if place == LATEST else Path(place)
         if folder is None:
             raise ConfigurationError(
-                "--ann-against latest looks in the folder that --ann-results names, and that is "
+                "--ann-against latest needs the folder of --ann-results, and --ann-results is "
                 "off. Name a file or folder."
             )
         try:
@@ -64,9 +64,9 @@ class Against:
         self._known = sorted(known, key=lambda case: case.measured_at)
 
     def held(self, job: Job, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """A job's outcomes, each measurement with what is found beside the newest stored one.
+        """Adds to each measurement of a job the findings against the newest stored one.
 
-        What belongs to the whole job stands with its first measurement, as in a gate.
+        Findings on build and memory are on the job's first measurement, as in a gate.
         """
         content = self._content(job.dataset)
         measured = [outcome for outcome in outcomes if isinstance(outcome, Measurement)]
@@ -98,7 +98,7 @@ class Against:
         return {one.case_id: Gated(baseline="what is stored", notes=(note,)) for one in measured}
 
     def _stored_of(self, job: Job, search: Search) -> StoredCase | None:
-        """The newest answer to the same question, whatever version gave it."""
+        """Returns the newest stored case of the same setting and data, of any version."""
         own = _question(job.implementation.name, _label(job, search))
         limits, queries = job.limits, label_of(job.dataset.queries)
         which = (limits.n_queries, queries, limits.query_order)
@@ -112,7 +112,7 @@ class Against:
         return None
 
     def _findings(self, mine: Measurement, stored: StoredCase, *, whole: bool) -> Iterator[Finding]:
-        """Of one measurement; of its build and memory where it speaks for the whole job."""
+        """Yields the findings of one measurement; with ``whole``, those of build and memory too."""
         at = f"at {stored.search.label}" if stored.search.label else ""
         yield from _recall(mine, stored, self._stored, self._tolerances["max_recall_drop"], at)
         for figure, field in SIZES if whole else ():
@@ -134,7 +134,7 @@ def _searches(job: Job, measured: Sequence[Measurement]) -> list[Search]:
 
 
 def _label(job: Job, search: Search) -> str:
-    """As the store has it, but for how often it was measured before."""
+    """Returns the label as the store has it, without the number of a repetition."""
     asked = place(job.dataset.name, job.limits.subset, job.dataset.queries)
     return AGAIN.sub("", search.case_id.removesuffix(f"-{asked}-k{search.k}"))
 
@@ -144,7 +144,7 @@ def _setting(search: Search) -> str:
 
 
 def _question(implementation: str, label: str) -> tuple[str, str]:
-    """Name and setting, without the version."""
+    """Returns name and setting, without the version."""
     return implementation.partition("@")[0], label.removeprefix(implementation)
 
 
@@ -158,7 +158,7 @@ def _recall(
         if stored.recall is not None:
             yield _only_told("recall", mine.recall, stored.recall, "not known by query", at)
         return
-    # Hits of all rounds together, as if each round were some of k neighbours more.
+    # Hits per query, averaged over the rounds.
     first = np.asarray(now, np.float64) / mine.rounds
     second = np.asarray(then, np.float64) / stored.rounds
     if np.array_equal(first, second):
@@ -168,7 +168,7 @@ def _recall(
             change=0.0,
             bound=bound,
             at=at,
-            why=f"every one of {len(now):,} queries finds as much as it did",
+            why=f"each of {len(now):,} queries finds as many neighbours as before",
             sessions=1,
         )
         return
@@ -186,7 +186,7 @@ def _size(figure: str, now: float, then: float, bound: float) -> Finding:
         low=change,
         high=change,
         bound=bound,
-        p=0.0,  # sizes are counted, not drawn
+        p=0.0,  # sizes are exact, not sampled
         candidate=now,
         baseline=then,
         sessions=1,

@@ -1,4 +1,4 @@
-"""What cannot run here, and why."""
+"""Says which datasets and implementations cannot run here, and why."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def waits(
     known: Container[str],
     volume_here: Callable[[], Volume],
 ) -> bool:
-    """Whether a dataset is not here and is not to be fetched; what is named by URL is.
+    """Whether a dataset is missing here and will not be downloaded; one named by URL will be.
 
     Args:
-        known: names of the catalogue, and of whoever added to it.
+        known: names in the catalogue, with those of plugins.
     """
     from pytest_annmodal.datasets.volume import volume
 
@@ -32,7 +32,7 @@ def waits(
 
 
 def missing_dataset_hint(dataset: Dataset) -> str:
-    """Why a dataset's tests are skipped, and the command that fetches it."""
+    """Returns why a dataset's tests are skipped, and the command that downloads it."""
     size = f" ({_megabytes(dataset)})" if dataset.size_bytes else ""
     return (
         f"{dataset.name}{size} is not in the volume; fetch it with: "
@@ -41,7 +41,7 @@ def missing_dataset_hint(dataset: Dataset) -> str:
 
 
 def no_compiler() -> str:
-    """What pip needs besides for some libraries, where it is not here; else nothing."""
+    """Returns a hint if there is no C++ compiler, which pip needs for some libraries; else ""."""
     from pytest_annmodal.worker.cpp import compiler
 
     if compiler.missing() is None:
@@ -52,13 +52,13 @@ def no_compiler() -> str:
 
 
 def missing_datasets(datasets: Iterable[Dataset]) -> list[str]:
-    """All datasets whose tests were skipped, and how to get them; nothing if there are none."""
+    """Returns lines that list the datasets whose tests were skipped, and how to get them."""
     rows = [(dataset.name, _megabytes(dataset)) for dataset in datasets]
     if not rows:
         return []
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        "Not in the volume, so their tests were skipped. To get one, and to run with it:",
+        "Not in the volume, so their tests were skipped. To download one, then run with it:",
         "  pytest -k NAME --download-only",
         "  pytest -k NAME             (or at once: pytest -k NAME --download)",
         *(f"    {name:{widths[0]}}  {size:>{widths[1]}}" for name, size in rows),
@@ -70,10 +70,10 @@ def _megabytes(dataset: Dataset) -> str:
 
 
 def lacking(implementation: Implementation, commands: dict[str, str]) -> str | None:
-    """What an implementation needs that is not installed here.
+    """Returns what an implementation needs and is not installed here, or None.
 
     Args:
-        commands: gets the command that installs it, by its name.
+        commands: receives the install command, by the implementation's name.
     """
     from pytest_annmodal.manifests import manifest
     from pytest_annmodal.worker.cpp import compiler
@@ -88,7 +88,7 @@ def lacking(implementation: Implementation, commands: dict[str, str]) -> str | N
 
 
 def not_had(case_id: str, problem: str) -> Failure:
-    """Of a case whose dataset cannot be had, or cannot be asked so much."""
+    """Makes the Failure of a case whose dataset is unavailable or too small."""
     return Failure(
         case_id=case_id,
         kind="dataset",

@@ -1,4 +1,4 @@
-"""Which implementation, build and settings ``--ann-baseline`` names."""
+"""Finds the implementation, build and settings that ``--ann-baseline`` names."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def choose(
     remote: bool = False,
     build: Arguments | None = None,
 ) -> Baseline | None:
-    """The baseline of a session: the first build of those named, with all its searches named.
-
-    Args:
-        build: is taken instead of the first one, where the baseline has it.
+    """Returns the session's baseline: the first named build with all its named searches.
 
     ``name`` names all settings, ``name[SETTING]`` those that ``--impl`` would choose.
+
+    Args:
+        build: used instead of the first build, if the baseline has it.
 
     Raises:
         ConfigurationError: there is no such implementation or variant, or it cannot be a baseline.
@@ -73,7 +73,7 @@ def _named(name: str, wanted: str, offered: Sequence[Implementation]) -> Impleme
 def _refuse(found: Implementation, executor: str, *, remote: bool) -> None:
     if not found.trusted:
         raise ConfigurationError(
-            f"--ann-baseline {found.name}: is a submission; a baseline must be trusted "
+            f"--ann-baseline {found.name} is a submission; a baseline must be trusted "
             "(a built-in, or from --ann-implementations)"
         )
     if remote:

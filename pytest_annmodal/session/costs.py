@@ -1,9 +1,9 @@
-"""What a job will take, before it is run: seconds and memory, from the store or from a model.
+"""Estimates the seconds and memory of a job before it runs, from the store or from a model.
 
-The store is asked first: the same setting on the same dataset and class of machine. Where it has
-none, a model says it: a power law of rows, dimensions and parameters for each built-in, fitted to
-measurements of one machine, and scaled by what this machine has measured of the implementation.
-docs/settings.md says how far off it is.
+The store comes first: the same setting on the same dataset and machine class. If it has none,
+a model is used: a power law of rows, dimensions and parameters for each built-in, fitted to
+measurements of one machine, and scaled by this machine's results of the implementation.
+docs/settings.md gives its error.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class PowerLaw:
     parameters: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, n: int, dim: int, given: Mapping[str, Plain]) -> float:
-        """Its value; a parameter that is not a number above 0, or is not given, counts as 1."""
+        """Returns its value; a parameter that is missing or not a number above 0 counts as 1."""
         found: float = self.factor * n**self.rows * dim**self.dims
         for name, power in self.parameters.items():
             value = given.get(name)
@@ -44,7 +44,7 @@ class PowerLaw:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowBytes:
-    """Bytes for each row: its vector, so many beside it, and so many for each parameter's unit."""
+    """Bytes per row: copies of the vector, a constant, and a multiple of each parameter."""
 
     beside: float
     copies: float = 1
@@ -60,20 +60,20 @@ class RowBytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """Of one library: seconds of a build and of a query, and bytes of the index."""
+    """The cost model of one library: seconds of a build and a query, bytes of the index."""
 
     build_s: PowerLaw
     query_s: PowerLaw
     index_bytes: RowBytes
 
 
-EXACT = Model(  # what nobody knows is taken for exact search in numpy
+EXACT = Model(  # exact search in numpy; used for all unknown implementations
     build_s=PowerLaw(factor=3e-8, rows=1, dims=1),
     query_s=PowerLaw(factor=2.4e-9, rows=1, dims=1),
     index_bytes=RowBytes(beside=7),
 )
 # Fitted to 2,000 to 30,000 rows of 16 to 256 dimensions (clustered, float32), one thread of a busy
-# cloud machine: half of the seconds that it was fitted to within a factor of 1.6, all within 6.
+# cloud machine. Half of these measurements are within a factor of 1.6, all within 6.
 MODELS: Mapping[str, Model] = {
     "bruteforce": EXACT,
     "annoy": Model(
@@ -134,12 +134,13 @@ MODELS: Mapping[str, Model] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What one job will take; None where nobody can tell.
+    """The estimated cost of one job; None where it is unknown.
 
     Attributes:
-        build_s: seconds of its build. queries_s: of all that is asked, all settings together.
-        memory_bytes: of the worker at its largest.
-        sources: where these come from, each once.
+        build_s: seconds of its build.
+        queries_s: seconds of all queries of all settings.
+        memory_bytes: peak memory of the worker.
+        sources: sources of these figures, each once.
     """
 
     build_s: float | None
@@ -149,11 +150,11 @@ class Estimate:
 
 
 class Costs:
-    """Estimates for the jobs of one class of machine.
+    """Estimates for the jobs of one machine class.
 
     Args:
-        cases: everything that the store has.
-        machine: the class of machine that jobs will run on.
+        cases: all cases in the store.
+        machine: the machine class that jobs will run on.
     """
 
     def __init__(self, cases: Iterable[StoredCase], machine: str) -> None:
@@ -171,10 +172,11 @@ class Costs:
         self._scales = {key: statistics.median(found) for key, found in ratios.items()}
 
     def of(self, job: Job, *, n: int | None, n_queries: int | None) -> Estimate:
-        """What a job will take.
+        """Returns the estimate of a job.
 
         Args:
-            n: rows that are indexed, n_queries: that are asked, as far as they are known.
+            n: number of indexed rows, if known.
+            n_queries: number of queries, if known.
         """
         name, limits = job.implementation.name, job.limits
         build = name, job.build.key, job.dataset.name, limits.subset, limits.threads
@@ -210,7 +212,7 @@ class Costs:
     def _query(
         self, job: Job, search: Search, key: Key, n: int | None
     ) -> tuple[float | None, Source]:
-        """Seconds of one query, and where that comes from."""
+        """Returns the seconds of one query, and their source."""
         stored = self._searches.get(key)
         if stored is not None and stored.mean_s is not None:
             return stored.mean_s, "store"
@@ -230,7 +232,7 @@ class Costs:
 
 
 def _ratios(case: StoredCase) -> Iterator[tuple[str, float]]:
-    """How many times as much as the model says it took, by figure."""
+    """Yields measured ÷ modelled cost of a stored case, by figure."""
     if case.n_train is None or case.dim is None:
         return
     given = {**case.build.kwargs, **case.search.kwargs}
@@ -246,16 +248,16 @@ def _ratios(case: StoredCase) -> Iterator[tuple[str, float]]:
 
 
 def _memory(index_bytes: float | None, n: int | None, dim: int | None) -> float | None:
-    """The index beside the vectors that it was made of."""
+    """Returns the bytes of the process, the training vectors and the index together."""
     if index_bytes is None or n is None or dim is None:
         return None
     return PROCESS_BYTES + n * dim * FLOAT_BYTES + index_bytes
 
 
 def _asked(query_s: float, n_queries: int, search: Search, job: Job) -> float:
-    """Seconds of all rounds of a setting, and of the batch after them."""
+    """Returns the seconds of all rounds of a setting, and of the batch after them."""
     once = query_s * n_queries
-    if search.target is not None:  # each part of the queries is a half; eight probes are most
+    if search.target is not None:  # half of the queries for each part; at most eight probes
         once /= 2
         return once * (PROBES + search.rounds + 1)
     in_turn = min(once * search.rounds, max(once, job.limits.max_search_s + once))

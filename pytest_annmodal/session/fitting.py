@@ -1,4 +1,4 @@
-"""Which settings of which implementation fit which dataset, and why the others do not."""
+"""Matches settings of implementations with datasets, and says why others are left out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class LeftOut:
     """A combination that is not run, and why.
 
     Attributes:
-        values: with which a constraint of its header does not hold; empty for another reason.
+        values: that break a constraint of its header; empty if there is another reason.
     """
 
     implementation: str
@@ -33,12 +33,12 @@ class LeftOut:
 
 
 def serves(item: Implementation, dataset: Dataset) -> bool:
-    """Whether it knows the dataset's metric, as far as that is known; what is unusable says so."""
+    """Whether it serves the dataset's metric; also true if that is unknown or it has an error."""
     return dataset.metric is None or dataset.metric in item.metrics or item.error is not None
 
 
 def n_rows(dataset: Dataset, subset: int | None) -> int | None:
-    """How many rows will be indexed, as far as that is known without the file."""
+    """Returns the number of indexed rows, if it is known without the file."""
     if dataset.n_train is None or subset is None:
         return dataset.n_train
     return min(dataset.n_train, subset)
@@ -47,7 +47,7 @@ def n_rows(dataset: Dataset, subset: int | None) -> int | None:
 def why_not(
     item: Implementation, variant: Variant, dataset: Dataset, *, k: int, subset: int | None
 ) -> tuple[str, str] | None:
-    """The constraint of its header that a setting breaks on a dataset, and with which values."""
+    """Returns the header's constraint that a setting breaks on a dataset, and the values."""
     n = n_rows(dataset, subset)
     if variant.target is not None:  # its search arguments are not known yet
         variant = replace(variant, search=Arguments())
@@ -57,7 +57,7 @@ def why_not(
 def left_out(
     items: Iterable[Implementation], datasets: Sequence[Dataset], *, k: int, subset: int | None
 ) -> Iterator[LeftOut]:
-    """Every combination that is not run. One whose metric is not served is one for all settings."""
+    """Yields all combinations that are not run; a metric not served is one for all settings."""
     for item in items:
         for dataset in datasets:
             if not serves(item, dataset):
@@ -91,11 +91,11 @@ def expand(
     default_variant_only: bool = False,
     constrained: bool = True,
 ) -> list[Case]:
-    """A case for every combination that fits, datasets outermost.
+    """Returns a case for every combination that fits, ordered by dataset first.
 
     Args:
-        constrained: whether headers may refuse combinations. In grading they may not: a
-            submission would choose which datasets it is measured on.
+        constrained: whether headers may refuse combinations. Not in grading, where a
+            submission could choose the datasets that it is measured on.
     """
     return [
         Case(
@@ -116,7 +116,7 @@ def nothing_fits(
     k: int,
     subset: int | None,
 ) -> str:
-    """Why no combination of what is selected makes a case."""
+    """Says why no selected implementation fits any selected dataset."""
     refused = [one for one in left_out(items, datasets, k=k, subset=subset) if one.by_header]
     if refused:
         reasons = "; ".join(lines(refused)[:MAX_LINES])
@@ -125,13 +125,13 @@ def nothing_fits(
     held = ", ".join(f"{dataset.name} ({dataset.metric})" for dataset in datasets[:5])
     more = ", …" if len(datasets) > 5 else ""
     return (
-        f"nothing to measure: what is selected serves {', '.join(served)}, and not the metric of "
-        f"{held}{more}. Choose another --dataset or --impl."
+        f"nothing to measure: the selected implementations serve {', '.join(served)}, and not "
+        f"the metric of {held}{more}. Choose another --dataset or --impl."
     )
 
 
 def lines(found: Iterable[LeftOut]) -> list[str]:
-    """What is left out: one line for each implementation and reason.
+    """Returns one line for each implementation and reason of what is left out.
 
     ``hnswlib: ef=10 on sift-128-euclidean: k <= ef does not hold (k=20, ef=10)``.
     """
@@ -145,7 +145,7 @@ def lines(found: Iterable[LeftOut]) -> list[str]:
 
 
 def first_lines(found: Iterable[LeftOut]) -> list[str]:
-    """Some of the lines, for a session that has more to say."""
+    """Returns the first of these lines, for the end of a session."""
     every = [f"Left out: {line}" for line in lines(found)]
     if len(every) <= MAX_LINES:
         return every

@@ -1,4 +1,4 @@
-"""What a gate adds to a session: jobs with the baseline's own build, and their verdicts."""
+"""The part of a gate in a session: jobs with the baseline's own build, and their verdicts."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from pytest_annmodal.settings.config import Settings
 from pytest_annmodal.settings.option import STRICT_GATE
 from pytest_annmodal.tolerances import TOLERANCES
 
-AT_RECALL = 0.95  # where speeds are compared, unless another level is named
+AT_RECALL = 0.95  # where speeds are compared by default
 Tolerances = dict[str, float | None]
 
 
 def is_gated(settings: Settings) -> bool:
-    """Whether this session is one; a default in an ini file holds only beside a baseline."""
+    """Whether this session is gated; ``--ann-gate`` in an ini file needs a baseline to count."""
     return settings.gate is not None and settings.baseline is not None and settings.grade is None
 
 
 def tolerances_of(settings: Settings, marker: Mapping[str, Any]) -> Tolerances:
-    """How much worse each figure may be: what a test's marker says, else the options."""
+    """Returns how much worse each figure may be, from a test's marker or else the options."""
     return {name: marker.get(name, getattr(settings, name)) for name in TOLERANCES}
 
 
 class Gating:
-    """Prepares the jobs of a session that gates, and judges what all of them found together."""
+    """Prepares the jobs of a gated session, and judges all their outcomes together."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -42,14 +42,14 @@ class Gating:
         self._waiting: list[tuple[Job, Future[Sequence[Outcome]]]] = []
 
     def tolerate(self, cases: Iterable[Case], marker: Mapping[str, Any]) -> None:
-        """Remember what a test allows: a job goes on until its strictest test is decided."""
+        """Remembers a test's tolerances: a job runs until its strictest test is decided."""
         allowed = tolerances_of(self._settings, marker)
         for case in cases:
             known = self._strictest.get(case.id)
             self._strictest[case.id] = allowed if known is None else _stricter([known, allowed])
 
     def prepared(self, jobs: Sequence[Job], *, remote: bool) -> list[Job]:
-        """Jobs that are gated, each against the baseline's build of the same parameters.
+        """Returns gated jobs, each against the baseline's build with the same parameters.
 
         Raises:
             ConfigurationError: a submission, which cannot be gated.
@@ -79,11 +79,11 @@ class Gating:
         return dataclasses.replace(job, baseline=dataclasses.replace(baseline, gate=gate))
 
     def expect(self, job: Job, future: Future[Sequence[Outcome]]) -> None:
-        """A job was handed over, whose outcomes are to be settled."""
+        """Adds a submitted job, whose outcomes will be judged."""
         self._waiting.append((job, future))
 
     def settled(self) -> list[tuple[Job, list[Outcome]]]:
-        """What is done by now and was not settled before, with its verdicts."""
+        """Returns the newly finished jobs and their outcomes with verdicts."""
         done = [one for one in self._waiting if one[1].done()]
         self._waiting = [one for one in self._waiting if not one[1].done()]
         found = [
@@ -95,10 +95,7 @@ class Gating:
         return [(job, [next(outcomes) for _ in ones]) for job, ones in found]
 
     def _judged(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """The outcomes with verdicts that hold for all that was gated in this session together.
-
-        The more is tested, the stronger must the evidence of each be (Holm), figure by figure.
-        """
+        """Adds verdicts, corrected for all findings of a figure in this session (Holm)."""
         new = [finding for outcome in outcomes for finding in findings_of(outcome)]
         self._known += new
         adjusted: dict[int, float] = {}
@@ -124,7 +121,7 @@ def _settled(outcome: Outcome, adjusted: Mapping[int, float], max_sessions: int)
 
 
 def judged_by(measurement: Measurement, allowed: Tolerances, max_sessions: int) -> Measurement:
-    """The measurement with the verdicts that it has by what one test allows."""
+    """Returns the measurement with the verdicts by one test's tolerances."""
     gated = measurement.gate
     if gated is None:
         return measurement
@@ -145,7 +142,7 @@ def findings_of(outcome: Outcome) -> tuple[Finding, ...]:
 
 
 def failures(measurement: Measurement, settings: Settings) -> list[str]:
-    """One line for each figure that a gate does not let pass."""
+    """Returns one line for each figure that fails the gate."""
     gated = measurement.gate
     if gated is None or not (is_gated(settings) or settings.against):
         return []

@@ -1,4 +1,4 @@
-"""What a session keeps of its outcomes, and what it takes from earlier sessions."""
+"""Stores a session's outcomes, and reuses those of earlier sessions."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ REUSED = "measured earlier and taken from the store (--ann-reuse)"
 
 
 class Keeper:
-    """Appends what a session measures to the store; safe to be told from threads.
+    """Appends a session's outcomes to the store; thread-safe.
 
     Args:
-        session: the same for every process of one session.
-        content: sha256 of a dataset's file, or None where nobody knows it.
-        machine: gives the class of the machine that measures, as two results must share it.
+        session: an id, the same for every process of one session.
+        content: gives the sha256 of a dataset's file, or None if unknown.
+        machine: gives the machine class, which is part of a result's key.
 
     Attributes:
-        trouble: what could not be kept or read, in words.
+        trouble: messages about results that could not be stored or read.
         reused: cases of earlier sessions that were not measured again.
-        pages: what was written of them.
+        pages: the report pages that were written.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Keeper:
 
     @property
     def cases(self) -> list[StoredCase]:
-        """Everything that this process has to show: what it measured and what it reused."""
+        """All cases that this process measured or reused."""
         return [*self.reused, *self.store.kept]
 
     def _folder(self) -> Path | None:
@@ -66,23 +66,23 @@ class Keeper:
             return None
         try:
             submissions = handed_in(self._settings)
-        except ConfigurationError:  # the session ends by it, and says so
+        except ConfigurationError:  # the session ends with this error
             return None
         inside = next((one for one in submissions if _is_in(folder, one.path)), None)
         if inside is None:
             return folder
         self.trouble.append(
-            f"Results are not kept: {folder} lies in the submission {inside.shown}, where nothing "
-            "is written. Name another folder with --ann-results=DIR."
+            f"Results are not kept: {folder} is inside the submission {inside.shown}. "
+            "Name another folder with --ann-results=DIR."
         )
         return None
 
     def hide_words(self, hide: Callable[[Failure], Failure]) -> None:
-        """Keep of a failure only what this leaves of it."""
+        """Sets a filter that removes a submission's words from failures before they are stored."""
         self._hide = hide
 
     def keep(self, job: Job, found: Sequence[Outcome]) -> None:
-        """Append the outcomes of a job; nothing where the dataset could not be had."""
+        """Appends the outcomes of a job, except failures of the infrastructure."""
         wanted = [outcome for outcome in found if _is_result(outcome)]
         if not wanted:
             return
@@ -105,13 +105,13 @@ class Keeper:
         self.store.add(rows)
 
     def look_at(self, job: Job) -> None:
-        """Remember what the implementation's files hold now, before they are run."""
+        """Hashes the implementation's files now, before they are run."""
         self._digest(job.implementation)
         if job.baseline is not None:
             self._digest(job.baseline.implementation)
 
     def reusable(self, jobs: Iterable[Job]) -> list[Measurement]:
-        """What need not be measured again; of searches that belong together all or none."""
+        """Returns stored measurements of jobs; for a comparison all of a job's searches or none."""
         found: list[Measurement] = []
         if not self._settings.reuse:
             return found
@@ -139,12 +139,12 @@ class Keeper:
             return None
         environment = {**measurement.environment, "measured_at": case.measured_at}
         notes = (*measurement.notes, REUSED)
-        # What was found beside other results then is nothing that this session was asked.
+        # Its gate was a comparison of that session, not of this one.
         return replace(measurement, notes=notes, environment=environment, gate=None)
 
     @cached_property
     def machine(self) -> str:
-        """Asked once: it is read from a dozen files of the kernel, and no session changes it."""
+        """The machine class; cached, since it is read from a dozen files of the kernel."""
         return self._asked_machine()
 
     @cached_property
@@ -152,14 +152,14 @@ class Keeper:
         folder = self.store.folder
         try:
             found = read_results([folder]) if folder is not None else Results(cases=(), folders={})
-        except ConfigurationError:  # nothing was kept yet
+        except ConfigurationError:  # nothing is stored yet
             return Results(cases=(), folders={})
         self.trouble += found.warnings
         return found
 
     @cached_property
     def _earlier(self) -> dict[str, StoredCase]:
-        """By key the newest measurement."""
+        """The newest measurement by key."""
         cases = sorted(self._stored.cases, key=lambda case: case.measured_at)
         return {case.key: case for case in cases if case.key and case.failure is None}
 
@@ -173,7 +173,7 @@ class Keeper:
         )
 
     def _installed(self, implementation: Implementation) -> Mapping[str, str] | None:
-        """Versions of what it runs with here; of a container, what its image is made from."""
+        """Returns the versions that it runs with here; for a container, the key of its image."""
         environment = implementation.environment
         if environment is None:
             return requirements.installed(implementation)
@@ -192,7 +192,7 @@ class Keeper:
 
 
 def _is_result(outcome: Outcome) -> bool:
-    """Whether it says anything of the implementation."""
+    """Whether the outcome is about the implementation, not about the infrastructure."""
     if isinstance(outcome, Measurement):
         return True
     return outcome.blame != "infrastructure" and outcome.kind != "metric"

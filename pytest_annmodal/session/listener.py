@@ -1,4 +1,4 @@
-"""Who hears what becomes of a session."""
+"""The interface of objects that follow a session's outcomes, such as grading."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """Hears what becomes of a session; grading is one."""
+    """Is called at the beginning of a session, for each outcome, and at the end."""
 
     def begin(self, session: BenchSession, cases: Mapping[str, Case]) -> None:
-        """These cases are selected, by test id. Raises ConfigurationError."""
+        """Called with the selected cases, by test id. Raises ConfigurationError."""
 
     def hear(self, outcome: Outcome) -> None:
-        """A case has finished; told by whatever thread ran it."""
+        """Called when a case has finished, from the thread that ran it."""
 
     def end(self) -> None:
-        """Nothing is running any more."""
+        """Called when no job is running any more."""

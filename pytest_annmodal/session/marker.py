@@ -1,4 +1,4 @@
-"""What ``@pytest.mark.ann`` says of the cases of a test: k, rounds, and values of parameters."""
+"""Checks and applies the arguments of ``@pytest.mark.ann``: k, rounds, values of parameters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ARGUMENTS = {*WHOLE, *VALUES, *THRESHOLDS, *TOLERANCES}
 
 
 def check(marker: Mapping[str, Any]) -> None:
-    """Refuse an argument that nobody knows, or that has a value of another kind.
+    """Refuses unknown arguments and wrong values.
 
     Raises:
         ConfigurationError: with what was expected.
@@ -46,13 +46,14 @@ def check(marker: Mapping[str, Any]) -> None:
 def with_values(
     items: Sequence[Implementation], marker: Mapping[str, Any], offered: Sequence[Implementation]
 ) -> list[Implementation]:
-    """Implementations with the values that a marker gives to their parameters.
+    """Returns implementations with the parameter values of a marker.
 
     Args:
-        offered: what a name is looked for in: an option may leave out all that have it.
+        offered: all implementations, where a parameter must exist; options may have left out
+            all that have it.
 
     Raises:
-        ConfigurationError: a name that nothing offered has, or a range that cannot be made.
+        ConfigurationError: no implementation has the parameter, or a bad range.
     """
     found = list(items)
     for name in VALUES:
@@ -72,6 +73,6 @@ def _named(name: str) -> str:
 
 
 def is_at_least(value: object, least: int, *, whole: bool) -> bool:
-    """Whether it is a number (a whole one) of at least that much; ``True`` is not a number here."""
+    """Whether it is a number (with ``whole`` an int) of at least ``least``; bools are refused."""
     kinds = (int,) if whole else (int, float)
     return isinstance(value, kinds) and not isinstance(value, bool) and value >= least

@@ -1,4 +1,4 @@
-"""Plan, prepare, submit: what a session does with its executor."""
+"""Plans, prepares and submits a session's jobs through its executor."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 
 def make_executor(name: str, settings: Settings, config: pytest.Config) -> Executor:
-    """The executor of a name, from whoever makes it, talking through pytest's terminal.
+    """Makes the executor of a name through the plugin hook; it prints on pytest's terminal.
 
     Raises:
-        ConfigurationError: nobody makes one of that name.
+        ConfigurationError: there is no executor of that name.
     """
     from pytest_annmodal.executors.local import DONE
 
@@ -57,23 +57,23 @@ def make_executor(name: str, settings: Settings, config: pytest.Config) -> Execu
     if made is None:
         raise ConfigurationError(
             f"--ann-executor {name}: there is no such executor{nearest_names(name, BUILTIN)} "
-            f"Built in: {', '.join(BUILTIN)}. A plugin or conftest.py makes others, in its hook "
+            f"Built in: {', '.join(BUILTIN)}. A plugin or conftest.py can add others with the hook "
             "pytest_annmodal_make_executor."
         )
     return made
 
 
 def _reporter(config: pytest.Config) -> pytest.TerminalReporter | None:
-    """What writes on pytest's terminal, if anything does."""
+    """Returns pytest's terminal reporter, or None with ``-p no:terminal``."""
     found: pytest.TerminalReporter | None = config.pluginmanager.get_plugin("terminalreporter")
     return found
 
 
 def _speaker(config: pytest.Config, *, quiet: bool) -> Callable[[str], None]:
-    """Prints a log line on the terminal; where ``quiet`` only what is amiss, into the test's own.
+    """Returns a function that prints a log line on the terminal.
 
-    What is captured is shown under a test that fails, whose author need not read that all is
-    well with the dataset.
+    With ``quiet`` it prints only warnings, to the test's captured output: pytest shows that
+    under a failed test, where lines about a usable dataset would distract.
     """
     reporter = _reporter(config)
     if quiet or reporter is None:
@@ -88,7 +88,7 @@ def _speaker(config: pytest.Config, *, quiet: bool) -> Callable[[str], None]:
 
 
 def _is_amiss(line: str) -> bool:
-    """Not that a dataset is missing: it is made or fetched at once, or its error says so."""
+    """Whether a line is a warning; a missing dataset is not: it is fetched next, or an error."""
     return line.startswith(("⚠️", "Note")) and " not found in volume " not in line
 
 
@@ -96,7 +96,7 @@ def _is_amiss(line: str) -> bool:
 def _reporting(
     dataset: Dataset, config: pytest.Config, line: Callable[[str], None]
 ) -> Iterator[Reporter]:
-    """Lines, and for a download a bar that shows itself once bytes arrive."""
+    """Yields a Reporter of lines and, for a download, a bar that appears once bytes arrive."""
     from pytest_annmodal.datasets.lines import Reporter
     from pytest_annmodal.datasets.sources.sources import source_of
     from pytest_annmodal.reports.progress import download_bar
@@ -109,7 +109,7 @@ def _reporting(
 
 
 def submit_all(bench: BenchSession, jobs: Sequence[Job]) -> None:
-    """Prepare each distinct dataset once, then start every job."""
+    """Prepares each distinct dataset once, then starts every job."""
     bench.executor.expect(jobs)
     for dataset in {job.dataset.name: job.dataset for job in jobs}.values():
         try:
@@ -120,7 +120,7 @@ def submit_all(bench: BenchSession, jobs: Sequence[Job]) -> None:
 
 
 def show_plan(bench: BenchSession, cases: Sequence[Case], config: pytest.Config) -> None:
-    """What would run on Modal, job by job, and what it could cost at most."""
+    """Prints what would run on Modal, job by job, and the highest possible cost."""
     say = _speaker(config, quiet=False)
     jobs = bench.plan(cases)
     for job in jobs:
@@ -132,7 +132,7 @@ def show_plan(bench: BenchSession, cases: Sequence[Case], config: pytest.Config)
 
 
 def show_costs(bench: BenchSession, cases: Sequence[Case], config: pytest.Config) -> None:
-    """What would run here or there, what it would take, and what is left out."""
+    """Prints or writes ``--ann-plan``: the jobs with their estimated cost, and what is left out."""
     say, settings = _speaker(config, quiet=False), bench.settings
     jobs = planning.jobs(cases, settings, remote=bench.executor.remote)
     machine = bench.executor.machine or machine_class()
@@ -144,12 +144,12 @@ def show_costs(bench: BenchSession, cases: Sequence[Case], config: pytest.Config
 
 
 def download_only(bench: BenchSession, cases: Sequence[Case], config: pytest.Config) -> int:
-    """Resolve each distinct dataset of the cases; the number that failed."""
+    """Resolves each distinct dataset of the cases; returns how many failed."""
     bench.check_volume()
     reporter = _reporter(config)
 
     def write(line: str, *, red: bool = False) -> None:
-        if reporter is not None:  # it is not there with -p no:terminal
+        if reporter is not None:
             reporter.write_line(line, red=red)
 
     datasets = {case.dataset.name: case.dataset for case in cases}

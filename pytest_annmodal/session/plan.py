@@ -1,4 +1,4 @@
-"""``--ann-plan``: every job with what it will take, and what is left out and why; nothing runs."""
+"""``--ann-plan``: every job with its estimated cost, and what is left out and why."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from pytest_annmodal.session.fitting import ALL, LeftOut, n_rows
 from pytest_annmodal.settings.config import Settings
 
 SCHEMA = 1
-START_S = 20.0  # of a container: until it has its image and its dataset
+START_S = 20.0  # until a container has its image and its dataset
 UNKNOWN = "?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedJob:
-    """One build with its search settings, and what it will take.
+    """One build with its search settings, and their estimated cost.
 
     Attributes:
         usd_on_modal: for the estimated seconds and the start of a container; None if unknown.
@@ -42,7 +42,7 @@ class PlannedJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a session would run, and what it would leave out."""
+    """The jobs that a session would run, and what it would leave out."""
 
     machine: str
     jobs: tuple[PlannedJob, ...]
@@ -50,7 +50,7 @@ class Plan:
     usd_per_hour: float
 
     def lines(self) -> list[str]:
-        """As a person reads it."""
+        """Returns the plan as lines for the terminal."""
         head = ("job", "settings", "build", "queries", "memory", "on Modal", "from")
         rows = [head, *(_row(job) for job in self.jobs)]
         return [
@@ -75,7 +75,7 @@ class Plan:
         )
 
     def to_json(self) -> str:
-        """All of it; docs/settings.md describes the keys."""
+        """Returns the whole plan as JSON; docs/settings.md describes the keys."""
         data: dict[str, Any] = {"schema": SCHEMA, **asdict(self)}
         return json.dumps(finite(_lists(data)), indent=1, ensure_ascii=False) + "\n"
 
@@ -100,7 +100,7 @@ def _row(job: PlannedJob) -> tuple[str, ...]:
 
 
 def _clock(seconds: float | None) -> str:
-    """Two digits, since it is an estimate: ``0.14 s``, ``3.2 min``, ``5.1 h``."""
+    """Returns a time with two digits, since it is an estimate: ``0.14 s``, ``3.2 min``."""
     if seconds is None:
         return UNKNOWN
     for unit, length in (("h", 3600), ("min", 60)):
@@ -122,7 +122,7 @@ def _why(left_out: Sequence[LeftOut]) -> list[str]:
 def make(
     jobs: Iterable[Job], left_out: Iterable[LeftOut], settings: Settings, machine: str
 ) -> Plan:
-    """The plan of these jobs on a class of machine, from what the store knows of it."""
+    """Makes the plan of these jobs on a machine class, with estimates from the store or a model."""
     costs = Costs(_stored(settings), machine)
     gib = settings.modal_memory_mb / 1024
     per_hour = settings.modal_cpu * settings.modal_usd_core_hour + gib * settings.modal_usd_gib_hour
@@ -173,12 +173,12 @@ def _stored(settings: Settings) -> Sequence[StoredCase]:
     folder = folder_of(settings)
     try:
         return read_results([folder]).cases if folder is not None else ()
-    except ConfigurationError:  # nothing was kept yet
+    except ConfigurationError:  # nothing is stored yet
         return ()
 
 
 def write(plan: Plan, path: Path) -> None:
-    """Write the plan as JSON. Raises ConfigurationError where that cannot be done."""
+    """Writes the plan as JSON. Raises ConfigurationError if that fails."""
     try:
         path.write_text(plan.to_json(), encoding="utf-8")
     except OSError as error:

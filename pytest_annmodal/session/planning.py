@@ -1,4 +1,4 @@
-"""From cases to jobs: one build, all that is asked of it, and how it runs."""
+"""Groups cases into jobs: one build, all its searches, and the limits it runs with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pytest_annmodal.settings.option import is_dataset_file
 
 
 def limits(settings: Settings, implementation: Implementation, *, remote: bool = False) -> Limits:
-    """How a job of this implementation runs; ``remote``: on another machine."""
+    """Returns the limits of a job of this implementation; ``remote``: on another machine."""
     auto: Clock = "worker" if implementation.trusted else "parent"
     clock: Clock = auto if settings.clock == "auto" else settings.clock  # type: ignore[assignment]
     return Limits(
@@ -42,7 +42,7 @@ def limits(settings: Settings, implementation: Implementation, *, remote: bool =
 
 
 def load(settings: Settings) -> Load | None:
-    """What load is asked for, each level once and in rising order; None for none."""
+    """Returns the requested load, each level once in rising order, or None."""
     clients = sorted({one for given in settings.concurrency for one in given})
     rates = sorted({one for given in settings.rate for one in given})
     if not (settings.rate or clients):
@@ -63,7 +63,7 @@ def load(settings: Settings) -> Load | None:
 
 @lru_cache(maxsize=1)
 def _private(settings: Settings) -> tuple[str, ...]:
-    """What no submission may be shown here: the others, the grades and rules, data, results."""
+    """Returns paths hidden from submissions: the others, grades and rules, data, results."""
     volume = settings.volume_dir or default_volume_dir(os.environ)
     data = [text for text in settings.dataset if is_dataset_file(text)]
     data += [settings.queries] if isinstance(settings.queries, str) else []
@@ -73,19 +73,19 @@ def _private(settings: Settings) -> tuple[str, ...]:
 
 
 def jobs(cases: Iterable[Case], settings: Settings, *, remote: bool = False) -> list[Job]:
-    """Group cases by build, in the order in which each build is first wanted.
+    """Groups cases by build, in the order in which each build first occurs.
 
     Args:
-        remote: whether they run on other machines, which are made from what a job says.
+        remote: whether they run on other machines, set up from what a job contains.
 
     Raises:
-        ConfigurationError: a submission is to be tuned where there is no truth.
+        ConfigurationError: a submission cannot be tuned remotely, without ground truth.
     """
     cases = list(cases)
     if remote and any(_is_tuned_stranger(case) for case in cases):
         raise ConfigurationError(
-            "--ann-target-recall: on Modal the truth is never beside a submission, so nothing can "
-            "be tuned for it there. Tune it here, without --modal, and name the setting."
+            "--ann-target-recall: on Modal a submission's container has no ground truth, so its "
+            "settings cannot be tuned there. Tune it here, without --modal, and name the setting."
         )
     baseline = baseline_of(settings, remote=remote)
     groups: dict[tuple[int, str, str, str], dict[str, Case]] = {}
@@ -119,7 +119,7 @@ def _is_tuned_stranger(case: Case) -> bool:
 
 
 def too_few_vectors(job: Job) -> str | None:
-    """Why a job cannot be asked for so many neighbours, where that is known without the file."""
+    """Returns why k is too large for a job's dataset, if that is known without the file."""
     known = [n for n in (job.dataset.n_train, job.limits.subset) if n is not None]
     k = max(search.k for search in job.searches)
     if not known or k <= min(known):
@@ -129,10 +129,10 @@ def too_few_vectors(job: Job) -> str | None:
 
 @lru_cache(maxsize=1)
 def baseline_of(settings: Settings, *, remote: bool = False) -> Baseline | None:
-    """What ``--ann-baseline`` names; read once.
+    """Returns the baseline that ``--ann-baseline`` names; cached.
 
     Raises:
-        ConfigurationError: it names nothing that can be a baseline.
+        ConfigurationError: it cannot be a baseline.
     """
     if settings.baseline is None:
         return None

@@ -1,4 +1,4 @@
-"""From settings to cases: which implementation on which dataset."""
+"""Selects implementations and datasets by the options, and finds cases by name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from pytest_annmodal.settings.option import expanded
 
 STUDENT = "student"
 FEW = 30  # names that a message can list
-MARK = "~"  # between a name that is taken and what tells it apart; no name has it otherwise
+MARK = "~"  # before what is added to a name that is taken; other names do not contain it
 STUDENT_FILES = ("benchmarks/student.py", "student.py")
 DEFAULT_DATASETS = (
     "digits-64-euclidean",
@@ -43,7 +43,7 @@ DEFAULT_DATASETS = (
 
 
 def offered_implementations(settings: Settings) -> list[Implementation]:
-    """Everything that ``--impl`` may name: built-ins, folders, submissions, the template.
+    """Returns all that ``--impl`` may name: built-ins, folders, submissions, the template.
 
     Raises:
         ConfigurationError: a folder cannot be read.
@@ -63,7 +63,7 @@ def offered_implementations(settings: Settings) -> list[Implementation]:
 def _told_apart(
     new: Sequence[Implementation], known: Sequence[Implementation], folder: Path
 ) -> list[Implementation]:
-    """Mark names that are taken with their folder: ``annoy~ann-benchmarks``."""
+    """Adds the folder to names that are taken: ``annoy~ann-benchmarks``."""
     taken = {item.name for item in known}
     result = []
     for item in new:
@@ -77,12 +77,12 @@ def _told_apart(
 
 
 def submissions(settings: Settings) -> list[Implementation]:
-    """What is in the files and folders that ``--submission`` names."""
+    """Returns the implementations in the files and folders that ``--submission`` names."""
     return [item for _, item in _handed_in(settings)]
 
 
 def _handed_in(settings: Settings) -> list[tuple[Path, Implementation]]:
-    """Each implementation of a submission, after the path that was handed in."""
+    """Returns each implementation of a submission, with the submission's path."""
     found = [
         (one.path, item)
         for one in handed_in(settings)
@@ -93,7 +93,7 @@ def _handed_in(settings: Settings) -> list[tuple[Path, Implementation]]:
 
 
 def _with_distinct_names(found: Sequence[Implementation]) -> list[Implementation]:
-    """A folder with several algorithms may call one of them as another's file is called."""
+    """Numbers equal names: a folder's algorithm may have the name of another submission."""
     paths: dict[str, list[str]] = {}
     result = []
     for item in found:
@@ -107,13 +107,14 @@ def _with_distinct_names(found: Sequence[Implementation]) -> list[Implementation
 
 
 def select_implementations(settings: Settings) -> list[Implementation]:
-    """What the options select; a submission is always among them, alone unless --impl is given.
+    """Returns the selected implementations: the submissions, and those that ``--impl`` names.
 
-    Of one with several definitions, outside of grading, it is those that --impl names, if any.
+    Without submissions and ``--impl`` these are all. Of a submission with several definitions
+    only those that ``--impl`` names run, if it names any, except in grading.
 
     Raises:
-        ConfigurationError: a pattern, a run group or a parameter that nothing has (with the
-            nearest names), or nothing that is selected can be used.
+        ConfigurationError: an unknown pattern, run group or parameter (with the nearest
+            names), or all selected implementations have errors.
     """
     own = _handed_in(settings)
     offered = offered_implementations(settings)
@@ -144,13 +145,13 @@ def with_values(
     build_param: Sequence[tuple[str, tuple[str, ...]]],
     source: str,
 ) -> list[Implementation]:
-    """What ``--ann-param`` and ``--ann-build-param`` make of implementations, or a marker does.
+    """Returns implementations with the values of ``--ann-param`` and ``--ann-build-param``.
 
     Args:
-        source: what an error calls them, with ``{}`` for ``param`` or ``build-param``.
+        source: the options' name in errors, with ``{}`` for ``param`` or ``build-param``.
 
     Raises:
-        ConfigurationError: a name that none has, or a range that cannot be made.
+        ConfigurationError: no implementation has the parameter, or a bad range.
     """
     own = source.format("param"), source.format("build-param")
     found = narrowing.with_values(items, param, source=own[0])
@@ -158,7 +159,7 @@ def with_values(
 
 
 def _with_specs(settings: Settings, offered: Sequence[Implementation]) -> list[Implementation]:
-    """Each ``NAME@SPEC`` that ``--impl`` names, once."""
+    """Returns each ``NAME@SPEC`` that ``--impl`` names, once."""
     found: dict[str, Implementation] = {}
     for text in settings.impl:
         for item in of_spec(text, offered, settings, asked=f"--impl {text}"):
@@ -169,13 +170,13 @@ def _with_specs(settings: Settings, offered: Sequence[Implementation]) -> list[I
 def of_spec(
     text: str, offered: Sequence[Implementation], settings: Settings, *, asked: str
 ) -> list[Implementation]:
-    """What ``NAME@SPEC`` or ``NAME@SPEC[SETTING]`` stands for; nothing where there is no spec.
+    """Returns the implementations of ``NAME@SPEC`` or ``NAME@SPEC[SETTING]``; none without spec.
 
     Args:
-        asked: what an error calls it.
+        asked: its name in errors.
 
     Raises:
-        ConfigurationError: no such name, or a spec that means nothing.
+        ConfigurationError: no such name, or a bad spec.
     """
     name, spec, _ = environments.split(text)
     if spec is None:
@@ -195,11 +196,11 @@ def _named(
     *,
     narrow_own: bool,
 ) -> list[Implementation]:
-    """What ``--impl`` names, with the settings it names; submissions come along in any case.
+    """Returns what ``--impl`` names, with the settings it names, and always the submissions.
 
     Args:
-        own: the last of those that are offered, after the path that each was handed in by.
-        narrow_own: whether of a submission only what is named runs, if anything of it is.
+        own: the submissions' implementations with their paths; the last ones of ``offered``.
+        narrow_own: whether only the named implementations of a submission run, if any is named.
     """
     wanted: list[list[str | None]] = [[] for _ in offered]
     for text in patterns:
@@ -223,10 +224,10 @@ def _named(
 def _matched(
     text: str, offered: Sequence[Implementation], *, n_own: int, asked: str = ""
 ) -> tuple[list[int], str | None]:
-    """Which of ``offered`` one value of ``--impl`` names, and the setting it names.
+    """Returns the positions in ``offered`` that a value of ``--impl`` names, and its setting.
 
     Raises:
-        ConfigurationError: none.
+        ConfigurationError: it names none.
     """
     name, spec, setting = environments.split(text)
     tries = [(name, setting)] if spec is not None else [(text, None), (name, setting)]
@@ -237,7 +238,7 @@ def _matched(
             if _is_called(item, name, spec)
             or (position >= len(offered) - n_own and fnmatch.fnmatchcase(STUDENT, name))
         ]
-        if glob.has_magic(name) or name == STUDENT:  # else it is named itself
+        if glob.has_magic(name) or name == STUDENT:  # otherwise it is named exactly
             found = [p for p in found if not offered[p].on_request] or found
         if found:
             return found, setting
@@ -249,7 +250,7 @@ def _matched(
 
 
 def _is_called(item: Implementation, pattern: str, spec: str | None) -> bool:
-    """Whether a name or glob fits; of a ``NAME@SPEC`` its name, and the very same spec."""
+    """Whether a name or glob fits; for ``NAME@SPEC`` the spec must be equal too."""
     name, own, _ = environments.split(item.name)
     if own != spec:
         return False
@@ -259,7 +260,7 @@ def _is_called(item: Implementation, pattern: str, spec: str | None) -> bool:
 def select_datasets(
     settings: Settings, known: Mapping[str, Dataset], stored: Stored | None = None
 ) -> list[Dataset]:
-    """What ``--dataset`` names, or the default ones.
+    """Returns the datasets that ``--dataset`` names, or the default ones.
 
     With ``--download-only`` and no ``--dataset``, the whole catalogue, for ``-k`` to choose.
 
@@ -281,7 +282,7 @@ def select_datasets(
 
 
 def asked(dataset: Dataset, settings: Settings) -> Dataset:
-    """The dataset, with the queries that ``--ann-queries`` names, if it names a file.
+    """Returns the dataset with the queries of ``--ann-queries``, if it names a file.
 
     Raises:
         ConfigurationError: there is no such file, it cannot be read, or they do not fit.
@@ -305,24 +306,23 @@ def _own_queries(settings: Settings) -> OwnQueries | None:
 
 
 def with_queries(dataset: Dataset, own: OwnQueries) -> Dataset:
-    """A dataset that is asked these.
+    """Returns the dataset with queries of one's own.
 
     Raises:
-        ConfigurationError: they have another dimension, as far as the dataset's is known.
+        ConfigurationError: their dimension differs from the dataset's, if that is known.
     """
     bits = dataset.metric is not None and metrics.named(dataset.metric).layout == "bits"
     fits = dataset.dim is None or own.dim in {dataset.dim, -(-dataset.dim // 8) if bits else 0}
     if not fits:
         raise ConfigurationError(
             f"--ann-queries {own.name}: its vectors have {own.dim:,} dimensions; expected "
-            f"{dataset.dim:,}, as {dataset.name} has them. Name the dataset that they are for "
-            "with --dataset."
+            f"{dataset.dim:,}, as in {dataset.name}. Name their dataset with --dataset."
         )
     return dataclasses.replace(dataset, queries=own)
 
 
 def _asked(text: str, settings: Settings) -> str:
-    """What an error calls a dataset that was asked for."""
+    """Returns the name of a requested dataset in errors."""
     if settings.grade is None:
         return f"--dataset {text}"
     return f"dataset {text!r} (of {Path(settings.grade).name}, or of --dataset)"
@@ -339,9 +339,9 @@ def find_case(
     rounds: int,
     stored: Stored | None = None,
 ) -> Case | None:
-    """The case of ``name`` (its first variant) or ``name[variant]`` on a dataset.
+    """Returns the case of ``name`` (its first variant) or ``name[variant]`` on a dataset.
 
-    Returns None where the implementation does not serve the dataset's metric.
+    Returns None if the implementation does not serve the dataset's metric.
 
     Raises:
         ConfigurationError: there is no such implementation, variant or dataset.
@@ -371,7 +371,7 @@ def find_case(
 
 
 def with_parameters(case: Case, build: Mapping[str, object], search: Mapping[str, object]) -> Case:
-    """The same case with some named parameters replaced."""
+    """Returns the same case with some named parameters replaced."""
     old = case.variant
     variant = Variant(
         build=dataclasses.replace(old.build, kwargs={**old.build.kwargs, **build}),
@@ -381,7 +381,7 @@ def with_parameters(case: Case, build: Mapping[str, object], search: Mapping[str
 
 
 def labels(implementation: Implementation) -> list[str]:
-    """``name[variant]`` of every variant, as ids and ``find_case`` have them."""
+    """Returns ``name[variant]`` of every variant, as in ids and for ``find_case``."""
     parameters = (variant.label for variant in implementation.variants)
     return [
         f"{implementation.name}[{text}]" if text else implementation.name for text in parameters
@@ -391,7 +391,7 @@ def labels(implementation: Implementation) -> list[str]:
 def override(
     case: Case, *, k: int | None, build: Mapping[str, Any], search: Mapping[str, Any]
 ) -> Case:
-    """A case with another k or other parameters, as ``ann_benchmark(...)`` takes them."""
+    """Returns a case with another k or other parameters, as ``ann_benchmark(...)`` takes them."""
     if k is not None and not markers.is_at_least(k, 1, whole=True):
         raise ConfigurationError(f"k={k!r}: expected a whole number of at least 1")
     changed = with_parameters(case, build, search)

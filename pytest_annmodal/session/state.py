@@ -1,4 +1,4 @@
-"""The state of one pytest session: what is selected, what was measured, where it runs."""
+"""The state of one pytest session: selected cases, jobs, outcomes, executor."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ Held = Callable[[Job, Sequence[Outcome]], Sequence[Outcome]]
 
 
 class BenchSession:
-    """Selects, plans and remembers; it knows nothing of pytest.
+    """Selects cases, plans jobs and stores outcomes, independently of pytest.
 
     Args:
-        extra_datasets: what the hook ``pytest_annmodal_datasets`` gave.
-        make_executor: makes the executor of a name, called at the first need.
-        listeners: are told of the beginning, each outcome, and the end.
-        make_keeper: makes what keeps outcomes, called at the first need.
+        extra_datasets: datasets of the hook ``pytest_annmodal_datasets``.
+        make_executor: makes the executor of a name; called on first use.
+        listeners: called at the beginning, for each outcome, and at the end.
+        make_keeper: makes the object that stores outcomes; called on first use.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class BenchSession:
         self._outcomes: dict[str, Outcome] = {}
         self._asked: Counter[tuple[str, str]] = Counter()  # test function and case
         self._further: Counter[str] = Counter()  # measurements of a case after its first
-        self._retired: list[Job] = []  # kept, since futures go by their jobs' identity
-        self.n_repeated = 0  # times that a graded case was asked for again
+        self._retired: list[Job] = []  # kept alive, since futures are found by their jobs' id()
+        self.n_repeated = 0  # how often a graded case was asked for again
         self._make_keeper = make_keeper
-        self._held: Held = lambda _job, outcomes: outcomes  # beside what is stored
+        self._held: Held = lambda _job, outcomes: outcomes  # compares with stored results
         self.gating = Gating(settings) if is_gated(settings) else None
         self._listeners = tuple(listeners)
 
@@ -75,7 +75,7 @@ class BenchSession:
 
     @property
     def kept(self) -> Keeper | None:
-        """What has kept outcomes so far, if anything has."""
+        """The keeper, if one was made already."""
         return self.keeper if "keeper" in self.__dict__ else None
 
     @cached_property
@@ -84,7 +84,7 @@ class BenchSession:
 
     @cached_property
     def offered(self) -> list[Implementation]:
-        """What a test may name; what the options select has the settings that they select."""
+        """All implementations that a test may name; selected ones have their selected settings."""
         offered = selection.offered_implementations(self.settings)
         named = {(item.name, item.path): item for item in (*offered, *self.implementations)}
         return list(named.values())
@@ -95,7 +95,7 @@ class BenchSession:
 
     @cached_property
     def stored(self) -> Stored | None:
-        """What lies in the volume, where this session runs."""
+        """The contents of the volume where this session runs."""
         return self.executor.stored
 
     @cached_property
@@ -105,10 +105,10 @@ class BenchSession:
         return local_volume(self.settings.volume_dir)
 
     def check_volume(self) -> None:
-        """Find out at once what any test would find out later.
+        """Checks early that the local volume can be used.
 
         Raises:
-            ConfigurationError: there is no folder for datasets, or not the one that is named.
+            ConfigurationError: there is no usable folder for datasets.
         """
         if self.executor.remote:
             return
@@ -124,7 +124,7 @@ class BenchSession:
 
     @cached_property
     def local(self) -> Executor:
-        """For what is wanted on this machine, wherever jobs run."""
+        """The executor for work on this machine, wherever jobs run."""
         return self._make_executor(LOCAL) if self.settings.executor != LOCAL else self.executor
 
     @cached_property
@@ -132,11 +132,11 @@ class BenchSession:
         return self._make_executor(self.settings.executor)
 
     def content(self, dataset: Dataset) -> str | None:
-        """Sha256 of the dataset's file where this session runs, as far as it is known."""
+        """Returns the sha256 of the dataset's file where this session runs, if known."""
         return self.executor.content(dataset)
 
     def generate(self, marker: Mapping[str, Any]) -> list[Case]:
-        """The cases of a test that takes ``case``: everything selected."""
+        """Returns the cases of a test that takes ``case``: all that are selected."""
         k, rounds = self.marked(marker)
         settings, items = self.settings, self.with_values(self.implementations, marker)
         grading = settings.grade is not None
@@ -149,7 +149,7 @@ class BenchSession:
             default_variant_only=settings.download_only,
             constrained=not grading,
         )
-        if not grading:  # which says for each dataset what does not fit
+        if not grading:  # where the grades say which datasets do not fit
             if not cases:
                 why = fitting.nothing_fits(items, self.datasets, k=k, subset=settings.subset)
                 raise ConfigurationError(why)
@@ -158,7 +158,7 @@ class BenchSession:
         return self.remember(cases, marker)
 
     def named(self, implementation: str, dataset: str, marker: Mapping[str, Any]) -> Case | None:
-        """The case of two names; None where that pair does not fit or is not selected."""
+        """Returns the case of two names, or None if the pair does not fit or is not selected."""
         k, rounds = self.marked(marker)
         case = selection.find_case(
             implementation,
@@ -187,29 +187,29 @@ class BenchSession:
         return cases
 
     def marked(self, marker: Mapping[str, Any]) -> tuple[int, int]:
-        """K and rounds: a marker's own, unless the settings' defaults hold.
+        """Returns k and rounds, from the marker or else the settings.
 
         Raises:
-            ConfigurationError: it says something that is not known.
+            ConfigurationError: the marker has unknown arguments or wrong values.
         """
         markers.check(marker)
-        if self.settings.grade is not None:  # the same for all, whatever a test file says
+        if self.settings.grade is not None:  # the same for all tests
             return self.settings.k, self.settings.rounds
         return marker.get("k", self.settings.k), marker.get("rounds", self.settings.rounds)
 
     def with_values(
         self, items: Sequence[Implementation], marker: Mapping[str, Any]
     ) -> list[Implementation]:
-        """With a marker's values of parameters; in grading those that a submission names."""
+        """Returns implementations with a marker's parameter values; unchanged in grading."""
         if self.settings.grade is not None:
             return list(items)
         return markers.with_values(items, marker, self.offered)
 
     def begin(self, cases: Mapping[str, Case]) -> None:
-        """Tell the listeners which cases are selected, by test id, before jobs are planned.
+        """Passes the selected cases, by test id, to the listeners, before jobs are planned.
 
         Raises:
-            ConfigurationError: a listener cannot work with them, or nothing is stored there.
+            ConfigurationError: a listener refuses them, or ``--ann-against`` has no results.
         """
         if self.settings.against is not None and self.settings.grade is None and self.keeper:
             self._held = Against(self.settings, self.keeper, self.content).held
@@ -217,15 +217,15 @@ class BenchSession:
             listener.begin(self, cases)
 
     def seed_queries(self, seed: int) -> None:
-        """Draw the fresh queries from this seed, where the options name none."""
+        """Sets the seed of fresh queries, unless the options name one."""
         if self.settings.fresh_queries and not self.settings.fresh_seed:
             self.settings = dataclasses.replace(self.settings, fresh_seed=seed)
 
     def plan(self, cases: Iterable[Case]) -> list[Job]:
-        """Make jobs of the cases that will be asked for.
+        """Makes jobs of the cases that can run and have no outcome yet.
 
         Raises:
-            ConfigurationError: the isolation asked for does not work here; no folder for datasets.
+            ConfigurationError: the requested isolation does not work; no folder for datasets.
         """
         self.check_volume()
         open_cases = [
@@ -244,7 +244,7 @@ class BenchSession:
         return jobs
 
     def _new(self, cases: Sequence[Case]) -> list[Job]:
-        """Jobs of what was not measured before, where that is to be reused."""
+        """Makes jobs of the cases, without those that ``--ann-reuse`` takes from the store."""
         remote = self.executor.remote
         jobs = planning.jobs(cases, self.settings, remote=remote)
         if self.gating is not None:
@@ -257,7 +257,7 @@ class BenchSession:
         return planning.jobs(missing, self.settings, remote=remote)
 
     def submit_all(self, jobs: Iterable[Job]) -> None:
-        """Start every job now; only for an executor that runs them side by side."""
+        """Starts every job now; only for an executor that runs them in parallel."""
         for job in jobs:
             if job.searches[0].case_id not in self._outcomes:
                 self._futures[id(job)] = self._submit(job)
@@ -274,7 +274,7 @@ class BenchSession:
         return future
 
     def _hear(self, job: Job, future: Future[Sequence[Outcome]]) -> None:
-        """Tell of a finished job's outcomes at once, also of those no test has asked for yet."""
+        """Passes on a finished job's outcomes at once, even if no test has asked for them yet."""
         if not future.cancelled() and future.exception() is None:
             self._tell(job, self._held(job, future.result()))
 
@@ -286,28 +286,27 @@ class BenchSession:
             self.keeper.keep(job, outcomes)
 
     def _settle(self) -> None:
-        """Judge what gated jobs have found by now, all together, and tell of it."""
+        """Judges all newly finished gated jobs together, and passes their outcomes on."""
         for job, outcomes in self.gating.settled() if self.gating is not None else ():
             self.know(outcomes)
             self._tell(job, outcomes)
 
     def know(self, outcomes: Iterable[Outcome]) -> None:
-        """Take outcomes from elsewhere; their cases are not run."""
+        """Takes known outcomes; their cases are not run."""
         self._outcomes.update((outcome.case_id, outcome) for outcome in outcomes)
 
     def give_up(self, dataset: Dataset, error: AnnModalError) -> None:
-        """Fail every case on a dataset that cannot be had; the others go on."""
+        """Fails every case on an unavailable dataset; the others go on."""
         for case_id, job in self._jobs.items():
             if job.dataset.name == dataset.name:
                 self._outcomes[case_id] = not_had(case_id, str(error))
 
     def next_measurement(self, case: Case, test: str) -> Case:
-        """The measurement of a case that a test function gets, now that it asks for it.
+        """Returns the case, numbered as the measurement that this call of a test function gets.
 
-        Several functions share the first one. A function that asks for the same case again
-        (a parameter of its own, ``--count``, ``--reruns``) gets another, which it shares with
-        nobody; but in grading each setting is measured once, so that nobody has more tries
-        than others.
+        All functions share the first measurement. A function that asks for the same case again
+        (a parameter of its own, ``--count``, ``--reruns``) gets a new one. In grading each
+        setting is measured once, so that all submissions have equally many tries.
         """
         n_before = self._asked[test, case.id]
         self._asked[test, case.id] += 1
@@ -320,7 +319,7 @@ class BenchSession:
         return dataclasses.replace(case, repetition=self._further[case.id])
 
     def forget_fault(self, case: Case) -> None:
-        """Let a case be measured again that failed for a reason outside the implementation."""
+        """Forgets a failure of the infrastructure, so that the case is measured again."""
         known = self._outcomes.get(case.id)
         if isinstance(known, Failure) and known.blame == "infrastructure":
             del self._outcomes[case.id]
@@ -328,7 +327,7 @@ class BenchSession:
                 self._retired.append(self._jobs.pop(case.id))
 
     def outcome(self, case: Case) -> Outcome:
-        """What the case gave; runs its job if nobody has."""
+        """Returns the outcome of a case; runs its job if it has not run."""
         if case.id not in self._outcomes:
             job = self._jobs.get(case.id)
             if job is None:
@@ -337,7 +336,7 @@ class BenchSession:
                     return self._outcomes[case.id]
                 (job,) = jobs
                 self._jobs[case.id] = job
-            # What is gated is judged together, so all of it is run before the first test ends.
+            # Gated jobs are judged together, so all of them run before the first test ends.
             for one in [job] if self.gating is None else [job, *self._planned]:
                 future = self._futures.get(id(one)) or self._submit(one)
                 self.executor.pump(future)
@@ -347,12 +346,12 @@ class BenchSession:
 
     @property
     def _planned(self) -> list[Job]:
-        """Jobs that nobody has given up."""
+        """Jobs without outcomes."""
         jobs = {id(job): job for job in self._jobs.values()}
         return [job for job in jobs.values() if job.searches[0].case_id not in self._outcomes]
 
     def why_skip(self, case: Case) -> str | None:
-        """Why a case is left out here, with the command that would change it."""
+        """Returns why a case is skipped here, with the command that would change it."""
         if self.executor.remote or case.id in self._outcomes:
             return None
         if self._waits_for_dataset(case):
@@ -365,7 +364,7 @@ class BenchSession:
         return lacking(case.implementation, self.skipped_implementations)
 
     def why_unable(self, case: Case) -> str | None:
-        """Why what was asked for by its name or path cannot be measured: no skip."""
+        """Returns why an explicitly named case cannot be measured; its test fails, not skips."""
         if self.executor.remote or case.id in self._outcomes:
             return None
         if self._gates_named(self.settings.dataset) and self._waits_for_dataset(case):
@@ -383,16 +382,16 @@ class BenchSession:
         return submitted or self._gates_named(self.settings.impl)
 
     def container_log(self, case: Case) -> str:
-        """What the machine that ran the case's job printed, if that was another one."""
+        """Returns the log of the container that ran the case's job; empty for a local one."""
         job = self._jobs.get(case.id)
         return self.executor.log_of(job.searches[0].case_id) if job else ""
 
     def close(self) -> None:
-        """Nothing keeps running after this."""
+        """Ends all jobs, passes on finished outcomes, and closes the store."""
         try:
             if "executor" in self.__dict__:
                 self.executor.shutdown(cancel=True)
-            self._settle()  # what was done before somebody ended the session
+            self._settle()  # jobs that finished before the session was interrupted
         finally:
             for listener in self._listeners:
                 listener.end()

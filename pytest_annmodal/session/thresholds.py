@@ -1,4 +1,4 @@
-"""Which thresholds of ``@pytest.mark.ann`` a measurement misses."""
+"""Checks a measurement against the thresholds of ``@pytest.mark.ann``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pytest_annmodal.outcome import Measurement, as_counted
 def missed_thresholds(
     measurement: Measurement, marker: Mapping[str, Any]
 ) -> tuple[list[str], list[str]]:
-    """One line per threshold of the marker that the measurement misses.
+    """Returns one line per threshold that the measurement misses.
 
     Returns:
-        Those that it misses, and those of which one cannot tell on so busy a machine.
+        Missed thresholds, and those that cannot be decided because the machine was too busy.
     """
     counted = as_counted(measurement, marker)
     missed: list[str] = []
@@ -28,14 +28,14 @@ def missed_thresholds(
 
 
 def doubts(measurement: Measurement, marker: Mapping[str, Any]) -> list[str]:
-    """What is to be known of the marker's thresholds, reached or missed."""
+    """Returns warnings about the marker's thresholds, whether reached or missed."""
     from pytest_annmodal.scoring import stability
 
     return [text for name in marker if (text := stability.doubt(name, measurement))]
 
 
 def _missed(figure: Figure, measurement: Measurement, bound: float) -> str:
-    """What is said of one threshold; nothing where it is reached."""
+    """Returns the message about one threshold; empty if it is reached."""
     value = figure.of(measurement)
     wanted = f"{figure.relation} {number(bound)}"
     source = f"{figure.threshold} of @pytest.mark.ann"

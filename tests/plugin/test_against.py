@@ -30,7 +30,7 @@ def test_a_recall_that_was_higher_fails_and_times_are_only_told(
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary.md"))
     same = project.bench("--ann-against=latest", "--ann-summary")
     assert same.ret == 0
-    assert lines_with(same, "recall at extra=0, extra=1: every one of 20 queries finds as much")
+    assert lines_with(same, "recall at extra=0, extra=1: each of 20 queries finds as many")
     (index,) = lines_with(same, "  index: ")
     assert "99 %" not in index  # of one value there is no interval
     _check_kept(project, same)
@@ -46,14 +46,14 @@ def test_a_recall_that_was_higher_fails_and_times_are_only_told(
 
 def _check_kept(project: Project, result: pytest.RunResult) -> None:
     """What is shown stands in the Markdown and in the store: how much, and that it is no verdict."""
-    times = lines_with(result, "; another minute, so it is no verdict")
+    times = lines_with(result, "; measured at another time, so there is no verdict")
     assert [line.split(":")[0].split() for line in times] == [
         ["not", "gated", *figure.split()] for figure in FIGURES
     ]
     assert all(re.search(r": (unchanged|[\d.]+ % \w+); another", line) for line in times)
     summary = (project.path / "summary.md").read_text()
     assert summary.startswith("## Gate: no change\n")
-    assert summary.count("another minute, so it is no verdict") == len(times)
+    assert summary.count("measured at another time, so there is no verdict") == len(times)
     newest = max((project.path / ".annmodal/results").glob("*.jsonl"), key=os.path.getmtime)
     stored = [json.loads(line) for line in newest.read_text().splitlines()]
     assert [len(case["gate"]["findings"]) for case in stored] == [6, 3]
@@ -66,7 +66,7 @@ def test_what_was_found_then_is_not_told_of_what_is_reused(project: Project) -> 
     assert lines_with(later, "2 results were taken from the store")
     assert not lines_with(later, "nothing is stored to compare")
     again = project.bench("--ann-reuse", "--ann-against=latest")
-    assert lines_with(again, "recall at extra=0, extra=1: every one of 20 queries finds as much")
+    assert lines_with(again, "recall at extra=0, extra=1: each of 20 queries finds as many")
 
 
 def test_what_holds_no_results_is_refused(project: Project) -> None:
@@ -83,7 +83,7 @@ def test_the_newest_session_may_have_measured_something_else(project: Project) -
     project.run(*places, "--impl=other", "--ann-rounds=1")
     result = project.bench("--ann-against=latest")
     assert result.ret == 0
-    assert lines_with(result, "recall at extra=0, extra=1: every one of 20 queries finds as much")
+    assert lines_with(result, "recall at extra=0, extra=1: each of 20 queries finds as many")
 
 
 def test_another_content_of_the_dataset_has_no_queries_in_common(project: Project) -> None:

@@ -92,7 +92,7 @@ def test_ctrl_c_in_a_level_keeps_what_was_done(project: Project) -> None:
     project.write("mine/exact.py", text)
     result = project.bench("--ann-rate=100,200,300", "--ann-load-time=0.2")
     assert result.ret == 2
-    assert lines_with(result, "Ctrl-C in a level of load: what was done is kept")
+    assert lines_with(result, "Ctrl-C in a level of load: finished levels are kept")
     assert lines_with(result, "ended by Ctrl-C during a level: earlier levels are kept")
     (file,) = (project.path / ".annmodal" / "results").glob("*.jsonl")
     (kept,) = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]

@@ -115,7 +115,7 @@ def test_a_place_that_cannot_be_written(project: Project, monkeypatch: pytest.Mo
         "--ann-results=handed/in/results",
     )
     result.assert_outcomes(passed=1)
-    assert len(lines_with(result, "lies in the submission in, where nothing is written")) == 1
+    assert len(lines_with(result, "is inside the submission in.")) == 1
     written = {
         path for path in (project.path / "handed").rglob("*") if "__pycache__" not in str(path)
     }

@@ -103,7 +103,7 @@ def test_dataset_elsewhere(
     project.dataset("x-8-euclidean").replace(elsewhere)
     (elsewhere.parent / "pytest.ini").write_text("[pytest]\n")
     mine = ("--ann-implementations=mine", "--impl=exact")
-    words = "was not read: pytest takes a path behind a space for one of tests"
+    words = "was not read: pytest takes a path after a space for tests"
     result = project.run(*mine, "--dataset", elsewhere, *arguments)
     result.assert_outcomes(passed=2)
     (line,) = lines_with(result, words)

@@ -24,7 +24,7 @@ def test_skips(project: Project) -> None:
             "Tests were skipped because these libraries are not installed:",
             "    exact  pip install 'no-such-library>=2'",
             "* datasets to download *",
-            "Not in the volume, so their tests were skipped. To get one, and to run with it:",
+            "Not in the volume, so their tests were skipped. To download one, then run with it:",
             "  pytest -k NAME --download-only",
             "    gist-960-euclidean              3,845 MB",
             "    arxiv-nomic-768-normalized  size unknown",

@@ -123,7 +123,7 @@ def test_nothing_fits() -> None:
     assert told.startswith("nothing to measure: a: 4 settings on e: k <= ef does not hold (such")
     other = dataclasses.replace(item(), metrics=("dot",))
     told = fitting.nothing_fits([other], data, k=10, subset=None)
-    assert told.startswith("nothing to measure: what is selected serves dot, and not the metric")
+    assert told.startswith("nothing to measure: the selected implementations serve dot, and not")
 
 
 def test_the_built_ins_declare_theirs() -> None:

@@ -203,7 +203,7 @@ def test_options_that_do_not_go_together() -> None:
 
 
 def test_a_submission_is_not_tuned_on_modal() -> None:
-    """There the truth is never beside it."""
+    """Its container has no ground truth."""
     (item,) = [item for item in manifest.builtin() if item.name == "hnswlib"]
     item = narrowing.with_targets(dataclasses.replace(item, trusted=False), [0.9], 60.0)
     case = Case(
@@ -211,7 +211,7 @@ def test_a_submission_is_not_tuned_on_modal() -> None:
         variant=item.variants[0],
         dataset=Dataset(name="d", source="generate:d"),
     )
-    with pytest.raises(ConfigurationError, match="the truth is never beside a submission"):
+    with pytest.raises(ConfigurationError, match="container has no ground truth"):
         planning.jobs([case], Settings(), remote=True)
     assert planning.jobs([case], Settings())[0].searches[0].target is not None
 
