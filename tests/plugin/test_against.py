@@ -50,7 +50,9 @@ def _check_kept(project: Project, result: pytest.RunResult) -> None:
     assert [line.split(":")[0].split() for line in times] == [
         ["not", "gated", *figure.split()] for figure in FIGURES
     ]
-    assert all(re.search(r": (unchanged|[\d.]+ % \w+); another", line) for line in times)
+    assert all(
+        re.search(r": (unchanged|[\d.]+ % \w+); measured at another", line) for line in times
+    )
     summary = (project.path / "summary.md").read_text()
     assert summary.startswith("## Gate: no change\n")
     assert summary.count("measured at another time, so there is no verdict") == len(times)

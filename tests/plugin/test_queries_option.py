@@ -43,7 +43,7 @@ def test_bad_queries_end_it_before_anything_runs(project: Project) -> None:
     np.save(project.path / "wide.npy", np.ones((3, 9)))
     for arguments, says in (
         (["--ann-queries=nine.npy"], "there is no 'nine.npy' in"),
-        (["--ann-queries=wide.npy"], "9 dimensions; expected 8, as small-8-euclidean has them"),
+        (["--ann-queries=wide.npy"], "9 dimensions; expected 8, as in small-8-euclidean"),
         (
             ["--ann-queries=wide.npy", "--ann-fresh-queries"],
             "FILE and fresh queries: fresh queries are",

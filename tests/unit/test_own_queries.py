@@ -163,7 +163,7 @@ class TestOption:
 
     def test_a_dimension_that_is_known_before(self, own):
         dataset = Dataset(name="wide", source="file:/x", dim=9)
-        with pytest.raises(ConfigurationError, match="expected 9, as wide has them"):
+        with pytest.raises(ConfigurationError, match="expected 9, as in wide"):
             selection.with_queries(dataset, own)
         bits = Dataset(name="bits", source="file:/x", dim=64, metric="hamming")
         assert selection.with_queries(bits, own).queries == own

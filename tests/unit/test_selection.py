@@ -270,7 +270,7 @@ def test_own_files_that_were_checked(
     ("name", "content", "words"),
     [
         ("x.he5", b"\x89HDF\r\n\x1a\n", r"ends in \.hdf5 or \.h5; rename this one"),
-        ("x.pkl", b"\x80\4", r"it is pickled: .* Convert it: python -c"),
+        ("x.pkl", b"\x80\4", r"it is pickled.* Convert it: python -c"),
         ("x.npy.1", b"\x93NUMPY", r"a \.npy file: give it that suffix, or import it"),
         ("x.hdf5.gz", b"\x1f\x8b", r"compressed with gzip: unpack it"),
         ("x", b"", r"not an HDF5 file: import it: annmodal import NAME"),
