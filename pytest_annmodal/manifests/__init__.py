@@ -1,1 +1,1 @@
-"""Implementations known from their text: headers, classes, ann-benchmarks folders."""
+"""Reads implementations from their text, without importing them."""

@@ -1,8 +1,8 @@
-"""Read an ann-benchmarks algorithm folder: ``module.py`` with its ``config.yml``.
+"""Reads an ann-benchmarks algorithm folder: ``module.py`` with its ``config.yml``.
 
-The grids are expanded as ann-benchmarks' own ``definitions.py`` does it, so that the same
-file gives the same points: https://github.com/erikbern/ann-benchmarks. So are those of VIBE,
-which comes from it: https://github.com/vector-index-bench/vibe.
+Grids are expanded like in ann-benchmarks' own ``definitions.py``, so that the same file gives the
+same points: https://github.com/erikbern/ann-benchmarks. So are those of VIBE, which derives from
+it: https://github.com/vector-index-bench/vibe.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from pytest_annmodal.model import Arguments, Implementation, Variant
 
 ANY = "any"
 POINT_TYPES = ("float", "bit", "set", "int", ANY)
-# Keys of config.yml, and the metrics they stand for here. Of two definitions that have one name
-# and serve one metric, the later in this order holds.
+# Keys of config.yml, and their metrics here. Of two definitions with the same name and metric, the
+# one later in this order is used.
 METRIC_KEYS = {
     **WIDE_KEYS,
     **{key: (row.name,) for row in METRICS.values() for key in row.keys},
 }
-# Who wrote a definition under one of these expects that word for the metric, and not ours.
+# A definition under one of these keys expects that word for the metric instead of ours.
 OWN_WORDS = METRIC_KEYS.keys() - {ANY, *METRICS}
 VIBE_ANY = tuple(row.vibe for row in METRICS.values() if row.vibe)
 CLONES = (("ann_benchmarks", "algorithms"), ("vibe", "algorithms"))
-MAX_VALUES = 20_000  # YAML aliases can make a small file mean a huge one
+MAX_VALUES = 20_000  # YAML aliases can expand a small file to a huge one
 
 
 def is_folder(path: Path) -> bool:
-    """Whether ``path`` is an ann-benchmarks algorithm folder."""
+    """Returns whether ``path`` is an ann-benchmarks algorithm folder."""
     return (path / "module.py").is_file() and (path / "config.yml").is_file()
 
 
 def is_algorithm(path: Path) -> bool:
-    """Whether a folder of a clone defines anything: the one of the base class does not."""
+    """Returns whether a folder of a clone defines anything: that of the base class does not."""
     if not is_folder(path):
         return False
     lines = (path / "config.yml").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -49,7 +49,7 @@ def is_algorithm(path: Path) -> bool:
 
 
 def half(folder: Path) -> str:
-    """What to say of a folder that has one of the two files: the other may have been forgotten."""
+    """Returns a hint for a folder with only one of the two files, else ""."""
     there = {name: (folder / name).is_file() for name in ("module.py", "config.yml")}
     if sum(there.values()) != 1:
         return ""
@@ -58,10 +58,10 @@ def half(folder: Path) -> str:
 
 
 def readable_folder(folder: Path) -> Path:
-    """What belongs to an algorithm: its folder; in a clone its neighbours too.
+    """Returns the folder that an algorithm may read: its own, or in a clone its parent.
 
-    There one says ``from ..faiss.module import Faiss``. Elsewhere the folders beside it are
-    other people's.
+    In a clone, modules import from each other: ``from ..faiss.module import Faiss``. Elsewhere the
+    folders beside it belong to other submissions.
     """
     return folder.parent if folder.parts[-3:-1] in CLONES else folder
 
@@ -69,12 +69,13 @@ def readable_folder(folder: Path) -> Path:
 def read_config(
     text: str, folder: Path, *, modules: tuple[str, ...], trusted: bool
 ) -> list[Implementation]:
-    """Every definition for a metric that is served, one per metric key that it stands under.
+    """Returns every definition for a supported metric, one per metric key that lists it.
 
-    Where one name serves a metric twice, one that is enabled holds, then one that names the metric.
+    If a name has two definitions for a metric, an enabled one comes before a disabled one, then one
+    under the metric's own key before others.
 
     Raises:
-        ConfigurationError: the file is not what ann-benchmarks would read.
+        ConfigurationError: ann-benchmarks could not read the file.
     """
     order = list(METRIC_KEYS)
     found = [
@@ -96,10 +97,10 @@ def read_config(
 def rename(
     found: list[Implementation], sanitise: Callable[[str], str], base: str | None
 ) -> list[Implementation]:
-    """Give each a name of its own: the definition's, with its metric where two share one.
+    """Gives each a unique name: the definition's, with its metrics where two have the same.
 
     Args:
-        base: for a submission, its folder's name, which then comes first.
+        base: for a submission, its folder's name, which becomes the prefix.
     """
     names = [sanitise(item.name) for item in found]
     if base is not None:
@@ -117,7 +118,7 @@ def _load(text: str) -> Mapping[str, Any]:
     import yaml
 
     try:
-        loader = yaml.SafeLoader(text)  # looks for characters that YAML does not have
+        loader = yaml.SafeLoader(text)  # raises for characters that YAML does not allow
         node = loader.get_single_node()
         _size(node, {})
         loaded = loader.construct_document(node) if node else None
@@ -135,18 +136,18 @@ def _load(text: str) -> Mapping[str, Any]:
 
 
 def _size(node: Any, known: dict[int, float]) -> float:
-    """How many values a part of the file means, aliases and merges written out.
+    """Returns how many values a part of the file has, with aliases and merges expanded.
 
     Raises:
-        ValueError: more than anybody could mean, or without end.
+        ValueError: more than ``MAX_VALUES``, or it contains itself.
     """
     if id(node) not in known:
-        known[id(node)] = math.inf  # until it is known: who meets itself has no end
+        known[id(node)] = math.inf  # a node that contains itself is infinite
         inner = node.value if isinstance(getattr(node, "value", None), list) else []
         parts = itertools.chain.from_iterable(x if isinstance(x, tuple) else (x,) for x in inner)
         known[id(node)] = 1 + sum(_size(part, known) for part in parts)
     if known[id(node)] > MAX_VALUES:
-        raise ValueError(f"it means more than {MAX_VALUES:,} values, or refers to itself")
+        raise ValueError(f"it expands to more than {MAX_VALUES:,} values, or refers to itself")
     return known[id(node)]
 
 
@@ -157,7 +158,7 @@ def _mapping(value: Any, where: str) -> Mapping[str, Any]:
 
 
 def _definitions(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each metric key with each of its definitions, keys written with underscores."""
+    """Yields each metric key with each of its definitions, whose keys get underscores."""
     for point_type in POINT_TYPES:
         for key, entries in _mapping(config.get(point_type, {}), point_type).items():
             if key not in METRIC_KEYS:
@@ -180,7 +181,7 @@ def _is_vibe(definition: Mapping[str, Any]) -> bool:
 
 
 def _underscored(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Older files spell ``run-groups``, newer ones ``run_groups``."""
+    """Returns the table with ``run-groups`` of older files spelled ``run_groups``."""
     return {str(key).replace("-", "_"): value for key, value in table.items()}
 
 
@@ -211,7 +212,7 @@ def _implementation(
 
 
 def _module_file(definition: Mapping[str, Any], folder: Path, *, trusted: bool) -> Path:
-    """``module: ann_benchmarks.algorithms.faiss`` may name a neighbour folder."""
+    """Returns the definition's file; ``module: …faiss`` may name a neighbour folder."""
     last = str(definition.get("module", "")).split(".")[-1]
     neighbour = folder.parent / last / "module.py"
     allowed = trusted or readable_folder(folder) != folder
@@ -243,7 +244,7 @@ def _add(
     searches: list[Arguments],
     group: str,
 ) -> None:
-    """Add every build with every search of a run group; two groups may share a setting."""
+    """Adds every build with every search of a run group; two groups may share a setting."""
     pairs = itertools.product([(b.key, b) for b in builds], [(s.key, s) for s in searches])
     for (build_key, build), (search_key, search) in pairs:
         known = found.get((build_key, search_key))
@@ -254,10 +255,10 @@ def _add(
 def _expand_group(
     group: Mapping[str, Any], prefix: str, where: str, *, spread: bool
 ) -> list[list[Any]]:
-    """The argument lists of ``args`` or ``arg_groups``.
+    """Returns the argument lists of ``arg_groups``, else of ``args``.
 
-    The latter wins, as it does there, but not when it is empty: definitions have ``arg_groups:
-    []`` beside ``args`` that the class needs.
+    ``arg_groups`` comes first, as in ann-benchmarks, unless it is empty: some definitions have
+    ``arg_groups: []`` beside ``args`` that the class needs.
     """
     groups, args = group.get(f"{prefix}arg_groups"), group.get(f"{prefix}args")
     if groups is not None and (groups or args is None):
@@ -272,7 +273,7 @@ def _expand_group(
         combinations = _combinations(args, where)
     else:
         return [[]]
-    # A combination of a mapping is one argument, that dict; in VIBE its values are one each.
+    # A combination of a mapping is one argument, a dict; in VIBE each of its values is one.
     return [
         item if isinstance(item, list) else [*item.values()] if spread else [item]
         for item in combinations
@@ -280,7 +281,7 @@ def _expand_group(
 
 
 def _combinations(value: Any, where: str) -> list[Any]:
-    """Expand one level: a list's lists, or a mapping's lists, are the axes of a product."""
+    """Expands one level: the lists in a list or mapping are the axes of a product."""
     if isinstance(value, Mapping):
         axes = [item if isinstance(item, list) else [item] for item in value.values()]
         _check_size(axes, where)
@@ -305,7 +306,7 @@ def _arguments(values: list[Any], key: str, where: str) -> Arguments:
 
 
 def _plain(value: Any, key: str, where: str, budget: Iterator[int], depth: int = 0) -> Any:
-    """A copy that JSON can carry; a file that means too much of it is refused."""
+    """Returns a copy that JSON can hold; raises ConfigurationError if it is too large."""
     if next(budget) > MAX_VALUES or depth > header.MAX_DEPTH:
         raise ConfigurationError(f"{where}: the arguments are too large or refer to themselves")
     if isinstance(value, Mapping):

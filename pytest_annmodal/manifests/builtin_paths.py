@@ -1,4 +1,4 @@
-"""Where the built-in implementations lie, on whichever machine."""
+"""Converts paths of built-in implementations between machines."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 from pytest_annmodal.model import Implementation
 
 PACKAGE = Path(__file__).parents[1]
-BUILTIN = "builtin:"  # before a path inside this package, wherever that lies
+BUILTIN = "builtin:"  # prefix of a path relative to this package
 
 
 def is_builtin(implementation: Implementation) -> bool:
-    """Whether its file is in this package, so that every machine with the package has it."""
+    """Returns whether its file is in this package, so that every machine has it."""
     return Path(implementation.path).is_relative_to(PACKAGE)
 
 
 def portable(implementation: Implementation) -> Implementation:
-    """A built-in as it is called on every machine; any other as it is."""
+    """Returns a built-in with its path relative to this package; any other unchanged."""
     if not is_builtin(implementation):
         return implementation
     inside = Path(implementation.path).relative_to(PACKAGE).as_posix()
@@ -29,7 +29,7 @@ def is_portable(implementation: Implementation) -> bool:
 
 
 def located(implementation: Implementation) -> Implementation:
-    """The same with its file's path on this machine."""
+    """Returns the implementation with its file's path on this machine."""
     if not is_portable(implementation):
         return implementation
     path = PACKAGE / implementation.path.removeprefix(BUILTIN)

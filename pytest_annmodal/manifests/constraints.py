@@ -1,4 +1,4 @@
-"""What a header refuses before it is run: ``constraints = ["k <= ef", "dim % M == 0"]``."""
+"""Checks a header's constraints on settings: ``constraints = ["k <= ef", "dim % M == 0"]``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pytest_annmodal.model import Implementation, Plain, Variant
 def broken(
     item: Implementation, variant: Variant, *, k: int, n: int | None, dim: int | None
 ) -> tuple[str, str] | None:
-    """The first constraint that does not hold, and the values: ``k <= ef``, ``k=100, ef=10``.
+    """Returns the first constraint that fails, and its values: ``k <= ef``, ``k=100, ef=10``.
 
-    None where all hold. One that names what is not known here (the rows of a file that nobody
-    has read, a parameter that this setting leaves out, a text) says nothing.
+    None if all hold. A constraint with an unknown value (the rows of a file not yet read, a
+    parameter that this setting lacks, a text) counts as holding.
     """
     if not item.constraints:
         return None
@@ -30,7 +30,7 @@ def broken(
 def _holds(rule: str, numbers: Mapping[str, int | float]) -> bool:
     try:
         return expression.truth(expression.parsed(rule), numbers)
-    except (KeyError, ArithmeticError):  # nobody can say that it does not
+    except (KeyError, ArithmeticError):  # unknown
         return True
 
 

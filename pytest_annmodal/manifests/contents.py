@@ -1,4 +1,4 @@
-"""What may be read of a file or folder that somebody hands in: regular files, in bounds."""
+"""Reads submitted files and folders: regular files only, within limits of size and number."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from pytest_annmodal.errors import ConfigurationError
 
 MAX_SOURCE_BYTES = 5 * 2**20
 MAX_ENTRIES = 10_000
-UNREAD = "__pycache__"  # Python writes there by itself
+UNREAD = "__pycache__"  # not part of a submission: Python writes it
 
 
 class TooLargeError(ConfigurationError):
-    """More bytes, files or folders than are looked at."""
+    """There are more bytes, files or folders than are read."""
 
 
 def refuse_link(path: Path) -> None:
-    """A submission's link could lead to another's work, or to anything on this machine."""
+    """Raises ConfigurationError for a link: it could lead anywhere on this machine."""
     try:
         is_link = path.is_symlink()
-    except (OSError, ValueError):  # an impossible name: whoever reads it has the words for it
+    except (OSError, ValueError):  # an impossible name: reading it gives the error
         return
     if is_link:
         raise ConfigurationError("is a link, which is not followed; hand in the file itself")
 
 
 def read_text(file: Path) -> str:
-    """The text of a regular file, at most 5 MB, UTF-8, with every newline a line feed."""
+    """Returns the text of a regular file (UTF-8, at most 5 MB), newlines as line feeds."""
     try:
         if not file.exists():
             raise ConfigurationError("there is no such file")
@@ -52,7 +52,7 @@ def read_text(file: Path) -> str:
 def _read_regular(file: Path) -> bytes:
     if not file.is_file():
         raise ConfigurationError("is not a regular file")
-    # It may have been replaced meanwhile; opening a pipe must not wait for a writer.
+    # The file may have been replaced by a pipe, which must not wait for a writer.
     with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -63,16 +63,16 @@ def _read_regular(file: Path) -> bytes:
 
 
 def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Everything below a folder that is no folder itself, in order; links are not followed.
+    """Yields everything below a folder except folders, in order; follows no links.
 
     Raises:
-        TooLargeError: there is no end of it.
+        TooLargeError: there are more than ``MAX_ENTRIES`` files and folders.
         OSError: something cannot be read.
     """
     todo, n_seen = [folder], 0
     while todo:
         with os.scandir(todo.pop()) as entries:
-            some = itertools.islice(entries, MAX_ENTRIES + 1)  # it may have no end either
+            some = itertools.islice(entries, MAX_ENTRIES + 1)  # one folder may have too many
             inner = sorted(some, key=lambda entry: os.fsencode(entry.name))
         n_seen += len(inner)
         if n_seen > MAX_ENTRIES:
@@ -85,13 +85,14 @@ def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def refuse_odd_files(folder: Path) -> None:
-    """Refuse a folder with a link, a pipe or a device in it, or without an end.
+    """Raises for a folder with a link, a pipe or a device in it, or with too many files.
 
-    What lies in hidden folders (``.git``, ``.venv``) is nobody's submission: there a link leads
-    nowhere in a sandbox, and is left alone.
+    Hidden folders (``.git``, ``.venv``) are not checked: they are not part of a submission, and
+    their links lead nowhere in a sandbox.
 
     Raises:
-        ConfigurationError, OSError.
+        ConfigurationError: such a file, or too many files.
+        OSError: something cannot be read.
     """
     for entry in walk(folder):
         relative = Path(entry.path).relative_to(folder)

@@ -1,4 +1,4 @@
-"""Know a C++ submission from its text: the header in its comments, nothing of the language.
+"""Reads a C++ submission from its text: only the header in its comments.
 
 ::
 
@@ -29,7 +29,7 @@ def is_source(path: Path) -> bool:
 
 
 def read_text(file: Path, text: str, called: str, *, trusted: bool) -> Implementation:
-    """The implementation that a file's text describes.
+    """Returns the implementation that a file's header describes.
 
     Raises:
         ConfigurationError: its header cannot be used.
@@ -37,16 +37,16 @@ def read_text(file: Path, text: str, called: str, *, trusted: bool) -> Implement
     head = header.parse(re.sub(r"^//", "#", text, flags=re.MULTILINE)) or header.Header()
     if head.dependencies or head.class_name:
         what = "dependencies" if head.dependencies else "class"
-        raise ConfigurationError(f"the header of a C++ file has no {what}; remove that key")
+        raise ConfigurationError(f"the header of a C++ file cannot have {what}; remove that key")
     unserved = [name for name in head.metrics if name not in of_layout("floats")]
     if head.dtypes or unserved:
         what = "the key dtypes" if head.dtypes else f"metrics = {unserved[0]!r}"
-        raise ConfigurationError(f"C++ is given rows of float; remove {what} from its header")
+        raise ConfigurationError(f"C++ gets only rows of float; remove {what} from its header")
     for variant in head.variants:
         for name, value in {**variant.build.kwargs, **variant.search.kwargs}.items():
             if not isinstance(value, (bool, int, float)):
                 raise ConfigurationError(
-                    f"the parameter {name} is {value!r}; C++ is given numbers, as "
+                    f"the parameter {name} is {value!r}; C++ gets only numbers, by "
                     "set_query_arguments(arguments)"
                 )
     return Implementation(

@@ -1,4 +1,4 @@
-"""What a file or folder holds, in one number: the same for the same content, wherever it lies."""
+"""Computes a digest of a submission's files, equal for equal content at any path."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_BYTES = 50_000_000
 
 
 def digest_of(implementation: Implementation) -> str | None:
-    """Sha256 over its file and its folder; None where they cannot be read to the end."""
+    """Returns the sha256 over its file and its folder; None if they cannot be read fully."""
     try:
         own = hash_files(Path(implementation.path), max_bytes=MAX_BYTES)
         if implementation.folder is None:
@@ -26,12 +26,12 @@ def digest_of(implementation: Implementation) -> str | None:
 
 
 def hash_files(path: Path, *, max_bytes: int) -> str:
-    """Sha256 over the names and bytes of a file, or of all regular files of a folder.
+    """Returns the sha256 over the names and bytes of a file, or of all files of a folder.
 
-    A link inside counts as its text, a device or pipe as what it is; neither is opened.
+    A link inside counts by its target's path, a device or pipe by its type; neither is opened.
 
     Raises:
-        TooLargeError: more than ``max_bytes``, or more files and folders than are looked at.
+        TooLargeError: more than ``max_bytes``, or too many files and folders.
         OSError: something cannot be read.
     """
     left = max_bytes
@@ -41,7 +41,7 @@ def hash_files(path: Path, *, max_bytes: int) -> str:
     for file in files:
         content, size = _content(file, left, top=file == path)
         if size > left:
-            raise TooLargeError(f"is larger than the {limit} that a submission may have")
+            raise TooLargeError(f"is larger than {limit}, the limit for a submission")
         left -= size
         name = os.fsencode(file.relative_to(path)) if file != path else b"."
         if UNREAD not in file.relative_to(path).parts:
@@ -50,7 +50,7 @@ def hash_files(path: Path, *, max_bytes: int) -> str:
 
 
 def _content(file: Path, max_bytes: int, *, top: bool) -> tuple[bytes, int]:
-    """A hash of what the file is, and its size; reads no more than ``max_bytes``."""
+    """Returns a hash of the file and its size; a file beyond ``max_bytes`` is not read."""
     if file.is_symlink() and not top:
         return hashlib.sha256(b"link" + os.fsencode(file.readlink())).digest(), 0
     # O_NONBLOCK: opening a pipe must not wait for a writer.

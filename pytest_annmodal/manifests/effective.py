@@ -1,7 +1,7 @@
-"""What a library makes of a setting by itself: the rules of a header's ``effective``.
+"""Computes the values that a library really uses, by the rules of a header's ``effective``.
 
-``effective = { ef = "max(ef, k)" }`` says that whatever ``ef`` is asked for, the library searches
-with at least k. :mod:`pytest_annmodal.manifests.expression` says what a rule may have.
+``effective = { ef = "max(ef, k)" }`` says that the library searches with at least k, whatever
+``ef`` is. For what a rule may contain see :mod:`pytest_annmodal.manifests.expression`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pytest_annmodal.model import Job, Plain, Search
 
 
 def values(job: Job, search: Search, *, n: int, dim: int) -> tuple[dict[str, Plain], ...]:
-    """The named arguments that a search asks for, and what the library makes of them.
+    """Returns the named arguments of a search as asked for, and as the library uses them.
 
-    Rules are taken in the header's order, so a later one sees what an earlier one made.
+    Rules apply in the header's order, so a later one sees the results of the earlier ones.
     """
     asked = {**job.build.kwargs, **search.arguments.kwargs}
     made = dict(asked)
@@ -26,7 +26,7 @@ def values(job: Job, search: Search, *, n: int, dim: int) -> tuple[dict[str, Pla
                 expression.parsed(rule), {**numbers, "k": search.k, "n": n, "dim": dim}
             )
             usable = name in numbers and math.isfinite(value)
-        except (KeyError, ArithmeticError):  # a parameter that this variant leaves out
+        except (KeyError, ArithmeticError):  # this variant lacks a parameter of the rule
             continue
         if usable:
             made[name] = value

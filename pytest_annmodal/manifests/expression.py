@@ -1,9 +1,9 @@
-"""Small expressions of headers: read, never run.
+"""Parses and evaluates the small expressions of headers, without running code.
 
-A rule of ``effective`` gives a number, a constraint is true or false. Both have whole numbers,
+A rule of ``effective`` gives a number, a constraint is true or false. Both may have whole numbers,
 names, ``+``, ``-``, ``*``, ``//``, ``%``, and ``min`` and ``max`` of two or more; a constraint
-also compares, with ``and``, ``or`` and ``not``. Names are parameters of the header, ``k``, ``n``
-(rows that are indexed) and ``dim``.
+also has comparisons, ``and``, ``or`` and ``not``. Names are parameters of the header, ``k``, ``n``
+(indexed rows) and ``dim``.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ ARITHMETIC = "whole numbers, names, + - * // %, and min or max of two or more"
 
 
 def check_rule(text: str, names: Collection[str]) -> None:
-    """Refuse a rule that says anything else. Raises ConfigurationError, with what is wrong."""
+    """Raises ConfigurationError, with the reason, unless the text is a rule."""
     _check(_tree(text, "a rule such as 'max(ef, k)'"), names, number)
 
 
 def check_constraint(text: str, names: Collection[str]) -> None:
-    """Refuse a constraint that says anything else. Raises ConfigurationError, with the reason."""
+    """Raises ConfigurationError, with the reason, unless the text is a constraint."""
     _check(_tree(text, "a constraint such as 'k <= ef'"), names, truth)
 
 
@@ -57,12 +57,12 @@ def _check(
             known = ", ".join((*names, *KNOWN))
             raise ConfigurationError(f"{name!r} is not a parameter; known are {known}")
     _all_branches(tree)
-    with suppress(ZeroDivisionError):  # other values may be no zero
+    with suppress(ZeroDivisionError):  # other values may give another divisor
         value(tree, dict.fromkeys((*names, *KNOWN), 1))
 
 
 def _all_branches(tree: ast.expr) -> None:
-    """Look at what ``and`` and ``or`` would leave unread."""
+    """Checks the operands that ``and`` and ``or`` may skip."""
     for node in ast.walk(tree):
         if isinstance(node, ast.BoolOp):
             for one in node.values:
@@ -71,7 +71,7 @@ def _all_branches(tree: ast.expr) -> None:
 
 
 def names_in(text: str) -> list[str]:
-    """The names of an expression that was checked, each once, as they are written."""
+    """Returns the names of a checked expression, each once, in the order of the text."""
     return _names(parsed(text))
 
 
@@ -83,7 +83,7 @@ def _names(tree: ast.expr) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def parsed(text: str) -> ast.expr:
-    """The tree of an expression that was checked."""
+    """Returns the tree of a checked expression."""
     return _tree(text, "an expression")
 
 
@@ -97,10 +97,12 @@ def _tree(text: str, expected: str) -> ast.expr:
 
 
 def number(node: ast.expr, names: Names) -> Number:
-    """The number that an expression gives.
+    """Evaluates an expression to a number.
 
     Raises:
-        KeyError: a name has no value. ZeroDivisionError. ConfigurationError: it is no such thing.
+        KeyError: a name has no value.
+        ZeroDivisionError: a divisor is 0.
+        ConfigurationError: it has something else than arithmetic.
     """
     if isinstance(node, ast.Constant) and type(node.value) is int:
         return node.value
@@ -116,11 +118,11 @@ def number(node: ast.expr, names: Names) -> Number:
         and not node.keywords
     ):
         return FUNCTIONS[node.func.id](*(number(item, names) for item in node.args))
-    raise ConfigurationError(f"{ast.unparse(node)!r} is not allowed; a rule has {ARITHMETIC}")
+    raise ConfigurationError(f"{ast.unparse(node)!r} is not allowed; a rule may have {ARITHMETIC}")
 
 
 def truth(node: ast.expr, names: Names) -> bool:
-    """Whether a constraint holds; raises as :func:`number` does."""
+    """Returns whether a constraint holds; raises as :func:`number` does."""
     if isinstance(node, ast.BoolOp):
         every = all if isinstance(node.op, ast.And) else any
         return every(truth(one, names) for one in node.values)
@@ -131,6 +133,6 @@ def truth(node: ast.expr, names: Names) -> bool:
         pairs = zip(node.ops, values, values[1:], strict=False)
         return all(COMPARISONS[type(one)](left, right) for one, left, right in pairs)
     raise ConfigurationError(
-        f"{ast.unparse(node)!r} is neither true nor false; a constraint compares (k <= ef) what "
-        f"has {ARITHMETIC}, with and, or, not between comparisons"
+        f"{ast.unparse(node)!r} is neither true nor false; expected comparisons such as k <= ef, "
+        f"with and, or, not between them; each side may have {ARITHMETIC}"
     )

@@ -1,7 +1,7 @@
-"""What ``--submission`` names: files and folders, and what each of them is called.
+"""Finds the files and folders of ``--submission`` and names each; opens none of them.
 
-A name leads back to its author, is the same whoever else hands in as far as that can be, and
-is nobody else's. Nothing is opened here.
+A name is unique, shows whose submission it is, and where possible does not depend on the other
+submissions.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pytest_annmodal.settings.option import expanded
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandedIn:
-    """One file or folder.
+    """A submitted file or folder.
 
     Attributes:
         path: absolute.
-        name: what it is called in tables, ids and file names.
-        shown: the last parts of its path, as many as tell it from the others.
+        name: its name in tables, ids and file names.
+        shown: the last parts of its path, as many as distinguish it from the others.
     """
 
     path: Path
@@ -36,14 +36,14 @@ class HandedIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Match:
-    """A path; which of its parts it is named after, and from which one on it is shown."""
+    """A path, the index of the part it is named after, and of the first part to show."""
 
     path: Path
     named_after: int
     shown_from: int
 
     def name(self, n_around: int) -> str:
-        """Its name, behind those of so many folders around it."""
+        """Returns its name, with the names of ``n_around`` parent folders before it."""
         parts, at = self.path.parts, self.named_after
         is_file = at == len(parts) - 1 and not os.path.isdir(self.path)  # noqa: PTH112 -- never raises
         own = manifest.stem(self.path) if is_file else parts[at]
@@ -54,15 +54,15 @@ class _Match:
 
 
 def handed_in(settings: Settings) -> list[HandedIn]:
-    """Each file and folder once, in the order of the command line.
+    """Returns each submitted file and folder once, in the order of the command line.
 
-    What a pattern's ``*`` stands for tells submissions apart: those of ``*/index.py`` are named
-    after the folder, and so is a file whose name says nothing (``submission.py``). Others are
-    named after the file or folder; where two of these are equal, the folders around come first
-    (``ada-index``). A number is the last resort.
+    Matches of a pattern are named after the part with its last ``*``: those of ``*/index.py``
+    after the folder, as are files with a generic name (``submission.py``). Others are named after
+    the file or folder. Equal names get the names of parent folders before them (``ada-index``), or
+    else a number.
 
     Raises:
-        ConfigurationError: a name or a pattern that nothing has.
+        ConfigurationError: a path does not exist, or a pattern has no match.
     """
     found: dict[Path, _Match] = {}
     for text in settings.submission:
@@ -87,7 +87,7 @@ def _match(path: Path, pattern: Path | None = None) -> _Match:
 
 
 def _matches(pattern: Path) -> list[_Match]:
-    """In order, and without what nobody wrote."""
+    """Returns the matches of a pattern, sorted, without files of the system or an editor."""
     found = sorted(glob.glob(str(pattern)))  # noqa: PTH207 -- absolute patterns
     matches = [_match(Path(path), pattern) for path in found]
     return [
@@ -98,7 +98,7 @@ def _matches(pattern: Path) -> list[_Match]:
 
 
 def _distinct(matches: Iterable[_Match], words: Callable[[_Match, int], str]) -> dict[Path, str]:
-    """The words for each: those that two share say as much more of the path as tells them apart."""
+    """Returns the words for each path; equal ones get as many parent folders as needed."""
     alike: dict[str, list[_Match]] = {}
     for match in matches:
         alike.setdefault(words(match, 0), []).append(match)
@@ -113,7 +113,7 @@ def _distinct(matches: Iterable[_Match], words: Callable[[_Match, int], str]) ->
 
 
 def _numbered(names: Mapping[Path, str]) -> dict[Path, str]:
-    """Number what is still equal: ``index``, ``index~2``."""
+    """Numbers names that are still equal: ``index``, ``index~2``."""
     seen: dict[str, int] = {}
     result = {}
     for path, name in names.items():

@@ -1,4 +1,4 @@
-"""Read the PEP 723 header of an implementation's file: requirements and parameter grids.
+"""Reads the PEP 723 header of an implementation's file: requirements and parameter grids.
 
 ::
 
@@ -10,12 +10,12 @@
     # metrics = ["euclidean", "angular"]
     # build.n_trees = [10, 50]
     # search = { search_k = [100, "500..4000:log4"] }  (docs/settings.md)
-    # short-answers = "search_k"               (fewer than k ids are misses; what bounds them)
-    # effective = { search_k = "max(search_k, k)" }    (what the library makes of it by itself)
-    # constraints = ["k <= search_k"]          (settings that do not fit are not run)
+    # short-answers = "search_k"               (missing ids are misses; this parameter bounds them)
+    # effective = { search_k = "max(search_k, k)" }    (the value that the library really uses)
+    # constraints = ["k <= search_k"]          (settings that break them are not run)
     # tune = { search_k = { range = [100, 100_000], scale = "log", monotone = "recall" } }
-    # warm_up_build = true                     (it compiles itself: build once before the clock)
-    # dtypes = ["packed"]                      (in which form it takes rows, if not the usual one)
+    # warm_up_build = true                     (it compiles itself: build once before timing)
+    # dtypes = ["packed"]                      (the form of rows, if not the default one)
     # ///
 """
 
@@ -42,20 +42,20 @@ from pytest_annmodal.settings.toml_table import Table, shown
 
 OPENING = "# /// script"
 CLOSING = "# ///"
-MAX_CHARS = 20_000  # TOML's parser needs the square of the length of some texts
+MAX_CHARS = 20_000  # for some texts the TOML parser takes quadratic time
 MAX_VALUE_CHARS = 2000
 MAX_DEPTH = 20
 MAX_BITS = 1024
 MAX_VARIANTS = 1000  # a typo in a grid must not make a million cases
-MAX_READ = 10_000  # settings of one implementation, of which one then chooses
+MAX_READ = 10_000  # settings read of one implementation, before some are chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What a header says; ``None`` or empty where it says nothing.
+    """The content of a header; ``None`` or empty for absent keys.
 
     Attributes:
-        dependencies: None if the key is absent, so that imports are looked at instead.
+        dependencies: None if the key is absent; the file's imports are used then.
     """
 
     name: str | None = None
@@ -73,16 +73,16 @@ class Header:
 
 
 def extract(text: str) -> str | None:
-    """The TOML inside the header, or None if the file has no header.
+    """Returns the TOML inside the header, or None if the file has no header.
 
     Raises:
-        ConfigurationError: a header that is not closed, or two of them.
+        ConfigurationError: the header is not closed, or there are two.
     """
     lines = [line.rstrip() for line in text.split("\n")]
     starts = [number for number, line in enumerate(lines) if line == OPENING]
     if not starts:
         return None
-    # As PEP 723 has it, the header is a run of comment lines, closed by the last "# ///" in it.
+    # By PEP 723 the header is a run of comment lines, closed by the last "# ///" in it.
     comments = itertools.takewhile(
         lambda line: line == "#" or line.startswith("# "), lines[starts[0] + 1 :]
     )
@@ -91,18 +91,20 @@ def extract(text: str) -> str | None:
     if not closings:
         raise ConfigurationError(
             f'line {starts[0] + 1}: the header opened by "{OPENING}" is not closed; '
-            f'every line of it starts with "# ", and the last is "{CLOSING}"'
+            f'expected every line to start with "# ", and the last to be "{CLOSING}"'
         )
     if len(starts) > 1:
-        raise ConfigurationError(f'line {starts[1] + 1}: a second "{OPENING}" header')
+        raise ConfigurationError(
+            f'line {starts[1] + 1}: a second "{OPENING}" header; expected one. Merge them'
+        )
     return "\n".join(line[2:] for line in block[: closings[-1]])
 
 
 def parse(text: str) -> Header | None:
-    """Read the header of a file's text, or None if there is none.
+    """Reads the header of a file's text; returns None if there is none.
 
     Raises:
-        ConfigurationError: what is wrong with it, in one sentence.
+        ConfigurationError: the header is wrong, with the reason in one sentence.
     """
     inside = extract(text)
     if inside is None:
@@ -114,7 +116,7 @@ def parse(text: str) -> Header | None:
         )
     try:
         header = Table(tomllib.loads(inside), "the header")
-    except (ValueError, RecursionError) as error:  # a number of 5000 digits is no TOMLDecodeError
+    except (ValueError, RecursionError) as error:  # ValueError for a number of 5000 digits, too
         raise ConfigurationError(
             f"the header is not valid TOML: {_in_the_file(str(error), text)}"
         ) from error
@@ -146,7 +148,7 @@ def parse(text: str) -> Header | None:
 
 
 def _in_the_file(message: str, text: str) -> str:
-    """Turn the line and column that TOML's parser names into those of the whole file."""
+    """Turns line and column numbers of the TOML parser into those of the whole file."""
     above = [line.rstrip() for line in text.split("\n")].index(OPENING) + 1
 
     def moved(match: re.Match[str]) -> str:
@@ -156,10 +158,10 @@ def _in_the_file(message: str, text: str) -> str:
 
 
 def grid(value: Any, key: str) -> list[Arguments]:
-    """Expand one parameter grid: a table, or a list of tables, which are tried in turn."""
+    """Expands a parameter grid: a table, or a list of tables one after the other."""
     tables = value if isinstance(value, list) else [value]
     if not tables:
-        raise ConfigurationError(f"{key} is an empty list; drop it, or give it one table")
+        raise ConfigurationError(f"{key} is an empty list; remove it, or give it one table")
     found: list[Arguments] = []
     for number, table in enumerate(tables):
         where = f"{key}[{number}]" if isinstance(value, list) else key
@@ -189,7 +191,7 @@ def _expand(table: Mapping[str, Any], where: str) -> list[Arguments]:
 
 
 def _axis(value: Any, where: str) -> list[Any]:
-    """The values of one parameter, its ranges (``"8..64:log4"``) written out."""
+    """Returns the values of one parameter, with ranges (``"8..64:log4"``) expanded."""
     listed = value if isinstance(value, list) else [value]
     if not listed:
         raise ConfigurationError(f"{where} is an empty list; name at least one value")
@@ -202,16 +204,16 @@ def _axis(value: Any, where: str) -> list[Any]:
 
 
 def refuse_long(n_chars: int, where: str) -> None:
-    """Refuse settings whose names would be that long."""
+    """Raises ConfigurationError for settings whose names would be too long."""
     if n_chars > MAX_VALUE_CHARS:
         raise ConfigurationError(
-            f"{where} makes settings of {n_chars:,} characters, at most {MAX_VALUE_CHARS:,} are "
-            "allowed: they are part of every name"
+            f"{where} makes settings of {n_chars:,} characters; at most {MAX_VALUE_CHARS:,} are "
+            "allowed, since they are part of every name"
         )
 
 
 def product(builds: Iterable[Arguments], searches: Iterable[Arguments]) -> tuple[Variant, ...]:
-    """Every build with every search setting, each once, builds outermost."""
+    """Returns every build with every search setting, each once, builds outermost."""
     each_build = {item.key: item for item in builds}.values()
     each_search = {item.key: item for item in searches}.values()
     if len(each_build) * len(each_search) > MAX_READ:
@@ -223,12 +225,12 @@ def product(builds: Iterable[Arguments], searches: Iterable[Arguments]) -> tuple
 
 def _too_many(total: int) -> ConfigurationError:
     return ConfigurationError(
-        f"the parameter grids make {total:,} settings, at most {MAX_READ:,} are read"
+        f"the parameter grids make {total:,} settings; at most {MAX_READ:,} are allowed"
     )
 
 
 def _check_plain(value: Any, where: str, depth: int = 0) -> None:
-    """Allow only what JSON can carry to the worker."""
+    """Raises ConfigurationError for a value that JSON cannot bring to the worker."""
     if depth > MAX_DEPTH:
         raise ConfigurationError(f"{where} is nested more than {MAX_DEPTH} deep")
     if isinstance(value, (list, Mapping)):
@@ -236,7 +238,7 @@ def _check_plain(value: Any, where: str, depth: int = 0) -> None:
             _check_plain(item, where, depth + 1)
     elif not isinstance(value, (bool, int, float, str)) or value in (math.inf, -math.inf):
         raise ConfigurationError(f"{where}: {value} is not a number, text, boolean or list")
-    elif isinstance(value, int) and value.bit_length() > MAX_BITS:  # Python may not write it
+    elif isinstance(value, int) and value.bit_length() > MAX_BITS:  # str() may refuse it
         raise ConfigurationError(f"{where}: a number of more than {MAX_BITS:,} bits is not usable")
     elif value != value:  # noqa: PLR0124 -- only NaN differs from itself
         raise ConfigurationError(f"{where}: nan is not a usable value")
@@ -247,7 +249,7 @@ def _parameters(variants: Iterable[Variant]) -> list[str]:
 
 
 def _short_answers(table: Table, parameters: list[str]) -> str | None:
-    """What bounds the number of ids, or nothing known; None where answers may not be short."""
+    """Returns the parameter that bounds the number of ids, "" if unknown; None: not allowed."""
     value = table.anything("short-answers")
     if value is None or isinstance(value, bool):
         return "" if value else None
@@ -261,7 +263,7 @@ def _rules(rules: Mapping[str, Any], parameters: list[str]) -> Mapping[str, str]
     for name, rule in rules.items():
         where = f"effective.{name}"
         if name not in parameters:
-            raise ConfigurationError(f"{where} is about no parameter of build or search")
+            raise ConfigurationError(f"{where}: {name} is not a parameter of build or search")
         if not isinstance(rule, str):
             raise ConfigurationError(f"{where}: expected text in quotes, not {shown(rule)}")
         try:
@@ -284,7 +286,7 @@ def _constraints(rules: list[Any], parameters: list[str]) -> tuple[str, ...]:
 
 
 def _names(table: Table, key: str, names: Sequence[str]) -> tuple[str, ...]:
-    """One or more of these names; nothing where the key is absent."""
+    """Reads one or more of these names; returns () if the key is absent."""
     value = table.anything(key)
     if value is None:
         return ()

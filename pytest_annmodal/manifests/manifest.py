@@ -1,7 +1,7 @@
-"""Know implementations from their text: headers, classes, folders. Nothing is ever imported.
+"""Reads implementations from their text (headers, classes, folders), without importing them.
 
-What is wrong with a *submission's* text is kept in ``Implementation.error``, so that only it
-fails; what is wrong with a built-in or with the user's own file is a ConfigurationError.
+An error in a *submission* is stored in ``Implementation.error``, so that only it fails; an error
+in a built-in or in the user's own file raises ConfigurationError.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ MAX_CANDIDATES = 20  # each is parsed
 # In a folder with several files, the first of these is the submission.
 ENTRY_FILES = ("submission.py", "student.py", "algorithm.py")
 PACKAGE_FILE = "__init__.py"  # most often empty
-# A file called so says nothing of its author: it is named after its folder.
+# Generic names: such a file is named after its folder.
 NAMELESS = ("submission", "algorithm", "module", "__init__")
 NOT_IMPLEMENTATIONS = re.compile(r"_.*|\..*|conftest|setup|test_.*|.*_test")
 
 
 def sanitise(name: str) -> str:
-    """Keep what is safe in ids, tables and file names: ``A-Z a-z 0-9 . _ -``."""
+    """Returns the name with only characters safe in ids and file names: ``A-Za-z0-9._-``."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:MAX_NAME_CHARS].strip("-.")
     return safe or "unnamed"
 
 
 def read_file(path: str | Path, *, name: str | None = None, trusted: bool = True) -> Implementation:
-    """Read one file: its header, or else its one class with ``fit`` and ``query`` (Python).
+    """Reads one file: its header, or its one class with ``fit`` and ``query`` (Python).
 
     Args:
-        name: what to call it; by default the header's ``name`` (if trusted) or the file's.
+        name: its name; by default the header's ``name`` (if trusted) or the file's.
 
     Raises:
         ConfigurationError: a trusted file cannot be used.
@@ -72,7 +72,7 @@ def read_file(path: str | Path, *, name: str | None = None, trusted: bool = True
 def _read_text(file: Path, text: str, called: str, *, trusted: bool, named: bool) -> Implementation:
     if file.suffix != ".py":
         raise ConfigurationError(
-            "is neither Python nor C++ by its name; rename it to end in .py or .cpp"
+            "does not have the suffix of Python or C++; rename it to end in .py or .cpp"
         )
     tree = source.parse(text)
     head = header.parse(text)
@@ -82,7 +82,7 @@ def _read_text(file: Path, text: str, called: str, *, trusted: bool, named: bool
     except RecursionError as error:
         raise ConfigurationError("is nested too deeply to be read") from error
     head = head or header.Header()
-    if trusted and head.name and not named:  # a submission does not choose what it is called
+    if trusted and head.name and not named:  # a submission cannot choose its name
         called = sanitise(head.name)
     return Implementation(
         name=called,
@@ -104,12 +104,12 @@ def _read_text(file: Path, text: str, called: str, *, trusted: bool, named: bool
 
 
 def stem(path: Path) -> str:
-    """A source file's name without its suffix; others keep it."""
+    """Returns a source file's name without its suffix; other names are unchanged."""
     return path.stem if path.suffix in (".py", cpp.SUFFIX) else path.name
 
 
 def says_nothing(path: Path) -> bool:
-    """Whether it is a file that is named after its folder."""
+    """Returns whether it is a file with a generic name, which is named after its folder."""
     return stem(path) in NAMELESS and not _is_directory(path)
 
 
@@ -118,10 +118,10 @@ def _name_of(file: Path) -> str:
 
 
 def _reject(path: Path, called: str, error: ConfigurationError, *, trusted: bool) -> Implementation:
-    """Raise for a trusted file; keep the words for a submission."""
+    """Raises for a trusted file; returns a submission with its error."""
     if trusted:
         raise ConfigurationError(f"{path}: {error}") from error
-    words = str(error)  # which may quote what it is about
+    words = str(error)  # may quote a long text
     if len(words) > MAX_ERROR_CHARS:
         words = f"{words[: MAX_ERROR_CHARS // 2]} … {words[-MAX_ERROR_CHARS // 2 :]}"
     return Implementation(
@@ -130,17 +130,16 @@ def _reject(path: Path, called: str, error: ConfigurationError, *, trusted: bool
 
 
 def read_submission(path: str | Path, *, called: str | None = None) -> list[Implementation]:
-    """Read what a student hands in; never raises, since one submission costs no other its run.
+    """Reads a submission; never raises, so that an error in one does not stop the others.
 
     It is a ``.py`` or ``.cpp`` file, an ann-benchmarks folder (``module.py`` and
-    ``config.yml``), or a folder with the file to run and whatever that needs. The file to run
+    ``config.yml``), or a folder with the file to run and the files that it needs. The file to run
     is ``algorithm.cpp``, ``submission.py``, ``student.py``, ``algorithm.py``, one named like
-    the folder, or ``__init__.py`` if it offers a class; without any of these the only public
-    ``.py`` file, or the only one with an index class. Where these lie deeper, the one folder that
-    holds them is read.
+    the folder, or ``__init__.py`` if it has a class; else the only public ``.py`` file, or the
+    only one with an index class. If only one subfolder holds such files, that is read.
 
     Args:
-        called: its name; by default its folder's own, also for a file whose name says nothing
+        called: its name; by default the folder's, also for a file with a generic name
             (``submission.py``), else the file's.
     """
     place = Path(path).absolute()
@@ -150,7 +149,7 @@ def read_submission(path: str | Path, *, called: str | None = None) -> list[Impl
         if is_folder:
             return _read_folder(place, name)
         return [read_file(place, name=name, trusted=False)]
-    except Exception as error:  # noqa: BLE001 -- whatever a parser makes of a stranger's text
+    except Exception as error:  # noqa: BLE001 -- parsers may raise anything for untrusted text
         reason = ConfigurationError(f"cannot be read: {type(error).__name__}: {error}")
         return [_reject(place, name, reason, trusted=False)]
 
@@ -175,7 +174,7 @@ def _read_folder(place: Path, called: str) -> list[Implementation]:
 def _is_directory(path: Path) -> bool:
     try:
         return path.is_dir()
-    except (OSError, ValueError):  # a name too long, or with a null byte: no directory either
+    except (OSError, ValueError):  # a name too long, or with a null byte
         return False
 
 
@@ -184,7 +183,7 @@ def _unreadable(error: OSError) -> ConfigurationError:
 
 
 def _entry(folder: Path) -> Path:
-    """The file to run among those in a submission's folder."""
+    """Returns the file to run in a submission's folder."""
     if (folder / cpp.ENTRY).exists():
         return folder / cpp.ENTRY
     files = sorted(file for file in folder.iterdir() if file.suffix == ".py" and file.is_file())
@@ -223,15 +222,15 @@ def _offers_class(file: Path) -> bool:
 
 
 def read_directory(path: str | Path) -> list[Implementation]:
-    """Read a folder of implementations of one's own, all trusted.
+    """Reads a folder of the user's own implementations, all trusted.
 
-    Its public ``.py`` files (one without a header and a class is a helper, and left out), its
-    ann-benchmarks folders, a clone of ann-benchmarks, or one ann-benchmarks folder itself. What
-    cannot be used among others is kept with its ``error``, and stops none of them. What its
-    config.yml has disabled waits for its name, or for its folder's where all of that is.
+    It holds public ``.py`` files (files without header and class are left out) and ann-benchmarks
+    folders, or is a clone of ann-benchmarks, or one ann-benchmarks folder itself. An unusable one
+    is returned with its ``error``. A definition that is disabled in config.yml runs only if it is
+    named, or if its folder is named and all of it is disabled.
 
     Raises:
-        ConfigurationError: no such folder, or nothing in it that can be used.
+        ConfigurationError: the folder does not exist, or nothing in it can be used.
     """
     folder = Path(path).absolute()
     if not folder.is_dir():
@@ -270,7 +269,7 @@ def _read_if_implementation(file: Path) -> list[Implementation]:
         try:
             return bool(check(read_text(file)))
         except (ConfigurationError, RecursionError):
-            return True  # read_file has the words for it
+            return True  # read_file gives the error
 
     has_header = offers(header.extract)
     has_class = offers(lambda text: source.candidates(source.parse(text)))
@@ -282,7 +281,7 @@ def _read_if_implementation(file: Path) -> list[Implementation]:
 def _read_ann_benchmarks(
     folder: Path, called: str | None, *, trusted: bool
 ) -> list[Implementation]:
-    """Its definitions; those of a submission are called after it."""
+    """Reads a folder's definitions; those of a submission are named after it."""
     try:
         if not trusted:
             refuse_link(folder / "module.py")
@@ -291,10 +290,10 @@ def _read_ann_benchmarks(
         config = read_text(folder / "config.yml")
         found = ann_benchmarks.read_config(config, folder, modules=modules, trusted=trusted)
         if not found and not trusted:
-            raise ConfigurationError("config.yml defines nothing for a metric that is served here")
+            raise ConfigurationError("config.yml defines nothing for a supported metric")
     except ConfigurationError as error:
         return [_reject(folder, called or sanitise(folder.name), error, trusted=trusted)]
-    if any(not item.disabled for item in found):  # who names the folder means these
+    if any(not item.disabled for item in found):  # naming the folder means the enabled ones
         found = [dataclasses.replace(item, on_request=item.disabled) for item in found]
     named = _named_as_if_alone(found, called)
     reach = str(ann_benchmarks.readable_folder(folder))
@@ -302,7 +301,7 @@ def _read_ann_benchmarks(
 
 
 def _named_as_if_alone(found: list[Implementation], called: str | None) -> list[Implementation]:
-    """What is run has the names that it has without what waits for ``--impl``."""
+    """Names those that run as if the others, which run only by ``--impl``, did not exist."""
     run = [item for item in found if not item.on_request]
     names = {
         id(old): new.name
@@ -315,10 +314,10 @@ def _named_as_if_alone(found: list[Implementation], called: str | None) -> list[
 
 
 def _with_parameter_names(item: Implementation) -> Implementation:
-    """Add what the class calls the arguments that a ``config.yml`` gives by position."""
+    """Adds the class's names of the arguments that a ``config.yml`` gives by position."""
     try:
         tree = source.parse(read_text(Path(item.path)))
-    except ConfigurationError:  # a neighbour's module; the worker will say what is wrong with it
+    except ConfigurationError:  # a neighbour's module; the worker reports its error
         return item
     return dataclasses.replace(
         item,
@@ -335,7 +334,7 @@ def _modules_of(file: Path) -> tuple[str, ...]:
 
 
 def builtin() -> list[Implementation]:
-    """The implementations that this package ships; ``faiss_hnsw.py`` is ``faiss-hnsw``."""
+    """Returns the implementations of this package; ``faiss_hnsw.py`` is ``faiss-hnsw``."""
     return [
         read_file(file, name=file.stem.replace("_", "-"))
         for file in sorted(BUILTINS.glob("*.py"))

@@ -1,6 +1,6 @@
-"""Which settings of an implementation are wanted: by value, by run group, or values of one's own.
+"""Chooses settings of an implementation: by value, by run group, or with the user's values.
 
-The grammar of patterns is that of ``docs/choosing.md``, that of values of ``docs/settings.md``.
+The grammar of patterns is in ``docs/choosing.md``, that of values in ``docs/settings.md``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pytest_annmodal.settings import grid
 from pytest_annmodal.settings.nearest import nearest_names
 from pytest_annmodal.settings.option import split_values
 
-SHOWN = 8  # values in a message
+SHOWN = 8  # most values in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class _Value:
     """One value of a setting.
 
     Attributes:
-        name: of its parameter, where that is known.
-        shows_name: whether ids and tables have the name as well.
+        name: of its parameter, if known.
+        shows_name: whether ids and tables show the name, too.
     """
 
     name: str | None
@@ -36,15 +36,15 @@ class _Value:
 
 
 def split_pattern(text: str) -> tuple[str, str | None]:
-    """``hnswlib[M=16,*]`` is the name ``hnswlib`` and the setting ``M=16,*``; it may have none."""
+    """Splits ``hnswlib[M=16,*]`` into the name ``hnswlib`` and the setting ``M=16,*`` or None."""
     name, bracket, setting = text.partition("[")
     return (name, setting[:-1]) if bracket and text.endswith("]") else (text, None)
 
 
 def of_settings(item: Implementation, settings: Sequence[str | None]) -> Implementation | None:
-    """The implementation with those of its settings that any pattern fits; None if none does.
+    """Returns the implementation with the settings that match any pattern; None if none does.
 
-    The pattern None fits all of them.
+    The pattern None matches all settings.
     """
     if None in settings:
         return item
@@ -61,7 +61,7 @@ def of_settings(item: Implementation, settings: Sequence[str | None]) -> Impleme
 
 
 def why_none(items: Sequence[Implementation], setting: str) -> str:
-    """Why no setting of these fits a pattern: a parameter they do not have, or its values."""
+    """Returns why no setting of these matches a pattern: an unknown parameter, or its values."""
     known = parameters(items)
     named, _ = _pattern(setting)
     for name in named:
@@ -73,19 +73,19 @@ def why_none(items: Sequence[Implementation], setting: str) -> str:
         for name, pattern in named.items()
         if not any(_matches(value, pattern) for value in known_values[name])
     }
-    if not missing:  # each alone would do: say what there is together
+    if not missing:  # each value exists, but not all in one setting
         labels = [variant.label for item in items for variant in item.variants]
         return f"no such setting; it has {some_of(setting, labels)}"
     wanted = ", ".join(f"{name}={pattern}" for name, pattern in missing.items())
     ranges = (f"{name} is {_one_of([*map(json.dumps, known_values[name])])}" for name in missing)
     return (
         f"no setting with {wanted}; {' and '.join(ranges)}. "
-        "--ann-param gives a parameter values of your own."
+        "To use values of your own, add --ann-param."
     )
 
 
 def some_of(wanted: str, labels: Sequence[str]) -> str:
-    """All of a few labels, or those most like the wanted one and how many there are."""
+    """Returns a few labels in full; of many, their number and those most like the wanted one."""
     if len(labels) <= SHOWN:
         return ", ".join(labels)
     near = difflib.get_close_matches(wanted, labels, n=3, cutoff=0) or labels[:3]
@@ -93,17 +93,17 @@ def some_of(wanted: str, labels: Sequence[str]) -> str:
 
 
 def in_groups(items: Sequence[Implementation], patterns: Sequence[str]) -> list[Implementation]:
-    """The implementations that have run groups of these names, with the settings of those.
+    """Returns the implementations with run groups of these names, with only their settings.
 
     Raises:
-        ConfigurationError: a name or pattern that no run group has.
+        ConfigurationError: no run group matches a name or pattern.
     """
     if not patterns:
         return list(items)
     known = {group for item in items for variant in item.variants for group in variant.groups}
     for pattern in patterns:
         if not fnmatch.filter(known, pattern):
-            there = f" There is {_one_of(sorted(known))}." if known else " None of it has any."
+            there = f" There is {_one_of(sorted(known))}." if known else " There are no run groups."
             raise ConfigurationError(
                 f"--ann-run-group {pattern}: nothing selected has such a run group"
                 f"{nearest_names(pattern, known)}{there}"
@@ -124,16 +124,16 @@ def with_values(
     builds_only: bool = False,
     among: Sequence[Implementation] | None = None,
 ) -> list[Implementation]:
-    """Give parameters these values only, in every implementation that has them.
+    """Replaces the values of parameters in every implementation that has them.
 
     Args:
         wanted: names, and texts as :mod:`pytest_annmodal.settings.grid` reads them.
-        source: who wants it, as an error names it.
-        builds_only: whether arguments of a search that have the name keep their values.
-        among: where each name must be known, if not among ``items``.
+        source: the option or key, for errors.
+        builds_only: keep the values of search arguments with the same name.
+        among: implementations that must know each name; by default ``items``.
 
     Raises:
-        ConfigurationError: a name that none of them has, or a range that cannot be made.
+        ConfigurationError: no implementation has a name, or a range is impossible.
     """
     merged: dict[str, tuple[Plain, ...]] = {}
     for name, texts in wanted:
@@ -157,16 +157,16 @@ def with_values(
 
 
 def _builds_of(item: Implementation) -> Implementation:
-    """As if nothing could be said to its searches."""
+    """Returns the implementation without search arguments."""
     variants = tuple(replace(variant, search=Arguments()) for variant in item.variants)
     return replace(item, variants=variants)
 
 
 def with_targets(item: Implementation, recalls: Sequence[float], budget_s: float) -> Implementation:
-    """Each build once for each recall; its search arguments are yet to be found.
+    """Returns each build once per target recall, with search arguments still to be found.
 
     Args:
-        budget_s: that finding them may take.
+        budget_s: time limit for finding them.
     """
     builds: dict[str, list[Variant]] = {}
     for variant in item.variants:
@@ -187,18 +187,18 @@ def with_targets(item: Implementation, recalls: Sequence[float], budget_s: float
 
 
 def limited(item: Implementation) -> Implementation:
-    """The implementation, or an unusable one if too many settings are left to be run."""
+    """Returns the implementation, with an error if it has too many settings to run."""
     if len(item.variants) <= MAX_VARIANTS:
         return item
     error = (
-        f"{item.name} has {len(item.variants):,} settings, at most {MAX_VARIANTS:,} are run: "
+        f"{item.name} has {len(item.variants):,} settings; at most {MAX_VARIANTS:,} are run: "
         f"choose some (--impl '{item.name}[PARAMETER=VALUE]', --ann-run-group, --ann-param)"
     )
     return replace(item, variants=item.variants[:1], error=error)
 
 
 def parameters(items: Iterable[Implementation]) -> list[str]:
-    """Names of all parameters, each once, in the order of the settings."""
+    """Returns the names of all parameters, each once, in the order of the settings."""
     found = (
         value.name
         for item in items
@@ -209,7 +209,7 @@ def parameters(items: Iterable[Implementation]) -> list[str]:
 
 
 def _pattern(text: str) -> tuple[Mapping[str, str], Sequence[str]]:
-    """The parts ``name=pattern`` of a pattern, and the others, in their order."""
+    """Returns the parts ``name=pattern`` of a pattern, and the other parts in order."""
     parts = [part.strip() for part in split_values(text)]
     named = dict(part.split("=", 1) for part in parts if "=" in part)
     return named, [part for part in parts if "=" not in part]
@@ -237,7 +237,7 @@ def _equal(one: Plain, other: Plain) -> bool:
 
 
 def _values(item: Implementation, variant: Variant) -> list[_Value]:
-    """All values of a setting, in the order in which ids have them."""
+    """Returns all values of a setting, in the order of ids."""
     found: list[_Value] = []
     for arguments, names in (
         (variant.build, item.build_names),
@@ -254,7 +254,7 @@ def _values(item: Implementation, variant: Variant) -> list[_Value]:
 
 
 def _known_values(items: Sequence[Implementation], name: str) -> list[Plain]:
-    """Each value of a parameter once, in the order of the settings."""
+    """Returns each value of a parameter once, in the order of the settings."""
     found = (
         value.value
         for item in items
@@ -268,7 +268,7 @@ def _known_values(items: Sequence[Implementation], name: str) -> list[Plain]:
 def _with_values(
     item: Implementation, name: str, values: Sequence[Plain], *, builds_only: bool
 ) -> Implementation:
-    """Settings that have one of the values; one that none has is put in the place of the others."""
+    """Keeps settings with one of the values; a value that none has replaces the others."""
 
     def known(variant: Variant) -> list[Plain]:
         seen = replace(variant, search=Arguments()) if builds_only else variant

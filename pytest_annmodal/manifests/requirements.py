@@ -1,4 +1,4 @@
-"""Which requirements of an implementation are not installed here; nothing is imported."""
+"""Finds the requirements of an implementation that are not installed, without importing."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pytest_annmodal.model import Implementation
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-# Builds of one library for other hardware satisfy each other: conda's "faiss" and
-# "faiss-gpu" are as good as "faiss-cpu".
+# Builds of a library for other hardware count as equal: conda's "faiss" and "faiss-gpu"
+# satisfy "faiss-cpu".
 BUILD_SUFFIX = re.compile(r"-(cpu|gpu|cu\d+|gpu-cu\d+)$")
 BUILD_SUFFIXES = ("", "-cpu", "-gpu", "-cu11", "-cu12", "-gpu-cu11", "-gpu-cu12")
-# What to install for a module that is not called like its distribution.
+# Distributions of modules with another name.
 DISTRIBUTIONS = {"faiss": "faiss-cpu", "sklearn": "scikit-learn", "yaml": "PyYAML"}
 
 
 def missing_requirements(implementation: Implementation) -> list[str]:
-    """What ``pip install`` should be given for ``implementation`` to run; empty if nothing.
+    """Returns what to ``pip install`` to run ``implementation``; empty if nothing is missing.
 
-    The header's requirements are looked up among the installed distributions; for a file
-    without them, its imported modules are looked for. Invalid requirements count as missing.
+    Checks the header's requirements against the installed distributions, or without them the
+    modules that the file imports. Invalid requirements count as missing.
     """
     missing = [text for text in implementation.requirements if not _is_installed(text)]
     absent = [name for name in implementation.modules if not _is_importable(name)]
@@ -54,7 +54,7 @@ def _satisfies(name: str, requirement: Requirement) -> bool:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return False
-    # A development build of a library under test satisfies "annoy>=1.17" too.
+    # A development build of a library under test also satisfies "annoy>=1.17".
     return requirement.specifier.contains(version, prereleases=True)
 
 
@@ -66,7 +66,7 @@ def _is_importable(name: str) -> bool:
 
 
 def installed(implementation: Implementation) -> dict[str, str]:
-    """The versions installed here of what it requires; ``missing`` where there is none."""
+    """Returns the installed versions of its requirements; ``missing`` for absent ones."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     wanted = [DISTRIBUTIONS.get(name, name) for name in implementation.modules]

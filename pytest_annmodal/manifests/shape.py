@@ -1,4 +1,4 @@
-"""The shape in which something is handed in: what archives leave behind, folders in folders."""
+"""Finds a submission's root folder, and refuses archives and notebooks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import cpp
 from pytest_annmodal.manifests.contents import walk
 
-# Nobody wrote these: Python, macOS, Windows and editors leave them beside what somebody wrote.
+# Files that Python, macOS, Windows and editors create by themselves.
 LEFT_BEHIND = re.compile(
     r"__pycache__|__MACOSX|\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|.*~", re.IGNORECASE
 )
@@ -30,16 +30,12 @@ MAX_NAMES = 5
 
 
 def is_left_behind(name: str) -> bool:
-    """Whether a file or folder of this name is nobody's work."""
+    """Returns whether a program created a file or folder of this name by itself."""
     return LEFT_BEHIND.fullmatch(name) is not None
 
 
 def refuse_wrong_shape(file: Path) -> None:
-    """Say what to do with a notebook or an archive.
-
-    Raises:
-        ConfigurationError: it is one.
-    """
+    """Raises ConfigurationError for a notebook or an archive, with what to do."""
     name, suffix = shlex.quote(file.name), file.suffix.lower()
     if suffix == NOTEBOOK:
         raise ConfigurationError(
@@ -53,14 +49,14 @@ def refuse_wrong_shape(file: Path) -> None:
 
 
 def root_of(folder: Path) -> Path:
-    """The folder in ``folder`` that holds what is handed in; most often it is ``folder`` itself.
+    """Returns the folder with the submission's files; most often ``folder`` itself.
 
-    An archive of a folder is unpacked to a folder in a folder: the inner one is meant, however
-    deep it lies, where there is no other with Python or C++ files in it.
+    Unpacking an archive often gives a folder inside a folder: the inner one is taken, at any depth,
+    if no other has Python or C++ files.
 
     Raises:
-        ConfigurationError: there are several.
-        OSError.
+        ConfigurationError: several folders have such files.
+        OSError: something cannot be read.
     """
     sources = []
     for entry in walk(folder):
@@ -81,7 +77,7 @@ def root_of(folder: Path) -> Path:
 
 
 def nothing_to_run(folder: Path) -> ConfigurationError:
-    """Why a folder without Python and C++ cannot be run, and what of it could be."""
+    """Returns the error for a folder without Python or C++, with what to do if possible."""
     for entry in walk(folder):
         if not is_left_behind(entry.name):
             try:

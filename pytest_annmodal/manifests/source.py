@@ -1,6 +1,6 @@
-"""Find out from a Python file's text what class it offers and what it imports.
+"""Finds a Python file's index class and its imports from its text.
 
-The text is parsed, never run: the implementation belongs to the worker.
+The text is parsed but never run: only a worker runs an implementation.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ QUERIES = (
     {"prepare_query", "run_prepared_query", "get_prepared_query_results"},
 )
 OUTSIDE_BASE = "BaseANN"
-ESTIMATOR = {"fit", "kneighbors"}  # scikit-learn's face
-# Top-level packages of harnesses whose classes are asked in another way.
+ESTIMATOR = {"fit", "kneighbors"}  # scikit-learn's interface
+# Top-level packages of harnesses whose classes have another interface.
 OTHER_HARNESSES = {"benchmark", "neurips21", "neurips23"}
 INDEX_METHODS = {"fit", "query", "set_query_arguments"}
 NO_INDEX = {"object", "ABC", "Protocol", "NamedTuple", "Enum", "Exception", ""}
-# Python's parser needs a gigabyte for a few megabytes of some texts, and minutes for others.
+# For a few megabytes, Python's parser may take a gigabyte of memory or minutes of time.
 MAX_CHARS = 2**17
 
 
 def parse(text: str) -> ast.Module:
-    """Parse without running; raises ConfigurationError, with the line of a syntax error."""
+    """Parses without running; raises ConfigurationError, with the line of a syntax error."""
     if len(text) > MAX_CHARS:
         raise ConfigurationError(
-            f"has {len(text):,} characters of Python; at most {MAX_CHARS:,} are read, so put data "
+            f"has {len(text):,} characters of Python; at most {MAX_CHARS:,} are read. Put data "
             "into a file of its own beside it"
         )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an odd escape in a string is not ours to report
+            warnings.simplefilter("ignore")  # such as an invalid escape in a string
             return ast.parse(text)
     except SyntaxError as error:
         shown = (error.text or "").strip()[:200]
@@ -60,9 +60,10 @@ class _Class:
 
 
 def find_class(tree: ast.Module, path: Path) -> str:
-    """Name of the one index class: public, top-level, nobody's base, with ``fit`` and ``query``.
+    """Returns the name of the one index class.
 
-    Where none is written, it is the one class that is imported from a file beside ``path``.
+    It is public, top-level, not a base of another, and has ``fit`` and ``query``. If the file
+    defines none, it is the one class imported from a file beside ``path``.
 
     Raises:
         ConfigurationError: there is none, or more than one.
@@ -83,13 +84,13 @@ def find_class(tree: ast.Module, path: Path) -> str:
 
 
 def candidates(tree: ast.Module) -> list[str]:
-    """Names of the classes that could be the index, in the order they are written."""
+    """Returns the names of the classes that could be the index, in the order of the text."""
     classes = _classes(tree)
     inner = {base for item in classes.values() for base in item.bases}
     leaves = [item for item in classes.values() if item.name not in inner]
     found = [item.name for item in leaves if _is_index(item, classes)]
     found = found or [item.name for item in leaves if _lineage(item, classes)[0] >= ESTIMATOR]
-    # Else one whose base is imported, and brings along what is not written here.
+    # Else a class with an imported base, which may have the missing methods.
     heirs = [item for item in leaves if _outside_bases(item, classes)]
     found = found or [item.name for item in heirs if item.methods & INDEX_METHODS]
     found = found or [item.name for item in heirs]
@@ -97,7 +98,7 @@ def candidates(tree: ast.Module) -> list[str]:
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Top-level statements, those under ``if`` and ``try`` included."""
+    """Yields top-level statements, including those under ``if`` and ``try``."""
     for statement in body:
         yield statement
         if isinstance(statement, ast.If):
@@ -116,7 +117,7 @@ def _classes(tree: ast.Module) -> Mapping[str, _Class]:
 
 
 def parameters(tree: ast.Module, class_name: str, method: str) -> tuple[str, ...]:
-    """Names of a method's positional parameters; none if the class does not write it itself."""
+    """Returns a method's positional parameters; () if the class does not define it itself."""
     for node in _statements(tree.body):
         if isinstance(node, ast.ClassDef) and node.name == class_name:
             for statement in _statements(node.body):
@@ -127,7 +128,7 @@ def parameters(tree: ast.Module, class_name: str, method: str) -> tuple[str, ...
 
 
 def _last_name(node: ast.expr) -> str:
-    """``BaseANN`` for ``BaseANN``, ``module.BaseANN`` and ``BaseANN[int]``."""
+    """Returns ``BaseANN`` for ``BaseANN``, ``module.BaseANN`` and ``BaseANN[int]``."""
     if isinstance(node, ast.Subscript):
         return _last_name(node.value)
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
@@ -144,7 +145,7 @@ def _methods(node: ast.ClassDef) -> set[str]:
 
 
 def _lineage(item: _Class, classes: Mapping[str, _Class]) -> tuple[set[str], set[str]]:
-    """All methods written in this file, and the names of bases that are not."""
+    """Returns all methods defined in this file, and the names of bases defined elsewhere."""
     methods: set[str] = set()
     outside: set[str] = set()
     seen: set[str] = set()
@@ -171,12 +172,12 @@ def _is_index(item: _Class, classes: Mapping[str, _Class]) -> bool:
 
 
 def _outside_bases(item: _Class, classes: Mapping[str, _Class]) -> set[str]:
-    """Imported bases that may be an index."""
+    """Returns the imported bases that may be an index."""
     return _lineage(item, classes)[1] - NO_INDEX
 
 
 def _imported_classes(tree: ast.Module, path: Path) -> list[str]:
-    """What is imported from the file's own folder and is called as classes are."""
+    """Returns capitalised names that are imported from the file's own folder."""
     if path.suffix != ".py":
         return []
     return [
@@ -190,7 +191,9 @@ def _imported_classes(tree: ast.Module, path: Path) -> list[str]:
 
 
 def imported_modules(tree: ast.Module, path: Path) -> tuple[str, ...]:
-    """Third-party modules that the file at ``path`` needs at once: no stdlib, no siblings.
+    """Returns the third-party modules that the file at ``path`` imports at its top level.
+
+    Leaves out the standard library and modules beside the file.
 
     Raises:
         ConfigurationError: it is written for another harness.
@@ -203,9 +206,9 @@ def imported_modules(tree: ast.Module, path: Path) -> tuple[str, ...]:
             name, _, inner = statement.module.partition(".")
             if inner and name in OTHER_HARNESSES and not _is_sibling(name, path):
                 raise ConfigurationError(
-                    f"imports {statement.module} of big-ann-benchmarks, where fit is given a "
-                    "dataset's name and query answers a batch; expected a class with fit(X) and "
-                    "query(v, k), which such imports do not need"
+                    f"imports {statement.module} of big-ann-benchmarks, whose classes have another "
+                    "interface; expected a class with fit(X) and query(v, k) and without such "
+                    "imports"
                 )
             names[name] = None
     ours = {"ann_benchmarks", "pytest_annmodal"}
@@ -225,11 +228,11 @@ def _is_of_sys(node: ast.AST) -> TypeGuard[ast.Attribute]:
 
 
 def _is_below(name: str, path: Path) -> bool:
-    """In a folder such as ``src`` or ``lib``, which the file may put on ``sys.path``."""
+    """Returns whether it is in a subfolder (``src``, ``lib``) that may be put on ``sys.path``."""
     return any(path.parent.glob(f"*/{name}")) or any(path.parent.glob(f"*/{name}.py"))
 
 
 def _is_sibling(name: str, path: Path) -> bool:
-    if name == path.stem:  # hnswlib.py that says "import hnswlib" means the library
+    if name == path.stem:  # "import hnswlib" in hnswlib.py means the library
         return False
     return path.with_name(f"{name}.py").exists() or path.with_name(name).is_dir()

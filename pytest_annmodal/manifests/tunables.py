@@ -1,7 +1,7 @@
-"""What a header declares of arguments that may be bisected for a recall.
+"""Reads a header's ``tune``: the arguments that may be bisected to reach a recall.
 
-``tune = { ef = { range = ["k", 2000], scale = "log", monotone = "recall" } }``: recall
-does not fall while ``ef`` rises, and its values are spaced by their ratios.
+``tune = { ef = { range = ["k", 2000], scale = "log", monotone = "recall" } }`` says that recall
+does not fall as ``ef`` rises, and that its values are spaced by ratios.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ ENDS = 'expected two ends, the lower one first: numbers, or expressions such as 
 def read(
     tables: Mapping[str, Any], searches: Sequence[Arguments], parameters: Collection[str]
 ) -> tuple[Tunable, ...]:
-    """The arguments of a header's ``tune``.
+    """Returns the arguments of a header's ``tune``.
 
     Raises:
-        ConfigurationError: what is wrong with it, in one sentence.
+        ConfigurationError: ``tune`` is wrong, with the reason in one sentence.
     """
     known = dict.fromkeys(name for one in searches for name in one.kwargs)
     return tuple(_one(name, table, known, parameters) for name, table in tables.items())
@@ -36,7 +36,7 @@ def _one(name: str, value: Any, known: Collection[str], parameters: Collection[s
     where = f"tune.{name}"
     if name not in known:
         raise ConfigurationError(
-            f"{where} is about no parameter of search{nearest_names(name, known)}"
+            f"{where}: {name} is not a parameter of search{nearest_names(name, known)}"
         )
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"{where}: expected a table, not {shown(value)}")
@@ -46,8 +46,8 @@ def _one(name: str, value: Any, known: Collection[str], parameters: Collection[s
     table.finish()
     if monotone != MONOTONE:
         raise ConfigurationError(
-            f'{where}.monotone: expected "{MONOTONE}" (recall does not fall while {name} rises): '
-            "nothing else can be bisected"
+            f'{where}.monotone: expected "{MONOTONE}" (recall does not fall as {name} rises), '
+            "since only recall can be bisected"
         )
     if scale not in SCALES:
         raise ConfigurationError(
@@ -62,7 +62,7 @@ def _one(name: str, value: Any, known: Collection[str], parameters: Collection[s
     if len(numbers) == 2 and low >= high:
         raise ConfigurationError(f"{where}.range: {ENDS}, not {shown(ends)}")
     if scale == "log" and any(end <= 0 for end in numbers):
-        raise ConfigurationError(f"{where}.range: on a log scale both ends are above 0")
+        raise ConfigurationError(f"{where}.range: on a log scale both ends must be above 0")
     return Tunable(name=name, low=low, high=high, log=scale == "log")
 
 

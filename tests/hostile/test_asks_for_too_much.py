@@ -73,7 +73,7 @@ def test_a_config_whose_aliases_mean_a_billion_values(tmp_path, strict, how):
     (tmp_path / "config.yml").write_text(CONFIG.format(levels=levels, key=key))
     (tmp_path / "module.py").write_text(EXACT)
     (found,) = manifest.read_submission(tmp_path)
-    assert "it means more than 20,000 values, or refers to itself" in found.error
+    assert "it expands to more than 20,000 values, or refers to itself" in found.error
 
 
 HEADERS = {

@@ -380,7 +380,7 @@ class TestBadConfig:
         """One's own is only left out: a clone has definitions for bits."""
         folder = write(tmp_path / "mine", "import os", "bit: {}")
         (found,) = manifest.read_submission(folder)
-        assert "defines nothing for a metric that is served here" in found.error
+        assert "defines nothing for a supported metric" in found.error
 
     def test_a_broken_module_is_found_in_its_text(self, tmp_path):
         """Before any worker is started."""

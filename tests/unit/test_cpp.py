@@ -225,8 +225,8 @@ def test_no_compiler(
 
 HEADER = "// /// script\n// [tool.annmodal]\n// {}\n// ///\n"
 HEADERS = {
-    'build.kind = ["a"]': "the parameter kind is 'a'; C++ is given numbers",
-    'class = "Mine"': "the header of a C++ file has no class; remove that key",
+    'build.kind = ["a"]': "the parameter kind is 'a'; C++ gets only numbers",
+    'class = "Mine"': "the header of a C++ file cannot have class; remove that key",
     "sarch.n = [1]": "did you mean 'search'?",
 }
 

@@ -104,7 +104,7 @@ def test_a_header_says_what_bounds_answers_and_what_the_library_makes() -> None:
     ("line", "words"),
     [
         ('short-answers = "eff"', "short-answers: expected true or false, or one of cells, ef"),
-        ('effective = { eff = "max(ef, k)" }', "effective.eff is about no parameter of build or"),
+        ('effective = { eff = "max(ef, k)" }', "effective.eff: eff is not a parameter of build or"),
         ("effective = { ef = 3 }", "effective.ef: expected text in quotes, not 3"),
         ('effective = "max(ef, k)"', "effective: expected a table"),
         ('effective = { ef = "max(ef, m)" }', "effective.ef: 'm' is not a parameter"),

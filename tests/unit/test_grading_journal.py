@@ -218,7 +218,7 @@ def test_hash(tmp_path: Path) -> None:
     (folder / "__pycache__").mkdir()
     (folder / "__pycache__" / "c.pyc").write_text("compiled")
     assert hash_files(folder, max_bytes=99) in seen
-    with pytest.raises(TooLargeError, match=r"larger than the 5e-06 MB"):
+    with pytest.raises(TooLargeError, match=r"larger than 5e-06 MB"):
         hash_files(folder, max_bytes=5)
     with pytest.raises(TooLargeError):
         hash_files(folder / "__pycache__" / "c.pyc", max_bytes=7)

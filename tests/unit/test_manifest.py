@@ -248,7 +248,9 @@ class TestBareFile:
     def test_one_for_another_harness_says_so(self, tmp_path):
         """Its packages are no libraries that an index could install."""
         text = "from benchmark.algorithms.base import BaseANN\n" + CLASS
-        with pytest.raises(ConfigurationError, match="of big-ann-benchmarks, where fit is given"):
+        with pytest.raises(
+            ConfigurationError, match="of big-ann-benchmarks, whose classes have another"
+        ):
             read(tmp_path, text)
         assert read(tmp_path, "import benchmark\n" + CLASS).modules == ("benchmark",)
 
@@ -309,7 +311,7 @@ class TestBadInput:
         (found,) = manifest.read_submission(path)
         assert (
             found.error
-            == f"{path}: is neither Python nor C++ by its name; rename it to end in .py or .cpp"
+            == f"{path}: does not have the suffix of Python or C++; rename it to end in .py or .cpp"
         )
 
     @pytest.mark.parametrize("name", ["x" * 300 + ".py", "a\0b.py"])

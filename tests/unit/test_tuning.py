@@ -118,11 +118,14 @@ def test_a_header_declares_what_may_be_bisected() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ('eff = { range = [1, 2], monotone = "recall" }', "tune.eff is about no parameter of sear"),
-        ('cells = { range = [1, 2], monotone = "recall" }', "about no parameter of search"),
+        (
+            'eff = { range = [1, 2], monotone = "recall" }',
+            "tune.eff: eff is not a parameter of sear",
+        ),
+        ('cells = { range = [1, 2], monotone = "recall" }', "cells is not a parameter of search"),
         ("ef = 3", "tune.ef: expected a table"),
         ("ef = { range = [1, 2] }", 'tune.ef.monotone: expected "recall"'),
-        ('ef = { range = [1, 2], monotone = "time" }', "nothing else can be bisected"),
+        ('ef = { range = [1, 2], monotone = "time" }', "only recall can be bisected"),
         (
             'ef = { range = [2, 1], monotone = "recall" }',
             "tune.ef.range: expected two ends, the lo",
@@ -131,7 +134,10 @@ def test_a_header_declares_what_may_be_bisected() -> None:
         ('ef = { monotone = "recall" }', "expected two ends"),
         ('ef = { range = [true, 2], monotone = "recall" }', "expected two ends"),
         ('ef = { range = [1, inf], monotone = "recall" }', "expected two ends"),
-        ('ef = { range = [0, 2], monotone = "recall" }', "on a log scale both ends are above 0"),
+        (
+            'ef = { range = [0, 2], monotone = "recall" }',
+            "on a log scale both ends must be above 0",
+        ),
         ('ef = { range = [1, "m"], monotone = "recall" }', "tune.ef.range: 'm' is not a parameter"),
         ('ef = { range = [1, 2], scale = "sq", monotone = "recall" }', "expected log or lin"),
         ('ef = { range = [1, 2], monotone = "recall", x = 1 }', "x: there is no such key"),
