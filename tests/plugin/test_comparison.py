@@ -57,6 +57,6 @@ def test_speed_at_a_recall_level(project: Project) -> None:
     project.write("mine/exact_half.py", HALF)
     result = project.bench("--ann-at-recall=0.9", "--benchmark-json=out.json")
     assert lines_with(
-        result, "exact at recall 0.9: unknown, since the lowest recall of its settings is "
+        result, "exact at recall 0.9: unknown, because the lowest recall of its settings is "
     )
     assert {saved["extra_info"]["at_recall"] for saved in project.saved()} == {0.9}
