@@ -1,4 +1,4 @@
-"""Making a virtual environment and installing into it: with uv where it is, else with pip."""
+"""Makes a virtual environment and installs into it, with uv if it is installed, else with pip."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pytest_annmodal.errors import EnvironmentBuildError, ExecutorError
 
 LAST_LINES = 30
 Say = Callable[[str], None]
-# Of ours, what would lead an installer or its builds astray.
+# Our environment variables that would mislead an installer or its builds.
 HIDDEN = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONWARNINGS", "PIP_TARGET"})
 NO_NETWORK = re.compile(
     r"dns error|error sending request|Temporary failure in name resolution|Connection refused|"
@@ -31,7 +31,7 @@ NO_NETWORK = re.compile(
 )
 WHY = re.compile(r"\s*(?:error|cause)\b", re.IGNORECASE)
 NO_ROOM = "No space left on device"
-# What is asked of a finished environment's interpreter.
+# Run by a finished environment's interpreter.
 REPORT = """
 import json, sys
 from importlib.metadata import distributions
@@ -46,19 +46,19 @@ print(json.dumps({
 
 
 def surroundings(environ: Mapping[str, str]) -> dict[str, str]:
-    """A user's variables, indexes and proxies among them, for a tool that makes environments."""
+    """Returns the environment variables for an installer, with indexes and proxies."""
     return {name: value for name, value in environ.items() if name not in HIDDEN}
 
 
 def install(folder: Path, python: str, requirements: Sequence[str], say: Say) -> None:
-    """Make a virtual environment in ``folder`` and put the requirements into it.
+    """Makes a virtual environment in ``folder`` and installs the requirements into it.
 
     Args:
-        python: the interpreter that it is made from.
-        say: given what is being done, line by line.
+        python: the interpreter to make it from.
+        say: called with each line of the installer's output.
 
     Raises:
-        EnvironmentBuildError: it cannot be done; with the end of what the installer said.
+        EnvironmentBuildError: the installation fails; with the end of the installer's output.
         ExecutorError: there is no network, or no room on the disk.
     """
     own = str(folder / "bin" / "python")
@@ -73,7 +73,7 @@ def install(folder: Path, python: str, requirements: Sequence[str], say: Say) ->
 
 
 def report(folder: Path) -> dict[str, Any]:
-    """What a finished environment has: its ``python``, ``base_prefix``, ``numpy``, ``versions``.
+    """Returns a finished environment's ``python``, ``base_prefix``, ``numpy`` and ``versions``.
 
     Raises:
         EnvironmentBuildError: its numpy cannot be imported.
@@ -86,14 +86,14 @@ def report(folder: Path) -> dict[str, Any]:
 
 
 def print_none(_line: str) -> None:
-    """For what need not be shown."""
+    """Ignores a line of output."""
 
 
 def resolve_version(requirement: str, python: str) -> str:
-    """``hnswlib==0.7.0`` for ``hnswlib==0.7.*``: what an installer would take now.
+    """Returns the version that an installer would choose: ``hnswlib==0.7.0`` for ``==0.7.*``.
 
     Raises:
-        EnvironmentBuildError: there is none.
+        EnvironmentBuildError: there is no such version.
         ExecutorError: there is no network.
     """
     place = Path.home() if Path.home().is_dir() else Path("/")
@@ -116,14 +116,14 @@ def resolve_version(requirement: str, python: str) -> str:
 
 
 def _pip_for(python: str) -> list[str]:
-    """Our own pip for that interpreter, which need not have one: Debian's has not."""
+    """Returns the command of our own pip for that interpreter, which may lack pip (Debian)."""
     if find_spec("pip") is None:
         return [python, "-m", "pip"]
     return [sys.executable, "-m", "pip", "--python", python]
 
 
 def _check(command: Sequence[str], cwd: Path, say: Say, given: str = "") -> list[str]:
-    """Its lines. Raises what :func:`install` raises."""
+    """Runs a command and returns its output lines. Raises as :func:`install` does."""
     status, lines = _run(command, cwd, say, given)
     if status == 0:
         return lines
@@ -136,18 +136,18 @@ def _check(command: Sequence[str], cwd: Path, say: Say, given: str = "") -> list
 
 
 def _reason(lines: Sequence[str]) -> str:
-    """The last line that an installer itself calls an error, or its cause."""
+    """Returns the last output line that begins with "error" or "cause", or ""."""
     named = [line.strip() for line in lines if WHY.match(line)]
     return f": {named[-1]}" if named else ""
 
 
 def _end(lines: Sequence[str]) -> str:
     shown = [line for line in lines if line.strip()][-LAST_LINES:]
-    return "\n  ".join([". It said:", *shown]) if shown else ""
+    return "\n  ".join([". Its output ends:", *shown]) if shown else ""
 
 
 def _run(command: Sequence[str], cwd: Path, say: Say, given: str = "") -> tuple[int, list[str]]:
-    """Exit status and last lines; whatever ends this ends the process and what it started."""
+    """Returns exit status and last lines; an exception here ends the process group."""
     lines: deque[str] = deque(maxlen=10 * LAST_LINES)
     with _started(command, cwd) as process:
         assert process.stdin is not None

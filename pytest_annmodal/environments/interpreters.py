@@ -1,4 +1,4 @@
-"""Python interpreters on this machine, by their version."""
+"""Finds Python interpreters on this machine by version."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pathlib import Path
 
 from pytest_annmodal.errors import EnvironmentBuildError
 
-OLDEST = (3, 10)  # that the worker's code runs on
+OLDEST = (3, 10)  # that runs the worker's code
 ASK_TIMEOUT_S = 30
 WHO = "import sys; print('%d.%d.%d' % sys.version_info[:3], sys.executable, sep='\\n')"
 
 
 @lru_cache
 def find(wanted: str) -> tuple[str, str]:
-    """The path and the full version of a Python; of this one's base for an empty text.
+    """Returns path and full version of a Python; for an empty text, of this one's base.
 
     Raises:
-        EnvironmentBuildError: there is none, or it is too old.
+        EnvironmentBuildError: it is not installed, or too old.
     """
     here = ".".join(map(str, sys.version_info[:2]))
     if wanted in {"", here}:
@@ -44,7 +44,7 @@ def find(wanted: str) -> tuple[str, str]:
 
 
 def _base() -> str:
-    """The interpreter that this one, if it is a virtual environment's, was made from."""
+    """Returns this interpreter, or in a virtual environment the one it was made from."""
     return str(getattr(sys, "_base_executable", None) or sys.executable)
 
 
@@ -54,13 +54,13 @@ def _by_uv(wanted: str) -> str | None:
 
 
 def _by_pyenv(wanted: str) -> list[str]:
-    """What pyenv has installed; its shims run only those that are chosen."""
+    """Returns pyenv's interpreters; its shims would run only the selected versions."""
     root = Path(os.environ.get("PYENV_ROOT") or Path("~/.pyenv").expanduser())
     return sorted(map(str, root.glob(f"versions/{wanted}.*/bin/python")), reverse=True)
 
 
 def _run(command: list[str]) -> str:
-    """What it prints; nothing if it fails."""
+    """Returns the command's output; "" if it fails."""
     hidden = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"}
     env = {name: value for name, value in os.environ.items() if name not in hidden}
     try:

@@ -1,4 +1,4 @@
-"""Environments that are there: what each holds, who uses it now, which of them to remove."""
+"""The cache of environments: describes, locks and removes them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pytest_annmodal.model import from_plain, to_plain
 
 ABOUT = "annmodal.json"
 BUILDING, LOCKS, LOOKED_UP = ".building", ".locks", ".looked-up"
-_in_use: dict[str, int] = {}  # key: a descriptor that keeps others from removing it
+_in_use: dict[str, int] = {}  # by key, a descriptor whose lock prevents removal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +28,11 @@ class Made:
     """A finished environment.
 
     Attributes:
-        name: as the first that needed it was called: ``hnswlib@0.7.0``.
-        requirements: what was asked for, folders by their path.
-        versions: of all that is installed, by distribution.
-        python: its full version; ``base_prefix`` is where its standard library lies.
+        name: of the first implementation that needed it: ``hnswlib@0.7.0``.
+        requirements: as requested, folders by their path.
+        versions: of all installed distributions, by name.
+        python: its full version.
+        base_prefix: where its standard library lies.
     """
 
     folder: str
@@ -57,7 +58,7 @@ class Made:
 
 
 def place() -> Path:
-    """The folder of all environments.
+    """Returns the folder of all environments.
 
     Raises:
         ConfigurationError: there is no cache folder.
@@ -66,7 +67,7 @@ def place() -> Path:
 
 
 def read(folder: Path) -> Made | None:
-    """The environment in a folder; None where there is none that works."""
+    """Returns the environment in a folder; None if there is none that works."""
     try:
         made = from_plain(Made, json.loads((folder / ABOUT).read_text(encoding="utf-8")))
     except (OSError, ValueError):
@@ -75,12 +76,12 @@ def read(folder: Path) -> Made | None:
 
 
 def write(made: Made, folder: Path) -> None:
-    """Say what is in a folder; the last file of an environment."""
+    """Writes the description of an environment; its last file, which makes it complete."""
     (folder / ABOUT).write_text(json.dumps(to_plain(made), indent=1) + "\n", encoding="utf-8")
 
 
 def every() -> list[Made]:
-    """All that are there, the last used first."""
+    """Returns all environments, the last used first."""
     folder = place()
     names = sorted(folder.iterdir()) if folder.is_dir() else []
     found = [made for one in names if not one.name.startswith(".") and (made := read(one))]
@@ -89,10 +90,10 @@ def every() -> list[Made]:
 
 @contextmanager
 def alone(key: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Keep others from making or removing this environment, and wait for those who do.
+    """Locks an environment against being made or removed by other processes.
 
     Args:
-        waiting: told once, where another is at it.
+        waiting: called once if another process holds the lock.
     """
     lock = _lock(key)
     try:
@@ -107,7 +108,10 @@ def alone(key: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None
 
 
 def use(made: Made) -> Made | None:
-    """Keep an environment until this process ends; None where it has just been removed."""
+    """Protects an environment from removal by others until this process ends.
+
+    Returns None if it has just been removed.
+    """
     if made.key in _in_use:
         return made
     lock = _lock(made.key)
@@ -117,7 +121,7 @@ def use(made: Made) -> Made | None:
         os.close(lock)
         return None
     _in_use[made.key] = lock
-    with contextlib.suppress(OSError):  # one of somebody else's
+    with contextlib.suppress(OSError):  # it belongs to another user
         os.utime(Path(made.folder) / ABOUT)
     return found
 
@@ -129,9 +133,9 @@ def _lock(key: str) -> int:
 
 
 def prune(older_than_s: float = 0.0) -> tuple[list[Made], list[Made]]:
-    """Remove what nobody uses now and nobody has used for so long; what was removed, what is used.
+    """Removes environments that are not in use and were last used ``older_than_s`` ago.
 
-    What an interrupted session left half-made is removed as well.
+    Also removes unfinished ones of interrupted sessions. Returns those removed, and those in use.
     """
     removed: list[Made] = []
     used: list[Made] = []
@@ -146,7 +150,7 @@ def prune(older_than_s: float = 0.0) -> tuple[list[Made], list[Made]]:
 
 
 def _remove(key: str) -> bool:
-    """Whether nobody uses it; then it is gone."""
+    """Removes an environment unless it is in use; returns whether it was removed."""
     lock = _lock(key)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -155,7 +159,7 @@ def _remove(key: str) -> bool:
     else:
         folder = place() / key
         with contextlib.suppress(OSError):
-            (folder / ABOUT).unlink()  # first: half of an environment is none
+            (folder / ABOUT).unlink()  # first, so that a partly removed one is not used
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(place() / BUILDING / key, ignore_errors=True)
         return True
@@ -166,14 +170,14 @@ def _remove(key: str) -> bool:
 def remembered(
     question: str, ask: Callable[[], str], what: str, *, for_s: float = 0.0, asked_of: str = ""
 ) -> str:
-    """The answer now; the one of last time while that is fresh, or where there is no network.
+    """Returns the cached answer while it is fresh or without a network; otherwise asks.
 
     Args:
         for_s: how long an answer is fresh.
-        asked_of: who gives it; another one's answer is not fresh.
+        asked_of: identifies who answers; an answer by another is not fresh.
 
     Raises:
-        ExecutorError: there is no network, and it was never asked.
+        ExecutorError: there is no network and no cached answer.
     """
     file = place() / LOOKED_UP / _digest(question)
     with contextlib.suppress(OSError):
@@ -200,7 +204,7 @@ def _digest(text: str) -> str:
 
 
 def look_up_again() -> None:
-    """Let every answer be as old as can be: a network is asked, and they serve where none is."""
+    """Makes every cached answer stale, so that it is used only without a network."""
     folder = place() / LOOKED_UP
     for file in folder.iterdir() if folder.is_dir() else ():
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Environments are made when a job needs them: once, under another name, then renamed."""
+"""Makes an environment when a job first needs it: built under a temporary name, then renamed."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from pytest_annmodal.errors import EnvironmentBuildError, ExecutorError
 from pytest_annmodal.figures import duration
 from pytest_annmodal.model import Implementation
 
-OLDEST_NUMPY = (1, 22)  # that the worker's code runs with
-BEGINS, ENDS = "making the environment of", "made the environment of"  # how it is told
+OLDEST_NUMPY = (1, 22)  # that runs with the worker's code
+BEGINS, ENDS = "making the environment of", "made the environment of"  # of progress messages
 Say = Callable[[str], None]
-_failed: dict[str, EnvironmentBuildError | ExecutorError] = {}  # by key: it is not tried again
+_failed: dict[str, EnvironmentBuildError | ExecutorError] = {}  # by key; not tried again
 
 
 def ensure(implementation: Implementation, say: Say = lambda _text: None) -> Made | None:
-    """The environment of an implementation, made if need be; None for the harness' own.
+    """Returns the environment of an implementation, made if needed; None for our own.
 
     Args:
-        say: told what is being done, while it is made.
+        say: called with each line of progress.
 
     Raises:
-        EnvironmentBuildError: what the spec names cannot be installed or used.
-        ExecutorError: there is no network, or no room for it: no spec is to blame.
+        EnvironmentBuildError: the spec's packages cannot be installed or used.
+        ExecutorError: there is no network or no room, which is not the spec's fault.
     """
     environment = implementation.environment
     if environment is None:
@@ -45,21 +45,21 @@ def ensure(implementation: Implementation, say: Say = lambda _text: None) -> Mad
         raise EnvironmentBuildError(f"{implementation.name}: {error}", **error.evidence) from error
     except (ExecutorError, OSError) as error:
         raise ExecutorError(
-            f"{implementation.name}: no environment can be made here, and none is kept: {error}"
+            f"{implementation.name}: its environment is not cached and cannot be made here: {error}"
         ) from error
 
 
 def there(implementation: Implementation) -> Made | None:
-    """The environment of an implementation if it is there already; nothing is made."""
+    """Returns the environment of an implementation if it exists already, else None."""
     key = key_of(implementation)
     return kept.read(kept.place() / key) if key else None
 
 
 def key_of(implementation: Implementation, *, portable: bool = False) -> str | None:
-    """What its environment resolves to, in one word; None where it has none, or nobody knows.
+    """Returns the key of its resolved environment; None if it has none or cannot be resolved.
 
     Args:
-        portable: for an image, which is the same whoever has it made.
+        portable: the key for a container's image, equal on every machine.
     """
     environment = implementation.environment
     if environment is None or environment.folder:
@@ -90,7 +90,7 @@ def _make(name: str, resolved: Resolved, say: Say) -> Made:
 
 
 def _build(name: str, resolved: Resolved, folder: Path, say: Say) -> Made:
-    """Make it beside its place; whatever ends this leaves nothing that could be taken for it."""
+    """Builds an environment in a temporary folder, so that a failed build leaves none."""
     start = time.monotonic()
     making = kept.place() / kept.BUILDING / resolved.key
     shutil.rmtree(making, ignore_errors=True)  # of a session that was killed
@@ -106,7 +106,7 @@ def _build(name: str, resolved: Resolved, folder: Path, say: Say) -> Made:
         made = _described(name, resolved.requirements, new, at=folder)
         _rewrite_scripts(new, folder)
         kept.write(made, new)
-        shutil.rmtree(folder, ignore_errors=True)  # one whose interpreter is gone
+        shutil.rmtree(folder, ignore_errors=True)  # an old one whose interpreter is gone
         new.rename(folder)
         say(f"{ENDS} {name} in {duration(time.monotonic() - start)}")
     finally:
@@ -115,7 +115,7 @@ def _build(name: str, resolved: Resolved, folder: Path, say: Say) -> Made:
 
 
 def _copied(requirement: str, target: Path) -> str:
-    """A project's files in a folder of their own, for it to be built in."""
+    """Copies a project's files to a folder to build in; returns its path."""
     if not is_path(requirement) or not Path(requirement).is_dir():
         return requirement
     source = Path(requirement)
@@ -124,13 +124,13 @@ def _copied(requirement: str, target: Path) -> str:
 
 
 def _described(name: str, requirements: tuple[str, ...], folder: Path, *, at: Path) -> Made:
-    """What is in it. Raises EnvironmentBuildError where the worker cannot use it."""
+    """Describes a new environment. Raises EnvironmentBuildError if the worker cannot use it."""
     found = report(folder)
     numpy = tuple(int(part) for part in found["numpy"].split(".")[:2])
     if numpy < OLDEST_NUMPY:
         oldest = ".".join(map(str, OLDEST_NUMPY))
         raise EnvironmentBuildError(
-            f"it brings numpy {found['numpy']}, and the worker needs {oldest} or newer"
+            f"it has numpy {found['numpy']}, but the worker needs {oldest} or newer"
         )
     return Made(
         folder=str(at),
@@ -145,7 +145,7 @@ def _described(name: str, requirements: tuple[str, ...], folder: Path, *, at: Pa
 
 @lru_cache
 def _ready(name: str, folder: Path) -> Made:
-    """One that came with a container's image."""
+    """Returns an environment of a container's image."""
     return kept.read(folder) or _described(name, (), folder, at=folder)
 
 
@@ -158,7 +158,7 @@ def _size_bytes(folder: Path) -> int:
 
 
 def _rewrite_scripts(folder: Path, new_place: Path) -> None:
-    """Programs name the interpreter by its path, which changes when the folder is renamed."""
+    """Replaces the interpreter's path in scripts, since the folder is to be renamed."""
     old, new = os.fsencode(folder), os.fsencode(new_place)
     for script in (folder / "bin").iterdir():
         if script.is_symlink() or not script.is_file():

@@ -1,4 +1,4 @@
-"""The files of a project's folder: what git would take, their content in one number, a copy."""
+"""Lists, hashes and copies the files of a project's folder that git would include."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pathlib import Path
 from pytest_annmodal.errors import EnvironmentBuildError
 
 MAX_BYTES = 2**30
-# Left out even where no .gitignore says so: what tools leave behind, and results of our own.
+# Left out even without a .gitignore: files that tools create, and our own results.
 LEFT_OUT = frozenset({".git", ".annmodal", "__pycache__", ".pytest_cache", ".benchmarks", ".tox"})
 SUFFIXES_LEFT_OUT = (".pyc", ".egg-info")
 
 
 def files_of(folder: Path) -> list[str]:
-    """Relative paths of a project's files, in order: what ``.gitignore`` leaves, links as links.
+    """Returns relative paths of a project's files, sorted, without those in ``.gitignore``.
 
-    Without git, or where it refuses the folder, everything but what tools leave behind.
+    Links are not followed. If git is missing or refuses the folder, all files except ``LEFT_OUT``.
     """
     found = _by_git(folder)
     names = _walk(folder) if found is None else _with_submodules(folder, found)
@@ -29,10 +29,10 @@ def files_of(folder: Path) -> list[str]:
 
 
 def digest(folder: Path) -> str:
-    """Sha256 over the names and contents of a project's files.
+    """Returns the sha256 over the names and contents of a project's files.
 
     Raises:
-        EnvironmentBuildError: it is too large, or something of it cannot be read.
+        EnvironmentBuildError: it is too large, or a file cannot be read.
     """
     total, size = hashlib.sha256(), 0
     try:
@@ -56,19 +56,19 @@ def digest(folder: Path) -> str:
 def _refuse_large(folder: Path, size: int) -> None:
     if size > MAX_BYTES:
         raise EnvironmentBuildError(
-            f"{folder} has more than {MAX_BYTES / 1e9:.1f} GB of files that .gitignore does not "
-            "leave out; add what is not part of the project to it"
+            f"{folder} has more than {MAX_BYTES / 1e9:.1f} GB of files; add those that do not "
+            "belong to the project to its .gitignore"
         )
 
 
 def copy(folder: Path, target: Path) -> None:
-    """Copy a project's files: what is built is what was looked at, and its folder stays clean."""
+    """Copies a project's files, so that building does not write to its folder."""
     for name in files_of(folder):
         source, place = folder / name, target / name
         if source.is_symlink() or source.is_file():
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, place, follow_symlinks=False)
-    if (folder / ".git").exists():  # a version may be made of its tags
+    if (folder / ".git").exists():  # the build may take the version from its tags
         (target / ".git").symlink_to(folder / ".git")
 
 
@@ -78,7 +78,7 @@ def _is_left_out(name: str) -> bool:
 
 
 def _by_git(folder: Path, repository: Sequence[str] = ()) -> list[str] | None:
-    """What git lists below a folder; None where it cannot tell."""
+    """Returns the files that git lists below a folder; None if git fails."""
     command = ["git", "-C", str(folder), *repository]
     command += ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
@@ -91,7 +91,7 @@ def _by_git(folder: Path, repository: Sequence[str] = ()) -> list[str] | None:
 
 
 def _by_empty_repository(folder: Path) -> list[str] | None:
-    """For a folder in no repository, whose ``.gitignore`` is obeyed all the same."""
+    """Lists a folder outside a repository by its ``.gitignore``, with an empty repository."""
     with tempfile.TemporaryDirectory(prefix="annmodal-git-") as empty:
         made = subprocess.run(
             ["git", "init", "--quiet", "--bare", empty], capture_output=True, check=False
@@ -102,7 +102,7 @@ def _by_empty_repository(folder: Path) -> list[str] | None:
 
 
 def _with_submodules(folder: Path, names: Sequence[str]) -> Iterator[str]:
-    """Of a submodule git says only where it lies."""
+    """Yields the names, with the files of submodules, of which git lists only the folder."""
     for name in names:
         place = folder / name
         if place.is_dir() and not place.is_symlink():

@@ -1,4 +1,4 @@
-"""What an environment resolves to: versions, commits and contents, and the key that they make."""
+"""Resolves an environment to exact versions, commits and contents, and makes its key."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from pytest_annmodal.environments.spec import GIT
 from pytest_annmodal.errors import EnvironmentBuildError, ExecutorError
 from pytest_annmodal.model import Environment
 
-EDITION = 1  # of how environments are made
+EDITION = 1  # raise it when environments are made in another way
 COMMIT = re.compile(r"[0-9a-f]{40}")
 GIT_TIMEOUT_S = 60
-DAY_S = 24 * 3600.0  # a newer version of a range is seen by then; of a branch at once
+DAY_S = 24 * 3600.0  # how long the version of a range is cached; branches are not cached
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """An environment whose parts are all fixed, as far as its spec names them.
+    """An environment with exact versions of all parts that its spec names.
 
     Attributes:
-        key: names its folder; equal where the same is installed for the same interpreter.
-        portable_key: the same without what only this machine has, for a container's image.
-        requirements: as an installer takes them; folders and wheels by absolute path.
-        python, version: the path of the interpreter that it is made from, and its version.
+        key: name of its folder; equal for equal packages and the same interpreter.
+        portable_key: likewise, without parts specific to this machine, for a container's image.
+        requirements: for an installer; folders and wheels by absolute path.
+        python, version: path and version of the interpreter to make it from.
     """
 
     key: str
@@ -48,7 +48,7 @@ class Resolved:
 
 @lru_cache
 def resolve(environment: Environment) -> Resolved:
-    """Looked up once in a process: what a session measures is what was there when it began.
+    """Resolves an environment, once per process so that a session measures one state.
 
     Raises:
         EnvironmentBuildError: there is no such version, commit, folder or Python.
@@ -96,7 +96,7 @@ def _content(requirement: str) -> Sequence[str]:
 
 
 def _fixed(requirement: str, python: str) -> str:
-    """The spec's own requirement: a range becomes the version that an installer would take now."""
+    """Returns the spec's requirement, with the version that an installer would take now."""
     if requirement.startswith(GIT):
         return _commit_of(requirement)
     if is_path(requirement):
@@ -115,7 +115,7 @@ def _fixed(requirement: str, python: str) -> str:
 
 
 def _exact(requirement: str) -> str | None:
-    """A requirement that names one version, in its one spelling; None for a range."""
+    """Returns a requirement of one exact version in normal form; None for a range."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_version
 
@@ -130,7 +130,7 @@ def _exact(requirement: str) -> str | None:
 
 
 def _commit_of(requirement: str) -> str:
-    """The commit in place of a branch or tag; anything else as it is."""
+    """Returns the requirement with the commit of its branch or tag; others unchanged."""
     if not requirement.startswith(GIT):
         return requirement
     address, hash_sign, fragment = requirement.removeprefix(GIT).partition("#")
@@ -157,7 +157,7 @@ def _look_up(url: str, ref: str) -> str:
         if commit_of := next((found[name] for name in names if name in found), None):
             return commit_of
     raise EnvironmentBuildError(
-        f"{url} has no branch or tag {ref!r}; of a commit write all 40 digits"
+        f"{url} has no branch or tag {ref!r}; write a commit with all 40 digits"
     )
 
 

@@ -1,4 +1,4 @@
-"""What ``NAME@SPEC`` says: read from its text; only whether a path is there is looked up.
+"""Reads ``NAME@SPEC`` from its text; of the disk it checks only whether paths exist.
 
 ============================================  ====================================================
 ``0.7.0``  ``==0.7.*``  ``>=0.7,<0.8``        the distribution of the implementation's header
@@ -26,9 +26,9 @@ from pytest_annmodal.manifests.requirements import DISTRIBUTIONS
 from pytest_annmodal.model import Environment, Implementation
 from pytest_annmodal.settings.option import expanded
 
-SIGN = "@"  # no implementation's name has it
+SIGN = "@"  # not allowed in an implementation's name
 INSTALLED, WORKING_TREE = "installed", "working-tree"
-NUMPY = "numpy"  # all that a worker needs beside the implementation's own
+NUMPY = "numpy"  # the only package that the worker itself needs
 GIT = "git+"
 PYTHON = re.compile(r";\s*python\s*=\s*(\d+\.\d+)\s*$")
 PATH_STARTS = ("./", "../", "/", "~")
@@ -40,7 +40,7 @@ FORMS = (
 
 
 def split(text: str) -> tuple[str, str | None, str | None]:
-    """``hnswlib@0.7.0[ef=30]`` is name, spec and setting; spec and setting may be missing."""
+    """Splits ``hnswlib@0.7.0[ef=30]`` into name, spec and setting; the last two may be None."""
     whole, setting = narrowing.split_pattern(text)
     name, sign, spec = whole.partition(SIGN)
     return name, (spec if sign else None), setting
@@ -49,21 +49,21 @@ def split(text: str) -> tuple[str, str | None, str | None]:
 def with_spec(
     implementation: Implementation, spec: str, *, rootdir: Path, asked: str
 ) -> Implementation:
-    """The implementation as ``NAME@SPEC``: called so, and with an environment of its own.
+    """Returns the implementation with the name ``NAME@SPEC`` and its own environment.
 
     Args:
-        rootdir: the project of ``working-tree``, and where a path is looked for that is not in
-            the current folder.
-        asked: what an error calls it: ``--impl hnswlib@0.7.0``.
+        rootdir: the project of ``working-tree``; also searched for paths that are not in the
+            current folder.
+        asked: the request, for errors: ``--impl hnswlib@0.7.0``.
 
     Raises:
-        ConfigurationError: the spec cannot be read, or means nothing for this implementation.
+        ConfigurationError: the spec is invalid, or does not apply to this implementation.
     """
     if not implementation.trusted:
         raise ConfigurationError(
-            f"{asked}: {implementation.name} is a submission, and nothing is installed on a "
-            "submission's word. Run it with what is installed here, or offer it as trusted code "
-            "with --ann-implementations"
+            f"{asked}: {implementation.name} is a submission, and packages are never installed "
+            f"for one. Run it without {SIGN}{spec}, or as trusted code with "
+            "--ann-implementations"
         )
     name = f"{implementation.name}{SIGN}{spec}"
     if spec == INSTALLED:
@@ -83,7 +83,7 @@ def with_spec(
 
 
 def _parts(text: str, rootdir: Path) -> list[str]:
-    """The text at its ``+`` signs, except those of ``git+`` and of a path that is there."""
+    """Splits the text at ``+`` signs, except in ``git+`` and in existing paths."""
     words = text.strip().split("+")
     parts: list[str] = []
     while words:
@@ -102,11 +102,11 @@ def _parts(text: str, rootdir: Path) -> list[str]:
 def _requirements(
     implementation: Implementation, parts: Sequence[str], rootdir: Path
 ) -> Iterable[str]:
-    """All that is installed: what the spec names, and of the header what it does not name."""
+    """Returns all requirements: those of the spec, then the header's others, and numpy."""
     own = _own(implementation)
     found = [_requirement(part, implementation, own, rootdir) for part in parts]
     instead = {_called(text) for text in found}
-    if "" in instead:  # a project, a wheel or a commit stands for the header's distribution
+    if "" in instead:  # a project, a wheel or a commit replaces the header's distribution
         instead |= set(own[:1])
     kept = [text for text in implementation.requirements if _called(text) not in instead]
     named = {_called(text) for text in (*found, *kept)}
@@ -114,7 +114,7 @@ def _requirements(
 
 
 def _own(implementation: Implementation) -> list[str]:
-    """The names in the header, its own distribution first: numpy only where it is alone."""
+    """Returns the names in the header, numpy last, so that its own distribution is first."""
     names = [name for text in implementation.requirements if (name := _called(text))]
     return sorted(names, key=lambda name: name == NUMPY)
 
@@ -122,7 +122,7 @@ def _own(implementation: Implementation) -> list[str]:
 def _requirement(
     part: str, implementation: Implementation, own: Sequence[str], rootdir: Path
 ) -> str:
-    """One part as an installer takes it; a path is absolute."""
+    """Returns one part as an installer takes it, paths as absolute ones."""
     if part.startswith(GIT):
         return part
     if part == WORKING_TREE:
@@ -138,13 +138,13 @@ def _requirement(
         example = next((name for name in modules if name != NUMPY), "NAME")
         raise ConfigurationError(
             f"{implementation.name} has no header that names its distribution; "
-            f"write that yourself: {implementation.name}{SIGN}{example}{version}"
+            f"add its name: {implementation.name}{SIGN}{example}{version}"
         )
     return own[0] + version
 
 
 def _specifier(part: str) -> str | None:
-    """``==0.7.0`` for a version, a specifier as it is; None for anything else."""
+    """Returns ``==0.7.0`` for a version, a specifier unchanged, None for anything else."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
     from packaging.version import InvalidVersion, Version
 
@@ -170,7 +170,7 @@ def _check(part: str) -> None:
 
 
 def _called(requirement: str) -> str:
-    """The distribution that a requirement names; empty for a path and a commit."""
+    """Returns the distribution that a requirement names; "" for a path or a commit."""
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
@@ -181,7 +181,7 @@ def _called(requirement: str) -> str:
 
 
 def _place(text: str, rootdir: Path) -> Path:
-    """A path as it was written: from the current folder on, or else from the rootdir."""
+    """Returns a path relative to the current folder, or else to the rootdir."""
     here = expanded(text, Path.cwd(), SIGN)
     there = here if here.exists() else expanded(text, rootdir, SIGN)
     return Path(os.path.normpath(there if there.exists() else here))
@@ -192,7 +192,6 @@ def _project(place: Path, part: str) -> Path:
         raise ConfigurationError(f"{part}: there is no such folder or wheel ({place})")
     if not any((place / name).is_file() for name in PROJECT_FILES):
         raise ConfigurationError(
-            f"{part}: {place} has neither pyproject.toml nor setup.py, so it is no project that "
-            "can be installed"
+            f"{part}: {place} has neither pyproject.toml nor setup.py, so it cannot be installed"
         )
     return place

@@ -1,1 +1,1 @@
-"""What a measurement becomes when it is kept: rows, keys, the journal."""
+"""Stores measurements: rows, keys, the store, the journal."""

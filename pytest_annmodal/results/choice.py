@@ -1,4 +1,4 @@
-"""Which of many stored cases are looked at: the newest, some datasets, a session."""
+"""Selects stored cases: the newest ones, or those of some sessions or datasets."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pytest_annmodal.results.stored import StoredCase
 
 
 def latest(cases: Iterable[StoredCase]) -> list[StoredCase]:
-    """The newest case of each setting that was asked in one way on one machine, in order.
+    """Returns the newest case of each setting, dataset and machine, in order.
 
-    A dataset's content is part of it, an implementation's text is not: what was measured after
-    a change takes the place of what was measured before.
+    Cases of different content of a dataset stay apart; after a change to an implementation, its
+    new cases replace the old ones.
     """
     newest: dict[object, StoredCase] = {}
     for case in cases:
@@ -24,9 +24,9 @@ def latest(cases: Iterable[StoredCase]) -> list[StoredCase]:
 
 
 def asked_of(case: StoredCase) -> tuple[object, ...]:
-    """Equal for cases that one table or curve may hold: one question on one machine.
+    """Returns a key that is equal for cases which one table or curve may hold.
 
-    Equal names of datasets are not one dataset where the content differs.
+    Datasets of the same name but different content differ.
     """
     return (
         case.source,
@@ -44,7 +44,7 @@ def asked_of(case: StoredCase) -> tuple[object, ...]:
 
 
 def several_contents(cases: Iterable[StoredCase]) -> dict[str, int]:
-    """The names of datasets that stand for more than one content, and for how many."""
+    """Returns the names of datasets with several contents, and how many."""
     contents: dict[str, set[str]] = {}
     for case in cases:
         if case.dataset_sha256:
@@ -59,9 +59,9 @@ def matching(
     datasets: Sequence[str] = (),
     implementations: Sequence[str] = (),
 ) -> list[StoredCase]:
-    """Those of these sessions (by the beginning of their names), datasets and implementations.
+    """Returns the cases of these sessions (by prefix), datasets and implementations (globs).
 
-    Names of datasets and implementations may be globs; an empty list stands for all.
+    An empty list means all.
     """
     return [
         case

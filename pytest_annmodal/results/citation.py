@@ -1,4 +1,4 @@
-"""How a set of results is cited: one hash, whatever files and folders they lie in."""
+"""Computes the hash by which a set of results is cited."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pytest_annmodal.results.stored import StoredCase
 
 
 def set_hash(cases: Iterable[StoredCase]) -> str:
-    """Sha256 in hex of all that is known of the cases, but for where their samples lie.
+    """Returns the sha256 (hex) of the cases, except the places of their samples.
 
-    Neither their order nor how often one is there matters.
+    Order, repetitions and files do not matter.
     """
     lines = {line_of(replace(case, samples=None)) for case in cases}
     return hashlib.sha256(b"".join(sorted(lines))).hexdigest()

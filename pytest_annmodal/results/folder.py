@@ -1,4 +1,4 @@
-"""Where a session's results go."""
+"""Finds the folder of a session's results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEFAULT = Path(".annmodal") / "results"  # under the root folder of a project
 
 
 def folder_of(settings: Settings) -> Path | None:
-    """The folder, absolute; None where nothing is to be kept."""
+    """Returns the folder, absolute; None if results are not to be stored."""
     if settings.results == OFF:
         return None
     return (settings.rootdir / (settings.results or DEFAULT)).absolute()

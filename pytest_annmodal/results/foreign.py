@@ -1,8 +1,8 @@
-"""Results of other programs, as stored cases that say so: to lay a curve over a published one.
+"""Reads results of other programs as stored cases, to compare curves with published ones.
 
 ann-benchmarks' result files (HDF5, a folder of them), VIBE's ``summary.parquet`` and the JSON of
-pytest-benchmark with our own figures in it. None of them says everything; what is missing is
-None. A new kind is a function here and its row in ``READERS``.
+pytest-benchmark with our figures. Figures that they lack are None. To add a kind, write a function
+here and its row in ``READERS``.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from pytest_annmodal.errors import ConfigurationError, DatasetError
 from pytest_annmodal.model import finite
 from pytest_annmodal.results.stored import StoredCase
 
-KILOBYTE = 1024  # of ann-benchmarks and VIBE, who divide bytes by it
-FOLDERS = ("**/summary.parquet", "**/*.hdf5")  # what makes a folder one of results
+KILOBYTE = 1024  # bytes in a unit of ann-benchmarks' and VIBE's index sizes
+FOLDERS = ("**/summary.parquet", "**/*.hdf5")  # files that make a folder one of results
 BY_THEIR_RULE = "recall by ann-benchmarks' rule (within 0.001 of the k-th distance)"
 FASTEST = "speed of the fastest of its runs"
 
 
 def read(path: Path, truth: Path | None) -> Iterator[StoredCase]:
-    """The cases of one file of others.
+    """Yields the cases of a file of another program.
 
     Args:
         truth: a folder with dataset files, to compute the recall of ann-benchmarks' results.
 
     Raises:
-        ConfigurationError: it is not what its name says, or cannot be read here.
+        ConfigurationError: it is not of the kind of its suffix, or cannot be read here.
     """
     yield from READERS[path.suffix.lower()](path, truth)
 
 
 def ann_benchmarks(path: Path, truth: Path | None) -> Iterator[StoredCase]:
-    """One result file of ann-benchmarks; it is opened in another process."""
+    """Reads one result file of ann-benchmarks, in a separate process."""
     from pytest_annmodal.datasets.hdf5.checker import CHECKER
 
     try:
@@ -53,7 +53,7 @@ def ann_benchmarks(path: Path, truth: Path | None) -> Iterator[StoredCase]:
     size = _positive(said["index_size"])
     name, k = said["name"] or path.stem, int(_positive(said["count"]) or 0)
     missing = () if recall is not None else ("recall is not in the file: plot it once there",)
-    alone = not said["batch_mode"]  # in a batch no query has a time of its own
+    alone = not said["batch_mode"]  # a batch has no times of single queries
     yield StoredCase(
         source="ann-benchmarks",
         session=_session(path),
@@ -80,7 +80,7 @@ def ann_benchmarks(path: Path, truth: Path | None) -> Iterator[StoredCase]:
 
 
 def vibe(path: Path, _truth: Path | None) -> Iterator[StoredCase]:
-    """VIBE's summary: a row for each setting."""
+    """Reads VIBE's summary, which has a row per setting."""
     try:
         from pyarrow import parquet
     except ImportError as error:
@@ -92,7 +92,7 @@ def vibe(path: Path, _truth: Path | None) -> Iterator[StoredCase]:
         rows = parquet.read_table(path, columns=list(VIBE_COLUMNS)).to_pylist()
     except (OSError, ValueError, KeyError, NotImplementedError) as error:
         raise ConfigurationError(
-            f"{path}: no summary of VIBE, whose columns are {', '.join(VIBE_COLUMNS)} "
+            f"{path}: not a summary of VIBE; expected the columns {', '.join(VIBE_COLUMNS)} "
             f"({str(error).splitlines()[0][:200]})"
         ) from error
     for row in rows:
@@ -125,20 +125,20 @@ VIBE_COLUMNS = (
 
 
 def pytest_benchmark(path: Path, _truth: Path | None) -> Iterator[StoredCase]:
-    """What ``--benchmark-json`` and ``--benchmark-save`` wrote of ANN benchmarks."""
+    """Reads ANN benchmarks from files of ``--benchmark-json`` and ``--benchmark-save``."""
     try:
         saved = json.loads(path.read_bytes())
         rows = [row["extra_info"] for row in saved["benchmarks"]]
         rows = [row for row in rows if "case_id" in row]
         machine, at = _machine(saved.get("machine_info", {})), str(saved.get("datetime", ""))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ConfigurationError(f"{path}: no JSON of pytest-benchmark ({error})") from error
+        raise ConfigurationError(f"{path}: not JSON of pytest-benchmark ({error})") from error
     for row in rows:
         try:
             yield _saved(row, machine=machine, at=at[:19], session=_session(path))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigurationError(
-                f"{path}: {row.get('case_id')!r} has not the figures of an ANN benchmark ({error})"
+                f"{path}: {row.get('case_id')!r} lacks figures of an ANN benchmark ({error})"
             ) from error
 
 
@@ -164,7 +164,7 @@ def _saved(row: Mapping[str, Any], *, machine: str, at: str, session: str) -> St
 
 
 def _parts(text: str) -> tuple[str, str]:
-    """Label and dataset of ``annoy[n_trees=10]-gist-960-euclidean``."""
+    """Splits ``annoy[n_trees=10]-gist-960-euclidean`` into label and dataset."""
     if "]-" in text:
         label, _, dataset = text.rpartition("]-")
         return f"{label}]", dataset
@@ -184,7 +184,7 @@ def _machine(info: Mapping[str, Any]) -> str:
 
 
 def _positive(value: Any) -> float | None:
-    """A finite number above 0; what says nothing is None."""
+    """Returns a finite number above 0, else None."""
     return float(value) if _is_number(value) and value > 0 else None
 
 
@@ -201,7 +201,7 @@ def _label(algorithm: str, parameters: str) -> str:
 
 
 def _session(path: Path) -> str:
-    """Others have no sessions: each file, or folder of files of one setting, is one."""
+    """Returns a session name: that of the file, or of the folder of ann-benchmarks results."""
     return path.parent.name if path.suffix.lower() == ".hdf5" else path.name
 
 

@@ -1,8 +1,8 @@
-"""Finished cases, one JSON line each, appended and flushed: what a killed session leaves behind.
+"""The journal of a grading session: finished cases as JSON lines, so that it can be resumed.
 
-A line is whole or it does not count, so a session may be killed at any moment. Lines are keyed
-by the submission's content, so a changed submission is run again. Until a session writes its
-first line, it changes nothing of what an earlier one left.
+Each line is flushed, and incomplete lines are ignored, so a session may be killed at any moment.
+Keys include the submission's content, so a changed submission is run again. A session leaves an
+earlier one's files unchanged until it writes its first line.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pytest_annmodal.outcome import Failure, Outcome, outcome_from_plain, outcom
 from pytest_annmodal.results.key import VERSION
 
 FILE = "journal.jsonl"
-EARLIER = "earlier"  # begins the name of a folder with what an earlier session wrote
+EARLIER = "earlier"  # prefix of folders with an earlier session's files
 
 
 @dataclass
@@ -31,12 +31,12 @@ class Journal:
     """The journal of one grading session.
 
     Attributes:
-        session: a random word that stays the same when a session is continued.
-        secret: another one, that nothing but this file holds: it names the fresh queries.
-        known: key → outcome, of finished cases.
-        n_ignored: lines that were torn or are not ours.
-        beside: other names in the folder that are put aside together with an earlier journal.
-        aside: where they were put, if there were any.
+        session: a random word that stays the same when a session is resumed.
+        secret: another one, stored only in this file: the seed of the fresh queries.
+        known: outcomes of finished cases by key.
+        n_ignored: number of incomplete or foreign lines.
+        beside: other names in the folder that are moved away together with an earlier journal.
+        aside: the folder they were moved to, if there were any.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class Journal:
 
     @classmethod
     def open(cls, folder: Path, *, resume: bool, beside: Sequence[str] = ()) -> Journal:
-        """Read the journal in ``folder`` to continue it, or make ready for a new one.
+        """Reads the journal in ``folder`` to resume it, or prepares a new one.
 
         Raises:
             ConfigurationError: the folder cannot be written.
@@ -78,7 +78,7 @@ class Journal:
         return journal
 
     def _read(self) -> None:
-        """Take what is whole; a torn end is cut off when the next line is written."""
+        """Reads complete lines; an incomplete last one is cut off at the next write."""
         try:
             raw = self.path.read_bytes()
         except FileNotFoundError:
@@ -101,7 +101,7 @@ class Journal:
         self.known[str(row["key"])] = outcome_from_plain(row["outcome"])
 
     def begin(self) -> None:
-        """Open the file for writing; what an earlier session left is put aside, unless continued.
+        """Opens the file for writing; moves an earlier session's files away unless resumed.
 
         Raises:
             VolumeError: it cannot be written.
@@ -118,7 +118,7 @@ class Journal:
         if self._fd < 0:
             if not self._resume:
                 self.aside = _put_aside(self.path.parent, (FILE, *self.beside))
-                self._resume = True  # from here on it is this session's own
+                self._resume = True  # from now on the files are this session's
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._fd = os.open(self.path, flags, 0o600)
             if self._n_whole is not None:
@@ -133,10 +133,10 @@ class Journal:
         return VolumeError(f"{self.path}: cannot be written: {error.strerror or error}")
 
     def add(self, key: str, outcome: Outcome) -> None:
-        """Write a finished case; a fault of the infrastructure is none and is run again.
+        """Writes a finished case; one that failed by the infrastructure is left to run again.
 
         Raises:
-            VolumeError: it could not be written whole; the file is as it was before.
+            VolumeError: it could not be written; the file is unchanged.
         """
         if isinstance(outcome, Failure) and outcome.blame == "infrastructure":
             return
@@ -174,7 +174,7 @@ class Journal:
 
 
 def _put_aside(folder: Path, names: Sequence[str]) -> Path | None:
-    """Keep what an earlier session wrote in a folder of its own, named by the time."""
+    """Moves an earlier session's files to a folder named by the time."""
     there = [folder / name for name in names if os.path.lexists(folder / name)]
     if not there:
         return None

@@ -1,4 +1,4 @@
-"""What makes two measurements the same."""
+"""Computes the keys of measurements: equal keys mean the same measurement."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pytest_annmodal.model import Case, Dataset, Implementation, Job, Limits, Se
 from pytest_annmodal.settings.config import Settings
 
 VERSION = 2
-MEASURING = 1  # the edition of how it is measured: results of another are not the same
-# What of a job's limits does not change what is measured.
+MEASURING = 1  # raise it when the way of measuring changes: older results are not reused
+# Limits of a job that do not affect the measurement.
 NO_MATTER = {"phase_timeout_s", "output_bytes", "private"}
 
 
-# Settings that choose what runs or what is shown, not how it is measured; all others matter.
+# Settings that choose what runs or is shown. All others affect how it is measured.
 NOT_MEASURING = frozenset(
     {
         "impl",
@@ -57,10 +57,10 @@ NOT_MEASURING = frozenset(
 
 
 def key_of(case: Case, digest: str, settings: Settings, *, beside: str | None = None) -> str:
-    """Equal only where the same content was measured in the same way.
+    """Returns a key that is equal only if the same content is measured in the same way.
 
     Args:
-        beside: what the environment of the baseline resolves to, where it has one.
+        beside: key of the baseline's environment, if it has one.
     """
     matters = {
         item.name: to_plain(getattr(settings, item.name))
@@ -83,7 +83,7 @@ def key_of(case: Case, digest: str, settings: Settings, *, beside: str | None = 
 
 
 def _identity(dataset: Dataset) -> list[Any]:
-    """What tells one dataset from another; for a file also its size and time."""
+    """Returns what identifies a dataset; for a user's own file also its size and time."""
     known: list[Any] = [dataset.name, dataset.source, dataset.sha256, dataset.size_bytes]
     own = source_of(dataset).own_file
     if own is not None:
@@ -103,24 +103,24 @@ def keys_of(
     digest: Callable[[Implementation], str | None],
     installed: Callable[[Implementation], Mapping[str, str] | None],
 ) -> dict[str, str]:
-    """By case: equal only where the same content was measured in the same way on such a machine.
+    """Returns a key by case, equal only for the same content, way and class of machine.
 
     Args:
-        content: sha256 of the dataset's file; without it nobody can tell.
-        digest: of an implementation's files; None where they cannot be read.
-        installed: versions of what it runs with; None where nobody knows them yet.
+        content: sha256 of the dataset's file, or None if unknown.
+        digest: gives the digest of an implementation's files; None if they cannot be read.
+        installed: gives the versions that it runs with; None if not yet known.
 
     Returns:
-        Nothing where it cannot be told what is measured.
+        Keys by case id; empty if the content, a digest or a version is unknown.
     """
     implementation = job.implementation
     own, versions = digest(implementation), installed(implementation)
     if content is None or own is None or versions is None:
         return {}
     limits = {key: value for key, value in to_plain(job.limits).items() if key not in NO_MATTER}
-    if limits["load"] is None:  # as before there was any
+    if limits["load"] is None:  # keeps the keys of results older than this option
         del limits["load"]
-    for name in ("query_order", "cold"):  # as results of before there were others have it
+    for name in ("query_order", "cold"):  # likewise
         if limits[name] == getattr(Limits(), name):
             del limits[name]
     what = {
@@ -148,13 +148,13 @@ def keys_of(
 
 
 def _asked_otherwise(job: Job) -> dict[str, str]:
-    """Queries that are not the dataset's own, by their content."""
+    """Returns the digest of the user's own queries, if there are any."""
     own = job.dataset.queries
     return {"queries": own.sha256} if own is not None else {}
 
 
 def _plain(search: Search) -> dict[str, Any]:
-    """As results of before targets have it, where there is none."""
+    """Returns a search as plain data; without a target as in older results."""
     plain: dict[str, Any] = to_plain(search)
     if search.target is None:
         del plain["target"]

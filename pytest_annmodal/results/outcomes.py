@@ -1,4 +1,4 @@
-"""From an outcome to what is stored of it, and back."""
+"""Converts outcomes to stored cases, and back."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def stored_case(
     where: str,
     machine: str,
 ) -> StoredCase:
-    """What is stored of an outcome, but for its session and its samples.
+    """Returns the stored case of an outcome, without its session and samples.
 
     Args:
-        content: sha256 of the dataset's file, where it is known.
+        content: sha256 of the dataset's file, or None if unknown.
     """
     case = Case(
         implementation=job.implementation,
@@ -70,13 +70,13 @@ def stored_case(
 
 
 def _label(job: Job, search: Search) -> str:
-    """The case without what was asked on what, which has fields of its own."""
+    """Returns the case's id without dataset and k, which have their own fields."""
     asked = place(job.dataset.name, job.limits.subset, job.dataset.queries)
     return search.case_id.removesuffix(f"-{asked}-k{search.k}")
 
 
 def measurement_of(case: StoredCase, samples: Samples | None) -> Measurement | None:
-    """The measurement that was stored; None where something of it is missing."""
+    """Returns the stored measurement; None for a failure or if a part is missing."""
     if case.failure is not None or samples is None:
         return None
     known: dict[str, Any] = {name: getattr(case, name) for name in SHARED}
@@ -91,7 +91,7 @@ def measurement_of(case: StoredCase, samples: Samples | None) -> Measurement | N
 
 
 def _always() -> set[str]:
-    """The fields that a measurement has, whatever was measured."""
+    """Returns the stored fields that every measurement has."""
     return {
         item.name
         for item in fields(Measurement)

@@ -1,6 +1,6 @@
-"""Read what sessions have stored: files of lines, and folders of them.
+"""Reads stored results: files of lines, and folders of them.
 
-A line that is damaged, or of an edition that this version does not know, costs itself only.
+A damaged line, or one of an unknown schema, is skipped with a warning.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Results:
     """Cases from any number of files, in the order of the files and of the lines in each.
 
     Attributes:
-        warnings: what was skipped, in words, one line each.
-        folders: name of a file of samples → the folder that it is looked for in.
+        warnings: a message for each file with skipped lines.
+        folders: folder by the name of a file of samples.
     """
 
     cases: tuple[StoredCase, ...]
@@ -39,10 +39,10 @@ class Results:
     folders: dict[str, Path]
 
     def samples(self, case: StoredCase) -> Samples | None:
-        """Latencies and recalls of single queries; None where none were kept.
+        """Returns latencies and recalls of single queries; None if none were stored.
 
         Raises:
-            ConfigurationError: they were kept, and are gone or damaged.
+            ConfigurationError: they were stored, but are missing or damaged.
         """
         if case.samples is None:
             return None
@@ -50,13 +50,13 @@ class Results:
 
 
 def read_results(paths: Iterable[Path], *, truth: Path | None = None) -> Results:
-    """Everything in these files and folders; of a project's folder, what its sessions stored.
+    """Reads all results in these files and folders; a folder may be a project's.
 
     Args:
         truth: a folder with dataset files, to compute the recall of others' results.
 
     Raises:
-        ConfigurationError: a path is not there, or holds no results.
+        ConfigurationError: a path does not exist, or holds no results.
     """
     files = [file for path in paths for file in files_of(path)]
     cases: list[StoredCase] = []
@@ -70,15 +70,16 @@ def read_results(paths: Iterable[Path], *, truth: Path | None = None) -> Results
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files of lines that a path stands for, in the order in which they were begun.
+    """Returns the result files of a path, in the order in which they were begun.
 
     Raises:
-        ConfigurationError: there is nothing, or nothing with results.
+        ConfigurationError: the path does not exist, or holds no results.
     """
     if path.is_file():
         if path.suffix.lower() not in {LINES, *READERS}:
             raise ConfigurationError(
-                f"{path}: results are in {LINES} files; of others {', '.join(READERS)} are read"
+                f"{path}: not a file of results; expected {LINES}, or of other programs "
+                f"{', '.join(READERS)}"
             )
         return [path]
     if not path.is_dir():

@@ -1,4 +1,4 @@
-"""A measured case as others take it: a row of the summary, extra_info, JUnit properties."""
+"""Converts a measured case to a row of the summary, to extra_info and to JUnit properties."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pytest_annmodal.queries import place
 
 
 def extra_info(measurement: Measurement, where: str) -> dict[str, Any]:
-    """What goes into ``--benchmark-json`` beside the times: all figures, nothing by query."""
+    """Returns all figures for ``--benchmark-json``, without values of single queries."""
     plain: dict[str, Any] = to_plain(measurement)
     del plain["latencies_ns"], plain["query_hits"], plain["log_tail"]
     more = {figure.key: figure.measured(measurement) for figure in standing(RECORD)}
@@ -28,12 +28,12 @@ def extra_info(measurement: Measurement, where: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What the summary shows of a case: what it is called, and what came of it.
+    """A row of the summary: a case and its outcome.
 
     Attributes:
         label, build, search: the case, its build and its search setting, with their parameters.
-        where: it ran: the executor's name.
-        outcome: without what is known of single queries, and without the log.
+        where: the executor's name.
+        outcome: without values of single queries, and without the log.
     """
 
     label: str
@@ -45,7 +45,7 @@ class Row:
     outcome: Outcome
 
     def plain(self) -> dict[str, Any]:
-        """JSON-able: it crosses from the processes of pytest-xdist with a test's report."""
+        """Returns plain data for JSON: pytest-xdist sends it with a test's report."""
         return {**to_plain(self), "outcome": outcome_to_plain(self.outcome)}
 
     @classmethod
@@ -72,7 +72,7 @@ def row(case: Case, outcome: Outcome, where: str) -> Row:
 
 
 def properties(measurement: Measurement) -> list[tuple[str, float | str]]:
-    """For JUnit XML: the figures that a CI dashboard would plot."""
+    """Returns the figures for JUnit XML, which CI dashboards plot."""
     values = [(figure.name, figure.of(measurement)) for figure in standing(JUNIT)]
     found = [(name, value) for name, value in values if value is not None]
     verdicts = [

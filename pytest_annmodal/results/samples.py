@@ -1,7 +1,7 @@
 """The file with the samples of a session: NumPy ``.npy`` files, one after the other.
 
-:func:`numpy.load` reads them from an open file, each where the line of its case says. The numbers
-are unsigned integers as narrow as they can be.
+:func:`numpy.load` reads each from the open file, at the offset in its case's line. The numbers are
+unsigned integers, as narrow as possible.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ NARROWEST = (np.uint8, np.uint16, np.uint32, np.uint64)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
-    """What a case's figures were made of.
+    """The samples from which a case's figures were computed.
 
     Attributes:
-        latencies_ns: unsigned integers (rounds, n_queries), or (n,) where some were left out.
-        query_hits: unsigned integers (n_queries,), of all rounds together, or None.
+        latencies_ns: unsigned integers (rounds, n_queries), or (n,) if some were left out.
+        query_hits: unsigned integers (n_queries,), summed over all rounds, or None.
     """
 
     latencies_ns: NDArray[Any]
     query_hits: NDArray[Any] | None = None
 
     def pack(self, file: str, offset: int) -> tuple[SamplesPlace, bytes]:
-        """Where they will lie and what is to be written there, in one piece."""
+        """Returns the place of the samples at ``offset``, and the bytes to write there."""
         packed = [_npy(self.latencies_ns)]
         if self.query_hits is not None:
             packed.append(_npy(self.query_hits))
@@ -52,13 +52,13 @@ class Samples:
 
 
 def read_samples(folder: Path, place: SamplesPlace) -> Samples:
-    """The samples of one case.
+    """Reads the samples of one case.
 
     Args:
-        folder: where the file of the case's line lies.
+        folder: that of the file with the case's line.
 
     Raises:
-        ConfigurationError: they are not there, or are not what was written.
+        ConfigurationError: they are missing or damaged.
     """
     path = folder / Path(place.file).name
     try:
@@ -83,6 +83,6 @@ def _read(file: io.BufferedReader, block: Block) -> NDArray[Any]:
     file.seek(block.offset)
     raw = file.read(block.n_bytes)
     if len(raw) != block.n_bytes or zlib.crc32(raw) != block.crc32:
-        raise ValueError("they are not what was written")
+        raise ValueError("they are damaged")
     found: NDArray[Any] = np.load(io.BytesIO(raw), allow_pickle=False)
     return found

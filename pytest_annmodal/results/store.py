@@ -1,8 +1,8 @@
-"""The store: every measured case appended as one line, as soon as its job has ended.
+"""The store: appends each measured case as one line, as soon as its job has ended.
 
-Each session (each process of it) writes files of its own, so sessions side by side never meet.
-What is written is handed to the system at once, so a killed session loses nothing that it had
-finished; the samples are written before the line that names them.
+Each process of a session writes its own files, so that sessions can run side by side. Writes are
+not buffered, so that a killed session loses no finished case. Samples are written before the line
+that names them.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ IGNORE_FILE = "# Made by pytest-annmodal; nothing in here belongs into a reposit
 
 @dataclass
 class ResultStore:
-    """The files of one session, made when its first case is kept; safe to be told from threads.
+    """The files of one session, created with its first case; thread-safe.
 
     Args:
-        folder: where they go; None to know them in this process only.
+        folder: where they go; None to keep cases in memory only.
         session: the same for every process of one session.
-        warn: told once, in words, that nothing can be written.
+        warn: called once with a message if nothing can be written.
 
     Attributes:
-        kept: the cases of this process, in the order in which they were finished.
+        kept: the cases of this process, in the order of finishing.
         path: the file with their lines; None before the first.
-        n_written: how many of them are in it.
+        n_written: number of lines in it.
     """
 
     folder: Path | None
@@ -55,7 +55,7 @@ class ResultStore:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, cases: Iterable[tuple[StoredCase, Samples | None]]) -> None:
-        """Append the cases of one job; what cannot be written is said once."""
+        """Appends the cases of one job; warns once if they cannot be written."""
         with self._lock:
             for case, samples in cases:
                 self.kept.append(self._written(replace(case, session=self.session), samples))
@@ -99,18 +99,18 @@ class ResultStore:
         self.path = path
 
     def close(self) -> None:
-        """Flush to the disk, so that a power cut costs nothing either."""
+        """Flushes the files to the disk, in case of a power cut."""
         with self._lock:
             for fd in (self._samples, self._lines):
                 if fd >= 0:
-                    with contextlib.suppress(OSError):  # it was written all the same
+                    with contextlib.suppress(OSError):  # the file is written, if not flushed
                         os.fsync(fd)
                     os.close(fd)
             self._samples = self._lines = -1
 
 
 def line_of(case: StoredCase) -> bytes:
-    """One line of JSON, UTF-8; a number that is not finite is null."""
+    """Returns a case as one line of JSON, UTF-8; a number that is not finite is null."""
     try:
         return msgspec.json.encode(case, enc_hook=str) + b"\n"
     except (UnicodeEncodeError, OverflowError):
@@ -118,7 +118,7 @@ def line_of(case: StoredCase) -> bytes:
 
 
 def samples_of(measurement: Measurement) -> Samples:
-    """Its latencies and hits, query by query."""
+    """Returns latencies and hits of single queries."""
     latencies = np.array(measurement.latencies_ns, np.int64).clip(0)
     if latencies.size == measurement.rounds * measurement.n_queries:
         latencies = latencies.reshape(measurement.rounds, measurement.n_queries)
@@ -129,7 +129,7 @@ def samples_of(measurement: Measurement) -> Samples:
 
 
 def _whole(value: Any) -> Any:
-    """Without half characters, as file names and broken output have, and without huge integers."""
+    """Replaces lone surrogates (from file names or broken output) and huge integers."""
     if isinstance(value, int) and abs(value) >= 2**63:
         return str(value)
     if isinstance(value, str):
@@ -140,11 +140,7 @@ def _whole(value: Any) -> Any:
 
 
 def _append(fd: int, raw: bytes) -> None:
-    """Write all of it, or leave the file as it was.
-
-    Raises:
-        OSError.
-    """
+    """Writes all bytes, or leaves the file unchanged and raises OSError."""
     size = os.fstat(fd).st_size
     left = memoryview(raw)
     try:
@@ -156,7 +152,7 @@ def _append(fd: int, raw: bytes) -> None:
 
 
 def _ignore(folder: Path) -> None:
-    """Keep results out of a repository, unless somebody has said otherwise there."""
+    """Writes a .gitignore that leaves results out of a repository, unless there is one."""
     try:
         with (folder / ".gitignore").open("x", encoding="utf-8") as file:
             file.write(IGNORE_FILE)

@@ -1,8 +1,8 @@
-"""What the store knows of one case: a line of JSON and, beside it, its samples.
+"""The types of a stored case: a line of JSON and, in another file, its samples.
 
-The names of the fields are the keys of the line; docs/results.md describes them. A field that a
-:class:`~pytest_annmodal.outcome.Measurement` has too has its name and its unit, so the rows of
-:mod:`pytest_annmodal.figures` read both.
+The names of the fields are the keys of the line; docs/results.md describes them. Fields shared
+with :class:`~pytest_annmodal.outcome.Measurement` have the same names and units there, so that the
+rows of :mod:`pytest_annmodal.figures` read both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Block:
     """Where one array lies in a file of samples.
 
     Attributes:
-        offset, n_bytes: of a whole ``.npy`` file, its header included.
+        offset, n_bytes: of a whole ``.npy`` file with its header.
         crc32: of these bytes.
     """
 
@@ -40,10 +40,10 @@ class SamplesPlace:
     """Where the samples of one case lie.
 
     Attributes:
-        file: a name, in the folder of the line's own file.
-        latencies_ns: unsigned integers (rounds, n_queries), or (n,) where some were left out.
-        query_hits: unsigned integers (n_queries,), of all rounds together; None where it is not
-            known. Divided by ``k * rounds`` they are the recall of each query.
+        file: its name, in the folder of the line's file.
+        latencies_ns: unsigned integers (rounds, n_queries), or (n,) if some were left out.
+        query_hits: unsigned integers (n_queries,), summed over all rounds; None if unknown.
+            Divided by ``k * rounds`` they are the recall of each query.
     """
 
     file: str
@@ -53,28 +53,28 @@ class SamplesPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredCase:
-    """One case as it was measured, or why it could not be. None is what nobody knows.
+    """One case as measured, or why it failed. None means unknown.
 
     Attributes:
-        schema: the edition of these fields.
-        key: equal where the same content was measured in the same way; None where that cannot
-            be told, and of others' results.
+        schema: version of these fields.
+        key: equal if the same content was measured in the same way; None if unknown, and for
+            results of other programs.
         session: the same for all cases of one session.
-        measured_at: UTC, ISO 8601, when the case was finished; empty where nobody knows.
-        source, version: who measured, and the version of that program.
-        where: ``local`` or ``modal``; empty for others' results.
-        machine: its class: processor, cores and system; empty where nobody knows.
+        measured_at: UTC, ISO 8601, when the case was finished; empty if unknown.
+        source, version: the program that measured it, and its version.
+        where: ``local`` or ``modal``; empty for results of other programs.
+        machine: its class: processor, cores and system; empty if unknown.
         case_id: the pytest id.
         label, build_label: ``annoy[n_trees=10,search_k=1000]``, ``annoy[n_trees=10]``.
-        build, search: the arguments as they were given; see ``asked`` for their names.
-        trusted: whether it is no submission.
-        dataset_sha256: of the dataset's file. Equal names with another content are not one dataset.
-        subset: how many of the training vectors were used, or None for all.
-        query_sample: how many of the dataset's queries were asked, where it was said.
-        query_order: in which order they were asked.
-        cold: whether a first pass was asked for with the page cache cold.
+        build, search: the arguments as given; see ``asked`` for their names.
+        trusted: False for a submission.
+        dataset_sha256: of the dataset's file; the same name with another digest is another dataset.
+        subset: number of training vectors used, or None for all.
+        query_sample: number of queries of the dataset used, if it was limited.
+        query_order: the order of the queries.
+        cold: whether a first pass with a cold page cache was requested.
         failure: why there are no figures; None for a measurement.
-        samples: where latencies and recalls of single queries are; None where none were kept.
+        samples: the place of latencies and recalls of single queries; None if not stored.
 
     The other attributes are those of a :class:`~pytest_annmodal.outcome.Measurement`; None, zero
     or empty for a failure.
@@ -151,7 +151,7 @@ class StoredCase:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether somebody else's program measured it, on whatever machine."""
+        """Whether another program measured it."""
         return self.source != OURS
 
     @property
@@ -166,5 +166,5 @@ class StoredCase:
 
     @property
     def supported_ratio(self) -> float | None:
-        """At least how many times as fast as the baseline it is, if that can be told."""
+        """The least speed relative to the baseline that the samples support, or None."""
         return self.comparison.supported_ratio if self.comparison is not None else None

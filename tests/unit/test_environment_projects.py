@@ -104,5 +104,5 @@ def test_a_folder_that_is_too_large_says_what_to_do(
 ) -> None:
     """Such as data beside the code."""
     monkeypatch.setattr(projects, "MAX_BYTES", 10)
-    with pytest.raises(EnvironmentBuildError, match=r"files that .gitignore does not leave out"):
+    with pytest.raises(EnvironmentBuildError, match=r"GB of files; add those that do not belong"):
         projects.digest(project)

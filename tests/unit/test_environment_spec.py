@@ -103,12 +103,12 @@ def test_numpy_is_the_distribution_of_one_that_needs_nothing_else() -> None:
         ("1.0+", {}, "a part of the spec is empty"),
         ("working-tree", {}, "/ has neither pyproject.toml nor setup.py"),
         ("x @ https://y/z.whl", {}, "write the address alone, as git+URL@REF"),
-        ("1.0", {"trusted": False}, "hnswlib is a submission, and nothing is installed on a"),
+        ("1.0", {"trusted": False}, "hnswlib is a submission, and packages are never"),
         ("1.0", {"style": "c++"}, "a C++ file uses no Python packages; leave out @1.0"),
         (
             "1.0",
             {"requirements": (), "modules": ("numpy", "faiss")},
-            "has no header that names its distribution; write that yourself: hnswlib@faiss-cpu==1.0",
+            "has no header that names its distribution; add its name: hnswlib@faiss-cpu==1.0",
         ),
     ],
 )

@@ -287,7 +287,7 @@ class TestFaults:
         """Its version is looked at, whoever brought it."""
         text = "__version__ = '1.21.6'"
         write_wheel(index, "1.21.6", name="numpy", text=text)
-        assert "it brings numpy 1.21.6, and the worker needs 1.22 or newer" in refused(
+        assert "it has numpy 1.21.6, but the worker needs 1.22 or newer" in refused(
             named("1.0+numpy<1.22")
         )
 
@@ -308,7 +308,7 @@ class TestFaults:
         failure = failed(outcome)
         assert failure.blame == "infrastructure"
         assert failure.message.startswith(
-            "tiny@2.0: no environment can be made here, and none is kept: the package index or "
+            "tiny@2.0: its environment is not cached and cannot be made here: the package index or "
             "repository cannot be reached"
         )
 

@@ -178,11 +178,15 @@ def test_a_session_s_own_json(tmp_path: Path) -> None:
     ("name", "content", "words"),
     [
         ("a.hdf5", b"not HDF5", "not a result file of ann-benchmarks"),
-        ("a.json", b"[1", "no JSON of pytest-benchmark"),
-        ("a.json", b'{"benchmarks": [{"extra_info": {"case_id": "x"}}]}', "has not the figures"),
-        ("a.json", b'{"benchmarks": [3]}', "no JSON of pytest-benchmark"),
-        ("a.json", b"[" * 99_999, "no JSON of pytest-benchmark"),
-        ("a.parquet", b"PAR1 no", "no summary of VIBE"),
+        ("a.json", b"[1", "not JSON of pytest-benchmark"),
+        (
+            "a.json",
+            b'{"benchmarks": [{"extra_info": {"case_id": "x"}}]}',
+            "lacks figures of an ANN",
+        ),
+        ("a.json", b'{"benchmarks": [3]}', "not JSON of pytest-benchmark"),
+        ("a.json", b"[" * 99_999, "not JSON of pytest-benchmark"),
+        ("a.parquet", b"PAR1 no", "not a summary of VIBE"),
     ],
 )
 def test_files_that_are_not_what_they_say(
@@ -238,7 +242,7 @@ def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_unknown_kind(tmp_path: Path) -> None:
     """A file of another kind is an error that says which ones are read."""
     (tmp_path / "a.txt").write_text("")
-    with pytest.raises(ConfigurationError, match=r"\.jsonl files; of others \.hdf5"):
+    with pytest.raises(ConfigurationError, match=r"expected \.jsonl, or of other programs \.hdf5"):
         read_results([tmp_path / "a.txt"])
 
 

@@ -137,7 +137,7 @@ def test_damaged_samples(tmp_path: Path) -> None:
     raw[-1] ^= 1
     beside.write_bytes(raw)
     found = read_results([path])
-    with pytest.raises(ConfigurationError, match="not what was written"):
+    with pytest.raises(ConfigurationError, match="they are damaged"):
         found.samples(found.cases[0])
     beside.unlink()
     with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
