@@ -1,4 +1,4 @@
-"""A first pass of all queries with the files that they read dropped from the page cache."""
+"""Runs a first pass of all queries after dropping the files that they read from the page cache."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from pytest_annmodal.sandbox import page_cache
 from pytest_annmodal.scoring import validity
 
 OF_A_SUBMISSION = (
-    "--ann-cold: what a submission reads lies in memory, and no file is behind it, so it was asked "
-    "as ever"
+    "--ann-cold was left out: a submission reads only memory, so there is no file to drop from "
+    "the page cache"
 )
 IN_MEMORY = (
-    "--ann-cold: it has no file of its own open or mapped, so its index was in memory as ever, and "
-    "only the dataset's rows were cold"
+    "--ann-cold: it has no file of its own open or mapped, so its index stayed in memory and only "
+    "the dataset's rows were cold"
 )
 NOTHING = (
-    "--ann-cold: no file is open or mapped that its queries could read, so its first pass was as "
-    "warm as the others"
+    "--ann-cold: its queries read no file that is open or mapped, so its first pass was as warm as "
+    "the others"
 )
 
 
 def with_first_pass(
     trial: Trial, search: Search, on_phase: OnPhase, ask: Callable[[], Unscored]
 ) -> Unscored:
-    """What one search gave, with a cold first pass before it where that is asked for.
+    """Asks one search, with a cold first pass before it if that was asked for.
 
-    What compiles itself has done so by then: it has been asked warm-up queries.
+    Warm-up queries come before that pass, so that compiling is not timed in it.
 
     Raises:
-        SubmissionError: as asking does.
+        SubmissionError: the worker ended, or an answer is wrong.
     """
     if not trial.job.limits.cold:
         return ask()
@@ -67,7 +67,7 @@ def _noted(unscored: Unscored, notes: tuple[str, ...]) -> Unscored:
 
 
 def _dropped(trial: Trial) -> Dropped:
-    """Drop the files of a worker that is about to be asked."""
+    """Drops the files of a worker from the page cache, before it is asked."""
     family = trial.worker.family()
     ours = page_cache.files_of(os.getpid())
     own = {path: at for path, at in page_cache.files_of(*family).items() if path not in ours}
@@ -89,11 +89,11 @@ def _dropped(trial: Trial) -> Dropped:
 
 
 def _dataset(trial: Trial) -> dict[str, str]:
-    """The dataset's file, where the worker maps that and no copy in memory."""
+    """Returns the dataset's file, if the worker maps that and not a copy in memory."""
     place = f"/proc/self/fd/{trial.train_file.fd}"
     try:
         return {os.readlink(place): place} if trial.train_file.is_dataset else {}  # noqa: PTH115
-    except OSError:  # another system than Linux
+    except OSError:  # not Linux
         return {}
 
 
@@ -103,6 +103,6 @@ def _notes(dropped: Dropped) -> Iterator[str]:
     if dropped.left_bytes:
         yield (
             f"--ann-cold: {size(dropped.left_bytes)} of its files stayed in the page cache: "
-            "another process has them mapped, they lie in memory (tmpfs), they belong to another "
-            "user, or this system does not drop them"
+            "another process has mapped them, they are in memory (tmpfs), they belong to another "
+            "user, or this system cannot drop them"
         )

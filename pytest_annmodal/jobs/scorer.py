@@ -53,7 +53,7 @@ class LevelAnswers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstAnswers:
-    """A first pass with the page cache cold: times_ns int64 (n,), and its answers."""
+    """The times, int64 (n,), and answers of a first pass with a cold page cache."""
 
     times_ns: NDArray[np.int64]
     given: validity.Given
@@ -165,7 +165,7 @@ class Scorer:
     def _besides(
         self, search: Search, asked: hdf5.LoadedDataset, unscored: Unscored
     ) -> dict[str, Any]:
-        """What was asked besides the rounds and the batch, by the names of a measurement."""
+        """Returns the first pass and the load levels, by the names of a measurement."""
         loaded = self._load(search, asked, unscored)
         return {
             "first_pass": self._first_pass(search, asked, unscored.first),

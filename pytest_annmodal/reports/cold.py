@@ -1,4 +1,4 @@
-"""First passes with the page cache cold: a small table of them (``--ann-cold``)."""
+"""The table of first passes with a cold page cache (``--ann-cold``)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pytest_annmodal.reports import aligned
 from pytest_annmodal.reports.below import Measured
 
 HEAD = ("QPS", "p50", "p95", "p99", "recall", "dataset", "own files", "still cached")
-TITLE = "First pass, what it reads dropped from the page cache before; it is in no figure above:"
+TITLE = "First pass, with its files dropped from the page cache before; in no figure above:"
 
 
 def lines(measured: Sequence[Measured]) -> Iterator[str]:
-    """A row for each case that had one, in the order of the table."""
+    """Yields a row for each case with a first pass, in the order of the table."""
     found = [(one, one.outcome.first_pass) for one in measured if one.outcome.first_pass]
     if not found:
         return
@@ -26,7 +26,7 @@ def lines(measured: Sequence[Measured]) -> Iterator[str]:
 
 
 def _cells(first: FirstPass) -> tuple[str, ...]:
-    """What was dropped of the dataset's file, and of those of the implementation."""
+    """Returns the figures, and the dropped bytes of the dataset and of the implementation."""
     dropped = first.dropped
     return (
         rate(first.qps),

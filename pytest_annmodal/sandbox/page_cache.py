@@ -1,8 +1,8 @@
-"""The page cache: which files of a worker lie in it, and how they leave it.
+"""Finds a worker's files in the page cache, and drops them from it.
 
-The kernel keeps what was read of a file in memory that is free. ``posix_fadvise`` has it drop a
-file's pages, which everybody may ask for; pages that a process has mapped stay. So the worker lets
-go of its own first, and afterwards one looks what is still there.
+The kernel keeps pages that were read from files in free memory. ``posix_fadvise`` drops a file's
+pages, for any user; pages that a process has mapped stay. So the worker first releases its own, and
+afterwards the remaining pages are counted.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ DONT_NEED = 4  # MADV_DONTNEED; man 2 madvise
 
 
 def files_of(*pids: int) -> dict[str, str]:
-    """The files that these processes have open, or mapped other than as a program (Linux).
+    """Finds the files that these processes have open or mapped, except programs (Linux).
 
     Returns:
-        By path, as the kernel writes it into ``/proc/PID/maps``, where it can be opened.
+        For each path, as in ``/proc/PID/maps``, the place where it can be opened.
     """
     found: dict[str, str] = {}
     for pid in pids:
@@ -38,7 +38,7 @@ def files_of(*pids: int) -> dict[str, str]:
 
 
 def _mapped(pid: int) -> set[str]:
-    """Libraries are mapped as programs: at one place at least they may be executed."""
+    """Returns the mapped files without those that are mapped as executable, such as libraries."""
     mapped: set[str] = set()
     programs: set[str] = set()
     with (
@@ -60,29 +60,29 @@ def _is_file(place: str) -> bool:
 
 
 def write_out(files: Mapping[str, str]) -> None:
-    """Have what was written into these files reach the disk: else it must stay in memory."""
+    """Writes these files to the disk; pages that are not written cannot be dropped."""
     for fd in _opened(files.values()):
         with contextlib.suppress(OSError):
             os.fsync(fd)
 
 
 def drop(files: Mapping[str, str]) -> None:
-    """Drop their pages from the page cache, those aside that a process has mapped."""
+    """Drops the files' pages from the page cache, except those that a process has mapped."""
     for fd in _opened(files.values()):
-        with contextlib.suppress(OSError, AttributeError):  # a system that has no such call
+        with contextlib.suppress(OSError, AttributeError):  # the system lacks the call
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def cached_bytes(files: Mapping[str, str]) -> int:
-    """How much of these files is in the page cache now, in whole pages.
+    """Returns how many bytes of these files are in the page cache now, in whole pages.
 
-    Of a file that belongs to somebody else the kernel says that all of it is.
+    For a file of another user the kernel reports all of it.
     """
     return sum(map(_resident_bytes, _opened(files.values())))
 
 
 def let_go(rows: NDArray[Any]) -> None:
-    """Let go of the pages of a mapping of this process that nobody has written to."""
+    """Releases the unchanged pages of a mapping of this process."""
     start = rows.ctypes.data // mmap.PAGESIZE * mmap.PAGESIZE
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
@@ -100,7 +100,7 @@ def _opened(places: Collection[str]) -> Iterator[int]:
 
 
 def _resident_bytes(fd: int) -> int:
-    """Of a file that nobody can look at it is all."""
+    """Returns the bytes of a file in the page cache; its size if that cannot be read."""
     n_bytes = os.fstat(fd).st_size
     if not n_bytes:
         return 0
@@ -114,5 +114,5 @@ def _resident_bytes(fd: int) -> int:
         pages = np.zeros(-(-n_bytes // mmap.PAGESIZE), np.uint8)
         whole = np.frombuffer(memory, np.uint8)
         failed = mincore(whole.ctypes.data, n_bytes, pages.ctypes.data)
-        del whole  # else it cannot be closed
+        del whole  # so that the map can be closed
     return n_bytes if failed else int((pages & 1).sum()) * mmap.PAGESIZE

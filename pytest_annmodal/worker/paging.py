@@ -1,4 +1,4 @@
-"""Pages of files that a process has mapped, and how it lets go of them."""
+"""Releases pages of files that this process has mapped."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ PAGE_OUT = 21  # MADV_PAGEOUT, Linux 5.4 and later; man 2 madvise
 
 
 def page_out(paths: Collection[str]) -> None:
-    """Let go of the pages of these files, so that the page cache may drop them.
+    """Releases the pages of these files, so that the page cache can drop them.
 
-    Nothing that was written is lost: pages that were changed stay. A kernel that cannot do it does
-    nothing, and so does one whose file belongs to somebody else.
+    Changed pages are kept. Does nothing on kernels without the call and for files of other users.
 
     Args:
-        paths: as the kernel writes them into ``/proc/PID/maps``.
+        paths: as in ``/proc/PID/maps``.
     """
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int

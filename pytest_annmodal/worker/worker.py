@@ -249,7 +249,7 @@ class Session:
         )
 
     def _warm_up(self, warmup: NDArray[Any], k: int) -> int:
-        """Ask them, and see whether answers must be copied; nanoseconds that the first one took."""
+        """Asks the warm-up queries, and finds whether answers must be copied; returns first ns."""
         self.keep = None
         first_ns, _ = self._ask(warmup[:1], k)
         _, raw = self._ask(warmup[1:], k)
@@ -258,7 +258,7 @@ class Session:
         return int(first_ns[0])
 
     def on_page_out(self, message: Message) -> None:
-        """Let go of the pages of these files, wherever they are mapped."""
+        """Releases the pages of these files, wherever they are mapped."""
         page_out(frozenset(message.fields["paths"]))
         self.channel.send("paged-out")
 
