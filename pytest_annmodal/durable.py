@@ -1,4 +1,4 @@
-"""Bytes that survive a crash: flushed to the disk, and never half there under a final name."""
+"""Writes files that survive a crash: flushed, and complete when they get their final name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def sync_file(path: Path) -> None:
-    """Flush a file's bytes to the disk."""
+    """Flushes a file's bytes to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -18,7 +18,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Flush a directory's names to the disk, where its file system can do that."""
+    """Flushes a directory's names to the disk, if its file system can do that."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -30,7 +30,7 @@ def sync_directory(path: Path) -> None:
 
 
 def publish(source: Path, target: Path) -> None:
-    """Move a finished file to its final name in one step, flushed.
+    """Moves a finished file to its final name in one step, flushed.
 
     ``source`` may be on another file system; it is then copied beside ``target`` first.
     """
@@ -52,12 +52,12 @@ def publish(source: Path, target: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a small file's content in one step, flushed."""
+    """Replaces a small file's content in one step, flushed."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_bytes(path: Path, raw: bytes) -> None:
-    """Replace a small file's content in one step, flushed."""
+    """Replaces a small file's content in one step, flushed."""
     near = path.with_name(f".{path.name}.{os.getpid()}.incoming")
     try:
         near.write_bytes(raw)

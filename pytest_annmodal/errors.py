@@ -7,23 +7,23 @@
     ├── DatasetError
     │   ├── DownloadError           retryable
     │   ├── ChecksumError
-    │   ├── DamagedCopyError        putting the file there again helps
+    │   ├── DamagedCopyError        copying the file there again helps
     │   └── DatasetFormatError
     ├── VolumeError
     │   ├── ReloadError
     │   └── CommitError
     ├── ExecutorError               blame: infrastructure
-    │   └── BaselineError           what a submission is compared with failed
+    │   └── BaselineError           the baseline failed, not the submission
     └── SubmissionError             blame: submission
-        ├── CompileError            C++ that the compiler refuses
-        ├── EnvironmentBuildError   what NAME@SPEC names cannot be installed
+        ├── CompileError            the compiler refuses the C++
+        ├── EnvironmentBuildError   the packages of NAME@SPEC cannot be installed
         ├── BuildError              import, constructor, fit or query raised
         ├── CrashedError            exit, signal
         ├── TimeoutExceededError
         ├── LimitExceededError      memory, output
-        ├── ProtocolViolationError  a frame that the harness did not ask for
+        ├── ProtocolViolationError  an unexpected frame
         ├── SmugglingError          work outside the timed windows
-        └── InvalidResultError      an answer that is not k neighbour ids
+        └── InvalidResultError      an answer other than k neighbour ids
 
 A message says what happened, to what, what was expected and what to do next.
 """
@@ -42,11 +42,11 @@ class ConfigurationError(AnnModalError):
 
 
 class DatasetError(AnnModalError):
-    """A dataset that cannot be had or cannot be used."""
+    """A dataset that cannot be fetched, read or used."""
 
 
 class DownloadError(DatasetError):
-    """A download that failed; trying again may help when ``retryable`` is true."""
+    """A download that failed; if ``retryable``, trying again may help."""
 
     def __init__(self, message: str, *, retryable: bool = True) -> None:
         super().__init__(message)
@@ -59,7 +59,7 @@ class ChecksumError(DatasetError):
     def __init__(self, *, name: str, url: str, expected: str, actual: str) -> None:
         super().__init__(
             f"{name}: the file at {url} has sha256 {actual}, expected {expected}. "
-            "It was discarded; try again, or another mirror with --ann-base-url."
+            "It was discarded. Try again, or name another mirror with --ann-base-url."
         )
         self.url = url
         self.expected = expected
@@ -67,7 +67,7 @@ class ChecksumError(DatasetError):
 
 
 class DamagedCopyError(DatasetError):
-    """A stored copy of somebody's file that is not that file (any more)."""
+    """A copy of a user's file that differs from that file."""
 
 
 class DatasetFormatError(DatasetError):
@@ -83,11 +83,11 @@ class ReloadError(VolumeError):
 
 
 class CommitError(VolumeError):
-    """What was written could not be made durable and visible to others."""
+    """Written files could not be made durable and visible to others."""
 
 
 class ExecutorError(AnnModalError):
-    """The place where jobs run failed; no submission is to blame."""
+    """The machine or service that runs jobs failed; no submission is to blame."""
 
 
 class BaselineError(ExecutorError):
@@ -95,11 +95,11 @@ class BaselineError(ExecutorError):
 
 
 class SubmissionError(AnnModalError):
-    """An implementation did something wrong; becomes a ``Failure``, never ends the session.
+    """An implementation failed. It becomes a ``Failure`` and never ends the session.
 
     Attributes:
-        kind: the short, stable name used in reports.
-        evidence: what was seen, e.g. ``traceback``, ``log_tail``, ``exit_signal``.
+        kind: a short, stable name for reports.
+        evidence: e.g. ``traceback``, ``log_tail``, ``exit_signal``.
     """
 
     kind = "submission"
@@ -112,13 +112,13 @@ class SubmissionError(AnnModalError):
 
 
 class CompileError(SubmissionError):
-    """The compiler refuses the implementation, or could not do with it in its limits."""
+    """The compiler refused the implementation, or exceeded its limits."""
 
     kind = "compile"
 
 
 class EnvironmentBuildError(SubmissionError):
-    """What a ``NAME@SPEC`` names cannot be installed, or cannot be used once it is."""
+    """The packages of a ``NAME@SPEC`` cannot be installed, or cannot be used."""
 
     kind = "environment"
 
@@ -136,19 +136,19 @@ class CrashedError(SubmissionError):
 
 
 class TimeoutExceededError(SubmissionError):
-    """A phase took longer than it may."""
+    """A phase exceeded its time limit."""
 
     kind = "timeout"
 
 
 class LimitExceededError(SubmissionError):
-    """Memory or output went over its limit."""
+    """Memory or output exceeded its limit."""
 
     kind = "limit"
 
 
 class ProtocolViolationError(SubmissionError):
-    """The worker sent something that the harness did not ask for."""
+    """The worker sent an unexpected message."""
 
     kind = "protocol"
 

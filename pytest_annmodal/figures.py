@@ -1,7 +1,7 @@
-"""Every figure that people read, rank by or set thresholds on, in ONE table.
+"""The table of all figures that are shown, ranked by, or used as thresholds.
 
-All that shows figures reads it: tables, records, JUnit properties, markers and grading. It is
-imported by every pytest run on the machine, so it imports nothing heavy.
+Tables, records, JUnit properties, markers and grading read it. Every pytest run on the machine
+imports it, so it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NO_VALUE = "–"
 
 
 def duration(seconds: float | None) -> str:
-    """Three digits and the unit that fits: ``12.3 µs``."""
+    """Returns three digits and a suitable unit: ``12.3 µs``."""
     if not is_number(seconds):
         return NO_VALUE
     for unit, factor in (("ns", 1e9), ("µs", 1e6), ("ms", 1e3)):
@@ -27,7 +27,7 @@ def duration(seconds: float | None) -> str:
 
 
 def size(n_bytes: float | None) -> str:
-    """Decimal units, as disks and clouds count: ``36 kB``, ``1.2 MB``."""
+    """Returns a size in decimal units: ``36 kB``, ``1.2 MB``."""
     if not is_number(n_bytes):
         return NO_VALUE
     for unit, factor in (("GB", 1e9), ("MB", 1e6)):
@@ -37,14 +37,14 @@ def size(n_bytes: float | None) -> str:
 
 
 def rate(per_s: float | None) -> str:
-    """``12,345``, or a dash where there is none."""
+    """Returns ``12,345``, or a dash if there is none."""
     if not is_number(per_s):
         return NO_VALUE
     return f"{per_s:,.0f}" if per_s >= 10 else f"{per_s:.2g}"
 
 
 def share(value: float | None) -> str:
-    """Recall, never rounded up to a perfect 1.0000."""
+    """Returns a recall with four digits, rounded down so that only 1 is 1.0000."""
     if not is_number(value):
         return NO_VALUE
     return f"{math.floor(value * 1e4 + 1e-6) / 1e4:.4f}"
@@ -55,12 +55,12 @@ def is_number(value: float | None) -> TypeGuard[float]:
 
 
 def number(value: float | None) -> str:
-    """Up to four digits: ``0.25``, ``12,345``."""
+    """Returns up to four digits: ``0.25``, ``12,345``."""
     return _digits(value) if is_number(value) else NO_VALUE
 
 
 def counted(n: int, one: str, several: str = "") -> str:
-    """``1 submission``, ``2 submissions``."""
+    """Returns ``1 submission``, ``2 submissions``."""
     return f"{n:,} {one if n == 1 else several or f'{one}s'}"
 
 
@@ -68,37 +68,37 @@ def _digits(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-# Where a figure may stand. Thresholds and leaderboards take every figure: people choose there.
+# Places where a figure may be shown. Thresholds and leaderboards may use every figure.
 TABLE = "table"  # a column of the summary, and of a student's page
 RECORD = "record"  # a key of extra_info, and of a case in grades.json
 JUNIT = "junit"  # a property of a test
 CSV = "csv"  # a column of grades.csv
 CLASS = "class"  # a column of the class's table, on the terminal and in Markdown
-SENTENCE = "sentence"  # a phrase of what Gradescope shows of a setting
+SENTENCE = "sentence"  # a phrase in Gradescope's text for a setting
 EVERYWHERE = frozenset({TABLE, RECORD, JUNIT, CSV, CLASS, SENTENCE})
 NOT_OF_THE_CLASS = EVERYWHERE - {CLASS}
 
 
 class Figure(NamedTuple):
-    """One measured figure, in a unit that people use.
+    """One measured figure, in the unit in which it is shown.
 
     (A named tuple, since defining a dataclass takes four times as long, in every pytest run.)
 
     Attributes:
-        name: short, with the unit: what messages, leaderboards and thresholds call it.
-        words: what it is, for somebody who did not choose it.
+        name: short, with the unit; used in messages, leaderboards and thresholds.
+        words: its description.
         field: of :class:`~pytest_annmodal.outcome.Measurement`, in that field's own unit.
-        value: gives it, in this figure's unit, where it is no field.
+        value: computes it, in this figure's unit, if it is not a field.
         factor: from the field's unit to this one's.
-        better: whether ``more`` of it is better, or ``less``.
-        option: the setting without which it is not measured, or nothing.
-        proviso: what must hold besides.
-        unmeasured: why it may be missing although its option is there.
-        timed: in which phase its clock runs, as ``Measurement.disturbed`` names it; else nothing.
-        mean: of its values on several datasets.
-        title: heads its column in tables; its name, unless a unit in each cell says more.
-        cell: shows a value in the field's unit in a table.
-        phrase: says it in a sentence, ``{}`` being the cell; else its words and the cell.
+        better: whether ``more`` or ``less`` of it is better.
+        option: the setting without which it is not measured, or "".
+        proviso: a further condition for measuring it.
+        unmeasured: why it may be missing even with its option.
+        timed: the phase in which it is timed, as in ``Measurement.disturbed``, or "".
+        mean: kind of mean over several datasets.
+        title: heading of its column in tables; "" for its name.
+        cell: formats a value in the field's unit for a table.
+        phrase: wording in a sentence, with ``{}`` for the cell; "" for words and cell.
         stands: the places where it is shown.
     """
 
@@ -121,7 +121,7 @@ class Figure(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What records call it: a field of the measurement, or this figure's name."""
+        """Its key in records: a field of the measurement, or this figure's name."""
         return self.field or self.name
 
     @property
@@ -130,7 +130,7 @@ class Figure(NamedTuple):
 
     @property
     def threshold(self) -> str:
-        """``min_recall``, ``max_p50_ms``: what a marker and a grading part call its bound."""
+        """``min_recall``, ``max_p50_ms``: the name of its bound in markers and grading."""
         return f"{'min' if self.better == 'more' else 'max'}_{self.name}"
 
     @property
@@ -144,28 +144,28 @@ class Figure(NamedTuple):
         return f"{flag}{self.proviso}"
 
     def measured(self, measurement: Measurement) -> float | None:
-        """The value as it was measured, in the field's unit."""
+        """Returns the measured value, in the field's unit."""
         if self.value is not None:
             return self.value(measurement)
         found: float | None = getattr(measurement, self.field)
         return found
 
     def scaled(self, measured: float | None) -> float | None:
-        """From the field's unit to this figure's."""
+        """Converts from the field's unit to this figure's."""
         return None if measured is None else measured * self.factor
 
     def of(self, measurement: Measurement) -> float | None:
-        """The value in this figure's unit."""
+        """Returns the value in this figure's unit."""
         return self.scaled(self.measured(measurement))
 
     def meets(self, value: float, bound: float) -> bool:
-        """Whether a value is as good as a bound; NaN is not."""
+        """Returns whether a value meets a bound; False for NaN."""
         return value >= bound if self.better == "more" else value <= bound
 
     def cannot_tell(self, measurement: Measurement) -> bool:
-        """Whether a bound that is missed might be reached on a quieter machine.
+        """Returns whether a missed bound might be met on a quieter machine.
 
-        A figure that was not measured is missing on every machine.
+        False for a figure that was not measured.
         """
         return self.timed in measurement.disturbed and self.of(measurement) is not None
 
@@ -173,11 +173,11 @@ class Figure(NamedTuple):
         return f"{_digits(value)} {self.unit}".rstrip()
 
     def say(self, measurement: Measurement) -> str:
-        """``median 12.3 µs``."""
+        """Returns ``median 12.3 µs``."""
         return (self.phrase or f"{self.words} {{}}").format(self.cell(self.measured(measurement)))
 
     def why_missing(self, measurement: Measurement) -> str:
-        """Why a measurement has no such figure."""
+        """Returns why a measurement lacks this figure."""
         if self.name == "ratio" and measurement.comparison is not None:
             return f"cannot be told ({measurement.comparison.words})"
         asked_for = self.name not in LEVELS or LEVELS[self.name](measurement)
@@ -185,7 +185,7 @@ class Figure(NamedTuple):
         return f"not measured ({why})"
 
 
-# Figures at a level that somebody has to name: whether it was named.
+# For figures at a level that the user must name: whether it was named.
 LEVELS: Mapping[str, Callable[[Measurement], bool]] = {
     "qps_at_recall": lambda seen: seen.at_recall is not None,
     "rate_at_p99_ms": lambda seen: seen.load is not None and seen.load.at_p99_s is not None,
@@ -303,7 +303,7 @@ FIGURES: tuple[Figure, ...] = (
         mean="geometric",
         title="QPS at recall",
         cell=rate,
-        stands=frozenset({RECORD, JUNIT}),  # of a build: the summary says it below its table
+        stands=frozenset({RECORD, JUNIT}),  # of a build: the summary shows it below its table
     ),
     Figure(
         name="rate_at_p99_ms",
@@ -316,7 +316,7 @@ FIGURES: tuple[Figure, ...] = (
         mean="geometric",
         title="rate at p99",
         cell=rate,
-        stands=frozenset({RECORD, JUNIT}),  # the summary says it below its table
+        stands=frozenset({RECORD, JUNIT}),  # the summary shows it below its table
     ),
     Figure(
         name="cold_p50_ms",
@@ -349,7 +349,7 @@ FIGURES: tuple[Figure, ...] = (
         option="baseline",
         proviso=", and one that serves this metric",
         mean="geometric",
-        stands=frozenset(),  # nowhere without its interval, which the comparison has
+        stands=frozenset(),  # shown only with its interval, by the comparison
     ),
 )
 
@@ -359,5 +359,5 @@ THRESHOLDS: Mapping[str, Figure] = {figure.threshold: figure for figure in FIGUR
 
 
 def standing(place: str) -> tuple[Figure, ...]:
-    """The figures that are shown in a place, in order."""
+    """Returns the figures that are shown in a place, in order."""
     return tuple(figure for figure in FIGURES if place in figure.stands)

@@ -1,4 +1,4 @@
-"""What a gate found of one figure of a candidate beside its baseline, and what it is called."""
+"""A gate's finding on one figure of a candidate and its baseline, and its wording."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ BETTER: Word = "better"
 NO_CHANGE: Word = "no change"
 CANNOT_TELL: Word = "cannot tell"
 NOT_GATED: Word = "not gated"
-CONFIDENCE = "99 %"  # of every interval, all looks together
+CONFIDENCE = "99 %"  # of every interval, over all looks together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """The baseline's own copy beside the baseline: changes as those of :class:`Finding`."""
+    """A copy of the baseline compared with the baseline, like a :class:`Finding`."""
 
     change: float
     low: float
@@ -33,18 +33,18 @@ class Finding:
     Attributes:
         figure: a name of :data:`~pytest_annmodal.tolerances.GATED`.
         word: the verdict.
-        change: of the candidate's value, as a share of the baseline's: -0.04 is 4 % less. Of
-            recall it is the difference.
-        low, high: between what the true change lies (99 %, all looks together); None where nothing
-            was repeated.
-        bound: how much worse it may be; None where it is not gated.
-        p: how often a change as clear as this is seen where there is none.
-        at: under which condition it was measured, such as ``at recall 0.95``.
-        why: what it rests on, or why one cannot tell.
+        change: the candidate's change as a share of the baseline's value: -0.04 is 4 % less; for
+            recall the difference.
+        low, high: confidence interval of the change (99 %, over all looks together); None if
+            nothing was repeated.
+        bound: how much worse it may be; None if it is not gated.
+        p: the probability of a change as clear as this if there is none.
+        at: the condition of the measurement, such as ``at recall 0.95``.
+        why: the basis of the verdict, or the reason for ``cannot tell``.
         candidate, baseline: means of the two sides, in the figure's own unit.
-        sessions: with fresh builds of everything.
-        ratios: of the sessions, candidate over baseline; of recall, the differences of the builds.
-        control: what the baseline's own copy shows; None where it has none.
+        sessions: number of sessions, each with fresh builds.
+        ratios: candidate over baseline by session; for recall, differences by build.
+        control: the result of a copy of the baseline; None without one.
     """
 
     figure: str
@@ -68,7 +68,7 @@ class Finding:
 
     @property
     def is_told(self) -> bool:
-        """Whether it has two values beside each other, if only to be shown."""
+        """Whether there are two values to show."""
         return self.low is not None or self.baseline > 0
 
     @property
@@ -78,12 +78,12 @@ class Finding:
 
     @property
     def worse_by(self) -> float:
-        """How much worse it is: below 0 it is better."""
+        """How much worse it is; negative if it is better."""
         return -self.change if self.row.more_is_better else self.change
 
     @property
     def worst(self) -> float | None:
-        """The most that it may be worse by, as far as can be told."""
+        """The worst change within the interval, or None."""
         end = self.low if self.row.more_is_better else self.high
         return None if end is None else (-end if self.row.more_is_better else end)
 
@@ -106,7 +106,7 @@ class Finding:
         return f"{self.amount(abs(self.change))} {word}"
 
     def interval(self) -> str:
-        """`` (99 %: 3.2…5.0 %)``: of how much more it is, or how much less; none for a point."""
+        """Returns `` (99 %: 3.2…5.0 %)``, with the sign of the change; "" for a single value."""
         if self.low is None or self.high is None or self.low == self.high:
             return ""
         sign = 1 if self.change > 0 else -1
@@ -124,12 +124,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gated:
-    """What a gate found of one case; what belongs to a whole job stands with one of its cases.
+    """A gate's findings for one case; findings on a whole job are with one of its cases.
 
     Attributes:
         baseline: its name and build.
-        notes: what a reader must know: how busy the machine was, that both sides are the same.
-        advice: what to do where one cannot tell.
+        notes: warnings, such as that the machine was busy or that both sides are the same.
+        advice: what to do about ``cannot tell``.
     """
 
     baseline: str

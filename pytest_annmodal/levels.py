@@ -1,4 +1,4 @@
-"""Load: what of it is asked for, and what each level of it gave."""
+"""The types of load tests: requested load, and the figures of each level."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from typing import Literal
 Arrivals = Literal["poisson", "uniform"]
 Kind = Literal["open", "closed"]
 
-GENERATOR_BOUND = "generator-bound"  # the load generator, and not the server, was the limit
-SATURATED = "saturated"  # it was not answered as quickly as it came
-NOISY = "noisy"  # others ran on the worker's core
+GENERATOR_BOUND = "generator-bound"  # the load generator was the limit, not the server
+SATURATED = "saturated"  # queries came faster than they were answered
+NOISY = "noisy"  # other processes ran on the worker's core
 FEW_CORES = "more clients than cores"
 AUTO_SHARES = (0.5, 0.7, 0.8, 0.9, 0.95)  # of the measured capacity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What load a job is put under, beside the queries that are asked one by one.
+    """The load levels of a job, besides single queries.
 
     Attributes:
-        rates_qps: queries per second that are offered, a level each (an open loop).
+        rates_qps: offered queries per second, one level each (open loop).
         auto: offer the :data:`AUTO_SHARES` of the measured capacity instead.
-        clients: how many ask at once, each its next query when it has its answer (closed loop).
-        seed: of the times at which Poisson queries come.
-        level_s: how long a level lasts.
-        queue: how many queries may wait; who comes when it is full is dropped.
+        clients: numbers of clients, one level each; a client sends its next query when it has its
+            answer (closed loop).
+        seed: of the arrival times of Poisson queries.
+        level_s: duration of a level.
+        queue: most waiting queries; a query that finds the queue full is dropped.
         at_p99_s: also find the highest rate at which 99 % of the latencies are at most this.
-        count_bound: levels that the generator limited count as the others do.
+        count_bound: use levels that the generator limited like the others.
     """
 
     rates_qps: tuple[float, ...] = ()
@@ -42,21 +43,21 @@ class Load:
 
     @property
     def seconds(self) -> float:
-        """About how long all levels of one search setting take."""
+        """The approximate duration of all levels of one search setting."""
         n_open = len(AUTO_SHARES) if self.auto else len(self.rates_qps)
         return (n_open + len(self.clients)) * self.level_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What the machine did while a level lasted.
+    """The state of the machine during a level.
 
     Attributes:
         worker_switches, generator_switches: involuntary context switches.
-        steal_s: seconds that a hypervisor gave to others, on all cores of this process; None where
-            the system does not tell.
-        throttled_times, throttled_s: how often, and how long, a CPU quota held this process up.
-        mhz: the mean frequency of these cores at the end of the level; None where it is not told.
+        steal_s: seconds that a hypervisor gave to others, on all cores of this process; None if
+            unknown.
+        throttled_times, throttled_s: how often, and how long, a CPU quota stopped this process.
+        mhz: mean frequency of these cores at the end of the level; None if unknown.
     """
 
     worker_switches: int = 0
@@ -69,22 +70,22 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """What one level of load gave. Seconds, of latencies from the intended start in an open loop.
+    """The figures of one load level. In an open loop latencies count from the intended start.
 
     Attributes:
-        clients: that asked at once; 1 in an open loop.
-        offered_qps: queries per second that were meant to come, in an open loop.
-        qps: queries per second that were answered.
+        clients: number of clients; 1 in an open loop.
+        offered_qps: intended queries per second, in an open loop.
+        qps: answered queries per second.
         n_offered, n_answered, n_dropped: queries; a dropped one found the queue full.
-        n_late: those that came while another was being answered, so that they waited.
+        n_late: queries that waited, since another was being answered when they came.
         recall: of the answers of this level, by distance; None before they are scored.
-        waiting_mean_s, waiting_p99_s: from the intended start to its turn.
-        service_mean_s, service_p99_s: from its turn to its answer.
-        lateness_p99_s: how late the generator itself was for a server that was idle.
-        generator_share: of its core's time, that the generator had something to do.
+        waiting_mean_s, waiting_p99_s: from the intended start to the beginning of service.
+        service_mean_s, service_p99_s: from the beginning of service to the answer.
+        lateness_p99_s: delay by the generator itself while the server was idle.
+        generator_share: share of its core's time in which the generator was busy.
         speed_up: ``qps`` over that of one client, in a closed loop.
-        marks: what a reader must know: :data:`GENERATOR_BOUND`, :data:`SATURATED`...
-        failure, message: why there are no figures: a kind as a ``Failure`` has it, and its words.
+        marks: warnings: :data:`GENERATOR_BOUND`, :data:`SATURATED`...
+        failure, message: why there are no figures: the kind of a ``Failure``, and its message.
     """
 
     kind: Kind
@@ -123,19 +124,19 @@ class Level:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """How one case bore load.
+    """The figures of one case under load.
 
     Attributes:
         levels: in the order in which they were run.
-        capacity_qps: what was answered when all queries came at once; None if nobody asked.
-        lateness_p99_s: how late the generator was for an idle server before the levels; None
+        capacity_qps: answered queries per second when all came at once; None if not requested.
+        lateness_p99_s: delay by the generator with an idle server, before the levels; None
             without an open loop.
         clients_are: ``threads`` or ``processes``; empty without a closed loop.
-        knee_qps, knee_clients: where more load begins to cost more than it brings; None where the
+        knee_qps, knee_clients: where more load begins to cost more than it brings; None if the
             levels do not show it.
         at_p99_s: the bound of ``--ann-at-p99-ms``.
         notes: what could not be measured, and why.
-        interrupted: somebody ended the session in the middle of a level.
+        interrupted: the session was ended in the middle of a level.
     """
 
     levels: tuple[Level, ...] = ()

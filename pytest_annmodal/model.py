@@ -1,6 +1,7 @@
-"""The words of the project: frozen dataclasses, without any I/O.
+"""The project's main types: frozen dataclasses, without any I/O.
 
-They become JSON by :func:`to_plain` and come back by :func:`from_plain`: they cross machines.
+:func:`to_plain` and :func:`from_plain` convert them to and from JSON, to send them to other
+machines.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Plain = Any  # JSON: None, bool, int, float, str, list, dict with str keys
 
 
 def to_plain(value: Any) -> Plain:
-    """Turn a dataclass of this module (nested ones too) into JSON-able plain data."""
+    """Converts a dataclass, nested ones too, to plain data for JSON."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -37,14 +38,14 @@ T = TypeVar("T")
 
 
 def from_plain(kind: type[T], data: Plain) -> T:
-    """Rebuild a dataclass from what :func:`to_plain` made of it; ValueError for anything else."""
+    """Rebuilds a dataclass from the result of :func:`to_plain`; ValueError for anything else."""
     import msgspec
 
     return msgspec.convert(data, kind)
 
 
 def finite(value: Plain) -> Plain:
-    """Plain data with None for each number that is not finite: JSON has none."""
+    """Returns plain data with None for NaN and infinity, which JSON lacks."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -57,12 +58,12 @@ class Dataset:
     """One dataset as the catalogue, a file name or a URL describes it.
 
     Attributes:
-        source: where its file comes from, such as ``https://…`` or ``file:/ABSOLUTE/PATH``; the
-            kinds stand in :mod:`pytest_annmodal.datasets.sources.sources`.
-        sha256: hex digest if it is known before the file is seen.
-        size_bytes: length of the file if known.
-        metric, dim, n_train, n_queries, k_truth: what the file, which has the last word, holds.
-        queries: what is asked instead of the queries in its file.
+        source: source of its file, such as ``https://…`` or ``file:/ABSOLUTE/PATH``; for all
+            kinds see :mod:`pytest_annmodal.datasets.sources.sources`.
+        sha256: hex digest, if known before the file is read.
+        size_bytes: length of the file, if known.
+        metric, dim, n_train, n_queries, k_truth: expected content; that of the file counts.
+        queries: queries to use instead of those in its file.
     """
 
     name: str
@@ -77,10 +78,10 @@ class Dataset:
     queries: OwnQueries | None = None
 
 
-# Those with cached properties have no slots; a session asks a thousand times for what they say.
+# Classes with cached properties have no slots; the properties are read thousands of times.
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Arguments for a constructor or for ``set_query_arguments``, JSON-able.
+    """Arguments for a constructor or for ``set_query_arguments``, as plain data.
 
     In ``args`` of an ann-benchmarks definition the strings ``@metric``, ``@dimension`` and
     ``@count`` stand for the dataset's metric and dimension, and for k.
@@ -118,11 +119,11 @@ def _short(value: Plain) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A recall, and what may be tried to reach it.
+    """A target recall, and the search settings to reach it.
 
     Attributes:
-        settings: the search arguments that the implementation's own grid has for this build.
-        budget_s: seconds for all that is tried.
+        settings: search arguments of the implementation's own grid for this build.
+        budget_s: time limit for all attempts, in seconds.
     """
 
     recall: float
@@ -135,8 +136,8 @@ class Variant:
     """One point of an implementation's parameter grids.
 
     Attributes:
-        groups: the run groups of an ann-benchmarks definition that have it.
-        target: where the search arguments are yet to be found.
+        groups: the run groups of an ann-benchmarks definition that contain it.
+        target: set if the search arguments are still to be found.
     """
 
     build: Arguments
@@ -152,11 +153,11 @@ class Variant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tunable:
-    """A search argument that may be bisected for a recall, which rises with it.
+    """A search argument that recall rises with, so that it can be bisected.
 
     Attributes:
         low, high: numbers, or expressions of a header (``n_list``, ``max(2000, 2 * k)``).
-        log: whether values are spaced by their ratios.
+        log: whether values are spaced by ratios.
     """
 
     name: str
@@ -167,13 +168,13 @@ class Tunable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """The packages, and perhaps the Python, of a ``NAME@SPEC``, apart from the harness' own.
+    """The packages, and perhaps the Python, of a ``NAME@SPEC``.
 
     Attributes:
-        spec: what was written behind the ``@``.
-        requirements: what is installed, as pip takes it; a folder or a wheel by its absolute path.
-        python: ``3.12``, or empty for the harness' own.
-        folder: where it is ready, in a container's image; here it is made when it is needed.
+        spec: the text after the ``@``.
+        requirements: packages to install, as pip takes them; a folder or wheel by absolute path.
+        python: ``3.12``, or empty for the version of this process.
+        folder: its place in a container's image; empty here, where it is made when needed.
     """
 
     spec: str
@@ -188,29 +189,30 @@ class Implementation:
 
     Attributes:
         path: the ``.py`` file to load in the worker, or the ``.cpp`` file to compile there.
-        folder: the folder that belongs to it and goes where it goes, or None.
+        folder: the folder that belongs to it and is copied with it, or None.
         style: ``class`` calls ``Class(metric, *args, **kwargs)``; ``ann-benchmarks`` calls
             ``Class(*args, **kwargs)`` with ``@metric`` replaced inside ``args``, in a package in
             which ``from ..base.module import BaseANN`` works; ``c++`` is compiled: no class name.
-        metrics: those that it serves, by name; none but these are asked of it.
+        metrics: names of the metrics that it serves.
         requirements: PEP 508 requirements from its header.
         modules: top-level modules that must be importable, for a file without a header.
-        trusted: a built-in or the user's own, whose own clock may be believed. A
-            submission is timed by the parent.
+        trusted: a built-in or the user's own, which may use the worker's clock. The parent
+            process times a submission.
         short_answers: fewer than k ids (or ``-1`` padding) are misses, not failures.
-        bounded_by: the parameter that bounds how many ids are found, if its header names it.
-        effective: by parameter, a rule for what the library makes of it by itself; see
+        bounded_by: the parameter that bounds the number of ids, if its header names it.
+        effective: by parameter, a rule for the value that the library really uses; see
             :mod:`pytest_annmodal.manifests.effective`.
-        constraints: what must hold of its parameters, k, n and dim for a setting to be run.
-        tune: the search arguments that a recall rises with, as its header declares.
+        constraints: conditions on its parameters, k, n and dim; settings that break them do not
+            run.
+        tune: the search arguments that recall rises with, as its header declares.
         error: why it cannot run at all (syntax error, no class…), found in its text.
-        build_names, search_names: what its constructor and its ``set_query_arguments`` call the
-            arguments that a variant gives by position, as far as its text says.
-        warm_up_build: build a small index before the clock starts: it compiles itself.
+        build_names, search_names: parameter names of its constructor and of its
+            ``set_query_arguments``, for arguments given by position; as far as its text shows.
+        warm_up_build: build a small index before timing, since it compiles itself.
         dtypes: forms of rows that it takes, :data:`~pytest_annmodal.distances.layouts.FORMS`.
-        disabled: its ``config.yml`` says so; it is run where it, or its folder, is named.
+        disabled: disabled in its ``config.yml``; runs only if it, or its folder, is named.
         on_request: left out unless ``--impl`` names it.
-        environment: where it runs, if not beside the harness' own packages.
+        environment: its own packages; None to run with those installed here.
     """
 
     name: str
@@ -243,8 +245,8 @@ class Case:
     """One thing to measure: an implementation's variant on a dataset at k.
 
     Attributes:
-        subset: how many rows of ``train`` are used, where not all are.
-        repetition: 0 for the first measurement, more where a test asks for it again.
+        subset: number of rows of ``train`` used; None for all.
+        repetition: 0 for the first measurement, more if a test asks for it again.
     """
 
     implementation: Implementation
@@ -256,16 +258,16 @@ class Case:
     repetition: int = 0
 
     def __repr__(self) -> str:
-        return f"<Case {self.id}>"  # what pytest shows of it under a failed assertion
+        return f"<Case {self.id}>"  # shown by pytest under a failed assertion
 
     @cached_property
     def label(self) -> str:
-        """``annoy[n_trees=10,search_k=1000]``, and `` (2)`` behind it when measured again."""
+        """``annoy[n_trees=10,search_k=1000]``, with `` (2)`` added when measured again."""
         return _with_parameters(self.implementation.name, self.variant.label) + self._again
 
     @property
     def build_label(self) -> str:
-        """``annoy[n_trees=10]``: what is built, whatever is asked of it then."""
+        """``annoy[n_trees=10]``: the build without the search arguments."""
         return _with_parameters(self.implementation.name, self.variant.build.label) + self._again
 
     @property
@@ -280,7 +282,7 @@ class Case:
 
     @property
     def build_key(self) -> tuple[int, str, str, str]:
-        """Equal for cases that one build can serve; a repetition has builds of its own."""
+        """Equal for cases that share one build; a repetition has its own builds."""
         return (
             self.repetition,
             self.dataset.name,
@@ -294,7 +296,7 @@ class Search:
     """One search setting of a job, answering one case.
 
     Attributes:
-        target: where the arguments are yet to be found; those here are the first of its grid.
+        target: set if the arguments are still to be found; these are then the first of its grid.
     """
 
     case_id: str
@@ -309,20 +311,20 @@ class Limits:
     """How a job runs and what it may use.
 
     Attributes:
-        threads: what OMP_NUM_THREADS and its kin say; 1 also pins the worker to one core.
+        threads: value of OMP_NUM_THREADS and the like; 1 also pins the worker to one core.
         clock: ``worker`` (its own clock) or ``parent`` (over the shared-memory mailbox).
-        subset: use a sample of this many rows of ``train``, or None.
-        n_queries: use a sample of this many of the dataset's queries, or None for all.
+        subset: use a sample of this many rows of ``train``; None for all.
+        n_queries: use a sample of this many of the dataset's queries; None for all.
         query_order: one of :data:`~pytest_annmodal.queries.ORDERS`.
-        cold: time a first pass, with the files that are read dropped from the page cache.
-        phase_timeout_s: longest any one phase may take (start, build, one search setting).
-        memory_bytes: most private memory the worker may have beyond ``train``, or None.
-        isolation: ``auto``, ``strict`` or ``process``: how a submission is shut in.
-        fresh_seed: draw queries that nobody has seen, by this seed, for a submission.
-        max_search_s: no further round is begun once a search setting has taken this long.
-        at_recall: also give the queries per second at this recall, between search settings.
-        private: files and folders that no submission may be shown, whatever lies in them.
-        load: what load each search setting is put under, besides being asked one by one.
+        cold: time a first pass after dropping the files it reads from the page cache.
+        phase_timeout_s: time limit for a phase (start, build, one search setting).
+        memory_bytes: limit of the worker's private memory beyond ``train``, or None.
+        isolation: ``auto``, ``strict`` or ``process``: how a submission is isolated.
+        fresh_seed: seed to draw fresh queries for a submission; None: use the dataset's.
+        max_search_s: no further round begins once a search setting has taken this long.
+        at_recall: also interpolate the queries per second at this recall.
+        private: files and folders that no submission may see.
+        load: load levels for each search setting, besides single queries.
     """
 
     threads: int = 1
@@ -344,14 +346,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """How a job is held against its baseline, so that it ends in a verdict.
+    """How a job is compared with its baseline to reach a verdict.
 
     Attributes:
-        at_recall: where speeds are compared, between the settings of each side that bracket it.
-        asked_for: whether somebody named that recall; else equal settings will do.
+        at_recall: recall at which speeds are compared, between each side's settings around it.
+        asked_for: whether the user named that recall; else equal settings may be compared.
         tolerances: how much worse each figure may be, by the names of
             :data:`~pytest_annmodal.tolerances.TOLERANCES`.
-        n_jobs: that are gated together: so much stronger must the evidence of each be.
+        n_jobs: number of jobs gated together; the more, the stronger the evidence must be.
     """
 
     at_recall: float
@@ -362,12 +364,12 @@ class Gate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """What a job's searches are compared with, side by side: one build and its searches.
+    """The build and searches with which a job's searches are compared.
 
     Attributes:
-        max_sessions: fresh builds of everything, at most; 1 gives a ratio and no verdict.
-        difference: the smallest that matters, 0.05 for 5 %.
-        gate: makes a gate of the comparison.
+        max_sessions: most sessions with fresh builds; 1 gives a ratio without a verdict.
+        difference: the smallest relevant difference, 0.05 for 5 %.
+        gate: set if the comparison is a gate.
     """
 
     implementation: Implementation
@@ -385,7 +387,7 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One build of one implementation on one dataset, and all searches wanted of it."""
+    """One build of one implementation on one dataset, with all its searches."""
 
     dataset: Dataset
     implementation: Implementation

@@ -1,4 +1,4 @@
-"""What a case gave: a :class:`Measurement` or a :class:`Failure`, values and never exceptions."""
+"""The outcome of a case: a :class:`Measurement` or a :class:`Failure`, as plain values."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ Part = Literal["tuning", "figure"]  # of the queries: every second one each
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """How fast one case was beside the baseline; see docs/measurement.md.
+    """The speed of one case relative to the baseline; see docs/measurement.md.
 
     Attributes:
-        baseline: its name and build; ``baseline_settings`` are the search settings it had.
-        sessions: with fresh builds of everything; ``ratios`` has one value for each.
+        baseline: its name and build.
+        baseline_settings: its search settings.
+        sessions: number of sessions, each with fresh builds; ``ratios`` has one value for each.
         ratio: queries per second over the baseline's: the geometric mean over sessions.
-        low, high: between what the true ratio lies (95 %, all looks together); None after
+        low, high: confidence interval of the ratio (95 %, over all looks together); None after
             one session.
         verdict: ``faster``, ``slower``, ``no difference``, ``cannot tell``; None after one session.
-        why: why one cannot tell, with the bound.
-        difference: the smallest that matters: ``no difference`` means none above it.
+        why: the reason for ``cannot tell``, with the bound.
+        difference: the smallest relevant difference: ``no difference`` means none above it.
         recall, baseline_recall: of the answers that were timed for the ratio.
-        equal_recall: whether they are equal, by interpolation between the baseline's settings
-            or by themselves; if not, the ratio is not one of speed alone.
-        control_ratio, control_low, control_high: the baseline's copy over the baseline.
-        control_ok: whether the control may be 1.
+        equal_recall: whether both recalls are equal, directly or by interpolation between the
+            baseline's settings; if not, the ratio is not of speed alone.
+        control_ratio, control_low, control_high: the same for a copy of the baseline.
+        control_ok: whether the control's interval contains 1.
     """
 
     baseline: str
@@ -58,7 +59,7 @@ class Comparison:
 
     @property
     def supported_ratio(self) -> float | None:
-        """What the ratio is at least, if that can be told: the lower end of the interval."""
+        """The lower end of the interval, if the control is right."""
         return self.low if self.control_ok else None
 
     @property
@@ -83,7 +84,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """A setting that was asked once while another was looked for; its time is no figure."""
+    """A setting tried during tuning; its time is not a reported figure."""
 
     arguments: Arguments
     part: Part
@@ -96,12 +97,13 @@ class Tuned:
     """How the search arguments of a measurement were found.
 
     Attributes:
-        arguments: what was found. ``names`` are those that were bisected; none where the fastest
-            of the implementation's own settings was taken.
-        reached: whether the recall of the measurement is the target at least.
-        qps_low, qps_high: between what the queries per second lie (95 %, over queries).
-        probes: all that was asked for it, in this order.
-        why: what ended the search early.
+        arguments: the arguments found.
+        names: those that were bisected; empty if the fastest of the implementation's own
+            settings was taken.
+        reached: whether the recall of the measurement is at least the target.
+        qps_low, qps_high: confidence interval of the queries per second (95 %, over queries).
+        probes: all settings tried, in order.
+        why: why the search ended early.
     """
 
     target_recall: float
@@ -124,12 +126,12 @@ class Tuned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """What of the files that queries read left the page cache.
+    """How much of the files that queries read was dropped from the page cache.
 
     Attributes:
-        dataset_bytes: of the dataset's file; 0 where it is not mapped.
-        n_files, file_bytes: files of the implementation's own, and what of them left it.
-        left_bytes: of all these files that did not leave it.
+        dataset_bytes: dropped bytes of the dataset's file; 0 if it is not mapped.
+        n_files, file_bytes: files of the implementation, and their dropped bytes.
+        left_bytes: bytes of all these files that stayed in the cache.
     """
 
     dataset_bytes: int = 0
@@ -140,10 +142,10 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstPass:
-    """All queries once, after the files that they read were dropped from the page cache.
+    """All queries once, after the files they read were dropped from the page cache.
 
     Attributes:
-        disturbed: others ran on its core.
+        disturbed: other processes ran on its core.
         recall: of its answers, by distance.
     """
 
@@ -159,44 +161,44 @@ class FirstPass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What one case gave. Times are in the unit in the name; percentiles are over all rounds.
+    """The figures of one case, with units in the names; percentiles are over all rounds.
 
     Attributes:
-        recall: found by distance, ties within a relative 1e-6 of the k-th included.
-        recall_ids: found by row number, as the file's ``neighbors`` lists them.
-        recall_ann_benchmarks: ann-benchmarks' rule, within an absolute 1e-3 of the k-th.
-        latencies_ns: one per query and round, in the order they were asked, less those that
-            were left out.
-        query_hits: how many of each query's neighbours were found, in all rounds together: the
-            recall of a query is that over ``k * rounds``. None where it is not known.
+        recall: by distance, with ties within a relative 1e-6 of the k-th.
+        recall_ids: by row number, as in the file's ``neighbors``.
+        recall_ann_benchmarks: by ann-benchmarks' rule, within an absolute 1e-3 of the k-th.
+        latencies_ns: one per query and round, in the order of the queries, without those left
+            out.
+        query_hits: neighbours found for each query, summed over all rounds; divided by
+            ``k * rounds`` it is the query's recall. None if unknown.
         batch_qps: queries per second of one ``batch_query`` over all queries, or None;
             ``batch_recall`` is by distance, of its answers.
         first_query_ns: the very first query after the build (JIT, page faults).
-        index_bytes: growth of what it holds over the build, or the self-report if larger.
-        reported_index_bytes: what ``get_memory_usage()`` said, or None.
-        clock_floor_ns: median of two readings of the clock in a row.
-        mailbox_floor_ns: median round trip of a do-nothing answer over the mailbox.
-        sampled_from: rows of the file, where ``n_train`` of them were drawn (``--ann-subset``).
-        queries: what the store calls queries that are not the dataset's own; else empty.
-        bounded_by: the parameter that bounds how many ids are found, where some were short.
-        asked, effective: the named arguments of build and search, and what the library makes
-            of them by itself, as far as the implementation's header says.
-        measured_as: the case that this was measured as, where the library makes one setting
-            of both; empty for a measurement of its own.
-        at_recall, qps_at_recall: the recall that was asked for, and the queries per second
-            there, between the search settings of this build that bracket it, or None.
-        uncertain_share: of the samples by the parent's clock, those that were uncertain by more
-            than 5 % when they were first asked; None by the worker's, or on one core.
-        n_left_out: of them, how many are in no figure.
-        disturbed: what somebody else's work made slower (``build``, ``queries``, ``batch``).
-        first_pass: with the page cache cold, where that was asked for. It is in no other figure.
-        tuned: how its search arguments were found, where a recall was asked for.
-        comparison: with the baseline, where there is one.
-        gate: what a gate found of this case, where there is one.
-        load: how it bore load, where that was asked for.
+        index_bytes: growth of the worker's memory over the build, or the self-report if larger.
+        reported_index_bytes: result of ``get_memory_usage()``, or None.
+        clock_floor_ns: median difference of two successive readings of the clock.
+        mailbox_floor_ns: median round trip of an empty answer over the mailbox.
+        sampled_from: rows of the file, if ``n_train`` of them were drawn (``--ann-subset``).
+        queries: name of the user's own queries; empty for the dataset's.
+        bounded_by: the parameter that bounds the number of ids, if some answers were short.
+        asked, effective: the named arguments of build and search as requested, and as the
+            library uses them according to the implementation's header.
+        measured_as: the case whose measurement this is, if the library treats both settings
+            alike; empty for a measurement of its own.
+        at_recall, qps_at_recall: the requested recall, and the queries per second there,
+            interpolated between search settings of this build, or None.
+        uncertain_share: share of the samples by the parent's clock that were at first uncertain
+            by more than 5 %; None by the worker's clock, or on one core.
+        n_left_out: number of these samples left out of all figures.
+        disturbed: phases that other processes slowed down (``build``, ``queries``, ``batch``).
+        first_pass: with a cold page cache, if requested. It is not part of other figures.
+        tuned: how its search arguments were found, if a recall was requested.
+        comparison: with the baseline, if there is one.
+        gate: the gate's findings for this case, if there is a gate.
+        load: figures under load, if requested.
         rate_at_p99_qps: the highest offered rate that kept the bound of ``--ann-at-p99-ms``.
         environment: machine, load, versions, threads: see ``docs/measurement.md``.
-        notes: what a reader of the numbers should know (noise, zero vectors…).
+        notes: remarks on the figures (noise, zero vectors…).
     """
 
     case_id: str
@@ -260,15 +262,15 @@ class Measurement:
 
     @property
     def supported_ratio(self) -> float | None:
-        """At least how many times as fast as the baseline it is, if that can be told."""
+        """The least speed relative to the baseline that the samples support, or None."""
         return self.comparison.supported_ratio if self.comparison is not None else None
 
 
 def as_counted(measurement: Measurement, thresholds: Collection[str]) -> Measurement:
-    """What these thresholds are held against.
+    """Returns the measurement with the recall to which thresholds apply.
 
-    Beside ``min_ratio`` it is the lower recall, of the race as well: else one could answer well
-    while recall is measured, and fast and wrong while the ratio is.
+    With ``min_ratio`` it is the lower recall of the measurement and the comparison: else a
+    submission could answer well while recall is measured, and fast but badly for the ratio.
     """
     raced = measurement.comparison
     if raced is None or "min_ratio" not in thresholds:
@@ -281,12 +283,12 @@ class Failure:
     """Why a case has no measurement.
 
     Attributes:
-        kind: short and stable: ``raised``, ``crashed``, ``timeout``, ``limit``,
+        kind: a short, stable name: ``raised``, ``crashed``, ``timeout``, ``limit``,
             ``protocol``, ``invalid-result``, ``dataset``, ``metric`` (not served, a skip),
             ``missing``, ``infrastructure``.
         phase: ``start``, ``build``, ``search``… where it happened.
-        evidence: traceback, log tail, exit signal, peak memory: whatever was seen.
-        blame: a submission's fault fails its test; an infrastructure fault is a test error.
+        evidence: traceback, log tail, exit signal, peak memory, as far as known.
+        blame: ``submission`` fails the test; ``infrastructure`` makes it an error.
     """
 
     case_id: str
@@ -301,7 +303,7 @@ Outcome = Measurement | Failure
 
 
 def failure_of(case_id: str, error: SubmissionError, phase: str) -> Failure:
-    """What a submission did wrong, as a value."""
+    """Returns the failure for a submission's error."""
     evidence = {key: value for key, value in error.evidence.items() if value not in (None, "")}
     return Failure(
         case_id=case_id,
@@ -317,19 +319,19 @@ TYPES: Mapping[str, type[Outcome]] = {"measurement": Measurement, "failure": Fai
 
 
 def outcome_to_plain(outcome: Outcome) -> dict[str, Plain]:
-    """JSON-able data that says of which type it is."""
+    """Returns plain data for JSON, with the outcome's type."""
     (name,) = (name for name, kind in TYPES.items() if isinstance(outcome, kind))
     return {TYPE: name, **to_plain(outcome)}
 
 
 def outcome_from_plain(data: Mapping[str, Plain]) -> Outcome:
-    """Rebuild what :func:`outcome_to_plain` made, each value of its field's type.
+    """Rebuilds an outcome from the result of :func:`outcome_to_plain`.
 
     Raises:
         ValueError: it is anything else.
     """
     name = data.get(TYPE)
-    if name is None:  # a journal of before outcomes said their type
+    if name is None:  # an old journal, without types
         name = "failure" if "kind" in data else "measurement"
     if name not in TYPES:
         raise ValueError(f"there is no outcome of type {name!r:.50}")

@@ -1,4 +1,4 @@
-"""The seams: what a place for files and a place for jobs must offer."""
+"""The protocols of volumes (places for files) and executors (places for jobs)."""
 
 from __future__ import annotations
 
@@ -23,47 +23,47 @@ class Volume(Protocol):
 
     @property
     def lock_dir(self) -> Path:
-        """Where lock files are held open; where open files prevent a commit, outside ``path``."""
+        """The folder of lock files; outside ``path`` if open files would prevent a commit."""
 
     @property
     def keeps_times(self) -> bool:
-        """Whether a file's time of change tells that it was changed; else its content does."""
+        """Whether a file's modification time shows a change; if not, its content is compared."""
 
     def reload(self) -> None:
-        """See what others committed. Raises ReloadError."""
+        """Loads the changes that others committed. Raises ReloadError."""
 
     def commit(self) -> None:
-        """Make what was written durable and visible. Raises CommitError."""
+        """Makes written files durable and visible to others. Raises CommitError."""
 
 
 class Stored(Protocol):
-    """The dataset files that lie in a volume, by name, for those that no catalogue has."""
+    """The dataset files in a volume, by name, also those that the catalogue lacks."""
 
     @property
     def place(self) -> str:
-        """How a message calls it: ``volume 'ann-datasets' on Modal``."""
+        """Its name in messages: ``volume 'ann-datasets' on Modal``."""
 
     @property
     def advice(self) -> str:
-        """What to do about a name that is not there."""
+        """What to do about a missing name, for messages."""
 
     def names(self) -> Sequence[str]:
-        """What is there, without ``.hdf5``. Raises ConfigurationError if nobody can look."""
+        """Returns the names, without ``.hdf5``. Raises ConfigurationError if that fails."""
 
     def dataset(self, name: str) -> Dataset:
-        """One of them."""
+        """Returns the dataset of one name."""
 
 
 class Executor(Protocol):
-    """Where jobs run. A class of one's own that inherits from this needs prepare and submit only.
+    """Runs jobs. A class that inherits from it must define only ``prepare`` and ``submit``.
 
     Attributes:
         concurrent: whether all jobs may be submitted at once, before the first test runs.
         remote: whether jobs run on other machines, to which the executor itself brings datasets
-            and what implementations need.
-        machine: the class of those machines, as two results must share it to be compared; None
-            for this one.
-        stored: the dataset files that ``--dataset`` may name beside the catalogue's.
+            and the implementations' packages.
+        machine: the class of those machines (results of different classes are not compared); None
+            for this machine.
+        stored: dataset files that ``--dataset`` may name besides the catalogue's.
     """
 
     concurrent: bool = False
@@ -78,29 +78,29 @@ class Executor(Protocol):
         return None
 
     def expect(self, jobs: Sequence[Job]) -> None:
-        """Be told of all jobs of the session before the first is submitted."""
+        """Called with all jobs of the session before the first is submitted."""
         return
 
     @abstractmethod
     def prepare(self, dataset: Dataset) -> object:
-        """Have the dataset where jobs find it. Raises DatasetError or VolumeError."""
+        """Brings the dataset to where jobs find it. Raises DatasetError or VolumeError."""
 
     def content(self, dataset: Dataset) -> str | None:
-        """Sha256 of the dataset's file as it is measured, or None where nobody knows it yet."""
+        """Returns the sha256 of the dataset's file, or None if not yet known."""
         return dataset.sha256
 
     @abstractmethod
     def submit(self, job: Job) -> Future[Sequence[Outcome]]:
-        """Start a job; the future gives one outcome per search, in order."""
+        """Starts a job; the future gives one outcome per search, in order."""
 
     def pump(self, future: Future[Sequence[Outcome]]) -> None:
-        """Show progress until the future is done; its result is waited for afterwards."""
+        """Shows progress until the future is done; its result is read afterwards."""
         return
 
     def log_of(self, case_id: str) -> str:
-        """What the machine that ran a job printed, by the job's first case; or nothing."""
+        """Returns the output of the machine that ran a job, by the job's first case, or ""."""
         return ""
 
     def shutdown(self, *, cancel: bool = False) -> None:
-        """End everything; with ``cancel``, also what still runs."""
+        """Ends the executor; with ``cancel``, also running jobs."""
         return

@@ -1,20 +1,20 @@
-"""Queries that are asked instead of a dataset's own."""
+"""The user's own queries, used instead of a dataset's."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-ORDERS = ("file", "random", "sorted")  # in which they are asked
+ORDERS = ("file", "random", "sorted")  # of the queries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnQueries:
-    """Queries that are asked instead of a dataset's own.
+    """The user's own queries, used instead of a dataset's.
 
     Attributes:
-        name: of the file that was named, without its ending.
+        name: of the user's file, without its suffix.
         path: an ``.npy`` file with their rows, (n, dim), where the job runs.
-        sha256: of that file: the same rows are the same queries, whatever format they came in.
+        sha256: of that file; equal rows are the same queries, whatever their original format.
     """
 
     name: str
@@ -25,16 +25,16 @@ class OwnQueries:
 
     @property
     def label(self) -> str:
-        """``mine-1a2b3c4d``: what ids, tables and the store call them."""
+        """``mine-1a2b3c4d``: their name in ids, tables and the store."""
         return f"{self.name}-{self.sha256[:8]}"
 
 
 def label_of(queries: OwnQueries | None) -> str:
-    """Empty for a dataset's own."""
+    """Returns the label of the queries; "" for a dataset's own."""
     return "" if queries is None else queries.label
 
 
 def place(dataset: str, subset: int | None, queries: OwnQueries | None) -> str:
-    """What was asked on what: ``gist-960-euclidean-subset1000-queries-mine-1a2b3c4d``."""
+    """Returns ``gist-960-euclidean-subset1000-queries-mine-1a2b3c4d``: dataset, subset, queries."""
     cut = f"-subset{subset}" if subset else ""
     return dataset + cut + (f"-queries-{queries.label}" if queries is not None else "")

@@ -1,7 +1,7 @@
-"""Where a good guess about a library, a format or a tool is wrong: ONE list.
+"""The table of surprises: unexpected behaviour of libraries, formats and tools.
 
-Notes name a row of it (``see surprises: ef-below-k``), and docs/surprises.md shows all of it:
-:func:`page` writes the file. What happens was seen with the versions that are named.
+Notes refer to a row by name (``see surprises: ef-below-k``), and :func:`page` writes
+docs/surprises.md. The behaviour was seen with the versions in each row.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ class Surprise(NamedTuple):
     """One row.
 
     Attributes:
-        name: what notes call it.
-        subject: the heading that it stands under.
-        thought: what one would think.
-        happens: what happens, with the versions that it was seen with.
+        name: its name in notes.
+        subject: its heading.
+        thought: what one would expect.
+        happens: what really happens, with the versions of the libraries.
         harness: what this project does about it.
-        shown_by: a command that shows it, from this project's folder.
+        shown_by: a command that shows it, run in this project's folder.
     """
 
     name: str
@@ -52,8 +52,8 @@ SURPRISES: tuple[Surprise, ...] = (
         "ef = 10 at k = 100 searches with 10.",
         "hnswlib 0.8.0 and usearch 2.26.6 search with k and still report 10. faiss 1.15.1 searches "
         "with 10: recall 0.20, where ef = 100 finds 0.66.",
-        "Settings that come to the same are measured once; a note says what each is taken as, and "
-        "the JSON has `asked` and `effective`.",
+        "Settings that the library treats alike are measured once; a note names the value used, "
+        "and the JSON has `asked` and `effective`.",
         _finding("effort-below-k"),
     ),
     Surprise(
@@ -62,7 +62,7 @@ SURPRISES: tuple[Surprise, ...] = (
         "The order of the rows does not matter.",
         "In the order of their clusters, hnswlib 0.8.0, usearch 2.26.6 and voyager 2.2.3 miss "
         "whole clusters, whatever ef is. faiss shuffles what one `add` gets.",
-        "A note, where two rows in a row are less than half as far apart as any two. "
+        "A note, if consecutive rows are less than half as far apart as random ones. "
         "`--ann-subset` and `--ann-queries` draw a random sample.",
         _finding("sorted-rows-split-a-graph"),
     ),
@@ -70,8 +70,8 @@ SURPRISES: tuple[Surprise, ...] = (
         "copies",
         GRAPHS,
         "Equal rows are easy: any of them is right.",
-        "Copies of one row know only each other. With half of all rows equal, hnswlib 0.8.0 finds "
-        "0.40 of the others at ef = 100, and 0.43 at 400.",
+        "Copies of one row are linked only to each other. With half of all rows equal, hnswlib "
+        "0.8.0 finds 0.40 of the others at ef = 100, and 0.43 at 400.",
         "A note from 10 % of copies on, with the share of true neighbours that they are. "
         "Any of several equally near rows counts as right.",
         _finding("copies-close-a-graph"),
@@ -88,71 +88,71 @@ SURPRISES: tuple[Surprise, ...] = (
     Surprise(
         "missing-answers",
         GRAPHS,
-        "k are asked for, so k are found.",
+        "A query for k neighbours gets k.",
         "A search may reach fewer. hnswlib 0.8.0 raises for the whole batch, faiss 1.15.1 answers "
-        "-1. usearch 2.26.6 gives one query a shorter list, and fills a batch up with key 0.",
-        "What is missing is missed, where the header says `short-answers`; else the message names "
-        "that key. A note names the setting that bounds them.",
+        "-1. usearch 2.26.6 returns a shorter list for one query, and pads a batch with key 0.",
+        "With `short-answers` in the header, missing ids count as misses and a note names the "
+        "setting that bounds them; without it, the error names that key.",
         "pytest benchmarks/ --impl 'faiss-ivf[n_list=128,n_probe=1]' --ann-k 100",
     ),
     Surprise(
         "saved-index",
         GRAPHS,
-        "A saved index knows its metric and its effort.",
-        "hnswlib 0.8.0 loads a file under any space without a word, with ef = 10 and all cores.",
-        "Nothing is loaded from files: each build is made anew, and what it answers is scored.",
+        "A saved index keeps its metric and its ef.",
+        "hnswlib 0.8.0 silently loads a file under any space, with ef = 10 and all cores.",
+        "Indexes are never loaded from files: each build is new, and its answers are scored.",
         _finding("hnswlib-file-forgets-its-space"),
     ),
     Surprise(
         "one-row-batch",
         USEARCH,
         "A batch of one row is answered as a batch.",
-        "usearch 2.26.6 leaves the axis out.",
-        "The built-in puts it back. A submission that forgets it gets a message with the shapes.",
+        "usearch 2.26.6 drops the first axis.",
+        "The built-in restores it. A submission that does not gets an error with the shapes.",
         _finding("usearch-one-row-loses-its-axis"),
     ),
     Surprise(
         "bytes-as-bits",
         USEARCH,
         "An index of `u8` takes rows of uint8 as numbers.",
-        'usearch 2.26.6 reads them as packed bits, unless each call says `dtype="u8"`.',
-        "The built-in says it. A submission that forgets it has a recall near 0.",
+        'usearch 2.26.6 reads them as packed bits, unless each call has `dtype="u8"`.',
+        "The built-in passes it. A submission that does not has a recall near 0.",
         _finding("usearch-reads-bytes-as-bits"),
     ),
     Surprise(
         "self-reported-size",
         USEARCH,
-        "`memory_usage` is what the index takes.",
-        "usearch 2.26.6 counts room that it has reserved: 40 times the index at 2,000 x 16.",
+        "`memory_usage` is the size of the index.",
+        "usearch 2.26.6 counts reserved memory: 40 times the index at 2,000 x 16.",
         "The built-in reports the size as a file. `index_bytes` is the growth of the process, or "
-        "the self-report where that is larger: then a note has both.",
+        "the self-report if that is larger: then a note has both.",
         _finding("usearch-counts-what-it-reserved"),
     ),
     Surprise(
         "cells-need-rows",
         FAISS,
-        "n_list = 128 makes 128 cells, and n_probe = 200 looks into 200.",
-        "faiss 1.15.1 wants 39 rows a cell, and warns once on stderr. It looks into all cells "
-        "where n_probe is more, and reports the larger number.",
+        "n_list = 128 makes 128 cells, and n_probe = 200 visits 200.",
+        "faiss 1.15.1 wants 39 rows per cell, and warns once on stderr. If n_probe exceeds the "
+        "number of cells, it visits all of them and reports the larger number.",
         "The built-in makes fewer cells. A note says how many; equal settings are measured once.",
         "pytest benchmarks/ --impl faiss-ivf --dataset digits-64-euclidean",
     ),
     Surprise(
         "far-from-origin",
         FAISS,
-        "Distances do not change when everything is moved.",
+        "Distances do not change when all vectors are moved.",
         "In float32 they do. Moved by 1e4, faiss 1.15.1 IVF puts rows into wrong cells: recall "
         "0.06 when they are added at once, 0.996 when 500 at a time. Panorama loses recall too.",
-        "A note with the offset, from 100 times the spread on; faiss-ivf is not helped. bruteforce "
-        "moves everything to the mean of the rows first, and is exact.",
+        "A note with the offset, from 100 times the spread on; faiss-ivf is left as it is. "
+        "bruteforce first moves all vectors to the mean of the rows, and is exact.",
         _finding("faiss-ivf-off-the-origin"),
     ),
     Surprise(
         "threads-are-everybodys",
         FAISS,
-        "`omp_set_num_threads(1)` is faiss' own.",
-        "faiss 1.15.1 and scikit-learn 1.9.1 share one OpenMP: it is scikit-learn's too, and holds "
-        "only in the Python thread that called it.",
+        "`omp_set_num_threads(1)` affects only faiss.",
+        "faiss 1.15.1 and scikit-learn 1.9.1 share one OpenMP: it affects scikit-learn too, and "
+        "only the Python thread that called it.",
         "The thread variables are set before anything is imported, and the worker is pinned.",
         _finding("faiss-threads-are-everybodys"),
     ),
@@ -161,25 +161,26 @@ SURPRISES: tuple[Surprise, ...] = (
         ANNOY,
         "A ranking by inner product does not depend on the query's length.",
         "annoy 1.17.3's `dot` does: recall 0.87, 0.41, 0.18 for queries of length 1, 0.1, 0.001.",
-        "The built-in makes every query ten times as long as the rows. A submission's are left.",
+        "The built-in scales each query to ten times the rows' length. A submission's queries are "
+        "left as they are.",
         _finding("annoy-dot-depends-on-query-length"),
     ),
     Surprise(
         "seed-and-jobs",
         ANNOY,
         "A seed fixes the index.",
-        "For one number of jobs only: annoy 1.17.3 answers differently with 1 and with 2.",
-        "The threads stand beside every figure.",
+        "Only for one number of jobs: annoy 1.17.3 answers differently with 1 and with 2.",
+        "The number of threads is shown with every figure.",
         _finding("annoy-answers-depend-on-jobs"),
     ),
     Surprise(
         "compiles-itself",
         COMPILED,
-        "The build is the build.",
+        "Build time is the time to build the index.",
         "pynndescent 0.7.0 compiles for tens of seconds in the constructor of every process, "
-        "with a cache too.",
-        "`warm_up_build = true` in a header builds something small before the clock starts; a note "
-        "says how long that took.",
+        "even with a cache.",
+        "`warm_up_build = true` in a header builds a small index before timing; a note says how "
+        "long that took.",
         _finding("pynndescent-compiles-in-every-process"),
     ),
     Surprise(
@@ -193,12 +194,12 @@ SURPRISES: tuple[Surprise, ...] = (
     Surprise(
         "padding",
         OTHERS,
-        "What was not found is not answered.",
+        "Neighbours that were not found are left out.",
         "scalable-vs 0.5.0 answers row 0 at distance 0.0, scann-core 0.2.1 row 0 with NaN, "
         "zvec 0.8.0 and faiss 1.15.1 answer -1, rabitqlib 0.7.1 and alayalite 1.0.4 4294967295. "
-        "pyvsag 0.18.5 leaves there what was in memory.",
-        "Distances are computed here and never taken from an answer. Row 0 again and again at the "
-        "end of an answer is called padding.",
+        "pyvsag 0.18.5 leaves uninitialised memory there.",
+        "Distances are computed here and never taken from an answer. Repeated row 0 at the end of "
+        "an answer is reported as padding.",
         _finding("svs-pads-with-row-zero"),
     ),
     Surprise(
@@ -217,25 +218,26 @@ SURPRISES: tuple[Surprise, ...] = (
         "Rows that are inserted are in the graph.",
         "zvec 0.8.0 compares all rows until `optimize()`: recall 1.0 at any ef, and an exact "
         "search's latency.",
-        "What `fit` leaves is measured. `examples/libraries/zvec_hnsw.py` optimises in it.",
+        "The index is measured as `fit` leaves it. `examples/libraries/zvec_hnsw.py` optimises it "
+        "in `fit`.",
         _finding("zvec-is-exact-until-optimised"),
     ),
     Surprise(
         "queries-with-a-step",
         OTHERS,
         "A numpy view holds the numbers that it shows.",
-        "pyvsag 0.18.5 reads them one behind the other, whatever the view's step: it finds "
+        "pyvsag 0.18.5 ignores the view's strides and reads consecutive numbers: it finds "
         "neighbours of another point.",
-        "Queries are given one by one, as contiguous float32.",
+        "Queries are passed one by one, as contiguous float32.",
         _finding("pyvsag-takes-every-row-for-contiguous"),
     ),
     Surprise(
         "hdf5-filters",
         FORMATS,
         "An HDF5 file that opens can be read.",
-        "With Blosc, Zstd, LZ4 and others, h5py 3.16 opens it and names neither filter nor package "
-        "when it cannot read.",
-        "The message names the filter and hdf5plugin, which is used where it is installed.",
+        "With Blosc, Zstd, LZ4 and others, h5py 3.16 opens it, but cannot read it and names "
+        "neither filter nor package.",
+        "The error names the filter and hdf5plugin, which is used if it is installed.",
         "pytest tests/unit/test_hdf5_storage.py -k filter",
     ),
     Surprise(
@@ -243,47 +245,47 @@ SURPRISES: tuple[Surprise, ...] = (
         FORMATS,
         "dtype `<f4` has four bytes.",
         "h5py 3.16 reports a two-byte bfloat16 as `<f4`.",
-        "Its stored size is looked at before anything is mapped; it is converted.",
+        "The stored size is checked before mapping; bfloat16 is converted.",
         _finding("hdf5-bfloat16-looks-like-float32"),
     ),
     Surprise(
         "hdf5-missing-parts",
         FORMATS,
-        "Data that is gone cannot be read.",
-        "Virtual and external arrays of HDF5 2.0 read as zeros where their parts are missing.",
-        "Datasets in several files are refused, with what makes one file of them.",
+        "Reading missing data is an error.",
+        "Virtual and external arrays of HDF5 2.0 read as zeros if their parts are missing.",
+        "Datasets in several files are refused, with how to write one file.",
         _finding("hdf5-missing-parts-read-as-zeros"),
     ),
     Surprise(
         "parquet-nulls",
         FORMATS,
         "`flatten()` keeps every row.",
-        "pyarrow 26.0.1 leaves null rows out, and every later row is one up.",
-        "Parquet is not read here. Count rows, and refuse nulls, before you make an HDF5 file.",
+        "pyarrow 26.0.1 drops null rows, so every later row gets a smaller number.",
+        "`annmodal import` refuses rows with nulls, and names them.",
         _finding("parquet-null-rows-vanish"),
     ),
     Surprise(
         "safetensors-order",
         FORMATS,
-        "What is saved is what was given.",
-        "safetensors 0.8.0 saves other numbers of an array that does not lie in C order.",
-        "A stored truth is checked against distances that are computed from the rows.",
+        "Saved numbers are those of the array.",
+        "safetensors 0.8.0 saves other numbers if the array is not in C order.",
+        "A stored truth is checked against distances computed from the rows.",
         _finding("safetensors-saves-other-numbers"),
     ),
     Surprise(
         "benchmark-off",
         TOOLS,
         "`--benchmark-json` writes a file, or the run fails.",
-        "pytest-benchmark 5.3.1 switches itself off where PYTEST_XDIST_WORKER is inherited, or "
+        "pytest-benchmark 5.3.1 switches itself off if PYTEST_XDIST_WORKER is inherited, or "
         "with `--dist=load`: no file, no comparison, exit status 0.",
-        "Refused where a result is asked for; else a line says so.",
+        "An error if a result was requested; else a line says so.",
         _finding("benchmark-off-by-an-inherited-variable"),
     ),
     Surprise(
         "compare-fail",
         TOOLS,
         "A missed `--benchmark-compare-fail` fails the run after its tables.",
-        "pytest-benchmark 5.3.1 raises amid the summary: what comes later is missing.",
+        "pytest-benchmark 5.3.1 raises in the middle of the summary: the rest is missing.",
         "The tables are shown all the same, and the exit status is 1.",
         _finding("compare-fail-hides-other-tables"),
     ),
@@ -292,22 +294,22 @@ SURPRISES: tuple[Surprise, ...] = (
         TOOLS,
         "A rerun replaces the failed measurement.",
         "With pytest-rerunfailures, pytest-benchmark 5.3.1 keeps both under one name.",
-        "A test that is run again is measured anew, and the table numbers the measurements.",
+        "A test that runs again is measured again, and the table numbers the measurements.",
         _finding("reruns-keep-the-failed-measurement"),
     ),
     Surprise(
         "ini-file-elsewhere",
         TOOLS,
         "`--dataset FILE` and `--dataset=FILE` are the same.",
-        "pytest 9.2.0 looks for its ini file at a path behind a space: the project's own may not "
-        "be read.",
-        "A line below the tables names the file that was not read, and what to write.",
+        "pytest 9.2.0 takes a path after a space as a place to look for its ini file: the "
+        "project's own may not be read.",
+        "A line below the tables names the file that was not read, and what to write instead.",
         _finding("option-values-choose-the-ini-file"),
     ),
     Surprise(
         "p99-unstable",
         FIGURES,
-        "p99 of some thousand latencies is a figure to hold somebody to.",
+        "p99 of a few thousand latencies is stable enough for a threshold.",
         "With 1 % of stragglers at ten times, equal code differs by more than 2 x in 4 of 10 runs.",
         "A threshold on p99 is marked *unstable* below 10,000 latencies, or with more than 0.3 % "
         "of stragglers, with its spread between rounds. Prefer p95.",
@@ -317,24 +319,24 @@ SURPRISES: tuple[Surprise, ...] = (
         "dependent-sessions",
         FIGURES,
         "A 95 % interval is wrong in 5 % of cases.",
-        "Where sessions depend on each other (lag-1 correlation 0.5), Student's t is wrong in "
-        "24 %; where they are skewed, in up to 20 %.",
-        "The interval of `--ann-baseline` is made wider by both; where that hinders a verdict, it "
-        "is *cannot tell*, and says so. docs/measurement.md has the rates.",
+        "If sessions depend on each other (lag-1 correlation 0.5), Student's t is wrong in "
+        "24 %; if they are skewed, in up to 20 %.",
+        "The interval of `--ann-baseline` is widened for both; if it is then too wide, the verdict "
+        "is *cannot tell*, with the reason. docs/measurement.md has the rates.",
         "python -m benchmarks.error_rates",
     ),
 )
 INTRODUCTION = """\
 # Surprises
 
-Where a good guess about a library, a format or a test tool is wrong. A note in the output names
-its row: `see surprises: ef-below-k`. Commands are for this project's folder. This page is written
-by `python -m pytest_annmodal.surprises > docs/surprises.md`."""
+Libraries, formats and test tools that behave otherwise than one would expect. Notes in the output
+refer to a row: `see surprises: ef-below-k`. Run the commands in this project's folder. This page
+is written by `python -m pytest_annmodal.surprises > docs/surprises.md`."""
 _NAMES = {row.name for row in SURPRISES}
 
 
 def see(name: str) -> str:
-    """``(see surprises: ef-below-k)``.
+    """Returns ``(see surprises: ef-below-k)``.
 
     Raises:
         KeyError: no row has that name.
@@ -345,22 +347,22 @@ def see(name: str) -> str:
 
 
 def noted(name: str, text: str) -> str:
-    """A note that names its row."""
+    """Returns a note with a reference to its row."""
     return f"{text} {see(name)}"
 
 
 def named_in(note: str) -> str:
-    """What :func:`see` has put behind a note, or nothing."""
+    """Returns the reference at the end of a note, or ""."""
     _, mark, rest = note.rpartition("(see surprises: ")
     return mark + rest
 
 
 def page() -> str:
-    """docs/surprises.md."""
+    """Returns the text of docs/surprises.md."""
     parts = [INTRODUCTION]
     for subject, rows in groupby(SURPRISES, key=lambda row: row.subject):
         parts.append(f"\n## {subject}\n")
-        parts.append("| | one would think | what happens | what the harness does | shown by |")
+        parts.append("| | one would expect | what happens | what the harness does | shown by |")
         parts.append("|---|---|---|---|---|")
         parts += [_line(row) for row in rows]
     return "\n".join(parts) + "\n"

@@ -1,7 +1,7 @@
-"""The figures that a gate looks at, and how much worse each may be, in ONE table.
+"""The table of the figures that a gate compares, and how much worse each may be.
 
-Verdicts, options, markers and reports read it. It is imported by every pytest run on the machine,
-so it imports nothing heavy.
+Verdicts, options, markers and reports read it. Every pytest run on the machine imports it, so it
+imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 
 class GateFigure(NamedTuple):
-    """One figure that a gate looks at.
+    """One figure that a gate compares.
 
     Attributes:
-        subject: begins a sentence about it.
-        less, more: what a candidate is that has less, or more, of it.
-        more_is_better: which way is better.
-        tolerance: the option and argument of the marker that says how much worse it may be.
-        default: that much, where nobody says otherwise; None: it is shown and not gated.
-        is_ratio: whether changes are shares of the baseline's value; else they are differences.
+        subject: the beginning of a sentence about it.
+        less, more: words for a candidate with less, or more, of it.
+        more_is_better: whether more of it is better.
+        tolerance: name of the option and marker argument for how much worse it may be.
+        default: its default; None: the figure is shown but not gated.
+        is_ratio: whether changes are shares of the baseline's value, or else differences.
     """
 
     name: str
