@@ -1,7 +1,6 @@
 """The project's main types: frozen dataclasses, without any I/O.
 
-:func:`to_plain` and :func:`from_plain` convert them to and from JSON, to send them to other
-machines.
+:func:`to_plain` and :func:`from_plain` convert them to and from JSON for other machines.
 """
 
 from __future__ import annotations
@@ -202,8 +201,7 @@ class Implementation:
         bounded_by: the parameter that bounds the number of ids, if its header names it.
         effective: by parameter, a rule for the value that the library really uses; see
             :mod:`pytest_annmodal.manifests.effective`.
-        constraints: conditions on its parameters, k, n and dim; settings that break them do not
-            run.
+        constraints: conditions on its parameters, k, n and dim for a setting to run.
         tune: the search arguments that recall rises with, as its header declares.
         error: why it cannot run at all (syntax error, no class…), found in its text.
         build_names, search_names: parameter names of its constructor and of its
