@@ -142,7 +142,7 @@ class _Run:
             series.add(values)
 
     def _is_decided(self) -> bool:
-        """Whether more sessions would not help, even when every job's p counts (Holm's worst case).
+        """Whether no more sessions are needed, with p adjusted for all jobs (Holm's worst case).
 
         Sessions are run for speed; another figure asks for more of them only if it looks worse.
         """

@@ -102,7 +102,7 @@ class Stay:
         self.cores, self._family, self._trusted = cores, family, trusted
 
     def within(self, wanted: frozenset[int], evidence: Callable[[], dict[str, Any]]) -> None:
-        """Move all of them to these cores; without the right to do so they stay where they are.
+        """Moves all of them to these cores; without the right to do so they stay where they are.
 
         Raises:
             SmugglingError: some could not be moved.

@@ -199,7 +199,7 @@ class Worker:
         return isinstance(error, (BuildError, InvalidResultError)) and self.alive
 
     def abandon(self) -> None:
-        """Skip the ``finish`` request at the end: the worker is dead, stuck or out of step."""
+        """Skips the ``finish`` request at the end: the worker is dead, stuck or out of step."""
         self.abandoned = True
 
     def begin(self, phase: str) -> None:
