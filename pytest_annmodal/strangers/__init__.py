@@ -1,1 +1,1 @@
-"""Keeps pytest from reading what was handed in as configuration, conftest, test or module."""
+"""Keeps pytest from using a submission as configuration, conftest file, test or module."""

@@ -1,8 +1,8 @@
-"""The ways by which pytest would read a submission before any test runs, each refused in time.
+"""Refuses sessions in which pytest would read or run a submission before any test runs.
 
-They are looked at twice: while this plugin is loaded, before plugins that come after it and
-before any conftest file, and once more when all options are known. What a plugin cannot prevent,
-since pytest has done it before, is in docs/security.md.
+It checks twice: while this plugin is loaded, before later plugins and any conftest file, and
+again when all options are known. docs/security.md lists what happens before that, which a
+plugin cannot prevent.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ QUOTE = f"{FLAG}='submissions/*'"
 
 
 def close(config: pytest.Config) -> None:
-    """Find what is handed in, refuse what pytest has read of it, and guard the imports.
+    """Finds the submissions, refuses sessions configured by one, and guards the imports.
 
     Raises:
-        pytest.UsageError: something of a submission has a say in this session.
+        pytest.UsageError: a file of a submission affects this session.
     """
     try:
         settings = _settings(config)
@@ -49,10 +49,10 @@ def close(config: pytest.Config) -> None:
 
 
 def check(config: pytest.Config) -> None:
-    """Refuse tests, conftest files and folders of configuration that were handed in.
+    """Refuses tests, conftest files and configuration inside of submissions.
 
     Raises:
-        pytest.UsageError: pytest would import or look into a submission.
+        pytest.UsageError: pytest would import a submission or look for its ini file there.
     """
     if CHECKED in config.stash:
         return
@@ -72,7 +72,7 @@ def check(config: pytest.Config) -> None:
 
 
 def _settings(config: pytest.Config) -> Settings:
-    """What is known while this plugin is loaded: pytest has not parsed its options yet."""
+    """Resolves the settings while this plugin is loaded, before pytest has parsed its options."""
     written = given([*config.getini("addopts"), *typed(config)])
     return resolve(
         cli=lambda name: written[name] or getattr(config.option, f"annmodal_{name}", None),
@@ -88,15 +88,15 @@ def _refuse_configuration(config: pytest.Config, places: Places) -> None:
         place = None if path is None else places.holder(path)
         if place is not None:
             raise ConfigurationError(
-                f"pytest found its {what} at {path}, which lies in the submission {place}, "
-                "before this plugin could prevent it. Nothing was measured; plugins that a "
-                "configuration handed in names have been run, though, outside of any sandbox. "
+                f"pytest found its {what} at {path}, inside the submission {place}, "
+                "before this plugin could prevent it. Nothing was measured, but plugins that such "
+                "a configuration names have already run, outside any sandbox. "
                 f"{_instead(config, places)}"
             )
 
 
 def _instead(config: pytest.Config, places: Places) -> str:
-    """What to write so that pytest does not look there."""
+    """Returns what to do so that pytest does not look there."""
     if places.holder(config.invocation_params.dir) is not None:
         return "Start pytest in another folder."
     spaced = after_a_space(typed(config), FLAG)
@@ -106,46 +106,46 @@ def _instead(config: pytest.Config, places: Places) -> str:
 
 
 def _refuse_python_path(places: Places, *, grading: bool) -> None:
-    """What Python looks for modules in, and what it found there before there was a guard."""
+    """Refuses submissions on Python's path, and modules imported from one before the guard."""
     for folder in sys.path:
         place = places.holder(folder)
         if place is not None:
             raise ConfigurationError(
-                f"Python looks for modules in {os.path.abspath(folder)}, which lies in the "  # noqa: PTH100
-                f"submission {place}, so nothing was run. Take it out of PYTHONPATH, or start "
-                "pytest in another folder (python -m pytest puts its own on the path)."
+                f"Python looks for modules in {os.path.abspath(folder)}, inside the "  # noqa: PTH100
+                f"submission {place}, so nothing was run. Remove it from PYTHONPATH, or start "
+                "pytest in another folder (python -m pytest adds the current folder to the path)."
             )
     for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if grading else ():
         if folder and places.directly_in(folder):
             raise ConfigurationError(
-                f"PYTHONPATH names {folder}, where submissions lie: every Python that grading "
-                "starts could import one of them by its name. Take it out of PYTHONPATH."
+                f"PYTHONPATH names {folder}, which holds submissions, so every Python process of "
+                "the grading could import one by its name. Remove it from PYTHONPATH."
             )
     early = imported_already(places)
     if early is not None:
         raise ConfigurationError(
             f"The module {early[0]} was imported from the submission's file {early[1]} before "
-            "this plugin could prevent it. Do not trust this process or what it wrote. Name "
+            "this plugin could prevent it. Do not trust this process or its files. Name "
             f"submissions with an equals sign ({FLAG}=…), and start pytest in another folder."
         )
 
 
 def _refuse_filled_in(words: Sequence[str]) -> None:
-    """A shell that fills in a pattern makes the second match, and all others, pytest's tests."""
+    """Refuses an unquoted pattern: pytest takes all paths of it after the first for tests."""
     for value, following in after_a_space(words, FLAG):
         more = [word for word in following if _could_match_with(value, word)]
         if more:
             names = ", ".join(more[:MAX_NAMES]) + (", …" if len(more) > MAX_NAMES else "")
             raise ConfigurationError(
-                f"{FLAG} takes one path, {value}, and pytest takes what follows ({names}) for "
-                "tests: it would import them, and not measure them. Where the shell filled in a "
-                f"pattern, quote the pattern: {QUOTE}. Where these are your tests, name them "
+                f"{FLAG} takes one path, {value}, and pytest takes the next words ({names}) for "
+                "tests, so it would import them instead of measuring them. If the shell expanded "
+                f"a pattern, quote the pattern: {QUOTE}. If these are your tests, name them "
                 "before the options."
             )
 
 
 def _could_match_with(value: str, word: str) -> bool:
-    """Whether one pattern can stand for both: equally deep, or both in one folder."""
+    """Whether one pattern can match both: they are equally deep, or in one folder."""
     if len(Path(value).parts) == len(Path(word.split("::", maxsplit=1)[0]).parts):
         return value.endswith("/") == word.endswith("/")
     folder = Path(value).parent
@@ -153,7 +153,7 @@ def _could_match_with(value: str, word: str) -> bool:
 
 
 def _default_paths(config: pytest.Config) -> list[Path]:
-    """What pytest collects where no test is named."""
+    """Returns the paths that pytest collects if no test is named."""
     here = config.invocation_params.dir
     testpaths = config.getini("testpaths") if here == config.rootpath else []
     found = [Path(path) for text in testpaths for path in glob.glob(str(here / text))]  # noqa: PTH207
@@ -164,8 +164,8 @@ def _refuse_collection(path: Path, places: Places, *, conftest: bool) -> None:
     place = places.holder(path)
     if place is not None:
         raise ConfigurationError(
-            f"pytest would collect tests from {path}, which is or lies in the submission {place}: "
-            "it would be imported, and not measured. Name the folder of your own tests, as "
+            f"pytest would collect tests from {path}, which is or lies in the submission {place}, "
+            "and import it instead of measuring it. Name the folder of your own tests, such as "
             f"pytest benchmarks/, and quote the pattern of submissions: {QUOTE}."
         )
     for file in _conftests(path) if conftest else ():
@@ -173,13 +173,16 @@ def _refuse_collection(path: Path, places: Places, *, conftest: bool) -> None:
         if place is not None and file.is_file():
             raise ConfigurationError(
                 f"pytest would import {file}, which is or lies in the submission {place}, so "
-                "nothing was run. Name the folder of your own tests, as pytest benchmarks/, "
+                "nothing was run. Name the folder of your own tests, such as pytest benchmarks/, "
                 "and keep submissions in another."
             )
 
 
 def _conftests(path: Path) -> Iterator[Path]:
-    """Those that pytest imports before it collects: around a path, and in its ``test…`` folders."""
+    """Yields the conftest files that pytest imports before it collects.
+
+    They are in a path, its parents and its ``test*`` folders.
+    """
     folders: Iterable[Path] = (path, *path.parents) if path.is_dir() else path.parents
     if path.is_dir():
         folders = (*folders, *(folder for folder in path.glob("test*") if folder.is_dir()))
@@ -187,9 +190,9 @@ def _conftests(path: Path) -> Iterator[Path]:
 
 
 def _refuse_looking(config: pytest.Config, words: Sequence[str], collected: Sequence[Path]) -> None:
-    """Refuse a command by which pytest would have used a ``pytest.ini`` that is handed in.
+    """Refuses a command with which pytest would use a submission's ``pytest.ini``.
 
-    Harmless submissions are refused too: with a harmful one it would be too late.
+    It is refused even if there is none: with a harmful one it would be too late.
     """
     spaced = after_a_space(words, FLAG)
     grading = bool(spaced) and _settings(config).grade is not None
@@ -201,31 +204,31 @@ def _refuse_looking(config: pytest.Config, words: Sequence[str], collected: Sequ
                 config, folder, words, collected
             ):
                 raise ConfigurationError(
-                    f"{FLAG} {value}: before a plugin can prevent it, pytest looks for its own "
-                    "configuration in what follows the option after a space, and runs plugins that "
-                    f"a pytest.ini there names. {_found_there(config, folder)} Put an equals sign "
+                    f"{FLAG} {value}: pytest looks for its own configuration in a path after a "
+                    "space, and runs plugins that a pytest.ini there names, before a plugin can "
+                    f"prevent it. {_found_there(config, folder)} Put an equals sign "
                     f"between option and path: {FLAG}={shlex.quote(value)}"
                 )
 
 
 def _found_there(config: pytest.Config, folder: Path) -> str:
-    """What has happened already, since pytest was told to look into a folder."""
+    """Says what has already happened because pytest looked into the folder."""
     ini = config.inipath
     if ini is None or folder not in ini.parents:
         return "It found none, and nothing was run."
-    return f"It read {ini}, and has run what that names, outside of any sandbox."
+    return f"It read {ini}, and ran the plugins named there, outside any sandbox."
 
 
 def unread(places: Places) -> Iterator[str]:
-    """A line about files that were handed in and would configure pytest elsewhere."""
+    """Yields a line about ignored pytest files in submissions."""
     files = places.unread()
     if files:
         names = ", ".join(map(str, files[:MAX_NAMES])) + (", …" if len(files) > MAX_NAMES else "")
-        yield f"Not read, since nothing that is handed in configures pytest: {names}"
+        yield f"Not read, since submissions do not configure pytest: {names}"
 
 
 def _is_own(config: pytest.Config, folder: Path, path: Path, collected: Sequence[Path]) -> bool:
-    """Whether it is the organiser's folder: one they stand in, or that has their tests."""
+    """Whether a folder is the organiser's: it holds the current folder or the named tests."""
     here = config.invocation_params.dir
     if path != folder and folder in (here, *here.parents):
         return True
@@ -235,9 +238,9 @@ def _is_own(config: pytest.Config, folder: Path, path: Path, collected: Sequence
 def _is_passed_over(
     config: pytest.Config, folder: Path, words: Sequence[str], collected: Sequence[Path]
 ) -> bool:
-    """Whether pytest finds the organiser's file before it looks into the folder.
+    """Whether pytest finds the organiser's ini file before it looks into the folder.
 
-    It begins in the folder above all paths on the command line, and goes up from there.
+    pytest begins in the common parent of all paths on the command line, and goes up from there.
     """
     ini = config.inipath
     paths = [_absolute(config, word) for word in words if not word.startswith("-")]
@@ -250,5 +253,5 @@ def _is_passed_over(
 
 
 def _absolute(config: pytest.Config, word: str) -> Path:
-    """As pytest has it: links stay as they are."""
+    """Returns the absolute path as pytest makes it, without resolving links."""
     return Path(os.path.abspath(config.invocation_params.dir / word))  # noqa: PTH100

@@ -1,7 +1,7 @@
-"""A guard on Python's imports: no module of this process comes from a submission.
+"""Keeps this process from importing a module from a submission.
 
-Python may look for modules where submissions lie: pytest puts the folders of tests and conftest
-files on its path, ``python -m pytest`` and ``PYTHONPATH=.`` the folder they are started in.
+Submissions may be on Python's path: pytest adds the folders of tests and conftest files to it,
+``python -m pytest`` and ``PYTHONPATH=.`` add the current folder.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pytest_annmodal.strangers.places import Places
 
 
 class Guard:
-    """The first of Python's finders: passes over what was handed in, as if it were not there."""
+    """The first of Python's finders; it makes files of submissions invisible to imports."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
-        self._suspect: dict[str, bool] = {}  # folder: whether a submission's module can be there
+        self._suspect: dict[str, bool] = {}  # folder: whether it may hold a submission's module
 
     def install(self) -> None:
         sys.meta_path.insert(0, self)
@@ -36,10 +36,10 @@ class Guard:
         path: Sequence[str] | None = None,
         target: ModuleType | None = None,
     ) -> ModuleSpec | None:
-        """Nothing, which lets the other finders look, unless they might find a submission.
+        """Returns None, so that the other finders search, unless they would find a submission.
 
         Raises:
-            ModuleNotFoundError: a submission is all that has the name.
+            ModuleNotFoundError: only a submission has a module of this name.
         """
         folders = [str(folder) for folder in (sys.path if path is None else path)]
         suspects = [folder for folder in folders if self._is_suspect(folder)]
@@ -67,10 +67,10 @@ class Guard:
         return self._suspect[place]
 
     def _would_find(self, fullname: str, folder: str) -> bool:
-        """Whether a submission's file would be the module, looked for in this folder."""
+        """Whether this folder would give the module from a submission's file."""
         try:
             return self._held(PathFinder.find_spec(fullname, [folder]))
-        except KeyError:  # a folder without __init__.py whose own parent is not imported yet
+        except KeyError:  # a folder without __init__.py whose parent is not imported yet
             name = fullname.rpartition(".")[2]
             return self._places.holder(os.path.join(folder, name)) is not None  # noqa: PTH118
 
@@ -82,10 +82,10 @@ class Guard:
 
 
 def imported_already(places: Places) -> tuple[str, str] | None:
-    """The name and file of a module that came from a submission before there was a guard."""
+    """Returns name and file of a module that was imported from a submission, or None."""
     for name, module in sorted(sys.modules.items()):
         spec: Any = getattr(module, "__spec__", None)
-        # The origin of a module without a place is a word, such as "built-in", and no path.
+        # The origin of a module without a file is a word such as "built-in", not a path.
         origin = getattr(spec, "origin", None) if getattr(spec, "has_location", False) else None
         file = getattr(module, "__file__", None) or origin
         if name != "__main__" and isinstance(file, str) and places.holder(file):

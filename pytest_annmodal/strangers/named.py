@@ -1,4 +1,4 @@
-"""Whether a submission is named: all of this room that a session without one needs."""
+"""Checks whether a submission is named; a session without one imports nothing else from here."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from pytest_annmodal.strangers.places import Places
 
 FLAG = "--submission"
-PLACES: pytest.StashKey[Places] = pytest.StashKey()  # where they lie, once doors.py has looked
+PLACES: pytest.StashKey[Places] = pytest.StashKey()  # the submissions' places, set by doors.py
 
 
 def typed(config: pytest.Config) -> list[str]:
-    """The command line with ``PYTEST_ADDOPTS`` before it, as pytest puts it, without an ini's."""
+    """Returns ``PYTEST_ADDOPTS`` and the command line, without ``addopts`` of an ini file."""
     before = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
     return expanded([*before, *map(str, config.invocation_params.args)])
 
 
 def names_any(config: pytest.Config) -> bool:
-    """Whether a submission is named anywhere; most sessions have nothing to do with any."""
+    """Whether any option source names a submission; most sessions have none."""
     return bool(
         any(FLAG in word for word in (*typed(config), *config.getini("addopts")))
         or os.environ.get("ANNMODAL_SUBMISSION")

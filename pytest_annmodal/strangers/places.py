@@ -1,4 +1,4 @@
-"""Where submissions lie: files and folders of which nothing may configure or enter pytest."""
+"""The files and folders of submissions, which pytest must neither import nor read."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ FOR_PYTEST = ("conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytes
 
 
 class Places:
-    """Everything that ``--submission`` hands in, found without reading any of it.
+    """All paths that ``--submission`` names, found without reading any file.
 
-    Of a pattern with a wildcard in a folder's name, as ``submissions/*/index.py``, the folder
-    was handed in: ``submissions/eve``.
+    If a folder's name has a wildcard, as in ``submissions/*/index.py``, the whole folder counts:
+    ``submissions/eve``.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
@@ -27,12 +27,12 @@ class Places:
             for path in _handed_in(text)
             for form in (forms(str(path)) if str(path) == text else _roots(path))
         )
-        # Python itself is the organiser's, also where they keep it in a folder they measure.
+        # Python itself is trusted, even inside of a folder that is measured.
         own = {form for place in (sys.prefix, sys.base_prefix, PACKAGE) for form in forms(place)}
         self._trusted = frozenset(path for path in own if self._root(path) is not None)
 
     def holder(self, path: str | os.PathLike[str]) -> Path | None:
-        """The submission in which a path lies, or that it is."""
+        """Returns the submission that a path is or lies in, or None."""
         for form in forms(os.fspath(path)):
             root = self._root(form)
             if root is not None and self._trusted.isdisjoint((form, *form.parents)):
@@ -40,7 +40,7 @@ class Places:
         return None
 
     def unread(self) -> list[Path]:
-        """Files for pytest in what is handed in, at its top or one folder deeper: none is read."""
+        """Returns pytest's files in submissions, at most one folder deep; they are not read."""
         folders = (root for root in self.roots if root == root.resolve() and root.is_dir())
         found = (
             file
@@ -51,7 +51,7 @@ class Places:
         return sorted(file for file in found if file.is_file() and not file.is_symlink())
 
     def directly_in(self, folder: str) -> bool:
-        """Whether a folder holds a submission itself, as a module or package of its own."""
+        """Whether a submission lies directly in a folder, as a module or package."""
         return any(form == root.parent for form in forms(folder) for root in self.roots)
 
     def _root(self, path: Path) -> Path | None:
@@ -59,12 +59,12 @@ class Places:
 
 
 def forms(path: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """A path as it is written and as it is behind links, absolute."""
+    """Returns the absolute path as written, and with links resolved."""
     return _forms(os.path.abspath(path))  # noqa: PTH100 -- links stay
 
 
 def _roots(path: Path) -> tuple[Path, ...]:
-    """The forms of what a pattern matches; of a link only its own: it may lead anywhere."""
+    """Returns the forms of a match of a pattern; a link may lead anywhere and is not followed."""
     if path.is_symlink():
         return tuple(parent / path.name for parent in forms(path.parent))
     return forms(path)

@@ -93,7 +93,7 @@ def test_configuration_that_is_handed_in(room: Class) -> None:
     assert "test_search[eve[extra=0]-digits-64-euclidean-k10]" in said
     eve = room.path / "subs/eve"
     unread = ", ".join(str(eve / name) for name in (".pytest.ini", "conftest.py", "pytest.ini"))
-    assert f"Not read, since nothing that is handed in configures pytest: {unread}, …" in said
+    assert f"Not read, since submissions do not configure pytest: {unread}, …" in said
     assert (
         "ANNMODAL_ROUND was ignored: it belongs to no option; did you mean 'ANNMODAL_ROUNDS'"
         in said
@@ -125,7 +125,7 @@ def test_a_space_where_pytest_would_look(room: Class) -> None:
     file = ("benchmarks", "--submission", "subs/eve/index.py", grade)
     room.is_refused("It found none, and nothing was run. Put an equals sign", *file)
     room.write("subs/eve/pytest.ini", "[pytest]\n")  # harmless; it might have named a plugin
-    read = f"It read {room.path}/subs/eve/pytest.ini, and has run what that names, outside of any"
+    read = f"It read {room.path}/subs/eve/pytest.ini, and ran the plugins named there, outside any"
     room.is_refused(read, *file)
     room.is_measured("benchmarks", "--submission", "subs/eve/index.py")
 
@@ -134,7 +134,7 @@ def test_a_space_where_pytest_would_look(room: Class) -> None:
 def test_named_as_configuration(room: Class, options: list[str]) -> None:
     """-c and --rootdir may not lead into a submission."""
     room.write("subs/eve/pytest.ini", "[pytest]\npythonpath = .\n")
-    room.is_refused("lies in the submission", "benchmarks", "--submission=subs/*", *options)
+    room.is_refused("inside the submission", "benchmarks", "--submission=subs/*", *options)
 
 
 def test_named_as_tests(room: Class) -> None:
@@ -183,7 +183,7 @@ def test_a_configuration_file_as_a_submission(room: Class) -> None:
     for name in ("pytest.ini", ".pytest.ini"):
         room.write(f"flat/{name}", "[pytest]\n")
         room.write("flat/ada.py", EXACT)
-        room.is_refused("lies in the submission", "--submission=*", at="flat")
+        room.is_refused("inside the submission", "--submission=*", at="flat")
         (room.path / "flat" / name).unlink()
 
 
@@ -233,7 +233,7 @@ def test_where_python_looks(room: Class) -> None:
     assert status != 0
     assert 'Error importing plugin "evil": No module named' in said
     room.write("grading.toml", "")
-    words = "PYTHONPATH names subs, where submissions lie"
+    words = "PYTHONPATH names subs, which holds submissions"
     room.is_refused(words, *named, "--ann-grade=grading.toml", PYTHONPATH="subs")
 
 
