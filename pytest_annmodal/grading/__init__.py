@@ -1,4 +1,4 @@
-"""From measured cases to grades: rules, scores, a journal that survives, and what is handed out.
+"""Grades submissions: rules, scores, a journal, and the output files.
 
 Imported only when ``--ann-grade`` is given.
 """

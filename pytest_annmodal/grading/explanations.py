@@ -1,4 +1,4 @@
-"""Why something failed, in words that a student can act on. Texts are still untrusted data."""
+"""Explains failures so that a student can act on them. The texts remain untrusted data."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from pytest_annmodal.grading.submissions import Submission
 from pytest_annmodal.outcome import Failure
 
-MAX_TEXT = 20_000  # of a traceback or log that is looked at
-TRACEBACK_LINES, LOG_LINES = 60, 20  # that a student is shown
+MAX_TEXT = 20_000  # characters of a traceback or log that are read
+TRACEBACK_LINES, LOG_LINES = 60, 20  # shown to a student
 _FRAME = re.compile(r'^\s*File "(?P<file>.*)", line (?P<line>\d{1,9})(?:, in (?P<where>.*))?$')
 _IN_MESSAGE = re.compile(r"\bline (\d{1,9})\b")
 
@@ -19,11 +19,11 @@ KINDS = {
     "compile": "the compiler refuses your code",
     "raised": "your code raised an exception",
     "crashed": "the process that ran your code ended by itself",
-    "timeout": "your code took longer than it may",
-    "limit": "your code used more memory or wrote more output than it may",
-    "protocol": "your code sent the harness something that it did not ask for",
-    "smuggling": "your code worked beside the timed queries",
-    "invalid-result": "query gave something that is not k different row numbers",
+    "timeout": "your code took longer than allowed",
+    "limit": "your code used more memory or wrote more output than allowed",
+    "protocol": "your code sent the harness an unexpected message",
+    "smuggling": "your code worked outside the timed queries",
+    "invalid-result": "query did not return k different row numbers",
     "unusable": "your file cannot be run",
     "metric": "your header says that the index does not serve this metric",
     "requirements": "your submission needs a library that is not offered",
@@ -41,7 +41,7 @@ HINTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where in the student's file it happened."""
+    """The line of the student's file where a failure happened."""
 
     file: str
     line: int
@@ -55,7 +55,7 @@ class Place:
 
 
 def kind_words(failure: Failure) -> str:
-    """What happened, without anything that the submission said."""
+    """Returns what happened, without any text of the submission."""
     what = KINDS.get(failure.kind, f"failed ({failure.kind})")
     return f"{what} (during {failure.phase})" if failure.phase else what
 
@@ -73,9 +73,9 @@ def log_tail(failure: Failure) -> str:
 
 
 def place(failure: Failure, submission: Submission) -> Place | None:
-    """The last frame in the student's own files, or the line that the message names.
+    """Returns the last frame in the student's own files, or the line that the message names.
 
-    The traceback is text that the submission may have forged: it is read, never followed.
+    The submission may have forged the traceback, so no file that it names is opened.
     """
     own = {Path(item.path).name for item in submission.implementations}
     if submission.path.is_dir():
@@ -101,6 +101,6 @@ def place(failure: Failure, submission: Submission) -> Place | None:
 
 
 def explain(failure: Failure, submission: Submission, *, feedback: str) -> str:
-    """One line: what happened and what the exception said, if the rules show that."""
+    """Returns one line: the failure's message if the rules show it, else its kind."""
     said = " ".join(message(failure, submission).split()) if feedback == "full" else ""
     return said or kind_words(failure)

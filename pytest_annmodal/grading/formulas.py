@@ -1,4 +1,4 @@
-"""Score formulas that are more than points for thresholds."""
+"""Score formulas other than points for thresholds."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pytest_annmodal.outcome import Measurement
 
 
 def recall_qps_memory(measurement: Measurement, score: Score) -> float:
-    """0 below the least recall, else recall · log10(QPS) ÷ log10(memory in MB).
+    """Returns recall · log10(QPS) ÷ log10(memory in MB), or 0 below the least recall.
 
-    Memory is what was measured (``index_bytes``), in units of 1,000,000 bytes. Below
-    ``memory_floor_mb`` (10 by default) it counts as that much: an index of 1 MB would divide
-    by zero, one of 1.01 MB would win every class, and one that only keeps the training
-    vectors it was given measures 0. One query per second or less is worth 0.
+    Memory is the measured ``index_bytes``, in units of 1,000,000 bytes, and counts as at least
+    ``memory_floor_mb`` (10 by default): an index of 1 MB would divide by zero, one of 1.01 MB
+    would beat all others, and one that only keeps the given training vectors measures 0.
+    One query per second or less is worth 0.
     """
     if not measurement.recall >= score.min_recall:  # NaN too
         return 0.0
@@ -26,19 +26,19 @@ def recall_qps_memory(measurement: Measurement, score: Score) -> float:
 
 
 def memory_mb(measurement: Measurement, score: Score) -> float:
-    """What counts as memory, at least the floor."""
+    """Returns the memory that counts, at least the floor."""
     return max(measurement.index_bytes / 1e6, score.memory_floor_mb)
 
 
 def points_of(value: float, score: Score) -> float:
-    """The formula's value, or the points it is worth where the rules name a full value."""
+    """Returns the formula's value, or its points if the rules give a ``full_at``."""
     if score.full_at is None or score.points is None:
         return value
     return score.points * min(value / score.full_at, 1.0)
 
 
 def words(measurement: Measurement, score: Score, value: float) -> str:
-    """How the value came about."""
+    """Explains the value."""
     if not measurement.recall >= score.min_recall:
         return (
             f"recall {measurement.recall:.4g} is below {score.min_recall:g} "

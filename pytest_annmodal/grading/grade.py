@@ -1,4 +1,4 @@
-"""What a grade is: plain, frozen data that every output is made from."""
+"""The grade of a submission, as frozen data from which every output is made."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pytest_annmodal.figures import Figure
 from pytest_annmodal.model import Case
 from pytest_annmodal.outcome import Failure, Measurement, Outcome
 
-# Of a part: all points, some, none; none because something went wrong; not known yet.
+# Of a part: all points; some; none; none because of a failure; not known yet.
 Status = Literal["full", "partial", "missed", "failed", "incomplete"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """One case of a submission and what came of it.
+    """One case of a submission and its outcome.
 
     Attributes:
-        outcome: None where there is none.
-        problem: why there is no outcome that says anything about the submission; it is no
-            fault of it, and the case is to be run (again).
-        counted: whether this setting is the one that the points come from.
+        outcome: None if there is none.
+        problem: why there is no outcome, for a reason outside the submission; the case must be
+            run (again).
+        counted: whether the points come from this setting.
     """
 
     case: Case
@@ -57,10 +57,10 @@ class Grade:
     """One submission's grade.
 
     Attributes:
-        status: ``graded``, or ``incomplete`` where something must be run (again) that is no
-            fault of the submission.
-        max_score: None for a formula without an upper end.
-        reason: the most important thing that went wrong, one line, or empty.
+        status: ``graded``, or ``incomplete`` if a case must be run (again) for a reason outside
+            the submission.
+        max_score: None for a formula without a maximum.
+        reason: one line on the most important problem, or empty.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Grade:
         return [t.measurement for t in self.tried if t.counted and t.measurement is not None]
 
     def mean(self, figure: Figure) -> float | None:
-        """One figure over the datasets, as it is measured: in the unit of its field."""
+        """Returns the mean of a figure over the datasets, in the unit of its field."""
         found = [figure.measured(measurement) for measurement in self.counted]
         values = [float(value) for value in found if value is not None]
         if not values:

@@ -1,4 +1,4 @@
-"""The grading of one session: hears of finished cases, keeps the journal, writes the grades."""
+"""Grades the finished cases of a session, keeps the journal, and writes the grades."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from pytest_annmodal.settings.nearest import nearest_names
 
 
 class Grader:
-    """Grades of all submissions of a session, kept up to date; safe to be told from threads."""
+    """The grades of all submissions of a session, always up to date; thread-safe."""
 
     def __init__(
         self,
@@ -46,10 +46,10 @@ class Grader:
         self.settings, self.rules, self.plans, self.journal = settings, rules, plans, journal
         self.datasets = tuple(dataset.name for dataset in datasets)
         self.folder = journal.path.parent
-        self.trouble: list[str] = []  # that is the session's own
+        self.trouble: list[str] = []  # problems of the session, not of a submission
         self.n_resumed = self.n_known = self.n_measured = 0
-        self.n_unlike = 0  # cases of a journal that none of this session's is like
-        self.writes = True  # False at the end of a session that leaves the folder as it was
+        self.n_unlike = 0  # cases in the journal, if none of them matches this session's
+        self.writes = True  # False at the end of a session that does not change the folder
         self._hook, self._remote = hook, remote
         self._lock = threading.RLock()
         self._plan_of = {
@@ -63,7 +63,7 @@ class Grader:
         self._grades: dict[str, Grade] = {}
 
     def known(self) -> list[Outcome]:
-        """What need not be run: refused submissions, and the finished cases of the journal."""
+        """Returns outcomes that are known: of refused submissions and of the journal's cases."""
         for case_id, case in self._case_of.items():
             submission = self._plan_of[case_id].submission
             if submission.refused is not None:
@@ -78,7 +78,7 @@ class Grader:
                 self.n_resumed += 1
         if not self.n_resumed:
             self.n_unlike = len(self.journal.known)
-        for plan in self.plans:  # what the machine was too busy to tell is measured again
+        for plan in self.plans:  # undecided, as the machine was too busy: measured again
             for case_id in score.untold(plan, self.rules, self._outcomes):
                 del self._outcomes[case_id]
                 self.n_resumed -= 1
@@ -91,17 +91,17 @@ class Grader:
 
     @cached_property
     def _beside(self) -> str | None:
-        """What the baseline runs with, where that is named: a folder may change under its name."""
+        """The key of the baseline's environment, if it has one: a folder's content may change."""
         if SIGN not in (self.settings.baseline or ""):
             return None
         baseline = planning.baseline_of(self.settings)
         return None if baseline is None else making.key_of(baseline.implementation)
 
     def heard(self, outcome: Outcome) -> None:
-        """A case has finished: journal it, grade its submission again, write the grades."""
+        """Adds a finished case to the journal, grades its submission again, writes the grades."""
         case = self._case_of.get(outcome.case_id)
         if case is None:
-            return  # a test's own, or a trusted implementation: not graded
+            return  # of a test's own or of a trusted implementation: not graded
         with self._lock:
             self._outcomes[case.id] = outcome
             self._grades.pop(self._plan_of[case.id].submission.name, None)
@@ -115,7 +115,7 @@ class Grader:
                 self._remember_trouble(str(error))
 
     def problem(self, case_id: str, text: str) -> None:
-        """A case gave no outcome: it was skipped, or the harness itself failed."""
+        """Records why a case gave no outcome: it was skipped, or the harness failed."""
         with self._lock:
             if case_id in self._plan_of and case_id not in self._outcomes:
                 self._problems[case_id] = escape.line(text)
@@ -135,7 +135,7 @@ class Grader:
             return self._grades[name]
 
     def properties(self, case: Case) -> list[tuple[str, str]]:
-        """For JUnit XML: whose case it is, and the grade so far."""
+        """Returns properties for JUnit XML: the case's submission, and its grade so far."""
         plan = self._plan_of.get(case.id)
         if plan is None:
             return []
@@ -162,13 +162,13 @@ class Grader:
         wanted = self.settings.isolation
         level = "process" if wanted == "process" else isolation.strongest()
         weak = isolation.weakness(level, wanted)
-        untrustworthy = "These grades are not to be trusted against somebody who wants to cheat."
+        untrustworthy = "These grades are not safe against a submission that cheats."
         return (f"Isolation: {weak}. {untrustworthy}",) if weak else ()
 
     def finish(self, environ: Mapping[str, str], *, finished: bool) -> Book:
-        """Write every output; what could not be written is in ``trouble``.
+        """Writes every output; files that could not be written are in ``trouble``.
 
-        A session that came to nothing leaves what an earlier one wrote as it was.
+        A session without results does not change the files of an earlier one.
         """
         book = self.book(finished=finished)
         earlier = (self.folder / outputs.GRADES).exists()
@@ -186,10 +186,10 @@ class Grader:
 
 
 def make_grader(bench: BenchSession, hook: Hook | None) -> Grader:
-    """Read the rules and the submissions, and open the journal.
+    """Reads the rules and the submissions, and opens the journal.
 
     Raises:
-        ConfigurationError: nothing to grade, or rules that do not fit the datasets.
+        ConfigurationError: there is nothing to grade, or the rules do not fit the datasets.
     """
     settings = bench.settings
     assert settings.grade is not None
@@ -198,7 +198,7 @@ def make_grader(bench: BenchSession, hook: Hook | None) -> Grader:
     found = submissions.gather(handed_in(settings), untrusted, rules)
     if not found:
         raise ConfigurationError(
-            "--ann-grade grades submissions: name them, as --submission='submissions/*'"
+            "--ann-grade grades submissions, and none is named: add --submission='submissions/*'"
         )
     datasets = bench.datasets
     _check_names(rules, bench)
@@ -223,7 +223,7 @@ def make_grader(bench: BenchSession, hook: Hook | None) -> Grader:
 
 
 def _check_needs(rules: Rules, settings: Settings) -> None:
-    """A threshold on a figure that nobody asked for could never be reached."""
+    """Refuses thresholds on figures that the options do not measure."""
     for part in rules.parts:
         for threshold in part.thresholds:
             option = threshold.figure.option
@@ -240,7 +240,7 @@ def _check_needs(rules: Rules, settings: Settings) -> None:
             if threshold.name == "min_ratio" and settings.sessions == 1:
                 raise ConfigurationError(
                     f"{rules.path.name}: parts: {part.name}: min_ratio needs a verdict, and one "
-                    "session gives none; set sessions to 5, 8 or 11"
+                    "session does not give one; set sessions to 5, 8 or 11"
                 )
 
 
@@ -256,7 +256,7 @@ def _cases(item: submissions.Submission, dataset: Dataset, settings: Settings) -
 
 
 def _check_names(rules: Rules, bench: BenchSession) -> None:
-    """Parts and weights may name what the rules' datasets are called, and nothing else."""
+    """Refuses parts and weights that name datasets which the rules do not list, or all weigh 0."""
     known = {d.name for d in bench.datasets}
     for text in rules.datasets:
         asked = f"{rules.path.name}: datasets: {text}"
@@ -275,4 +275,4 @@ def _check_names(rules: Rules, bench: BenchSession) -> None:
         names = (part.datasets if part is not None else None) or session
         if not any(score.weight(rules, part, name, session) for name in names):
             what = f"parts: {part.name}" if part is not None else "weights"
-            raise ConfigurationError(f"{rules.path.name}: {what}: all its datasets weigh 0")
+            raise ConfigurationError(f"{rules.path.name}: {what}: all its datasets have weight 0")

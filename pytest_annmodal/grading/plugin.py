@@ -1,4 +1,4 @@
-"""Grading as a pytest plugin of its own, registered in sessions that grade and in no others."""
+"""The pytest plugin of grading, registered only in sessions that grade."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 
 class GradingPlugin:
-    """pytest's side of a Grader, and the session's listener; without benchmarks it does nothing.
+    """Connects a Grader with pytest and the session; without benchmarks it does nothing.
 
     Args:
-        not_taken: what an ini file says of this grading and is not taken from it.
-        has_result: whether a report is of a test that has measured, or seen fail, its case.
+        not_taken: settings of an ini file that are ignored in this grading.
+        has_result: whether a test's report has the outcome of a case.
     """
 
     def __init__(
@@ -55,18 +55,18 @@ class GradingPlugin:
     def _annmodal_grades_in_junit(
         self, record_testsuite_property: Callable[[str, object], None]
     ) -> None:
-        """Let the JUnit file name each submission's grade."""
+        """Keeps the function that writes each submission's grade to the JUnit file."""
         self._suite_property = record_testsuite_property
 
     def begin(self, session: BenchSession, cases: Mapping[str, Case]) -> None:
-        """Open the journal, and tell the session what is known already.
+        """Opens the journal, and passes known outcomes to the session.
 
         Raises:
-            ConfigurationError: what grading is told does not fit together.
+            ConfigurationError: the rules, options and submissions do not fit together.
         """
         config = self._config
         if getattr(config.option, "dist", "no") != "no" or hasattr(config, "workerinput"):
-            raise ConfigurationError("--ann-grade keeps one journal: run it without -n")
+            raise ConfigurationError("--ann-grade cannot run in parallel: leave out -n")
         hook = config.hook.pytest_annmodal_score
         self._bench, self._cases = session, cases
         self._grader = make_grader(
@@ -82,13 +82,13 @@ class GradingPlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> None:
-        """Say in the JUnit file whose case a test measures."""
+        """Writes to the JUnit file which submission a test measures."""
         if self._grader is not None and item.nodeid in self._cases:
             item.user_properties.extend(self._grader.properties(self._cases[item.nodeid]))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Tell failures of submissions, which are grades, from failures of the session."""
+        """Counts failures of submissions, which are grades, apart from failures of the session."""
         measured = self._has_result(report)
         if report.failed and measured and report.when == "call":
             self._n_theirs += 1
@@ -101,7 +101,7 @@ class GradingPlugin:
             self._grader.problem(case.id, _words(report))
 
     def end(self) -> None:
-        """Write all outputs; the exit status says whether everybody has a grade."""
+        """Writes all outputs; the exit status says whether all submissions have a grade."""
         if self._grader is None or self._session is None:
             return
         finished = self._session.exitstatus in FINISHED
@@ -122,18 +122,17 @@ class GradingPlugin:
     ) -> Generator[None, object, object]:
         try:
             return (yield)
-        finally:  # whatever pytest-benchmark has raised
+        finally:  # even if pytest-benchmark raised
             if self._grader is not None and self._bench is not None:
                 self._write(terminalreporter, self._grader, self._bench)
 
     def _write(
         self, reporter: pytest.TerminalReporter, grader: Grader, bench: BenchSession
     ) -> None:
-        """The class's table, where the files are, and what to do next."""
+        """Writes the table of grades, the notes, where the files are, and what to do next."""
         if not grader.writes:
             reporter.write_line(
-                f"Nothing was measured, so nothing was written: {grader.folder} is as it was "
-                "before.",
+                f"Nothing was measured, so nothing was written: {grader.folder} is unchanged.",
                 yellow=True,
             )
             return
@@ -150,7 +149,7 @@ class GradingPlugin:
         if self._not_taken:
             not_taken = escape.line(", ".join(self._not_taken))
             reporter.write_line(
-                f"Not taken from an ini file: {not_taken}. What is measured and how is said by "
+                f"Not taken from an ini file: {not_taken}. In a grading these come only from "
                 f"{escape.line(grader.rules.path.name)}, the command line and the environment.",
                 yellow=True,
             )
@@ -160,32 +159,31 @@ class GradingPlugin:
 
     @staticmethod
     def _notes(grader: Grader, bench: BenchSession) -> Iterator[str]:
-        """What was not measured in this session."""
+        """Yields notes on what was not measured in this session."""
         if grader.n_resumed:
             n_resumed = counted(grader.n_resumed, "finished case was", "finished cases were")
             yield f"{n_resumed} taken from the journal."
         if grader.n_unlike:
             yield (
                 f"Nothing was taken from the journal: its {counted(grader.n_unlike, 'case')} had "
-                "other files, options or datasets, or came from another version."
+                "other files, options or datasets, or are of another version."
             )
         if bench.n_repeated:
             yield (
                 f"{counted(bench.n_repeated, 'test')} asked for a setting again (--count, "
-                "--reruns, or a parameter of the test): in grading each is measured once, and "
-                "the first counts."
+                "--reruns, or a parameter of the test): a grading measures each setting once."
             )
         if grader.journal.n_ignored:
             n_torn = counted(grader.journal.n_ignored, "torn line", "torn lines")
-            yield f"Of the journal {n_torn} could not be read."
+            yield f"{n_torn} of the journal could not be read."
 
     def _write_end(self, reporter: pytest.TerminalReporter, grader: Grader, book: Book) -> None:
-        """Whether everybody has a grade, what to do next, and where the files are."""
+        """Writes whether all submissions have a grade, what to do next, and where the files are."""
         n_open = len(book.incomplete)
         if n_open:
             reporter.write_line(
                 f"{n_open} of {counted(len(book.entries), 'grade')} "
-                f"{'is' if n_open == 1 else 'are'} incomplete. To go on with what is missing, run "
+                f"{'is' if n_open == 1 else 'are'} incomplete. To measure what is missing, run "
                 "the same command with --ann-resume.",
                 yellow=True,
             )
@@ -194,16 +192,16 @@ class GradingPlugin:
             reporter.write_line(f"{'All ' * (len(book.entries) > 1)}{n_graded} graded.")
         if self._n_theirs and not (n_open or self._n_others):
             reporter.write_line(
-                "The tests that failed are submissions' own failures; they are in the grades, and "
-                "pytest's exit status does not count them."
+                "All failed tests are failures of submissions: they count in the grades, not in "
+                "pytest's exit status."
             )
         reporter.write_line(f"Written to {grader.folder}")
         if (aside := grader.journal.aside) is not None:
-            reporter.write_line(f"What an earlier session wrote is in {aside}")
+            reporter.write_line(f"The files of an earlier session are in {aside}")
 
 
 def _words(report: pytest.TestReport) -> str:
-    """Why a test was skipped, or the last line of its error."""
+    """Returns why a test was skipped, or the first line of its error."""
     if isinstance(report.longrepr, tuple):
         return str(report.longrepr[2]).removeprefix("Skipped: ")
     lines = [line for line in report.longreprtext.splitlines() if line.strip()]
@@ -213,5 +211,5 @@ def _words(report: pytest.TestReport) -> str:
 
 
 def _only_its_kind(failure: Failure) -> Failure:
-    """A failure without the submission's words, which could carry vectors out of a dataset."""
+    """Returns a failure without the submission's text, which could leak a dataset's vectors."""
     return replace(failure, message=f"{failure.kind} (the rest is not shown)", evidence={})

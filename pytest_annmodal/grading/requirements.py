@@ -1,4 +1,4 @@
-"""Whether a submission asks for more than the rules allow, in words for its author."""
+"""Checks whether a submission needs more libraries than the rules allow."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ALWAYS = ("numpy",)  # the harness itself hands over numpy arrays
 
 
 def refusal(implementation: Implementation, allow: Sequence[str] | None) -> str | None:
-    """Why this may not run, or None. Without an allow-list, what is installed is allowed."""
+    """Returns why this may not run, or None. Without ``allow``, all installed packages may."""
     if implementation.error is not None:
-        return None  # it fails by itself, with better words
+        return None  # it fails later, with a better message
     if allow is None:
         missing = missing_requirements(implementation)
         return (
@@ -49,7 +49,7 @@ def _against(text: str, allow: Sequence[str]) -> str | None:
     except InvalidRequirement:
         return f"its header's requirement {text!r} cannot be read; {_offer(allow)}"
     if requirement.url:
-        return f"its header asks for {text!r}; a requirement may not name an address"
+        return f"its header asks for {text!r}; a requirement may not have a URL"
     offered = [
         known
         for known in map(Requirement, (*ALWAYS, *allow))
@@ -68,7 +68,7 @@ def _canonical(requirement: Requirement) -> str:
 
 
 def _offered(module: str, allow: Sequence[str]) -> bool:
-    """Whether a module belongs to an allowed distribution, by its name or by what is installed."""
+    """Whether a module is of the standard library or of an allowed distribution."""
     import importlib.metadata
 
     from packaging.requirements import Requirement

@@ -1,4 +1,4 @@
-"""``grading.toml``: what is measured, what is worth points, what a submission may bring."""
+"""Reads ``grading.toml``: what is measured, what earns points, what a submission may use."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ DEFAULT_MAX_VARIANTS = 20
 DEFAULT_POINTS = 100.0
 DEFAULT_MIN_RECALL = 0.9
 DEFAULT_TITLE = "ANN search"
-# Below this an index gains nothing from being smaller: log10 of 10 MB is 1, and the logarithm
-# of 1 MB or less would be zero or negative.
+# A smaller index scores no better: log10 of 10 MB is 1, and the logarithm of 1 MB or less
+# would be zero or negative.
 DEFAULT_MEMORY_FLOOR_MB = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Something that is worth points.
+    """A part of the grade, with points and thresholds.
 
     Attributes:
-        datasets: names it is about; None for all.
-        thresholds: the part is worth the smallest share that any of them gives.
-        visibility: Gradescope's word for who may see it, or None for the rules' own.
+        datasets: names of its datasets; None for all.
+        thresholds: the smallest share of them is the share of the part's points.
+        visibility: Gradescope's visibility, or None for that of the rules.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """How measurements become a number; see ``formulas`` and docs/grading.md."""
+    """The formula of the score and its parameters; see ``formulas`` and docs/grading.md."""
 
     formula: str = "thresholds"
     counts: str = "best"
@@ -67,11 +67,11 @@ class Rules:
 
     Attributes:
         datasets: as written: names, globs, files or URLs.
-        settings: values for options, by option name, where the command line gives none.
-        weights: dataset name → weight, 1 where it is not named.
-        allow: requirements that a submission may have; None for whatever is installed.
-        feedback: what a student's page tells of errors: ``full`` or only their ``kind``.
-        sha256: of the file, so that a reader of grades knows which rules made them.
+        settings: values of options by name, used where the command line gives none.
+        weights: dataset name → weight; 1 if it is missing.
+        allow: requirements that a submission may have; None for all that is installed.
+        feedback: what a student's page shows of errors: all (``full``) or only their ``kind``.
+        sha256: of the file, so that grades record their rules.
     """
 
     path: Path
@@ -91,25 +91,25 @@ class Rules:
 
     @property
     def max_score(self) -> float | None:
-        """Most points there are; None for a formula without an upper end."""
+        """The highest possible score; None for a formula without a maximum."""
         if self.score.formula == "thresholds":
             return sum(part.points for part in self.parts)
         return self.score.points
 
     def option_values(self) -> dict[str, Any]:
-        """What the file says about options, by option name.
+        """Returns the file's values of options, by option name.
 
-        Queries are fresh unless it says otherwise, or names queries of its own.
+        Queries are fresh unless it sets ``fresh_queries`` or names a file of queries.
         """
         fresh = not isinstance(self.settings.get("queries"), str)
         return {"fresh_queries": fresh, **self.settings, "dataset": self.datasets}
 
 
 def read_rules(path: Path) -> Rules:
-    """Read and check a grading.toml.
+    """Reads and checks a grading.toml.
 
     Raises:
-        ConfigurationError: it cannot be read, or a key or value cannot be used.
+        ConfigurationError: it cannot be read, or has a bad key or value.
     """
     try:
         raw = path.read_bytes()
@@ -118,10 +118,10 @@ def read_rules(path: Path) -> Rules:
         raise ConfigurationError(f"--ann-grade {path}: {not_there(path.absolute())}") from error
     except OSError as error:
         raise ConfigurationError(
-            f"--ann-grade {path}: cannot be read: {error.strerror or error}"
+            f"--ann-grade {path}: the file cannot be read: {error.strerror or error}"
         ) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{path.name}: is not a TOML file: {error}") from error
+        raise ConfigurationError(f"{path.name} is not a TOML file: {error}") from error
     table = Table(values, path.name)
     rules = _read(table, path, hashlib.sha256(raw).hexdigest())
     table.finish()
@@ -156,7 +156,7 @@ def _read(table: Table, path: Path, digest: str) -> Rules:
 
 
 def _datasets(table: Table, folder: Path) -> tuple[str, ...]:
-    """Files are meant relative to the TOML file, wherever pytest is started."""
+    """Reads ``datasets``; paths of files are relative to the TOML file."""
     names = table.texts("datasets")
     if not names:
         raise table.error("datasets", "expected a list of at least one dataset")
@@ -178,9 +178,9 @@ def _settings(table: Table, folder: Path) -> dict[str, Any]:
 
 
 def _setting(option: Option, value: Any, table: Table, folder: Path) -> Any:
-    """Check it as the option itself would; a path is meant relative to the TOML file."""
+    """Checks a value as the option itself does; a path is relative to the TOML file."""
     if isinstance(value, (dict, list)) or isinstance(value, bool) != (option.kind is None):
-        raise table.error(option.name, f"expected what {option.flag} takes, not {value!r}")
+        raise table.error(option.name, f"expected a value of {option.flag}, not {value!r}")
     if option.kind is None:
         return value
     source = f"{table.where}: {option.name}"
@@ -205,7 +205,7 @@ def _score(table: Table) -> Score:
         full_at = table.number("full_at", above=0)
         points = table.number("points", DEFAULT_POINTS if full_at else None, above=0)
         if points and not full_at:
-            raise table.error("points", "needs full_at: the value that is worth all of them")
+            raise table.error("points", "needs full_at: the value that earns all points")
         score = Score(
             formula=formula,
             counts=counts,
@@ -222,7 +222,7 @@ def _score(table: Table) -> Score:
 def _part(table: Table) -> Part:
     name = table.take("name", str)
     if not name:
-        raise table.error("name", "expected text that says what the part is about")
+        raise table.error("name", "expected a text, the name of the part")
     points = table.number("points", above=0)
     if points is None:
         raise table.error("points", "expected a number above 0")
@@ -237,12 +237,12 @@ def _part(table: Table) -> Part:
         datasets=table.texts("datasets"),
         visibility=visibility,
     )
-    for key in THRESHOLDS:  # known, so that a misspelt one is told of it
+    for key in THRESHOLDS:  # makes them known, for suggestions for a misspelt key
         table.anything(key)
     table.anything("visibility")
     table.finish()
     if not thresholds:
-        raise table.error(name, f"has no threshold; it may have {', '.join(THRESHOLDS)}")
+        raise table.error(name, f"expected a threshold: {', '.join(THRESHOLDS)}")
     return part
 
 
@@ -264,7 +264,7 @@ def _leaderboard(table: Table) -> tuple[str, ...]:
         if name not in LEADERBOARD:
             hint = nearest_names(name, LEADERBOARD)
             raise table.error(
-                "leaderboard", f"{name!r} is no figure{hint} Known: {', '.join(LEADERBOARD)}."
+                "leaderboard", f"there is no figure {name!r}{hint} Known: {', '.join(LEADERBOARD)}."
             )
     return names
 

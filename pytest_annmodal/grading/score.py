@@ -1,4 +1,4 @@
-"""From one submission's outcomes to its grade."""
+"""Computes the grade of one submission from its outcomes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_annmodal.grading.submissions import Submission
 from pytest_annmodal.model import Case
 from pytest_annmodal.outcome import Failure, Measurement, Outcome, as_counted
 
-# A submission that is caught at it on one setting keeps nothing of the others.
+# A submission caught at one of these on one setting gets no points for the dataset.
 VOIDS = frozenset({"protocol", "smuggling"})
 NOT_RUN = "not measured in this session"
 Measured = Mapping[str, Sequence[Measurement]]  # by dataset name
@@ -24,7 +24,7 @@ Hook = Callable[[Measured, Rules], "float | None"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to be graded: the datasets of the session, and a submission's cases on each."""
+    """A submission and its cases on each dataset of the session."""
 
     submission: Submission
     cases: Mapping[str, Sequence[Case]]
@@ -37,12 +37,12 @@ def grade(
     problems: Mapping[str, str],
     hook: Hook | None = None,
 ) -> Grade:
-    """The grade of one submission, from what is known so far.
+    """Returns the grade of one submission from the outcomes so far.
 
     Args:
         outcomes: by case id, of any submission.
         problems: by case id, why a case gave no outcome (skipped, an error of the harness).
-        hook: may replace the score; it is called with all measurements, by dataset.
+        hook: may replace the score; called with all measurements, by dataset.
     """
     parts: list[PartGrade] = []
     tried: list[Tried] = []
@@ -56,7 +56,7 @@ def grade(
     if hook is not None and not incomplete:
         try:
             score = _asked(hook, tried, rules, score)
-        except Exception as error:  # noqa: BLE001 -- an organiser's code must not cost a grade
+        except Exception as error:  # noqa: BLE001 -- a broken hook must not cost other grades
             incomplete = True
             notes.append(f"pytest_annmodal_score: {type(error).__name__}: {error}")
     result = Grade(
@@ -74,7 +74,7 @@ def grade(
 
 
 def untold(plan: Plan, rules: Rules, outcomes: Mapping[str, Outcome]) -> set[str]:
-    """Cases that were measured while others used the machine, and that may get more points."""
+    """Returns ids of cases measured on a busy machine that might earn more on a quiet one."""
     found: set[str] = set()
     for dataset, cases in plan.cases.items():
         here = _Dataset(dataset, plan, rules, [_tried(c, outcomes, {}) for c in cases])
@@ -100,19 +100,19 @@ def _asked(hook: Hook, tried: Sequence[Tried], rules: Rules, score: float) -> fl
     if answer is None:
         return score
     if not math.isfinite(answer):
-        raise ValueError(f"gave {answer!r}, which is no score")
+        raise ValueError(f"returned {answer!r}, expected a finite number")
     return float(answer)
 
 
 def weight(rules: Rules, part: Part | None, dataset: str, session: Sequence[str]) -> float:
-    """The share of a part's points that is earned on one dataset; the shares sum to 1."""
+    """Returns a dataset's share of a part's points; the shares of all datasets sum to 1."""
     names = (part.datasets if part is not None else None) or session
     total = sum(rules.weights.get(name, 1.0) for name in names)
     return rules.weights.get(dataset, 1.0) / total if total else 0.0
 
 
 def _elsewhere(plan: Plan, rules: Rules) -> list[PartGrade]:
-    """Parts on datasets that the command line left out of this session."""
+    """Returns incomplete parts for datasets that are not in this session."""
     return [
         PartGrade(
             name=part.name,
@@ -144,7 +144,7 @@ class _Dataset:
         self.tried = [dataclasses.replace(t, counted=t is self.best) for t in tried]
 
     def _best(self) -> Tried | None:
-        """The setting that counts: most points, then recall, then speed; the first of equals."""
+        """Returns the setting that counts: by points, then recall, then speed, then order."""
         measured = [t for t in self.considered if t.measurement is not None]
         if self.void is not None or not measured:
             return None
@@ -221,13 +221,13 @@ class _Dataset:
         )
 
     def untold(self) -> list[Tried]:
-        """Settings whose points, or more of them, are a matter of how busy the machine was."""
+        """Returns settings that might earn more points on a quieter machine."""
         if self.rules.score.formula != "thresholds":
             return self._untold_of(None)
         return [item for part in self.own_parts for item in self._untold_of(part)]
 
     def _untold_of(self, part: Part | None) -> list[Tried]:
-        """The same for one part, or for the formula."""
+        """Returns such settings for one part, or for the formula."""
         best = self._best_for(part) if part is not None else self.best
         if best is None or best.measurement is None:
             return []
@@ -245,7 +245,7 @@ class _Dataset:
         return formulas.points_of(formulas.recall_qps_memory(measurement, score), score)
 
     def _at_most(self, part: Part | None, measurement: Measurement) -> float:
-        """What a measurement may be worth on a quieter machine; 0 if it was quiet enough."""
+        """Returns the most it might earn on a quieter machine; 0 if the machine was quiet."""
         if not measurement.disturbed:
             return 0.0
         if part is not None:
@@ -259,11 +259,11 @@ class _Dataset:
 
     @property
     def _open(self) -> bool:
-        """Whether something that may still change the points has no outcome."""
+        """Whether a setting that may still change the points has no outcome."""
         return self.void is None and any(t.problem is not None for t in self.considered)
 
     def _beside(self, best: Tried, doubts: Sequence[Tried]) -> list[str]:
-        """What else to say where a setting was measured: which counted, which did not run."""
+        """Returns further lines: which setting counted, which did not run or is undecided."""
         lines = []
         if len(self.tried) > 1:
             lines.append(f"measured with {best.case.variant.label or 'the default setting'}")
@@ -272,9 +272,9 @@ class _Dataset:
         return lines
 
     def _nothing(self, name: str, possible: float | None, visibility: str | None) -> PartGrade:
-        """No measurement counts: what happened instead."""
+        """Returns the grade of a part without a measurement, with the reasons."""
         if not self.tried:
-            why = [f"your header's metrics do not include that of {self.name}"]
+            why = [f"your header's metrics do not include the metric of {self.name}"]
         elif self._open:
             why = [t.problem for t in self.considered if t.problem]
         else:
@@ -297,13 +297,13 @@ class _Dataset:
 
 
 def share(part: Part, measurement: Measurement) -> float:
-    """A part is worth what its worst threshold says."""
+    """Returns the share of a part's points: the smallest share of its thresholds."""
     counted = as_counted(measurement, [item.name for item in part.thresholds])
     return min(threshold.share(counted) for threshold in part.thresholds)
 
 
 def _reason(grade: Grade) -> str:
-    """The one line that says most: what is open, what failed, or what cost most points."""
+    """Returns the most important line: what is incomplete, failed, or cost the most points."""
     for status in ("incomplete", "failed"):
         for part in grade.parts:
             if part.status == status and part.why:
@@ -322,7 +322,7 @@ def _reason(grade: Grade) -> str:
 
 
 def _decisive(part: PartGrade) -> str:
-    """Why a part is open, or what was not reached: beside it, other settings are told of."""
+    """Returns why a part is incomplete or failed, without lines about other settings."""
     if part.status == "incomplete":
         return next((why for why in part.why if why.endswith(CANNOT_TELL)), part.why[-1])
     return next((why for why in part.why if not why.endswith(": reached")), part.why[0])

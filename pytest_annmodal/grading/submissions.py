@@ -1,6 +1,6 @@
-"""What is graded: a submission's files, their hash, and why one may not run at all.
+"""Reads submissions: their files, hash, and why one may not run.
 
-Nothing here runs or imports a submission; only its regular files are read, as bytes.
+It never runs or imports a submission; it reads only its regular files, as bytes.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from pytest_annmodal.model import Implementation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """One file or folder that was handed in: one grade.
+    """One submitted file or folder, which gets one grade.
 
     Attributes:
-        path: what ``--submission`` names.
-        shown: the last parts of the path, as many as tell it from the others.
-        implementations: what is in it, usually one.
-        digest: sha256 over its files' names and bytes; empty where it was not read to the end.
-        refused: why it is not run at all, as ``(kind, message)``; it is worth zero then.
+        path: the path that ``--submission`` names.
+        shown: the last parts of the path, as many as make it unique.
+        implementations: the implementations in it, usually one.
+        digest: sha256 of its files' names and bytes; empty if it was not read completely.
+        refused: why it is not run, as ``(kind, message)``; its score is then zero.
     """
 
     name: str
@@ -39,17 +39,17 @@ class Submission:
     refused: tuple[str, str] | None = None
 
     def tidy(self, text: str) -> str:
-        """The same words without where the submission lies on the grader's machine."""
+        """Returns the text without the submission's folder on this machine."""
         return text.replace(f"{self.path.parent}{os.sep}", "")
 
 
 def gather(
     handed_in: Sequence[HandedIn], implementations: Sequence[Implementation], rules: Rules
 ) -> list[Submission]:
-    """One Submission for each that is handed in, in order, with what was read from it.
+    """Returns a Submission for each submitted path, in order.
 
     Raises:
-        ConfigurationError: a path that ``--submission`` names lies in another.
+        ConfigurationError: one of the paths lies in another.
     """
     found: list[Submission] = []
     places = {one.path for one in handed_in}
@@ -58,7 +58,7 @@ def gather(
         if around is not None:
             raise ConfigurationError(
                 f"--submission {one.path} lies in {around}, which is a submission too; "
-                "name one of them, since each is one grade"
+                "name only one of them, since each gets a grade"
             )
         own = tuple(item for item in implementations if _belongs(Path(item.path), one.path))
         if own:
@@ -92,8 +92,8 @@ def _refusal(own: Sequence[Implementation], rules: Rules) -> tuple[str, str] | N
     n_variants = sum(len(item.variants) for item in own)
     if n_variants > rules.max_variants:
         return "too-many-settings", (
-            f"has {n_variants} combinations of settings in its header and at most "
-            f"{rules.max_variants} are measured; remove values from build and search"
+            f"has {n_variants} combinations of settings in its header, and at most "
+            f"{rules.max_variants} are allowed; remove values from build and search"
         )
     for item in own:
         message = requirements.refusal(item, rules.allow)

@@ -1,4 +1,4 @@
-"""One threshold of a part: what share of the points a measured figure is worth, and in words."""
+"""One threshold of a part: the share of points that a measured figure earns, and why."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_annmodal.settings.toml_table import Table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """Full share from ``full_at``, none up to ``none_at``, linear between; a step if equal."""
+    """Full share from ``full_at`` on, none up to ``none_at``, linear between; a step if equal."""
 
     name: str
     none_at: float
@@ -24,7 +24,7 @@ class Threshold:
         return THRESHOLDS[self.name]
 
     def share(self, measurement: Measurement) -> float:
-        """0 to 1; a figure that was not measured is worth nothing."""
+        """Returns 0 to 1; 0 for a figure that was not measured."""
         value = self.figure.of(measurement)
         if value is None or math.isnan(value):
             return 0.0
@@ -35,12 +35,12 @@ class Threshold:
         return min(max((value - self.none_at) / (self.full_at - self.none_at), 0.0), 1.0)
 
     def at_most(self, measurement: Measurement) -> float:
-        """The share that it may have on a quieter machine."""
+        """Returns the most it might earn on a quieter machine."""
         told = not self.figure.cannot_tell(measurement)
         return self.share(measurement) if told else 1.0
 
     def words(self, measurement: Measurement) -> str:
-        """What was wanted, what was measured, by how much it missed, and how far that is sure."""
+        """Returns the measured and the wanted value, the difference, and any doubt about it."""
         text = self._words(measurement)
         doubt = stability.doubt(self.name, measurement)
         return f"{text}; {doubt}" if doubt else text
@@ -69,7 +69,7 @@ class Threshold:
 
 
 def read_threshold(table: Table, key: str) -> Threshold:
-    """``min_recall = 0.9``, or ``min_recall = { none_at = 0.5, full_at = 0.9 }``."""
+    """Reads ``min_recall = 0.9`` or ``min_recall = { none_at = 0.5, full_at = 0.9 }``."""
     value = table.anything(key)
     if not isinstance(value, dict):
         inner = Table({key: value}, table.where)

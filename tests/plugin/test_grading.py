@@ -258,7 +258,7 @@ def test_not_the_students_fault(course: Class, monkeypatch: pytest.MonkeyPatch) 
     assert files_in(course.path / "grades") == before
     again = course.grade()  # begins a journal anew
     assert again.ret == 0
-    assert lines_with(again, "What an earlier session wrote is in ")
+    assert lines_with(again, "The files of an earlier session are in ")
     (aside,) = (course.path / "grades").glob("earlier-*")
     assert files_in(aside) == before
 
@@ -331,7 +331,7 @@ def test_hook(course: Class) -> None:
         (("--ann-grade", "gradng.toml"), "; did you mean 'grading.toml'"),
         (("--ann-grade", "."), "cannot be read"),
         (("--ann-resume",), "--ann-resume needs a grading to continue"),
-        (("--ann-grade", "grading.toml"), "--ann-grade grades submissions: name them"),
+        (("--ann-grade", "grading.toml"), "--ann-grade grades submissions, and none is named"),
         (("--ann-grade", "grading.toml", "--submission", "nothing/*"), "nothing matches"),
     ],
 )
@@ -373,7 +373,7 @@ def test_points_for_a_ratio(project: Project) -> None:
 
 @pytest.mark.parametrize(
     ("more", "words"),
-    [("", "min_ratio needs baseline = …"), ('baseline = "bruteforce"\nsessions = 1\n', "one session gives none")],
+    [("", "min_ratio needs baseline = …"), ('baseline = "bruteforce"\nsessions = 1\n', "one session does not give one")],
 )  # fmt: skip
 def test_a_ratio_needs_a_baseline_and_sessions(project: Project, more: str, words: str) -> None:
     course = Class(project, more)

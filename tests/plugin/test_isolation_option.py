@@ -66,7 +66,7 @@ def test_grades_below_bubblewrap(project: Project, monkeypatch: pytest.MonkeyPat
         "so a submission could read files: bubblewrap is installed but does not work" in lines[at]
     )
     assert "does not work: 'bwrap: no luck'" in lines[at]
-    assert lines[at].endswith("not to be trusted against somebody who wants to cheat.")
+    assert lines[at].endswith("not safe against a submission that cheats.")
     assert lines[at + 2].startswith("rank  submission")
     (warning,) = json.loads((project.path / "grades/grades.json").read_text())["warnings"]
     assert warning == lines[at]

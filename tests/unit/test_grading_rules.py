@@ -57,7 +57,7 @@ def test_read(tmp_path: Path) -> None:
         ('["tiny-8-euclidean"]', "[]", "datasets: expected a list of at least one dataset"),
         ('["tiny-8-euclidean"]', "[3]", "datasets: expected a list of texts in quotes, not 3"),
         ("[[parts]]", "k = 0\n[[parts]]", "k '0': expected a whole number"),
-        ("[[parts]]", "k = true\n[[parts]]", "k: expected what --ann-k takes, not True"),
+        ("[[parts]]", "k = true\n[[parts]]", "k: expected a value of --ann-k, not True"),
         ("[[parts]]", "round = 3\n[[parts]]", "round: there is no such key; did you mean 'rounds'"),
         ("[[parts]]", 'score.formula = "threshold"\n[[parts]]', "did you mean 'thresholds'"),
         ("[[parts]]", 'score.formula = "recall-qps-memory"\n[[parts]]', "has no parts"),

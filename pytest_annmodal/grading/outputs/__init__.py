@@ -1,4 +1,4 @@
-"""What is handed out: one module per format, all made from a :class:`~.gradebook.Book`."""
+"""The output files of a grading: one module per format, all made from a ``gradebook.Book``."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ MAX_STEP_SUMMARY_BYTES = 900_000  # GitHub refuses more than 1 MiB
 
 
 def write_grades(folder: Path, book: Book) -> None:
-    """``grades.json`` alone, in one step: after each case.
+    """Replaces ``grades.json`` in one step; called after each case.
 
-    It is not flushed to the disk each time: what must survive a power cut is in the journal.
+    It is not flushed to the disk: the journal is what survives a power cut.
     """
     near = folder / f".{GRADES}.{os.getpid()}.incoming"
     near.write_text(document.text(book), encoding="utf-8")
@@ -28,7 +28,7 @@ def write_grades(folder: Path, book: Book) -> None:
 
 
 def write_all(folder: Path, book: Book, environ: Mapping[str, str]) -> list[str]:
-    """Every output; the problems met, each of which costs only its own file."""
+    """Writes every output; returns the problems, each of which affects one file only."""
     problems: list[str] = []
 
     def attempt(path: Path, make: Callable[[], str]) -> None:
@@ -60,7 +60,7 @@ def write_all(folder: Path, book: Book, environ: Mapping[str, str]) -> list[str]
 
 
 def _remove_stale(folder: Path, wanted: set[str], suffix: str) -> None:
-    """Pages of an earlier session's submissions would pass for this one's."""
+    """Removes pages of an earlier session, which could be mistaken for this one's."""
     with contextlib.suppress(OSError):
         for file in folder.glob(f"*{suffix}"):
             if file.name not in wanted:

@@ -1,4 +1,4 @@
-"""``grades.json``, version 1; its schema is in docs/grading.md."""
+"""Makes ``grades.json``, version 1; its schema is in docs/grading.md."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FACTS = (  # beside the figures
 
 
 def text(book: Book) -> str:
-    """Strict ASCII JSON: what is not a number is null, what does not print is escaped."""
+    """Returns strict ASCII JSON: NaN becomes null, unprintable characters are escaped."""
     return json.dumps(finite(document(book)), indent=1, allow_nan=False) + "\n"
 
 
@@ -120,7 +120,7 @@ def _failure(failure: Failure, submission: Submission) -> dict[str, Any]:
 
 
 def _harmless(value: Any) -> Any:
-    """Plain data in which every text is escaped."""
+    """Returns plain data with every text escaped."""
     if isinstance(value, dict):
         return {escape.line(key): _harmless(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

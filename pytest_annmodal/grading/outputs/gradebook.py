@@ -1,4 +1,4 @@
-"""All grades of a session, ranked: what every output is made from."""
+"""All grades of a session, ranked, from which every output is made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_annmodal.grading.submissions import Submission
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A grade with its place; equal scores share a rank."""
+    """A grade with its rank; equal scores share a rank."""
 
     rank: int
     grade: Grade
@@ -21,12 +21,12 @@ class Entry:
 
     @property
     def place(self) -> str:
-        """The rank for people to read; none before the grade is whole."""
+        """The rank as shown; a dash while the grade is incomplete."""
         return str(self.rank) if self.grade.status == "graded" else "–"
 
     @property
     def points(self) -> str:
-        """``36.25/40``, and that it may become more."""
+        """The score as shown: ``36.25/40``, with "so far" while it is incomplete."""
         return out_of(self.grade) + ("" if self.grade.status == "graded" else " so far")
 
 
@@ -35,9 +35,9 @@ class Book:
     """The session's grades.
 
     Attributes:
-        session: the journal's word for the session, the same after ``--ann-resume``.
-        finished: whether pytest came to its end; grades may still be incomplete.
-        warnings: what holds for all grades, and whoever reads them should know first.
+        session: the journal's id of the session, the same after ``--ann-resume``.
+        finished: whether pytest ran to its end; grades may still be incomplete.
+        warnings: warnings about all grades, shown first.
     """
 
     rules: Rules
@@ -57,7 +57,7 @@ class Book:
 
 
 def rank(pairs: Sequence[tuple[Submission, Grade]]) -> tuple[Entry, ...]:
-    """Best first; who is equal has the same rank, and stays in the order given."""
+    """Ranks the grades, best first; equal scores share a rank and keep their order."""
     ordered = sorted(pairs, key=lambda pair: -pair[1].score)
     scores = [grade.score for _, grade in ordered]
     return tuple(
@@ -71,7 +71,7 @@ def now() -> str:
 
 
 def score_text(value: float | None) -> str:
-    """Points as people write them: ``40``, ``36.25``; never rounded up to more than there is."""
+    """Returns points with at most two decimals: ``40``, ``36.25``; a dash for None."""
     if value is None:
         return "–"
     text = f"{value:.2f}"
@@ -79,6 +79,6 @@ def score_text(value: float | None) -> str:
 
 
 def out_of(grade: Grade) -> str:
-    """``36.25/40``, or the bare score where there is no upper end."""
+    """Returns ``36.25/40``, or only the score if there is no maximum."""
     score = score_text(grade.score)
     return score if grade.max_score is None else f"{score}/{score_text(grade.max_score)}"

@@ -1,4 +1,4 @@
-"""Gradescope's ``results.json`` of one submission; every text in it is plain text."""
+"""Makes Gradescope's ``results.json`` of one submission; all its texts are plain text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def text(book: Book, entry: Entry) -> str:
 
 
 def results(book: Book, entry: Entry) -> dict[str, Any]:
-    """What the student prints never reaches Gradescope's own log: it is hidden."""
+    """Returns the results; Gradescope's own log, with the submission's output, is hidden."""
     grade, rules = entry.grade, book.rules
     several = len(book.datasets) > 1
     found: dict[str, Any] = {
@@ -65,7 +65,7 @@ def _test(part: PartGrade, visibility: str, *, several: bool) -> dict[str, Any]:
 
 
 def _what_happened(entry: Entry, feedback: str, visibility: str) -> dict[str, Any]:
-    """A test without points that shows what was tried and measured, and the errors."""
+    """Returns a test without points that shows the measured settings and the errors."""
     failed = any(tried.failure for tried in entry.grade.tried)
     return {
         "name": "What was measured",
@@ -86,7 +86,7 @@ def _standing(name: str, grade: Grade) -> dict[str, Any]:
 
 
 def _details(entry: Entry, *, feedback: str) -> str:
-    """Every setting that was tried, one paragraph each."""
+    """Returns one paragraph for each setting."""
     return "\n\n".join(
         "\n".join(_tried(tried, entry.submission, feedback)) for tried in entry.grade.tried
     )
@@ -111,7 +111,7 @@ def _figures(measurement: Measurement) -> str:
 
 
 def _failure(failed: Failure, submission: Submission, feedback: str) -> list[str]:
-    """What happened, where, the traceback and the last output; only the kind where so ruled."""
+    """Returns kind, message, place, traceback and last output, or only the kind by the rules."""
     lines = [explanations.kind_words(failed)]
     hint = explanations.HINTS.get(failed.kind)
     if feedback != "full":

@@ -1,4 +1,4 @@
-"""The class at a glance, as GitHub's Markdown: ``summary.md`` and the step summary."""
+"""Makes the table of all grades in GitHub's Markdown: ``summary.md`` and the step summary."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def text(book: Book, *, max_rows: int | None = None) -> str:
     if book.incomplete:
         lines += [
             "",
-            f"**{len(book.incomplete)} incomplete:** something was not measured, by no fault of",
-            "the submission. Run the same command with `--ann-resume`.",
+            f"**{len(book.incomplete)} incomplete:** something was not measured, for a reason",
+            "outside the submission. Run the same command with `--ann-resume`.",
         ]
     return "\n".join(lines) + "\n"
 

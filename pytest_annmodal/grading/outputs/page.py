@@ -1,4 +1,4 @@
-"""One student's page: the points and why, what was tried and measured, and what broke where.
+"""Makes one student's page: points and reasons, measured settings, and failures with their place.
 
 HTML without scripts or links; ``page.html.j2`` is its template.
 """
@@ -36,7 +36,7 @@ LABELS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """What the page tells of a failure; without a message where the rules show its kind alone."""
+    """A failure as the page shows it; without a message if the rules show only its kind."""
 
     what: str
     hint: str
@@ -47,10 +47,10 @@ class Failed:
 
 
 def text(book: Book, entry: Entry, classes: Mapping[str, student.Class] | None = None) -> str:
-    """The page of one entry.
+    """Returns the page of one entry.
 
     Args:
-        classes: of :func:`classes_of`, where many pages of one book are made.
+        classes: from :func:`classes_of`, to share it between the pages of one book.
     """
     feedback = book.rules.feedback
     return (
@@ -75,7 +75,7 @@ def text(book: Book, entry: Entry, classes: Mapping[str, student.Class] | None =
 
 
 def classes_of(book: Book) -> dict[str, student.Class]:
-    """By dataset what all reached; nothing where pictures cannot be drawn."""
+    """Returns the results of all submissions by dataset; empty if pictures cannot be drawn."""
     if not can_draw():
         return {}
     return {
@@ -89,7 +89,7 @@ def classes_of(book: Book) -> dict[str, student.Class]:
 def _pictures(
     entry: Entry, classes: Mapping[str, student.Class]
 ) -> list[tuple[str, markupsafe.Markup, bool]]:
-    """By dataset: what was reached, and whether over the best of the class."""
+    """Returns for each dataset its name, picture, and whether that shows the best of the class."""
     import markupsafe
 
     drawn = []
@@ -102,7 +102,7 @@ def _pictures(
             for tried in entry.grade.tried
             if tried.counted and tried.case.dataset.name == dataset
         ]
-        svg = student.picture(own, counted, others)  # its words are escaped there
+        svg = student.picture(own, counted, others)  # which escapes all texts
         drawn.append((dataset, markupsafe.Markup(svg), bool(others.best)))  # noqa: S704
     return drawn
 
@@ -119,7 +119,7 @@ def _measured(entry: Entry, dataset: str) -> dict[str, Measurement]:
 
 @lru_cache(maxsize=1)
 def environment() -> jinja2.Environment:
-    """Where templates are found, and how what they are given is escaped."""
+    """Makes the environment of the templates, which escapes all values."""
     import jinja2
 
     found = jinja2.Environment(
@@ -134,8 +134,8 @@ def environment() -> jinja2.Environment:
 
 
 def _visible(value: Any) -> Any:
-    """Whoever wrote it: what does not print is shown as its escape, before HTML's own is done."""
-    plain = isinstance(value, str) and not hasattr(value, "__html__")  # which is markup of ours
+    """Escapes unprintable characters of a text, before HTML's own escaping."""
+    plain = isinstance(value, str) and not hasattr(value, "__html__")  # our own markup has it
     return escape.visible(value, keep="\n") if plain else value
 
 

@@ -1,4 +1,4 @@
-"""``grades.csv``: one row per submission; no cell is a formula."""
+"""Makes ``grades.csv``: one row per submission; no cell is read as a formula."""
 
 from __future__ import annotations
 

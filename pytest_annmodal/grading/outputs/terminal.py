@@ -1,4 +1,4 @@
-"""The table at the end of a session."""
+"""Makes the table of grades at the end of a session."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ MIN_REASON = 50
 
 
 def table(book: Book, *, width: int | None) -> list[str]:
-    """Best first, one line per submission; a reason that has no room beside it stands below it.
-
-    There it has at most two lines of the terminal's width.
-    """
+    """Returns one line per submission, best first; a long reason is below in up to two lines."""
     titles = (figure.heading for figure in standing(CLASS))
     header = ("rank", "submission", "score", *titles, "what went wrong")
     rows = [header, *(_row(entry) for entry in book.entries)]
