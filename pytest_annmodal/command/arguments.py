@@ -1,8 +1,7 @@
-"""The arguments of ``modal run modal_app.py``, read and checked before anything is started.
+"""Reads and checks the arguments of ``modal run modal_app.py`` before anything is started.
 
-``modal run`` reads them itself only when it has opened the app, images, containers and all, and
-knows no help texts. So they are looked for in the command line while ``modal_app.py`` is
-imported, which is before that.
+``modal run`` reads them only after it has opened the app and built images, and has no help
+texts. So they are read from the command line while ``modal_app.py`` is imported.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from pytest_annmodal.settings.config import MODAL, OPTIONS
 from pytest_annmodal.settings.option import Option
 
 ENTRYPOINT = "main"
-# Where a default, or what is said of an option, is another here than in pytest.
+# Defaults and help texts that differ from those of pytest.
 DEFAULTS = {"dataset": "gist-960-euclidean", "impl": "student", "subset_size": 0}
-MEASURING = ("impl", "compare", "k", "subset_size")  # what only a measurement can use
+MEASURING = ("impl", "compare", "k", "subset_size")  # only for measuring
 WORDS = {
     "dataset": "A name of the catalogue or of a file in the volume, an HDF5 file here, or a URL "
     "(default: {default}).",
     "impl": "The implementation to measure, a name or a glob (default: {default}, which is "
     "benchmarks/student.py or student.py).",
-    "subset": "Use a random sample of N training vectors; the true neighbours are computed anew "
+    "subset": "Use a random sample of N training vectors; the true neighbours are computed again "
     "(default: {default}, which is all).",
     "download_only": "Put the dataset into the volume and measure nothing.",
 }
@@ -36,14 +35,14 @@ Measure implementations on a dataset in Modal's cloud, without pytest, or only d
 dataset into the volume there. Results are printed, and written to annmodal-results/ as JSON.
 """
 STATUSES = """\
-exit status: 0 all was measured; 1 something failed; 2 the command cannot be understood, and
-nothing was started; 130 Ctrl-C, and what had finished is shown and written.
+exit status: 0 all was measured; 1 something failed; 2 the command is wrong, and nothing was
+started; 130 Ctrl-C, and finished results are shown and written.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
-    """What is wanted of one run."""
+    """The arguments of one run."""
 
     dataset: str
     impl: str
@@ -64,7 +63,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def find(argv: Sequence[str], app: Path) -> list[str] | None:
-    """What follows the app in the command line of ``modal run``; None if it is another command."""
+    """Returns the words after the app in ``modal run``; None if it is another command."""
     if "run" not in argv:
         return None
     for position in range(argv.index("run") + 1, len(argv)):
@@ -77,10 +76,10 @@ def find(argv: Sequence[str], app: Path) -> list[str] | None:
 
 
 def parse(argv: Sequence[str], app: str = "modal_app.py") -> Arguments:
-    """Read the arguments; ``--help`` prints and exits.
+    """Reads the arguments; ``--help`` prints and exits.
 
     Raises:
-        ConfigurationError: one that is unknown, or has a value that cannot be used.
+        ConfigurationError: an unknown argument, or a bad value.
     """
     parser = _parser(app)
     given = vars(parser.parse_args(list(argv)))
@@ -99,7 +98,7 @@ def _parser(app: str) -> argparse.ArgumentParser:
         epilog=_variables() + STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,  # whether an option was given must be known
+        argument_default=argparse.SUPPRESS,  # so that absent options can be told from given ones
     )
     for option in OPTIONS:
         if option.modal_run is not None:
@@ -113,7 +112,7 @@ def _parser(app: str) -> argparse.ArgumentParser:
 
 
 def _name(option: Option) -> str:
-    """The field of Arguments that is the option."""
+    """Returns the option's field of Arguments."""
     assert option.modal_run is not None
     return option.modal_run.removeprefix("--").replace("-", "_")
 
@@ -123,7 +122,7 @@ def _default(option: Option) -> Any:
 
 
 def _how(option: Option) -> dict[str, Any]:
-    """How a parser takes one of pytest's options, once."""
+    """Returns the arguments of ``add_argument`` for one of pytest's options."""
     default = _default(option)
     words = WORDS.get(option.name, option.help).replace("{default}", str(default))
     if option.kind is None:
@@ -132,7 +131,7 @@ def _how(option: Option) -> dict[str, Any]:
 
 
 def _variables() -> str:
-    """The options that ``pytest --modal`` has besides, as environment variables."""
+    """Lists the further options of ``pytest --modal``, as environment variables."""
     wrap = textwrap.TextWrapper(88, initial_indent=" " * 6, subsequent_indent=" " * 6)
     options = [option for option in OPTIONS if option.group == MODAL and option.name != "modal"]
     lines = [f"  {option.env}\n{wrap.fill(option.help)}" for option in options]
@@ -143,7 +142,7 @@ def _variables() -> str:
 
 
 def _checked(kind: Callable[[str], Any], default: object) -> Callable[[str], Any]:
-    """The option's own check; what is the default here may be said too, as 0 for all."""
+    """Returns the option's own check, which also accepts the default here, such as 0 for all."""
 
     def check(text: str) -> Any:
         if text == str(default):

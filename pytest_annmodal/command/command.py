@@ -1,4 +1,4 @@
-"""The command line of ``modal_app.py``: the same jobs on Modal without pytest."""
+"""The command line of ``modal_app.py``: runs the same jobs on Modal without pytest."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from pytest_annmodal.settings.sources import resolve, unused_variables
 
 RESULTS = Path("annmodal-results")
 USAGE_ERROR = 2
-# Half a minute of compilation in every process, for one library that is rarely asked for.
+# It compiles for half a minute in every process, and is rarely used.
 NOT_IN_THE_IMAGE = {"pynndescent"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What the arguments ask for, all of it checked."""
+    """The checked cases and jobs of the arguments."""
 
     arguments: Arguments
     datasets: Sequence[Dataset]
@@ -51,9 +51,9 @@ class Wanted:
 
 
 class Command:
-    """An app whose one image has every usual library.
+    """An app with one image for all implementations.
 
-    ``modal run`` defines its functions before it knows which implementation is wanted.
+    ``modal run`` needs the functions before it is known which implementation is wanted.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -73,14 +73,13 @@ class Command:
         self._pulse = Pulse(settings.modal_silence_s)
         self._verdict = interrupts.Verdict()
         self._ending = False
-        self._wanted: dict[tuple[str, ...], Wanted] = {}  # by arguments that were checked
+        self._wanted: dict[tuple[str, ...], Wanted] = {}  # by checked arguments
 
     @classmethod
     def from_command_line(cls, argv: Sequence[str], app: Path) -> Command:
-        """Settings from ``ANNMODAL_…`` variables; the folder where one stands is the root.
+        """Makes the command from ``ANNMODAL_…`` variables; the current folder is the root.
 
-        Of a ``modal run`` that cannot be understood this is the end: one line, and nothing was
-        started.
+        Wrong arguments end the process here with one line, before anything is started.
         """
         try:
             settings = resolve(
@@ -116,7 +115,7 @@ class Command:
         sys.exit(USAGE_ERROR)
 
     def main(self, given: Sequence[str]) -> int:
-        """What ``modal run`` does once the app is open; the exit status."""
+        """Runs once ``modal run`` has opened the app; returns the exit status."""
         try:
             wanted = self._wanted.get(tuple(given)) or self.want(given)
         except ConfigurationError as error:
@@ -133,10 +132,10 @@ class Command:
         return status
 
     def want(self, given: Sequence[str]) -> Wanted:
-        """Read the arguments and check what they name, from text alone.
+        """Reads the arguments and checks what they name, from text alone.
 
         Raises:
-            ConfigurationError: something that cannot be measured, or not within the limits.
+            ConfigurationError: something cannot be measured, or exceeds the limits.
         """
         args = arguments.parse(given)
         known = locate.known_datasets()
@@ -181,7 +180,7 @@ class Command:
         return selection.select_implementations(self._settings_of(args))
 
     def download(self, wanted: Wanted) -> int:
-        """Put datasets into the volume; the number of failures."""
+        """Puts datasets into the volume; returns the number of failures."""
         executor = self._executor(self.settings)
         try:
             return len(wanted.datasets) - len(self._prepared(executor, wanted.datasets))
@@ -189,7 +188,7 @@ class Command:
             executor.shutdown(cancel=True)
 
     def _prepared(self, executor: ModalExecutor, datasets: Sequence[Dataset]) -> set[str]:
-        """The names of those that could be had; why another could not is said."""
+        """Prepares datasets; returns the names of those that succeeded, prints other errors."""
         names = set()
         for dataset in datasets:
             try:
@@ -200,7 +199,7 @@ class Command:
         return names
 
     def run(self, wanted: Wanted) -> int:
-        """Measure; the number of failures. On Ctrl-C what had finished is shown and written."""
+        """Measures; returns the number of failures. Ctrl-C shows and writes finished results."""
         executor = self._executor(self._settings_of(wanted.arguments))
         keeper = self._keeper(executor)
         futures: list[Future[Sequence[Outcome]]] = []
@@ -238,7 +237,7 @@ class Command:
     def _unknown(
         self, jobs: Sequence[Job], known: Sequence[Outcome], wanted: Wanted
     ) -> Sequence[Job]:
-        """The jobs of what was not measured before, where that is reused (ANNMODAL_REUSE)."""
+        """Returns the jobs of cases without a reused result (ANNMODAL_REUSE)."""
         if not known:
             return jobs
         many = "s were" if len(known) != 1 else " was"
@@ -251,7 +250,7 @@ class Command:
     def _tell_as_they_finish(self, futures: Sequence[Future[Sequence[Outcome]]]) -> None:
         def tell(_future: Future[Sequence[Outcome]]) -> None:
             if self._ending or self._pulse.silent.is_set():
-                return  # it was given up
+                return  # the jobs were given up
             n_done = sum(future.done() for future in futures)
             self._say(f"{n_done} of {len(futures)} jobs finished")
 
@@ -297,7 +296,7 @@ class Command:
 
 
 def _keep(keeper: Keeper, job: Job, future: Future[Sequence[Outcome]]) -> None:
-    """Append what a job gave to the store, unless it was given up."""
+    """Appends a job's outcomes to the store, unless it was given up."""
     if not future.cancelled() and future.exception() is None:
         keeper.keep(job, future.result())
 
@@ -307,16 +306,16 @@ def _refuse_specs(jobs: Sequence[Job]) -> None:
         for side in (job.implementation, job.baseline and job.baseline.implementation):
             if side and side.environment is not None:
                 raise ConfigurationError(
-                    f"{side.name}: what stands behind the @ needs an image of its own, and "
-                    "`modal run` has one for all. Use: pytest --modal --impl NAME@SPEC"
+                    f"{side.name}: an @SPEC needs an image of its own, and `modal run` has one "
+                    "for all. Use: pytest --modal --impl NAME@SPEC"
                 )
 
 
 def _refuse_large_k(args: Arguments, dataset: Dataset) -> None:
-    """Where it is known how many vectors there are; of the others their container will say it."""
+    """Refuses a k above the number of vectors, if that is known; otherwise the container does."""
     known = [number for number in (dataset.n_train, args.subset_size) if number]
     if known and args.k > min(known):
         cut = f" (--subset-size {args.subset_size})" if min(known) == args.subset_size else ""
         raise ConfigurationError(
-            f"--k {args.k}: more than the {min(known):,} training vectors of {dataset.name}{cut}"
+            f"--k {args.k} is more than the {min(known):,} training vectors of {dataset.name}{cut}"
         )
