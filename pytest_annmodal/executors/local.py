@@ -1,4 +1,4 @@
-"""Jobs on this machine, one at a time, so that nothing else is measured against them."""
+"""Runs jobs on this machine, one at a time, so that they do not disturb each other."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from pytest_annmodal.model import Dataset, Job
 from pytest_annmodal.outcome import Failure, Outcome
 from pytest_annmodal.protocols import Executor
 
-DONE = "done"  # the phase after a job's last
+DONE = "done"  # reported after a job's last phase
 Reporting = Callable[[Dataset], AbstractContextManager[Reporter]]
 
 
 class LocalExecutor(Executor):
-    """Runs a job when it is submitted; its future is done by then.
+    """Runs a job when it is submitted, and returns a future that is done.
 
     Args:
-        reporting: whom to tell about resolving a dataset, as long as that takes.
-        on_phase: told which job is doing what.
+        reporting: gives the Reporter to use while a dataset is resolved.
+        on_phase: called with a job and its phase.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class LocalExecutor(Executor):
         return LocalStored(self.volume)
 
     def prepare(self, dataset: Dataset) -> Path:
-        """Have the dataset in the volume; the same answer without work the second time."""
+        """Brings the dataset into the volume, once; returns the path of its file."""
         if dataset.name not in self._resolved:
             with self._reporting(dataset) as reporter:
                 self._resolved[dataset.name] = resolve(
@@ -59,18 +59,18 @@ class LocalExecutor(Executor):
         return self._resolved[dataset.name].path
 
     def content(self, dataset: Dataset) -> str | None:
-        """Sha256 of the file; what is not there yet is not fetched for it."""
+        """Returns the sha256 of the file; None if it would have to be downloaded first."""
         if dataset.name not in self._resolved:
             if source_of(dataset).is_remote and not is_present(dataset, self.volume):
                 return None
             try:
                 self.prepare(dataset)
-            except AnnModalError:  # whoever measures on it will say so
+            except AnnModalError:  # measuring on it will report it
                 return None
         return self._resolved[dataset.name].sha256
 
     def submit(self, job: Job) -> Future[Sequence[Outcome]]:
-        """Run the job now."""
+        """Runs the job now."""
         from pytest_annmodal.execution import run_job
         from pytest_annmodal.sandbox import template
 

@@ -1,7 +1,7 @@
-"""Who runs jobs, by the name that ``--ann-executor`` takes.
+"""The built-in executors, by their name in ``--ann-executor``.
 
-The built-in executors come through the hook ``pytest_annmodal_make_executor``, as those of others
-do. This module imports neither of them before it is asked for.
+They are made through the hook ``pytest_annmodal_make_executor``, like those of other plugins.
+This module imports an executor only when it is used.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorSetup:
-    """What a session gives to whoever makes its executor.
+    """What a session passes to the hook that makes its executor.
 
     Attributes:
-        settings: what the options say.
+        settings: the values of the options.
         say: shows a line on the terminal.
-        reporting: whom to tell about bringing a dataset: shows what a user has to know, and how
-            far a download is.
-        on_phase: told which job is doing what, ``done`` at its end.
+        reporting: gives the Reporter for resolving a dataset, which shows messages and the
+            progress of a download.
+        on_phase: called with a job and its phase, ``done`` at its end.
     """
 
     settings: Settings
@@ -38,7 +38,7 @@ class ExecutorSetup:
     on_phase: Callable[[Job, str], None]
 
     def local(self) -> LocalExecutor:
-        """The executor of this machine: also for one that leaves some of the work to it."""
+        """Makes the executor of this machine, which other executors may use too."""
         from pytest_annmodal.datasets.volume.volume import local_volume
         from pytest_annmodal.executors.local import LocalExecutor
 
@@ -63,5 +63,5 @@ BUILTIN: Mapping[str, Callable[[ExecutorSetup], Executor]] = {
 
 
 def make(name: str, setup: ExecutorSetup) -> Executor | None:
-    """The built-in executor of this name, if there is one."""
+    """Makes the built-in executor of this name; None if there is none."""
     return BUILTIN[name](setup) if name in BUILTIN else None

@@ -102,7 +102,7 @@ def test_what_such_a_container_returns_is_never_unpickled(product, tmp_path):
     ]
     assert sent == [api_pb2.DATA_FORMAT_PICKLE] * 2
     assert done.counts() == {"error": 1}, done.text
-    assert "something else than plain bytes" in done.words()
+    assert "something other than plain bytes" in done.words()
     assert not trap.exists()
 
 

@@ -230,7 +230,7 @@ def test_a_volume_that_cannot_be_listed_is_named(product):
     done = product.pytest("--dataset=own-8-euclidean", "--impl=bruteforce")
     product.plane.faults.clear()
     assert done.code == 4, done.text
-    assert "volume 'ann-datasets' on Modal cannot be looked into: " in done.text
+    assert "volume 'ann-datasets' on Modal cannot be listed: " in done.text
 
 
 def test_a_damaged_file_is_set_aside_and_fetched_again(product):

@@ -125,7 +125,7 @@ def test_a_commit_that_fails_leaves_nothing_and_the_next_run_downloads_again(pro
         assert len(server.asked("far-8-euclidean.hdf5")) >= 2
     assert failed.code == 1, failed.text
     said = f"❌ far-8-euclidean: Modal did not commit volume '{volume}': no space."
-    assert f"{said} Nothing half-written" in failed.text
+    assert f"{said} Other containers see no" in failed.text
     assert again.code == 0, again.text
     assert stored(product, volume) == ["far-8-euclidean.hdf5", "far-8-euclidean.json"]
 
@@ -199,7 +199,11 @@ def test_two_sessions_that_download_one_dataset_both_get_it(product):
     ("options", "counts", "advice"),
     [
         ((), {"failed": 1}, "(--modal-timeout sets the limit)"),
-        (("--ann-baseline=bruteforce",), {"error": 1}, "(--modal-timeout), or fewer sessions"),
+        (
+            ("--ann-baseline=bruteforce",),
+            {"error": 1},
+            "longer --modal-timeout, or fewer --ann-sessions",
+        ),
     ],
     ids=["alone", "beside-a-baseline"],
 )
@@ -257,5 +261,8 @@ def test_a_service_that_goes_away_in_mid_session_ends_it_with_the_reason(tmp_pat
         plane.call(plane.die())
         done = own.finish(session)
     assert done.counts() == {"error": 1}, done.text
-    assert "Modal went away while this ran. Modal's server cannot be reached" in done.text
+    assert (
+        "The connection to Modal was lost while this ran. Modal's server cannot be reached"
+        in done.text
+    )
     assert "Traceback" not in done.text

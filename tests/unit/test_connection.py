@@ -57,7 +57,7 @@ def test_a_local_socket_is_not_probed(account):
         (exception.ConnectionError("gone"), "connection to Modal was lost: gone"),
         (exception.FunctionTimeoutError("late"), "longer than a container may: late"),
         (exception.InternalFailure("signal -9"), "--modal-memory-mb gives more"),
-        (exception.RemoteError("boom"), "could not do its work: boom"),
+        (exception.RemoteError("boom"), "was lost or failed: boom"),
         (ExecutorError("as it is"), "as it is"),
         (KeyError("x"), "KeyError: 'x'"),
         (StreamTerminatedError("reset"), "connection to Modal was lost: reset"),

@@ -228,7 +228,7 @@ class TestWholeVolume:
 
     def test_is_refused_by_strict(self, volume, job, tmp_path):
         limits = dataclasses.replace(job.limits, isolation="strict")
-        with pytest.raises(DatasetError, match="strict does not run it there"):
+        with pytest.raises(DatasetError, match="strict does not allow that"):
             far_side._published("x.f32", volume, tmp_path, dataclasses.replace(job, limits=limits))
 
     def test_is_not_said_of_a_directory_alone(self, volume, job, tmp_path):

@@ -1,8 +1,8 @@
-"""An ``app.run()`` that is held open by a thread of its own.
+"""Keeps an ``app.run()`` open in a thread of its own.
 
-In the caller's own thread Ctrl-C would be lost in two ways: the client swallows it at the end of
-a ``with`` block, and while the client waits, another thread may be given the signal, of which
-the main one learns only when it wakes up.
+In the main thread Ctrl-C could be lost: the client swallows it at the end of a ``with`` block,
+and while the client waits, another thread may get the signal, which the main thread handles
+only when it wakes up.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class OpenApp:
-    """Opens the app at once; whoever needs it waits for ``opened``.
+    """Opens the app at once; wait for ``opened`` before using it.
 
     Attributes:
         opened: done when the app runs, or could not be opened.
@@ -35,7 +35,7 @@ class OpenApp:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             try:
                 runner.run(self._run())
-            except BaseException as error:  # noqa: BLE001 -- whoever waits must not wait for ever
+            except BaseException as error:  # noqa: BLE001 -- a waiting thread must not hang
                 if not self.opened.done():
                     self.opened.set_exception(error)
 
@@ -54,7 +54,7 @@ class OpenApp:
             await asyncio.wait([closing])
 
     def close(self, timeout_s: float) -> None:
-        """Close it, or give up opening it."""
+        """Closes the app, or stops opening it."""
         with contextlib.suppress(RuntimeError):  # it has ended already
             self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join(timeout_s)

@@ -1,4 +1,4 @@
-"""One job from its files to its outcomes, again if the infrastructure failed."""
+"""Runs one job on Modal from its files to its outcomes; retries if the infrastructure failed."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ MAX_LOG_LINES = 400
 
 
 class Attempts:
-    """Runs jobs, each in the thread that calls.
+    """Runs jobs, each in the calling thread.
 
     Args:
-        on_line: given progress lines.
+        on_line: called with progress lines.
     """
 
     def __init__(self, settings: Settings, calls: Calls, on_line: Callable[[str], None]) -> None:
@@ -46,10 +46,10 @@ class Attempts:
         self.logs: dict[str, deque[str]] = {}
 
     def run(self, job: Job, cloud: Cloud, runner: Any) -> Sequence[Outcome]:
-        """From spawn to outcomes; an infrastructure fault is tried once more.
+        """Runs a job and returns its outcomes; retries once after an infrastructure fault.
 
         Args:
-            job: with the dataset as containers find it.
+            job: with the dataset's place in the containers.
         """
         if job.implementation.error:
             return unusable(job)
@@ -82,7 +82,7 @@ class Attempts:
         return failures(job, "infrastructure", problem)
 
     def give_up_waiting(self, n_threads: int) -> None:
-        """Let those go that wait for another job's container to end; the calls are closing."""
+        """Releases threads that wait for another job to end, when the session closes."""
         self._slots.release(n_threads + 1)
 
     def _trusted(
@@ -94,7 +94,7 @@ class Attempts:
     def _submission(
         self, job: Job, files: Mapping[str, bytes], cloud: Cloud, runner: Any
     ) -> Sequence[Outcome]:
-        """Asked where no truth is; what comes back is bytes here, and read by the referee."""
+        """Asks in a container without ground truth; the referee reads and scores the answers."""
         keep = self._keeper(job)
         questions = self._questions_for(job, cloud)
         if not isinstance(questions, bytes):
@@ -109,7 +109,7 @@ class Attempts:
         return outcomes_of(job, result["outcomes"])
 
     def _questions_for(self, job: Job, cloud: Cloud) -> bytes | Sequence[Outcome]:
-        """The referee's, once for all jobs that are asked the same; or why there are none."""
+        """Returns the referee's questions, shared by equal jobs, or the failures it returned."""
         key = (job.dataset, job.limits, len(job.searches))
         with self._asking:
             if key not in self._questions:
@@ -135,7 +135,7 @@ class Attempts:
         def keep(line: str) -> None:
             text = line.removeprefix(container.PHASE)
             log.append(text)
-            if text != line:  # a container that was taken over can print such a line as well
+            if text != line:  # a container under a submission's control can print such lines too
                 self._on_line(f"  {text}")
 
         return keep
@@ -145,25 +145,23 @@ class Attempts:
         if job.baseline is None:
             text += "(--modal-timeout sets the limit)"
             return failures(job, "timeout", text, blame="submission")
-        # Three builds a session are not its fault; one that hangs ends earlier, by its phase.
-        text += (
-            "beside its baseline: allow more (--modal-timeout), or fewer sessions (--ann-sessions)"
-        )
+        # Not the submission's fault: a session has three builds, and a hanging one ends earlier.
+        text += "together with its baseline: set a longer --modal-timeout, or fewer --ann-sessions"
         return failures(job, "infrastructure", text)
 
     def _problem(self, error: Exception) -> tuple[str, bool]:
-        """What to say of an infrastructure fault, and whether trying again may help."""
+        """Returns the message for an infrastructure fault, and whether a retry may help."""
         if self._calls.closing:
             return "cancelled, since the session ended", False
         try:
             check_reachable()
         except AnnModalError as unreachable:
-            return f"Modal went away while this ran. {unreachable}", False
+            return f"The connection to Modal was lost while this ran. {unreachable}", False
         return explain(error), not isinstance(error, modal.exception.AuthError)
 
 
 def error_of(result: Mapping[str, Any]) -> AnnModalError:
-    """The error that a trusted container reported, of its kind where that takes a message alone."""
+    """Makes the error that a trusted container reported, of the same class if possible."""
     kinds = {
         kind.__name__: kind
         for kind in (

@@ -1,9 +1,9 @@
-"""The bytes that a container returned, with nothing unpickled.
+"""Reads the bytes that a container returned, without unpickling anything.
 
-``FunctionCall.get`` unpickles what a container sent, in whatever format that claims, errors
-too: with it, code that took over a container would run on this machine. So the answer of the
-service is taken as it is, and only one byte string is accepted; of an error, only its text.
-The client has no public call for that; the names used here are those of modal 1.4 to 1.6.
+``FunctionCall.get`` unpickles what a container sent, errors too, so code that took over a
+container could run on this machine. So this module reads the service's raw answer and accepts
+only one byte string, or the text of an error. The client has no public call for this; the
+names used here are those of modal 1.4 to 1.6.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from pytest_annmodal.errors import ExecutorError
 MAX_BYTES = 500 * 10**6
 BYTE_STRING = 2  # CBOR's major type
 MAX_TEXT = 2000
-# Protocol 4 or 5, perhaps a frame, a short or long bytes object…
+# Protocol 4 or 5, an optional frame, a short or long bytes object…
 PICKLED_BYTES = re.compile(
     rb"\x80[\x04\x05](?:\x95.{8})?(?:C(?=.)|B(?=.{4}))(?P<length>(?<=C).|(?<=B).{4})", re.DOTALL
 )
-PICKLE_END = b"\x94."  # …kept in the memo, and that is all
+PICKLE_END = b"\x94."  # …a memo entry, and the end
 
 
 def bytes_of(call: Any) -> bytes:
-    """Wait for the call's result; raises what ``call.get()`` raises, always from text alone.
+    """Waits for the call's result; raises as ``call.get()`` does, but only from texts.
 
     Raises:
-        ExecutorError: the container returned something else than one byte string.
+        ExecutorError: the container returned something other than one byte string.
     """
     from modal_proto import api_pb2
 
@@ -45,11 +45,11 @@ def bytes_of(call: Any) -> bytes:
     content = None
     if data_format == api_pb2.DATA_FORMAT_CBOR:
         content = cbor_string(data)
-    elif data_format == api_pb2.DATA_FORMAT_PICKLE:  # by a service that leaves the choice open
+    elif data_format == api_pb2.DATA_FORMAT_PICKLE:  # of a service that allows both
         content = pickled_string(data)
     if content is None:
         raise ExecutorError(
-            "A container with a submission returned something else than plain bytes. It was "
+            "A container with a submission returned something other than plain bytes. It was "
             "not read, since reading it could run code on this machine."
         )
     return content
@@ -61,7 +61,7 @@ def _waiter() -> Callable[[Any], tuple[int, str, int, bytes]]:
         from modal._utils.blob_utils import blob_iter
     except ImportError as error:
         raise ExecutorError(
-            f"modal {modal.__version__} does not let a result be read without unpickling it: "
+            f"modal {modal.__version__} cannot read a result without unpickling it: "
             "run submissions with modal 1.6, or without --modal"
         ) from error
 
@@ -83,7 +83,7 @@ def _waiter() -> Callable[[Any], tuple[int, str, int, bytes]]:
 
 
 def cbor_string(data: bytes) -> bytes | None:
-    """The content, if this is one byte string of a definite length and nothing else."""
+    """Returns the content if ``data`` is exactly one byte string of definite length, else None."""
     head = data[0] if data else 0
     major, size = head >> 5, head & 31
     n_more = {24: 1, 25: 2, 26: 4, 27: 8}.get(size, 0)
@@ -95,7 +95,7 @@ def cbor_string(data: bytes) -> bytes | None:
 
 
 def pickled_string(data: bytes) -> bytes | None:
-    """The content, if this is a pickle of one ``bytes`` and nothing else; it is not executed."""
+    """Returns the content if ``data`` is a pickle of exactly one ``bytes``; does not execute it."""
     start = PICKLED_BYTES.match(data)
     end = len(data) - len(PICKLE_END)
     if start is None or data[end:] != PICKLE_END:

@@ -1,4 +1,4 @@
-"""One remote call: its log, its result, its end."""
+"""Remote calls: waits for their results, reads their logs, cancels them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from pytest_annmodal.executors.modal.container import END
 from pytest_annmodal.model import Job
 from pytest_annmodal.outcome import Outcome, outcome_from_plain
 
-SILENCE_S = 5.0  # after the result, for a log of which nothing has come
-LAST_LINES_S = 20.0  # for one that has not come to its last line
-HURRY_S = 1.0  # for the others, once a log was waited for in vain
+SILENCE_S = 5.0  # wait after the result for a log that has not begun
+LAST_LINES_S = 20.0  # wait for the last line of a log that has begun
+HURRY_S = 1.0  # wait for later logs, once one had no end
 
 
 class Calls:
-    """The calls that are running, so that all of them can be cancelled.
+    """Keeps the running calls, so that all of them can be cancelled.
 
     Attributes:
-        closing: the session ends; nothing new is to be started.
+        closing: the session is ending; no new call may start.
     """
 
     def __init__(self) -> None:
         self.closing = False
         self._running: dict[str, Any] = {}
         self._lock = threading.Lock()
-        self._log_has_end = True  # until one was waited for in vain
+        self._log_has_end = True  # False once a log had no end
 
     def result_of(
         self,
@@ -38,10 +38,10 @@ class Calls:
         *,
         get: Callable[[Any], Any] = lambda call: call.get(),
     ) -> Any:
-        """The call's result; ``on_line`` is given its log as it comes, from another thread.
+        """Returns the call's result; calls ``on_line`` with log lines from another thread.
 
-        Losing the log loses no result: whether a log ends, or is there at all, is the service's
-        business. After the result its last line is waited for, where the log has begun.
+        A missing or endless log does not affect the result. If the log has begun, its last line
+        is waited for after the result.
 
         Args:
             get: waits for the result.
@@ -61,7 +61,7 @@ class Calls:
                 log.over.set()
 
     def cancel(self) -> None:
-        """End every call and its container."""
+        """Ends all calls and their containers."""
         with self._lock:
             running = list(self._running.values())
         for call in running:
@@ -70,7 +70,7 @@ class Calls:
 
 
 class _Log:
-    """A call's log, read by a thread of its own until its last line, or until ``over``."""
+    """Reads a call's log in a thread until its last line, or until ``over`` is set."""
 
     def __init__(self, call: Any, on_line: Callable[[str], None]) -> None:
         self.over, self._begun = threading.Event(), threading.Event()
@@ -86,7 +86,7 @@ class _Log:
         self._reader.start()
 
     def ended(self, *, patient: bool) -> bool:
-        """Wait for its end, the result being there; False if there is none."""
+        """Waits for the end of the log after the result; returns whether it came."""
         self._reader.join(SILENCE_S if patient else HURRY_S)
         if patient and self._begun.is_set():
             self._reader.join(LAST_LINES_S)
@@ -94,7 +94,7 @@ class _Log:
 
 
 def _log_lines(call: Any) -> Iterator[str]:
-    """The call's log, line by line, until it ends or cannot be had."""
+    """Yields the call's log line by line, until it ends or fails."""
     pending = ""
     with contextlib.suppress(Exception):
         for entry in call.logs.stream():
@@ -106,7 +106,7 @@ def _log_lines(call: Any) -> Iterator[str]:
 
 
 def outcomes_of(job: Job, text: Any) -> list[Outcome]:
-    """Check what a container returned.
+    """Reads the outcomes that a container returned.
 
     Raises:
         ExecutorError: it is not one outcome per search.

@@ -1,4 +1,4 @@
-"""Jobs on Modal: one ``app.run()`` a session, one container a job, all jobs at once."""
+"""Runs jobs on Modal: one ``app.run()`` per session, one container per job, all at once."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ from pytest_annmodal.protocols import Executor
 from pytest_annmodal.settings.config import Settings
 
 T = TypeVar("T")
-CANCELLING_S = 10.0  # for the service to hear that calls are cancelled
+CANCELLING_S = 10.0  # for the service to accept that calls are cancelled
 LAST_WORDS_S = 2.0  # for threads to notice that their calls were cancelled
-SAYS_S = 10.0  # what is waited for is said after so long without a line, and then every minute
-SAYS_AGAIN_S = 60.0
-CLOSING_S = 20.0  # for the service to answer; without, the app ends with this process
+SAYS_S = 10.0  # without a line before a message about what is waited for
+SAYS_AGAIN_S = 60.0  # before the next such message
+CLOSING_S = 20.0  # for the service to close the app; otherwise it ends with this process
 
 
 class ModalExecutor(Executor):
     """Submits jobs to Modal; every future is filled by a thread of its own.
 
     Args:
-        say: given progress and log lines, from the caller's thread only (see :meth:`pump`).
-        cloud: an app that somebody else runs (``modal run``).
-        echo: whether to show containers' log lines; ``modal run`` does that by itself.
-        pulse: one that somebody else stops.
+        say: called with progress and log lines, from the caller's thread only (see :meth:`pump`).
+        cloud: an app that is already running (``modal run``).
+        echo: whether to show containers' log lines; ``modal run`` shows them itself.
+        pulse: a running Pulse, which the caller stops.
     """
 
     concurrent = True
@@ -99,10 +99,10 @@ class ModalExecutor(Executor):
         return CloudStored(self._settings)
 
     def expect(self, jobs: Sequence[Job]) -> None:
-        """Show the plan, open the app with a function for each kind of job, build the images.
+        """Shows the plan, opens the app with a function for each kind of job, builds the images.
 
         Raises:
-            ConfigurationError, ExecutorError: Modal cannot be used, or for not so long.
+            ConfigurationError, ExecutorError: Modal cannot be used, or the plan is too large.
         """
         if jobs:
             plan = plan_of(jobs, self._settings)
@@ -113,7 +113,7 @@ class ModalExecutor(Executor):
             self._open(_runners_of(jobs))
 
     def _open(self, runners: Sequence[Runner]) -> Cloud:
-        """Open an app, leaving out images that cannot be built."""
+        """Opens an app, leaving out images that cannot be built."""
         check_reachable()
         with translated():
             cloud = Cloud(self._settings, runners)
@@ -126,8 +126,8 @@ class ModalExecutor(Executor):
                 failed = self._wait(building, "each image by itself, since one of them failed")
                 if Contents() in failed:
                     raise ExecutorError(
-                        "The harness's own image could not be built on Modal; no implementation "
-                        f"is to blame. The end of the build log:\n{failed[Contents()]}"
+                        "The harness's own image could not be built on Modal, independently of any "
+                        f"implementation. The end of the build log:\n{failed[Contents()]}"
                     ) from error
                 if not failed:
                     raise
@@ -137,10 +137,10 @@ class ModalExecutor(Executor):
         return cloud
 
     def prepare(self, dataset: Dataset) -> None:
-        """Fill the cloud volume, once per dataset.
+        """Brings a dataset into the cloud volume, once.
 
         Raises:
-            DatasetError, VolumeError: as ``resolve`` in the container had it.
+            DatasetError, VolumeError: from ``resolve`` in the container.
             ConfigurationError, ExecutorError: Modal cannot be used.
         """
         if dataset.name in self._datasets:
@@ -156,13 +156,13 @@ class ModalExecutor(Executor):
         self._datasets[dataset.name] = dataclasses.replace(there, sha256=result["sha256"])
 
     def content(self, dataset: Dataset) -> str | None:
-        """Sha256 of the file in the cloud volume, or of the one that will be brought there."""
+        """Returns the sha256 of the file that is or will be in the cloud volume, if known."""
         return self._datasets.get(dataset.name, dataset).sha256
 
     def _bring(
         self, dataset: Dataset, cloud: Cloud, *, again: bool = False
     ) -> tuple[Dataset, dict[str, Any]]:
-        """Upload it if it is the user's own, then have it resolved in a container."""
+        """Uploads a dataset if it is a local file, then resolves it in a container."""
 
         def upload() -> Dataset:
             return uploaded(dataset, cloud, self._lines.put, again=again)
@@ -173,7 +173,7 @@ class ModalExecutor(Executor):
         return there, self._wait(resolve, f"a container that has {dataset.name} in its volume")
 
     def _start(self, work: Callable[[], T], name: str) -> Future[T]:
-        """Do it in a thread of its own: Ctrl-C does not end every wait inside the client."""
+        """Runs ``work`` in a thread, as Ctrl-C does not end every wait inside the client."""
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
 
@@ -181,7 +181,7 @@ class ModalExecutor(Executor):
             with contextlib.suppress(InvalidStateError):  # it was given up
                 try:
                     future.set_result(work())
-                except BaseException as error:  # noqa: BLE001 -- nobody must wait for ever
+                except BaseException as error:  # noqa: BLE001 -- a waiting thread must not hang
                     future.set_exception(error)
 
         # A daemon: a call that never ends must not keep the interpreter from ending.
@@ -191,10 +191,10 @@ class ModalExecutor(Executor):
         return future
 
     def _wait(self, future: Future[T], awaited: str) -> T:
-        """Show lines until it is done; Ctrl-C ends the wait, and so does Modal's silence.
+        """Shows lines until the future is done, Ctrl-C is pressed or Modal stops answering.
 
         Args:
-            awaited: what is waited for, in words.
+            awaited: what is waited for, for a message.
         """
         self._pump(future, awaited)
         if not future.done():
@@ -223,12 +223,12 @@ class ModalExecutor(Executor):
             except Exception as error:
                 if is_of_transport(error):
                     raise
-                # Whatever was raised in the container.
+                # An exception of the container.
                 raise ExecutorError(f"download_dataset failed on Modal: {error!r}") from error
         return result
 
     def submit(self, job: Job) -> Future[Sequence[Outcome]]:
-        """Start the job in a container of its own, now."""
+        """Starts the job now, in a container of its own."""
         try:
             cloud, runner = self._place_of(job)
             located = dataclasses.replace(in_image(job), dataset=self._datasets[job.dataset.name])
@@ -248,13 +248,13 @@ class ModalExecutor(Executor):
         return future
 
     def _give_up(self) -> None:
-        """Nobody answers any more: what is not finished fails, as nobody's fault."""
+        """Fails all unfinished jobs with blame on the infrastructure: Modal does not answer."""
         for job, future in self._waiting:
             with contextlib.suppress(InvalidStateError):
                 future.set_result(failures(job, "infrastructure", self._pulse.words()))
 
     def _place_of(self, job: Job) -> tuple[Cloud, Any]:
-        """The function for a job; another app is opened for one that was not expected."""
+        """Returns app and function for a job; opens another app for an unexpected one."""
         self._pulse.check()
         self._submitted.append(job)
         refuse_too_large(plan_of(self._submitted, self._settings), self._settings)
@@ -270,13 +270,13 @@ class ModalExecutor(Executor):
         return self._clouds[-1], self._clouds[-1].runner_for(job)
 
     def log_of(self, case_id: str) -> str:
-        """The last log lines of the container that ran a job, by its first case."""
+        """Returns the last log lines of a job's container, by the job's first case."""
         return "\n".join(self._attempts.logs.get(case_id, ()))
 
     def pump(self, future: Future[Any]) -> None:
-        """Print progress lines until the future is done; called by whoever waits for it.
+        """Prints progress lines until the future is done; call it before ``future.result()``.
 
-        Where Modal answers no more, jobs are done by that, and other futures are left as they are.
+        If Modal stops answering, unfinished jobs fail; other futures stay unfinished.
         """
         label = next((job.label for job, one in self._waiting if one is future), "a job")
         self._pump(future, f"a container that measures {label}")
@@ -305,7 +305,7 @@ class ModalExecutor(Executor):
                 return
 
     def shutdown(self, *, cancel: bool = False) -> None:
-        """Cancel what runs, close the app; nothing is left running or billing."""
+        """Cancels running calls and closes the app, so that nothing keeps running or billing."""
         self._calls.closing = True
         if self._own_pulse:
             self._pulse.stop()
@@ -324,7 +324,7 @@ class ModalExecutor(Executor):
 
 
 def _runners_of(jobs: Sequence[Job]) -> list[Runner]:
-    """What the jobs need; one whose spec cannot be resolved fails by it when it is submitted."""
+    """Returns the jobs' runners; a job with a bad spec is left out and fails when submitted."""
     found = []
     for job in jobs:
         with contextlib.suppress(EnvironmentBuildError, ExecutorError):

@@ -1,4 +1,4 @@
-"""Whether Modal can be used at all, and its exceptions in words that say what to do."""
+"""Checks whether Modal can be used, and translates its exceptions into ours."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorEr
 
 T = TypeVar("T")
 CONNECT_TIMEOUT_S = 5.0
-WAKES_S = 0.2  # how late Ctrl-C may be, when another thread took the signal
+WAKES_S = 0.2  # how late Ctrl-C may be, if another thread got the signal
 TRANSPORT = {"grpclib", "h2", "aiohttp"}
 
 
 def has_token() -> bool:
-    """Whether this machine has a whole one, right or wrong."""
+    """Whether this machine has both parts of a token, valid or not."""
     settings = modal.config.config
     return bool(settings.get("token_id") and settings.get("token_secret"))
 
 
 def check_token() -> None:
-    """Ask the server whether it takes the token.
+    """Asks the server whether it accepts the token.
 
     Raises:
-        ConfigurationError: no token, or one that is refused. ExecutorError: nobody answers.
+        ConfigurationError: no token, or it is refused. ExecutorError: no answer.
     """
     check_reachable()
     with translated():
@@ -39,10 +39,10 @@ def check_token() -> None:
 
 
 def check_reachable() -> None:
-    """Fail within seconds where the client would try for a minute.
+    """Fails within seconds if the server cannot be reached; the client would try for a minute.
 
     Raises:
-        ConfigurationError: no token. ExecutorError: nobody answers at the server's address.
+        ConfigurationError: no token. ExecutorError: no answer at the server's address.
     """
     settings = modal.config.config
     if not has_token():
@@ -68,50 +68,52 @@ def check_reachable() -> None:
 
 
 def within(limit_s: float, work: Callable[[], T]) -> T:
-    """Do what is answered at once; what is not, is not waited for, and Ctrl-C ends it.
+    """Runs ``work`` in a thread and returns its result; waits at most ``limit_s``.
+
+    Ctrl-C ends the wait.
 
     Raises:
-        ExecutorError: no answer.
+        ExecutorError: no answer in time.
     """
     future: Future[T] = Future()
 
     def fill() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 -- whoever waits must not wait for ever
+        except BaseException as error:  # noqa: BLE001 -- a waiting thread must not hang
             future.set_exception(error)
 
     threading.Thread(target=fill, name="annmodal question", daemon=True).start()
     deadline = time.monotonic() + limit_s
     while not future.done() and time.monotonic() < deadline:
-        wait([future], WAKES_S)  # in steps: a signal may come to another thread
+        wait([future], WAKES_S)  # in steps: another thread may get the signal
     if not future.done():
         raise ExecutorError(
-            f"Modal's server accepts connections and does not answer ({limit_s:g} s)"
+            f"Modal's server accepts connections but did not answer within {limit_s:g} s"
         )
     return future.result()
 
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Modal's exceptions as ours, once, at this seam."""
+    """Translates Modal's exceptions into ours; the only place that does."""
     try:
         yield
     except modal.exception.AuthError as error:
         raise ConfigurationError(explain(error)) from error
     except AnnModalError:
         raise
-    except Exception as error:  # a broken connection comes in the terms of the client's libraries
+    except Exception as error:  # the client's libraries raise their own for a broken connection
         raise ExecutorError(explain(error)) from error
 
 
 def is_of_transport(error: Exception) -> bool:
-    """Whether a library below the client raised it: the connection broke in the middle."""
+    """Whether a library below the client raised it, as for a broken connection."""
     return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in TRANSPORT
 
 
 def explain(error: Exception) -> str:
-    """What happened on Modal, and what to do about it."""
+    """Returns what happened on Modal, and what to do about it."""
     text = str(error).strip() or type(error).__name__
     known = modal.exception
     if isinstance(error, known.AuthError):
@@ -119,12 +121,11 @@ def explain(error: Exception) -> str:
     if isinstance(error, known.ConnectionError) or is_of_transport(error):
         return f"The connection to Modal was lost: {text}. Try again; finished results are kept."
     if isinstance(error, known.FunctionTimeoutError):
-        return f"It took longer than a container may: {text}."
+        return f"It took longer than a container is allowed to: {text}."
     if isinstance(error, (known.InternalFailure, known.RemoteError)):
         return (
-            f"The container was lost or could not do its work: {text}. It may have been killed, "
-            "preempted, out of memory (--modal-memory-mb gives more) or, where the service does "
-            "not tell these apart, out of time (--modal-timeout); try again."
+            f"The container was lost or failed: {text}. It may have been killed, preempted, out "
+            "of memory (--modal-memory-mb gives more) or out of time (--modal-timeout); try again."
         )
     if isinstance(error, ExecutorError):
         return text

@@ -1,9 +1,9 @@
-"""What runs inside Modal's containers: fill the volume, or run one job on a file from it.
+"""The functions that run in Modal's containers: fill the volume, or run one job on a file of it.
 
-The functions here are registered by ``modal.py``; a container imports this module from the
-copy of the package that was shipped to it, and nothing of a submission: that is loaded by
-the worker process that :func:`run_job <pytest_annmodal.execution.run_job>` starts. Arguments and
-results are plain data.
+``definitions.py`` registers them. A container imports this module from its copy of the package,
+and no code of a submission: the worker process that
+:func:`run_job <pytest_annmodal.execution.run_job>` starts loads that. Arguments and results are
+plain data.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from pytest_annmodal.executors.modal.volume import SCRATCH, MountedVolume, await
 from pytest_annmodal.model import Dataset, Job, from_plain, to_plain
 from pytest_annmodal.outcome import Blame, Failure, Outcome, outcome_to_plain
 
-PHASE = "[annmodal] "  # log lines that begin so are progress, for the client to show
-END = f"{PHASE}end"  # the last line, by which the client knows that it has them all
+PHASE = "[annmodal] "  # begins log lines with progress, which the client shows
+END = f"{PHASE}end"  # the last line, which tells the client that the log is complete
 RESULT_LIMIT_BYTES = 100 * 10**6
 
 
 @contextlib.contextmanager
 def whole_log() -> Iterator[None]:
-    """Say where a function's log ends; used as a decorator."""
+    """Prints the last line of a function's log; used as a decorator."""
     try:
         yield
     finally:
@@ -44,7 +44,7 @@ def whole_log() -> Iterator[None]:
 
 
 def tell(job: Job, text: str) -> None:
-    """A progress line; single rounds are too many lines for a log."""
+    """Prints a progress line, but not for each round: they are too many for a log."""
     if not text.startswith(("queries, round", "loading", "starting")):
         say(f"{PHASE}{job.label}: {text}")
 
@@ -53,7 +53,7 @@ def tell(job: Job, text: str) -> None:
 def download_dataset(
     dataset: Mapping[str, Any], where: Mapping[str, Any], base_urls: list[str]
 ) -> dict[str, Any]:
-    """Resolve a dataset through the writable volume; runs in one container at a time.
+    """Resolves a dataset through the writable volume; runs in one container at a time.
 
     Returns:
         ``ok``, and ``was_present``, ``size_bytes``, ``sha256``, ``seconds`` or ``error``.
@@ -86,11 +86,11 @@ def download_dataset(
 def run_benchmark(
     job_json: str, files: Mapping[str, bytes], where: Mapping[str, Any], download: Any
 ) -> str:
-    """Run one job and return its outcomes as JSON text.
+    """Runs one job and returns its outcomes as JSON text.
 
     Args:
         job_json: a ``Job``; its implementation's path is ``builtin:…`` or among ``files``.
-        files: relative name → content, what belongs to the implementation.
+        files: relative name → content, the implementation's files.
         where: ``volume``, ``mount``, ``memory_bytes``.
         download: the ``download_dataset`` function, for a dataset that is not there (yet).
     """
@@ -101,7 +101,7 @@ def run_benchmark(
     say(f"Volume '{volume.name}' is mounted at {volume.path}")
     with tempfile.TemporaryDirectory(prefix="annmodal-") as folder:
         scratch = Path(folder)
-        scratch.chmod(0o711)  # a submission runs as another user, who must reach its own file
+        scratch.chmod(0o711)  # a submission runs as another user, and must reach its own file
         try:
             path = own_copy(job.dataset, volume, scratch, where, download)
         except AnnModalError as error:
@@ -121,7 +121,7 @@ def _result(job: Job, outcomes: Sequence[Outcome]) -> str:
     if len(text) <= RESULT_LIMIT_BYTES:
         return text
     problem = (
-        f"the result of {job.label} has {len(text) / 1e6:.0f} MB, more than "
+        f"the result of {job.label} has {len(text) / 1e6:.0f} MB, more than the allowed "
         f"{RESULT_LIMIT_BYTES / 1e6:.0f} MB: ask fewer queries (--ann-queries) or rounds "
         "(--ann-rounds)"
     )
@@ -135,10 +135,10 @@ def own_copy(
     where: Mapping[str, Any],
     download: Any,
 ) -> Path:
-    """Copy the dataset to the container's own disk: a network file system must not be timed.
+    """Copies the dataset to the container's own disk: a network file system must not be timed.
 
     Raises:
-        DatasetError: it is not in the volume and cannot be brought there.
+        DatasetError: it cannot be brought into the volume, or not be read from it.
     """
     reload(volume)
     own, stored = source_of(dataset).own_file is not None, place_of(dataset, volume)
@@ -153,18 +153,21 @@ def own_copy(
     except OSError as error:
         raise DatasetError(
             f"Dataset '{dataset.name}' cannot be read from volume '{volume.name}' at {stored} "
-            f"({error.strerror}). Try again; if it stays so, remove it with "
-            f"`modal volume rm {volume.name} {dataset.name}.hdf5` and it is downloaded anew."
+            f"({error.strerror}). Try again; if it fails again, remove it with "
+            f"`modal volume rm {volume.name} {dataset.name}.hdf5`, to have it downloaded again."
         ) from error
     copy.chmod(0o600)
     stamp = None if own else Stamp.read(stored.with_suffix(".json"))
     if stamp is not None and stamp.size_bytes == copy.stat().st_size and stamp.checks == CHECKS:
-        vouch(copy, stamp.info)  # else it is looked at before it is opened
+        vouch(copy, stamp.info)  # otherwise it is checked before it is opened
     return copy
 
 
 def memory_left(job: Job, path: Path, where: Mapping[str, Any]) -> int | None:
-    """Leave room for the file and the harness, so that the worker is ended, not the container."""
+    """Returns the worker's limit in bytes, which leaves room for the file and the harness.
+
+    So a worker that uses too much memory ends before its container does.
+    """
     if job.limits.memory_bytes is not None or not where["memory_bytes"]:
         return job.limits.memory_bytes
     allowed = int(where["memory_bytes"])
@@ -174,7 +177,7 @@ def memory_left(job: Job, path: Path, where: Mapping[str, Any]) -> int | None:
 def failures(
     job: Job, kind: str, message: str, *, blame: Blame = "infrastructure"
 ) -> list[Failure]:
-    """The same failure for every search of a job that gave no result."""
+    """Returns the same failure for every search of a job."""
     return [
         Failure(case_id=search.case_id, kind=kind, message=message, phase="modal", blame=blame)
         for search in job.searches

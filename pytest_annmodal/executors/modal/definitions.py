@@ -1,4 +1,4 @@
-"""What is defined on Modal: images, the app, the volume and the functions."""
+"""Defines the images, app, volume and functions on Modal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOG_LINES = 15  # of a build that failed
 
 
 class Contents(NamedTuple):
-    """What an image has beside the harness: packages, and environments apart from them."""
+    """What an image has besides the harness: packages, and separate environments."""
 
     requirements: Requirements = ()
     environments: tuple[Resolved, ...] = ()
@@ -36,19 +36,19 @@ class Contents(NamedTuple):
 
 Runner = tuple[Contents, bool]  # what is installed, and whether the code is trusted
 
-# What run_job and resolve import, and what a submission's answers are sent as; the plugin side's
-# packages are not needed there.
+# Packages that run_job and resolve import, and cbor2 for a submission's answers. The packages
+# of the plugin side are not needed.
 HARNESS = (
     *("cbor2", "filelock", "h5py", "msgspec", "numpy", "packaging", "psutil", "pyyaml"),
     *("requests", "rich", "threadpoolctl"),
 )
-# What reads files that h5py alone does not: in the image where it is installed here.
+# Reads files that h5py alone cannot; in the image only if it is installed here.
 OPTIONAL = ("hdf5plugin",)
 REMOTE_PACKAGE = "/root/pytest_annmodal"
 
 
 def pinned(requirement: str) -> str:
-    """The version installed here, so that here and there run the same; else as written."""
+    """Pins a requirement to the version installed here, if any, so that both sides run the same."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -61,22 +61,22 @@ def pinned(requirement: str) -> str:
 
 
 def requirements_of(implementation: Implementation) -> Requirements:
-    """Pinned requirements of its header, or the modules that a bare file imports."""
+    """Returns the pinned requirements of its header, or the modules that a plain file imports."""
     wanted = implementation.requirements or implementation.modules
     return tuple(sorted({pinned(requirement) for requirement in wanted}))
 
 
 def harness() -> list[str]:
-    """The harness's own packages, as they are installed here."""
+    """Returns the harness's own packages, in the versions installed here."""
     there = [name for name in OPTIONAL if importlib.util.find_spec(name) is not None]
     return [pinned(name) for name in (*HARNESS, *there)]
 
 
 def image_for(contents: Contents, *, truth: bool = True) -> modal.Image:
-    """Equal contents give the same image, which Modal builds once and caches.
+    """Defines an image; Modal builds images with equal contents once and caches them.
 
     Args:
-        truth: also ship the packaged datasets, which hold their own answers.
+        truth: whether to ship the packaged datasets, which contain their ground truth.
     """
     packages = sorted({*harness(), *contents.requirements})
     programs = ["build-essential", "bubblewrap"]
@@ -87,7 +87,7 @@ def image_for(contents: Contents, *, truth: bool = True) -> modal.Image:
     left_out = ["**/__pycache__", "**/*.pyc", "**/.*", *([] if truth else ["data"])]
     image = (
         modal.Image.debian_slim(python_version=container.python_version())
-        # To compile annoy and hnswlib; to shut a submission in.
+        # A compiler for annoy and hnswlib; bubblewrap to isolate submissions.
         .apt_install(*programs)
         .pip_install(*packages)
     )
@@ -97,7 +97,7 @@ def image_for(contents: Contents, *, truth: bool = True) -> modal.Image:
 
 
 def runner_of(job: Job) -> Runner:
-    """What tells the function that a job needs from the others: its image has both sides'.
+    """Returns what a job's function must have: the packages of both sides, and whether trusted.
 
     Raises:
         EnvironmentBuildError, ExecutorError: a spec cannot be resolved here.
@@ -110,8 +110,7 @@ def runner_of(job: Job) -> Runner:
 
 
 class Cloud:
-    """The app, its volume and its functions: ``download_dataset``, one per kind of runner, and
-    a ``referee`` where there are submissions.
+    """The app, its volume and functions: a download, one per runner, a referee for submissions.
 
     With ``universal``, the first image serves every implementation.
     """
@@ -151,11 +150,11 @@ class Cloud:
             )(referee.referee)
 
     def _runner(self, runner: Runner, suffix: str, sized: dict[str, Any]) -> Any:
-        """A function for trusted code, or the restricted one that a submission gets."""
+        """Defines a function for trusted code, or the restricted one for submissions."""
         contents, trusted = runner
         options: dict[str, Any] = {
             "image": image_for(contents, truth=trusted),
-            "single_use_containers": True,  # nothing of one job is left for the next
+            "single_use_containers": True,  # a job leaves nothing for the next one
             "block_network": True,
             **sized,
         }
@@ -164,7 +163,7 @@ class Cloud:
             return self.app.function(
                 name=f"run_benchmark{suffix}", volumes={MOUNT: volume}, **options
             )(container.run_benchmark)
-        # No truth is in the directory, and the volume cannot be had through Modal either.
+        # The directory has no ground truth, and access to the volume through Modal is blocked.
         volume = self.volume.with_mount_options(read_only=True, sub_path=restricted.PUBLISHED)
         return self.app.function(
             name=f"ask_submission{suffix}",
@@ -175,7 +174,7 @@ class Cloud:
         )(restricted.ask_submission)
 
     def runner_for(self, job: Job) -> Any:
-        """The function in whose image the job finds its packages, or None."""
+        """Returns the function whose image has the job's packages, or None."""
         if self._universal:
             trusted = job.implementation.trusted
             return next(f for runner, f in self.runners.items() if runner[1] == trusted)
@@ -191,9 +190,9 @@ class Cloud:
 
 
 def unbuildable(images: Iterable[Contents]) -> dict[Contents, str]:
-    """The images that fail on their own, each with the end of its log.
+    """Returns the images that cannot be built, each with the end of its log.
 
-    Asked for only after an app did not open: what can be built is cached by then.
+    Called only after an app did not open: images that can be built are cached by then.
     """
     found = {}
     for contents in dict.fromkeys(images):
@@ -216,16 +215,15 @@ def _try(contents: Contents) -> str | None:
 
 
 def why_unbuildable(contents: Contents, log: str) -> str:
-    """What a test says whose image could not be built."""
+    """Returns the message for a job whose image could not be built."""
     end = f"The end of the build log:\n{log}"
     if contents.environments:
         apart = " and ".join(", ".join(one.requirements) for one in contents.environments)
         return (
-            "The container's image could not be built: it has an environment of its own for what "
-            f"is named behind an @, with {apart}. {end}"
+            "The container's image could not be built. It has a separate environment for the "
+            f"@SPEC, with {apart}. {end}"
         )
     return (
-        "The container's image could not be built. Besides what the harness needs it installs "
-        f"{', '.join(contents.requirements)} (from the header's dependencies): check them there. "
-        f"{end}"
+        "The container's image could not be built. Besides the harness's packages it has "
+        f"{', '.join(contents.requirements)}: check these dependencies in the header. {end}"
     )

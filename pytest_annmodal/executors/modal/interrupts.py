@@ -1,7 +1,7 @@
-"""How ``modal run`` ends on Ctrl-C, and where Modal answers no more.
+"""Ends ``modal run`` properly on Ctrl-C, or when Modal does not answer.
 
-The client swallows KeyboardInterrupt while it opens or closes an app, and ends with 0 or 1; and
-it waits for minutes for a server that does not answer. Both are put right around it.
+The client swallows KeyboardInterrupt while it opens or closes an app, and exits with 0 or 1; and
+it waits for minutes for a server that does not answer.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import NoReturn
 from pytest_annmodal.executors.modal.pulse import Pulse
 
 INTERRUPTED = 128 + signal.SIGINT
-REPORTING_S = 10.0  # for the main thread to notice by itself, and show what was finished
+REPORTING_S = 10.0  # for the main thread to notice by itself, and show finished results
 
 
 def end_as_interrupted() -> None:
-    """On Ctrl-C and SIGTERM, with the status that a shell expects, whatever the client makes of it.
+    """Makes Ctrl-C and SIGTERM end the process with 128 + signal, whatever the client does.
 
-    Signals that are ignored, or that somebody else handles, stay so.
+    Signals that are ignored or have another handler are left alone.
     """
     received: list[int] = []
 
@@ -35,22 +35,22 @@ def end_as_interrupted() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}:
             signal.signal(number, interrupt)
-    # The last word: an exit status can be changed nowhere else.
+    # The exit status can be changed only here.
     atexit.register(lambda: received and leave(128 + received[0]))
 
 
 def leave(status: int) -> NoReturn:
-    """End now, without anybody's clean-up; what was said is out."""
+    """Ends the process at once, without clean-up, after flushing its output."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
 
 
 class Verdict:
-    """What the main thread has to say, once it has said it: its exit status.
+    """The exit status of the main thread, once it is known.
 
     Attributes:
-        awaited: the main thread is at work and will say something.
+        awaited: whether the main thread is working and will set it.
     """
 
     def __init__(self) -> None:
@@ -67,12 +67,12 @@ class Verdict:
 
 
 def end_when_silent(pulse: Pulse, verdict: Verdict, say: Callable[[str], None]) -> None:
-    """Watch from a thread; nothing here can make the client give up."""
+    """Ends the process from a thread when Modal is silent, since the client would not give up."""
 
     def watch() -> None:
         pulse.silent.wait()
         status = verdict.wait(REPORTING_S if verdict.awaited else 0)
-        if not status:  # nothing failed that has been told of already
+        if not status:  # no failure was reported before
             say(f"{'❌' if status is None else 'Note:'} {pulse.words()}")
         leave(1 if status is None else status)
 

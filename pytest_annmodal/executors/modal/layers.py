@@ -1,4 +1,4 @@
-"""An environment as layers of an image: what ``NAME@SPEC`` runs with, in a container."""
+"""Adds the environments of ``NAME@SPEC`` to an image."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pytest_annmodal.model import Implementation, Job
 
 ENVIRONMENTS = "/opt/annmodal/environments"
 SOURCES = "/opt/annmodal/sources"
-# An interpreter that the image lacks is fetched while it is built, to where all may read it.
+# Where uv puts an interpreter that the image lacks, while it is built; readable by all.
 BUILT_WITH = {"UV_PYTHON_INSTALL_DIR": "/opt/annmodal/python", "UV_NO_CACHE": "1"}
 
 
 def in_image(job: Job) -> Job:
-    """The job with its environments where its image has them.
+    """Returns the job with the folders of its environments in its image.
 
     Raises:
         EnvironmentBuildError, ExecutorError: a spec cannot be resolved here.
@@ -44,9 +44,9 @@ def _placed(implementation: Implementation) -> Implementation:
 
 
 def with_environment(image: modal.Image, resolved: Resolved) -> modal.Image:
-    """The image, which has uv, with an environment in a folder of its own.
+    """Adds an environment in a folder of its own to an image that has uv.
 
-    Of a project's folder what is shipped obeys its ``.gitignore``.
+    Of a project's folder, files in its ``.gitignore`` are not shipped.
     """
     words = []
     for number, requirement in enumerate(resolved.requirements):
@@ -72,8 +72,8 @@ def with_environment(image: modal.Image, resolved: Resolved) -> modal.Image:
     )
 
 
-class _not_of:  # noqa: N801 -- a function with a memory
-    """Whether a file, by its path in a project's folder, is none of the project's."""
+class _not_of:  # noqa: N801 -- used as a function
+    """Whether a path in a project's folder does not belong to the project."""
 
     def __init__(self, folder: Path) -> None:
         self._files = frozenset(projects.files_of(folder))

@@ -1,4 +1,4 @@
-"""What a session on Modal would take, and cost at most, before anything is started."""
+"""Computes the most a session on Modal can take and cost, before anything is started."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_annmodal.settings.config import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One container a job, and one that scores submissions, each for at most the time limit."""
+    """One container per job, and one that scores submissions, each for the time limit at most."""
 
     containers: int
     cores: float
@@ -30,7 +30,7 @@ class Plan:
         return self.usd_per_container_hour * self.container_minutes / 60
 
     def line(self) -> str:
-        """The line that heads every run on Modal."""
+        """Returns the first line of every run on Modal."""
         many = "s" if self.containers != 1 else ""
         at_once = f", {self.at_once} at once" if self.at_once else ""
         return (
@@ -42,7 +42,7 @@ class Plan:
 
 
 def plan_of(jobs: Sequence[Job], settings: Settings) -> Plan:
-    """The plan of these jobs; time is the limit, since nobody knows how long they take."""
+    """Returns the plan of these jobs; each counts with the time limit, since none is known."""
     memory_gib = settings.modal_memory_mb / 1024
     with_referee = not all(job.implementation.trusted for job in jobs)
     limit = settings.modal_max_containers
@@ -60,7 +60,7 @@ def plan_of(jobs: Sequence[Job], settings: Settings) -> Plan:
 
 
 def refuse_too_large(plan: Plan, settings: Settings) -> None:
-    """Raise ConfigurationError for a plan above ``--modal-max-minutes``."""
+    """Raises ConfigurationError for a plan above ``--modal-max-minutes``."""
     allowed = settings.modal_max_minutes
     if allowed is not None and plan.container_minutes > allowed:
         raise ConfigurationError(

@@ -1,9 +1,8 @@
-"""Whether Modal's server still answers, asked beside everything else that waits for it.
+"""Checks every few seconds whether Modal's server still answers.
 
-A server that is gone is noticed by the client. One that accepts and never answers is not, or
-after many minutes: a call that waits for an image or a job looks the same as one that nobody will
-ever answer. So a question that is always answered at once is asked every few seconds. Any answer
-will do, a refusal too.
+The client notices a server that is gone, but not one that accepts connections and never
+answers: a call that waits for an image or a job looks the same. So a request that is always
+answered at once is sent every few seconds. Any answer counts, even a refusal.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pytest_annmodal.errors import ExecutorError
 
 ASKS_EVERY_S = 10.0
 LOOKS_EVERY_S = 0.2
-AT_MOST_S = 2.0  # counted from one look to the next: this process may have been stopped, or slept
+AT_MOST_S = 2.0  # counted between two checks, as this process may have been stopped meanwhile
 NO_ANSWERS = (modal.exception.ConnectionError, modal.exception.ClientClosed)
 
 
@@ -25,10 +24,10 @@ class Pulse:
     """Watches from two threads, from :meth:`start` until :meth:`stop`.
 
     Args:
-        limit_s: how long nothing may come.
+        limit_s: longest time without an answer.
 
     Attributes:
-        silent: nothing has come for that long.
+        silent: set when there was no answer for that long.
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -39,7 +38,7 @@ class Pulse:
         self._started = False
 
     def start(self) -> None:
-        """Begin to watch, once."""
+        """Starts watching, once."""
         if not self._started:
             self._started = True
             for work in (self._ask, self._look):  # daemons: a question may never be answered
@@ -49,16 +48,16 @@ class Pulse:
         self._stopped.set()
 
     def check(self) -> None:
-        """Raise ExecutorError if the server does not answer any more."""
+        """Raises ExecutorError if the server has stopped answering."""
         if self.silent.is_set():
             raise ExecutorError(self.words())
 
     def words(self) -> str:
-        """What happened, for whoever waited."""
+        """Returns the error message."""
         return (
             f"Modal does not answer: nothing has come from its server for {self._limit_s:g} s. "
-            "What had finished is kept; what still ran there is ended by Modal, which misses its "
-            "client. Try again later; --modal-silence (ANNMODAL_MODAL_SILENCE_S) waits longer."
+            "Finished results are kept; Modal ends the running jobs once it misses its client. "
+            "Try again later; --modal-silence (ANNMODAL_MODAL_SILENCE_S) waits longer."
         )
 
     def _ask(self) -> None:
@@ -69,7 +68,7 @@ class Pulse:
             except modal.exception.Error as error:
                 if not isinstance(error, NO_ANSWERS):
                     self._heard.set()
-            except Exception:  # noqa: BLE001, S110 -- a broken connection, in the library's own terms
+            except Exception:  # noqa: BLE001, S110 -- the libraries' errors for a broken connection
                 pass
             else:
                 self._heard.set()

@@ -1,8 +1,8 @@
-"""Keeps the client's inner tracebacks off the screen.
+"""Hides tracebacks of the client's internal tasks.
 
-When a connection is gone, calls that the client had under way end in its event loop, where
-nobody waits for them any more; asyncio logs each with a traceback, behind the report that has
-said already what happened. ``MODAL_TRACEBACK=1``, the client's own setting, shows them.
+When a connection is lost, the client's pending calls end in its event loop with errors that no
+code awaits; asyncio logs each with a traceback, after our own message. ``MODAL_TRACEBACK=1``,
+the client's own setting, shows them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ CLIENT = tuple(str(Path(spec.origin).parent) for spec in SPECS if spec and spec.
 
 
 def hush() -> None:
-    """From now on, once a process."""
+    """Hides them from now on; has an effect once per process."""
     logger = logging.getLogger("asyncio")
     if not modal.config.config.get("traceback") and _is_not_of_the_client not in logger.filters:
         logger.addFilter(_is_not_of_the_client)
 
 
 def _is_not_of_the_client(record: logging.LogRecord) -> bool:
-    """Whether a record of asyncio's is about something else than the client's own tasks."""
+    """Whether a log record of asyncio is not about the client's own tasks."""
     error = record.exc_info[1] if record.exc_info else None
     files = [record.getMessage()]
     while error is not None:

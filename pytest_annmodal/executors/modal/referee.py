@@ -1,4 +1,4 @@
-"""The referee's half: it has the truth, and scores what a restricted container answered."""
+"""The referee: has the ground truth, and scores the answers of restricted containers."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from pytest_annmodal.executors.modal.restricted import PUBLISHED, ROWS
 from pytest_annmodal.executors.modal.volume import SCRATCH, MountedVolume, say
 from pytest_annmodal.model import Job, from_plain
 
-KEPT_DATASETS = 3  # with fresh queries; sessions go through few, in any order
+KEPT_DATASETS = 3  # cached with fresh queries; sessions use few, in any order
 
 
 def referee(
     job_json: str, where: Mapping[str, Any], answers: bytes | None, download: Any
 ) -> dict[str, Any]:
-    """Write the questions of a job, or score the answers; trusted, in one container at a time.
+    """Makes the questions of a job, or scores the answers; runs in one trusted container.
 
     Args:
-        job_json: a ``Job``; of its implementation nothing is run or read here.
-        answers: what :func:`ask_submission` returned; None asks for the questions, and has the
-            training vectors published.
+        job_json: a ``Job``; its implementation is neither run nor read here.
+        answers: the result of :func:`ask_submission`; None makes the questions and publishes
+            the training vectors.
         download: the ``download_dataset`` function, for a dataset that is not there.
 
     Returns:
-        ``questions`` or ``outcomes`` (JSON), or ``error`` of a ``kind``; for a submission's own
-        fault ``outcomes``.
+        ``questions`` or ``outcomes`` (JSON), or ``error`` of a ``kind``; ``outcomes`` for a fault
+        of the submission.
     """
     from pytest_annmodal.jobs import training_data
     from pytest_annmodal.jobs.halves import halves, questions
@@ -63,7 +63,7 @@ def _load_fresh(path: Path, *, subset: int | None, seed: int, k: int, cache: Pat
 
 
 def _kept_copy(job: Job, volume: MountedVolume, where: Mapping[str, Any], download: Any) -> Path:
-    """The dataset on this container's own disk, kept for the jobs to come."""
+    """Copies the dataset to this container's own disk, once for all jobs."""
     folder = SCRATCH / f"referee-{(job.dataset.sha256 or 'unknown')[:16]}"
     kept = folder / f"{job.dataset.name}.hdf5"
     if not kept.exists():
@@ -74,7 +74,7 @@ def _kept_copy(job: Job, volume: MountedVolume, where: Mapping[str, Any], downlo
 
 
 def _holds(path: Path, train: Any) -> bool:
-    """Whether a file is these rows, to the last byte: others would be another question."""
+    """Whether a file's bytes are exactly these rows."""
     if not (path.exists() and path.stat().st_size == train.nbytes):
         return False
     with path.open("rb") as file:  # not mapped: the mount could not be reloaded meanwhile
@@ -83,10 +83,10 @@ def _holds(path: Path, train: Any) -> bool:
 
 
 def _publish(job: Job, path: Path, volume: MountedVolume) -> dict[str, Any]:
-    """Have ``train`` in the directory that restricted containers see: its name and sizes.
+    """Writes ``train`` to the directory that restricted containers see; returns name and sizes.
 
     Raises:
-        CommitError: it is not visible to others.
+        CommitError: it could not be made visible to other containers.
     """
     from pytest_annmodal.datasets import hdf5
 
@@ -98,7 +98,7 @@ def _publish(job: Job, path: Path, volume: MountedVolume) -> dict[str, Any]:
     target = volume.path / PUBLISHED / name
     if not _holds(target, laid):
         target.parent.mkdir(exist_ok=True)
-        partial = target.with_suffix(".part")  # under its own name it would pass for whole
+        partial = target.with_suffix(".part")  # the final name means that it is complete
         with partial.open("wb") as file:
             laid.tofile(file)
         partial.replace(target)

@@ -1,8 +1,8 @@
-"""What runs in containers for a submission: the restricted half, and the referee's.
+"""The function that runs a submission in a restricted container.
 
-The restricted function's container has no network, no access to Modal, one directory of the
-volume with training vectors, and no truth. It takes and returns bytes, which no side unpickles
-(see ``raw.py``). The referee is trusted code alone.
+The container has no network, no access to Modal, no ground truth, and of the volume only one
+directory with training vectors. The function takes and returns bytes, which are never unpickled
+(see ``bytes_only.py``).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from pytest_annmodal.executors.modal.shipping import unpack
 from pytest_annmodal.executors.modal.volume import MountedVolume, await_commit, say
 from pytest_annmodal.model import Job, from_plain
 
-PUBLISHED = "train"  # the volume's directory that restricted containers see, and no other
-ROWS = 4096  # of training vectors, compared at a time
+PUBLISHED = "train"  # the only directory of the volume that restricted containers see
+ROWS = 4096  # training vectors that are compared at a time
 WHOLE_VOLUME = (
-    "isolation: Modal mounted the whole volume where one directory was asked for, so the truth is "
-    "in the container, behind the sandbox there"
+    "isolation: Modal mounted the whole volume instead of the one directory, so the ground truth "
+    "is in the container, outside its sandbox"
 )
 
 
@@ -38,13 +38,13 @@ WHOLE_VOLUME = (
 def ask_submission(
     job_json: str, files: Mapping[str, bytes], where: Mapping[str, Any], questions: bytes
 ) -> bytes:
-    """Have a submission answer; nobody here knows whether it is right.
+    """Asks a submission and returns its answers, which are not scored here.
 
     Args:
         job_json: a ``Job`` whose implementation's path is among ``files``.
-        files: relative name → content, what belongs to the submission.
+        files: relative name → content, the submission's files.
         where: ``volume``, ``mount``, ``memory_bytes``.
-        questions: of the referee.
+        questions: from the referee.
     """
     from pytest_annmodal.comparison.compare import compare
     from pytest_annmodal.jobs.halves import halves
@@ -57,7 +57,7 @@ def ask_submission(
     say(f"Volume '{volume.name}' is mounted at {volume.path} (its directory '{PUBLISHED}' alone)")
     with tempfile.TemporaryDirectory(prefix="annmodal-") as folder:
         scratch = Path(folder)
-        scratch.chmod(0o711)  # the submission runs as another user, who must reach its own file
+        scratch.chmod(0o711)  # the submission runs as another user, and must reach its own file
         try:
             path, notes = _published(asked.train, volume, scratch, job)
             vectors = asked.vectors(path)
@@ -83,14 +83,14 @@ def ask_submission(
 def _published(
     name: str, volume: MountedVolume, scratch: Path, job: Job
 ) -> tuple[Path, tuple[str, ...]]:
-    """An own copy of the training vectors, and what to note about where they were."""
+    """Copies the training vectors to this container; returns the path, and notes on isolation."""
     stored, notes = volume.path / name, tuple[str, ...]()
     whole = volume.path / PUBLISHED / name
     if not stored.exists():
-        await_commit(volume, stored, whole)  # the container was there before they were
+        await_commit(volume, stored, whole)  # the container may be older than the vectors
     if whole.exists():
         if job.limits.isolation == "strict":
-            raise DatasetError(f"{WHOLE_VOLUME}. --ann-isolation=strict does not run it there.")
+            raise DatasetError(f"{WHOLE_VOLUME}. --ann-isolation=strict does not allow that.")
         stored, notes = whole, (WHOLE_VOLUME,)
     copy = scratch / name
     try:

@@ -1,4 +1,4 @@
-"""What belongs to an implementation: taken along here, unpacked in a container."""
+"""Ships an implementation's files: collected here, unpacked in a container."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pytest_annmodal.model import Implementation
 def ship(
     implementation: Implementation, limit_bytes: int
 ) -> tuple[Implementation, dict[str, bytes]]:
-    """Client's side of :func:`unpack`: the files that belong to an implementation.
+    """Returns an implementation's files as relative name → content, for :func:`unpack`.
 
     Raises:
-        OSError, ValueError: a file cannot be read, or all of them are larger than the limit.
+        OSError, ValueError: a file cannot be read, or together they exceed the limit.
     """
     if is_builtin(implementation):
         return portable(implementation), {}
@@ -37,7 +37,7 @@ def ship(
 
 
 def _regular_files(root: Path) -> list[Path]:
-    """Regular files below a folder, links left out."""
+    """Returns the regular files below a folder, without links."""
     found = []
     for folder, names, leaves in os.walk(root, followlinks=False):
         names[:] = sorted(n for n in names if n not in {"__pycache__", ".git"})
@@ -49,7 +49,7 @@ def _regular_files(root: Path) -> list[Path]:
 def unpack(
     implementation: Implementation, files: Mapping[str, bytes], folder: Path
 ) -> Implementation:
-    """Write the shipped files and say where the implementation's own is now."""
+    """Writes the shipped files; returns the implementation with its new path."""
     if is_portable(implementation):
         return located(implementation)
     for name, content in files.items():

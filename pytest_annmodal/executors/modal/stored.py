@@ -1,4 +1,4 @@
-"""What lies in a volume on Modal under names that no catalogue has."""
+"""Lists the datasets in a volume on Modal that are not in the catalogue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pytest_annmodal.settings.config import Settings
 
 
 class CloudStored:
-    """The ``Stored`` protocol through the client: a listing, and a stamp of what is asked for."""
+    """The ``Stored`` protocol through the client: lists the volume, and reads stamps as needed."""
 
     def __init__(self, settings: Settings) -> None:
         self._name, self._limit_s = settings.modal_volume, settings.modal_silence_s
@@ -40,7 +40,7 @@ class CloudStored:
 
     @cached_property
     def _files(self) -> set[str]:
-        """What lies in its topmost directory."""
+        """The names of the files in its top directory."""
         try:
             check_reachable()
             with translated():
@@ -49,7 +49,7 @@ class CloudStored:
                 except (modal.exception.NotFoundError, FileNotFoundError):
                     return set()  # there is no such volume yet
         except AnnModalError as error:
-            raise ConfigurationError(f"{self.place} cannot be looked into: {error}") from error
+            raise ConfigurationError(f"{self.place} cannot be listed: {error}") from error
         return {PurePosixPath(entry.path).name for entry in entries}
 
     def _volume(self) -> modal.Volume:
@@ -59,12 +59,12 @@ class CloudStored:
         return b"".join(self._volume().read_file(path))
 
     def _stamped(self, name: str) -> Mapping[str, Any] | None:
-        """What its stamp says; without one, or one that can be read, it is known by its name."""
+        """Returns the facts in its stamp, or None if there is no readable stamp."""
         if f"{name}.json" not in self._files:
             return None
         try:
             content = within(self._limit_s, lambda: self._read(f"{name}.json"))
             info: Mapping[str, Any] = json.loads(content)["info"]
             return {key: info[key] for key in ("metric", "dim", "n_train", "n_queries")}
-        except Exception:  # noqa: BLE001 -- the file itself has the last word, in its container
+        except Exception:  # noqa: BLE001 -- the file itself is checked in its container
             return None

@@ -1,4 +1,4 @@
-"""Users' own dataset files: put into the volume by their content."""
+"""Uploads users' own dataset files into the volume, in folders named by their content."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ UPLOADS = "uploads"
 def uploaded(
     dataset: Dataset, cloud: Cloud, say: Callable[[str], None], *, again: bool = False
 ) -> Dataset:
-    """The dataset as containers find it; a file of the user's own is uploaded if need be.
+    """Returns the dataset with its place in containers; uploads a user's own file if needed.
 
-    One of another format is imported on this machine before.
-
-    A file's folder is named after its content: a file that was changed is another one, and none
-    stands in for a dataset of the catalogue. Its digest goes with it, for the copy to be held
-    against. Queries that are not the dataset's own go there likewise.
+    A file of another format is first imported on this machine. A file's folder is named by its
+    content, so a changed file gets another folder, and no file replaces a dataset of the
+    catalogue. Its digest is passed on, to check the copy. A user's own queries are uploaded in
+    the same way.
 
     Args:
-        again: also if there is one already.
+        again: whether to upload it even if it is there.
 
     Raises:
         DatasetError: the file cannot be read.
@@ -50,7 +49,7 @@ def uploaded(
 def _put(
     path: Path, dataset: Dataset, cloud: Cloud, say: Callable[[str], None], *, again: bool
 ) -> tuple[str, str]:
-    """Have a file in the volume: where containers find it, and its sha256."""
+    """Uploads a file if needed; returns its path in containers, and its sha256."""
     try:
         sha256, size_bytes = hash_file(path), path.stat().st_size
     except OSError as error:
@@ -66,7 +65,7 @@ def _put(
 
 
 def _own_file(dataset: Dataset, cloud: Cloud, say: Callable[[str], None]) -> Path | None:
-    """The user's file; one of another format is imported here first."""
+    """Returns the user's file, imported here first if it has another format; else None."""
     source = source_of(dataset)
     if source.own_file is not None or not is_imported(source.file_name):
         return source.own_file
@@ -79,4 +78,4 @@ def _holds(volume: modal.Volume, folder: str, name: str, size_bytes: int) -> boo
         entries = volume.listdir(f"/{folder}")
         return any((Path(e.path).name, e.size) == (name, size_bytes) for e in entries)
     except (modal.exception.Error, FileNotFoundError):
-        return False  # then it is uploaded, which fails by itself where the volume cannot be used
+        return False  # the upload then fails if the volume cannot be used

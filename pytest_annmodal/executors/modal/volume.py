@@ -1,4 +1,4 @@
-"""The volume as a container sees it: reload, commit, and waiting until others see it."""
+"""The volume inside a container: reload, commit, and wait for commits of other containers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_annmodal.errors import CommitError, ReloadError
 SCRATCH = Path(tempfile.gettempdir()) / "annmodal"  # the container's own disk
 
 
-COMMIT_PAUSES_S = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)  # until others see a commit
+COMMIT_PAUSES_S = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)  # between checks for another's commit
 
 
 class MountedVolume:
@@ -32,7 +32,7 @@ class MountedVolume:
 
     @property
     def lock_dir(self) -> Path:
-        """Outside the mount: an open lock file would prevent the commit.
+        """A folder outside the mount, since an open lock file would prevent the commit.
 
         Within a session at most one container downloads; of two sessions the last commit wins,
         with the same content.
@@ -41,7 +41,7 @@ class MountedVolume:
 
     @property
     def keeps_times(self) -> bool:
-        """No: what a mount shows as a file's time is not known to be kept."""
+        """False: a mount may not keep the times of files."""
         return False
 
     def _volume(self) -> Any:
@@ -50,33 +50,33 @@ class MountedVolume:
         return modal.Volume.from_name(self._name)
 
     def reload(self) -> None:
-        """See what other containers committed. Raises ReloadError (files open, or busy)."""
+        """Makes commits of other containers visible. Raises ReloadError (files open, or busy)."""
         try:
             self._volume().reload()
         except Exception as error:
             raise ReloadError(str(error) or type(error).__name__) from error
 
     def commit(self) -> None:
-        """Publish what was written. Raises CommitError."""
+        """Publishes the written files. Raises CommitError."""
         try:
             self._volume().commit()
         except Exception as error:
-            if self._is_committed():  # and the reload failed that the client does after it
+            if self._is_committed():  # only the client's reload after the commit failed
                 say(f"Note: Volume reload skipped after the commit ({error})")
                 return
             raise CommitError(
                 f"Modal did not commit volume '{self._name}': {error}. "
-                "Nothing half-written is visible to others; the next run downloads again."
+                "Other containers see no incomplete file; the next run downloads again."
             ) from error
 
     def _is_committed(self) -> bool:
-        """Whether all files that are here are listed in the volume, which is what others see."""
+        """Whether the volume's listing, which other containers see, has all files here."""
         try:
             entries = self._volume().listdir("/", recursive=True)
             listed = {entry.path.strip("/"): entry.size for entry in entries}
             here = [path for path in self._path.rglob("*") if path.is_file()]
             sizes = {path.relative_to(self._path).as_posix(): path.stat().st_size for path in here}
-        except Exception:  # noqa: BLE001 -- then it is not known to be
+        except Exception:  # noqa: BLE001 -- unknown counts as not committed
             return False
         return bool(sizes) and all(listed.get(name) == size for name, size in sizes.items())
 
@@ -93,7 +93,7 @@ def reload(volume: MountedVolume) -> None:
 
 
 def await_commit(volume: MountedVolume, *paths: Path) -> None:
-    """Have one of the files, which another container committed; services may show it late."""
+    """Waits until one of the files is visible, which another container committed."""
     for pause_s in COMMIT_PAUSES_S:
         time.sleep(pause_s)
         with contextlib.suppress(ReloadError):  # the mount may be up to date by itself
