@@ -1,1 +1,1 @@
-"""What this machine can be trusted with, before any benchmark: ``annmodal doctor``."""
+"""Checks whether this machine gives reliable figures: ``annmodal doctor``."""

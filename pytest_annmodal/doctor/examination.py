@@ -1,4 +1,4 @@
-"""All checks, in the order in which they are made and shown, and what came of them."""
+"""All checks, in the order in which they are run and shown, and the final verdict."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pytest_annmodal.doctor import places, processor, software
 from pytest_annmodal.doctor.finding import Finding, State
 from pytest_annmodal.doctor.probe import Probe
 
-ENDING_S = 1.0  # that the end of the workers may take
+ENDING_S = 1.0  # for the workers to end
 REST_S = 2.5  # for the checks that come after the probe
 
 
@@ -17,7 +17,7 @@ class Examination:
     """One examination of this machine.
 
     Args:
-        limit_s: for all of it; most of what is left of it is the probe's.
+        limit_s: time for all checks; the probe gets most of it.
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -27,7 +27,7 @@ class Examination:
 
     @property
     def checks(self) -> dict[str, Callable[[], Finding]]:
-        """Every check by its name. Others' work is looked for before there is any of ours."""
+        """Every check by its name. Other processes are checked before our own work begins."""
         return {
             "others": processor.others,
             "cores": processor.cores,
@@ -47,7 +47,7 @@ class Examination:
         }
 
     def findings(self) -> Iterator[tuple[str, Finding]]:
-        """One after the other, each when it is known."""
+        """Runs the checks in turn; yields each finding when it is known."""
         for name, check in self.checks.items():
             yield name, check()
 
@@ -61,9 +61,9 @@ class Examination:
 
 
 def verdict(states: list[State]) -> str:
-    """The last line."""
+    """Returns the last line."""
     if State.BAD in states:
-        return "Figures of this machine cannot be trusted until what is marked ✗ is mended."
+        return "Figures of this machine cannot be trusted until the lines marked ✗ are mended."
     if State.DOUBTFUL in states:
-        return "Figures of this machine can be trusted, within what is marked !."
+        return "Figures of this machine can be trusted, within the limits marked !."
     return "Figures of this machine can be trusted."

@@ -1,4 +1,4 @@
-"""What was found of one thing, and whether figures can be trusted with it."""
+"""The finding of one check, and whether figures can be trusted with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class State(StrEnum):
-    """Whether figures from this machine may be trusted, as far as one thing goes."""
+    """Whether figures of this machine can be trusted, by one check."""
 
     GOOD = "good"
     DOUBTFUL = "doubtful"
@@ -24,10 +24,10 @@ class Finding:
     """One line of an examination.
 
     Attributes:
-        found: what is here.
-        means: what that does to figures.
-        advice: what to do about it; empty where nothing need be done.
-        figures: the same as plain data, for ``--json``.
+        found: what was found.
+        means: its effect on figures.
+        advice: what to do about it; empty if nothing is needed.
+        figures: the finding as plain data, for ``--json``.
     """
 
     state: State

@@ -1,4 +1,4 @@
-"""Where data comes from and where jobs may go: the dataset folder, and Modal."""
+"""Checks of the dataset folder and of access to Modal."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pytest_annmodal.errors import ConfigurationError, ExecutorError
 from pytest_annmodal.figures import counted, size
 from pytest_annmodal.settings.option import PREFIX
 
-LEAST_FREE_BYTES = 5 * 10**9  # gist-960-euclidean has 3.6 GB, and is written beside its checks
+LEAST_FREE_BYTES = 5 * 10**9  # gist-960-euclidean has 3.6 GB; the rest is for its checks
 ANSWER_S = 2.0
 ONLY_MODAL = "Everything can be measured here; only --modal needs it."
 
 
 def datasets() -> Finding:
-    """The folder that datasets are kept in, and what else fits into it."""
+    """Checks the folder of the datasets and its free space."""
     variable = f"{PREFIX}VOLUME_DIR"
     try:
         path = local_volume(os.environ.get(variable)).path
     except ConfigurationError as error:
-        return bad(str(error), "Nothing can be kept.", f"Set {variable} to a folder.")
+        return bad(str(error), "No dataset can be stored.", f"Set {variable} to a folder.")
     there = next(place for place in (path, *path.parents) if place.exists())
     free_bytes = shutil.disk_usage(there).free
     n_files = len(list(path.glob("*.hdf5"))) if path.is_dir() else 0
@@ -43,11 +43,11 @@ def datasets() -> Finding:
             f"Free some space, or name another folder: {variable}.",
             **figures,
         )
-    return good(found, "What is generated or downloaded is kept there.", **figures)
+    return good(found, "Generated and downloaded datasets are kept there.", **figures)
 
 
 def modal() -> Finding:
-    """Whether there is a token, and whether Modal's server takes it."""
+    """Checks whether there is a token, and whether Modal's server accepts it."""
     if not _may_have_token():
         return good("no token here", ONLY_MODAL, usable=False)
     from pytest_annmodal.executors.modal import connection, definitions
@@ -58,14 +58,14 @@ def modal() -> Finding:
         return doubtful(str(error), ONLY_MODAL, "`modal setup` makes a new token.", usable=False)
     return good(
         f"the token is accepted; the app is called {definitions.APP_NAME}",
-        "Figures from Modal are of its machines: compare them with each other only.",
+        "Figures from Modal are of its machines: compare them only with each other.",
         usable=True,
         app=definitions.APP_NAME,
     )
 
 
 def _may_have_token() -> bool:
-    """Without importing the client, which takes more than a second."""
+    """Whether there may be a token; the client is not imported, as that takes over a second."""
     named = os.environ.get("MODAL_CONFIG_PATH")
     file = Path(named) if named else Path("~/.modal.toml").expanduser()
     return "MODAL_TOKEN_ID" in os.environ or file.is_file()

@@ -1,7 +1,7 @@
-"""Equal things measured against each other for some seconds: what looks like a difference here.
+"""Measures two equal workers against each other: how far apart they look on this machine.
 
-Two workers with fresh builds of the same exact search are asked in turn; the ratio of their median
-latencies is 1 in truth.
+Two workers with fresh builds of the same exact search are asked in turn; the true ratio of
+their median latencies is 1.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from pytest_annmodal.datasets import hdf5
     from pytest_annmodal.model import Job
 
-PROBE_S = 5.0  # asking, once the workers are there
+PROBE_S = 5.0  # of asking, once the workers are ready
 LEAST_S = 2.0
 FEWEST_PAIRS = 6
 WARM_UP = 1  # pairs that are not counted
 FLOOR_NS = 5_000  # of the mailbox, across cores
-SMALL, LARGE = 0.05, 0.2  # --ann-difference; and what hides most of what one would look for
+SMALL, LARGE = 0.05, 0.2  # --ann-difference; and a spread that hides most real differences
 N_TRAIN, N_QUERIES, K, SEED = 4_000, 200, 10, 17
 METRIC = metrics.BY_DEFAULT[0]
-NOT_MEASURED = "It is not known what can be told here."
+NOT_MEASURED = "It is unknown which differences can be seen here."
 
 
 class Probe:
-    """What the workers gave.
+    """The measurements of the two workers.
 
     Args:
-        limit_s: for all of it, the workers' start included.
+        limit_s: time for all of it, including the start of the workers.
 
     Attributes:
-        log_ratios: of the median latencies of equal things.
-        problem: why there is nothing, or not enough.
+        log_ratios: logarithms of the ratios of their median latencies.
+        problem: why there are no or too few measurements.
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -58,7 +58,7 @@ class Probe:
             self.problem = f"{limit_s:.1f} s were too short: the workers were slow to start"
 
     def _run(self, deadline: float) -> None:
-        """Two workers with fresh builds on one core, asked in turn: only one is awake at a time."""
+        """Asks two workers with fresh builds on one core in turn; only one is awake at a time."""
         import numpy as np
 
         from pytest_annmodal.comparison.interleaving import Entrant
@@ -96,12 +96,12 @@ class Probe:
 
     @property
     def spread(self) -> float:
-        """What 95 of 100 equal pairs stay within, as a part of 1: twice the root mean square."""
+        """The spread that 95 of 100 equal pairs stay within, as a share: twice the RMS."""
         squares = [value * value for value in self.log_ratios[WARM_UP:]]
         return math.expm1(2 * math.sqrt(sum(squares) / len(squares)))
 
     def floor(self) -> Finding:
-        """What the harness itself adds to a query."""
+        """Checks the time that the harness itself adds to a query."""
         if not self.mailbox_floor_ns:
             return _not_measured(self.problem)
         found = (
@@ -114,31 +114,31 @@ class Probe:
             "apart": self.apart,
         }
         if self.mailbox_floor_ns <= FLOOR_NS:
-            return good(found, "So much of each query's time is the harness's own.", **figures)
+            return good(found, "This part of each query's time is the harness's own.", **figures)
         why = "is slow" if self.apart else "has to share a core with the worker"
         return doubtful(
             found,
-            f"The parent {why}: submissions that answer in a few microseconds all look alike.",
+            f"The parent {why}: submissions that answer in a few microseconds all look equal.",
             "Give it two cores, and end other work.",
             **figures,
         )
 
     def equal(self) -> Finding:
-        """Which differences can be seen."""
+        """Checks which differences can be seen."""
         if self.problem:
             return _not_measured(self.problem)
         spread = self.spread
         n_pairs = len(self.log_ratios) - WARM_UP
         found = (
-            f"equal things look up to {spread:.1%} apart, 95 times in 100 (reckoned from the "
+            f"equal things look up to {spread:.1%} apart, 95 times in 100 (estimated from the "
             f"median latencies of {counted(n_pairs, 'pair')} asked in turn)"
         )
         figures = {"spread": round(spread, 4), "pairs": n_pairs}
-        means = f"Only a difference of more than {spread:.1%} is seen in one look."
+        means = f"One measurement shows only differences of more than {spread:.1%}."
         if spread <= SMALL:
-            means += " --ann-baseline looks several times, and sees smaller ones."
+            means += " --ann-baseline measures several times, and shows smaller ones."
             return good(found, means, **figures)
-        advice = "Mend what is marked; until then compare with --ann-baseline only."
+        advice = "Mend the marked lines; until then compare only with --ann-baseline."
         return (doubtful if spread <= LARGE else bad)(found, means, advice, **figures)
 
 
@@ -151,7 +151,7 @@ def _not_measured(problem: str) -> Finding:
 
 
 def _data() -> hdf5.LoadedDataset:
-    """Generated vectors in memory with their truth: no file has to be there, or checked."""
+    """Generates vectors in memory with their ground truth, so that no file is needed."""
     import numpy as np
 
     from pytest_annmodal.datasets import hdf5, synthetic
@@ -184,7 +184,7 @@ def _data() -> hdf5.LoadedDataset:
 
 
 def _job(limit_s: float) -> Job:
-    """The exact search on the generated vectors."""
+    """Makes the job: exact search on the generated vectors."""
     from pytest_annmodal.manifests.manifest import BUILTINS, read_file
     from pytest_annmodal.model import Arguments, Dataset, Job, Limits, Search
 
@@ -199,4 +199,4 @@ def _job(limit_s: float) -> Job:
 
 
 def _ignored(_phase: str) -> None:
-    """Nobody is told which phase it is."""
+    """Ignores the phase."""

@@ -1,4 +1,4 @@
-"""The processor: cores and quota, who else is at work, its frequency, pages, clock."""
+"""Checks of the processor: cores and quota, other processes, frequency, huge pages, clock."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pytest_annmodal.jobs.quota import cpu_quota
 from pytest_annmodal.sandbox import contention
 
 SYSTEM = Path("/sys")
-LOOK_S = 0.5  # that other people's work is watched for
-BUSY = 0.1  # cores that others keep busy: more than a machine's own housekeeping
-STEAL_FELT, STEAL_BAD = 0.01, 0.1  # of the time that somebody wanted to compute
+LOOK_S = 0.5  # for which other processes are watched
+BUSY = 0.1  # cores kept busy by other processes, above a machine's own housekeeping
+STEAL_FELT, STEAL_BAD = 0.01, 0.1  # shares of the time in which something was to be computed
 MOST_NAMES = 3
 CLOCK_READINGS = 50_000
 COARSE_NS = 1_000
 
 
 def cores() -> Finding:
-    """How many cores there are for this process, and how much of their time."""
+    """Checks the number of cores of this process, and its CPU quota."""
     quota, n_affinity = cpu_quota(), affinity_cores()
     found = f"{counted(n_affinity, 'core')} of {os.cpu_count()}, {cpu_model()}"
     found += ", no CPU quota" if quota is None else f", a CPU quota of {quota:g}"
@@ -31,15 +31,15 @@ def cores() -> Finding:
     if quota is not None and quota < 1:
         return bad(
             found,
-            "Whatever computes is stopped many times a second: no latency is true.",
-            "Give this container one whole core at least, two if possible.",
+            "All work is stopped many times a second, so all latencies are wrong.",
+            "Give this container at least one whole core, two if possible.",
             **figures,
         )
     if n_affinity < 2:
         return doubtful(
             found,
             "The harness and the implementation share a core: submissions, which are timed from "
-            "outside, look slower than they are, and latencies jump.",
+            "outside, look slower than they are, and latencies vary.",
             "Use a machine with two cores, or give this container two.",
             **figures,
         )
@@ -47,22 +47,22 @@ def cores() -> Finding:
         return doubtful(
             found,
             "Submissions are timed from outside, which keeps two cores busy: both are stopped when "
-            "the quota is used up, and latencies jump.",
+            "the quota is used up, and latencies vary.",
             "Give this container a quota of two cores.",
             **figures,
         )
     if quota is not None and quota < n_affinity:
         return doubtful(
             found,
-            "Builds and batches that use more threads than the quota are held up.",
-            f"Ask for no more than --ann-threads {usable_cores(quota)}.",
+            "Builds and batches that use more threads than the quota are slowed down.",
+            f"Use at most --ann-threads {usable_cores(quota)}.",
             **figures,
         )
     return good(found, "The harness and the implementation have a core each.", **figures)
 
 
 def others() -> Finding:
-    """Who else computes here, while this process does nothing."""
+    """Checks how many cores other processes use, while this process sleeps."""
     before, busy_before = contention.look(os.getpid()), _busy_s()
     time.sleep(LOOK_S)
     after, busy_after = contention.look(os.getpid()), _busy_s()
@@ -74,20 +74,20 @@ def others() -> Finding:
     found += f"; the load was {load:.1f} in the last minute"
     figures = {"busy_cores": round(busy, 2), "load_1min": round(load, 2), "processes": names}
     if busy <= BUSY:
-        return good(found, "Nobody takes time or caches from a measurement.", **figures)
+        return good(found, "No other process takes time or caches from a measurement.", **figures)
     means = (
-        "Latencies are too long and jump from run to run; cases that others disturbed are marked "
-        "~ in the table."
+        "Latencies are too long and vary from run to run; disturbed cases are marked ~ in the "
+        "table."
     )
     advice = (
-        "End that work or wait for it. Two things can be compared nevertheless: --ann-baseline "
-        "asks them in turn."
+        "End that work or wait for it. Comparisons still work with --ann-baseline, which asks both "
+        "sides in turn."
     )
     return (doubtful if busy <= n_cores - 1 else bad)(found, means, advice, **figures)
 
 
 def _busy_s() -> float:
-    """Seconds that all cores together have computed for processes of this system."""
+    """Returns the CPU seconds of all processes of this system so far."""
     import psutil
 
     times = psutil.cpu_times()
@@ -95,7 +95,7 @@ def _busy_s() -> float:
 
 
 def _heaviest(before: contention.Look, after: contention.Look) -> list[str]:
-    """Name and number of the processes that computed most in between."""
+    """Returns names and pids of the processes that used most CPU time in between."""
     used = sorted(
         (
             (now.cpu_s_since(then), pid)
@@ -109,17 +109,17 @@ def _heaviest(before: contention.Look, after: contention.Look) -> list[str]:
 
 
 def stolen() -> tuple[float, float]:
-    """Seconds that a hypervisor gave to others so far, and seconds in which something computed."""
+    """Returns the seconds stolen by the hypervisor so far, and the CPU seconds of all processes."""
     import psutil
 
     return float(getattr(psutil.cpu_times(), "steal", 0.0)), _busy_s()
 
 
 def steal(before: tuple[float, float]) -> Finding:
-    """What was stolen since then: only who wants to compute is stolen from.
+    """Checks the share of time stolen since ``before``, of the time in which work was waiting.
 
     Args:
-        before: :func:`stolen`, then.
+        before: an earlier result of :func:`stolen`.
     """
     steal_s, busy_s = (now - then for now, then in zip(stolen(), before, strict=True))
     share = steal_s / max(steal_s + busy_s, 1e-9)
@@ -127,13 +127,13 @@ def steal(before: tuple[float, float]) -> Finding:
     figures = {"share": round(share, 4)}
     if share < STEAL_FELT:
         return good(found, "No hypervisor takes time away.", **figures)
-    means = "The hypervisor stops measurements in the middle, for others who are not seen here."
-    advice = "Use a machine with cores of its own, or measure at another hour."
+    means = "The hypervisor interrupts measurements for other virtual machines."
+    advice = "Use a machine with dedicated cores, or measure at another time."
     return (doubtful if share < STEAL_BAD else bad)(found, means, advice, **figures)
 
 
 def frequency() -> Finding:
-    """The governor and turbo, where they can be read: a virtual machine hides them."""
+    """Checks the governor and turbo, if they can be read: a virtual machine hides them."""
     folder = SYSTEM / "devices/system/cpu"
     governors = sorted({text(path) for path in folder.glob("cpu*/cpufreq/scaling_governor")})
     turbo = _turbo(folder)
@@ -150,8 +150,8 @@ def frequency() -> Finding:
     if governors and turbo is False:
         return good(found, "The clock rate stays the same.", **figures)
     means = (
-        "The clock rate may differ from run to run; what is compared within a run (--ann-baseline) "
-        "is not touched by it."
+        "The clock rate may differ from run to run; a comparison within one run (--ann-baseline) "
+        "is not affected."
     )
     return good(found, means, **figures)
 
@@ -165,18 +165,18 @@ def _turbo(folder: Path) -> bool | None:
 
 
 def huge_pages() -> Finding:
-    """The kernel's choice for transparent huge pages."""
+    """Shows the kernel's setting of transparent huge pages."""
     said = text(SYSTEM / "kernel/mm/transparent_hugepage/enabled")
     chosen = said.partition("[")[2].partition("]")[0]
     return good(
         chosen or "cannot be read",
-        "They change the speed of large indexes: compare with machines that say the same here.",
+        "They change the speed of large indexes: compare with machines that have the same setting.",
         transparent_hugepage=chosen or None,
     )
 
 
 def clock() -> Finding:
-    """The grain of the clock that times queries, and whether it ever goes back."""
+    """Checks the resolution of the clock that times queries, and whether it ever goes back."""
     readings = [time.perf_counter_ns() for _ in range(CLOCK_READINGS)]
     steps = sorted(later - sooner for sooner, later in itertools.pairwise(readings))
     grain_ns = min((step for step in steps if step > 0), default=0)
@@ -211,7 +211,7 @@ def clock() -> Finding:
 
 
 def text(path: Path) -> str:
-    """What a small file of the kernel says, or nothing where it cannot be read."""
+    """Returns the text of a small file of the kernel; empty if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""Software: sandbox, compiler, libraries and the kernels they chose, pytest's plugins."""
+"""Checks of software: sandbox, compiler, libraries and their kernels, pytest's plugins."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ print(json.dumps(found))
 """
 LEAST_S = 0.1
 DEPENDS = "Speed depends on them: compare with machines that have the same."
-# What each of pytest's plugins does to a measurement, and by which option.
+# The option of each of pytest's plugins that disturbs measurements, and how.
 PLUGINS: Mapping[str, tuple[str, str]] = {
-    "pytest-xdist": ("-n", "runs benchmarks beside each other, on the same cores"),
-    "pytest-parallel": ("--workers", "runs benchmarks beside each other, on the same cores"),
+    "pytest-xdist": ("-n", "runs benchmarks in parallel, on the same cores"),
+    "pytest-parallel": ("--workers", "runs benchmarks in parallel, on the same cores"),
     "pytest-rerunfailures": ("--reruns", "repeats a test until its threshold is met by luck"),
     "pytest-timeout": ("--timeout", "ends a test in the middle of a build"),
 }
@@ -48,27 +48,27 @@ NO_PLUGINS = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
 
 
 def sandbox() -> Finding:
-    """The best level of isolation that works, found by trying."""
+    """Finds the best level of isolation that works, by trying."""
     level = isolation.strongest()
     if level == "bubblewrap":
         return good(
             "bubblewrap, the best level",
-            "A submission sees neither files, network nor other processes.",
+            "A submission sees no other files, no network and no other processes.",
             level=level,
         )
     why = isolation.why_no_bubblewrap()
     return doubtful(
         f"'{level}' is the best level that works: {why}",
-        "A submission could read files, the true neighbours among them: do not grade strangers "
-        "here. What is your own is measured as well as elsewhere.",
-        "Mend what this line names; docs/security.md says what each level keeps out.",
+        "A submission could read files, even the true neighbours: do not grade submissions of "
+        "others here. Your own code can be measured as usual.",
+        "Mend the problem named here; docs/security.md describes each level.",
         level=level,
         why=why,
     )
 
 
 def cpp_compiler() -> Finding:
-    """The compiler of C++ submissions, which annoy and hnswlib are installed with as well."""
+    """Checks for a C++ compiler, which C++ submissions, annoy and hnswlib need."""
     why = compiler.missing()
     if why is None:
         return good(
@@ -85,7 +85,7 @@ def cpp_compiler() -> Finding:
 
 
 def libraries() -> Finding:
-    """Versions of what the built-in implementations need, and what is missing for some."""
+    """Checks the packages that the built-in implementations need."""
     rows = builtin()
     versions = {name: found for row in rows for name, found in installed(row).items()}
     missing = sorted({text for row in rows for text in missing_requirements(row)})
@@ -104,10 +104,10 @@ def libraries() -> Finding:
 
 
 def kernels(limit_s: float) -> Finding:
-    """Which instructions the libraries chose for this processor.
+    """Shows which instructions the libraries chose for this processor.
 
     Args:
-        limit_s: that they may take to be imported.
+        limit_s: longest time for importing them.
     """
     try:
         done = subprocess.run(
@@ -119,22 +119,22 @@ def kernels(limit_s: float) -> Finding:
         )
         found = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        return good("not looked at: there was no time left to import all libraries", DEPENDS)
+        return good("not checked: there was no time left to import all libraries", DEPENDS)
     except (subprocess.SubprocessError, ValueError) as error:
         return doubtful(
             f"a library ended the process that imported it: {error}",
             "Its benchmarks fail too.",
-            "Run pytest with --impl NAME for each of them, and read what it says.",
+            "Run pytest with --impl NAME for each of them, and read the errors.",
         )
     return good(
-        ", ".join(f"{name}: {kernel}" for name, kernel in found.items()) or "no library is here",
+        ", ".join(f"{name}: {kernel}" for name, kernel in found.items()) or "no library found",
         DEPENDS,
         **found,
     )
 
 
 def plugins() -> Finding:
-    """Plugins of pytest that can disturb a measurement."""
+    """Checks for plugins of pytest that can disturb a measurement."""
     there = sorted(name for name in PLUGINS if _version(name))
     asked = os.environ.get("PYTEST_ADDOPTS", "").split()
     active = [name for name in there if any(word.startswith(PLUGINS[name][0]) for word in asked)]
@@ -148,10 +148,10 @@ def plugins() -> Finding:
         )
     words = "; ".join(f"{name} {PLUGINS[name][0]} {PLUGINS[name][1]}" for name in active or there)
     if active:
-        return doubtful(words, "Figures are not what they seem.", "unset PYTEST_ADDOPTS", **figures)
+        return doubtful(words, "Figures will be wrong.", "unset PYTEST_ADDOPTS", **figures)
     if not there:
-        return good("none that disturbs", "No other plugin changes what is measured.", **figures)
-    return good(words, "They do so only when asked: leave these options out.", **figures)
+        return good("none that disturbs", "No other plugin affects measurements.", **figures)
+    return good(words, "They do so only with these options: leave them out.", **figures)
 
 
 def _version(name: str) -> str | None:

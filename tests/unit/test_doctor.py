@@ -36,7 +36,7 @@ def test_a_real_examination(monkeypatch, capsys):
     ("state", "status", "sign", "last"),
     [
         (State.GOOD, 0, "✓", "can be trusted."),
-        (State.DOUBTFUL, 0, "!", "within what is marked !."),
+        (State.DOUBTFUL, 0, "!", "within the limits marked !."),
         (State.BAD, 1, "✗", "cannot be trusted until"),
     ],
 )
@@ -192,7 +192,7 @@ def test_kernels_without_time():
     [
         ("PYTEST_ADDOPTS", "-n 2", State.DOUBTFUL, "pytest-xdist"),
         ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1", State.DOUBTFUL, "-p annmodal"),
-        ("PYTEST_ADDOPTS", "", State.GOOD, "only when asked"),
+        ("PYTEST_ADDOPTS", "", State.GOOD, "only with these options"),
     ],
 )
 def test_plugins(monkeypatch, variable, value, state, words):
