@@ -1,1 +1,1 @@
-"""The command ``annmodal``: a module for each subcommand, and ``main`` with the table of them."""
+"""The command ``annmodal``: a module for each subcommand, and ``main`` with their table."""

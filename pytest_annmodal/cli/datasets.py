@@ -1,4 +1,4 @@
-"""``annmodal datasets``: every name that ``--dataset`` knows."""
+"""``annmodal datasets``: lists every name that ``--dataset`` accepts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--volume",
         metavar="DIR",
-        help=f"where datasets lie (default: {VOLUME}, or the volume in the user's cache)",
+        help=f"folder of the datasets (default: {VOLUME}, or the volume in the user's cache)",
     )
 
 
@@ -45,8 +45,8 @@ def _facts(dataset: Dataset) -> tuple[str, str, str, str, str]:
 DATASETS = Subcommand(
     name="datasets",
     help="list every dataset that --dataset knows",
-    description="List every dataset of the catalogue, and those that lie in the local volume "
-    "under other names. Nothing is downloaded.",
+    description="List every dataset of the catalogue, and the others in the local volume. "
+    "Nothing is downloaded.",
     add_arguments=add_arguments,
     run=run,
 )

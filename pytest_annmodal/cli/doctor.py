@@ -1,4 +1,4 @@
-"""``annmodal doctor``: what this machine can be trusted with."""
+"""``annmodal doctor``: checks whether this machine gives reliable figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_annmodal import __version__
 from pytest_annmodal.cli.subcommand import Subcommand
 from pytest_annmodal.reports import escape
 
-UNFIT = 1  # the exit status where something is ✗
+UNFIT = 1  # the exit status if a check is ✗
 DEFAULT_LIMIT_S = 10.0
 WIDEST, NARROWEST = 100, 40
 
@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=DEFAULT_LIMIT_S,
         metavar="SECONDS",
-        help="give it more time on a machine that has much to do (default: %(default)g)",
+        help="time for all checks; give more on a busy machine (default: %(default)g)",
     )
-    parser.add_argument("--json", action="store_true", help="the same as JSON, for a report")
+    parser.add_argument("--json", action="store_true", help="print JSON, for a report")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _lines(head: str, found: str, means: str, advice: str) -> Iterator[str]:
-    """The sign, the name and what was found; below it what that means, and what to do."""
+    """Yields sign, name and finding; below them what it means and what to do."""
     width = min(max(shutil.get_terminal_size().columns - 1, NARROWEST), WIDEST)
     beside = " " * (len(head) + 2)
     for first, text in ((f"{head}  ", found), (beside, means), (f"{beside}→ ", advice)):
@@ -83,10 +83,9 @@ def _lines(head: str, found: str, means: str, advice: str) -> Iterator[str]:
 
 DOCTOR = Subcommand(
     name="doctor",
-    help="examine this machine: what figures from it can be trusted with",
+    help="check whether this machine gives reliable figures",
     description="Examine this machine before any benchmark, in ten seconds unless --limit gives "
-    "it more. The exit "
-    "status is 1 where something is marked ✗: figures would not be true.",
+    "it more. The exit status is 1 if something is marked ✗: figures would be wrong.",
     add_arguments=add_arguments,
     run=run,
 )

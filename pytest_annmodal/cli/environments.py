@@ -1,4 +1,4 @@
-"""``annmodal environments``: what was made for each ``NAME@SPEC``, and its removal."""
+"""``annmodal environments``: lists or removes the environments of ``NAME@SPEC``."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         nargs="?",
         const=0.0,
-        help="remove those that no session uses now; with DAYS, that none has used for so long",
+        help="remove those not in use now; with DAYS, those not used for that many days",
     )
 
     parser.add_argument(
         "--refresh",
         action="store_true",
-        help="look up again, at its next use, what the newest version of a range is",
+        help="look up the newest version of each range again at its next use",
     )
 
 
@@ -76,7 +76,7 @@ def _row(made: Made) -> Sequence[str]:
 
 
 def _some(versions: Mapping[str, str]) -> str:
-    """The environment's own distributions before numpy, which all have."""
+    """Returns some versions; numpy, pip and setuptools, which all have, come last."""
     names = sorted(versions, key=lambda name: (name in {"numpy", "pip", "setuptools"}, name))
     shown = [f"{name} {versions[name]}" for name in names[:MAX_VERSIONS]]
     rest = len(names) - MAX_VERSIONS
@@ -91,7 +91,7 @@ def _age(seconds: float) -> str:
 
 ENVIRONMENTS = Subcommand(
     name="environments",
-    help="list what was installed for NAME@SPEC, or remove it",
+    help="list the environments of NAME@SPEC, or remove them",
     description="List the environments that were made for NAME@SPEC (docs/environments.md).",
     add_arguments=add_arguments,
     run=run,

@@ -1,4 +1,4 @@
-"""``annmodal export``: results for other programs and for papers."""
+"""``annmodal export``: writes results for other programs and for papers."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def run(arguments: argparse.Namespace) -> int:
     written = FORMATS[arguments.format](cases)
     if arguments.output is None:
         if arguments.format == "parquet" and sys.stdout.isatty():
-            raise ConfigurationError("parquet is no text: name a file with -o FILE")
+            raise ConfigurationError("parquet is a binary format: name a file with -o FILE")
         sys.stdout.buffer.write(written)
         return 0
     try:
         arguments.output.write_bytes(written)
     except OSError as error:
         raise ConfigurationError(
-            f"{arguments.output}: cannot be written: {error.strerror or error}"
+            f"{arguments.output} cannot be written: {error.strerror or error}"
         ) from error
     return 0
 

@@ -1,4 +1,4 @@
-"""``annmodal import``: files of vectors become a dataset."""
+"""``annmodal import``: makes a dataset from files of vectors."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ ROLES = ("train", "test", "truth")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="what --dataset is to call it")
+    parser.add_argument("name", metavar="NAME", help="its name for --dataset")
     parser.add_argument(
         "--train",
         nargs="+",
         required=True,
         metavar="FILE",
-        help="vectors, in the order of rows; files, or addresses that begin with https: or hf:",
+        help="vectors, in order; files, or addresses that begin with https: or hf:",
     )
     queries = parser.add_mutually_exclusive_group()
     queries.add_argument("--test", metavar="FILE", help="queries")
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--holdout",
         type=int,
         metavar="N",
-        help="rows of train that become the queries, and leave it, where there is no --test "
+        help="number of rows to move from train to the queries if there is no --test "
         "(default: 1000, at most every tenth)",
     )
     parser.add_argument(
@@ -55,23 +55,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         choices=(0, 1),
         default=0,
-        help="what the truth calls the first row (default: 0)",
+        help="id of the first row in the truth (default: 0)",
     )
     _add_places(parser)
 
 
 def _add_places(parser: argparse.ArgumentParser) -> None:
-    """Where in the files the rows lie, and where the dataset is to lie."""
+    """Adds arguments for the place of the rows in the files, and of the dataset."""
     parser.add_argument(
         "--key",
         action="append",
         default=[],
         metavar="ROLE=NAME",
-        help=f"which array or column of a file with several is {', '.join(ROLES[:-1])} or "
-        f"{ROLES[-1]}; repeatable",
+        help=f"the array or column for {', '.join(ROLES[:-1])} or {ROLES[-1]}, in a file with "
+        "several; repeatable",
     )
     parser.add_argument(
-        "--ids", metavar="COLUMN", help="the column of train with the ids that the truth names"
+        "--ids", metavar="COLUMN", help="the column of train with the ids used in the truth"
     )
     parser.add_argument("--rows", metavar="A:B", help="only rows A to B-1 of train")
     parser.add_argument("--replace", action="store_true", help="replace a dataset of that name")
@@ -96,11 +96,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _request(arguments: argparse.Namespace) -> Request:
-    """Raises ConfigurationError for what cannot be meant."""
+    """Makes the request. Raises ConfigurationError for contradictions and bad values."""
     if arguments.truth is not None and arguments.test is None:
         raise ConfigurationError(
-            "--truth needs --test: held-out rows leave train, so that no truth that was there "
-            "before is theirs. Leave out --truth to have it computed."
+            "--truth needs --test: without it rows of train become the queries, and a given truth "
+            "does not fit them. Leave out --truth to have it computed."
         )
     metric = metrics.BY_WORD.get(metric_word(arguments.metric))
     if metric is None:
@@ -152,9 +152,9 @@ def _rows(text: str | None) -> tuple[int, int] | None:
 
 IMPORT = Subcommand(
     name="import",
-    help="make a dataset of vectors in other formats",
-    description="Make a dataset of files with vectors: fvecs, fbin, npy, npz, safetensors, "
-    "Parquet, Arrow, HDF5, CSV and their like. Everything is checked; the true neighbours "
+    help="make a dataset from vectors in other formats",
+    description="Make a dataset from files of vectors: fvecs, fbin, npy, npz, safetensors, "
+    "Parquet, Arrow, HDF5, CSV and similar formats. Everything is checked; the true neighbours "
     "are computed, or checked.",
     add_arguments=add_arguments,
     run=run,

@@ -1,4 +1,4 @@
-"""Which results a subcommand is about: files and folders, or what lies in this project."""
+"""The arguments that choose results: files and folders, or this project's own results."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ VOLUME = "ANNMODAL_VOLUME_DIR"
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
-    """The argument ``FILES…`` that every subcommand about results has."""
+    """Adds the argument ``FILE…`` that every subcommand about results has."""
     parser.add_argument(
         "files",
         nargs="*",
         type=Path,
         metavar="FILE",
-        help="files and folders with results, also of other machines; all of them are put together "
+        help="files and folders with results, also of other machines; all are merged "
         f"(default: {DEFAULT} here or in a folder above)",
     )
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
-    """Which of the cases; without any of these the newest of each setting and machine."""
+    """Adds arguments that choose cases; by default the newest of each setting and machine."""
     parser.add_argument(
         "--session",
         action="append",
         default=[],
         metavar="NAME",
-        help="of these sessions only, by the beginning of their names in `annmodal results`; "
+        help="only these sessions, by the beginning of their names in `annmodal results`; "
         "repeatable",
     )
     parser.add_argument(
@@ -46,14 +46,14 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="on these datasets only, names or globs; repeatable",
+        help="only these datasets, names or globs; repeatable",
     )
     parser.add_argument(
         "--impl",
         action="append",
         default=[],
         metavar="NAME",
-        help="of these implementations only, names or globs; repeatable",
+        help="only these implementations, names or globs; repeatable",
     )
     parser.add_argument(
         "--all",
@@ -63,7 +63,7 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen(cases: Sequence[StoredCase], arguments: argparse.Namespace) -> list[StoredCase]:
-    """The cases that the arguments of :func:`add_choice` choose.
+    """Returns the cases that the arguments of :func:`add_choice` choose.
 
     Raises:
         ConfigurationError: there are none.
@@ -76,13 +76,13 @@ def chosen(cases: Sequence[StoredCase], arguments: argparse.Namespace) -> list[S
     )
     if not found:
         raise ConfigurationError(
-            f"none of the {len(cases)} results is chosen by --session, --dataset and --impl"
+            f"none of the {len(cases)} results matches --session, --dataset and --impl"
         )
     return found if arguments.all else latest(found)
 
 
 def given_results(arguments: argparse.Namespace) -> Results:
-    """Everything in the named files; what had to be skipped is said on standard error.
+    """Reads all results in the named files; prints warnings on standard error.
 
     Raises:
         ConfigurationError: there are none.
@@ -92,17 +92,17 @@ def given_results(arguments: argparse.Namespace) -> Results:
         print(f"annmodal: {escape.told(text)}", file=sys.stderr)
     for name, number in several_contents(results.cases).items():
         print(
-            f"annmodal: {escape.line(name)} stands for {number} datasets with different content; "
-            "they are kept apart",
+            f"annmodal: {escape.line(name)} is the name of {number} datasets with different "
+            "content; they are kept apart",
             file=sys.stderr,
         )
     if not results.cases:
-        raise ConfigurationError("there is no result that can be read")
+        raise ConfigurationError("there are no readable results in these files")
     return results
 
 
 def _volume() -> Path | None:
-    """Where datasets lie on this machine, if anybody can say."""
+    """Returns the folder of the local volume, or None if it is unknown."""
     try:
         return Path(os.environ.get(VOLUME) or default_volume_dir(os.environ))
     except ConfigurationError:

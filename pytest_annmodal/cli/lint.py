@@ -1,4 +1,4 @@
-"""``annmodal lint``: what a dataset is like, and what of it spoils a comparison."""
+"""``annmodal lint``: shows figures of a dataset, and warns of what spoils a comparison on it."""
 
 from __future__ import annotations
 
@@ -22,19 +22,17 @@ from pytest_annmodal.settings.config import Settings
 from pytest_annmodal.settings.option import positive_int
 
 VOLUME = "ANNMODAL_VOLUME_DIR"
-SPOILED = 1  # the exit status where there are warnings
+SPOILED = 1  # the exit status if there are warnings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "dataset", metavar="DATASET|FILE", help="what --dataset may name: a name, or a file"
-    )
-    parser.add_argument("--k", default="10", metavar="K", help="of ties and hubs (default: 10)")
-    parser.add_argument("--json", action="store_true", help="the same as JSON")
+    parser.add_argument("dataset", metavar="DATASET|FILE", help="a name or file, as for --dataset")
+    parser.add_argument("--k", default="10", metavar="K", help="k for ties and hubs (default: 10)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--volume",
         metavar="DIR",
-        help=f"where datasets lie (default: {VOLUME}, or the volume in the user's cache)",
+        help=f"folder of the datasets (default: {VOLUME}, or the volume in the user's cache)",
     )
 
 
@@ -63,15 +61,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _dataset(text: str, volume: LocalVolume) -> Dataset:
-    """Raises ConfigurationError for what is not here."""
+    """Finds the dataset. Raises ConfigurationError if it is not here."""
     settings = Settings(rootdir=Path.cwd(), volume_dir=str(volume.path))
     found = find_datasets(text, CATALOG, settings, LocalStored(volume), asked=text)
     if len(found) > 1:
         names = ", ".join(dataset.name for dataset in found[:8])
-        raise ConfigurationError(f"{text} stands for {len(found)} datasets ({names}): name one")
+        raise ConfigurationError(f"{text} matches {len(found)} datasets ({names}): name one")
     if sources.source_of(found[0]).is_remote and not is_present(found[0], volume):
         raise ConfigurationError(
-            f"dataset {found[0].name} is not in volume '{volume.name}' at {volume.path} yet: fetch "
+            f"dataset {found[0].name} is not in volume '{volume.name}' at {volume.path}: download "
             f"it with pytest benchmarks/ --dataset={text} --download-only"
         )
     return found[0]
@@ -89,9 +87,9 @@ def _print(name: str, found: dict[str, object], warned: list[str]) -> None:
 
 LINT = Subcommand(
     name="lint",
-    help="say what a dataset is like, and what of it spoils a comparison",
-    description="Say what a dataset is like in figures, and warn of what spoils a comparison on "
-    "it. The exit status is 1 where there is a warning.",
+    help="show figures of a dataset, and warn of what spoils a comparison on it",
+    description="Show figures of a dataset, and warn of what spoils a comparison on it. The exit "
+    "status is 1 if there is a warning.",
     add_arguments=add_arguments,
     run=run,
 )

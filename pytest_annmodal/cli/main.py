@@ -1,4 +1,4 @@
-"""``annmodal``, also ``python -m pytest_annmodal``: the table of its subcommands, and its errors.
+"""``annmodal`` or ``python -m pytest_annmodal``: the table of subcommands, and their errors.
 
 A new subcommand is a module here with a :class:`Subcommand`, and its name in ``SUBCOMMANDS``.
 """
@@ -41,7 +41,7 @@ FAILED, INTERRUPTED = 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; the exit status is 2 where it cannot be done."""
+    """Runs one subcommand; returns the exit status, 2 for an error."""
     nearest.install()
     arguments = parser().parse_args(argv)
     try:
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AnnModalError as error:
         print(f"annmodal {arguments.subcommand}: {escape.told(error)}", file=sys.stderr)
         return FAILED
-    except BrokenPipeError:  # `annmodal results | head` has seen enough
+    except BrokenPipeError:  # as in `annmodal results | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class Versions(argparse.Action):
-    """Prints them, and ends; they are looked up for it only."""
+    """Prints the versions and exits; they are looked up only then."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:  # noqa: A002
         super().__init__(option_strings, dest, nargs=0, help=help)
@@ -74,14 +74,16 @@ class Versions(argparse.Action):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+    """Makes the parser of the whole command line."""
     top = argparse.ArgumentParser(
         prog="annmodal",
-        description="Examine this machine, bring data, look at the results of ANN benchmarks, "
-        "and turn them into tables.",
+        description="Check this machine, import datasets, and show and export the results of ANN "
+        "benchmarks.",
         allow_abbrev=False,
     )
-    top.add_argument("--version", action=Versions, help="of this program and what it stands on")
+    top.add_argument(
+        "--version", action=Versions, help="print versions of this program and its main packages"
+    )
     subparsers = top.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
     for row in SUBCOMMANDS:
         one = subparsers.add_parser(

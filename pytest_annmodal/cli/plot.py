@@ -1,4 +1,4 @@
-"""``annmodal plot``: one chart as a file."""
+"""``annmodal plot``: draws one chart as a file."""
 
 from __future__ import annotations
 
@@ -25,12 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--figure",
         choices=DRAWN,
         default="qps",
-        help="what a frontier shows over recall (default: qps)",
+        help="the figure that a frontier shows over recall (default: qps)",
     )
-    parser.add_argument(
-        "--format", choices=FORMATS, help="(default: what the file's name ends in, or svg)"
-    )
-    parser.add_argument("--k", type=int, metavar="K", help="which one, where there are several")
+    parser.add_argument("--format", choices=FORMATS, help="(default: by the file's suffix, or svg)")
+    parser.add_argument("--k", type=int, metavar="K", help="results at this k, if several exist")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="(default: DATASET-kK-KIND.FORMAT)"
     )
@@ -56,7 +54,7 @@ def _one(groups: Sequence[Group], arguments: argparse.Namespace) -> Group:
     if len(named) == 1:
         return named[0]
     known = ", ".join(f"{group.dataset} (k = {group.k})" for group in groups)
-    why = "these results are of several" if named else "there are no results of it"
+    why = "there are results of several datasets or k" if named else "there are no such results"
     raise ConfigurationError(f"{why}: name one with --dataset and --k. There are: {known}")
 
 
@@ -66,7 +64,7 @@ def _format(arguments: argparse.Namespace) -> str:
     ending = arguments.output.suffix[1:].lower() if arguments.output else FORMATS[0]
     if ending not in FORMATS:
         raise ConfigurationError(
-            f"{arguments.output}: pictures end in {', '.join(FORMATS)}; or name one with --format"
+            f"{arguments.output}: expected a suffix of {', '.join(FORMATS)}, or --format"
         )
     return str(ending)
 

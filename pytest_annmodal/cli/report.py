@@ -1,4 +1,4 @@
-"""``annmodal report``: everything on one page that opens offline."""
+"""``annmodal report``: writes one page with all results, which opens offline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=DEFAULT_NAME,
         metavar="FILE",
-        help=f"where the page is written (default: {DEFAULT_NAME})",
+        help=f"the page's file (default: {DEFAULT_NAME})",
     )
 
 

@@ -1,4 +1,4 @@
-"""``annmodal results``: which sessions there are, and what they hold."""
+"""``annmodal results``: lists the stored sessions and their contents."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hash",
         action="store_true",
-        help="print one hash of all of these results instead, to cite them by",
+        help="instead print one hash of all these results, to cite them",
     )
 
 
@@ -67,8 +67,8 @@ def _some(names: Iterable[str]) -> str:
 
 RESULTS = Subcommand(
     name="results",
-    help="list the sessions that were kept, and what they hold",
-    description="List the sessions whose results were kept, and what each of them holds.",
+    help="list the stored sessions and their contents",
+    description="List the sessions with stored results, and the contents of each.",
     add_arguments=add_arguments,
     run=run,
 )

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subcommand:
-    """What ``annmodal NAME`` does.
+    """The subcommand ``annmodal NAME``.
 
     Attributes:
         help: one line, for the list of subcommands.
-        description: what ``annmodal NAME --help`` says above the arguments.
-        add_arguments: given the parser of this subcommand alone.
-        run: does it and gives the exit status; what cannot be done is a ConfigurationError.
+        description: the text above the arguments in ``annmodal NAME --help``.
+        add_arguments: called with the parser of this subcommand.
+        run: runs it and returns the exit status. Raises ConfigurationError if it cannot.
     """
 
     name: str

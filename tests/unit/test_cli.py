@@ -55,7 +55,7 @@ def test_one_name_for_two_contents(tmp_path: Path, capsys: pytest.CaptureFixture
     stored(tmp_path, measured(1), measured(2), measured(1, dataset_sha256="cd" * 32))
     assert main(["results", str(tmp_path)]) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert "digits-64-euclidean stands for 2 datasets with different content" in line
+    assert "digits-64-euclidean is the name of 2 datasets with different content" in line
 
 
 @pytest.mark.parametrize(

@@ -60,12 +60,12 @@ def test_pictures_in_each_format(folder: Path, capsys: pytest.CaptureFixture[str
     ("arguments", "words"),
     [
         (["plot", "results"], "name one with --dataset and --k. There are: digits-64-euclidean"),
-        (["plot", "results", "--dataset=typo"], "is chosen by --session, --dataset and --impl"),
+        (["plot", "results", "--dataset=typo"], "matches --session, --dataset and --impl"),
         (
             ["plot", "results", "--dataset=other-8-dot", "--kind=compare"],
             "needs a comparison with a baseline",
         ),
-        (["plot", "results", "--dataset=other-8-dot", "-o", "a.bmp"], "pictures end in svg"),
+        (["plot", "results", "--dataset=other-8-dot", "-o", "a.bmp"], "expected a suffix of svg"),
         (["report", "results", "-o", "no/such/page.html"], "no/such/page.html: cannot be written"),
     ],
 )

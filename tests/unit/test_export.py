@@ -217,5 +217,5 @@ def test_the_command(
     for arguments in (["--impl", "nobody", "one"], ["-o", "no/folder.csv", "one"]):
         assert main(["export", *arguments]) == 2
     said = capfdbinary.readouterr().err.decode()
-    assert "none of the 2 results is chosen by --session, --dataset and --impl" in said
+    assert "none of the 2 results matches --session, --dataset and --impl" in said
     assert "no/folder.csv: cannot be written: No such file or directory" in said
