@@ -70,7 +70,7 @@ def test_a_container_lost_twice_is_an_error_of_the_infrastructure(bad_day):
 def test_an_image_that_cannot_be_built_names_the_dependency_and_shows_the_log(bad_day):
     report = bad_day.text[bad_day.text.index("= FAILURES") :]
     assert "no-such-package-anywhere" in report
-    assert "from the header's dependencies" in report
+    assert "check these dependencies in the header" in report
     assert "No matching distribution found for no-such-package-anywhere" in report
     assert "image logs" not in report
 

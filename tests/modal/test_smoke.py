@@ -67,7 +67,7 @@ def test_the_volume_command_lists_and_fetches_it(ran, account):
 
 def test_an_image_that_cannot_be_built_shows_its_log(ran):
     assert "no-such-package-anywhere-2f7c" in ran.text[ran.text.index("= FAILURES") :]
-    assert "from the header's dependencies" in ran.text
+    assert "check these dependencies in the header" in ran.text
 
 
 def test_progress_and_the_containers_log_arrive(ran):

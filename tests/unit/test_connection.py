@@ -55,7 +55,7 @@ def test_a_local_socket_is_not_probed(account):
     [
         (exception.AuthError("bad"), "Modal refused the token: bad"),
         (exception.ConnectionError("gone"), "connection to Modal was lost: gone"),
-        (exception.FunctionTimeoutError("late"), "longer than a container may: late"),
+        (exception.FunctionTimeoutError("late"), "longer than a container is allowed to: late"),
         (exception.InternalFailure("signal -9"), "--modal-memory-mb gives more"),
         (exception.RemoteError("boom"), "was lost or failed: boom"),
         (ExecutorError("as it is"), "as it is"),

@@ -224,7 +224,7 @@ class TestWholeVolume:
     def test_is_noted(self, volume, job, tmp_path):
         path, notes = far_side._published("x.f32", volume, tmp_path, job)
         assert path.read_text() == "rows"
-        assert "the truth is in the container" in notes[0]
+        assert "the ground truth is in the container" in notes[0]
 
     def test_is_refused_by_strict(self, volume, job, tmp_path):
         limits = dataclasses.replace(job.limits, isolation="strict")
