@@ -41,7 +41,7 @@ def missing_dataset_hint(dataset: Dataset) -> str:
 
 
 def no_compiler() -> str:
-    """Returns a hint if there is no C++ compiler, which pip needs for some libraries; else ""."""
+    """Returns a hint if the C++ compiler is missing that pip needs for some libraries."""
     from pytest_annmodal.worker.cpp import compiler
 
     if compiler.missing() is None:

@@ -1,4 +1,4 @@
-"""A figure is added in one place: the row is all that this copy of the package has more."""
+"""A figure is added in one place: this copy of the package has only one more row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``--ann-against``: a session beside a stored one."""
+"""``--ann-against``: a session compared with a stored one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FORGETS = EXACT.replace('kind="stable")[:k]', 'kind="stable")[[*range(k - 1), le
 def test_a_recall_that_was_higher_fails_and_times_are_only_told(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A first session has nothing to compare with; the next is held against it."""
+    """A first session has nothing to compare with; the next is compared with it."""
     first = project.bench("--ann-against=latest")
     assert first.ret == 0
     assert lines_with(first, "nothing is stored to compare extra=0, extra=1 with")
@@ -45,7 +45,7 @@ def test_a_recall_that_was_higher_fails_and_times_are_only_told(
 
 
 def _check_kept(project: Project, result: pytest.RunResult) -> None:
-    """What is shown stands in the Markdown and in the store: how much, and that it is no verdict."""
+    """The Markdown and the store have the shown times: the change, and that there is no verdict."""
     times = lines_with(result, "; measured at another time, so there is no verdict")
     assert [line.split(":")[0].split() for line in times] == [
         ["not", "gated", *figure.split()] for figure in FIGURES
@@ -61,8 +61,8 @@ def _check_kept(project: Project, result: pytest.RunResult) -> None:
     assert [len(case["gate"]["findings"]) for case in stored] == [6, 3]
 
 
-def test_what_was_found_then_is_not_told_of_what_is_reused(project: Project) -> None:
-    """A later session that holds against nothing has no block; one that does has its own."""
+def test_reused_results_have_no_old_findings(project: Project) -> None:
+    """A later session without ``--ann-against`` has no block; one with it has its own."""
     project.bench("--ann-against=latest")
     later = project.bench("--ann-reuse")
     assert lines_with(later, "2 results were taken from the store")

@@ -85,7 +85,7 @@ def test_no_folder_for_datasets(project: Project, monkeypatch: pytest.MonkeyPatc
 def test_histograms_without_their_library(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What would be found missing after the last measurement is told before the first."""
+    """A library missing for the histogram is reported before the first measurement."""
     monkeypatch.setitem(sys.modules, "pygal", None)
     result = project.pytester.runpytest_inprocess("-pno:cacheprovider", "--benchmark-histogram")
     assert result.ret == 4
@@ -102,7 +102,7 @@ def test_bad_environment(project: Project, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_unusable_files(project: Project) -> None:
-    """A file that is no dataset, or has too few neighbours for k, is an error, not a failure."""
+    """A file that is not a dataset, or has too few neighbours for k, is an error, not a failure."""
     (project.path / "text-8-euclidean.hdf5").write_text("not a dataset at all")
     project.dataset("five-8-euclidean", n_train=5, k=5)
     project.write(
@@ -139,7 +139,7 @@ OF_PYTEST_9 = [("pyproject.toml", "[tool.pytest]"), ("pytest.toml", "[pytest]")]
     ],
 )
 def test_toml_types(pytester: pytest.Pytester, name: str, table: str) -> None:
-    """Numbers, booleans, lists and texts of TOML are taken where they mean something; else one line."""
+    """Options accept TOML numbers, booleans, lists and texts of the right kind; else one line."""
     ini = pytester.path / name
     head = f'{table}\nfilterwarnings = ["error"]\n'
     ini.write_text(head + NATIVE)

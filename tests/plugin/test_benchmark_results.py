@@ -1,4 +1,4 @@
-"""What pytest-benchmark, JUnit and a terminal are told of measured times."""
+"""Measured times in pytest-benchmark, JUnit and the terminal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check_saved(saved: dict[str, Any]) -> None:
 
 
 def test_names_in_the_table(project: Project) -> None:
-    """A case is called as in our own table, and its id is kept in what is saved."""
+    """A case has the same name as in our own table; saved files keep its id."""
     result = project.bench("--benchmark-json=out.json", "--benchmark-columns=min,ops")
     result.assert_outcomes(passed=2)
     shown = lines_with(result, "exact[extra=")
@@ -71,7 +71,7 @@ def test_json(project: Project) -> None:
 
 
 def test_save_and_compare(project: Project) -> None:
-    """Two runs are compared with each other as any other benchmarks are."""
+    """Two runs are compared like any other benchmarks."""
     project.bench("--benchmark-autosave").assert_outcomes(passed=2)
     result = project.bench("--benchmark-compare", "--benchmark-compare-fail=mean:1000000%")
     result.assert_outcomes(passed=2)
@@ -104,7 +104,7 @@ def test_disabled(project: Project) -> None:
 
 
 def test_skipped(project: Project) -> None:
-    """``--benchmark-skip`` skips, and measures nothing on the way."""
+    """``--benchmark-skip`` skips without measuring."""
     project.write("mine/exact.py", (project.path / "mine/exact.py").read_text() + "\n1 / 0\n")
     result = project.bench("--benchmark-skip", "-rs")
     result.assert_outcomes(skipped=2)
@@ -134,7 +134,7 @@ GONE = ("--dataset", "gist-960-euclidean")  # in no volume, so its tests are ski
     ],
 )
 def test_nothing_to_save(project: Project, arguments: tuple[str, ...], status: int) -> None:
-    """Where nothing was measured one line says so; the exit status is pytest's own."""
+    """If nothing was measured, one line says so; the exit status is pytest's own."""
     mine = ("--ann-implementations", "mine")
     result = project.run(*mine, *arguments, "--benchmark-json=out.json", "--benchmark-autosave")
     assert result.ret == status
@@ -144,7 +144,7 @@ def test_nothing_to_save(project: Project, arguments: tuple[str, ...], status: i
 
 
 def test_nothing_to_compare(project: Project) -> None:
-    """Without stored results one measures, with a warning; with a limit to hold one is told first."""
+    """Without stored results it measures with a warning; with a threshold it ends with an error."""
     result = project.bench("--benchmark-compare")
     result.assert_outcomes(passed=2)
     assert "Can't compare. No benchmark files" in result.stdout.str() + result.stderr.str()
@@ -175,7 +175,7 @@ def test_slower_than_allowed(project: Project) -> None:
 
 
 def test_a_folder_that_is_not_there(project: Project) -> None:
-    """Said before anything is measured, not after all of it."""
+    """It is an error before anything is measured, not after."""
     result = project.bench("--benchmark-json=gone/out.json")
     assert result.ret == 4
     result.stderr.fnmatch_lines(
@@ -197,7 +197,7 @@ def test_switched_off(
     arguments: tuple[str, ...],
     words: str,
 ) -> None:
-    """Where pytest-benchmark takes itself for xdist's, no result can be asked of it; else one line says so."""
+    """If pytest-benchmark has switched itself off for xdist, its options are errors; else one line says so."""
     monkeypatch.setenv("PYTEST_XDIST_WORKER", variable)
     loaded = tuple(name for name in UNRELATED if name != "xdist")
     result = project.bench("--benchmark-json=out.json", *arguments, without=loaded)

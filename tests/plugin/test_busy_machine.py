@@ -1,4 +1,4 @@
-"""A machine on which others work: a test that would fail is skipped, a grade is incomplete."""
+"""On a machine with other work a test that would fail is skipped, a grade is incomplete."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ min_qps = 1e9
 
 
 def test_a_threshold_that_would_fail_is_skipped(project: Project) -> None:
-    """With the reason, in the test's line and under the table; recall fails as ever."""
+    """The reason is in the test's line and under the table; a missed recall still fails."""
     project.write("conftest.py", OTHERS)
     project.write("mine/exact.py", EXACT.replace("# search.extra = [0, 1]\n", ""))
     project.write(
@@ -57,7 +57,7 @@ def test_a_threshold_that_would_fail_is_skipped(project: Project) -> None:
 
 
 def test_a_grade_that_cannot_be_told_is_resumed(project: Project) -> None:
-    """Incomplete while others work; on a quiet machine only that case is measured again."""
+    """It is incomplete on a busy machine; on a quiet one only that case is measured again."""
     course = Class(project)
     rules = (course.path / "grading.toml").read_text()
     (course.path / "grading.toml").write_text(rules + SPEED)

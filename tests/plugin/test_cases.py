@@ -88,7 +88,7 @@ def test_names_and_parameters(project: Project) -> None:
 
 
 def test_explicit_parametrization(project: Project) -> None:
-    """Names of ``parametrize`` are cases; what is left open is filled; misfits are deselected."""
+    """Names in ``parametrize`` are cases; missing ones are filled in; misfits are deselected."""
     project.dataset("small-8-angular", metric="angular")
     project.write(
         "test_it.py",
@@ -115,7 +115,7 @@ def test_explicit_parametrization(project: Project) -> None:
 
 
 def test_files_that_say_another_metric_than_their_names(project: Project) -> None:
-    """One's own file makes no test that does not fit; one that is fetched only now is a skip."""
+    """A local file with a metric not served makes no test; a downloaded one makes a skipped test."""
     place = project.dataset("liar-8-euclidean", metric="angular")
     project.write(
         "conftest.py",
@@ -175,7 +175,7 @@ def test_thresholds(project: Project) -> None:
 
 
 def test_settings_that_a_library_makes_one_of(project: Project) -> None:
-    """Each test keeps its name and passes; one is measured, has the row, and stands for both."""
+    """Each test keeps its name and passes; only one is measured and has a row, for both."""
     rules = '# short-answers = "extra"\n# effective = { extra = "max(extra, k - 9)" }\n# ///'
     project.write("mine/exact.py", EXACT.replace("# ///\nimport", f"{rules}\nimport"))
     result = project.bench("-v", "--benchmark-json=out.json")
@@ -242,7 +242,7 @@ def test_datasets_fixture_and_hook(project: Project) -> None:
 
 
 def test_long_ids(project: Project) -> None:
-    """Ids of at most 100 characters say how settings begin, and the dataset; equal in each run."""
+    """Ids have at most 100 characters with the first settings and the dataset, equal in each run."""
     values = ",".join(f"value_{number}={number}" for number in range(15))
     grid = "".join(f"# build.{part.replace('=', ' = ')}\n" for part in values.split(","))
     long = EXACT.replace("# search.extra", f"{grid}# search.extra")
@@ -296,7 +296,7 @@ def test_chosen_settings(project: Project) -> None:
 
 
 def test_a_marker_gives_values(project: Project) -> None:
-    """To cases and pairs of its own test, in the grammar of the command line."""
+    """They apply to cases and pairs of its test, in the grammar of the command line."""
     project.write(
         "test_it.py",
         """
@@ -325,7 +325,7 @@ def test_a_marker_gives_values(project: Project) -> None:
 
 
 def test_settings_that_a_header_refuses(project: Project) -> None:
-    """They are not run, and a line says why; where none is left, pytest ends with it."""
+    """They are not run, and a line says why; if none is left, pytest ends with that line."""
     project.write(
         "mine/exact.py", EXACT.replace("# search", '# constraints = ["k <= extra"]\n# search')
     )

@@ -8,7 +8,7 @@ ONE = ("--ann-baseline=exact[extra=0]", "--ann-sessions=1")
 
 
 def test_a_ratio_is_shown_and_saved(project: Project) -> None:
-    """Under the table, in the JSON of pytest-benchmark and in JUnit's properties."""
+    """It is under the table, in pytest-benchmark's JSON and in JUnit's properties."""
     result = project.bench(*ONE, "--benchmark-json=out.json", "--junitxml=out.xml")
     result.assert_outcomes(passed=2)
     (line,) = lines_with(result, "exact[extra=1]  × exact ")
@@ -24,7 +24,7 @@ def test_a_ratio_is_shown_and_saved(project: Project) -> None:
 
 
 def test_a_threshold_on_a_ratio_needs_a_verdict(project: Project) -> None:
-    """``min_ratio`` is not reached by luck: without an interval it fails, and says why."""
+    """``min_ratio`` without an interval fails, and says why."""
     project.write(
         "test_it.py",
         """
@@ -41,8 +41,8 @@ def test_a_threshold_on_a_ratio_needs_a_verdict(project: Project) -> None:
     assert lines_with(project.bench(), "not measured (it needs --ann-baseline, ")
 
 
-def test_what_is_no_baseline_is_refused_at_once(project: Project) -> None:
-    """Nothing stands beside the reason: not what else could be fetched or installed."""
+def test_a_bad_baseline_is_refused_at_once(project: Project) -> None:
+    """Only the reason is shown, not what else could be downloaded or installed."""
     result = project.bench("--ann-baseline=exakt", "--dataset=sift-128-euclidean")
     assert result.ret == 4
     assert "no such implementation; did you mean 'exact'?" in result.stderr.str()
@@ -53,7 +53,7 @@ def test_what_is_no_baseline_is_refused_at_once(project: Project) -> None:
 
 
 def test_speed_at_a_recall_level(project: Project) -> None:
-    """It is interpolated where settings bracket it, and said to be unknown elsewhere."""
+    """It is interpolated if settings bracket it, and unknown otherwise."""
     project.write("mine/exact_half.py", HALF)
     result = project.bench("--ann-at-recall=0.9", "--benchmark-json=out.json")
     assert lines_with(

@@ -82,7 +82,7 @@ class {name}:
 
 
 def commands() -> dict[str, str]:
-    """Every command, without its comment, and the page that it stands on first."""
+    """Returns every command, without its comment, and the first page that has it."""
     found: dict[str, str] = {}
     for path in PAGES:
         for block in re.findall(r"```console\n(.*?)```", path.read_text("utf-8"), flags=re.DOTALL):
@@ -101,7 +101,7 @@ def to_run(program: str) -> list[str]:
 
 
 def clone(root: Path) -> None:
-    """What the tests of this need of a clone of ann-benchmarks."""
+    """The part of a clone of ann-benchmarks that these tests need."""
     for folder, name in (("annoy", "Annoy"), ("hnswlib", "HnswLib")):
         place = root / "ann_benchmarks" / "algorithms" / folder
         place.mkdir(parents=True)
@@ -111,7 +111,7 @@ def clone(root: Path) -> None:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone of this project in which the files are that the pages speak of."""
+    """A clone of this project with the files that the pages mention."""
     root = tmp_path_factory.mktemp("project")
     for name in ("benchmarks", "examples"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -142,7 +142,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_is_run_or_has_a_reason() -> None:
-    """A command of a kind that nobody runs here needs a row in NOT_RUN; each row is still needed."""
+    """A command that is not run here needs a row in NOT_RUN, and each row is still needed."""
     run = {*to_run("pytest"), *to_run("annmodal")}
     left = [
         f"{page}: {command}"
@@ -181,7 +181,7 @@ def test_annmodal_commands(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Each does what it says, on results that lie where it looks for them."""
+    """Each succeeds, with results in the place where it looks for them."""
     monkeypatch.chdir(project)
     monkeypatch.setenv("ANNMODAL_VOLUME_DIR", str(tmp_path))
     assert main(shlex.split(command)[1:]) == 0, capsys.readouterr().err

@@ -41,7 +41,7 @@ def run(project: Project, env: dict[str, str], *arguments: str) -> bytes:
 
 @pytest.mark.parametrize("env", ASCII.values(), ids=ASCII)
 def test_tables_and_failures(project: Project, env: dict[str, str]) -> None:
-    """Each line is a line, in ASCII; what a library prints does not fail; files are UTF-8."""
+    """Lines stay whole, in ASCII; output of libraries does not fail; files are UTF-8."""
     project.write("mine/exact.py", EXACT + "\nprint('µ… 📦')\n")
     line = "        self.X = np.array(X)"
     wrong = '        raise ValueError("größer als 5 µm\\n– ok │")'
@@ -77,7 +77,7 @@ def test_paths(project: Project, env: dict[str, str]) -> None:
 
 
 def test_latin_1(project: Project) -> None:
-    """What it has is written, and only the rest is replaced."""
+    """Characters of Latin-1 are written, and only the others are replaced."""
     output = run(project, {"PYTHONIOENCODING": "latin-1"}, *OWN, DATA).decode("latin-1")
     assert "small-8-euclidean · 300 × 8 · euclidean · k=10 ·" in output
     assert "─" not in output
@@ -124,7 +124,7 @@ def test_grades(project: Project) -> None:
 
 @pytest.mark.parametrize("option", ["--help", "--markers", "--fixtures"])
 def test_help(project: Project, option: str) -> None:
-    """What pytest prints of this plugin before any session is ASCII everywhere."""
+    """Texts of this plugin that pytest prints before a session are always ASCII."""
     output = run(project, ASCII["LANG=C"], option).decode("ascii")
     assert output.count("\n") > 10  # not one line, with its ends escaped
     assert not {"\\u", "\\x"} & {output[at : at + 2] for at in range(len(output))}
@@ -149,7 +149,7 @@ def test_modal_run() -> None:
 
 
 def test_other_handlers_stay() -> None:
-    """A stream that is told what to do with such characters goes on doing that."""
+    """A stream with an error handler of its own keeps it."""
 
     class Stream:
         errors = "xmlcharrefreplace"

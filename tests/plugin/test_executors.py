@@ -1,4 +1,4 @@
-"""Who runs jobs: the built-in executors and those of a user's conftest come through one hook."""
+"""The built-in executors and those of a user's conftest file come through one hook."""
 
 from __future__ import annotations
 

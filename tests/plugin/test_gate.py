@@ -39,7 +39,7 @@ ENDS = (
 
 
 def candidates(project: Project, name: str, *arguments: str) -> Any:
-    """This one alone, against ``exact``."""
+    """Gates the candidate of this name against ``exact``."""
     return project.run(*PLACES, "--ann-rounds=1", f"--impl={name}", *GATE, *LENIENT, *arguments)
 
 
@@ -56,7 +56,7 @@ def candidates(project: Project, name: str, *arguments: str) -> Any:
 def test_what_is_named_and_not_here_fails(
     project: Project, arguments: tuple[str, str], command: str
 ) -> None:
-    """Elsewhere it is a skip; a gate that measured nothing would look like one that passed."""
+    """Without a gate it is skipped; a gate that measured nothing would look like a pass."""
     project.write("mine/needy.py", EXACT.replace('["numpy"]', '["no-such-library>=2"]'))
     result = project.run("--ann-implementations=mine", *arguments, *GATE)
     assert result.ret == 1
@@ -110,8 +110,8 @@ def test_a_candidate_that_ends_half_way_has_failed_and_is_not_worse(project: Pro
     assert "slower than" not in result.stdout.str()
 
 
-def test_a_thing_beside_itself_is_said_to_be(project: Project) -> None:
-    """An A/A test; and a recall that is named and not reached is no verdict, which strict fails."""
+def test_equal_sides_are_noted(project: Project) -> None:
+    """An A/A test; a named recall that is not reached gives no verdict, which strict fails."""
     asked = ("--ann-gate=strict", "--ann-at-recall=0.9", "--benchmark-disable")
     result = project.bench("--impl=exact", "--ann-baseline=exact", "--ann-sessions=5", *asked)
     assert result.ret == 1
@@ -142,8 +142,8 @@ def test_what_cannot_be_gated_is_refused_at_once(
 
 
 @pytest.mark.parametrize("where", ["command line", "ini file"])
-def test_a_path_behind_a_bare_gate_is_a_path(project: Project, where: str) -> None:
-    """With the conftest file beside it, whose options are known in time."""
+def test_a_path_after_a_gate_without_a_value(project: Project, where: str) -> None:
+    """The conftest file beside it is also read in time."""
     project.write(
         "bench/test_it.py", "def test_search(ann_benchmark, case):\n    assert 0, 'asked'"
     )

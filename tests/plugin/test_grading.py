@@ -1,4 +1,4 @@
-"""Grading from the command line: the whole flow, interruption, and what strangers may say."""
+"""Grading from the command line: the whole flow, interruption, and hostile texts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def course(project: Project) -> Class:
 
 
 def test_ini_file_loosens_nothing(course: Class) -> None:
-    """Neither keys nor addopts of an ini file change the rules; it is said what was not taken."""
+    """Neither keys nor addopts of an ini file change the rules; a line lists the ignored ones."""
     course.hand_in("half.py", index().replace(")[:k]", ")[[0, 1, 2, -1, -2]]"))
     course.project.dataset("other-8-euclidean", n_train=20)
     course.project.write(
@@ -113,7 +113,7 @@ def test_a_class(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_files_of_one_name(course: Class) -> None:
-    """Each is called after its folder, in the table and in every file; what archives leave is none."""
+    """Each is named after its folder in all outputs; leftovers of archives are not submissions."""
     for name in ("ada", "bob"):
         course.hand_in(f"{name}/index.py", index())
     course.hand_in("__MACOSX/index.py", "left behind")
@@ -196,7 +196,7 @@ HOSTILE = (
 
 
 def test_hostile_words(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names and texts of a stranger reach no terminal, page, sheet, log or path as they are."""
+    """Names and texts of a submission are escaped in terminal, page, sheet, log and paths."""
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(course.path / "step.md"))
     raising = index(
         f"print('{HOSTILE}'.encode(errors='replace').decode())\nraise ValueError('{HOSTILE}')"
@@ -234,7 +234,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 
 def test_not_the_students_fault(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dataset that cannot be used: grades are incomplete, exit 1, and are made by a resume."""
+    """An unusable dataset makes grades incomplete, with exit 1; a resume completes them."""
     course.hand_in("good.py", index())
     data = course.path / "small-8-euclidean.hdf5"
     good = data.read_bytes()
@@ -264,7 +264,7 @@ def test_not_the_students_fault(course: Class, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_library_that_is_not_shown(course: Class, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the organiser has and the sandbox does not show is nobody's fault, and says why."""
+    """A library that the sandbox hides is a fault of the infrastructure, with the reason."""
     course.hand_in("uses.py", f"import notshown\n{index()}")
     course.hand_in("lacks.py", index("import nowhere_at_all"))
     course.project.write("notshown.py", "")
@@ -282,7 +282,7 @@ def test_a_library_that_is_not_shown(course: Class, monkeypatch: pytest.MonkeyPa
 
 
 def test_refused_and_other_failures(project: Project) -> None:
-    """What is not allowed is not run; a failing test that grades nobody makes the session fail."""
+    """A refused submission is not run; a failing test of another kind fails the session."""
     course = Class(project, 'allow = ["scipy"]\nmax_submission_mb = 0.01\nmax_variants = 2')
     ran = course.path / "ran"
     run = index(f"open({str(ran)!r}, 'a').close()")
@@ -355,7 +355,7 @@ def test_command_line_wins(course: Class) -> None:
 
 
 def test_points_for_a_ratio(project: Project) -> None:
-    """``min_ratio``: five sessions beside a baseline, for each submission; the grade says what they gave."""
+    """``min_ratio``: five sessions with a baseline for each submission; the grade has their result."""
     more = 'baseline = "bruteforce"\nsessions = 5\n'
     part = '[[parts]]\nname = "Ratio"\npoints = 4\nmin_ratio = 0.00001\n'
     course = Class(project, more)

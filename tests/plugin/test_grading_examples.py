@@ -1,4 +1,4 @@
-"""What examples/ and docs/grading.md promise, as they are written."""
+"""The files of examples/ and the rules of docs/grading.md, used as they are."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXAMPLES = TOP / "examples"
 
 
 def test_class() -> None:
-    """Ten submissions that can be read, but for the one with the syntax error."""
+    """Ten submissions can be read, except the one with a syntax error."""
     rules = read_rules(EXAMPLES / "class" / "grading.toml")
     assert rules.max_score == 100
     found = [
@@ -43,7 +43,7 @@ def test_rules_of_the_guide(tmp_path: Path) -> None:
 
 
 class Gradescope:
-    """The folders that Gradescope has, with this Python's pytest in them."""
+    """Gradescope's folders, with this Python's pytest."""
 
     def __init__(self, path: Path) -> None:
         scripts = EXAMPLES / "ci" / "gradescope"
@@ -66,7 +66,7 @@ class Gradescope:
         return path
 
     def grade(self, files: Mapping[str, str], **environ: str) -> dict[str, Any]:
-        """Grade what is handed in; ``results.json``, with the log of the script."""
+        """Grades a submission; returns ``results.json`` and the log of the script."""
         for name, text in files.items():
             self.write(self.box / "submission" / name, text)
         ran = subprocess.run(
@@ -100,7 +100,7 @@ HANDED_IN = {
 
 @pytest.mark.parametrize("files", HANDED_IN.values(), ids=HANDED_IN)
 def test_gradescope(tmp_path: Path, files: Mapping[str, str]) -> None:
-    """run_autograder, in the folders that Gradescope has: results.json of the one submission."""
+    """run_autograder in Gradescope's folders writes results.json of the one submission."""
     results = Gradescope(tmp_path).grade(files)
     assert results["score"] >= 50, results["log"]  # what is not about speed
     assert {"score", "output", "tests", "leaderboard"} <= set(results)
@@ -108,7 +108,7 @@ def test_gradescope(tmp_path: Path, files: Mapping[str, str]) -> None:
 
 
 def test_gradescope_is_attacked(tmp_path: Path) -> None:
-    """What a hostile archive brings for pytest and Python is not run, and gains no points."""
+    """Files for pytest and Python in a hostile archive are not run, and gain no points."""
     runs = (  # a worker, in which it may run, has another command line
         "import sys\nfrom pathlib import Path\n"
         "if 'pytest' in sys.orig_argv: Path(__file__).with_name('WAS_RUN').touch()\n"

@@ -1,4 +1,4 @@
-"""A session that is told to end by a signal, in real processes."""
+"""A session that is ended by a signal, in real processes."""
 
 from __future__ import annotations
 
@@ -100,8 +100,8 @@ OWN = ("--ann-implementations=mine", "--impl=exact*", "--dataset=small-8-euclide
 
 
 @SIGNALS
-def test_told_to_end(project: Project, number: signal.Signals) -> None:
-    """What is finished is shown, the status is 2, and no worker and no folder stay behind."""
+def test_ended_by_a_signal(project: Project, number: signal.Signals) -> None:
+    """Finished cases are shown, the status is 2, and no worker and no folder remain."""
     started = bell(project, "started")
     waiting(project, in_fit=started)
     with ringing(started) as pipe, session(project, *OWN) as process:
@@ -121,7 +121,7 @@ def test_told_to_end(project: Project, number: signal.Signals) -> None:
 
 
 def test_a_second_and_a_third_signal(project: Project) -> None:
-    """When the end has begun, one more only says so; the table is written. A third ends it."""
+    """A second one during the end prints a line, and the table is written. A third ends it."""
     started, ending, go_on = (bell(project, name) for name in ("started", "ending", "go_on"))
     waiting(project, in_fit=started)
     project.write("conftest.py", ENDING)
@@ -157,8 +157,8 @@ def test_a_second_and_a_third_signal(project: Project) -> None:
         assert third or re.search(r"^[~ ] exact\[extra=0\]  1\.0000 ", output, re.MULTILINE)
 
 
-def test_grades_of_a_session_that_is_told_to_end(project: Project) -> None:
-    """Who was finished has a grade, who was not is incomplete; all of it is written."""
+def test_grades_of_an_ended_session(project: Project) -> None:
+    """Finished submissions have a grade, the others are incomplete; all files are written."""
     started = bell(project, "started")
     project.write("subs/first.py", EXACT)
     project.write(
@@ -190,7 +190,7 @@ def test_grades_of_a_session_that_is_told_to_end(project: Project) -> None:
 
 
 def test_handlers_of_others_stay() -> None:
-    """What is ignored (``nohup``) stays ignored, and all is as before when the session is over."""
+    """Ignored signals (``nohup``) stay ignored, and handlers are restored after the session."""
     before = {number: signal.getsignal(number) for number in SIGNALS.args[1]}
     try:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -206,8 +206,8 @@ def test_handlers_of_others_stay() -> None:
             signal.signal(number, handler)
 
 
-def test_one_wish_told_twice() -> None:
-    """A signal right after another does not break the clearing up; much later it is a new one."""
+def test_two_signals_in_a_row() -> None:
+    """A signal right after another does not disturb the clean-up; a later one is a new one."""
     now = 0.0
     interruption = Interruption(clock=lambda: now)
     with pytest.raises(KeyboardInterrupt):

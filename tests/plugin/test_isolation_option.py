@@ -35,13 +35,13 @@ def test_strict_without_bubblewrap(project: Project) -> None:
 
 @pytest.mark.usefixtures("_no_bubblewrap")
 def test_strict_without_submissions(project: Project) -> None:
-    """Whoever runs only what they trust needs no bubblewrap."""
+    """A session without submissions needs no bubblewrap."""
     own = ("--ann-implementations=mine", "--impl=exact")
     project.run(*DATA, *own, "--ann-isolation=strict").assert_outcomes(passed=2)
 
 
 def test_grades_below_bubblewrap(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Above the grades, in the summary and in grades.json: what bubblewrap says, and what follows."""
+    """A warning with bubblewrap's error is above the grades, in the summary and in grades.json."""
     project.write("subs/mine.py", EXACT)
     fake = project.write("bin/bwrap", "#!/bin/sh\necho 'bwrap: no luck' >&2\nexit 1\n")
     fake.chmod(0o755)
@@ -73,8 +73,8 @@ def test_grades_below_bubblewrap(project: Project, monkeypatch: pytest.MonkeyPat
     assert "no luck" in (project.path / "grades/summary.md").read_text()
 
 
-def test_a_weak_level_is_said(project: Project) -> None:
-    """Beside the result."""
+def test_a_weak_level_is_noted(project: Project) -> None:
+    """It is a note of the result."""
     project.write("subs/mine.py", EXACT)
     result = project.run(*DATA, "--submission=subs/mine.py", "--ann-isolation=process")
     result.assert_outcomes(passed=2)

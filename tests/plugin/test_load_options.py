@@ -59,7 +59,7 @@ def test_levels_stand_below_the_table_in_the_json_and_in_the_store(project: Proj
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_cannot_be_offered_is_refused(arguments: list[str], words: str) -> None:
-    """Before anything runs, with what was expected."""
+    """It ends before anything runs, with what was expected."""
     from pytest_annmodal.errors import ConfigurationError
     from pytest_annmodal.settings.config import OPTIONS
     from pytest_annmodal.settings.sources import resolve

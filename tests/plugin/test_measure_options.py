@@ -30,7 +30,7 @@ def test_what_is_measured(project: Project) -> None:
 
 
 def test_max_time(project: Project) -> None:
-    """No further round is begun after ``--ann-max-time``; what was measured counts."""
+    """No further round begins after ``--ann-max-time``; finished rounds count."""
     result = project.bench("--ann-rounds=1000", "--ann-max-time=0.000001")
     result.assert_outcomes(passed=2)
     assert lines_with(result, " 20 queries × 1 · ")

@@ -1,4 +1,4 @@
-"""``--ann-plan``: what would be run, and what would not; nothing is run."""
+"""``--ann-plan``: shows what would run and what would not, and runs nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from plugin_project import EXACT, Project, lines_with
 
 
 def test_a_plan(project: Project) -> None:
-    """Selected cases only, by what was measured before; as text, and as JSON."""
+    """The plan has the selected cases, with costs from stored results, as text and JSON."""
     project.write(
         "mine/exact.py",
         EXACT.replace("# search", '# constraints = ["k <= 9 + extra"]\n# search').replace(

@@ -1,4 +1,4 @@
-"""``--ann-queries FILE`` and ``--ann-query-order``, as a user has them."""
+"""``--ann-queries FILE`` and ``--ann-query-order`` on the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from plugin_project import Project, lines_with
 
 
 def test_queries_of_ones_own(project: Project) -> None:
-    """They have a name everywhere; what is stored of the dataset's own is not taken for theirs."""
+    """Outputs name them; stored results of the dataset's own queries are not reused for them."""
     rows = np.random.default_rng(9).standard_normal((6, 8))
     np.save(project.path / "mine.npy", rows)
     asked = ("--ann-queries=mine.npy", "--ann-subset=100", "-v")
@@ -39,7 +39,7 @@ def test_queries_of_ones_own(project: Project) -> None:
 
 
 def test_bad_queries_end_it_before_anything_runs(project: Project) -> None:
-    """One line each, with what was expected."""
+    """Each is one line, with what was expected."""
     np.save(project.path / "wide.npy", np.ones((3, 9)))
     for arguments, says in (
         (["--ann-queries=nine.npy"], "there is no 'nine.npy' in"),
@@ -56,7 +56,7 @@ def test_bad_queries_end_it_before_anything_runs(project: Project) -> None:
 
 
 def test_a_cold_first_pass(project: Project) -> None:
-    """Below the table, in JSON, JUnit and the store, and never taken from a case without one."""
+    """It is below the table, in JSON, JUnit and the store; a case without one is not reused for it."""
     project.bench().assert_outcomes(passed=2)
     result = project.bench(
         "--ann-cold", "--ann-reuse", "--benchmark-json=out.json", "--junit-xml=out.xml"
@@ -88,7 +88,7 @@ def test_a_cold_first_pass(project: Project) -> None:
 
 
 def test_a_sample_of_the_queries_is_a_case_of_its_own(project: Project) -> None:
-    """Whatever was measured last, all queries and a sample of them stand side by side."""
+    """All queries and a sample of them are separate cases, whichever was measured last."""
     from pytest_annmodal import read_results
     from pytest_annmodal.results.choice import latest
 

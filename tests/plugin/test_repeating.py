@@ -45,7 +45,7 @@ def pytest_runtest_protocol(item, nextitem):
 
 
 def logged(project: Project) -> list[list[str]]:
-    """Who got which measurement: label, case id, queries per second."""
+    """Returns the measurement that each test got: label, case id, queries per second."""
     lines = (project.path / "log.txt").read_text().splitlines()
     return [[line.split(" ", 1)[0], *line.split(" ", 1)[1].rsplit(" ", 1)] for line in lines]
 
@@ -132,7 +132,7 @@ def test_a_test_that_is_run_again_measures_again(project: Project) -> None:
     assert len({speed for _, _, speed in logged(project)}) == 3  # the first is shared
 
 
-def test_a_fault_of_nobodys_is_tried_again(project: Project) -> None:
+def test_an_infrastructure_fault_is_tried_again(project: Project) -> None:
     """A dataset that was not there for the first run of a test is measured in the second."""
     one_setting(project)
     good = (project.path / "small-8-euclidean.hdf5").read_bytes()
@@ -149,7 +149,7 @@ def test_a_fault_of_nobodys_is_tried_again(project: Project) -> None:
 
 
 def test_in_grading_each_setting_is_measured_once(project: Project) -> None:
-    """Nobody has more tries than others: the first measurement counts, and that is said."""
+    """All submissions have equally many tries: the first measurement counts, and a line says so."""
     project.write("conftest.py", REPEAT)
     text = (project.path / "mine/exact.py").read_text()
     project.write("submissions/eve.py", text.replace("[0, 1]", "0"))

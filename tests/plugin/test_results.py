@@ -1,4 +1,4 @@
-"""Results that last: what a session keeps, what the next one takes from it."""
+"""Stored results: what a session stores, and what the next one reuses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RAISES = EXACT.replace("search.extra = [0, 1]", "").replace(
 
 
 def kept(project: Project, folder: Path = RESULTS) -> list[dict[str, Any]]:
-    """The lines of all sessions, as any program would read them."""
+    """Returns the lines of all sessions as parsed JSON."""
     files = sorted((project.path / folder).glob("*.jsonl"))
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
@@ -28,7 +28,7 @@ def kept(project: Project, folder: Path = RESULTS) -> list[dict[str, Any]]:
 def test_a_session_is_kept_and_used_again(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every case is a line with its samples; what has changed is measured again, the rest is not."""
+    """Every case is a line with samples; only changed cases are measured again."""
     project.write("mine/exact_too.py", RAISES.replace("Exact", "Other"))
     page = project.path / "page.md"
     page.write_text("before\n")
@@ -72,7 +72,7 @@ def test_a_session_is_kept_and_used_again(
 
 
 def page_data(path: Path) -> Any:
-    """What a page draws."""
+    """Returns the data of a page."""
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', path.read_text())
     assert found is not None
     return json.loads(found[1])
@@ -93,7 +93,7 @@ def test_a_page_that_cannot_be_made_is_said_before_anything_is_measured(project:
 
 
 def test_results_off(project: Project) -> None:
-    """Nothing is written, and nothing is said."""
+    """Nothing is written or printed."""
     project.bench("--ann-results=off").assert_outcomes(passed=2)
     assert not (project.path / ".annmodal").exists()
     refused = project.bench("--ann-results=off", "--ann-reuse")
@@ -101,7 +101,7 @@ def test_results_off(project: Project) -> None:
 
 
 def test_a_place_that_cannot_be_written(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One warning, the session is otherwise as ever; a submission's folder is such a place too."""
+    """It gives one warning, as does a folder inside a submission; the session goes on."""
     project.write("file", "no folder")
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     result = project.bench("--ann-results=file/results", "--ann-summary")
@@ -124,7 +124,7 @@ def test_a_place_that_cannot_be_written(project: Project, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("feedback", ["full", "kind"])
 def test_what_grading_does_not_show_is_not_kept(project: Project, feedback: str) -> None:
-    """With ``feedback = "kind"`` no word of a submission's error is stored, only what it was."""
+    """With ``feedback = "kind"`` only the kind of a submission's error is stored, no text of it."""
     project.write("subs/bad.py", RAISES)
     project.write(
         "rules.toml",
@@ -141,7 +141,7 @@ def test_what_grading_does_not_show_is_not_kept(project: Project, feedback: str)
 
 
 def test_damaged_results_are_measured_again(project: Project) -> None:
-    """A line or samples that cannot be read are said, and nothing is taken from them."""
+    """An unreadable line or samples file gives a warning, and nothing of it is reused."""
     project.bench().assert_outcomes(passed=2)
     (file,) = (project.path / RESULTS).glob("*.samples")
     os.truncate(file, 10)

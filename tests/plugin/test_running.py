@@ -1,4 +1,4 @@
-"""pytest's own options: what they select, stop, list, switch off and print."""
+"""pytest's own options: selecting, stopping, listing, switching off, printing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_select_and_stop(project: Project) -> None:
 
 @pytest.mark.parametrize("option", ["--collect-only", "--setup-plan", "--fixtures"])
 def test_listing(project: Project, option: str) -> None:
-    """What only lists tests imports no implementation, downloads nothing and starts nothing."""
+    """Options that only list tests import no implementation, and download and start nothing."""
     project.write("mine/exact.py", EXACT + RECORDS.format(path=str(project.path / "log")))
     result = project.bench(option, "--dataset=lastfm-64-dot", "--dataset=digits*", "--download")
     assert result.ret == 0
@@ -98,7 +98,7 @@ def test_help(pytester: pytest.Pytester) -> None:
 def test_dataset_elsewhere(
     project: Project, tmp_path_factory: pytest.TempPathFactory, arguments: tuple[str, ...]
 ) -> None:
-    """Where a dataset's path made pytest read another ini file, a line names both, and what to write."""
+    """If a dataset's path made pytest read another ini file, a line names both, and what to write."""
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "x-8-euclidean.hdf5"
     project.dataset("x-8-euclidean").replace(elsewhere)
     (elsewhere.parent / "pytest.ini").write_text("[pytest]\n")

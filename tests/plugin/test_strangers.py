@@ -1,4 +1,4 @@
-"""What was handed in neither configures nor enters pytest, by whatever way it is named."""
+"""A submission neither configures pytest nor is imported by it, however it is named."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EQUALS = "Put an equals sign between option and path: --submission=subs/eve"
 
 
 class Class:
-    """An organiser's folder, with ``benchmarks/`` and what Eve has handed in in ``subs/eve/``."""
+    """An organiser's folder, with ``benchmarks/`` and Eve's submission in ``subs/eve/``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -62,7 +62,7 @@ class Class:
         assert words in said
 
     def is_measured(self, *args: str, **options: str) -> str:
-        """Eve's index is among what would be measured, and nothing of hers is a test."""
+        """Checks that Eve's index would be measured, and that no file of hers is a test."""
         status, said = self.run(*args, **options)
         assert status == 0, said
         assert "test_search[" in said
@@ -86,7 +86,7 @@ HOSTILE = {
 
 
 def test_configuration_that_is_handed_in(room: Class) -> None:
-    """A configuration file of any name has no say where the submission follows an equals sign."""
+    """Ini files in a submission are ignored if its path follows an equals sign."""
     for name, text in HOSTILE.items():
         room.write(f"subs/eve/{name}", text)
     said = room.is_measured("benchmarks", "--submission=subs/eve", ANNMODAL_ROUND="3")
@@ -101,7 +101,7 @@ def test_configuration_that_is_handed_in(room: Class) -> None:
 
 
 def test_ways_of_naming(room: Class) -> None:
-    """Nothing that Eve brings is read, however the submission is named."""
+    """No file of Eve's is read, however the submission is named."""
     room.write("subs/eve/pytest.ini", HOSTILE["pytest.ini"])
     room.write("own.ini", "[pytest]\n")
     room.is_measured("benchmarks", "--submission", "subs/*")
@@ -114,7 +114,7 @@ def test_ways_of_naming(room: Class) -> None:
 
 
 def test_a_space_where_pytest_would_look(room: Class) -> None:
-    """A command by which a handed-in pytest.ini would count is refused though there is none."""
+    """A command with which a submission's pytest.ini would be used is refused even without one."""
     room.is_refused(EQUALS, "--submission", "subs/eve")
     room.is_refused(EQUALS, "benchmarks", "--submission", "subs/eve")
     room.is_refused(EQUALS, "benchmarks", PYTEST_ADDOPTS="--submission subs/eve")
@@ -138,7 +138,7 @@ def test_named_as_configuration(room: Class, options: list[str]) -> None:
 
 
 def test_named_as_tests(room: Class) -> None:
-    """A submission, and what is in it, is no argument of pytest; nor is it by an ini's testpaths."""
+    """A submission or a file in it is refused as an argument of pytest and in testpaths."""
     words = "which is or lies in the submission"
     room.is_refused(words, "benchmarks", "subs/eve", "--submission=subs/*")
     room.is_refused(words, "subs/eve/test_eve.py::test_it", "--submission=subs/eve")
@@ -188,7 +188,7 @@ def test_a_configuration_file_as_a_submission(room: Class) -> None:
 
 
 def test_a_pattern_without_a_match(room: Class) -> None:
-    """It does not open the door for what another pattern matches."""
+    """It does not disable the checks for the matches of another pattern."""
     status, said = room.run("--submission=none/*.py", "--submission=subs/*")
     assert status == 4
     assert "nothing matches 'none/*.py'" in said
@@ -210,7 +210,7 @@ for name in ("ada", "subs.bob.index", "random2"):
 
 @pytest.mark.parametrize("mode", ["prepend", "append", "importlib"])
 def test_imports(room: Class, mode: str) -> None:
-    """Wherever Python looks, it passes over submissions, and finds the library of that name."""
+    """Imports ignore submissions everywhere, and find the library of the same name."""
     for name in ("numpy", "ada", "random2/__init__"):
         room.write(f"benchmarks/{name}.py", RUNS)
     room.write("subs/bob/index.py", RUNS)
@@ -238,7 +238,7 @@ def test_where_python_looks(room: Class) -> None:
 
 
 def test_what_was_imported_before(room: Class) -> None:
-    """A module of a submission that Python imported before there was a guard is told of."""
+    """A module of a submission that was imported before the guard is reported."""
     room.write("subs/early.py", "")
     status, said = room.run("benchmarks", "--submission=subs/*", "-p", "early", PYTHONPATH="subs")
     assert status == 4
@@ -261,7 +261,7 @@ def test_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_python_itself_in_a_submission(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Who measures the folder that holds their virtual environment keeps its libraries."""
+    """A virtual environment inside of a measured folder is not part of the submission."""
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "mine" / ".venv"))
     places = Places([str(tmp_path / "mine")]) if (tmp_path / "mine").mkdir() is None else None
     assert places is not None
@@ -270,7 +270,7 @@ def test_python_itself_in_a_submission(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our options are found among others, in a file of arguments too; what lacks a value is told."""
+    """Our options are found among others and in files of arguments; a missing value is an error."""
     monkeypatch.chdir(tmp_path)
     Path("more").write_text("--ann-k\n7\n", encoding="utf-8")
     found = given(["-q", "--submission", "a", "x", "@more", "--submission=b", "--", "--download"])
@@ -294,7 +294,7 @@ def test_what_lies_behind_a_link_is_not_handed_in(tmp_path: Path) -> None:
     assert places.holder(tmp_path / "handed-in" / "eve" / "pytest.ini") is not None
 
 
-def test_built_in_modules_come_from_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who starts pytest in the folder that is handed in is accused of nothing."""
+def test_built_in_modules_are_not_blamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting pytest in the submitted folder gives no false alarm."""
     monkeypatch.chdir(tmp_path)
     assert imported_already(Places([str(tmp_path)])) is None

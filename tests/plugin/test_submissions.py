@@ -1,4 +1,4 @@
-"""What a student sees: their file measured, or what is wrong with it, where, and what next."""
+"""What a student sees: the results of a file, or its error, where, and what to do."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_broken_submissions(project: Project) -> None:
 
 
 def test_one_fault_on_many_datasets(project: Project) -> None:
-    """It is told once, with a count; the short summary and a JUnit file name every test."""
+    """It is shown once, with a count; the short summary and a JUnit file name every test."""
     project.write("subs/syntax.py", "class Index\n    pass\n")
     project.write("subs/empty.py", "\n")
     data = ["--dataset=digits*"]
@@ -122,7 +122,7 @@ def test_what_is_not_installed(project: Project) -> None:
 
 
 def test_tests_of_strangers(project: Project) -> None:
-    """A submission's own tests and conftest.py are not pytest's to run, unless it is one file."""
+    """A submission's own tests and conftest.py are not run, unless it is one file."""
     project.write("subs/one/submission.py", EXACT)
     project.write("subs/one/conftest.py", "raise SystemExit('a stranger was run')")
     project.write("subs/one/deep/test_it_too.py", "raise SystemExit('a stranger was run')")
@@ -139,7 +139,7 @@ def test_tests_of_strangers(project: Project) -> None:
 
 
 def test_names(project: Project) -> None:
-    """Files of one name are told apart; a folder and a file are both submissions."""
+    """Files of the same name get different names; a folder and a file are both submissions."""
     project.write("a/index.py", index())
     project.write("b/index.py", index())
     project.write("team/submission.py", index())

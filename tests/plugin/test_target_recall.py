@@ -16,7 +16,7 @@ REACH = (
 
 
 def test_a_recall(project: Project) -> None:
-    """The setting stands in the table, the ranking below it, every probe in the store."""
+    """The setting is in the table, the ranking below it, every probe in the store."""
     project.write("mine/exact.py", REACH)
     project.write("mine/exact-half.py", REACH.replace('"n"]', "150]"))
     result = project.bench("--ann-target-recall=0.8,0.3", "-v")

@@ -46,7 +46,7 @@ def read_line(fifo: Path, deadline_s: float) -> str:
     ("phase", "line"), [("build", "self.X = np.array(X)"), ("queries", "self.extra = extra")]
 )
 def test_interrupt(project: Project, phase: str, line: str, clock: str) -> None:
-    """Ctrl-C in a build or among queries: what is finished is shown, and nobody is left behind."""
+    """Ctrl-C in a build or during queries: finished cases are shown, and no process remains."""
     if (phase, clock) == ("build", "parent"):
         pytest.skip("a build has no clock of its own")
     fifo = project.path / "fifo"
@@ -79,7 +79,7 @@ def test_interrupt(project: Project, phase: str, line: str, clock: str) -> None:
 
 
 def run_in_terminal(project: Project, *arguments: str, columns: int = 100) -> str:
-    """What a terminal is sent, without the carriage returns of its own line ends."""
+    """Returns the output to a terminal, without the carriage returns of its line ends."""
     ours, theirs = pty.openpty()
     coloured = {name: value for name, value in os.environ.items() if name != "PY_COLORS"}
     process = subprocess.Popen(
@@ -111,7 +111,7 @@ PROGRESS = re.compile("\x1b7\x1b\\[\\?7l  (.*?)\x1b\\[K\x1b\\[\\?7h\x1b8")
 
 
 def test_progress_on_a_terminal(project: Project) -> None:
-    """What is being done stands behind the dots, is taken away again, and leaves no trace."""
+    """The current work is shown after the dots, and removed without a trace."""
     sent = run_in_terminal(project, "--ann-rounds=2")
     said = PROGRESS.findall(sent)
     assert said[0] == "loading · exact on small-8-euclidean"
@@ -128,7 +128,7 @@ def test_progress_on_a_terminal(project: Project) -> None:
 
 
 def test_a_narrow_terminal_shows_what_is_done_before_of_what(project: Project) -> None:
-    """What does not fit behind the dots is the end of the implementation's name."""
+    """If there is no room after the dots, the end of the implementation's name is cut."""
     sent = run_in_terminal(project, "--ann-rounds=2", "--ann-baseline=exact", columns=50)
     said = PROGRESS.findall(sent)
     assert "queries, round 1 of 2 · exact on sma…" in said

@@ -37,7 +37,7 @@ def tiny(project: Project, index: Path, cache: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_versions_are_rows_of_one_table(tiny: Project) -> None:
-    """Each with its versions, in extra_info and the store too; a wrong one fails alone."""
+    """Each row has its versions, also in extra_info and the store; a bad one fails alone."""
     write_project(tiny.path / "checkout", "5.0")
     impl = ("--impl=tiny@1.0", "--impl=tiny@./checkout", "--impl=tiny@9.9")
     result = tiny.run(*TINY, *impl, "--benchmark-json=out.json")
@@ -58,7 +58,7 @@ def test_versions_are_rows_of_one_table(tiny: Project) -> None:
 
 
 def test_two_versions_meet_in_one_comparison(tiny: Project) -> None:
-    """Each side in its own environment; the same on both sides is told."""
+    """Each side has its own environment; a note says if both are the same."""
     compared = ("--ann-baseline=tiny@2.0", "--ann-sessions=1", "--ann-queries=5")
     result = tiny.run(*TINY, "--impl=tiny@1.0", *compared)
     result.assert_outcomes(passed=1)
@@ -89,7 +89,7 @@ def test_a_test_names_versions_itself(tiny: Project) -> None:
     tiny.run(*TINY).assert_outcomes(passed=2)
 
 
-def test_what_is_no_spec_is_refused_at_once(tiny: Project) -> None:
+def test_a_bad_spec_is_refused_at_once(tiny: Project) -> None:
     """Before anything is installed or measured."""
     result = tiny.run(*TINY, "--impl=tiny@./none")
     assert result.ret == 4

@@ -13,7 +13,7 @@ MINE = ("--ann-implementations=mine", "--impl=exact")
 
 
 def test_skips(project: Project) -> None:
-    """What is missing is skipped with the reason and the command, and told once at the end."""
+    """A missing dataset is skipped with reason and command, and listed once at the end."""
     project.write("mine/exact.py", EXACT.replace('"numpy"', '"numpy", "no-such-library>=2"'))
     options = ("--dataset=gist*", "--dataset=arxiv*", "--dataset=small-8-euclidean.hdf5")
     result = project.run(*MINE, *options, "--impl=bruteforce", "-rs")
@@ -36,7 +36,7 @@ def test_skips(project: Project) -> None:
 
 
 def test_without_a_terminal(project: Project) -> None:
-    """Where nothing is printed, datasets are brought all the same, and the exit status tells."""
+    """Without a terminal datasets are still downloaded, and the exit status shows failures."""
     silent = (*MINE, "--download-only", "-pno:terminal")
     there = project.pytester.runpytest_inprocess(*silent, "--dataset=small-8-euclidean.hdf5")
     assert (there.ret, there.outlines) == (0, [])
@@ -80,7 +80,7 @@ def test_download_only(project: Project, http_server: FaultyServer) -> None:
 
 
 def test_download_only_fails(project: Project, http_server: FaultyServer) -> None:
-    """One dataset that cannot be had is named with the reason, the others come, and it exits 1."""
+    """A dataset that fails is named with the reason, the others are downloaded, and it exits 1."""
     url = http_server.serve("good-8-euclidean.hdf5", project.dataset("good").read_bytes())
     missing = f"{http_server.base_url}/missing-8-euclidean.hdf5"
     options = (f"--dataset={missing}", f"--dataset={url}")
@@ -130,7 +130,7 @@ def test_download(project: Project, http_server: FaultyServer) -> None:
 
 
 def test_the_command_that_the_hints_name_in_this_checkout() -> None:
-    """``pytest -k gist --download-only`` finds the benchmarks without being told where they are."""
+    """``pytest -k gist --download-only`` finds the benchmarks by itself."""
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-k", "gist", "--download-only", "--collect-only", "-q"],
         cwd=Path(__file__).parents[2],
