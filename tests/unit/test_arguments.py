@@ -64,7 +64,7 @@ def test_parse_refuses(argv, said):
         (("--impl", "annoy", "--compare", "nope", "--dataset", DIGITS), "--compare nope: no such"),
         (("--impl", "annoy", "--dataset", DIGITS, "--k", "0"), "--k: '0': expected"),
         (("--impl", "annoy", "--dataset", DIGITS, "--subset-size", "-5"), "--subset-size: '-5'"),
-        (("--impl", "annoy", "--dataset", DIGITS, "--k", "1598"), "--k 1598: more than .* 1,597"),
+        (("--impl", "annoy", "--dataset", DIGITS, "--k", "1598"), "--k 1598 is more than .* 1,597"),
         (("--download-only", "--dataset", DIGITS, "--k", "3"), "leave out --k"),
     ],
 )

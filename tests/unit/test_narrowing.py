@@ -162,7 +162,7 @@ def test_a_range_is_put_in() -> None:
     assert [variant.label for variant in found.variants if variant.search.args == (10,)] == [
         f"M={m},post=false,10" for m in (8, 16, 32, 64)
     ]
-    with pytest.raises(ConfigurationError, match=r"--ann-param M: '8\.\.8' ends below"):
+    with pytest.raises(ConfigurationError, match=r"--ann-param M: '8\.\.8': expected the second"):
         narrowing.with_values([HNSW], [("M", ("8..8",))])
 
 
