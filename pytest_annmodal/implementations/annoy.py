@@ -11,9 +11,9 @@
 # ///
 """Annoy: a forest of random-projection trees.
 
-With ``dot`` the library finds less with a shorter query (annoy 1.17.3), although a ranking does not
-depend on the query's length. Queries are made ten times as long as the rows are: from there on
-their length changes nothing.
+With ``dot`` the recall of annoy 1.17.3 falls for short queries, although a ranking does not depend
+on the query's length. Queries are scaled to ten times the rows' mean length; beyond that, length
+has no effect.
 """
 
 import os

@@ -6,14 +6,14 @@
 # metrics = ["euclidean", "angular", "dot", "manhattan", "hamming", "jaccard"]
 # dtypes = ["packed", "uint8", "int8"]
 # ///
-"""Exact search over all rows, mostly by one BLAS product: what every other method must beat."""
+"""Exact search over all rows, mostly by one BLAS product: the baseline for other methods."""
 
 import numpy as np
 
 BATCH_SCORES = 2**24  # at most 64 MB of scores at once
 BLOCK = 256  # rows in float64 that stay in the processor's cache
 NUMBERS = 2**17  # of bytes, in float32 while they are multiplied: 512 kB
-COLUMNS = 2**10  # of bytes: so many products of two add up to 2**24, and float32 rounds none
+COLUMNS = 2**10  # of bytes: sums of so many products stay within 2**24, exact in float32
 SAMPLE = 4096
 DIFFERENCES = 2**15  # float32: half of a usual cache of a core
 
@@ -40,7 +40,7 @@ class BruteForce:
 
 
 def largest(scores, k):
-    """Ids of the k largest scores along the last axis, largest first."""
+    """Returns the ids of the k largest scores along the last axis, largest first."""
     k = min(k, scores.shape[-1])
     ids = np.argpartition(scores, -k, axis=-1)[..., -k:]
     order = np.argsort(-np.take_along_axis(scores, ids, -1), axis=-1)
@@ -48,13 +48,13 @@ def largest(scores, k):
 
 
 class Products:
-    """One product of matrices gives the order.
+    """Finds neighbours by one matrix product.
 
-    With y = x - c, for a point c amid the data, the nearest x has the largest
+    With y = x - c, for a point c in the middle of the data, the nearest x has the largest
       euclidean  (q - c)·y - ||y||²/2 = (||q - c||² - ||q - x||²) / 2
       angular    (q - c)·y + c·y      = q·x - q·c, of unit vectors
       dot        q·y                  = q·x - q·c
-    Far from the origin that keeps the digits which products of whole vectors lose.
+    Far from the origin this keeps digits that products of the original vectors lose.
     """
 
     def __init__(self, metric):
@@ -85,7 +85,7 @@ class Products:
         return (placed[i : i + step] @ self.X.T + self.bias for i in range(0, len(Q), step))
 
     def _rows(self, X):
-        """Vectors in float64; for angles, of unit length (a zero vector is similar to nothing)."""
+        """Returns vectors in float64; for angular of unit length (zero vectors stay zero)."""
         X = X.astype(np.float64)
         if self.metric == "angular":
             norms = np.sqrt(np.einsum("...j,...j->...", X, X))[..., None]
@@ -93,14 +93,14 @@ class Products:
         return X
 
     def _place(self, Q):
-        """What queries are multiplied as."""
+        """Returns queries as they are multiplied."""
         if self.metric == "dot":
             return Q
         return (self._rows(Q) - self.center).astype(np.float32)
 
 
 class Bytes:
-    """The same of uint8 and int8, which stay what they are, and without an error of rounding.
+    """Likewise for uint8 and int8 rows, kept as bytes, without rounding errors.
 
     With y = x - s, where s brings uint8 into the range of int8, and r = q - s, the nearest x has
     the largest
@@ -149,7 +149,7 @@ class Bytes:
 
 
 class Manhattan:
-    """Of some rows at a time, whose differences stay in the processor's cache."""
+    """Computes L1 distances of a few rows at a time, whose differences fit the cache."""
 
     def __init__(self, _metric):
         pass
@@ -173,7 +173,7 @@ class Manhattan:
 
 
 class Hamming:
-    """Bits that differ, counted in words of 64; a word of all rows lies side by side."""
+    """Counts differing bits in words of 64; the same word of all rows is contiguous."""
 
     def __init__(self, _metric):
         pass
@@ -199,7 +199,7 @@ class Hamming:
 
 
 class Jaccard:
-    """What sets have in common, by inverted lists: for each member the sets that have it."""
+    """Counts common members by inverted lists: for each member the sets that have it."""
 
     def __init__(self, _metric):
         pass
@@ -225,7 +225,7 @@ class Jaccard:
 
 
 def ones(words):
-    """How many bits are 1 in each word."""
+    """Returns the number of ones in each word."""
     if hasattr(np, "bitwise_count"):
         return np.bitwise_count(words)
     table = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1)  # numpy 1

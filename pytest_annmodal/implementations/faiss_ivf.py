@@ -15,11 +15,10 @@
 # n_list = "min(n_list, max(1, n // 39))"     # k-means wants 39 vectors a cell
 # n_probe = "min(n_probe, n_list)"
 # ///
-"""faiss IVF: k-means cells, of which a query looks into the nearest few.
+"""faiss IVF: k-means cells, of which a query visits the nearest few.
 
-The vectors are given to faiss as they are, as its users do. Far from the origin (offsets of 1e4)
-faiss puts rows into wrong cells, recall falls, and a note says so; moved to their mean they would
-be found.
+The vectors are passed to faiss unchanged. Far from the origin (offsets of 1e4) faiss puts rows into
+wrong cells and recall falls, with a note; centring the vectors would prevent that.
 """
 
 import faiss

@@ -51,7 +51,7 @@ class Hnswlib:
             return [self.query(v, k) for v in Q]
 
     def _reached(self, v, k):
-        """As many ids as the library gives: it raises instead of answering with fewer than k."""
+        """Returns as many ids as possible, by bisection: the library raises for fewer than k."""
         found, n_found, n_missing = np.empty(0, np.int64), 0, k
         while n_missing - n_found > 1:
             middle = (n_found + n_missing) // 2

@@ -52,7 +52,7 @@ class PyNNDescent:
         return self._asked(packed(Q), k)
 
     def _asked(self, rows, k):
-        """Ids, and -1 for those that the library did not find: it repeats a row for them."""
+        """Returns ids, with -1 for missing ones, for which the library repeats a row."""
         ids, distances = self.index.query(rows, k, self.epsilon)
         short = np.flatnonzero(distances[:, -1] >= self.farthest)
         for row in short:
@@ -63,7 +63,7 @@ class PyNNDescent:
 
 
 def packed(X):
-    """Sets as packed bits, one for each possible member; others as they are."""
+    """Returns sets as packed bits, one per possible member; other rows unchanged."""
     if not issparse(X):
         return X
     bits = np.zeros((X.shape[0], -(-X.shape[1] // 8)), np.uint8)

@@ -39,11 +39,11 @@ class ScikitLearn:
         return self.search(self._place(Q), k, return_distance=False)
 
     def _place(self, X):
-        """Where its distance orders as the metric does: for angles, the unit sphere."""
+        """Returns dense rows for the library's distance: for angular, of unit length."""
         if issparse(X):
             return X.toarray()
         if self.metric != "angular":
             return X
         norms = np.linalg.norm(X, axis=1, keepdims=True)
-        # A zero vector goes to an axis of its own, at a right angle to all others.
+        # A zero vector gets an axis of its own, orthogonal to all others.
         return np.hstack([X / np.where(norms > 0, norms, 1), norms == 0], dtype=np.float32)

@@ -64,7 +64,7 @@ class USearch:
         return np.where(given, matches.keys.astype(np.int64), -1)
 
     def _rows(self, X):
-        """Sets as packed bits, one for each possible member; others as they are."""
+        """Returns sets as packed bits, one per possible member; other rows unchanged."""
         if self.metric != "jaccard":
             return X
         bits = np.zeros((len(X), -(-self.dim // 8)), np.uint8)
