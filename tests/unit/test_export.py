@@ -218,4 +218,4 @@ def test_the_command(
         assert main(["export", *arguments]) == 2
     said = capfdbinary.readouterr().err.decode()
     assert "none of the 2 results matches --session, --dataset and --impl" in said
-    assert "no/folder.csv: cannot be written: No such file or directory" in said
+    assert "no/folder.csv cannot be written: No such file or directory" in said
