@@ -34,7 +34,7 @@ def timed(n: int, stragglers: float, rounds: int = 4) -> Measurement:
         (
             1500,
             0.0,
-            ("made of 1,500 latencies, fewer than 10,000", "1 ms to 1 ms in single rounds"),
+            ("from 1,500 latencies, fewer than 10,000", "1 ms to 1 ms in single rounds"),
         ),
         (20_000, 0.01, ("1.0% of them are above 5 times the median", "1 ms to 10 ms in single")),
     ],
