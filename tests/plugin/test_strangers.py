@@ -274,7 +274,7 @@ def test_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("more").write_text("--ann-k\n7\n", encoding="utf-8")
     found = given(["-q", "--submission", "a", "x", "@more", "--submission=b", "--", "--download"])
-    assert (found["submission"], found["k"], found["download"]) == (["a", "b"], "7", False)
+    assert (found["submission"], found["k"], found["download"]) == (["a", "b"], "7", None)
     assert expanded(["@gone", "@more"]) == ["@gone", "--ann-k", "7"]
     assert after_a_space(
         ["--submission=a", "b", "--submission", "c", "d", "-q", "e"], "--submission"
