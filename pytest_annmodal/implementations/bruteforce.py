@@ -229,4 +229,4 @@ def ones(words):
     if hasattr(np, "bitwise_count"):
         return np.bitwise_count(words)
     table = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1)  # numpy 1
-    return table[words.view(np.uint8)].reshape(len(words), 8).sum(axis=1)
+    return table[words.view(np.uint8)].reshape(len(words), 8).sum(axis=1, dtype=np.uint8)

@@ -72,3 +72,18 @@ def exact_distances(metric, train, queries):
         return np.array([((train - query) ** 2).sum(axis=1) for query in queries])
     products = queries @ train.T
     return -products / (np.linalg.norm(train, axis=1) if metric == "angular" else 1)
+
+
+def test_bits_are_counted_alike_by_numpy_1(monkeypatch):
+    """It has no ``bitwise_count``: a table counts instead, with the same answers."""
+    rows = np.random.default_rng(5).integers(0, 256, (50, 13), np.uint8)
+    asked = [_nearest_bits(rows, row) for row in rows[:5]]
+    monkeypatch.delattr(np, "bitwise_count", raising=False)
+    assert [_nearest_bits(rows, row) for row in rows[:5]] == asked
+    assert [ids[0] for ids in asked] == [0, 1, 2, 3, 4]
+
+
+def _nearest_bits(rows, row):
+    index = BruteForce("hamming")
+    index.fit(rows)
+    return index.query(row, 10).tolist()
