@@ -21,6 +21,9 @@ from pytest_annmodal.datasets.importers.matrix import Asked
 from pytest_annmodal.errors import AnnModalError, ConfigurationError, DatasetFormatError
 from pytest_annmodal.settings import suffixes
 
+OLD_PYARROW = int(pa.__version__.partition(".")[0]) < 25  # writes no fixed lists that are null
+OLD_NUMPY = int(np.__version__.partition(".")[0]) < 2
+
 
 @pytest.fixture
 def asked(tmp_path: Path) -> Iterator[Asked]:
@@ -234,6 +237,8 @@ def test_rows_that_are_null_are_refused_by_number(
             some[row] = bad
         table = pa.table({"emb": pa.array(some, kind)})
         path = tmp_path / f"x{suffix}"
+        if suffix == ".parquet" and fixed and bad is None and OLD_PYARROW:
+            continue
         if suffix == ".parquet":
             pq.write_table(table, path)
         else:
@@ -365,11 +370,13 @@ def test_peers_read_the_same(tmp_path: Path, asked: Asked) -> None:
         kind: files.vectors(kind) for kind in ("fvecs", "ivecs", "bvecs", "fbin", "ibin", "i8bin")
     }
     paths = {kind: files.written(tmp_path, kind, values) for kind, values in rows.items()}
+    # With numpy 1, usearch's reader counts rows in float64 and fails.
+    by_usearch = () if OLD_NUMPY else ("fbin", "ibin", "i8bin")
     theirs = {
         "fvecs": vecs_io.fvecs_read(str(paths["fvecs"])),
         "ivecs": vecs_io.ivecs_read(str(paths["ivecs"])),
         "bvecs": vecs_io.bvecs_mmap(str(paths["bvecs"])),
-        **{kind: io.load_matrix(str(paths[kind])) for kind in ("fbin", "ibin", "i8bin")},
+        **{kind: io.load_matrix(str(paths[kind])) for kind in by_usearch},
     }
     for kind, values in theirs.items():
         np.testing.assert_array_equal(read(paths[kind], asked), values.astype("f4"), err_msg=kind)

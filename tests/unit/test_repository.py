@@ -10,8 +10,11 @@ from types import ModuleType
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 from pytest_annmodal import __version__
+from pytest_annmodal.manifests import manifest
 
 ROOT = Path(__file__).parents[2]
 FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
@@ -98,6 +101,38 @@ def test_pythons_and_versions():
     assert {"lowest", "latest"} <= run
     for name in ("lowest", "latest"):
         assert f"[testenv:{name}]" in tox
+
+
+@pytest.fixture(scope="module")
+def lowest() -> dict[str, Version]:
+    """The lowest version of each distribution that pyproject.toml lets in, with its extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    todo, found = [*project["dependencies"], "pytest-annmodal[bench,test]"], {}
+    while todo:
+        requirement = Requirement(todo.pop())
+        for extra in requirement.extras:
+            todo += project["optional-dependencies"][extra]
+        if requirement.name != "pytest-annmodal":
+            (bound,) = requirement.specifier
+            assert bound.operator == ">="
+            found[requirement.name] = Version(bound.version)
+    return found
+
+
+def test_what_is_tested_is_what_is_declared(lowest):
+    """``tox run -e lowest`` would else test something newer."""
+    lines = (ROOT / "tests" / "lowest.txt").read_text("utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert {name: Version(text) for name, text in pins.items()} == lowest
+
+
+@pytest.mark.parametrize("implementation", manifest.builtin(), ids=lambda one: one.name)
+def test_a_built_in_asks_for_what_its_extra_brings(lowest, implementation):
+    """Else what was installed as the README says would be too old for it."""
+    for text in implementation.requirements:
+        requirement = Requirement(text)
+        (bound,) = requirement.specifier
+        assert lowest[requirement.name] == Version(bound.version)
 
 
 def test_one_ruff():
