@@ -16,6 +16,7 @@ from pytest_annmodal.page import loads
 from pytest_annmodal.page.content import TAIL_SHARES, Broken, Content, Group, Point, Raced
 from pytest_annmodal.reports import escape
 from pytest_annmodal.reports.columns import figure_of
+from pytest_annmodal.reports.text_tables import WERE_NOISY
 from pytest_annmodal.results.choice import latest
 from pytest_annmodal.results.reading import Results
 from pytest_annmodal.results.samples import Samples
@@ -212,7 +213,7 @@ def _hardest(samples: Samples | None, *, k: int, rounds: int) -> float | None:
 
 
 def _marks(case: StoredCase, reused: frozenset[str]) -> Iterable[str]:
-    if any(note.startswith("noisy:") for note in case.notes):
+    if case.is_noisy:
         yield "noisy"
     if float(case.environment.get("throttled_s") or 0.0) > 0:
         yield "throttled"
@@ -324,7 +325,7 @@ def _banner(cases: _Cases, groups: Sequence[Group]) -> Iterable[str]:
     if any("foreign" in point.marks for point in points):
         yield "Results of other programs are shown too, measured on other machines."
     for mark, words in (
-        ("noisy", "were noisy: other processes used the core, and latencies may be too high."),
+        ("noisy", WERE_NOISY),
         ("throttled", "were stopped at times by a CPU quota."),
         ("reused", "were measured in an earlier session."),
     ):

@@ -18,6 +18,7 @@ from pytest_annmodal.results.choice import asked_of, several_contents
 from pytest_annmodal.results.stored import StoredCase
 
 SHA_DIGITS = 8
+WERE_NOISY = "were noisy: other processes used the core, and latencies may be too high."
 UNITS_IN_HEADS = ("ms", "s", "MB")
 ACCENTS = dict(zip("\u0300\u0301\u0302\u0303\u0308\u030a\u0327\u030c", "`'^~\"rcv", strict=True))
 LATEX = {
@@ -42,6 +43,7 @@ class Table:
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]  # what a reader of the figures must know
     failures: tuple[tuple[str, str], ...]  # the setting, and its error
 
 
@@ -62,6 +64,8 @@ def _table(cases: Sequence[StoredCase], twice: Collection[str]) -> Table:
         for figure in FIGURES
         if any(figure_of(figure, case) is not None for case in measured)
     ]
+    n_noisy = sum(case.is_noisy for case in measured)
+    noisy = f"{n_noisy} of {len(measured)} settings {WERE_NOISY}"
     return Table(
         caption=caption(cases, twice),
         head=("setting", *map(_head, figures)),
@@ -69,6 +73,7 @@ def _table(cases: Sequence[StoredCase], twice: Collection[str]) -> Table:
             (case.label, *(_cell(figure, figure_of(figure, case)) for figure in figures))
             for case in measured
         ),
+        notes=(noisy,) if n_noisy else (),
         failures=tuple(
             (case.label, f"{case.failure.kind}: {case.failure.message}")
             for case in cases
@@ -131,6 +136,7 @@ def _markdown(table: Table) -> str:
             *map(_markdown_row, table.rows),
             "",
         ]
+    lines += [f"- {note}" for note in table.notes]
     lines += [
         f"- {escape.markdown(label)}: {escape.markdown(why)}" for label, why in table.failures
     ]
@@ -175,6 +181,7 @@ def _latex(table: Table) -> str:
             r"\hline",
             r"\end{tabular}",
         ]
+    lines += [rf"\par {escape_latex(note)}" for note in table.notes]
     lines += [rf"\par {escape_latex(label)}: {escape_latex(why)}" for label, why in table.failures]
     return "\n".join((*lines, r"\end{table}"))
 

@@ -165,6 +165,11 @@ class StoredCase:
         return self.first_pass.p99_s if self.first_pass is not None else None
 
     @property
+    def is_noisy(self) -> bool:
+        """Whether others used its core while it was measured."""
+        return any(note.startswith("noisy:") for note in self.notes)
+
+    @property
     def supported_ratio(self) -> float | None:
         """The least speed relative to the baseline that the samples support, or None."""
         return self.comparison.supported_ratio if self.comparison is not None else None

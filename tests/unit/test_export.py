@@ -126,6 +126,15 @@ def test_tables_to_be_read() -> None:
     assert "- broken\\[0\\]: raised: ValueError: no" in text
 
 
+@pytest.mark.parametrize("format_name", ["markdown", "latex"])
+def test_a_table_says_which_part_of_it_is_noisy(format_name: str) -> None:
+    """Times of a busy machine must not go into a paper as if they were true."""
+    noisy = measured(2, notes=("noisy: load average 6.3 on 2 cores before the job",))
+    told = "1 of 2 settings were noisy: other processes used the core"
+    assert told in FORMATS[format_name]([measured(1), noisy]).decode()
+    assert "noisy" not in FORMATS[format_name]([measured(1)]).decode()
+
+
 def test_markdown_of_strangers() -> None:
     """Their words are neither markup nor links nor rows."""
     text = FORMATS["markdown"](evil("a|b](http://x) <img>\n| x |")).decode()
