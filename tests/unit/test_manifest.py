@@ -113,7 +113,7 @@ class TestHeader:
             (['name = ""'], "name: expected a text that is not blank"),
             (
                 ['build = {a = "1..101", b = "1..100"}'],
-                "make 10,100 settings, at most 10,000 are read",
+                "make 10,100 settings; at most 10,000 are allowed",
             ),
             (["build = [" + '{a="0..999"},' * 11 + "]"], "at most 10,000"),
             (['build.a = "1..101"', 'search.b = "1..100"'], "make 10,100"),

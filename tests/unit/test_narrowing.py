@@ -194,7 +194,7 @@ def test_too_many_settings_are_unusable() -> None:
     )
     assert (few.error, len(few.variants)) == (None, 1000)
     assert many.error is not None
-    assert many.error.startswith("x has 1,001 settings, at most 1,000 are run: choose some")
+    assert many.error.startswith("x has 1,001 settings; at most 1,000 are run: choose some")
 
 
 def test_splitting() -> None:
