@@ -26,7 +26,7 @@ from pytest_annmodal.plugin.collecting import SETTINGS
         ("--ann-implementations broken", "broken.py: syntax error in line 1"),
         (
             "--dataset=*-jaccard --impl=annoy --impl=hnswlib",
-            "serves angular, dot, euclidean, hamming, manhattan, and not the metric of random-jaccard (jaccard), ",
+            "serve angular, dot, euclidean, hamming, manhattan, and not the metric of random-jaccard (jaccard), ",
         ),
         ("--submission=test_i.py", "test_i.py: there is no 'test_i.py' in "),
         ("--submission=test_i.py", "; did you mean 'test_it.py'?"),
