@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
+from course import Class, index
 from plugin_project import Project, lines_with
 
 
@@ -97,3 +99,33 @@ def test_a_sample_of_the_queries_is_a_case_of_its_own(project: Project) -> None:
     project.bench(*one, "--ann-queries=5").assert_outcomes(passed=1)
     found = latest(read_results([project.path / ".annmodal" / "results"]).cases)
     assert sorted((case.query_sample or 0, case.n_queries) for case in found) == [(0, 20), (5, 5)]
+
+
+def test_a_grading_asks_queries_of_the_organiser(project: Project) -> None:
+    """By its rules, of a file beside them, which no submission can read and no ini file replace."""
+    course = Class(project)
+    rows = np.random.default_rng(9).standard_normal((6, 8)).astype(np.float32)
+    np.save(course.path / "secret.npy", rows)
+    rules = (course.path / "grading.toml").read_text(encoding="utf-8")
+    rules = rules.replace("queries = 4\n", 'queries = "secret.npy"\n')
+    rules = rules.replace("fresh_queries = false\n", "").replace('"process"', '"auto"')
+    project.write("grading.toml", rules)
+    project.write("pytest.ini", "[pytest]\nannmodal_queries = 3\n")
+    course.hand_in("honest.py", index())
+    course.hand_in(
+        "curious.py",
+        index(
+            "import os\n"
+            f"walked = os.walk({str(course.path)!r})\n"
+            "found = [name for _, _, names in walked for name in names if name[-4:] == '.npy']\n"
+            "assert not found, found"
+        ),
+    )
+    result = course.grade()
+    assert lines_with(result, "All 2 submissions are graded.")
+    assert lines_with(result, "Not taken from an ini file: annmodal_queries (3)")
+    for graded in course.by_name().values():
+        (case,) = graded["cases"]
+        assert case["status"] == "measured", case
+        assert (case["figures"]["n_queries"], case["figures"]["recall"]) == (6, 1.0)
+        assert re.search("-queries-secret-[0-9a-f]{8}-k5$", case["id"])
