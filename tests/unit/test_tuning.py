@@ -169,10 +169,11 @@ def test_the_built_ins_declare_theirs() -> None:
         build=Arguments(kwargs={"n_list": 128}),
         searches=(search,),
     )
-    axes = ranges.axes(job, search, n=390, dim=8)
+    axes, unusable = ranges.axes(job, search, n=390, dim=8)
+    assert unusable == ()
     assert axes == {"n_probe": Axis(low=1, high=10, log=True, whole=True)}
     job = dataclasses.replace(job, implementation=items["hnswlib"])
-    assert ranges.axes(job, search, n=390, dim=8) == {
+    assert ranges.axes(job, search, n=390, dim=8)[0] == {
         "ef": Axis(low=20, high=2000, log=True, whole=True)
     }
 
@@ -305,6 +306,30 @@ def test_who_declares_nothing_gets_the_fastest_of_its_own_settings(tmp_path: Pat
     assert tuned(outcome).names == ()
     assert tuned(outcome).arguments.kwargs["reach"] in {200, 300}
     assert measured(outcome).recall >= 0.6
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"low": "k * 50"},
+            "tune.reach.range: its lower end k * 50 is 500 and its upper end n is 300 here",
+        ),
+        ({"low": "k - 10"}, "on a log scale both ends are above 0, and they are 0 and 300 here"),
+        ({"high": "cells * 2"}, "tune.reach.range: cells is not set in this build"),
+        ({"high": "n // (k - 10)"}, "tune.reach.range: n // (k - 10) divides by zero here"),
+    ],
+)
+def test_a_range_that_cannot_be_used_here(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    """Nothing is bisected in it: of the header's own settings one is taken, and the reason told."""
+    job, data = tuned_job(tmp_path, 0.6, tune=(dataclasses.replace(TUNE[0], **change),))
+    (outcome,) = run_job(job, data)
+    assert tuned(outcome).names == ()
+    assert tuned(outcome).arguments.kwargs["reach"] in {200, 300}
+    (note,) = [note for note in measured(outcome).notes if words in note]
+    assert note.endswith("so reach was not bisected")
 
 
 def test_several_arguments(tmp_path: Path) -> None:

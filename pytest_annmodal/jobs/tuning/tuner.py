@@ -73,6 +73,7 @@ class Tuner:
     def __init__(self, job: Job, data: hdf5.LoadedDataset) -> None:
         self._job = job
         self._tuned: dict[str, Tuned] = {}
+        self._unusable: dict[str, tuple[str, ...]] = {}
         self._known: dict[tuple[int, str, Part], Probe] = {}
         self._kth: dict[tuple[Part, int], scoring.Kth] = {}
         self._parts: dict[Part, hdf5.LoadedDataset] = {}
@@ -100,7 +101,8 @@ class Tuner:
             known=self._known,
         )
         n, dim = len(trial.data.train), trial.data.info.dim
-        axes = ranges.axes(self._job, search, n=n, dim=dim)
+        axes, unusable = ranges.axes(self._job, search, n=n, dim=dim)
+        self._unusable[search.case_id] = unusable
         why = ""
         try:
             chosen = _coordinates(asked, axes, target) if axes else _candidates(asked, target)
@@ -127,7 +129,10 @@ class Tuner:
         reached = measurement.recall >= tuned.target_recall
         low, high = _qps_interval(measurement)
         tuned = replace(tuned, reached=reached, qps_low=low, qps_high=high)
-        notes = [] if reached else [f"recall {tuned.words}"]
+        notes = [
+            *self._unusable[measurement.case_id],
+            *([] if reached else [f"recall {tuned.words}"]),
+        ]
         if tuned.why:
             notes.append(tuned.why)
         if axes_ignored(tuned):
