@@ -130,9 +130,14 @@ def spoiled(folder: Path, name: str) -> Path:
     if name == "no bytes":
         (folder / "x.npz").touch()
         return folder / "x.npz"
-    assert name == "cut"
     path = csr(folder / "x.npz", matrix)
-    path.write_bytes(path.read_bytes()[:-40])
+    whole = bytearray(path.read_bytes())
+    if name == "cut":
+        del whole[-40:]
+    else:
+        assert name == "places"
+        whole[-4] = 255  # of where the directory is said to begin: all places are before the file
+    path.write_bytes(whole)
     return path
 
 
@@ -152,6 +157,7 @@ def spoiled(folder: Path, name: str) -> Path:
         ("no bytes", "the file is empty; expected at least one set"),
         ("one", "it has one row; expected at least two"),
         ("cut", "damaged, cut off"),
+        ("places", "it cannot be read"),
     ],
 )
 def test_what_holds_no_sets(name: str, words: str, tmp_path: Path) -> None:

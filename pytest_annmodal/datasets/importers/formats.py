@@ -7,8 +7,9 @@ To add one, write a row here with a function that returns a
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,14 +124,15 @@ def format_of(path: Path) -> Format:
     )
 
 
-def require_content(path: Path, of: str) -> None:
-    """The file is there and holds something.
+@contextlib.contextmanager
+def opening(path: Path, of: str) -> Iterator[None]:
+    """While a file is opened, by whatever library.
 
     Args:
         of: what a row of it is.
 
     Raises:
-        DatasetFormatError: it is empty.
+        DatasetFormatError: it is empty, damaged, or not what its name says.
         DatasetError: it is not there.
     """
     if not path.is_file():
@@ -138,22 +140,23 @@ def require_content(path: Path, of: str) -> None:
         raise DatasetError(f"{path}: {what}; expected a file of {of}s.")
     if path.stat().st_size == 0:
         raise DatasetFormatError(f"{path}: the file is empty; expected at least one {of}.")
-
-
-def open_matrix(path: Path, asked: Asked) -> Matrix:
-    """Opens the vectors (or the ids of a truth) in one file.
-
-    Raises:
-        ConfigurationError: the format is unknown, or its library is not installed.
-        DatasetFormatError: it is damaged, or not of the format that its suffix says.
-        DatasetError: it does not exist.
-    """
-    row = format_of(path)
-    require_content(path, "vector")
     try:
         with one_sentence(path):
-            return row.open(path, asked)
+            yield
     except OSError as error:
         raise DatasetFormatError(
             f"{path}: it cannot be read ({error.strerror or error})."
         ) from error
+
+
+def open_matrix(path: Path, asked: Asked) -> Matrix:
+    """The vectors (or the ids of a truth) in one file.
+
+    Raises:
+        ConfigurationError: no format of the table, or its library is not installed.
+        DatasetFormatError: it is damaged or not what its name says.
+        DatasetError: it is not there.
+    """
+    row = format_of(path)
+    with opening(path, "vector"):
+        return row.open(path, asked)

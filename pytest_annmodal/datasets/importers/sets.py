@@ -15,9 +15,9 @@ from pytest_annmodal.datasets.hdf5 import other_names
 from pytest_annmodal.datasets.hdf5.skeleton import numbered_errors
 from pytest_annmodal.datasets.hdf5.stored_rows import LARGEST_MEMBER
 from pytest_annmodal.datasets.importers import parquet
-from pytest_annmodal.datasets.importers.formats import format_of, open_matrix, require_content
+from pytest_annmodal.datasets.importers.formats import format_of, open_matrix, opening
 from pytest_annmodal.datasets.importers.inputs import chosen_rows, drawn_rows, identity, in_order
-from pytest_annmodal.datasets.importers.matrix import Array, Asked, one_sentence
+from pytest_annmodal.datasets.importers.matrix import Array, Asked
 from pytest_annmodal.datasets.importers.request import Request
 from pytest_annmodal.datasets.importers.told import Told
 from pytest_annmodal.datasets.volume.stamp import hash_file
@@ -46,8 +46,7 @@ def open_sets(path: Path, asked: Asked) -> Found:
         DatasetError: it does not exist.
     """
     reader = _READERS.get(format_of(path).name)
-    require_content(path, "set")
-    with one_sentence(path):
+    with opening(path, "set"):
         found = reader(path, asked) if reader is not None else None
     return found or _of_ones(path, asked)
 
