@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -361,25 +362,73 @@ def test_d_of_65536(tmp_path: Path, asked: Asked) -> None:
         np.testing.assert_array_equal(read(files.written(tmp_path, kind, rows), asked), rows)
 
 
-def test_peers_read_the_same(tmp_path: Path, asked: Asked) -> None:
-    """faiss, usearch and numpy read our test files as we do."""
-    from faiss.contrib import vecs_io
-    from usearch import io
+def by_h5py(path: Path) -> np.ndarray:
+    with h5py.File(io.BytesIO(path.read_bytes())) as file:  # we have it open
+        return file["group/emb" if "group" in file else "emb"][:]
 
-    rows = {
-        kind: files.vectors(kind) for kind in ("fvecs", "ivecs", "bvecs", "fbin", "ibin", "i8bin")
+
+def by_pyarrow(path: Path) -> np.ndarray:
+    if path.suffix == ".parquet":
+        table = pq.read_table(path)
+    else:
+        opener = pa.ipc.open_file if path.suffix == ".arrow" else pa.ipc.open_stream
+        table = opener(path.read_bytes()).read_all()
+    return np.array(table.column("emb").to_pylist())
+
+
+def by_faiss(path: Path) -> np.ndarray:
+    from faiss.contrib import vecs_io
+
+    read = {
+        ".fvecs": vecs_io.fvecs_read,
+        ".ivecs": vecs_io.ivecs_read,
+        ".bvecs": vecs_io.bvecs_mmap,
     }
-    paths = {kind: files.written(tmp_path, kind, values) for kind, values in rows.items()}
+    return read[path.suffix](str(path))
+
+
+def by_usearch(path: Path) -> np.ndarray:
+    from usearch.io import load_matrix
+
+    return load_matrix(str(path), dtype=np.uint8 if path.suffix == ".u8bin" else None)
+
+
+PEERS: dict[str, Callable[[Path], np.ndarray]] = {
+    **dict.fromkeys(("fvecs", "ivecs", "bvecs"), by_faiss),
     # With numpy 1, usearch's reader counts rows in float64 and fails.
-    by_usearch = () if OLD_NUMPY else ("fbin", "ibin", "i8bin")
-    theirs = {
-        "fvecs": vecs_io.fvecs_read(str(paths["fvecs"])),
-        "ivecs": vecs_io.ivecs_read(str(paths["ivecs"])),
-        "bvecs": vecs_io.bvecs_mmap(str(paths["bvecs"])),
-        **{kind: io.load_matrix(str(paths[kind])) for kind in by_usearch},
+    **dict.fromkeys(() if OLD_NUMPY else ("fbin", "ibin", "u8bin", "i8bin", "hbin"), by_usearch),
+    **dict.fromkeys(("npy", "npy, big-endian", "npy, Fortran order"), np.load),
+    **dict.fromkeys(("npz", "npz, compressed"), lambda path: np.load(path)["emb"]),
+    **dict.fromkeys(("parquet", "parquet, fixed size", "arrow", "arrow stream"), by_pyarrow),
+    **dict.fromkeys(("hdf5", "hdf5, gzip"), by_h5py),
+    "csv": lambda path: np.loadtxt(path, delimiter=",", skiprows=1),
+    "tsv": lambda path: np.loadtxt(path, delimiter="\t"),
+}
+
+
+@pytest.mark.parametrize("kind", PEERS)
+def test_peers_read_the_same(kind: str, tmp_path: Path, asked: Asked) -> None:
+    """faiss, usearch, pyarrow, h5py and numpy read our test files as we do."""
+    path = files.written(tmp_path, kind, files.vectors(kind))
+    np.testing.assert_array_equal(read(path, asked), PEERS[kind](path).astype("f4"))
+
+
+def test_what_peers_write_is_read(tmp_path: Path, asked: Asked) -> None:
+    """faiss' fvecs and ivecs, usearch's fbin and its like."""
+    from faiss.contrib import vecs_io
+    from usearch.io import save_matrix
+
+    writers: dict[str, Callable[[str, np.ndarray], None]] = {
+        "fvecs": vecs_io.fvecs_write,
+        "ivecs": vecs_io.ivecs_write,
+        **dict.fromkeys(
+            ("fbin", "ibin", "i8bin", "hbin"), lambda path, rows: save_matrix(rows, path)
+        ),
     }
-    for kind, values in theirs.items():
-        np.testing.assert_array_equal(read(paths[kind], asked), values.astype("f4"), err_msg=kind)
+    for kind, write in writers.items():
+        rows, path = files.vectors(kind), tmp_path / f"theirs.{kind}"
+        write(str(path), rows)
+        np.testing.assert_array_equal(read(path, asked), rows.astype("f4"), err_msg=kind)
 
 
 def test_a_format_that_is_added_is_opened_like_the_others(
