@@ -318,8 +318,9 @@ class SetRows(Layout):
 
     def profile(self, rows: Any, dim: int) -> tuple[int, NDArray[np.float64]]:
         """Lengths are numbers of members."""
-        counts = np.bincount(rows.members, minlength=dim)
-        return _constant(counts, len(rows)), rows.sizes.astype(np.float64)
+        _, counts = np.unique(rows.members, return_counts=True)
+        n_constant = dim - len(counts) + _constant(counts, len(rows))
+        return n_constant, rows.sizes.astype(np.float64)
 
     def longest(self, rows: Any) -> int:
         return int(rows.longest)

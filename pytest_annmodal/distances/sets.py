@@ -22,24 +22,23 @@ class Jaccard(Measure):
 
     def of_ids(self, train: Sets, queries: Sets, ids: NDArray[np.integer]) -> Float64s:
         out = np.empty(ids.shape, np.float64)
-        asked = np.zeros(_universe(train, queries), np.bool_)
         for row, query in enumerate(queries.lists()):
             found = train[ids[row]]
-            asked[query] = True
-            sums = np.concatenate([[0], np.cumsum(asked[found.members])])
-            asked[query] = False
+            _, there = _places(query, found.members)
+            sums = np.concatenate([[0], np.cumsum(there)])
             common = sums[found.offsets[1:]] - sums[found.offsets[:-1]]
             out[row] = _distances(common, found.sizes, len(query))
         return out
 
     def nearest(self, train: Sets, queries: Sets, k: int) -> tuple[Ids, Float32s]:
         """Finds neighbours by inverted lists: for each member the sets that have it."""
-        holders, begins = _inverted(train, _universe(train, queries))
+        members, holders, begins = _inverted(train)
         sizes = train.sizes
         ids = np.empty((len(queries), k), np.int64)
         distances = np.empty((len(queries), k), np.float32)
         for row, query in enumerate(queries.lists()):
-            lists = [holders[begins[member] : begins[member + 1]] for member in query.tolist()]
+            places, known = _places(members, query)
+            lists = [holders[begins[at] : begins[at + 1]] for at in places[known].tolist()]
             hits = np.concatenate(lists) if lists else holders[:0]
             far = _distances(np.bincount(hits, minlength=len(train)), sizes, len(query))
             kth = np.partition(far, k - 1)[k - 1]
@@ -92,13 +91,20 @@ def _distances(common: NDArray[Any], sizes: NDArray[Any], size: int) -> Float64s
     return np.asarray(1.0 - shares)
 
 
-def _universe(*parts: Sets) -> int:
-    return 1 + max(int(part.members.max(initial=0)) for part in parts)
+def _places(members: NDArray[Any], wanted: NDArray[Any]) -> tuple[Ids, NDArray[np.bool_]]:
+    """Returns where each number stands among ascending ``members``, and whether it is there."""
+    if not len(members):
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
+    places = np.minimum(np.searchsorted(members, wanted), len(members) - 1)
+    return places, members[places] == wanted
 
 
-def _inverted(train: Sets, universe: int) -> tuple[Ids, Ids]:
-    """Returns the numbers of the sets with member 0, with member 1…, and where each list begins."""
+def _inverted(train: Sets) -> tuple[NDArray[np.uint32], Ids, Ids]:
+    """Returns the members that any set has, the numbers of the sets with each, where these begin.
+
+    Members may be hashes: nothing is as long as the largest of them.
+    """
     owners = np.repeat(np.arange(len(train)), train.sizes)
-    order = np.argsort(train.members, kind="stable")
-    counts = np.bincount(train.members, minlength=universe)
-    return owners[order], np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    members, counts = np.unique(train.members, return_counts=True)
+    holders = owners[np.argsort(train.members, kind="stable")]
+    return members, holders, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

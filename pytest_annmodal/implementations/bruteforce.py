@@ -209,11 +209,16 @@ class Jaccard:
         members = np.concatenate([np.empty(0, np.uint32), *X])
         owners = np.repeat(np.arange(len(X), dtype=np.int32), self.sizes)
         self.holders = owners[np.argsort(members, kind="stable")]
-        self.begins = np.concatenate([[0], np.cumsum(np.bincount(members))])
-        self.nbytes = self.sizes.nbytes + self.holders.nbytes + self.begins.nbytes
+        occurring, counts = np.unique(members, return_counts=True)  # they may be hashes
+        self.members = np.append(occurring, np.uint32(2**32 - 1))  # which is none
+        self.begins = np.concatenate([[0], np.cumsum(counts)])
+        self.nbytes = sum(
+            array.nbytes for array in (self.sizes, self.holders, self.begins, self.members)
+        )
 
     def of(self, v):
-        known = v[v < len(self.begins) - 1].tolist()
+        places = np.searchsorted(self.members, v)
+        known = places[self.members[places] == v].tolist()
         lists = [self.holders[self.begins[i] : self.begins[i + 1]] for i in known]
         hits = np.concatenate(lists) if lists else self.holders[:0]
         common = np.bincount(hits, minlength=len(self.sizes))

@@ -8,7 +8,8 @@
 # build = { n_neighbors = 20 }
 # search = { epsilon = [0.1, 0.25] }
 # tune.epsilon = { range = [0.0, 1.0], scale = "lin", monotone = "recall" }
-# constraints = ["n_neighbors < n"]
+# # Sets are held as packed bits, one for each possible member: 8 GB at most.
+# constraints = ["n_neighbors < n", "n * dim <= 64000000000"]
 # short-answers = "n_neighbors"               # copies of a row make a graph that is not all reached
 # warm_up_build = true
 # ///

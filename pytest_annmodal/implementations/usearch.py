@@ -8,7 +8,8 @@
 # build = { connectivity = 12, expansion_add = 48 }
 # search = { expansion_search = [10, 30, 100] }
 # tune.expansion_search = { range = ["k", "max(2000, 2 * k)"], scale = "log", monotone = "recall" }
-# constraints = ["k <= expansion_search"]
+# # Sets are held as packed bits, one for each possible member: 8 GB at most.
+# constraints = ["k <= expansion_search", "n * dim <= 64000000000"]
 # short-answers = "expansion_search"
 # effective = { expansion_search = "max(expansion_search, k)" }
 # ///

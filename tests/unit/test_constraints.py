@@ -130,9 +130,10 @@ def test_the_built_ins_declare_theirs() -> None:
     """What their libraries would change or refuse: more neighbours than are looked at, say."""
     rows = {own.name: own.constraints for own in manifest.builtin()}
     assert rows["hnswlib"] == rows["faiss-hnsw"] == ("k <= ef",)
-    assert rows["usearch"] == ("k <= expansion_search",)
+    bits = "n * dim <= 64000000000"
+    assert rows["usearch"] == ("k <= expansion_search", bits)
     assert rows["faiss-ivf"] == ("n_list <= n", "n_probe <= n_list")
-    assert rows["pynndescent"] == ("n_neighbors < n",)
+    assert rows["pynndescent"] == ("n_neighbors < n", bits)
     assert rows["scikit-learn"] == ("n * dim <= 1000000000",)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import h5py
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ from jobs import make_job, measured, write
 from pytest_annmodal.comparison.compare import compare
 from pytest_annmodal.datasets import generated, hdf5, synthetic
 from pytest_annmodal.distances import exact
-from pytest_annmodal.distances.rows import Sets
+from pytest_annmodal.distances.rows import LAYOUTS, Sets
 from pytest_annmodal.errors import DatasetFormatError
 from pytest_annmodal.execution import run_job
+from pytest_annmodal.implementations.bruteforce import BruteForce
 from pytest_annmodal.jobs import fresh_queries, training_data
 from pytest_annmodal.jobs.halves import halves, questions
 from pytest_annmodal.scoring import scoring
@@ -189,6 +192,55 @@ class TestFiles:
         assert (info.metric, info.dim) == ("jaccard", generated.GENERATED["jaccard"].dim)
         data = hdf5.load(tmp_path / "x.hdf5")
         assert data.distances[:, 0].mean() < 0.9
+
+
+class TestMembersThatAreHashes:
+    """Sets of a few numbers up to 2**31: nothing is as large as the largest of them."""
+
+    MOST_BYTES = 2**24
+
+    @pytest.fixture
+    def sets(self):
+        """The usual ones, with each member's place among others that nobody has."""
+        places = np.sort(np.random.default_rng(0).choice(2**31 - 2, DIM, replace=False))
+        dense = matrix(300), matrix(20, 1)
+        return dense, [Sets.of(places[np.flatnonzero(row)] for row in part) for part in dense]
+
+    def used(self, work):
+        """What a function gives, and the most bytes that it held at once."""
+        tracemalloc.start()
+        try:
+            return work(), tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    def test_have_their_truth(self, sets):
+        (train, test), (kept, asked) = sets
+        (ids, distances), n_bytes = self.used(lambda: exact.knn(kept, asked, 20, "jaccard"))
+        assert n_bytes < self.MOST_BYTES
+        np.testing.assert_allclose(distances, np.sort(far(train, test), axis=1)[:, :20], rtol=1e-6)
+        again, n_bytes = self.used(lambda: exact.pair_distances(kept, asked, ids, "jaccard"))
+        assert n_bytes < self.MOST_BYTES
+        np.testing.assert_allclose(again, np.take_along_axis(far(train, test), ids, axis=1))
+
+    def test_have_a_profile(self, sets):
+        """Columns that tell no rows apart are counted, all that nobody has among them."""
+        (train, _), (kept, _) = sets
+        (n_constant, lengths), n_bytes = self.used(lambda: LAYOUTS["sets"].profile(kept, 2**31 - 2))
+        assert n_bytes < self.MOST_BYTES
+        assert n_constant == 2**31 - 2 - DIM + int((~train.any(axis=0)).sum())
+        np.testing.assert_array_equal(lengths, train.sum(axis=1))
+
+    def test_are_searched_by_the_built_in(self, sets):
+        """By bruteforce."""
+        (train, test), (kept, asked) = sets
+        index = BruteForce("jaccard")
+        _, n_bytes = self.used(lambda: index.fit(kept.lists()))
+        assert n_bytes < self.MOST_BYTES
+        ids = np.array([index.query(query, 20) for query in asked.lists()])
+        every = far(train, test)
+        found = np.sort(np.take_along_axis(every, ids, axis=1), axis=1)
+        np.testing.assert_allclose(found, np.sort(every, axis=1)[:, :20])
 
 
 class TestRecall:
