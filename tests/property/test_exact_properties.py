@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -20,6 +20,7 @@ VECTORS = st.tuples(st.integers(1, 40), st.integers(1, 6), st.integers(1, 4)).fl
     )
 )
 METRICS = st.sampled_from(metrics.of_layout("floats"))
+LONG_AND_SHORT = np.float32([[194562, 67489]]), np.float32([[0, 2**-24]])
 FEW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -39,6 +40,7 @@ def test_knn_is_what_sorting_all_distances_gives(vectors, metric, data):
 
 @FEW
 @given(VECTORS, METRICS)
+@example(LONG_AND_SHORT, "euclidean")
 def test_pair_distances_are_those_of_the_definition(vectors, metric):
     train, queries = vectors
     ids = np.broadcast_to(np.arange(len(train)), (len(queries), len(train)))
@@ -54,5 +56,6 @@ def test_pair_distances_are_those_of_the_definition(vectors, metric):
             else:
                 norms = np.linalg.norm(query) * np.linalg.norm(vector)
                 expected = 1 - query @ vector / norms if norms else 1.0
-            scale = 1 + np.linalg.norm(query) * np.linalg.norm(vector)
+            lengths = np.linalg.norm(query), np.linalg.norm(vector)
+            scale = 1 + sum(lengths) + lengths[0] * lengths[1]
             assert abs(got[row, column] - expected) <= 1e-12 * scale
