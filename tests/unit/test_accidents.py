@@ -376,13 +376,18 @@ class TestNonsense:
 
     @pytest.mark.parametrize("clock", CLOCKS)
     def test_only_the_last_answer_is_wrong(self, dataset, tmp_path, clock):
-        """It is found, named with its number, and the next setting is measured."""
+        """It is found, named with its number, and the next setting is measured.
+
+        By its vector: on a busy machine a query whose time is uncertain is asked again.
+        """
         text = index("""
             asked = 0
             def query(self, v, k):
                 self.asked += 1
-                last = self.setting == 1 and self.asked == 50 + 2 * 20
-                return [0] * k if last else self.near(v, k)
+                if self.asked == 50 + 20:
+                    self.last = v.tobytes()
+                last = self.asked > 50 + 20 and v.tobytes() == self.last
+                return [0] * k if last and self.setting == 1 else self.near(v, k)
         """)
         first, second = run(
             dataset, write(tmp_path / "mine.py", text), settings=[1, 2], clock=clock, rounds=2
