@@ -165,7 +165,7 @@ def test_who_is_stopped_is_not_woken(attack, strict):
 
     def looking(trial, *given):
         time.sleep(0.2)
-        family = trial.worker._family()[1:]
+        family = trial.worker.family()[1:]
         awake.extend(psutil.Process(pid).status() for pid in family)
         return check(trial, *given)
 
