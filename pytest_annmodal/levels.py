@@ -7,7 +7,9 @@ from typing import Literal
 
 Arrivals = Literal["poisson", "uniform"]
 Kind = Literal["open", "closed"]
+Clients = Literal["threads", "processes"]
 
+CLIENTS: tuple[Clients, ...] = ("threads", "processes")
 GENERATOR_BOUND = "generator-bound"  # the load generator was the limit, not the server
 SATURATED = "saturated"  # queries came faster than they were answered
 NOISY = "noisy"  # other processes ran on the worker's core

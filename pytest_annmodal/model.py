@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pytest_annmodal.levels import Load
+from pytest_annmodal.levels import Clients, Load
 from pytest_annmodal.queries import OwnQueries, place
 
 Clock = Literal["worker", "parent"]
@@ -195,8 +195,7 @@ class Implementation:
         metrics: names of the metrics that it serves.
         requirements: PEP 508 requirements from its header.
         modules: top-level modules that must be importable, for a file without a header.
-        trusted: a built-in or the user's own, which may use the worker's clock. The parent
-            process times a submission.
+        trusted: no submission, so the worker's clock may be used.
         short_answers: fewer than k ids (or ``-1`` padding) are misses, not failures.
         bounded_by: the parameter that bounds the number of ids, if its header names it.
         effective: by parameter, a rule for the value that the library really uses; see
@@ -204,8 +203,8 @@ class Implementation:
         constraints: conditions on its parameters, k, n and dim for a setting to run.
         tune: the search arguments that recall rises with, as its header declares.
         error: why it cannot run at all (syntax error, no class…), found in its text.
-        build_names, search_names: parameter names of its constructor and of its
-            ``set_query_arguments``, for arguments given by position; as far as its text shows.
+        build_names, search_names: names of arguments given by position, as its text shows them.
+        clients: what its header declares several clients to be; None: a test decides.
         warm_up_build: build a small index before timing, since it compiles itself.
         dtypes: forms of rows that it takes, :data:`~pytest_annmodal.distances.layouts.FORMS`.
         disabled: disabled in its ``config.yml``; runs only if it, or its folder, is named.
@@ -231,6 +230,7 @@ class Implementation:
     folder: str | None = None
     build_names: tuple[str, ...] = ()
     search_names: tuple[str, ...] = ()
+    clients: Clients | None = None
     warm_up_build: bool = False
     dtypes: tuple[str, ...] = ()
     disabled: bool = False

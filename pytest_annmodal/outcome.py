@@ -100,6 +100,7 @@ class Tuned:
         arguments: the arguments found.
         names: those that were bisected; empty if the fastest of the implementation's own
             settings was taken.
+        tried: whether any setting was asked; else the first of its own settings was measured.
         reached: whether the recall of the measurement is at least the target.
         qps_low, qps_high: confidence interval of the queries per second (95 %, over queries).
         probes: all settings tried, in order.
@@ -114,6 +115,7 @@ class Tuned:
     qps_high: float | None
     probes: tuple[Probe, ...]
     why: str = ""
+    tried: bool = True
 
     @property
     def words(self) -> str:
@@ -121,6 +123,8 @@ class Tuned:
         found = self.arguments.label or "its only setting"
         if self.reached:
             return f"≥{self.target_recall:g} → {found}"
+        if not self.tried:
+            return f"≥{self.target_recall:g} not looked for: {found} was measured"
         return f"≥{self.target_recall:g} not reached: {found} is nearest"
 
 

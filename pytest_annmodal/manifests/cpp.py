@@ -61,6 +61,7 @@ def read_text(file: Path, text: str, called: str, *, trusted: bool) -> Implement
         effective=head.effective,
         constraints=head.constraints,
         tune=head.tune,
+        clients=head.clients,
         warm_up_build=head.warm_up_build,
         variants=head.variants,
     )

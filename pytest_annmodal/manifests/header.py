@@ -14,6 +14,7 @@
     # effective = { search_k = "max(search_k, k)" }    (the value that the library really uses)
     # constraints = ["k <= search_k"]          (settings that break them are not run)
     # tune = { search_k = { range = [100, 100_000], scale = "log", monotone = "recall" } }
+    # clients = "threads"                      (who may ask at once; or "processes")
     # warm_up_build = true                     (it compiles itself: build once before timing)
     # dtypes = ["packed"]                      (the form of rows, if not the default one)
     # ///
@@ -34,6 +35,7 @@ from typing import Any
 from pytest_annmodal.distances.layouts import FORMS
 from pytest_annmodal.distances.metrics import BY_DEFAULT, NAMES
 from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.levels import CLIENTS, Clients
 from pytest_annmodal.manifests import expression, tunables
 from pytest_annmodal.model import Arguments, Tunable, Variant
 from pytest_annmodal.settings import grid as values
@@ -67,6 +69,7 @@ class Header:
     effective: Mapping[str, str] = field(default_factory=dict)
     constraints: tuple[str, ...] = ()
     tune: tuple[Tunable, ...] = ()
+    clients: Clients | None = None
     warm_up_build: bool = False
     dtypes: tuple[str, ...] = ()
     variants: tuple[Variant, ...] = (Variant(build=Arguments(), search=Arguments()),)
@@ -140,6 +143,7 @@ def parse(text: str) -> Header | None:
         effective=_rules(own.take("effective", dict, {}), parameters),
         tune=tunables.read(own.take("tune", dict, {}), searches, parameters),
         constraints=_constraints(own.take("constraints", list, []), parameters),
+        clients=_clients(own),
         warm_up_build=own.take("warm_up_build", bool, False),
         variants=variants,
     )
@@ -257,6 +261,14 @@ def _short_answers(table: Table, parameters: list[str]) -> str | None:
         known = f", or one of {', '.join(parameters)}" if parameters else ""
         raise table.error("short-answers", f"expected true or false{known}, not {shown(value)}")
     return str(value)
+
+
+def _clients(table: Table) -> Clients | None:
+    value = table.anything("clients")
+    found = next((known for known in CLIENTS if known == value), None)
+    if found is None and value is not None:
+        raise table.error("clients", f"expected {' or '.join(CLIENTS)}, not {shown(value)}")
+    return found
 
 
 def _rules(rules: Mapping[str, Any], parameters: list[str]) -> Mapping[str, str]:

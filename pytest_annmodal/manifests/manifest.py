@@ -97,6 +97,7 @@ def _read_text(file: Path, text: str, called: str, *, trusted: bool, named: bool
         effective=head.effective,
         constraints=head.constraints,
         tune=head.tune,
+        clients=head.clients,
         warm_up_build=head.warm_up_build,
         dtypes=head.dtypes,
         variants=head.variants,

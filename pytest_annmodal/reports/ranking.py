@@ -37,7 +37,7 @@ def lines(measured: Sequence[Measured]) -> Iterator[str]:
 
 def _speed(outcome: Measurement, tuned: Tuned) -> str:
     if not tuned.reached:
-        return "not reached"
+        return "not reached" if tuned.tried else "not looked for"
     if tuned.qps_low is None or tuned.qps_high is None:
         return rate(outcome.qps)
     return f"{rate(outcome.qps)} [{rate(tuned.qps_low)}, {rate(tuned.qps_high)}]"

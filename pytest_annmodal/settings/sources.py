@@ -156,6 +156,17 @@ def _refuse_bad_load(settings: Settings, cli: Callable[[str], Any]) -> None:
             "--ann-rate and --ann-concurrency ask queries repeatedly, and --ann-fresh-queries "
             "asks each only once. Leave out one of them."
         )
+    slowest = min(given, default=None)
+    if slowest is not None and slowest * settings.load_s < 1:
+        raise ConfigurationError(
+            f"--ann-rate {slowest:g}: no query would come in the {settings.load_s:g} s of a level. "
+            "Offer more, or give a level more time (--ann-load-time)."
+        )
+    if (settings.rate or settings.concurrency) and settings.load_s >= settings.timeout_s:
+        raise ConfigurationError(
+            f"--ann-load-time {settings.load_s:g}: a level would last as long as --ann-timeout, "
+            f"{settings.timeout_s:g} s, lets it, and fail. Make it shorter, or that longer."
+        )
     if cli("at_p99_ms") and not settings.rate:
         raise ConfigurationError(
             "--ann-at-p99-ms chooses among the rates of --ann-rate, and none is given. Add some, "

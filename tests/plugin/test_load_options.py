@@ -55,6 +55,10 @@ def test_levels_stand_below_the_table_in_the_json_and_in_the_store(project: Proj
         (["--ann-load-queue=0"], "--ann-load-queue '0': expected a whole number of at least 1"),
         (["--ann-at-p99-ms=5"], "Add some, such as --ann-rate auto"),
         (["--ann-rate=100", "--ann-fresh-queries"], "asks each only once"),
+        (["--ann-rate=100,0.1"], "--ann-rate 0.1: no query would come in the 5 s of a level"),
+        (["--ann-rate=0.1", "--ann-load-time=60"], ""),
+        (["--ann-rate=9", "--ann-load-time=4000"], "as long as --ann-timeout, 3600 s"),
+        (["--ann-concurrency=2", "--ann-load-time=1e9"], "as long as --ann-timeout, 3600 s"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -73,6 +77,9 @@ def test_what_cannot_be_offered_is_refused(arguments: list[str], words: str) -> 
             given.setdefault(option.name, []).append(text)  # type: ignore[attr-defined]
         else:
             given[option.name] = text or True
+    if not words:
+        resolve(cli=given.get, ini=lambda _key: "", environ={})
+        return
     with pytest.raises(ConfigurationError) as caught:
         resolve(cli=given.get, ini=lambda _key: "", environ={})
     assert words in str(caught.value)

@@ -11,10 +11,24 @@ import pytest
 from jobs import index, make_job, measured, nothing_left_behind, run, write
 
 from pytest_annmodal.channel.open_loop import Offered
+from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.jobs.load import schedule, statistics
 from pytest_annmodal.jobs.load.machine import Look
 from pytest_annmodal.levels import FEW_CORES, GENERATOR_BOUND, SATURATED, Level, Load, Loaded
+from pytest_annmodal.manifests import header
 from pytest_annmodal.model import Job, from_plain, to_plain
+
+# Ends its process when it is asked while it is being asked.
+NOT_SAFE = """
+    busy = 0
+    def query(self, v, k):
+        self.busy += 1
+        if self.busy > 1:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        time.sleep(0.002)
+        self.busy -= 1
+        return self.near(v, k)
+"""
 
 
 @pytest.fixture
@@ -245,6 +259,33 @@ class TestClosedLoop:
         seen = bears(body, load=Load(clients=(1, 4, 8), level_s=0.1))
         assert [level.failure for level in seen.levels] == ["", "crashed", "not-run"]
         assert seen.levels[1].message.count("SIGSEGV") == 1
+
+    def test_who_is_not_safe_in_two_threads_has_the_level_of_one(self, bears, two_cores):
+        """It crashes when it is found out whether threads help; what to declare is told."""
+        seen = bears(NOT_SAFE, load=Load(clients=(1, 2, 4), level_s=0.1))
+        assert [level.failure for level in seen.levels] == ["", "crashed", "not-run"]
+        assert (seen.levels[0].recall, seen.levels[0].n_answered > 1) == (1.0, True)
+        message = seen.levels[1].message
+        assert message.startswith("the process was ended by SIGSEGV during load with 2 clients")
+        assert message.endswith('clients = "processes" in its header asks by processes')
+
+    @pytest.mark.parametrize("declared", ["threads", "processes"])
+    def test_a_header_declares_what_clients_are(self, bears, declared):
+        """Nothing is tried then: who is not safe in threads has all its levels by processes."""
+        body = NOT_SAFE if declared == "processes" else "pass"
+        load = Load(clients=(1, 2, 3), level_s=0.1)
+        seen = bears(body, load=load, implementation={"clients": declared})
+        assert seen.clients_are == declared
+        assert [level.failure for level in seen.levels] == ["", "", ""]
+        assert {level.recall for level in seen.levels} == {1.0}
+
+    @pytest.mark.parametrize("value", ['"fibres"', "2", '["threads"]'])
+    def test_a_header_that_declares_something_else(self, value):
+        """And one that declares one of both."""
+        text = "# /// script\n# [tool.annmodal]\n# clients = %s\n# ///\n"
+        assert header.parse(text % '"processes"').clients == "processes"
+        with pytest.raises(ConfigurationError, match="clients: expected threads or processes, not"):
+            header.parse(text % value)
 
     def test_a_process_that_ends_is_named(self, bears, two_cores):
         body = """

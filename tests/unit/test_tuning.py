@@ -296,7 +296,9 @@ def test_an_argument_that_the_library_ignores(tmp_path: Path) -> None:
     source = REACH.replace("self.reach = reach", "self.reach = 100")
     job, data = tuned_job(tmp_path, 0.9, source=source)
     (outcome,) = run_job(job, data)
-    assert "reach did not change recall" in measured(outcome).notes
+    (note,) = [note for note in measured(outcome).notes if "did not change recall" in note]
+    assert note.startswith("reach did not change recall: the tuning queries had ")
+    assert note.endswith(" to 300; does its query read it?")
 
 
 def test_who_declares_nothing_gets_the_fastest_of_its_own_settings(tmp_path: Path) -> None:
@@ -344,12 +346,15 @@ def test_several_arguments(tmp_path: Path) -> None:
 
 
 def test_no_time_for_a_single_probe(tmp_path: Path) -> None:
-    """What the grid has first is measured, and the reason said."""
+    """What the grid has first is measured, and not called the nearest of anything."""
     job, data = tuned_job(tmp_path, 0.9, budget_s=1e-9)
     (outcome,) = run_job(job, data)
     assert tuned(outcome).probes == ()
     assert tuned(outcome).arguments.kwargs["reach"] == 30
-    assert any("--ann-tune-budget: 1e-09 s ended" in note for note in measured(outcome).notes)
+    assert tuned(outcome).words == "≥0.9 not looked for: reach=30 was measured"
+    words = "--ann-tune-budget: 1e-09 s ended before the first probe"
+    assert any(words in note for note in measured(outcome).notes)
+    assert not any("nearest" in note for note in measured(outcome).notes)
 
 
 def test_a_probe_that_crashes(tmp_path: Path) -> None:

@@ -16,9 +16,14 @@ from pytest_annmodal.jobs.asking import Asker, shaped
 from pytest_annmodal.jobs.load.machine import Look
 from pytest_annmodal.jobs.load.statistics import latency_figures
 from pytest_annmodal.jobs.scorer import LevelAnswers
-from pytest_annmodal.levels import FEW_CORES, NOISY, Level, Load
+from pytest_annmodal.levels import FEW_CORES, NOISY, Clients, Level, Load
 from pytest_annmodal.scoring import validity
 
+ALONE: Clients = "threads"  # what one client is, before anybody has looked
+NOT_SAFE = (
+    'if it cannot be asked by several threads, clients = "processes" in its header asks by '
+    "processes"
+)
 PER_ANSWER = 8 * 3  # bytes besides its ids
 MOST_QUERIES = 2_000_000
 
@@ -28,24 +33,26 @@ class ClosedLoop:
 
     Args:
         queries: (rows, dim), as they are sent.
+        how: what clients are, ``threads`` or ``processes``, where the header declares it.
 
     Attributes:
-        how: whether clients are ``threads`` or ``processes``; empty before :meth:`choose`.
+        how: the same; empty until a level with several clients has begun.
     """
 
-    def __init__(self, asker: Asker, load: Load, queries: NDArray[Any], k: int) -> None:
+    def __init__(
+        self, asker: Asker, load: Load, queries: NDArray[Any], k: int, how: Clients | None
+    ) -> None:
         self.asker, self.load, self.queries, self.k = asker, load, queries, k
-        self.how = ""
+        self.how: Clients | None = how
 
-    def choose(self) -> str:
-        """Decides whether clients are threads or processes."""
+    def _choose(self) -> Clients:
+        """Finds out whether clients are threads or processes."""
         worker = self.asker.worker
         worker.use_cores(2)
         found = worker.request(
             "clients-try", {"k": self.k}, [self.asker.warmup], expect="clients-tried"
         )
-        self.how = "threads" if found.fields.get("threads_help") is True else "processes"
-        return self.how
+        return "threads" if found.fields.get("threads_help") is True else "processes"
 
     def level(self, n: int) -> tuple[Level, LevelAnswers]:
         """Runs n clients at once; returns the level's figures and answers.
@@ -54,16 +61,23 @@ class ClosedLoop:
             SubmissionError: the worker ended, or a query raised.
         """
         worker = self.asker.worker
-        n_cores = worker.use_cores(n)
-        before = Look.now()
-        with worker.watched() as contention:
-            message = worker.request(
-                "clients",
-                {"k": self.k, "n": n, "seconds": self.load.level_s, "how": self.how},
-                [self.asker.warmup, self.queries],
-                expect="clients-done",
-                max_array_bytes=MOST_QUERIES * (PER_ANSWER + 8 * self.k),
-            )
+        try:
+            if self.how is None and n > 1:
+                self.how = self._choose()
+            n_cores = worker.use_cores(n)
+            before = Look.now()
+            with worker.watched() as contention:
+                message = worker.request(
+                    "clients",
+                    {"k": self.k, "n": n, "seconds": self.load.level_s, "how": self.how or ALONE},
+                    [self.asker.warmup, self.queries],
+                    expect="clients-done",
+                    max_array_bytes=MOST_QUERIES * (PER_ANSWER + 8 * self.k),
+                )
+        except CrashedError as error:
+            if n == 1 or self.how == "processes":
+                raise
+            raise CrashedError(f"{error}; {NOT_SAFE}", **error.evidence) from error
         if ended := message.texts("ended").get("words"):
             raise CrashedError(f"{ended}; {self.asker.worker.phase}")
         m = len(message.arrays[0]) if message.arrays else 0

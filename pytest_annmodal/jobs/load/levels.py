@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_annmodal.errors import SubmissionError
 from pytest_annmodal.jobs.asking import OnPhase
-from pytest_annmodal.jobs.load.closed_loop import ClosedLoop
+from pytest_annmodal.jobs.load.closed_loop import ALONE, ClosedLoop
 from pytest_annmodal.jobs.load.open_loop import OpenLoop
 from pytest_annmodal.jobs.load.statistics import failed
 from pytest_annmodal.jobs.scorer import LevelAnswers, Unscored
@@ -98,11 +98,10 @@ def _closed(trial: Trial, search: Search, load: Load, done: _Done, on_phase: OnP
         done.levels += [replace(one, failure=NOT_RUN, message=NO_WORKER) for one in levels]
         return
     asked, _ = trial.views[search.case_id]
-    loop = ClosedLoop(trial.asker, load, trial.form.sent(asked.test), search.k)
-    trial.worker.begin("load")
-    on_phase("load: threads or processes")
-    done.clients_are = loop.choose()
+    declared = trial.job.implementation.clients
+    loop = ClosedLoop(trial.asker, load, trial.form.sent(asked.test), search.k, declared)
     _each(trial, levels, done, on_phase, lambda level: loop.level(level.clients))
+    done.clients_are = loop.how or ALONE
 
 
 def _each(

@@ -103,12 +103,13 @@ class Tuner:
         n, dim = len(trial.data.train), trial.data.info.dim
         axes, unusable = ranges.axes(self._job, search, n=n, dim=dim)
         self._unusable[search.case_id] = unusable
-        why = ""
+        why, tried = "", True
         try:
             chosen = _coordinates(asked, axes, target) if axes else _candidates(asked, target)
         except OverBudgetError:
-            why = f"--ann-tune-budget: {target.budget_s:g} s ended before the last probe"
-            chosen = _best(asked, target)
+            chosen, tried = _best(asked, target)
+            which = "last" if tried else "first"
+            why = f"--ann-tune-budget: {target.budget_s:g} s ended before the {which} probe"
         self._tuned[search.case_id] = Tuned(
             target_recall=target.recall,
             arguments=chosen,
@@ -118,6 +119,7 @@ class Tuner:
             qps_high=None,
             probes=tuple(asked.probes),
             why=why,
+            tried=tried,
         )
         return replace(search, arguments=chosen)
 
@@ -129,14 +131,13 @@ class Tuner:
         reached = measurement.recall >= tuned.target_recall
         low, high = _qps_interval(measurement)
         tuned = replace(tuned, reached=reached, qps_low=low, qps_high=high)
-        notes = [
-            *self._unusable[measurement.case_id],
-            *([] if reached else [f"recall {tuned.words}"]),
-        ]
+        notes = [*self._unusable[measurement.case_id]]
+        if not reached and tuned.tried:
+            notes.append(f"recall {tuned.words}")
         if tuned.why:
             notes.append(tuned.why)
-        if axes_ignored(tuned):
-            notes.append(f"{' and '.join(tuned.names)} did not change recall")
+        if tuned.names and not reached:
+            notes += _of_what_is_ignored(tuned)
         return replace(measurement, tuned=tuned, notes=(*measurement.notes, *notes))
 
     def _probe(
@@ -173,11 +174,21 @@ def _qps_interval(measurement: Measurement) -> tuple[float | None, float | None]
     return float(1 / slow) if slow > 0 else None, float(1 / fast) if fast > 0 else None
 
 
-def axes_ignored(tuned: Tuned) -> bool:
-    """Whether a bisected argument made no difference over a wide range."""
-    recalls = {probe.recall for probe in tuned.probes if probe.part == "tuning"}
-    n_values = len({probe.arguments.key for probe in tuned.probes if probe.part == "tuning"})
-    return bool(tuned.names) and not tuned.reached and n_values > 1 and len(recalls) == 1
+def _of_what_is_ignored(tuned: Tuned) -> Iterator[str]:
+    """Yields a note if bisected arguments made no difference."""
+    probes = [probe for probe in tuned.probes if probe.part == "tuning"]
+    if (
+        len({probe.arguments.key for probe in probes}) < 2
+        or len({one.recall for one in probes}) > 1
+    ):
+        return
+    name = tuned.names[0]
+    values = sorted(probe.arguments.kwargs[name] for probe in probes)
+    yield (
+        f"{' and '.join(tuned.names)} did not change recall: the tuning queries had "
+        f"{probes[0].recall:.4f} for each {name} from {values[0]:g} to {values[-1]:g}; does its "
+        "query read it?"
+    )
 
 
 def _smallest(
@@ -290,12 +301,15 @@ def _candidates(asked: _Asked, target: Target) -> Arguments:
     return max(tried, key=lambda probe: probe.recall).arguments
 
 
-def _best(asked: _Asked, target: Target) -> Arguments:
-    """Returns the fastest probe that reached the target, else the best recall, once time is up."""
+def _best(asked: _Asked, target: Target) -> tuple[Arguments, bool]:
+    """Returns the fastest probe that reached the target, else the best recall, once time is up.
+
+    Beside it whether there is any probe; else it is the first of the header's settings.
+    """
     tried = [probe for (k, _, _), probe in asked.known.items() if k == asked.search.k]
     reached = [probe for probe in tried if probe.recall >= target.recall]
     if reached:
-        return min(reached, key=lambda probe: probe.mean_s).arguments
+        return min(reached, key=lambda probe: probe.mean_s).arguments, True
     if tried:
-        return max(tried, key=lambda probe: probe.recall).arguments
-    return asked.search.arguments
+        return max(tried, key=lambda probe: probe.recall).arguments, True
+    return asked.search.arguments, False
