@@ -49,7 +49,9 @@ def make_executor(name: str, settings: Settings, config: pytest.Config) -> Execu
         settings=settings,
         say=_speaker(config, quiet=False),
         reporting=lambda dataset: _reporting(
-            dataset, config, _speaker(config, quiet=not settings.download_only)
+            dataset,
+            config,
+            _speaker(config, quiet=False) if settings.download_only else _unless_imported(config),
         ),
         on_phase=on_phase,
     )
@@ -83,6 +85,25 @@ def _speaker(config: pytest.Config, *, quiet: bool) -> Callable[[str], None]:
         with _uncaptured(config):
             reporter.ensure_newline()
             reporter.write_line(escape.told(line))
+
+    return say
+
+
+def _unless_imported(config: pytest.Config) -> Callable[[str], None]:
+    """Returns a function that is quiet until an import begins, and prints all of that.
+
+    An import takes long, and decides what is measured: the metric, and which rows are queries.
+    """
+    from pytest_annmodal.datasets.lines import LINES
+
+    speak, loud = (_speaker(config, quiet=quiet) for quiet in (True, False))
+    first = tuple(LINES[key].partition("{")[0] for key in ("importing", "metric"))
+
+    def say(line: str) -> None:
+        nonlocal speak
+        if line.startswith(first):
+            speak = loud
+        speak(line)
 
     return say
 

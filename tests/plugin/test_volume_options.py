@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 from http_server import FaultyServer
 from plugin_project import DEADLINE_S, EXACT, Project, lines_with
+from vector_files import vecs
 
 MINE = ("--ann-implementations=mine", "--impl=exact")
 
@@ -127,6 +129,28 @@ def test_download(project: Project, http_server: FaultyServer) -> None:
     result.assert_outcomes(errors=1)
     assert "404" in result.stdout.str()
     assert not lines_with(result, "pytest_annmodal/")
+
+
+def test_a_file_of_another_format(project: Project) -> None:
+    """A run that imports it says so: what was held out, and by which metric; the next one is silent."""
+    rows = np.random.default_rng(0).standard_normal((60, 8)).astype("f4")
+    vecs(project.path / "mine.fvecs", rows)
+    project.write("mine/exact.py", EXACT)
+    first = project.run(*MINE, "--dataset=mine.fvecs")
+    first.assert_outcomes(passed=2)
+    first.stdout.fnmatch_lines(
+        [
+            f"📥 Importing mine-* from {project.path / 'mine.fvecs'}",
+            "   Metric: euclidean. To choose another, end the file's name in it*",
+            "   Held out 6 rows, drawn at random, as queries: train has the others.",
+            "✅ Written and verified:",
+            "   Train: (54, 8)",
+        ]
+    )
+    assert not lines_with(first, "📦 Checking")
+    again = project.run(*MINE, "--dataset=mine.fvecs")
+    again.assert_outcomes(passed=2)
+    assert not lines_with(again, "Held out")
 
 
 def test_the_command_that_the_hints_name_in_this_checkout() -> None:
