@@ -15,6 +15,7 @@ Float64s = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 
 TILE_ROWS = 4096
+RUN_ROWS = 16  # of a tile, compared at once
 _ROUNDING = float(np.finfo(np.float32).eps)  # twice the unit roundoff, so a safe bound
 
 
@@ -143,40 +144,53 @@ class Pool:
         self.crowded = np.zeros(n_queries, dtype=np.bool_)
 
     def offer(self, keys: Float32s, first: int, start: int, train_norms: Float32s) -> None:
-        """Adds the rows of a tile whose keys, float32 (block, tile), are within the limits."""
-        block = slice(first, first + len(keys))
-        hits, per_row = self._hits(keys, block)
-        if not hits.size:
+        """Adds the rows of a tile whose keys, float32 (tile, block), are within the limits."""
+        block = slice(first, first + keys.shape[1])
+        columns, rows = self._hits(keys, block)
+        if not rows.size:
             return
+        per_row = np.bincount(rows, minlength=keys.shape[1])
         if (per_row > self.room - self.counts[block]).any():
             self._make_room(keys, first, per_row, start, train_norms)
-            hits, per_row = self._hits(keys, block)
-        rows, columns = np.divmod(hits, keys.shape[1])
-        ranks = np.arange(len(hits)) - (np.cumsum(per_row) - per_row)[rows]
+            within = keys[columns, rows] <= self.limits[first + rows]
+            columns, rows = columns[within], rows[within]
+            per_row = np.bincount(rows, minlength=keys.shape[1])
+        ranks = np.arange(len(rows)) - (np.cumsum(per_row) - per_row)[rows]
         slots = self.counts[first + rows] + ranks
-        self.keys[first + rows, slots] = keys.reshape(-1)[hits]
+        self.keys[first + rows, slots] = keys[columns, rows]
         self.ids[first + rows, slots] = start + columns
         self.counts[block] += per_row
 
     def _hits(self, keys: Float32s, block: slice) -> tuple[Ids, Ids]:
-        """Returns flat positions of the keys within their query's limit, and counts per query."""
-        hits = np.flatnonzero(keys <= self.limits[block, None])
-        edges = np.searchsorted(hits, np.arange(len(keys) + 1) * keys.shape[1])
-        return hits, np.diff(edges)
+        """Returns where keys are within their query's limit: rows of the tile, and queries, sorted.
+
+        The least of several rows is compared first: nearly all are too far.
+        """
+        limits, n_queries = self.limits[block], keys.shape[1]
+        whole = len(keys) // RUN_ROWS * RUN_ROWS
+        runs = keys[:whole].reshape(-1, RUN_ROWS, n_queries)
+        run, query = np.divmod(np.flatnonzero(runs.min(axis=1) <= limits), n_queries)
+        which, row = np.nonzero(runs[run, :, query] <= limits[query, None])
+        last, last_query = np.nonzero(keys[whole:] <= limits)
+        columns = np.concatenate((run[which] * RUN_ROWS + row, whole + last))
+        queries = np.concatenate((query[which], last_query))
+        order = np.argsort(queries, kind="stable")
+        return columns[order], queries[order]
 
     def _make_room(
         self, keys: Float32s, first: int, per_row: Ids, start: int, train_norms: Float32s
     ) -> None:
         """Tightens the limits of the queries whose new candidates do not fit."""
-        over = np.flatnonzero(per_row > self.room - self.counts[first : first + len(keys)])
+        over = np.flatnonzero(per_row > self.room - self.counts[first : first + keys.shape[1]])
         self.shrink(first + over, train_norms)
-        if keys.shape[1] <= self.k:
+        if len(keys) <= self.k:
             return
-        longest = train_norms[start : start + keys.shape[1]].max()
-        kth = np.partition(keys[over], self.k - 1, axis=1)[:, self.k - 1]
+        longest = train_norms[start : start + len(keys)].max()
+        of_query = np.ascontiguousarray(keys[:, over].T)
+        kth = np.partition(of_query, self.k - 1, axis=1)[:, self.k - 1]
         kth += self.space.width(self.query_norms[first + over], longest)
         self.limits[first + over] = np.minimum(self.limits[first + over], kth)
-        found = np.count_nonzero(keys[over] <= self.limits[first + over, None], axis=1)
+        found = np.count_nonzero(of_query <= self.limits[first + over, None], axis=1)
         self._give_up(first + over[found > self.room - self.counts[first + over]])
 
     def _give_up(self, rows: Ids) -> None:
@@ -199,3 +213,13 @@ class Pool:
         self.ids[rows[where], slots] = ids[where, columns]
         self.counts[rows] = counts
         self._give_up(rows[counts > self.keep])
+
+    def unproven(self, guesses: Float32s, train_norms: Float32s) -> Ids:
+        """Returns the queries that may have a neighbour beyond their guessed limit, int64.
+
+        Where k rows are certainly within it, no row beyond it is among the k nearest.
+        """
+        norms = train_norms[self.ids]
+        upper = self.keys + self.space.width(self.query_norms[:, None], norms)
+        certain = np.count_nonzero(upper <= guesses[:, None], axis=1)
+        return np.flatnonzero((certain < self.k) & ~self.crowded)

@@ -9,6 +9,7 @@ products compute every distance.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,12 @@ from pytest_annmodal.distances.candidates import (
 from pytest_annmodal.distances.measure import LEAST, PAIRS_BYTES, Measure
 from pytest_annmodal.errors import ConfigurationError
 
-BLOCK_QUERIES = 512
+BLOCK_QUERIES = 1024
 GROUP_QUERIES = 8192  # bounds the candidates held at once
 CHUNK_BYTES = 16 * 2**20
 KEYS_BYTES = 64 * 2**20
+LEAST_GUESSED = 8 * TILE_ROWS  # rows; with fewer a sample is no help
+SAMPLED_OF, MOST_SAMPLED = 24, 4096
 KEY_ROUNDING = float(np.finfo(np.float32).eps)
 
 
@@ -104,22 +107,75 @@ def rounding(train: Any, queries: Any, ids: npt.NDArray[np.integer], metric: str
 
 
 def _knn_group(
-    space: Space, measure: Measure, train: Floats, queries: Floats, k: int
+    space: Space,
+    measure: Measure,
+    train: Floats,
+    queries: Floats,
+    k: int,
+    *,
+    sampled: bool = True,
 ) -> tuple[Ids, Float32s]:
+    """Finds the nearest rows of at most GROUP_QUERIES queries.
+
+    Args:
+        sampled: whether a sample of ``train`` first shows where to look. Queries that it misleads
+            are answered again without it.
+    """
     operand, query_norms = space.query_operand(queries)
     pool = Pool(space, query_norms, k)
-    keys = np.empty((BLOCK_QUERIES, TILE_ROWS), dtype=np.float32)
+    guesses = _guesses(space, train, operand, k) if sampled else None
+    if guesses is not None:
+        pool.limits[:] = guesses
+    memory = np.empty(BLOCK_QUERIES * TILE_ROWS, dtype=np.float32)
     train_norms = np.empty(len(train), dtype=np.float32)
     for number, tile in enumerate(tiles(train)):
         start = number * TILE_ROWS
         rows, train_norms[start : start + len(tile)] = space.train_operand(tile)
-        for first in range(0, len(queries), BLOCK_QUERIES):
-            block = operand[first : first + BLOCK_QUERIES]
-            out = keys.reshape(-1)[: len(block) * len(tile)].reshape(len(block), len(tile))
-            np.matmul(block, rows.T, out=out)
-            pool.offer(out, first, start, train_norms)
+        for first, keys in _products(operand, rows, memory):
+            pool.offer(keys, first, start, train_norms)
     pool.shrink(np.flatnonzero(pool.counts > k), train_norms)
-    return _settle(measure, train, queries, k, pool)
+    ids, distances = _settle(measure, train, queries, k, pool)
+    if guesses is not None:
+        misled = pool.unproven(guesses, train_norms)
+        if misled.size:
+            ids[misled], distances[misled] = _knn_group(
+                space, measure, train, queries[misled], k, sampled=False
+            )
+    return ids, distances
+
+
+def _products(
+    operand: Float32s, rows: Float32s, memory: Float32s
+) -> Iterator[tuple[int, Float32s]]:
+    """Yields the first query of each block, and keys of these rows, float32 (rows, block).
+
+    They lie in the same memory one after the other.
+    """
+    for first in range(0, len(operand), BLOCK_QUERIES):
+        block = operand[first : first + BLOCK_QUERIES]
+        out = memory[: len(rows) * len(block)].reshape(len(rows), len(block))
+        yield first, np.matmul(rows, block.T, out=out)
+
+
+def _guesses(space: Space, train: Floats, operand: Float32s, k: int) -> Float32s | None:
+    """Returns a limit for each query that few more than k rows keep, or None for a small train.
+
+    It is a rank of the keys of a sample: so far above the rank that the k-th neighbour has there
+    on average, that fewer than one query in 100,000 has it beyond.
+    """
+    n = min(MOST_SAMPLED, len(train) // SAMPLED_OF)
+    expected = k * n / len(train)
+    rank = int(expected + 5 * expected**0.5 + 1)
+    if len(train) < LEAST_GUESSED or rank >= n:
+        return None
+    step = len(train) // n
+    rows, _ = space.train_operand(floats(np.asarray(train[::step][:n])))
+    memory = np.empty(BLOCK_QUERIES * n, dtype=np.float32)
+    guesses = np.empty(len(operand), dtype=np.float32)
+    for first, keys in _products(operand, rows, memory):
+        of_query = np.ascontiguousarray(keys.T)
+        guesses[first : first + len(of_query)] = np.partition(of_query, rank, axis=1)[:, rank]
+    return guesses
 
 
 def _settle(

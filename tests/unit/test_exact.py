@@ -46,6 +46,44 @@ def test_queries_in_several_groups_and_blocks_are_all_answered(monkeypatch):
     check(train, rng.standard_normal((150, 5)).astype(np.float32), 10, "euclidean")
 
 
+@pytest.fixture
+def sampled(monkeypatch):
+    """A sample of a small train shows where to look, as that of a large one does."""
+    monkeypatch.setattr(exact, "LEAST_GUESSED", 0)
+    monkeypatch.setattr(exact, "SAMPLED_OF", 4)
+
+
+@pytest.mark.parametrize("metric", metrics.of_layout("floats"))
+@pytest.mark.parametrize("n_train", [100, 4099])
+def test_a_sample_that_limits_the_search_changes_no_answer(metric, n_train, sampled):
+    rng = np.random.default_rng(n_train)
+    train = rng.standard_normal((n_train, 6)).astype(np.float32)
+    train[50:80] = train[20:50]  # ties
+    check(train, rng.standard_normal((40, 6)).astype(np.float32), 20, metric)
+
+
+def test_queries_that_a_sample_misleads_are_answered_again(sampled, monkeypatch):
+    """Only the sampled rows are near: the sample says that many rows are."""
+    groups = []
+    knn_group = exact._knn_group
+
+    def noted(*arguments, **options):
+        groups.append(len(arguments[3]))
+        return knn_group(*arguments, **options)
+
+    monkeypatch.setattr(exact, "_knn_group", noted)
+    rng = np.random.default_rng(8)
+    train = rng.standard_normal((4000, 6)).astype(np.float32)
+    train[::4] *= 0.01
+    train[: 4 * 40 : 4] *= 0.001
+    queries = np.zeros((3, 6), dtype=np.float32)
+    queries[2] = 50 * train[1]
+    train[1::8] = queries[2] * rng.uniform(0.9, 1.1, (500, 1)).astype(np.float32)
+    check(train, queries, 200, "euclidean")
+    assert groups[0] == 3
+    assert len(groups) == 2
+
+
 @pytest.mark.parametrize("metric", metrics.of_layout("floats"))
 def test_ties_are_broken_by_the_smaller_id(metric):
     rng = np.random.default_rng(2)
