@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,8 +140,16 @@ def score_rounds(
         again = recalls and np.array_equal(ids, first)
         recalls.append(recalls[0] if again else recall_of(data, ids, k, kth))
     return recall.Recall(
-        by_distance=float(np.mean([r.by_distance for r in recalls])),
-        by_ids=float(np.mean([r.by_ids for r in recalls])),
-        ann_benchmarks=float(np.mean([r.ann_benchmarks for r in recalls])),
+        by_distance=_share([r.by_distance for r in recalls], first.size),
+        by_ids=_share([r.by_ids for r in recalls], first.size),
+        ann_benchmarks=_share([r.ann_benchmarks for r in recalls], first.size),
         hits=np.sum([r.hits for r in recalls], axis=0),
     )
+
+
+def _share(shares: Sequence[float], of: int) -> float:
+    """Returns the mean of shares of so many answers each.
+
+    It is a quotient of counts: a mean of floats may lie below a target that is reached.
+    """
+    return sum(round(share * of) for share in shares) / (of * len(shares))

@@ -34,6 +34,19 @@ def test_the_stored_truth_is_perfect(dataset):
     assert recall.hits.tolist() == [2 * K] * len(dataset.test)
 
 
+@pytest.mark.parametrize("n_rounds", [1, 2, 3, 5, 7])
+def test_the_recall_of_all_rounds_reaches_the_share_that_it_is(small_dataset, n_rounds):
+    """95 of 100 neighbours are a recall of 0.95, and not of 0.9499999999999998."""
+    data = hdf5.load(small_dataset(n_train=60, n_queries=25))
+    for n_missed in range(101):
+        found = data.neighbors[:, :K].copy()
+        found[np.arange(100).reshape(25, K)[:, ::-1] < n_missed] = -1
+        counts = np.tile(np.count_nonzero(found >= 0, axis=1), (n_rounds, 1))
+        answers = checked(*[found] * n_rounds, counts=counts, short_answers=True)
+        recall = scoring.score_rounds(data, answers)
+        assert dataclasses.astuple(recall)[:3] == ((100 - n_missed) / 100,) * 3
+
+
 def test_every_round_is_checked(dataset):
     """One bad answer in the last of them is found."""
     truth = dataset.neighbors[:, :K]
