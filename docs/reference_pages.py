@@ -243,6 +243,7 @@ TO_COPY = {
     "An index of your own": ("benchmarks/student.py",),
     "An index in C++": ("examples/cpp/buckets/*",),
     "A library that is not built in": ("examples/libraries/*.py",),
+    "Implementations that teach how to measure": ("examples/load/*.py",),
     "A gate for pull requests": ("examples/regression.yml",),
     "The rules of a course": ("examples/class/grading.toml",),
     "A class in CI": ("examples/ci/github/*", "examples/ci/gradescope/*"),

@@ -133,6 +133,8 @@ class Loaded:
         capacity_qps: answered queries per second when all came at once; None if not requested.
         lateness_p99_s: delay by the generator with an idle server, before the levels; None
             without an open loop.
+        generator_qps: queries per second that the generator can offer, measured with a server
+            that does nothing; None without an open loop.
         clients_are: ``threads`` or ``processes``; empty without a closed loop.
         knee_qps, knee_clients: where more load begins to cost more than it brings; None if the
             levels do not show it.
@@ -148,6 +150,7 @@ class Loaded:
     queue: int = 0
     capacity_qps: float | None = None
     lateness_p99_s: float | None = None
+    generator_qps: float | None = None
     clients_are: str = ""
     knee_qps: float | None = None
     knee_clients: int | None = None

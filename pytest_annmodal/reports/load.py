@@ -43,6 +43,8 @@ def _how(loaded: Loaded) -> str:
         f"queue {loaded.queue:,}",
         f"generator late by {duration(loaded.lateness_p99_s)} (p99, idle server)",
     ]
+    if loaded.generator_qps is not None:
+        parts[-1] += f" and good for {rate(loaded.generator_qps)} queries/s"
     if loaded.capacity_qps is not None:
         parts.append(f"capacity {rate(loaded.capacity_qps)} queries/s")
     return "; ".join(parts)

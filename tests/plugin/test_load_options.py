@@ -44,7 +44,8 @@ def test_levels_stand_below_the_table_in_the_json_and_in_the_store(project: Proj
     [
         (["--ann-rate=0"], "--ann-rate '0': expected queries per second above 0"),
         (["--ann-rate=100,-5"], "--ann-rate '100,-5': expected queries per second above 0"),
-        (["--ann-rate=1e9"], "at most 200,000"),
+        (["--ann-rate=1e10"], "at most 1,000,000,000 (one in a nanosecond)"),
+        (["--ann-rate=inf"], "at most 1,000,000,000"),
         (["--ann-rate=nan"], "--ann-rate 'nan': expected queries per second"),
         (["--ann-rate=quick"], "or auto"),
         (["--ann-rate=auto", "--ann-rate=100"], "given together with other rates"),

@@ -124,6 +124,12 @@ class TestStatistics:
         seen = statistics.open_level(found, 1000, apart=apart, late_s=late_s)
         assert seen.marks == (GENERATOR_BOUND,)
 
+    @pytest.mark.parametrize(("rate_qps", "marks"), [(999, ()), (1001, (GENERATOR_BOUND,))])
+    def test_a_rate_that_the_generator_cannot_offer_is_told(self, rate_qps, marks):
+        found = offered([0, 20], [0, 20], [10, 30], idle=[True, True])
+        seen = statistics.open_level(found, rate_qps, apart=True, late_s=0.0, most_qps=1000)
+        assert seen.marks == marks
+
     def test_queues_of_the_textbook(self):
         """Waiting times by Lindley's recursion: M/D/1 and M/M/1 at 70 % load (Kleinrock 1975)."""
         n, rho = 200_000, 0.7
@@ -341,7 +347,15 @@ class TestOpenLoop:
             assert level.n_offered == level.n_answered == level.offered_qps * 0.1
             assert level.waiting_mean_s + level.service_mean_s == pytest.approx(level.mean_s)
         assert seen.lateness_p99_s > 0
+        assert seen.generator_qps > 0
         assert len(json.dumps(to_plain(seen))) < 3000
+
+    def test_a_rate_that_nobody_could_offer(self, bears):
+        """It ends, with the marks that say so; who was not dropped has an answer."""
+        (level,) = bears(load=Load(rates_qps=(1e8,), level_s=0.001, queue=50)).levels
+        assert {GENERATOR_BOUND, SATURATED} <= set(level.marks)
+        assert level.n_offered == level.n_answered + level.n_dropped == 100_000
+        assert (level.failure, level.recall) == ("", 1.0)
 
     def test_a_submission_is_offered_load_by_the_parents_clock(self, bears):
         seen = bears(clock="parent", isolation="process", implementation={"trusted": False})

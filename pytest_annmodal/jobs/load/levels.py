@@ -33,6 +33,7 @@ class _Done:
     notes: list[str] = field(default_factory=list)
     capacity_qps: float | None = None
     lateness_p99_s: float | None = None
+    generator_qps: float | None = None
     clients_are: str = ""
     interrupted: bool = False
 
@@ -63,6 +64,7 @@ def under_load(trial: Trial, search: Search, unscored: Unscored, on_phase: OnPha
         queue=load.queue,
         capacity_qps=done.capacity_qps,
         lateness_p99_s=done.lateness_p99_s,
+        generator_qps=done.generator_qps,
         clients_are=done.clients_are,
         notes=tuple(done.notes),
         interrupted=done.interrupted,
@@ -76,8 +78,9 @@ def _opened(trial: Trial, search: Search, load: Load, done: _Done, on_phase: OnP
     asked, _ = trial.views[search.case_id]
     loop = OpenLoop(trial.asker, load, trial.form.sent(asked.test), search.k)
     trial.worker.begin("load")
-    on_phase("load: the generator's lateness")
-    done.lateness_p99_s = loop.lateness_s()
+    on_phase("load: the generator alone")
+    loop.try_generator()
+    done.lateness_p99_s, done.generator_qps = loop.late_s, loop.most_qps
     rates_qps = load.rates_qps
     if load.auto:
         on_phase("load: the capacity")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,12 +22,20 @@ MOST_CHARS = 400  # of a failure's message
 CLEAR = 0.1  # the least distance of a knee from the straight line
 
 
-def open_level(offered: Offered, rate_qps: float, *, apart: bool, late_s: float | None) -> Level:
+def open_level(
+    offered: Offered,
+    rate_qps: float,
+    *,
+    apart: bool,
+    late_s: float | None,
+    most_qps: float | None = None,
+) -> Level:
     """Returns the figures of one open loop.
 
     Args:
         apart: whether the generator had its own core.
         late_s: its lateness (p99), used if too few queries of the level found an idle server.
+        most_qps: queries per second that it can offer; None if that was not measured.
     """
     due_ns = offered.due_ns[offered.answered]
     latency_ns = offered.ended_ns - due_ns
@@ -35,21 +43,15 @@ def open_level(offered: Offered, rate_qps: float, *, apart: bool, late_s: float 
     service_ns = offered.ended_ns - offered.turn_ns
     alone = offered.found_idle
     seconds = float(offered.ended_ns[-1] - offered.due_ns[0]) / 1e9
-    lateness_ns = (offered.asked_ns - due_ns)[alone]
-    many = len(lateness_ns) >= FEW
-    late_99_s = percentile_s(lateness_ns, 99) if many else late_s
     share = offered.at_work_ns / 1e9 / seconds
     latencies = latency_figures(latency_ns)
-    too_late = (
-        late_99_s is None
-        or late_99_s > LATE * latencies["p99_s"]
-        or (many and percentile_s(lateness_ns, 50) > LATE * latencies["p50_s"])
+    late_99_s, too_late = _lateness((offered.asked_ns - due_ns)[alone], late_s, latencies)
+    too_many = most_qps is not None and rate_qps > most_qps
+    behind = _is_behind(offered, seconds, float(service_ns.mean()) / 1e9)
+    marks = (
+        (GENERATOR_BOUND, share > BUSY or too_late or too_many or not apart),
+        (SATURATED, len(offered.dropped) or behind),
     )
-    came_s = float(offered.due_ns[-1] - offered.due_ns[0]) / 1e9
-    behind_s = seconds - came_s - FEW * float(service_ns.mean()) / 1e9
-    marks = [GENERATOR_BOUND] if share > BUSY or too_late or not apart else []
-    if len(offered.dropped) or behind_s > max(BEHIND * came_s, BEHIND_S):
-        marks.append(SATURATED)
     return Level(
         kind="open",
         offered_qps=rate_qps,
@@ -66,8 +68,31 @@ def open_level(offered: Offered, rate_qps: float, *, apart: bool, late_s: float 
         service_p99_s=percentile_s(service_ns, 99),
         lateness_p99_s=late_99_s,
         generator_share=share,
-        marks=tuple(marks),
+        marks=tuple(mark for mark, holds in marks if holds),
     )
+
+
+def _lateness(
+    lateness_ns: NDArray[np.int64], known_s: float | None, latencies: Mapping[str, float]
+) -> tuple[float | None, bool]:
+    """Returns the generator's lateness (p99), and whether it is too much beside the latencies.
+
+    Args:
+        lateness_ns: of queries that found an idle server; if they are few, ``known_s`` is used.
+    """
+    many = len(lateness_ns) >= FEW
+    late_99_s = percentile_s(lateness_ns, 99) if many else known_s
+    return late_99_s, (
+        late_99_s is None
+        or late_99_s > LATE * latencies["p99_s"]
+        or (many and percentile_s(lateness_ns, 50) > LATE * latencies["p50_s"])
+    )
+
+
+def _is_behind(offered: Offered, seconds: float, service_s: float) -> bool:
+    """Whether more than a few queries still waited when the last one had come."""
+    came_s = float(offered.due_ns[-1] - offered.due_ns[0]) / 1e9
+    return seconds - came_s - FEW * service_s > max(BEHIND * came_s, BEHIND_S)
 
 
 def latency_figures(latency_ns: NDArray[np.int64]) -> dict[str, Any]:
