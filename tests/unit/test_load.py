@@ -160,6 +160,12 @@ class TestStatistics:
         assert statistics.knee([1, 2], [1, 9], rises_late=True) is None
         assert statistics.knee(clients, [3, 2, 1, 1], rises_late=False) is None
 
+    def test_what_is_flat_but_for_noise_has_no_knee(self):
+        """A p99 that a stall makes is the same at all rates; so is what one core answers."""
+        rates = [200, 400, 800, 1200]
+        assert statistics.knee(rates, [96.6, 95.7, 97.5, 97.8], rises_late=True) is None
+        assert statistics.knee([1, 2, 4, 8], [100, 104, 105, 105], rises_late=False) is None
+
     def test_a_knee_lies_before_saturation(self):
         """What comes behind the first saturated level would make that the knee."""
 

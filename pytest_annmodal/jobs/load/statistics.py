@@ -20,6 +20,7 @@ BEHIND_S = 0.05
 FEW = 20  # queries: the least for a percentile of lateness, and how many may wait at the end
 MOST_CHARS = 400  # of a failure's message
 CLEAR = 0.1  # the least distance of a knee from the straight line
+SLOWER, FASTER = 1.5, 1.1  # times the first: latency or speed that rises less is flat
 
 
 def open_level(
@@ -118,9 +119,9 @@ def knee(x: Sequence[float], y: Sequence[float], *, rises_late: bool) -> int | N
             (speed over clients).
 
     Returns:
-        The index of the point, or None where the curve is nearly straight or does not rise.
+        The index of the point, or None where the curve is nearly straight or flat.
     """
-    if len(x) < 3 or y[-1] <= y[0] or x[-1] <= x[0]:
+    if len(x) < 3 or y[-1] < y[0] * (SLOWER if rises_late else FASTER) or x[-1] <= x[0]:
         return None
     across = (np.asarray(x, float) - x[0]) / (x[-1] - x[0])
     up = (np.asarray(y, float) - y[0]) / (y[-1] - y[0])
