@@ -23,6 +23,7 @@ from stored_cases import measured, stored
 
 import pytest_annmodal
 from pytest_annmodal.cli.main import main
+from pytest_annmodal.levels import Level, Loaded
 
 ROOT = Path(__file__).parents[2]
 DIGITS = Path(pytest_annmodal.__file__).parent / "data" / "digits-64-euclidean.hdf5"
@@ -138,6 +139,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in (".annmodal/results", "here", "there", "from-the-server"):
         for dataset in ("clusters-64-euclidean", "glove-100-angular"):
             stored(root / folder, measured(1, dataset=dataset), measured(2, dataset=dataset))
+    level = Level(kind="open", offered_qps=500, qps=499, p50_s=0.001, p99_s=0.004)
+    stored(root / ".annmodal/results", measured(1, load=Loaded(levels=(level,))))
     return root
 
 
