@@ -116,27 +116,28 @@ class Worker:
         self._affinity = parents = cores.affinity()
         self.cores = cores.share_out(self._affinity, self._threads)
         self._stay = Stay(self.cores.worker, self.family, trusted=self.level == "none")
-        try:
-            cores.pin(self.cores.parent)
-            self._output = OutputTail(read_fd, self._output_bytes)
-            # A child inherits this thread's affinity, so its libraries see only these cores.
-            cores.pin(self.cores.worker)
-            self._process = template.started(
-                command,
-                environment=self._environment(),
-                descriptors=descriptors,
-                output=write_fd,
-                user=self._user,
-                a_copy=self._python.copied and template.is_a_copy(self.level, self._threads),
-            )
-            parents = self.cores.parent
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-            os.close(write_fd)
-            cores.pin(parents)
+        with contextlib.ExitStack() as failed:
+            failed.callback(ours.close)
+            try:
+                cores.pin(self.cores.parent)
+                self._output = OutputTail(read_fd, self._output_bytes)
+                failed.callback(self._output.join)
+                # A child inherits this thread's affinity, so its libraries see only these cores.
+                cores.pin(self.cores.worker)
+                self._process = template.started(
+                    command,
+                    environment=self._environment(),
+                    descriptors=descriptors,
+                    output=write_fd,
+                    user=self._user,
+                    a_copy=self._python.copied and template.is_a_copy(self.level, self._threads),
+                )
+                parents = self.cores.parent
+                failed.pop_all()
+            finally:
+                theirs.close()
+                os.close(write_fd)
+                cores.pin(parents)
         self.pid = self._process.pid
         self.stops = Rest(self.pid, self.family, trusted=self.level == "none")
         self._channel = Channel(ours)

@@ -23,7 +23,7 @@ from pytest_annmodal.errors import (
     TimeoutExceededError,
 )
 from pytest_annmodal.execution import run_job
-from pytest_annmodal.sandbox import process_tree
+from pytest_annmodal.sandbox import output, process_tree
 from pytest_annmodal.sandbox.worker_process import Worker
 
 THREAD_VARIABLES = [f"{name}_NUM_THREADS" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA", "RAYON")]
@@ -70,6 +70,19 @@ class TestLife:
 
     def test_a_program_that_cannot_be_started_leaves_nothing(self, start, monkeypatch, tmp_path):
         """No descriptor, and all cores are given back (checked by the fixture)."""
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+        with pytest.raises(FileNotFoundError), start():
+            pass
+
+    def test_what_reads_its_output_has_ended_too(self, start, monkeypatch, tmp_path):
+        """However late its thread begins, the pipe is closed when the error arrives."""
+        drain = output.OutputTail._drain
+
+        def late(tail):
+            tail._worker_gone.wait(10)
+            drain(tail)
+
+        monkeypatch.setattr(output.OutputTail, "_drain", late)
         monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
         with pytest.raises(FileNotFoundError), start():
             pass
