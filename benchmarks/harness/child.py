@@ -122,7 +122,7 @@ def _module(path: str) -> Any:
     return module
 
 
-def took_s(function: Callable[[], None]) -> float:
+def took_s(function: Callable[[], object]) -> float:
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
@@ -138,6 +138,23 @@ def truth(spec: dict[str, Any]) -> None:
     exact_side.run(spec, tell)
 
 
+def memory_mapped_truth(spec: dict[str, Any]) -> None:
+    """Exact neighbours of two files in the fbin layout, as an import finds them."""
+    import numpy as np
+
+    from pytest_annmodal.datasets.truth import TRUTH_K
+    from pytest_annmodal.distances import exact
+
+    from .importing import METRIC
+
+    def rows(path: str) -> Any:
+        n, dim = np.fromfile(path, dtype="<u4", count=2)
+        return np.memmap(path, dtype="<f4", mode="r", offset=8, shape=(n, dim))
+
+    train, test = rows(spec["train"]), np.array(rows(spec["test"]))
+    tell({"truth_s": took_s(lambda: exact.knn(train, test, min(TRUTH_K, len(train)), METRIC))})
+
+
 def scored(spec: dict[str, Any]) -> None:
     from . import scoring_side
 
@@ -150,6 +167,7 @@ TASKS = {
     "imported": imported,
     "looked": looked,
     "truth": truth,
+    "memory_mapped_truth": memory_mapped_truth,
     "scored": scored,
 }
 

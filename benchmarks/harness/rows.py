@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import jobs, looking, scoring, searching, sessions, truth
+from . import importing, jobs, looking, scoring, searching, sessions, truth
 from .table import Row
 
 WORDS = looking.at("words", lambda scale: scale.words_sized, "angular")
@@ -347,5 +347,21 @@ ROWS: tuple[Row, ...] = (
         target=40.0,
         how="the same",
         measure=sessions.large,
+    ),
+    Row(
+        name="import",
+        numerator="annmodal import of {imported} with {imported_queries} queries",
+        denominator="2 copies of the file and the exact truth alone",
+        target=1.0,
+        how="fbin in the page cache; the copy is timed until it is on the disk",
+        measure=importing.imported,
+    ),
+    Row(
+        name="import-memory",
+        numerator="peak memory of annmodal import, {imported}",
+        unit="MB",
+        target=1000.0,
+        how="anonymous memory of its processes, looked at every 50 ms",
+        measure=importing.imported,
     ),
 )

@@ -45,6 +45,8 @@ class Scale:
     scored_n: int = 100_000
     scored_queries: int = 10_000
     scored_settings: int = 30
+    imported: Size = Size(n=10_000_000, dim=96)  # as the 10 million rows of DEEP1B
+    imported_queries: int = 100
     collected: int = 12_000
     fidelity: tuple[str, ...] = ("bruteforce", "hnswlib", "annoy")
     asked: tuple[str, ...] = ()  # more arguments of the session on the default datasets
@@ -75,6 +77,7 @@ QUICK = Scale(
     scored_n=30_000,
     scored_queries=3_000,
     scored_settings=5,
+    imported=Size(n=300_000, dim=96),
     collected=3_000,
     asked=("--ann-queries=50",),
 )

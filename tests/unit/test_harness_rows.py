@@ -12,7 +12,7 @@ from rich.console import Console
 from stored_cases import measured
 
 from benchmarks.harness import __main__ as command
-from benchmarks.harness import child, jobs, processes, runner, searching, sessions
+from benchmarks.harness import jobs, processes, runner, searching, sessions
 from benchmarks.harness.rows import ROWS
 from benchmarks.harness.scale import QUICK, Scale, Size
 from benchmarks.harness.table import Noise, Row, Taken, describe_noise, show
@@ -37,12 +37,20 @@ TINY = Scale(
     scored_n=500,
     scored_queries=20,
     scored_settings=2,
+    imported=Size(n=500, dim=12),
     collected=1000,
     fidelity=("bruteforce",),
 )
 # Of every way of measuring the quick ones: in this process, in a child, as a session, as a runner.
 TRIED = ("look-words*", "truth-many*", "truth-memory", "*-bruteforce", "floor-*", "scoring")
-TRIED_SESSIONS = ("small-job", "parent-peak", "wall-large", "worker-beyond")
+TRIED_SESSIONS = (
+    "small-job",
+    "parent-peak",
+    "wall-large",
+    "worker-beyond",
+    "import",
+    "import-memory",
+)
 QUIET = {
     "seconds": 3.0,
     "cores": 2,
@@ -273,7 +281,3 @@ def test_a_tight_loop_that_cannot_start_is_an_error_not_a_wait(tmp_path):
         processes.tight_loop(dataset=str(tmp_path / "missing.hdf5")),
     ):
         pass
-
-
-def test_every_task_of_the_far_side_can_be_asked_for():
-    assert set(child.TASKS) == {"tight", "plugin", "imported", "looked", "truth", "scored"}
