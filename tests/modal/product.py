@@ -1,4 +1,4 @@
-"""The product's two faces, `pytest --modal` and `modal run`, as users start them, on a plane."""
+"""Runs the product's commands, `pytest --modal` and `modal run`, on a plane."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Index:
 
 
 def index(*dependencies: str, fit: str = "", query: str = "") -> str:
-    """The text of an implementation that does something more in `fit` or `query`."""
+    """The text of an implementation with extra statements in `fit` or `query`."""
     return INDEX.format(
         dependencies=", ".join(f'"{item}"' for item in dependencies or ("numpy",)),
         fit=textwrap.indent(textwrap.dedent(fit), " " * 8),
@@ -58,7 +58,7 @@ class Done:
         self.lines = text.splitlines()
 
     def words(self) -> str:
-        """All that it said, with single spaces for line breaks and frames."""
+        """The whole output, with line breaks and frames replaced by single spaces."""
         return re.sub(r"[\s│╭╮╰╯─]+", " ", self.text)
 
     def counts(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What a container has: packages, files, environment, and nothing else."""
+"""What a container has: packages, files and environment of its image, and nothing else."""
 
 import json
 import textwrap

@@ -201,7 +201,7 @@ VOLUME_COMMANDS = """
 
 
 def test_files_pass_through_the_volume_command(plane, run_app, tmp_path):
-    """The command's own main function, called again and again in one process."""
+    """`modal volume put`, `ls`, `get` and `rm` work; the command's main function runs in one process."""
     data = bytes(range(256)) * 40_000 + bytes(100_000)
     (tmp_path / "big.bin").write_bytes(data)
     (tmp_path / "small.txt").write_text("small")

@@ -1,4 +1,4 @@
-"""Where a submission runs on Modal: what its container has, and what is believed of it."""
+"""Submissions on Modal: what their container holds, and how its answers are checked."""
 
 import re
 import shutil
@@ -65,13 +65,15 @@ def test_its_container_is_restricted_and_sees_one_directory(ran, product):
     assert not product.plane.function("referee").definition.untrusted
 
 
-def test_the_volume_has_the_vectors_alone_where_it_looks(ran, product):
+def test_the_mounted_directory_holds_only_the_vectors(ran, product):
+    """The mounted directory of the volume holds the training vectors and no truth."""
     below = [n for n in stored(product, "ann-datasets") if n.startswith("train/")]
     assert len(below) == 1
     assert re.fullmatch(r"train/large-1200-euclidean-[0-9a-f]{16}\.rows", below[0])
 
 
 def test_the_questions_come_as_arguments_however_large(ran, product):
+    """Queries are passed as arguments, also above the size at which Modal stores them as a blob."""
     plane = product.plane
     (call,) = [
         call for call in plane.registry.calls.values() if call.function.name == "ask_submission"
@@ -81,7 +83,7 @@ def test_the_questions_come_as_arguments_however_large(ran, product):
 
 
 def test_what_such_a_container_returns_is_never_unpickled(product, tmp_path):
-    """One that was taken over says that it sends a pickle; reading that would run its code here."""
+    """A container that a submission took over returns a pickle: it is refused, and no code in it runs."""
     copy, trap = tmp_path / "pytest_annmodal", tmp_path / "trap"
     shutil.copytree(ROOT / copy.name, copy, ignore=shutil.ignore_patterns("__pycache__"))
     far_side = copy / "executors" / "modal" / "restricted.py"
@@ -107,7 +109,7 @@ def test_what_such_a_container_returns_is_never_unpickled(product, tmp_path):
 
 
 def test_a_comparison_with_a_baseline_comes_back_too(product):
-    """Its ratio is found where both run."""
+    """The ratio to a baseline is computed in the container and returned with the measurement."""
     done = product.pytest(
         product.submission("mine.py", index()),
         f"--dataset={product.tiny}",

@@ -34,7 +34,7 @@ FOUND = f"""\
 
 @pytest.fixture(scope="module", autouse=True)
 def volume(product):
-    """It is there, whichever test is the first."""
+    """Fills the volume once, so that no test depends on another."""
     return product.plane.volume("ann-datasets")
 
 
@@ -91,7 +91,7 @@ def test_results_are_written_locally_as_json(compared, product):
 
 
 def test_results_are_kept_as_those_of_a_session(compared, product):
-    """The store has every case, with what its containers were and what the dataset holds."""
+    """`modal run` stores every case, with its container's machine and the dataset's digest."""
     found = read_results([product.folder])
     assert len(found.cases) == 4
     assert {case.where for case in found.cases} == {"modal"}
@@ -105,7 +105,7 @@ def test_results_are_kept_as_those_of_a_session(compared, product):
 
 
 def test_what_was_measured_before_is_taken_from_the_store(compared, product):
-    """With ANNMODAL_REUSE the command shows the same figures, and no container measures."""
+    """With ANNMODAL_REUSE the command shows the stored figures and starts no container."""
     arguments = ("--impl", "student", "--dataset", DIGITS, "--k", 5, "--subset-size", 400)
     before = len(read_results([product.folder]).cases)
     done = product.modal_run(*arguments, ANNMODAL_ROUNDS="1", ANNMODAL_REUSE="1")
@@ -134,7 +134,7 @@ def test_a_broken_student_file_fails_with_the_reason(downloaded, product):
     ],
 )
 def test_arguments_are_checked_before_anything_is_started(product, arguments, said):
-    """One line that names the option, click's status for a wrong usage, and no app."""
+    """A wrong argument ends the command with one line that names it, status 2, and no app."""
     apps = len(product.plane.calls_of("AppCreate"))
     done = product.modal_run(*arguments)
     assert done.code == 2, done.text
@@ -144,7 +144,7 @@ def test_arguments_are_checked_before_anything_is_started(product, arguments, sa
 
 
 def test_variables_and_the_plan_are_checked_before_anything_is_started(product):
-    """Of a download too: a limit that cannot be kept is no reason to begin."""
+    """A wrong variable or a plan above the limit ends the command first, also for a download."""
     arguments = ("--impl", "annoy", "--dataset", "sift-128-euclidean")
     apps = len(product.plane.calls_of("AppCreate"))
     wrong = product.modal_run(*arguments, ANNMODAL_MODAL_MAX_MINUTES="-3")
@@ -157,7 +157,7 @@ def test_variables_and_the_plan_are_checked_before_anything_is_started(product):
 
 
 def test_help_says_what_each_option_does(product):
-    """The client's own would list bare names."""
+    """`--help` explains each option; the client's own help lists only names."""
     done = product.modal_run("--help")
     assert done.code == 0, done.text
     for text in ("Neighbours to ask for (default: 10)", "measure nothing", "exit status: 0"):
@@ -186,7 +186,7 @@ def test_a_file_that_was_put_into_the_volume_is_verified_and_used(product):
 
 
 def test_a_file_that_was_put_into_the_volume_is_found_by_its_name(product):
-    """As docs/modal.md has it; without --modal, or with another name, it is said what is there."""
+    """As docs/modal.md says; without --modal or with a wrong name, the error lists the stored names."""
     write_dataset(product.folder / "own.hdf5", seed=8)
     put = product.modal("volume", "put", "ann-datasets", "own.hdf5", "/own-8-euclidean.hdf5")
     assert put.code == 0, put.text
@@ -208,7 +208,7 @@ def test_a_file_that_was_put_into_the_volume_is_found_by_its_name(product):
 
 
 def test_the_stamp_of_a_file_in_the_volume_says_its_metric(product):
-    """Its name says none; after the first use it is known which implementations serve it."""
+    """Once a file is stamped, its metric is known although its name has none."""
     write_dataset(product.folder / "own.hdf5", seed=8)
     put = product.modal("volume", "put", "ann-datasets", "own.hdf5", "/nameless.hdf5")
     assert put.code == 0, put.text

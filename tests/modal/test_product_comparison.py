@@ -6,7 +6,7 @@ BASELINE = "--ann-baseline=bruteforce"
 
 
 def test_a_ratio_comes_back_from_one_container(product):
-    """What is compared shares a machine; the baseline is a file of the package, and not shipped."""
+    """Submission and baseline run in one container; the baseline comes with the package."""
     ran = product.pytest(
         product.submission("mine.py", index("numpy")),
         f"--dataset={product.tiny}",
@@ -24,7 +24,7 @@ def test_a_ratio_comes_back_from_one_container(product):
 
 
 def test_a_baseline_of_ones_own_is_refused_before_anything_starts(product):
-    """Only the submission's files are shipped."""
+    """A baseline that is not built in is refused, since only the submission's files are shipped."""
     product.write("own/near.py", index("numpy"))
     ran = product.pytest(
         "--ann-implementations=own",
@@ -38,7 +38,7 @@ def test_a_baseline_of_ones_own_is_refused_before_anything_starts(product):
 
 
 def test_a_gate_runs_in_the_container_and_its_verdicts_come_back(product):
-    """Both sides and the control; the verdicts hold for all jobs together, so they are told here."""
+    """A gate measures both sides and the control in the container; the client decides over all jobs."""
     ran = product.pytest(
         "--impl=bruteforce",
         f"--dataset={product.tiny}",

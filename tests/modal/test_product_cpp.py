@@ -7,7 +7,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "cpp" / "buckets"
 
 
 def test_a_folder_is_compiled_there_and_its_errors_come_back(product):
-    """One is measured with all its settings; the other's error names its line."""
+    """A good C++ folder is measured at all settings; a broken one fails with the line of its error."""
     shutil.copytree(EXAMPLE, product.folder / "buckets")
     product.write("test_it.py", "def test_search(ann_benchmark, case): ann_benchmark(case)\n")
     broken = product.submission("broken/algorithm.cpp", '#include "annmodal.h"\nint x = ;\n')

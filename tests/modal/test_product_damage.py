@@ -1,4 +1,4 @@
-"""Stored files that were damaged at their size: each is noticed before anything is measured."""
+"""A stored file that was changed without changing its size is noticed before a measurement."""
 
 import pytest
 from product import index
@@ -7,7 +7,7 @@ VOLUME = "damaged"
 
 
 def damage(path):
-    """Change one byte in the middle, and nothing that a listing shows but the time."""
+    """Changes one byte in the middle of a file; its size stays the same."""
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -15,7 +15,7 @@ def damage(path):
 
 @pytest.fixture(scope="module")
 def after_damage(product):
-    """A trusted implementation and a submission, before and after; the second session."""
+    """Runs a session, damages the stored files, and returns what a second session prints."""
     arguments = (
         "--impl=bruteforce",
         product.submission("exact.py", index()),
@@ -35,7 +35,7 @@ def after_damage(product):
 
 
 def test_an_uploaded_copy_is_put_there_again(after_damage):
-    """The user's own file is at hand, so nobody has to do anything."""
+    """A damaged upload is uploaded again from the user's own file."""
     done, good = after_damage
     assert done.counts() == {"passed": 2}, done.text
     assert f"The copy in volume '{VOLUME}' is damaged" in done.text
@@ -44,14 +44,14 @@ def test_an_uploaded_copy_is_put_there_again(after_damage):
 
 
 def test_published_vectors_are_made_anew(after_damage, product):
-    """Else a submission would be asked about other vectors, and blamed for its recall."""
+    """Damaged vectors for submissions are published again, so that no submission is blamed for them."""
     done, _ = after_damage
     assert done.counts() == {"passed": 2}, done.text
     assert product.plane.log_text().count("of training vectors as") == 2
 
 
 def test_a_dataset_is_set_aside_and_brought_again(product):
-    """Of a dataset that the harness has put there, whatever its size."""
+    """A damaged dataset is renamed and downloaded again."""
     arguments = ("--download-only", "--dataset=digits-64-euclidean", f"--modal-volume={VOLUME}")
     assert product.pytest(*arguments).code == 0
     path = product.plane.volume(VOLUME).path / "digits-64-euclidean.hdf5"

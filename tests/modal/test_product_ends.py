@@ -15,7 +15,7 @@ PROMPT_S = 200  # on a machine that does much else; the endless ones sleep for t
 
 
 def _until(process, words):
-    """Read the output of a session up to a line that holds the words; what was read."""
+    """Reads a session's output up to a line with these words; returns what was read."""
     read = []
     for line in process.stdout:
         read.append(line)
@@ -80,7 +80,7 @@ def test_ctrl_c_during_a_download_leaves_no_container(product):
 
 
 def test_ctrl_c_ends_modal_run_with_130_and_what_had_finished(product):
-    """The client swallows Ctrl-C and would end with 0."""
+    """Ctrl-C ends `modal run` with 130, although the client itself would end with 0."""
     product.write("mine/a_quick.py", index())
     product.write("mine/b_endless.py", ENDLESS)
     results = product.folder / "annmodal-results"
@@ -103,7 +103,7 @@ def test_ctrl_c_ends_modal_run_with_130_and_what_had_finished(product):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_images_are_built_ends_modal_run_as_interrupted(product, number):
-    """The app is the client's own by then; the status is the one that a shell expects."""
+    """A signal during the image build ends `modal run` with 130 or 143."""
     product.write("student.py", index())
     product.plane.faults.hang("ImageGetOrCreate")
     before = len(product.plane.calls_of("ImageGetOrCreate"))
@@ -157,7 +157,7 @@ def test_a_plan_above_the_limit_is_refused_before_anything_is_started(product):
 
 
 def test_names_in_the_test_work_planned_or_not(product):
-    """A parametrized pair is planned; a pair named in the body opens an app of its own."""
+    """A parametrized case is planned; one named in the test's body opens an app of its own."""
     product.write(
         "test_named.py",
         f"""

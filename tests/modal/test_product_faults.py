@@ -1,4 +1,4 @@
-"""What goes wrong in a session, and the one message that says what to do."""
+"""Faults of Modal in a session: each gives one message that says what to do."""
 
 import contextlib
 import re
@@ -15,7 +15,7 @@ HUNGRY = "self.waste = [np.ones(2**24) for _ in range(60)]"
 
 
 def far_side_with(folder, old, new):
-    """Where a copy of the package is to be found whose functions in containers are changed."""
+    """A copy of the package whose functions in containers are changed."""
     copy = folder / "pytest_annmodal"
     shutil.copytree(ROOT / copy.name, copy, ignore=shutil.ignore_patterns("__pycache__"))
     far_side = copy / "executors" / "modal" / "container.py"
@@ -27,7 +27,7 @@ def far_side_with(folder, old, new):
 
 @pytest.fixture(scope="module")
 def bad_day(product):
-    """One session in which a container is lost once, another twice, and an image fails."""
+    """A session with a container that is lost once, one that is lost twice, and a failing image."""
     product.write("mine/a_lost_once.py", index("numpy"))
     product.write("mine/b_lost_twice.py", index("numpy", "sortedcontainers"))
     product.write("mine/c_no_image.py", index("numpy", "no-such-package-anywhere"))
@@ -49,7 +49,8 @@ def bad_day(product):
     faults.clear()
 
 
-def test_only_what_was_struck_fails_and_each_in_its_own_way(bad_day):
+def test_only_the_faulty_jobs_fail(bad_day):
+    """Jobs without a fault pass; each faulty job fails or has an error for its own reason."""
     assert bad_day.counts() == {"passed": 2, "failed": 2, "error": 1}, bad_day.text
 
 
@@ -131,7 +132,7 @@ def test_a_commit_that_fails_leaves_nothing_and_the_next_run_downloads_again(pro
 
 
 def test_a_commit_that_others_see_late_is_waited_for(product):
-    """By a job here; a restricted one cannot reload, and is started again."""
+    """A trusted job waits for a late commit; a restricted one cannot reload, and is started again."""
     volumes = product.plane.volumes
     volumes.late_commits = 4
     done = product.pytest(
@@ -145,8 +146,8 @@ def test_a_commit_that_others_see_late_is_waited_for(product):
     assert done.counts() == {"passed": 2}, done.text
 
 
-def test_a_commit_after_which_nothing_can_be_reloaded_is_a_commit(product):
-    """The client reloads by itself after a commit, and raises what that raised."""
+def test_a_commit_whose_reload_fails_is_a_commit(product):
+    """The client reloads after a commit; if only that fails, the commit counts."""
     product.plane.faults.fail("VolumeReload", times=1000, message="no reloads today")
     done = product.pytest("--download-only", f"--dataset={DIGITS}", "--modal-volume=unreloaded")
     product.plane.faults.clear()
@@ -166,7 +167,7 @@ def test_a_file_is_uploaded_where_the_volume_cannot_be_listed(product, status):
 
 
 def test_whatever_a_download_raises_is_one_message(product, tmp_path):
-    """Through a copy of the package whose far side raises what nobody foresaw."""
+    """An unexpected exception in the download function becomes one message."""
     copy = far_side_with(
         tmp_path, "volume, wanted = Mounted", "import no_such; volume, wanted = Mounted"
     )
@@ -208,7 +209,7 @@ def test_two_sessions_that_download_one_dataset_both_get_it(product):
     ids=["alone", "beside-a-baseline"],
 )
 def test_a_function_that_runs_out_of_time_names_the_option(product, options, counts, advice):
-    """Builds of a baseline, again and again, are not what an implementation can be blamed for."""
+    """A job beyond its time limit names the option, and blames no implementation."""
     product.plane.faults.hang("VolumeReload", nth=2)
     done = product.pytest(
         "--impl=bruteforce", f"--dataset={product.tiny}", "--modal-timeout=2", "-rA", *options
@@ -221,7 +222,7 @@ def test_a_function_that_runs_out_of_time_names_the_option(product, options, cou
 
 @pytest.mark.parametrize("trouble", ["never ends", "cannot be had"])
 def test_a_log_keeps_no_result_back(product, trouble):
-    """The log is for people; a service that does not say where it ends holds nothing up."""
+    """A log stream that never ends does not delay the results."""
     faults = product.plane.faults
     if trouble == "never ends":
         faults.hang("FunctionCallGetInfo")
@@ -242,7 +243,7 @@ def test_a_log_keeps_no_result_back(product, trouble):
     ids=["not-what-was-asked", "too-large"],
 )
 def test_a_result_that_cannot_be_used_is_an_error(product, tmp_path, old, new, said, tries):
-    """Through a copy of the package whose far side does otherwise."""
+    """A container returns something else than outcomes: its jobs have an error."""
     copy = far_side_with(tmp_path, old, new)
     done = product.pytest("--impl=bruteforce", f"--dataset={product.tiny}", PYTHONPATH=str(copy))
     assert done.counts() == {"error": 1}, done.text

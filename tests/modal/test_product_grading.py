@@ -1,4 +1,4 @@
-"""The example class, graded on Modal, gets the grades that it gets here."""
+"""The example class gets the same grades on Modal as locally."""
 
 import json
 import re
@@ -15,7 +15,7 @@ AT_ONCE = 2
 
 
 def grades(product, folder):
-    """Who got which points, and where and how things went wrong."""
+    """Points of each submission, and place and reason of each failure."""
     book = json.loads((product.folder / folder / "grades.json").read_text())
     return {
         entry["name"]: [
@@ -28,7 +28,7 @@ def grades(product, folder):
 
 @pytest.fixture(scope="module")
 def graded(product):
-    """On the smaller of its two datasets, with a limit of time that a busy machine keeps."""
+    """Grades the class locally and on Modal, on the smaller of its two datasets."""
     shutil.copytree(CLASS / "submissions", product.folder / "handed-in")
     rules = (CLASS / "grading.toml").read_text(encoding="utf-8")
     rules = TIMED.sub("", rules)

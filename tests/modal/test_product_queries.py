@@ -1,4 +1,4 @@
-"""Queries of one's own, asked in containers that hold nothing of this machine."""
+"""The user's own queries, asked in containers on Modal."""
 
 import re
 
@@ -20,7 +20,7 @@ assert not seen, seen
 
 @pytest.fixture(scope="module")
 def ran(product):
-    """One trusted implementation, one submission; the queries come as text and not as rows."""
+    """A session with one trusted implementation and one submission; queries come from a text file."""
     np.savetxt(product.folder / "mine.csv", ROWS, delimiter=",", fmt="%.9g")
     product.write("mine/alone.py", index())
     return product.pytest(
@@ -35,7 +35,7 @@ def ran(product):
 
 
 def test_they_are_asked_with_their_own_truth(ran, product):
-    """By the trusted implementation and by the submission, whom a referee scores."""
+    """Both implementations get the queries; their recall is computed from the queries' own truth."""
     assert ran.counts() == {"passed": 2}, ran.text
     found = read_results([product.folder])
     assert {case.implementation for case in found.cases} == {"alone", "curious"}
@@ -46,8 +46,8 @@ def test_they_are_asked_with_their_own_truth(ran, product):
         assert case.query_order == "random"
 
 
-def test_they_lie_in_the_volume_by_their_content(ran, product):
-    """The same rows in another format, asked by `modal run`, are not uploaded again."""
+def test_equal_queries_are_uploaded_once(ran, product):
+    """The same queries in another format, in `modal run`, are not uploaded again."""
     assert _uploaded(product) == 1
     np.save(product.folder / "other.npy", ROWS)
     done = product.modal_run(

@@ -1,4 +1,4 @@
-"""One `pytest --modal` session and all that can be seen of it, from both of its ends."""
+"""One `pytest --modal` session, checked at the client and in the containers."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ assert Path(near.__file__).with_name("weights.bin").stat().st_size == {WEIGHTS_B
 
 @pytest.fixture(scope="module")
 def ran(product):
-    """Two trusted implementations of one image, a third of another, two submissions."""
+    """A session with two implementations of one image, a third of another image, two submissions."""
     product.write("mine/alone.py", index("numpy>=1.26"))
     product.write("mine/clean.py", index("numpy", "sortedcontainers", fit=LOOK_AROUND))
     product.write("mine/twin.py", index("numpy"))
@@ -59,7 +59,7 @@ def ran(product):
 
 
 def test_every_outcome_is_kept(ran, product):
-    """Measurements of trusted code and of submissions, and the failure, are in the store."""
+    """The store has the measurements of trusted code and submissions, and the failure."""
     assert "5 results were kept in .annmodal/results" in ran.text
     found = read_results([product.folder])
     assert [case.implementation for case in found.cases if case.failure] == ["raising"]
@@ -74,7 +74,7 @@ def test_every_outcome_is_kept(ran, product):
 
 
 def test_levels_of_load_are_run_in_the_containers(ran, product):
-    """The same options as here; a submission's answers are scored by the referee."""
+    """Options for load work as they do locally; the referee scores a submission's answers."""
     assert ran.code == 1
     found = {case.implementation: case.load for case in read_results([product.folder]).cases}
     for name in ("alone", "clean", "twin", "folder"):
@@ -95,7 +95,7 @@ def test_every_outcome_reaches_its_test_in_order(ran):
 
 
 def test_the_plan_heads_the_run(ran):
-    """One a job, and one for who scores the submissions."""
+    """The session begins with the number of containers: one per job and one referee."""
     assert "Modal: 6 containers of 2 cores and 16 GiB, at most 60 min each" in ran.text
     assert ran.text.index("Modal: 6 containers") < ran.text.index("Uploading")
 
@@ -113,7 +113,7 @@ def test_a_session_is_one_app_and_each_job_one_container(ran, product):
 
 @pytest.mark.parametrize(("kind", "n_jobs"), [("run_benchmark", 3), ("ask_submission", 2)])
 def test_all_jobs_are_started_before_the_first_has_an_answer(ran, product, kind, n_jobs):
-    """Submissions as soon as there are questions."""
+    """All jobs start at once; submissions as soon as their queries are published."""
     plane = product.plane
     runners = {f.id for f in plane.registry.functions.values() if f.name.startswith(kind)}
     calls = [c for c in plane.registry.calls.values() if c.function.id in runners]
@@ -223,7 +223,7 @@ def test_what_failed_is_run_again_alone_from_cached_images_and_files(ran, produc
 
 
 def test_a_file_of_vectors_is_imported_here_and_uploaded(ran, product):
-    """Nothing on Modal can read another format: what goes into the volume is the dataset."""
+    """A file in another format is imported locally; the volume gets the HDF5 file."""
     rows = np.random.default_rng(0).standard_normal((120, 8)).astype("f4")
     np.save(product.folder / "vectors.npy", rows)
     done = product.pytest(

@@ -1,7 +1,4 @@
-"""A service that answers no more, or breaks every connection: one message, and what had finished.
-
-The limit is short here; `--modal-silence` is what sets it.
-"""
+"""A service that stops answering gives one message, and finished results are kept."""
 
 import contextlib
 
@@ -17,7 +14,7 @@ NOISE = ("Traceback", "INTERNALERROR", "was never retrieved", "ClientClosed", "a
 
 @pytest.fixture
 def own(tmp_path):
-    """A user at a plane of the test's own: it does not come back from its silence."""
+    """A plane for one test, since it never answers again."""
     from plane import Plane
 
     with Plane() as plane:
@@ -50,7 +47,7 @@ def is_clean(done):
 
 @pytest.mark.parametrize("moment", ["AppCreate", "ImageGetOrCreate"])
 def test_a_service_silent_before_anything_ran_is_one_error(own, moment):
-    """A session that has not begun ends as one that cannot be started."""
+    """If the service is silent from the start, the session ends with one error."""
     own.plane.faults.silent_from(moment)
     done = own.finish(start_pytest(own, "a_quick"))
     assert done.code == 4, done.text
@@ -92,7 +89,7 @@ def test_a_service_silent_at_the_end_takes_nothing_away(own):
 
 @pytest.mark.parametrize("moment", ["AppCreate", "FunctionMap", "AppClientDisconnect"])
 def test_modal_run_ends_at_a_silence_too(own, moment):
-    """The app is the client's own there, which would wait for minutes."""
+    """`modal run` ends as well, where the client alone would wait for minutes."""
     own.plane.faults.silent_from(moment)
     done = own.finish(start_modal_run(own, "a_quick", "a_quick"))
     assert done.code == (0 if moment == "AppClientDisconnect" else 1), done.text
@@ -116,7 +113,7 @@ def test_modal_run_shows_what_had_finished_before_the_silence(own):
 
 
 def test_long_healthy_waits_are_not_cut_short(own):
-    """An image and a job that take longer than the limit, while the service answers."""
+    """An image and a job that take longer than the limit run on while the service answers."""
     own.plane.faults.delay("ImageGetOrCreate", 1.5 * float(SILENCE_S), times=1)
     done = own.finish(start_pytest(own, "c_slow"))
     assert done.counts() == {"passed": 1}, done.text
@@ -124,7 +121,7 @@ def test_long_healthy_waits_are_not_cut_short(own):
 
 @pytest.mark.parametrize("moment", ["ImageGetOrCreate", "VolumePutFiles"])
 def test_connections_that_break_again_and_again_are_one_message(own, moment):
-    """In the terms of the client's libraries this was an INTERNALERROR."""
+    """Repeatedly broken connections give one message instead of an INTERNALERROR."""
     own.plane.faults.cut_at(moment)
     done = own.finish(start_pytest(own, "a_quick"))
     assert done.code == (1 if moment == "VolumePutFiles" else 4), done.text

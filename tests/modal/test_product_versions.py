@@ -16,7 +16,7 @@ NUMPY = importlib.metadata.version("numpy")
 
 @pytest.fixture(scope="module")
 def tiny(product: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The plane builds from a small index; the client's machine has none of it installed."""
+    """A plane that installs from a small index; the client has none of its packages."""
     with pytest.MonkeyPatch.context() as patch:
         folder = write_index(tmp_path_factory.mktemp("index"))
         offer_nothing_else(patch, folder, tmp_path_factory.mktemp("cache"))
@@ -28,7 +28,7 @@ def tiny(product: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any
 
 
 def test_versions_are_rows_of_one_table_on_modal_too(tiny: Any) -> None:
-    """A release and a folder, with their versions; what does not exist fails alone."""
+    """A release and a folder have rows with their versions; a spec that does not exist fails alone."""
     ran = tiny.pytest(
         "--ann-implementations=mine",
         "--impl=tiny@1.0",
@@ -63,7 +63,7 @@ def test_versions_are_rows_of_one_table_on_modal_too(tiny: Any) -> None:
 
 
 def test_a_baseline_has_its_own_environment_beside_a_submission(tiny: Any) -> None:
-    """Both in one container, the baseline shut in as the submission is."""
+    """Both run in one container, and the baseline is isolated like the submission."""
     ran = tiny.pytest(
         tiny.submission("mine.py", index("numpy")),
         f"--dataset={tiny.tiny}",
@@ -76,7 +76,7 @@ def test_a_baseline_has_its_own_environment_beside_a_submission(tiny: Any) -> No
 
 
 def test_a_spec_that_cannot_be_resolved_fails_its_job_alone(tiny: Any) -> None:
-    """No image is built for a commit that there is not."""
+    """A spec with an unknown commit fails its job, and no image is built for it."""
     subprocess.run(["git", "init", "-q", str(tiny.folder / "empty")], check=True)
     ran = tiny.pytest(
         "--ann-implementations=mine",
@@ -88,7 +88,7 @@ def test_a_spec_that_cannot_be_resolved_fails_its_job_alone(tiny: Any) -> None:
 
 
 def test_modal_run_has_one_image_for_all(tiny: Any) -> None:
-    """It says what to use instead."""
+    """`modal run` refuses NAME@SPEC and says what to use instead."""
     ran = tiny.modal_run("--impl", "hnswlib@0.7.0", "--dataset", "digits-64-euclidean")
     assert ran.code == 2, ran.text
     assert "needs an image of its own" in ran.words()

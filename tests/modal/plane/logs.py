@@ -39,7 +39,7 @@ class LogLine:
 
 
 class LogBook:
-    """One app's lines, in the order in which they were read from the containers."""
+    """The log lines of one app, in the order in which they were read from its containers."""
 
     def __init__(self) -> None:
         self.lines: list[LogLine] = []
@@ -80,7 +80,7 @@ class LogBook:
         timeout: float,
         done: Callable[[], bool],
     ) -> AsyncIterator[api_pb2.TaskLogsBatch]:
-        """Yield lines after the entry id until the time is over, or `done` with everything said."""
+        """Yield lines after the entry id until the time is over, or `done` and all lines were sent."""
         position = int(after.split("-", maxsplit=1)[0]) if after else 0
         deadline = time.monotonic() + timeout
         while True:

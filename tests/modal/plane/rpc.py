@@ -64,7 +64,7 @@ class _Endpoint:
             await self._answer(stream, await handler(request, self.caller))
 
     async def _answer(self, stream: Any, message: Any) -> None:
-        """Send it, unless the plane has fallen silent."""
+        """Sends the answer, unless the plane was told to be silent."""
         if self.plane.faults.silent.is_set():
             await asyncio.Event().wait()
         await stream.send_message(message)

@@ -1,4 +1,4 @@
-"""Who runs what: inputs wait, containers start, results come back, containers are lost."""
+"""Assigns inputs to containers: inputs wait, containers start and get lost, results come back."""
 
 import asyncio
 import signal

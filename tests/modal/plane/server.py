@@ -1,4 +1,4 @@
-"""The plane itself: its thread, its listeners, what tests hold in their hands."""
+"""The plane: its thread, its listeners, and the methods that tests call."""
 
 import asyncio
 import os
@@ -222,7 +222,7 @@ class Plane:
         return value
 
     def no_container_is_left(self) -> bool:
-        """Wait for the last one to be gone: its end is under way when a client has ended."""
+        """Waits until every container has ended; after the client has ended they may still be ending."""
         return self.wait_for(lambda: not self.live_containers(), what="containers are left")
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -242,7 +242,7 @@ class Plane:
         self._listener.drop()
 
     async def die(self) -> None:
-        """As if the service had gone down: no connection is left, no container survives."""
+        """As if the service had gone down: every connection is cut, every container ends."""
         assert self._listener is not None
         for app in self.registry.apps.values():
             app.stopping = True

@@ -74,7 +74,7 @@ def become_container(spec: str, fds: list[int], path: list[str]) -> NoReturn:
 
 
 def serve(control: socket.socket, path: list[str]) -> None:
-    """Fork when asked, and tell how each ended, until nobody is there to ask."""
+    """Forks when asked, and reports how each fork ended, until the socket closes."""
     poll = select.poll()
     poll.register(control, select.POLLIN)
     running: dict[int, tuple[int, int]] = {}
