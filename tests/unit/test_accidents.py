@@ -1,8 +1,4 @@
-"""What goes wrong by accident becomes a named failure, and everything else goes on.
-
-Every test runs real worker processes, and fails if one of them, or anything that it started,
-is left behind.
-"""
+"""Accidental faults of an implementation become named failures; all other settings are measured."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -39,7 +35,7 @@ def outcome_of(dataset, tmp_path):
 
 @pytest.fixture
 def outcomes_of(dataset, tmp_path):
-    """One outcome per expression of ``self``, ``v`` and ``k`` that a method returns."""
+    """One outcome for each expression (of ``self``, ``v`` and ``k``) that a method returns."""
 
     def outcomes_of(method, expressions, **options):
         lines = "".join(f"    lambda self, v, k: {text},\n" for text in expressions)
@@ -68,7 +64,7 @@ class TestRaises:
         ],
     )
     def test_says_what_where_and_in_which_phase(self, outcome_of, method, phase):
-        """The type, the words, the user's line and the traceback without our frames."""
+        """A failure has the exception's type, its message, the user's line and a traceback without ours."""
         text = index(f"def {method}:\n    raise ValueError('mine')  # here")
         failure = failed(outcome_of(text, settings=[1]))
         line = line_of(text, "# here")
@@ -80,19 +76,19 @@ class TestRaises:
 
     @pytest.mark.parametrize("text", ["raise ValueError('mine')\n" + EXACT, EXACT + "1 / 0\n"])
     def test_when_it_is_imported(self, outcome_of, text):
-        """At its first line or its last."""
+        """An exception at the first or last line of the file is a failure while loading."""
         failure = failed(outcome_of(text))
         assert (failure.kind, failure.phase) == ("raised", "start")
         assert "(line " in failure.message
 
     def test_when_an_import_is_missing(self, outcome_of):
-        """A library that is not installed is named."""
+        """The failure names a library that is not installed."""
         failure = failed(outcome_of("import no_such_library\n" + EXACT))
         assert "No module named 'no_such_library' (line 1)" in failure.message
 
     @pytest.mark.parametrize("clock", CLOCKS)
     def test_only_at_query_37(self, outcome_of, clock):
-        """Wherever it stands among warm-up and queries."""
+        """An exception in a single query fails the setting, in the warm-up or in a round."""
         body = """
             n = 0
             def query(self, v, k):
@@ -106,7 +102,7 @@ class TestRaises:
 
     @pytest.mark.parametrize("clock", CLOCKS)
     def test_costs_only_its_own_setting(self, dataset, tmp_path, clock):
-        """The worker is still good: the next setting uses the same build."""
+        """After an exception the worker continues: the next setting uses the same build."""
         text = index(f"""
             def fit(self, X):
                 super().fit(X)
@@ -125,18 +121,18 @@ class TestRaises:
         assert (tmp_path / "builds").read_text() == "x"
 
     def test_in_the_batch(self, outcome_of):
-        """Its phase is the batch."""
+        """An exception in the batch is a failure with the phase "batch"."""
         failure = failed(outcome_of("def batch_query(self, X, k): return self.nothing"))
         assert (failure.kind, failure.phase) == ("raised", "batch")
         assert "has no attribute 'nothing'" in failure.message
 
     def test_in_done_when_all_is_measured(self, outcome_of):
-        """Too late to matter."""
+        """An exception in ``done`` changes nothing, since everything is measured by then."""
         assert measured(outcome_of("def done(self): raise ValueError('late')")).recall == 1
 
     @pytest.mark.parametrize("clock", CLOCKS)
     def test_whatever_it_is(self, dataset, tmp_path, clock):
-        """One worker lives through all of it, and the last setting is measured."""
+        """One worker survives all kinds of exceptions, and the last setting is measured."""
         raised = {
             "Exception()": "search raised Exception (line ",
             "Exception('')": "search raised Exception (line ",
@@ -170,7 +166,7 @@ class TestRaises:
         assert "RecursionError" in failed(endless).message
 
     def test_control_characters_and_surrogates_stay_plain_text(self, outcome_of):
-        """Nothing that a terminal, a JSON file or an XML file would choke on."""
+        """A message holds no character that would break a terminal, a JSON file or an XML file."""
         failure = failed(
             outcome_of(r"""
                 def fit(self, X):
@@ -200,7 +196,7 @@ class TestEnds:
         ],
     )
     def test_the_process_ends(self, outcome_of, how, message):
-        """The exit status or the signal is in the message and in the evidence."""
+        """Message and evidence name the exit status or signal that ended the worker."""
         phase = "search" if how.startswith(("os._exit(3)", "ctypes", "os.kill")) else "build"
         method = "fit(self, X)" if phase == "build" else "query(self, v, k)"
         body = f"def {method}:\n    print('last words', flush=True)\n    {how}"
@@ -213,14 +209,14 @@ class TestEnds:
         assert str(seen) in message
 
     def test_sys_exit_in_the_constructor_is_an_exception(self, outcome_of):
-        """It does not end the worker."""
+        """``sys.exit`` in the constructor does not end the worker."""
         failure = failed(outcome_of("def __init__(self, metric): sys.exit(3)"))
         assert (failure.kind, failure.phase) == ("raised", "start")
         assert "start raised SystemExit: 3 (line " in failure.message
 
     @pytest.mark.parametrize("clock", CLOCKS)
     def test_a_crash_in_one_setting_costs_only_that(self, dataset, tmp_path, clock):
-        """The others get a fresh build, and their outcomes come in order."""
+        """The other settings get a new build, and the outcomes keep their order."""
         text = index("""
             def query(self, v, k):
                 if self.setting == 2:
@@ -235,7 +231,7 @@ class TestEnds:
         assert [measured(outcome).recall for outcome in outcomes] == [1, 1, 1]
 
     def test_a_crash_in_the_build_is_told_for_every_setting(self, dataset, tmp_path):
-        """Once: it is not built again for each."""
+        """A crash in the build fails every setting; the build is not repeated."""
         text = index(f"""
             def fit(self, X):
                 with open({str(tmp_path / "builds")!r}, "a") as file:
@@ -248,13 +244,13 @@ class TestEnds:
         assert (tmp_path / "builds").read_text() == "x"
 
     def test_a_crash_at_the_very_end_does_not_matter(self, outcome_of):
-        """In ``done`` or while the interpreter would end."""
+        """A crash in ``done`` or while the interpreter ends changes no outcome."""
         assert measured(outcome_of("def done(self): os._exit(7)")).recall == 1
 
 
 class TestHangs:
     def test_a_phase_that_takes_too_long_is_ended(self, dataset, tmp_path):
-        """The limit and the option that sets it are named; no signal handler helps."""
+        """A phase beyond its limit is ended, whatever signal handlers there are; the option is named."""
         hang = "print('so far', flush=True); threading.Event().wait()"
         deaf = "[signal.signal(n, signal.SIG_IGN) for n in (1, 2, 15)]; " + hang
         cases = [
@@ -289,7 +285,7 @@ class TestLimits:
         ("method", "phase"), [("fit(self, X)", "build"), ("query(self, v, k)", "search")]
     )
     def test_endless_output_is_a_limit(self, outcome_of, method, phase):
-        """It neither fills the memory nor stops the session."""
+        """Endless output ends the worker; it neither fills the memory nor stops the session."""
         body = f"def {method}:\n    while True: print('x' * 1000)"
         failure = failed(outcome_of(body, output_bytes=MEGABYTE))
         assert (failure.kind, failure.phase) == ("limit", phase)
@@ -300,7 +296,7 @@ class TestLimits:
         assert 0 < len(failure.evidence["log_tail"]) <= 16 * 1024
 
     def test_a_quick_flood_is_noticed_as_well(self, outcome_of):
-        """The worker goes on to answer before anybody waits for it."""
+        """Too much output is noticed although the worker answers at once."""
         body = f"""
             def fit(self, X):
                 super().fit(X)
@@ -319,7 +315,7 @@ class TestLimits:
         ],
     )
     def test_too_much_memory_is_a_limit(self, outcome_of, eat, method, phase):
-        """Where there is a limit, Python's and a library's allocations end with its name."""
+        """Allocations beyond the limit, by Python or a library, fail with the limit's name."""
         text = index(f"def {method}:\n    self.eaten = {eat}  # here")
         failure = failed(outcome_of(text, memory_bytes=200 * MEGABYTE))
         assert (failure.kind, failure.phase) == ("limit", phase)
@@ -328,7 +324,7 @@ class TestLimits:
         assert "MemoryError" in failure.evidence["traceback"]
 
     def test_within_the_limit_all_is_well(self, outcome_of):
-        """``train`` itself does not count, even when it is written to."""
+        """``train`` does not count towards the limit, even if it is written to."""
         body = """
             def fit(self, X):
                 self.some = np.ones(2**22)
@@ -365,7 +361,7 @@ NONSENSE = [
 class TestNonsense:
     @pytest.mark.parametrize("clock", CLOCKS)
     def test_an_answer_that_is_none_is_named(self, outcomes_of, clock):
-        """By either clock, as the submission's fault, and the worker serves the next setting."""
+        """An invalid answer is the submission's fault by both clocks; the next setting is measured."""
         *outcomes, last = outcomes_of(
             "query(self, v, k)", [*(text for text, _ in NONSENSE), "self.near(v, k)"], clock=clock
         )
@@ -376,9 +372,10 @@ class TestNonsense:
 
     @pytest.mark.parametrize("clock", CLOCKS)
     def test_only_the_last_answer_is_wrong(self, dataset, tmp_path, clock):
-        """It is found, named with its number, and the next setting is measured.
+        """A wrong last answer is found and named with its number; the next setting is measured.
 
-        By its vector: on a busy machine a query whose time is uncertain is asked again.
+        It is recognised by its vector, since on a busy machine a query with an uncertain time is
+        asked again.
         """
         text = index("""
             asked = 0
@@ -397,7 +394,7 @@ class TestNonsense:
 
     @pytest.mark.parametrize("clock", CLOCKS)
     def test_short_answers_are_misses_where_that_is_the_custom(self, outcome_of, clock):
-        """As in ann-benchmarks; the measurement says how many they were."""
+        """If short answers are allowed (as in ann-benchmarks), they count as misses and are reported."""
         measurement = measured(
             outcome_of(
                 "def query(self, v, k): return [*self.near(v, k)[:4], -1]",
@@ -426,7 +423,7 @@ class TestBuffers:
         ids=["one array", "one list", "sixty arrays in turn"],
     )
     def test_answers_that_share_a_buffer_are_scored_right(self, outcome_of, reuse, clock):
-        """The worker's clock copies such answers as they come; the parent's copies all."""
+        """Answers in a reused buffer are scored correctly: the worker's clock copies them, the parent's all."""
         body = f"""
             buffer, list = np.zeros(100, np.int64), []
             ring = [np.zeros(10, np.int64) for _ in range(60)]
@@ -438,7 +435,7 @@ class TestBuffers:
         assert len(measurement.latencies_ns) + measurement.n_left_out == 40
 
     def test_a_buffer_that_is_shared_only_in_the_timed_rounds_is_noticed(self, outcome_of):
-        """The round is asked again."""
+        """If a buffer is reused in the timed rounds only, the round is asked again."""
         body = """
             asked, ring = 0, [np.zeros(10, np.int64) for _ in range(55)]
             def query(self, v, k):
@@ -470,7 +467,7 @@ class TestBuffers:
     def test_writing_into_train_is_allowed_and_changes_no_score(
         self, small_dataset, tmp_path, clock, metric
     ):
-        """The usual ``X /= norm`` works; the truth is another's copy."""
+        """``X /= norm`` in ``fit`` works, and the truth is computed from another copy."""
         path = small_dataset(f"other-8-{metric}", metric=metric)
         before = path.read_bytes()
         text = index("""
@@ -544,14 +541,14 @@ class TestBatch:
         ids=["list", "array", "tuple", "two steps"],
     )
     def test_its_answers_are_scored(self, outcome_of, body, clock):
-        """Returned at once or fetched afterwards."""
+        """A batch's answers are scored, whether returned at once or fetched afterwards."""
         measurement = measured(outcome_of(body, clock=clock))
         assert measurement.batch_recall == 1
         assert measurement.batch_qps > 0
 
     @pytest.mark.parametrize("clock", CLOCKS)
     def test_answers_of_the_wrong_shape_are_named(self, outcomes_of, clock):
-        """They never reach the scoring, and the worker serves the next setting."""
+        """A batch of the wrong shape is a named failure, and the next setting is measured."""
         texts = [*(text for text, _ in WRONG_BATCHES), "[self.near(u, k) for u in v]"]
         *outcomes, last = outcomes_of("batch_query(self, v, k)", texts, clock=clock)
         assert measured(last).batch_recall == 1
@@ -563,7 +560,7 @@ class TestBatch:
 class TestSurroundings:
     @pytest.mark.parametrize("clock", CLOCKS)
     def test_three_steps_give_the_same_answers_by_either_clock(self, outcome_of, clock):
-        """Only the middle one is timed by the worker's."""
+        """Both clocks get the same answers; the worker's clock times only the middle step."""
         body = """
             def prepare_query(self, v, k): self.asked = v, k
             def run_prepared_query(self): self.found = self.near(*self.asked)
@@ -578,7 +575,7 @@ class TestSurroundings:
         [(False, ""), (True, ""), (True, "os._exit(3)"), (True, "threading.Event().wait()")],
     )
     def test_a_child_process_is_not_left_behind(self, outcome_of, end, session):
-        """In the worker's group or in a session of its own, however the worker ends."""
+        """Child processes end with the worker, in its group or in a session of their own."""
         body = f"""
             def fit(self, X):
                 super().fit(X)
@@ -592,7 +589,7 @@ class TestSurroundings:
         )
 
     def test_a_daemon_is_not_left_behind(self, outcome_of):
-        """Forked twice, in its own session, with its parents gone."""
+        """A daemon (forked twice, in its own session, without parents) ends with the worker."""
         body = """
             def fit(self, X):
                 super().fit(X)
@@ -607,7 +604,7 @@ class TestSurroundings:
         assert measured(outcome_of(body)).recall == 1
 
     def test_threads_that_never_end_do_not_keep_it(self, outcome_of):
-        """The worker ends without waiting for them."""
+        """The worker ends without waiting for threads."""
         body = """
             def fit(self, X):
                 super().fit(X)
@@ -616,7 +613,7 @@ class TestSurroundings:
         assert measured(outcome_of(body)).recall == 1
 
     def test_what_it_prints_is_shown(self, outcome_of):
-        """Both streams, buffered or not, odd bytes too."""
+        """Output of both streams is shown, buffered or not, and with invalid bytes."""
         body = r"""
             def fit(self, X):
                 super().fit(X)
@@ -627,7 +624,7 @@ class TestSurroundings:
         assert measured(outcome_of(body)).log_tail == "to stdout\nto stderr\n\ufffd raw\n"
 
     def test_closing_its_streams_does_no_harm(self, outcome_of):
-        """A library may do that to be silent."""
+        """An implementation may close its output streams, as some libraries do."""
         body = """
             def fit(self, X):
                 super().fit(X)
@@ -637,12 +634,12 @@ class TestSurroundings:
         assert measured(outcome_of(body)).recall == 1
 
     def test_reading_its_input_gets_nothing(self, outcome_of):
-        """``input()`` does not wait for the person at the terminal."""
+        """``input()`` gets the end of file; it does not wait for the user's terminal."""
         failure = failed(outcome_of("def fit(self, X): input('? ')"))
         assert "EOFError" in failure.message
 
     def test_warnings_are_no_errors_in_the_worker(self, outcome_of, monkeypatch):
-        """Whatever the tests' own interpreter does with them."""
+        """Warnings stay warnings in the worker, although they are errors in these tests."""
         monkeypatch.setenv("PYTHONWARNINGS", "error")
         body = """
             def fit(self, X):
@@ -653,7 +650,7 @@ class TestSurroundings:
         assert measured(outcome_of(body)).recall == 1
 
     def test_it_may_change_the_current_directory_and_the_path(self, outcome_of, tmp_path):
-        """Nothing that follows depends on them."""
+        """Later steps do not depend on the working directory or ``sys.path``."""
         body = """
             def fit(self, X):
                 super().fit(X)
@@ -663,7 +660,7 @@ class TestSurroundings:
         assert measured(outcome_of(body)).recall == 1
 
     def test_zero_vectors_and_duplicates_are_noted(self, small_dataset, tmp_path):
-        """So that a reader of the figures knows."""
+        """The measurement has notes on zero vectors and duplicates."""
         train = np.random.default_rng(0).standard_normal((50, 8)).astype(np.float32)
         train[3] = 0
         train[7] = train[8]

@@ -1,4 +1,4 @@
-"""Any class that the field writes is found, constructed and asked without a wrapper."""
+"""Index classes in all usual styles are found, constructed and asked without a wrapper."""
 
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ VECTORS = np.eye(6, dtype=np.float32)
 
 @pytest.fixture(autouse=True)
 def _clean_imports():
-    """Loading changes the interpreter, as a worker may: put it back."""
+    """Restores the interpreter's state, which loading an implementation changes."""
     path, finders, modules = sys.path[:], sys.meta_path[:], set(sys.modules)
     yield
     sys.path[:], sys.meta_path[:] = path, finders
@@ -66,7 +66,7 @@ class Index:
 
 class TestConstruct:
     def test_gives_the_metric_first_and_the_build_arguments_by_name(self, tmp_path):
-        """``Class(metric, **build)`` is how a plain class is called."""
+        """A plain class is called as ``Class(metric, **build)``."""
         adapter = load(tmp_path / "m.py", PLAIN, metric="dot", build=Arguments(kwargs={"a": 7}))
         assert (adapter.subject.metric, adapter.subject.a) == ("dot", 7)
 
@@ -92,7 +92,7 @@ class TestConstruct:
     def test_puts_the_metric_where_the_signature_has_a_place_for_it(
         self, tmp_path, signature, expected
     ):
-        """A class without a metric parameter is called without one."""
+        """The metric goes to its parameter; a class without one is called without a metric."""
         text = f"""
 import inspect
 class Spy(type):
@@ -118,7 +118,7 @@ class Index(Index, metaclass=Spy):
             load(tmp_path / "m.py", PLAIN, build=Arguments(kwargs={"b": 1}))
 
     def test_notes_that_a_parameter_was_given_the_metric(self, tmp_path):
-        """When the constructor fails and its first parameter is not called so."""
+        """If the constructor fails and its first parameter has another name, a note says that it got the metric."""
         text = PLAIN.replace("self, metric, a=1):", "self, n):\n        metric = a = n + 1")
         with pytest.raises(TypeError) as caught:
             load(tmp_path / "m.py", text)
@@ -133,7 +133,7 @@ class Index(Index, metaclass=Spy):
         ],
     )
     def test_names_a_method_that_cannot_be_called(self, tmp_path, method, words):
-        """With its line, before the index is built."""
+        """A method with a wrong signature is named with its line, before the build."""
         rest = [m for m in ("fit(self, X)", "query(self, v, k)") if m[:3] != method[:3]]
         body = "".join(f"  def {m}: pass\n" for m in (method, *rest))
         with pytest.raises(BuildError, match=words):
@@ -141,7 +141,7 @@ class Index(Index, metaclass=Spy):
 
     @pytest.mark.parametrize("where", ["module", "__init__"])
     def test_passes_on_what_the_users_code_raises(self, tmp_path, where):
-        """The worker reports it with its traceback, so it is not wrapped."""
+        """Exceptions of the user's code are not wrapped: the worker reports their traceback."""
         boom = "raise ZeroDivisionError('mine')"
         text = (
             boom
@@ -159,7 +159,7 @@ class Index(Index, metaclass=Spy):
             load(tmp_path / "n.py", PLAIN, name="Indx")
 
     def test_raises_the_error_found_in_the_text(self, tmp_path):
-        """An implementation that could not be read does not come as far as its import."""
+        """An error that was found in the text is raised before the file is imported."""
         with pytest.raises(BuildError, match="syntax error"):
             load(tmp_path / "m.py", error="syntax error in line 1")
 
@@ -167,14 +167,14 @@ class Index(Index, metaclass=Spy):
         ("methods", "words"), [("query", r"no fit\(X\)"), ("fit", r"no query\(v, k\)")]
     )
     def test_says_which_method_is_missing(self, tmp_path, methods, words):
-        """A header may name a class that is no index."""
+        """A class without the methods of an index is refused with the missing ones."""
         text = f"class Index:\n  def {methods}(self, *args): pass\n"
         with pytest.raises(BuildError, match=words):
             load(tmp_path / "m.py", text)
 
 
 def test_a_parameter_without_a_value_says_where_to_give_one(tmp_path):
-    """As an ann-benchmarks class has them, whose config.yml is not there."""
+    """An ann-benchmarks class without its config.yml: the error says where to give values."""
     text = PLAIN.replace("self, metric", "self, metric, n_trees")
     assert text != PLAIN
     with pytest.raises(BuildError, match=r"argument: 'n_trees'; give n_trees a default, or values"):
@@ -183,7 +183,7 @@ def test_a_parameter_without_a_value_says_where_to_give_one(tmp_path):
 
 class TestImports:
     def test_a_file_called_like_the_library_it_uses_gets_the_library(self, tmp_path, monkeypatch):
-        """``mylib.py`` that says ``import mylib`` means the installed one."""
+        """``import mylib`` in ``mylib.py`` imports the installed library."""
         library = tmp_path / "site"
         library.mkdir()
         (library / "mylib.py").write_text("WHO = 'the library'\n")
@@ -194,24 +194,24 @@ class TestImports:
         assert sys.modules[type(adapter.subject).__module__].WHO == "the library"
 
     def test_a_file_called_like_a_library_that_is_not_installed_says_so(self, tmp_path):
-        """It must not import itself, half run, instead."""
+        """If the library is not installed, the error says so; the file does not import itself."""
         with pytest.raises(ModuleNotFoundError, match="No module named 'nolib'"):
             load(tmp_path / "nolib.py", "import nolib\n" + PLAIN)
 
     @pytest.mark.parametrize("line", ["from helper import f", "from .helper import f"])
     def test_a_file_may_import_its_siblings(self, tmp_path, line):
-        """Plainly or relatively."""
+        """Absolute and relative imports of neighbouring files work."""
         (tmp_path / "helper.py").write_text("f = 42\n")
         adapter = load(tmp_path / "m.py", line + "\n" + PLAIN)
         assert sys.modules[type(adapter.subject).__module__].f == 42
 
     @pytest.mark.parametrize("stem", ["my-index", "3d", "a.b", "__init__"])
     def test_any_file_name_will_do(self, tmp_path, stem):
-        """Students call files as they like."""
+        """Files are loaded whatever their name."""
         assert load(tmp_path / f"{stem}.py", PLAIN).describe() == "Index"
 
     def test_the_file_knows_itself(self, tmp_path):
-        """Data files beside it, dataclasses and typing need ``__file__`` and ``sys.modules``."""
+        """The loaded module has ``__file__`` and is in ``sys.modules``, as dataclasses need."""
         text = """
 from __future__ import annotations
 import dataclasses, pathlib
@@ -236,7 +236,7 @@ class Index:
         ],
     )
     def test_a_bare_file_may_subclass_base_ann(self, tmp_path, line):
-        """Without ann-benchmarks installed, by any of its import paths."""
+        """``BaseANN`` can be imported from all its paths without ann-benchmarks."""
         adapter = load(
             tmp_path / "m.py", line + PLAIN.replace("class Index", "class Index(BaseANN)")
         )
@@ -245,7 +245,7 @@ class Index:
         assert adapter.describe() == "Index"
 
     def test_the_distances_of_ann_benchmarks_are_there(self, tmp_path):
-        """Both the old spelling (a mapping) and the new (attributes)."""
+        """ann-benchmarks' metrics exist in the old spelling (a mapping) and the new (attributes)."""
         text = """
 from ...distance import metrics as pd, compute_distance
 from ann_benchmarks.distance import dataset_transform
@@ -261,7 +261,7 @@ assert pd["jaccard"].distance([1, 2], [2, 3]) == 1 - 1 / 3
 
 class TestAsking:
     def test_query_is_the_objects_own_method(self, tmp_path):
-        """No wrapper of ours is timed."""
+        """The timed call is the object's own method, without a wrapper."""
         adapter = load(tmp_path / "m.py", PLAIN)
         assert adapter.query == adapter.subject.query
         assert adapter.fit == adapter.subject.fit
@@ -270,7 +270,7 @@ class TestAsking:
         assert adapter.batch_fetch is None
 
     def test_batch_query_that_returns_its_answer(self, tmp_path):
-        """Nothing is to be fetched afterwards."""
+        """A batch that is returned is not fetched afterwards."""
         adapter = load(
             tmp_path / "m.py",
             PLAIN + "    def batch_query(self, Q, k): return [[0] * k] * len(Q)\n",
@@ -279,7 +279,7 @@ class TestAsking:
         assert adapter.batch_fetch is None
 
     def test_batch_query_with_get_batch_results(self, tmp_path):
-        """Only the first is timed; the second fetches; a single query is a batch of one."""
+        """Only ``batch_query`` is timed, and the results are fetched; a single query is a batch of one."""
         text = """
 class Index:
     def fit(self, X): pass
@@ -294,7 +294,7 @@ class Index:
 
     @pytest.mark.parametrize("body", ["self.res = [[1] * k] * len(Q)", "return [[1] * k] * len(Q)"])
     def test_batch_query_of_a_base_ann(self, tmp_path, body):
-        """It may leave its answers in ``res`` for the inherited getter, or return them."""
+        """A ``BaseANN`` may store its batch in ``res`` or return it."""
         text = (
             "from ..base.module import BaseANN"
             + PLAIN.replace("class Index", "class Index(BaseANN)")
@@ -305,14 +305,14 @@ class Index:
         assert adapter.batch_fetch() == [[1, 1]] * 6
 
     def test_kneighbors_of_an_estimator(self, tmp_path):
-        """As scikit-learn's are: asked for one vector and for many."""
+        """An estimator with scikit-learn's ``kneighbors`` answers one vector and many."""
         adapter = load(tmp_path / "x.py", ESTIMATOR)
         adapter.fit(VECTORS)
         assert list(adapter.query(VECTORS[3], 1)) == [3]
         assert adapter.batch(VECTORS[:4], 1).tolist() == [[0], [1], [2], [3]]
 
     def test_prepared_batch(self, tmp_path):
-        """prepare_batch_query and run_batch_query are one batch."""
+        """``prepare_batch_query`` and ``run_batch_query`` together are one batch."""
         text = PLAIN + (
             "    def prepare_batch_query(self, Q, k): self.q = Q, k\n"
             "    def run_batch_query(self): self.r = [[self.q[1]]] * len(self.q[0])\n"
@@ -323,7 +323,7 @@ class Index:
         assert adapter.batch_fetch() == [[5]] * 6
 
     def test_three_step_query(self, tmp_path):
-        """The steps are handed out apart, so that only the middle one is timed."""
+        """The three steps are separate calls, so that only the middle one is timed."""
         text = """
 class Index:
     def fit(self, X): pass
@@ -339,7 +339,7 @@ class Index:
         assert adapter.query(VECTORS[0], 3) == [0, 1, 2]
 
     def test_a_base_ann_without_query_is_no_index(self, tmp_path):
-        """The inherited one answers nothing."""
+        """A ``BaseANN`` without its own ``query`` is refused."""
         text = """
 from ..base.module import BaseANN
 class Index(BaseANN):
@@ -361,22 +361,22 @@ class TestSearchArguments:
         ],
     )
     def test_are_handed_over(self, tmp_path, arguments, expected):
-        """By position as ann-benchmarks does, or by name."""
+        """Search arguments are passed by position as in ann-benchmarks, or by name."""
         adapter = load(tmp_path / "m.py", self.SETTER)
         adapter.set_search(to_plain(arguments))
         assert adapter.subject.ef == expected
 
     def test_none_is_no_call(self, tmp_path):
-        """A class without search parameters needs no setter."""
+        """Without search arguments the setter is not called, and need not exist."""
         load(tmp_path / "m.py", PLAIN).set_search(to_plain(Arguments()))
 
     def test_for_a_class_without_setter_are_an_error(self, tmp_path):
-        """It says what to define."""
+        """Search arguments for a class without a setter: the error says what to define."""
         with pytest.raises(BuildError, match=r"no set_query_arguments.*\(ef=1\)"):
             load(tmp_path / "m.py", PLAIN).set_search(to_plain(Arguments(kwargs={"ef": 1})))
 
     def test_that_the_setter_does_not_take_are_named(self, tmp_path):
-        """With the setter's signature."""
+        """Arguments that the setter does not take are named with its signature."""
         adapter = load(tmp_path / "m.py", self.SETTER)
         with pytest.raises(BuildError, match=r"set_query_arguments\(ef, deep=0\).*probes=1"):
             adapter.set_search(to_plain(Arguments(kwargs={"probes": 1})))
@@ -397,12 +397,12 @@ class TestSelfReports:
         ],
     )
     def test_memory_is_a_number_of_bytes_or_none(self, tmp_path, body, expected):
-        """Whatever the method does, it costs no run."""
+        """Self-reported memory is a number of bytes or None; an error there fails nothing."""
         adapter = load(tmp_path / "m.py", PLAIN + f"    def get_memory_usage(self): {body}\n")
         assert adapter.memory_bytes() == expected
 
     def test_memory_of_ann_benchmarks_is_growth_in_kilobytes(self, tmp_path):
-        """There it is the process's size, read before and after ``fit``."""
+        """In ann-benchmarks it is the process's size before and after ``fit``."""
         text = PLAIN + (
             "    def get_memory_usage(self): return 150.0 if hasattr(self, 'X') else 100.0\n"
         )
@@ -418,13 +418,13 @@ class TestSelfReports:
         assert adapter.subject.a == {"dims": [6]}
 
     def test_the_default_of_base_ann_is_in_kilobytes_and_not_believed(self):
-        """It is this process's memory, not an index."""
+        """``BaseANN``'s default, the size of the process, is not used as index size."""
         usage = adapters.BaseANN().get_memory_usage()
         assert 1_000 < usage < 10**9
         assert adapters.BaseANN().get_additional() == {}
 
     def test_the_default_batch_of_base_ann_uses_threads(self):
-        """For a subclass that calls it itself."""
+        """``BaseANN.batch_query`` uses threads, for subclasses that call it."""
 
         class Index(adapters.BaseANN):
             name = "mine"
@@ -440,13 +440,13 @@ class TestSelfReports:
         index.fit(VECTORS)
 
     def test_done_never_raises(self, tmp_path, capsys):
-        """The measurements are already taken; the log says what happened."""
+        """An exception in ``done`` is only logged: the measurements are complete."""
         load(tmp_path / "a.py", PLAIN).done()
         load(tmp_path / "m.py", PLAIN + "    def done(self): raise ValueError('late')\n").done()
         assert "late" in capsys.readouterr().out
 
     def test_describe_uses_the_objects_own_words(self, tmp_path):
-        """Or its class's name, if it has none or they break."""
+        """An index is described by its ``str``, or by its class if that fails."""
         assert load(tmp_path / "a.py", PLAIN).describe() == "Index"
         own = PLAIN + "    def __str__(self): return f'Index({self.a})'\n"
         assert load(tmp_path / "b.py", own).describe() == "Index(1)"

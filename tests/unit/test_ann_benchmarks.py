@@ -20,7 +20,7 @@ from pytest_annmodal.worker import adapters
 
 @pytest.fixture(autouse=True)
 def _clean_imports():
-    """Loading changes the interpreter, as a worker may: put it back."""
+    """Restores the interpreter's state, which loading an implementation changes."""
     path, finders, modules = sys.path[:], sys.meta_path[:], set(sys.modules)
     yield
     sys.path[:], sys.meta_path[:] = path, finders
@@ -61,63 +61,63 @@ def write(folder: Path, module: str, text: str) -> Path:
 
 class TestExpansion:
     def test_lists_are_axes_and_scalars_stay(self):
-        """The metric is left open until the dataset is known."""
+        """Lists are alternatives, scalars are fixed; the metric's place is filled in later."""
         text = config("g: {args: [[100, 200], fast], query_args: [[1, 2], [3]]}")
         assert points(text) == [
             (("@metric", trees, "fast"), (search, 3)) for trees in (100, 200) for search in (1, 2)
         ]
 
     def test_a_mapping_is_one_argument(self):
-        """Its lists are the axes, and each combination is a dict."""
+        """A mapping is one argument: its lists are alternatives, each combination is a dict."""
         text = config("g: {args: {M: [4, 8], efConstruction: 500}}")
         assert points(text) == [(("@metric", {"M": m, "efConstruction": 500}), ()) for m in (4, 8)]
 
     def test_arg_groups_expand_their_mappings_first_and_win_over_args(self):
-        """As in the hnsw definitions, which have both."""
+        """``arg_groups`` expand their mappings first and replace ``args``, as in hnsw's definitions."""
         text = config(
             "g: {arg_groups: [{M: [12, 24], post: 0}, false], args: {}, query_args: [[1]]}"
         )
         assert points(text) == [(("@metric", {"M": m, "post": 0}, False), (1,)) for m in (12, 24)]
 
     def test_an_empty_arg_groups_beside_args_is_none(self):
-        """As in annoy's definition, whose class needs the arguments."""
+        """Empty ``arg_groups`` beside ``args`` are ignored, as annoy's definition needs."""
         text = config("g: {arg_groups: [], args: [[1, 2]], query_arg_groups: [], query_args: [3]}")
         assert points(text) == [(("@metric", n), (3,)) for n in (1, 2)]
 
     def test_query_arg_groups(self):
-        """The same for the search; empty groups are left out there."""
+        """``query_arg_groups`` expand in the same way; empty groups are left out."""
         text = config("g: {args: [1], query_arg_groups: [{ef: [10, 20]}, [1, 2], []]}")
         assert points(text) == [
             (("@metric", 1), ({"ef": ef}, deep)) for ef in (10, 20) for deep in (1, 2)
         ]
 
     def test_a_list_in_a_list_in_a_list_is_one_value(self):
-        """A pair of numbers, for instance."""
+        """A list at the third level is one value, such as a pair of numbers."""
         text = config("g: {args: [1], query_args: [[[0.1, 5], [0.2, 6]]]}")
         assert points(text) == [(("@metric", 1), ([0.1, 5],)), (("@metric", 1), ([0.2, 6],))]
 
     @pytest.mark.parametrize("queries", ["", ", query_args: []", ", query_args: null"])
     def test_without_query_args_there_is_one_search(self, queries):
-        """With nothing to set."""
+        """Without query arguments there is one search without arguments."""
         assert points(config(f"g: {{args: [1]{queries}}}")) == [(("@metric", 1), ())]
 
     def test_without_args_there_is_one_build(self):
-        """Of the base arguments alone."""
+        """Without arguments there is one build, with the base arguments."""
         assert points(config("base: {}")) == [(("@metric",), ())]
         assert points(config("base: {args: []}")) == [(("@metric",), ())]
 
     def test_an_empty_mapping_is_an_argument_too(self):
-        """ann-benchmarks passes an empty dict there."""
+        """An empty mapping is passed as an empty dict, as ann-benchmarks does."""
         assert points(config("base: {args: {}}")) == [(("@metric", {}), ())]
 
     def test_older_spellings_with_dashes(self):
-        """``run-groups``, ``base-args``, ``query-args``, ``arg-groups``."""
+        """The older keys ``run-groups``, ``base-args``, ``query-args`` and ``arg-groups`` work."""
         text = config("g: {arg-groups: [[1], {a: 2}], query-args: [[3]]}")
         text = text.replace("run_groups", "run-groups").replace("base_args", "base-args")
         assert points(text) == [(("@metric", 1, {"a": 2}), (3,))]
 
     def test_groups_follow_each_other_and_repeat_nothing(self):
-        """Two groups may share a point."""
+        """Run groups are joined in order; a setting in two groups runs once."""
         text = config(
             """
             one: {args: [[1, 2]]}
@@ -127,7 +127,7 @@ class TestExpansion:
         assert [build[1] for build, _ in points(text)] == [1, 2, 3]
 
     def test_placeholders_stay_for_the_worker(self):
-        """Dimension and count too, and inside of dicts."""
+        """Placeholders for metric, dimension and count are kept, also inside dicts."""
         text = config("g: {args: {d: '@dimension'}}", base_args="['@metric', '@count']")
         assert points(text) == [(("@metric", "@count", {"d": "@dimension"}), ())]
 
@@ -146,7 +146,7 @@ class TestDefinitions:
         ],
     )
     def test_serve_the_metrics_of_their_key(self, key, metrics):
-        """``any`` are ann-benchmarks' two for float vectors."""
+        """Definitions under ``any`` serve ann-benchmarks' two metrics of float vectors."""
         (found,) = read(config("g: {args: [1]}", key))
         assert found.metrics == metrics
         assert found.style == "ann-benchmarks"
@@ -155,12 +155,12 @@ class TestDefinitions:
 
     @pytest.mark.parametrize("key", ["ip", "cosine", "normalized"])
     def test_keep_the_word_that_their_file_uses(self, key):
-        """Who wrote under ``ip`` expects "ip", though it is "dot" here."""
+        """A definition under ``ip`` gets the word "ip", although this project says "dot"."""
         assert points(config("g: {}", key)) == [((key,), ())]
         assert points(config("g: {}", "dot")) == [(("@metric",), ())]
 
     def test_for_vectors_of_unit_length_hold_only_where_no_other_does(self):
-        """An index that takes lengths for 1 would be wrong on other vectors."""
+        """Definitions for unit vectors serve no metric that another definition serves."""
         text = "float:\n" + "".join(
             f"  {key}:\n{definition('g: {}')}" for key in ("normalized", "cosine")
         )
@@ -172,7 +172,7 @@ class TestDefinitions:
         ]
 
     def test_of_vibe_have_its_words_and_its_way_with_mappings(self):
-        """There ``any`` are three metrics, and a mapping's values are arguments one by one."""
+        """In VIBE ``any`` is three metrics, and a mapping's values are separate arguments."""
         text = config("g: {args: {M: [4, 8], ef: 9}, query_args: {n: [1, 2]}}")
         found = read(text.replace("ann_benchmarks.algorithms", "vibe.algorithms"))
         assert [item.metrics for item in found] == [("euclidean",), ("angular",), ("dot",)]
@@ -183,13 +183,13 @@ class TestDefinitions:
         ]
 
     def test_for_bits_are_read_too(self):
-        """They get a bool for each bit, as there; of unknown metrics nothing is read."""
+        """Definitions for bits get a bool for each bit; those for unknown metrics are ignored."""
         text = f"float:\n  haversine:\n{definition('g: {args: [1]}')}"
         text += f"bit:\n  hamming:\n{definition('g: {args: [1]}')}"
         assert [(item.metrics, item.dtypes) for item in read(text)] == [(("hamming",), ())]
 
     def test_of_one_name_hold_for_the_metrics_that_no_closer_one_serves(self):
-        """As there: one under ``any`` gives way to one under the metric, an enabled one never."""
+        """A definition under ``any`` gives way to an enabled one under the metric itself."""
         text = config("g: {args: [1]}") + f"  angular:\n{definition('g: {args: [2]}')}"
         found = {item.metrics: item.variants[0].build.args[1] for item in read(text)}
         assert found == {("euclidean",): 1, ("angular",): 2}
@@ -198,7 +198,7 @@ class TestDefinitions:
         assert (alone.metrics, alone.disabled) == (("euclidean", "angular"), False)
 
     def test_say_what_their_class_calls_arguments_without_names(self, tmp_path):
-        """So that a parameter can be chosen by its name."""
+        """Positional arguments get the names of the class's parameters, to be chosen by."""
         module = """
             class Index:
                 def __init__(self, metric, n_trees): ...
@@ -209,7 +209,7 @@ class TestDefinitions:
         assert (found.build_names, found.search_names) == (("metric", "n_trees"), ("search_k",))
 
     def test_know_the_run_groups_of_each_setting(self):
-        """Two groups may share one."""
+        """Each setting knows its run groups; two groups may share one."""
         text = config(
             """
             one: {args: [[1, 2]]}
@@ -220,26 +220,26 @@ class TestDefinitions:
         assert groups == [("one",), ("one", "two"), ("two",)]
 
     def test_in_a_mapping_are_named_by_its_keys(self):
-        """An older layout."""
+        """In the older layout a mapping's keys name the definitions."""
         text = "float:\n  any:\n    old:\n      constructor: Index\n      run-groups: {g: {}}\n"
         (found,) = read(text)
         assert found.name == "old"
 
     def test_may_name_a_neighbours_module(self, tmp_path):
-        """``module: ann_benchmarks.algorithms.faiss`` in another folder's config."""
+        """``module: ann_benchmarks.algorithms.faiss`` in another folder's config is found."""
         write(tmp_path / "x", "", "")
         (found,) = read(config("g: {}"), tmp_path / "y")
         assert found.path == str(tmp_path / "x" / "module.py")
 
     def test_of_a_submission_name_no_neighbour_outside_of_a_clone(self, tmp_path):
-        """What lies beside it there is another student's."""
+        """A submission's config cannot use modules of neighbouring folders."""
         write(tmp_path / "x", "import os", "")
         folder = write(tmp_path / "y", "import os", config("g: {}"))
         (found,) = manifest.read_submission(folder)
         assert (found.path, found.folder) == (str(folder / "module.py"), str(folder))
 
     def test_with_one_name_are_told_apart_by_metric(self, tmp_path):
-        """The same algorithm often stands under each metric with settings of its own."""
+        """Definitions of one name under several metrics get the metric in their names."""
         text = config("g: {args: [1]}", "euclidean") + f"  angular:\n{definition('g: {args: [2]}')}"
         text = text.replace("name: x", "name: hnsw(lib)")
         folder = write(tmp_path / "x", "import numpy, scipy\n", text)
@@ -249,7 +249,7 @@ class TestDefinitions:
         assert found[0].trusted
 
     def test_of_a_submission_are_named_after_the_folder(self, tmp_path):
-        """As all submissions are."""
+        """A submission's definitions are named after its folder."""
         folder = write(tmp_path / "alice", "import os", config("g: {}"))
         (found,) = manifest.read_submission(folder)
         assert (found.name, found.trusted, found.error) == ("alice", False, None)
@@ -273,7 +273,7 @@ class TestDisabled:
     """``disabled: true`` in a config.yml."""
 
     def test_is_run_where_its_folder_is_named(self, tmp_path):
-        """Who names a folder wants it run, as a submission or as one's own."""
+        """A disabled definition runs if its folder is named, as a submission or not."""
         text = two_definitions(disabled=(True, True))
         folder = write(tmp_path / "x", "import os", text)
         for found in (manifest.read_submission(folder), manifest.read_directory(folder)):
@@ -281,7 +281,7 @@ class TestDisabled:
             assert not any(item.error for item in found)
 
     def test_beside_what_is_enabled_waits_for_its_name(self, tmp_path):
-        """In a submission what is enabled is called as if it were alone."""
+        """Beside enabled definitions a disabled one runs only by name."""
         folder = write(tmp_path / "x", "import os", two_definitions(disabled=(True, False)))
         found = manifest.read_submission(folder)
         assert [(item.name, item.on_request) for item in found] == [("x-x", True), ("x", False)]
@@ -289,7 +289,7 @@ class TestDisabled:
         assert [(item.name, item.on_request) for item in found] == [("x", True), ("y", False)]
 
     def test_runs_alone_where_it_is_named(self, tmp_path):
-        """Of a submission, --impl chooses among the definitions; in grading it does not."""
+        """``--impl`` chooses among a submission's definitions, but not in grading."""
         write(tmp_path / "x", "import os", two_definitions(disabled=(True, False)))
         write(tmp_path / "z", "import os", two_definitions(disabled=(False, False)))
 
@@ -304,14 +304,14 @@ class TestDisabled:
         assert selected("x-x", "z-y", grade="grading.toml") == ["x", "z-x", "z-y"]
 
     def test_in_a_clone_waits_for_its_name(self, clone):
-        """All of a clone means all that upstream runs."""
+        """In a clone disabled definitions run only by name."""
         config_file = clone / "ann_benchmarks/algorithms/forest/config.yml"
         config_file.write_text(config_file.read_text().replace("false", "true"))
         found = {item.name: item.on_request for item in manifest.read_directory(clone)}
         assert found == {"batch": False, "forest": True, "graph": False, "steps": False}
 
     def test_is_said_of_each_measurement(self, tmp_path, small_dataset):
-        """In the notes, which table and JSON have."""
+        """Measurements of a disabled definition have a note."""
         module = """
             class Index:
                 def __init__(self, metric): ...
@@ -368,7 +368,7 @@ class TestBadConfig:
         ],
     )  # fmt: skip
     def test_says_what_is_wrong(self, tmp_path, text, message):
-        """An error for one's own, a failed submission for a student's, nothing else ever."""
+        """A broken folder is an error if it is the user's, a failed submission if it is a student's."""
         folder = write(tmp_path / "mine", "import os", text)
         with pytest.raises(ConfigurationError, match=message):
             read(text, folder)
@@ -377,13 +377,13 @@ class TestBadConfig:
         assert found.name == "mine"
 
     def test_a_submission_that_defines_nothing_says_so(self, tmp_path):
-        """One's own is only left out: a clone has definitions for bits."""
+        """A submission without usable definitions fails; a user's folder is left out."""
         folder = write(tmp_path / "mine", "import os", "bit: {}")
         (found,) = manifest.read_submission(folder)
         assert "defines nothing for a supported metric" in found.error
 
     def test_a_broken_module_is_found_in_its_text(self, tmp_path):
-        """Before any worker is started."""
+        """A syntax error is found before a worker is started."""
         folder = write(tmp_path / "mine", "def (", config("g: {}"))
         (found,) = manifest.read_submission(folder)
         assert "module.py: syntax error in line 1" in found.error
@@ -502,7 +502,7 @@ def clone(tmp_path):
 
 @pytest.mark.parametrize("where", [".", "ann_benchmarks/algorithms"])
 def test_a_clone_gives_all_its_algorithms(clone, where):
-    """Named by its root or by its folder of algorithms."""
+    """A clone is named by its root or by its folder of algorithms."""
     found = manifest.read_directory(clone / where)
     assert [item.name for item in found] == ["batch", "forest", "graph", "steps"]
     assert [len(item.variants) for item in found] == [1, 4, 1, 1]
@@ -510,7 +510,7 @@ def test_a_clone_gives_all_its_algorithms(clone, where):
 
 
 def test_what_cannot_be_used_stops_no_other(clone):
-    """It is kept with the reason, for whoever asks for it."""
+    """A definition that cannot be used is kept with the reason; the others run."""
     algorithms = clone / "ann_benchmarks" / "algorithms"
     (algorithms / "forest" / "config.yml").write_text("float: [")
     (algorithms / "broken.py").write_text("def (")
@@ -524,7 +524,7 @@ def test_what_cannot_be_used_stops_no_other(clone):
 @pytest.mark.parametrize("name", ["forest", "graph", "steps", "batch"])
 @pytest.mark.parametrize("trusted", [True, False])
 def test_each_kind_of_module_answers(clone, name, metric, trusted):
-    """A folder's own modules, its neighbours', three steps, batches, dict arguments."""
+    """Modules with neighbours, three steps, batches and dict arguments are measured."""
     folder = clone / "ann_benchmarks" / "algorithms" / name
     read_it = manifest.read_directory if trusted else manifest.read_submission
     (found,) = read_it(folder)
@@ -574,7 +574,7 @@ STORED = """
 def test_one_in_a_clone_runs_with_its_neighbours_and_leaves_no_files(
     clone, small_dataset, monkeypatch, trusted, isolation
 ):
-    """Each run has a working directory of its own, as it has a container there."""
+    """Each run has its own working directory, as it has a container in ann-benchmarks."""
     text = config("g: {}").replace("constructor: Index", "constructor: Stored")
     folder = write(clone / "ann_benchmarks" / "algorithms" / "stored", STORED, text)
     (found,) = (manifest.read_directory if trusted else manifest.read_submission)(folder)

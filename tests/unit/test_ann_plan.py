@@ -1,4 +1,4 @@
-"""What a session would take: from the store where it knows, else from a model, and said which."""
+"""``--ann-plan``: estimates from the store, else from a model, each with its origin."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def estimate(cases: list[StoredCase], one: Job | None = None) -> costs.Estimate:
 
 
 def test_the_store_knows() -> None:
-    """The newest measurement on this class of machine; three rounds and a batch of 100 queries."""
+    """An estimate uses the newest measurement on this class of machine."""
     older = stored(build_s=1.0, measured_at="2025-01-01T00:00:00Z")
     elsewhere = stored(build_s=2.0, machine="there", measured_at="2026-05-01T00:00:00Z")
     found = estimate([stored(), older, elsewhere])
@@ -62,14 +62,14 @@ def test_the_store_knows() -> None:
 
 
 def test_rounds_end_when_their_time_is_over() -> None:
-    """As they do when they are run: ``--ann-max-time``."""
+    """``--ann-max-time`` limits the estimated rounds as it limits the real ones."""
     limits = Limits(max_search_s=0.1)
     found = estimate([stored()], job(limits=limits))
     assert found.queries_s == pytest.approx(0.3)
 
 
 def test_a_model_says_what_nobody_has_measured() -> None:
-    """More rows, dimensions or threads take other times; unknown libraries are taken for exact."""
+    """Without measurements a model estimates from rows, dimension and threads; unknown libraries count as exact."""
     law = costs.EXACT.build_s
     found = estimate([stored(machine="there")])
     assert found.build_s == pytest.approx(law.of(10_000, 64, {}))
@@ -79,7 +79,7 @@ def test_a_model_says_what_nobody_has_measured() -> None:
 
 
 def test_a_model_is_scaled_by_what_this_machine_took() -> None:
-    """Twice as many rows of a law that is linear in them: twice the seconds that were measured."""
+    """A model is scaled by measurements on this machine: twice the rows take twice the time."""
     other = dataclasses.replace(DATA, name="larger", n_train=20_000)
     found = costs.Costs([stored()], "here").of(job(dataset=other), n=20_000, n_queries=100)
     assert found.build_s == pytest.approx(14.0)
@@ -87,7 +87,7 @@ def test_a_model_is_scaled_by_what_this_machine_took() -> None:
 
 
 def test_what_nobody_can_tell() -> None:
-    """A dataset of unknown size: no number is made up."""
+    """For a dataset of unknown size there is no estimate."""
     unknown = dataclasses.replace(DATA, n_train=None, dim=None)
     found = costs.Costs([], "here").of(job(dataset=unknown), n=None, n_queries=None)
     assert (found.build_s, found.queries_s, found.memory_bytes) == (None, None, None)
@@ -97,7 +97,7 @@ def test_what_nobody_can_tell() -> None:
 
 
 def test_every_model_names_parameters_of_its_implementation() -> None:
-    """A renamed parameter would silently count as 1."""
+    """Every parameter in a model exists: a renamed one would count as 1 unnoticed."""
     builtin = {item.name: item for item in manifest.builtin()}
     assert set(costs.MODELS) <= set(builtin)
     for name, model in costs.MODELS.items():
@@ -108,7 +108,7 @@ def test_every_model_names_parameters_of_its_implementation() -> None:
 
 
 def test_a_plan_as_text_and_as_json(tmp_path: Path) -> None:
-    """Jobs, what they take and cost, where that comes from, and what is left out and why."""
+    """Text and JSON list the jobs, their cost, its origin, and what is left out and why."""
     settings = Settings(
         rootdir=tmp_path, modal_cpu=1, modal_usd_core_hour=0.1, modal_memory_mb=1024
     )
@@ -143,7 +143,7 @@ def test_a_plan_as_text_and_as_json(tmp_path: Path) -> None:
 
 
 def test_many_settings_on_many_datasets() -> None:
-    """Two hundred settings on twenty datasets: every one is planned or left out with a reason."""
+    """Of 200 settings on 20 datasets each is planned, or left out with a reason."""
     rows = header.grid({"M": ["1..20"], "ef": ["5..14"]}, "search")
     item = dataclasses.replace(
         ITEM,

@@ -9,7 +9,7 @@ from pytest_annmodal.implementations.annoy import Annoy
 
 
 def test_dot_finds_the_same_for_a_query_of_any_length():
-    """Short, long, and zero ones, which are near nothing; the library alone finds a fraction."""
+    """By ``dot``, short and long queries find the same rows, and a zero query gets an answer."""
     rng = np.random.default_rng(0)
     rows = (rng.standard_normal((2000, 16)) * rng.uniform(0.5, 1.5, (2000, 1))).astype(np.float32)
     queries = rng.standard_normal((20, 16)).astype(np.float32)

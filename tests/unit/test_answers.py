@@ -1,4 +1,4 @@
-"""Whatever an implementation returns becomes ids that may be scored, or one clear message."""
+"""Answers of an implementation become ids that can be scored, or one clear message."""
 
 import array
 
@@ -32,18 +32,18 @@ class TestStack:
         assert ids.dtype == counts.dtype == np.int64
 
     def test_short_answers_are_padded_and_long_ones_cut(self):
-        """Their true lengths are told."""
+        """Short answers are padded, long ones cut; their true lengths are returned."""
         ids, counts = answers.stack([[1], [], [1, 2, 3, 4], np.array([7, 8])], K)
         assert ids.tolist() == [[1, -1, -1], [-1, -1, -1], [1, 2, 3], [7, 8, -1]]
         assert counts.tolist() == [1, 0, 4, 2]
 
     def test_no_answers_are_no_rows(self):
-        """A batch over nothing."""
+        """An empty batch gives an array without rows."""
         ids, counts = answers.stack([], K)
         assert (ids.shape, counts.shape) == ((0, K), (0,))
 
     def test_many_long_arrays_are_cut_too(self):
-        """The quick way is for answers of exactly k."""
+        """Arrays longer than k are cut: the fast path is for answers of exactly k."""
         ids, counts = answers.stack([np.arange(5)] * 4, K)
         assert ids.tolist() == [[0, 1, 2]] * 4
         assert counts.tolist() == [5] * 4
@@ -79,7 +79,7 @@ class TestStack:
         ids=lambda value: value if isinstance(value, str) else "",
     )
     def test_anything_else_is_named(self, answer, words):
-        """Alone and among good answers; the message says what was expected."""
+        """Other answers are refused, alone and among good ones, with what was expected."""
         for rows in ([answer], [[1, 2, 3], answer], [np.arange(3), answer]):
             with pytest.raises(InvalidResultError, match=words) as caught:
                 answers.stack(rows, K)
@@ -95,14 +95,14 @@ class TestStack:
 
 class TestReused:
     def test_answers_of_their_own_are_not_reused(self):
-        """Views of different parts of one array neither."""
+        """Separate answers, or views of different parts of an array, share no memory."""
         table = np.arange(6).reshape(2, 3)
         assert not answers.reused([table[0], table[1], [1, 2], (1, 2), np.arange(3)])
         assert not answers.reused([np.empty(0, int)] * 2)
         assert not answers.reused([None, None, 5, 5])
 
     def test_one_buffer_given_twice_is_reused(self):
-        """The same list, the same array, or two views of the same place."""
+        """The same list, array, or two views of one place are recognised as a reused buffer."""
         row, table = [1, 2, 3], np.arange(6)
         assert answers.reused([row, [4], row])
         assert answers.reused([table, table])
@@ -110,7 +110,7 @@ class TestReused:
         assert answers.reused([table[:3], table[:2]])
 
     def test_a_copy_does_not_follow_its_buffer(self):
-        """Of whatever an answer may be."""
+        """A copied answer of any kind does not change with its buffer."""
         array, row = np.arange(3), [1, 2, 3]
         copies = answers.copied(array), answers.copied(row)
         array[:] = row[:] = 7, 7, 7
@@ -128,7 +128,7 @@ def check(rows, **options):
 
 class TestCheck:
     def test_right_answers_pass(self):
-        """None is short."""
+        """Answers of k valid ids pass."""
         assert check([[0, 1, 9], [3, 2, 1]]).n_short == 0
 
     @pytest.mark.parametrize(
@@ -157,12 +157,12 @@ class TestCheck:
         ],
     )
     def test_wrong_answers_are_named_with_the_first_query_that_has_one(self, rows, words):
-        """Too few, too many, outside, negative, twice."""
+        """Too few, too many, invalid, negative or repeated ids are named with their query."""
         with pytest.raises(InvalidResultError, match=words):
             check(rows)
 
     def test_short_answers_may_be_allowed(self):
-        """Fewer ids, and negative ones wherever they stand, are misses and counted."""
+        """If short answers are allowed, missing and negative ids are counted as misses."""
         checked = check([[0, 1, 2], [1], [5, -1, 6], [-1, -1, -1]], short_answers=True)
         assert checked.n_short == 3
         assert checked.given().counts.tolist() == [3, 1, 2, 0]
@@ -177,12 +177,12 @@ class TestCheck:
         ],
     )
     def test_short_answers_must_still_be_answers(self, rows, words):
-        """No id twice, none outside, and not too many."""
+        """Short answers must have distinct valid ids, at most k."""
         with pytest.raises(InvalidResultError, match=words):
             check(rows, short_answers=True)
 
     def test_a_count_that_no_answer_can_have_is_refused(self):
-        """Even where short answers are allowed."""
+        """An impossible number of ids is refused, also if short answers are allowed."""
         given = validity.Given(ids=np.full((1, K), -1), counts=np.array([-1]))
         with pytest.raises(InvalidResultError, match="returned -1 ids"):
             validity.check(given, k=K, n_train=10, short_answers=True)
@@ -194,7 +194,7 @@ class TestCheck:
 
 
 def test_minus_one_in_unsigned_ids_is_padding():
-    """It arrives as the largest number of 32 bits: a miss where answers may be short."""
+    """-1 in unsigned ids (the largest number of 32 bits) is a miss if short answers are allowed."""
     rows = [np.array([1, -1, -1]).astype(np.uint32)]
     checked = check(rows, short_answers=True)
     assert checked.n_short == 1

@@ -1,4 +1,4 @@
-"""The borders between modules: who imports what, and how long they are."""
+"""Which modules may import what, and how long they may be."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def worker_side() -> set[Path]:
 
 @pytest.mark.parametrize("package", ["pickle", "cloudpickle", "marshal", "shelve"])
 def test_nothing_that_executes_what_it_reads(package: str) -> None:
-    """No pickle or its kin crosses any border."""
+    """No module imports pickle or a similar library."""
     assert importers(package) == set()
 
 
@@ -105,7 +105,7 @@ def test_pytest() -> None:
 
 
 def test_worker_side() -> None:
-    """The side that holds a stranger's code imports neither datasets, pytest nor modal."""
+    """The worker's modules import neither datasets, pytest nor modal."""
     seen = worker_side()
     assert len(seen) > 1
     for path in seen:
@@ -117,14 +117,14 @@ def test_worker_side() -> None:
 
 
 def test_implementations_are_not_imported() -> None:
-    """The controller never imports a built-in implementation."""
+    """Outside of a worker no module imports a built-in implementation."""
     for path in MODULES:
         names = set(imported(path))
         assert not any("pytest_annmodal.implementations" in name for name in names), name_of(path)
 
 
 def test_no_test_imports_a_test() -> None:
-    """What several share lies in a module of its own."""
+    """Tests share code through modules that are no tests."""
     for path in Path(__file__).parents[1].rglob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -1,4 +1,4 @@
-"""The arguments of `modal run modal_app.py`, found and read before anything is started."""
+"""The arguments of `modal run modal_app.py` are read before anything is started."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DIGITS = "digits-64-euclidean"
     ],
 )
 def test_find(argv, found):
-    """What follows the app, in a `modal run` of its entrypoint; nothing is guessed elsewhere."""
+    """The arguments after the app in a `modal run` are found, and no others."""
     assert arguments.find(argv, APP) == found
 
 
@@ -69,7 +69,7 @@ def test_parse_refuses(argv, said):
     ],
 )
 def test_what_cannot_be_run_ends_it(argv, said, tmp_path, monkeypatch, capsys):
-    """With one line that names the option, and click's status for a wrong usage."""
+    """A wrong argument ends the command with one line and click's status for wrong usage."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:
         Command.from_command_line(["modal", "run", str(APP), *argv], APP)
@@ -79,6 +79,7 @@ def test_what_cannot_be_run_ends_it(argv, said, tmp_path, monkeypatch, capsys):
 
 
 def test_help_says_what_each_option_does(capsys):
+    """The help has a text for each option."""
     with pytest.raises(SystemExit) as ended:
         arguments.parse(["--help"])
     assert ended.value.code == 0

@@ -1,4 +1,4 @@
-"""The built-in that everything else is compared with is exact wherever float32 can be."""
+"""The built-in bruteforce is exact wherever float32 allows it."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ PLACES = [(1, 0), (1, 1e3), (1, 1e4), (1, 3e4), (1e15, 0), (1e-15, 0), (1e30, 0)
 @pytest.mark.parametrize(("scale", "shift"), PLACES)
 @pytest.mark.parametrize("metric", metrics.of_layout("floats"))
 def test_vectors_far_from_the_origin_or_of_odd_lengths(metric, scale, shift):
-    """Squares neither cancel nor leave the range of float32; single queries and batches agree."""
+    """Squares neither cancel nor overflow in float32; single queries and batches agree."""
     rng = np.random.default_rng(0)
     train = (rng.standard_normal((2000, 16)) * scale + shift).astype(np.float32)
     queries = (rng.standard_normal((20, 16)) * scale + shift).astype(np.float32)
@@ -28,7 +28,7 @@ def test_vectors_far_from_the_origin_or_of_odd_lengths(metric, scale, shift):
 
 @pytest.mark.parametrize("metric", metrics.of_layout("floats"))
 def test_zero_vectors_are_similar_to_nothing(metric):
-    """Neither nearer nor farther than the metric says, as a row and as a query."""
+    """Zero rows and zero queries have the distance that the metric defines."""
     rng = np.random.default_rng(0)
     train = rng.standard_normal((50, 4)).astype(np.float32)
     train[[3, 30]] = 0
@@ -44,7 +44,7 @@ def test_zero_vectors_are_similar_to_nothing(metric):
 @pytest.mark.parametrize("dtype", ["uint8", "int8"])
 @pytest.mark.parametrize("metric", metrics.of_layout("floats"))
 def test_bytes_are_compared_without_rounding(metric, dtype):
-    """Rows that differ in the last of 1,500 places, whose products float32 would round."""
+    """Bytes are compared exactly: rows that differ only in the last of 1,500 columns are told apart."""
     rng = np.random.default_rng(0)
     info = np.iinfo(dtype)
     base = rng.choice([info.min, info.max], 1500)
@@ -75,7 +75,7 @@ def exact_distances(metric, train, queries):
 
 
 def test_bits_are_counted_alike_by_numpy_1(monkeypatch):
-    """It has no ``bitwise_count``: a table counts instead, with the same answers."""
+    """With numpy 1, which has no ``bitwise_count``, a table gives the same answers."""
     rows = np.random.default_rng(5).integers(0, 256, (50, 13), np.uint8)
     asked = [_nearest_bits(rows, row) for row in rows[:5]]
     monkeypatch.delattr(np, "bitwise_count", raising=False)

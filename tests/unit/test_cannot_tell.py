@@ -1,4 +1,4 @@
-"""Thresholds on times that were taken while others used the machine: nobody's fault."""
+"""Thresholds on times that were measured on a busy machine give "cannot tell"."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def slow(case: Case, **replace: Any) -> Measurement:
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
 def test_which_figures_hang_on_the_machine(figure: Any) -> None:
-    """Those that a clock measures, each in its own phase; recall, memory and ratios do not."""
+    """Figures of a clock depend on the machine; recall, memory and ratios do not."""
     case = cases_of(plan())[0]
     there = {"qps_at_recall": 5.0, "batch_qps": 5.0}
     for phase in ("build", "queries", "batch"):
@@ -44,7 +44,7 @@ def test_which_figures_hang_on_the_machine(figure: Any) -> None:
 
 
 def test_a_figure_that_was_not_measured_is_missed_on_any_machine() -> None:
-    """Without ``--ann-at-recall`` there is none, however quiet the machine."""
+    """Without ``--ann-at-recall`` its figure is missing, also on a busy machine."""
     found = slow(cases_of(plan())[0])
     with_none = [figure for figure in FIGURES if figure.of(found) is None]
     assert "qps_at_recall" in [figure.name for figure in with_none]
@@ -53,7 +53,7 @@ def test_a_figure_that_was_not_measured_is_missed_on_any_machine() -> None:
 
 class TestMarker:
     def test_a_miss_on_a_busy_machine_is_none(self) -> None:
-        """It is told apart, with what to do; what other thresholds miss is missed."""
+        """A missed time on a busy machine is reported separately; other misses stay misses."""
         found = slow(cases_of(plan())[0], recall=0.5)
         missed, open_ = missed_thresholds(found, {"min_qps": 100, "min_recall": 0.9})
         assert [line.split()[0] for line in missed] == ["recall"]
@@ -62,13 +62,13 @@ class TestMarker:
         assert line.endswith(CANNOT_TELL)
 
     def test_what_is_reached_is_reached(self) -> None:
-        """However busy the machine was."""
+        """A threshold that is reached counts, however busy the machine."""
         assert missed_thresholds(slow(cases_of(plan())[0]), {"min_qps": 10}) == ([], [])
 
 
 class TestGrading:
     def test_a_part_that_cannot_be_told_is_incomplete(self, tmp_path: Path) -> None:
-        """It says so, and the parts that hang on no time are graded."""
+        """A part that depends on a noisy time is incomplete; the other parts are graded."""
         made = plan()
         (case,) = cases_of(made)
         ours, outcomes = rules(tmp_path), {case.id: slow(case)}
@@ -87,7 +87,7 @@ class TestGrading:
     def test_a_part_that_can_be_told_is_graded(
         self, tmp_path: Path, replace: dict[str, Any]
     ) -> None:
-        """A quieter machine would not change it."""
+        """A part is graded if a quieter machine could not change its points."""
         made = plan()
         (case,) = cases_of(made)
         outcomes = {case.id: slow(case, **replace)}
@@ -97,7 +97,7 @@ class TestGrading:
 
     @pytest.mark.parametrize("counts", ["best", "each-part", "first"])
     def test_another_setting_may_be_the_better_one(self, tmp_path: Path, counts: str) -> None:
-        """Only where it could count; the part says which it is."""
+        """A noisy setting matters only if it could be the better one; the part names it."""
         made = plan(1, 2)
         one, two = cases_of(made)
         ours = rules(tmp_path, f'{RULES}[score]\ncounts = "{counts}"\n')
@@ -110,7 +110,7 @@ class TestGrading:
         assert (done.status, done.score) == ("graded", 40)
 
     def test_a_formula_with_speed_in_it_cannot_be_told(self, tmp_path: Path) -> None:
-        """Unless all points are reached, or recall is too low for any."""
+        """A formula with speed is "cannot tell", unless all points are reached or recall is too low."""
         made = plan()
         (case,) = cases_of(made)
         ours = rules(tmp_path, FORMULA)
@@ -124,7 +124,7 @@ class TestGrading:
 
 
 def test_resuming_measures_again_what_could_not_be_told(tmp_path: Path) -> None:
-    """What is in the journal and could be told is taken from there."""
+    """A resumed grading repeats only the cases whose result was "cannot tell"."""
     made = plan(1, 2)
     settings = Settings(rootdir=tmp_path)
     one, two = cases_of(made)

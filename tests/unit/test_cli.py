@@ -18,7 +18,7 @@ RESULTS = Path(".annmodal") / "results"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project in which two sessions kept results; one stands in a folder of it."""
+    """A project with results of two sessions, one of them in a subfolder."""
     stored(tmp_path / RESULTS, measured(1), failed())
     stored(tmp_path / RESULTS, measured(2, implementation="\x1b[31mred"), session="fedc" * 4)
     (tmp_path / "inner").mkdir()
@@ -27,7 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_results(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line a session, from any folder of the project, without anybody's control characters."""
+    """``annmodal results`` prints one line per session, from any folder, without control characters."""
     assert main(["results"]) == 0
     out = capsys.readouterr().out
     head, *lines = out.splitlines()
@@ -41,7 +41,7 @@ def test_results(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_is_skipped_is_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A damaged line is told on standard error and costs no other line."""
+    """A damaged line is reported on standard error, and all others are used."""
     (path, *_) = sorted((project / RESULTS).glob("*.jsonl"))
     path.write_bytes(b"half a li\n" + path.read_bytes())
     assert main(["results"]) == 0
@@ -51,7 +51,7 @@ def test_what_is_skipped_is_said(project: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_one_name_for_two_contents(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """That a dataset's name stands for several contents is said, once."""
+    """If one dataset name has several contents, a line says so once."""
     stored(tmp_path, measured(1), measured(2), measured(1, dataset_sha256="cd" * 32))
     assert main(["results", str(tmp_path)]) == 0
     (line,) = capsys.readouterr().err.splitlines()
@@ -73,7 +73,7 @@ def test_no_results(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Status 2 and one sentence that says what was looked for."""
+    """Without results the status is 2, and one sentence says what was looked for."""
     monkeypatch.chdir(tmp_path)
     assert main(["results", *arguments]) == 2
     said = capsys.readouterr()
@@ -91,7 +91,7 @@ def test_every_subcommand_has_help(name: str, capsys: pytest.CaptureFixture[str]
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    """The plugin, and what it stands on: what a bug report has to name."""
+    """``--version`` names the plugin and the versions that a bug report needs."""
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
     assert not ended.value.code
@@ -104,7 +104,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_hash(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One for the same results, however they are named or divided; another for others."""
+    """The hash is equal for equal results, in any files and order, and different for others."""
 
     def hash_of(*files: Path) -> str:
         assert main(["results", "--hash", *map(str, files)]) == 0
@@ -121,7 +121,7 @@ def test_hash(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_as_a_module(project: Path) -> None:
-    """``python -m pytest_annmodal`` is the same command, and a closed pipe is no error."""
+    """``python -m pytest_annmodal`` is the same command; a closed pipe is not an error."""
     done = subprocess.run(
         f"{sys.executable} -m pytest_annmodal results | head -n 1",
         shell=True,

@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_report_says_what_it_holds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line; the page is where it was asked for."""
+    """``annmodal report`` prints one line and writes the page to the given path."""
     assert main(["report", "results", "-o", "page.html"]) == 0
     assert capsys.readouterr().out == "page.html: 5 settings of 1 implementation\n"
     assert (folder / "page.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
@@ -32,7 +32,7 @@ def test_a_report_says_what_it_holds(folder: Path, capsys: pytest.CaptureFixture
 def test_the_charts_library_is_made_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It lies in the cache folder then; a page is the same with it, and without such a folder."""
+    """The charts' library is cached in a folder; without the folder the page is the same."""
     pages = []
     for cache in (folder / "cache", folder / "cache", folder / "results" / "no-folder"):
         monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
@@ -46,7 +46,7 @@ def test_the_charts_library_is_made_once(
 
 
 def test_pictures_in_each_format(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By the file's ending or by the option; without a name it is made of what is drawn."""
+    """The format follows the file's suffix or the option; the default name follows the chart."""
     for ending, start in MAGIC.items():
         assert main(["plot", "results", "--dataset=other-8-dot", "-o", f"one.{ending}"]) == 0
         assert (folder / f"one.{ending}").read_bytes().startswith(start)
@@ -72,7 +72,7 @@ def test_pictures_in_each_format(folder: Path, capsys: pytest.CaptureFixture[str
 def test_what_cannot_be_drawn_is_said(
     folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
-    """One line that says what to do, and exit status 2."""
+    """If nothing can be drawn, one line says what to do; the exit status is 2."""
     assert main(arguments) == 2
     assert words in capsys.readouterr().err
 
@@ -80,7 +80,7 @@ def test_what_cannot_be_drawn_is_said(
 def test_without_the_extra_it_says_what_to_install(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither a traceback nor half a page."""
+    """Without the extra the error says what to install, and no file is written."""
     monkeypatch.setattr(files, "find_spec", lambda name: None)
     for command in ("report", "plot"):
         assert (

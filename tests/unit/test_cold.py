@@ -1,4 +1,4 @@
-"""``--ann-cold``: a first pass with the page cache cold, by real workers on real files."""
+"""``--ann-cold``: a first pass with a cold page cache, with real workers and files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ BY_REFERENCE = index("""
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Iterator[Path]:
-    """On a disk: what lies in memory (tmpfs) is never dropped."""
+    """A folder on a disk: files in memory (tmpfs) are never dropped from the page cache."""
     places = (tmp_path_factory.getbasetemp(), Path("/var/tmp"), Path(__file__).parent)
     for place in places:
         with tempfile.TemporaryDirectory(prefix="cold-", dir=place) as made:
@@ -61,7 +61,7 @@ def dataset(folder) -> Path:
 
 
 def test_files_of_its_own_are_dropped(dataset, folder):
-    """Those it maps and those it has open, however they are read."""
+    """Files that the worker has mapped or opened are dropped from the page cache."""
     source = write(folder / "on_disk.py", ON_DISK)
     (outcome,) = run(dataset, source, cold=True, rounds=2, build=Arguments(args=(str(folder),)))
     found = measured(outcome)
@@ -77,7 +77,7 @@ def test_files_of_its_own_are_dropped(dataset, folder):
 
 
 def test_pages_come_from_the_disk_in_the_first_pass(dataset, folder):
-    """After it they are in the page cache again."""
+    """The first pass reads pages from the disk; afterwards they are cached again."""
     from pytest_annmodal.jobs import cold
 
     seen = {}
@@ -103,7 +103,7 @@ def test_pages_come_from_the_disk_in_the_first_pass(dataset, folder):
 
 @pytest.mark.parametrize("clock", ["worker", "parent"])
 def test_an_index_in_memory_stays_there_and_one_is_told(dataset, folder, clock):
-    """By either clock; each setting has a first pass."""
+    """An index in memory is not dropped, and a note says so; each setting has a first pass."""
     source = write(folder / "exact.py", EXACT)
     outcomes = run(dataset, source, cold=True, clock=clock, settings=(1, 2))
     for found in map(measured, outcomes):
@@ -114,7 +114,7 @@ def test_an_index_in_memory_stays_there_and_one_is_told(dataset, folder, clock):
 
 
 def test_rows_that_lie_in_memory(dataset, folder):
-    """A sample of the rows has no file behind it."""
+    """A subset of the rows is in memory, without a file to drop."""
     source = write(folder / "exact.py", EXACT)
     (outcome,) = run(dataset, source, cold=True, subset=500)
     found = measured(outcome)
@@ -124,7 +124,7 @@ def test_rows_that_lie_in_memory(dataset, folder):
 
 
 def test_a_file_that_another_process_maps_stays(dataset, folder):
-    """And its bytes are told."""
+    """A file that another process maps stays cached, and a note gives its bytes."""
     other = shutil.copy(dataset, folder / "held-32-euclidean.hdf5")
     held = np.memmap(other, np.uint8, "c")
     held[:: os.sysconf("SC_PAGESIZE")].sum()
@@ -138,7 +138,7 @@ def test_a_file_that_another_process_maps_stays(dataset, folder):
 
 
 def test_a_submission_is_asked_as_ever(dataset, folder):
-    """What it reads lies in memory."""
+    """Submissions have no cold pass, since their training vectors are in memory."""
     source = write(folder / "exact.py", EXACT)
     (outcome,) = run(dataset, source, cold=True, clock="parent", implementation={"trusted": False})
     found = measured(outcome)
@@ -147,7 +147,7 @@ def test_a_submission_is_asked_as_ever(dataset, folder):
 
 
 def test_what_fails_in_the_first_pass_fails_the_setting(dataset, folder):
-    """As in any pass; the next setting is asked."""
+    """An error in the first pass fails the setting; the next one is measured."""
     text = index("""
     def query(self, v, k):
         self.n = getattr(self, "n", 0) + 1
@@ -162,7 +162,7 @@ def test_what_fails_in_the_first_pass_fails_the_setting(dataset, folder):
 
 
 def test_what_is_written_to_pages_is_not_lost(folder):
-    """Letting go of a process's own changes would lose them."""
+    """Changes of private pages survive the dropping."""
     path = write(folder / "changed", "x" * MEGABYTE)
     changed = np.memmap(path, np.uint8, "c")
     changed[:] = 7
@@ -172,7 +172,7 @@ def test_what_is_written_to_pages_is_not_lost(folder):
 
 
 def test_programs_are_none_of_its_files():
-    """Nor are pipes, sockets and what is no file."""
+    """Programs, pipes and sockets are not dropped."""
     files = page_cache.files_of(os.getpid())
     assert not [path for path in files if ".so" in Path(path).name]
     assert all(Path(place).is_file() for place in files.values())
@@ -180,7 +180,7 @@ def test_programs_are_none_of_its_files():
 
 
 def test_the_key(folder):
-    """A case with a first pass is another one; without it the key is as it ever was."""
+    """A case with a first pass has another key; without one the key is unchanged."""
     keys = [
         keys_of(
             make_job(folder / "x.hdf5", folder / "y.py", **limits),

@@ -1,4 +1,4 @@
-"""A job with a baseline, run for real: three workers asked in turn."""
+"""A job with a baseline, run with real workers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def baseline(implementation=BRUTEFORCE, *, sessions=1):
 
 @pytest.fixture
 def compared(small_dataset, tmp_path):
-    """The outcomes of a job with this text and baseline; nothing may be left of it."""
+    """The outcomes of a job with this text and baseline; checks that no process is left."""
 
     def compared(text, against=None, *, dataset=None, trusted=True, **options):
         path = dataset or small_dataset(n_train=400, n_queries=60)
@@ -54,7 +54,7 @@ def compared(small_dataset, tmp_path):
 
 
 def test_one_session_gives_a_ratio_and_no_verdict(compared):
-    """Both find everything, so the ratio is one of speed; it survives as plain data."""
+    """One session gives a ratio of speed without a verdict, and survives as plain data."""
     (outcome,) = compared(EXACT)
     found = measured(outcome).comparison
     assert found.baseline == "bruteforce"
@@ -66,7 +66,7 @@ def test_one_session_gives_a_ratio_and_no_verdict(compared):
 
 
 def test_settings_around_a_recall_are_raced_each_by_itself(compared, tmp_path):
-    """0.7 lies between 0.5, which is fast, and 0.9, which waits: the ratio stands for 0.7."""
+    """The ratio at recall 0.7 is interpolated from settings with recall 0.5 and 0.9."""
     text = index("""
         def query(self, v, k):
             time.sleep(0.005 if self.setting == 1 else 0)
@@ -86,7 +86,7 @@ def test_settings_around_a_recall_are_raced_each_by_itself(compared, tmp_path):
 
 
 def test_too_few_queries_for_all_settings_are_said_to_be(compared, small_dataset):
-    """A submission's settings share the queries, since none may be asked twice."""
+    """A submission's settings share the queries, since each is asked once; a note says if they are few."""
     dataset = small_dataset("few-8-euclidean", n_train=400, n_queries=2)
     outcomes = compared(EXACT, dataset=dataset, trusted=False, settings=(1, 2, 3))
     for failure in map(failed, outcomes):
@@ -95,7 +95,7 @@ def test_too_few_queries_for_all_settings_are_said_to_be(compared, small_dataset
 
 
 def test_a_submission_that_waits_is_not_faster(compared):
-    """Five sessions, by the parent's clock, and fresh builds each time."""
+    """A submission that waits is not called faster in five sessions by the parent's clock."""
     slow = index("def query(self, v, k): time.sleep(0.002); return self.near(v, k)")
     (outcome,) = compared(slow, baseline(sessions=5), trusted=False, fresh_seed=3, n_queries=40)
     found = measured(outcome).comparison
@@ -106,7 +106,7 @@ def test_a_submission_that_waits_is_not_faster(compared):
 
 @pytest.mark.parametrize("trusted", [True, False])
 def test_the_baseline_is_shut_in_as_the_candidate_is(tmp_path, small_dataset, trusted):
-    """What a sandbox costs or spares is no merit of either: 5 % were seen."""
+    """The baseline is isolated like the candidate, since a sandbox can change speed by 5 %."""
     mine = write(tmp_path / "mine.py", EXACT)
     job = make_job(small_dataset(), mine, implementation={"trusted": trusted})
     theirs = interleaving.baseline_job(job, baseline())
@@ -115,7 +115,7 @@ def test_the_baseline_is_shut_in_as_the_candidate_is(tmp_path, small_dataset, tr
 
 
 def test_what_a_submission_does_wrong_is_its_own_fault(compared, tmp_path):
-    """It measured well alone, and gives nonsense in its second process."""
+    """Invalid answers in the comparison are the submission's fault, after a good measurement."""
     text = index(f"""
         def query(self, v, k):
             import pathlib
@@ -135,7 +135,7 @@ def test_what_a_submission_does_wrong_is_its_own_fault(compared, tmp_path):
 
 
 def test_a_baseline_that_fails_is_nobodys_fault(compared, tmp_path):
-    """The submission is not blamed, and the message names the baseline."""
+    """A failing baseline is an infrastructure failure that names it."""
     path = write(tmp_path / "broken.py", index("def query(self, v, k): raise RuntimeError('no')"))
     broken = Implementation(
         name="broken", path=str(path), class_name="Index", metrics=("euclidean",)
@@ -170,12 +170,12 @@ class TestChoosing:
 
     @pytest.mark.parametrize("text", ["annoy[n_trees=20,search_k=400]", "annoy[search_k=4*]"])
     def test_settings_are_chosen_as_by_impl(self, text):
-        """A whole label, or as much of it as is wanted."""
+        """A baseline's settings are chosen as by ``--impl``: by a whole label or a part."""
         found = choose(Settings(baseline=text), self.offered)
         assert [search.label for search in found.searches] == ["search_k=400"]
 
     def test_the_example_of_the_help_exists(self):
-        """Each pattern of a setting that the options' help shows fits a built-in."""
+        """Each example of a setting in the help matches a built-in."""
         examples = re.findall(r"'(\S+\[\S+\])'", " ".join(option.help for option in OPTIONS))
         assert examples
         for example in examples:

@@ -1,4 +1,4 @@
-"""What may be said of two implementations from their times: pure figures, no processes."""
+"""The arithmetic of a comparison, without processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_t_quantiles_are_those_of_the_tables(confidence, df, t):
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
-    """Five sessions of a true ratio of 1.1 with 3 % of noise: 95 of 100 intervals hold it."""
+    """Of 95 % intervals from five sessions with 3 % noise, 95 of 100 hold the true ratio."""
     rng = np.random.default_rng(7)
     held = 0
     for _ in range(2000):
@@ -66,7 +66,7 @@ def judged(center, *, spread=0.004, control=0.0, control_spread=0.004, n=5, most
     ],
 )
 def test_verdicts(center, spread, word):
-    """Each word stands for where the interval lies."""
+    """The verdict follows from the interval's position."""
     found = judged(center, spread=spread)
     assert found.word == word
     assert found.interval.low < math.exp(center) < found.interval.high
@@ -77,7 +77,7 @@ def test_what_cannot_be_told_carries_its_bound():
 
 
 def test_a_control_that_shows_a_difference_forbids_every_verdict():
-    """The baseline against its copy must be equal, else the machine is unfair today."""
+    """If baseline and its copy differ, there is no verdict."""
     found = judged(math.log(1.4), control=0.08)
     assert (found.word, found.control_ok) == ("cannot tell", False)
     assert "a copy of itself" in found.why
@@ -89,7 +89,7 @@ def test_looking_more_often_asks_for_more_confidence():
 
 
 def test_equal_code_is_rarely_called_different_however_often_one_looks():
-    """Three looks, each of which could end it: in 5 of 100 series at most, not in 5 of 100 looks."""
+    """With three looks the error rate of the whole series is 5 %, not that of each look."""
     rng = np.random.default_rng(3)
     wrong = 0
     for _ in range(1000):
@@ -109,7 +109,7 @@ SOME_LEVELS = st.lists(
 
 @given(SOME_LEVELS, st.floats(0.01, 0.999))
 def test_a_speed_at_a_recall_lies_between_its_neighbours(found, recall):
-    """Never the best setting above the level, and nothing is extrapolated."""
+    """Speed at a recall is interpolated between its neighbours, and never extrapolated."""
     bracket = operating_points.bracket(found, recall, n_answers=1000)
     recalls = [level.recall for level in operating_points.frontier(found)]
     if bracket is None:
@@ -121,7 +121,7 @@ def test_a_speed_at_a_recall_lies_between_its_neighbours(found, recall):
 
 
 def test_interpolation_is_linear_in_the_logarithm_over_logits():
-    """Half-way between the logits of two recalls is the geometric mean of their speeds."""
+    """Half-way between two recalls' logits lies the geometric mean of their speeds."""
     pair = [Level(recall=0.8, qps=4000.0), Level(recall=0.98, qps=1000.0)]
     middle = (math.log(0.8 / 0.2) + math.log(0.98 / 0.02)) / 2
     recall = 1 / (1 + math.exp(-middle))
@@ -142,7 +142,7 @@ def test_opponents_are_around_the_recall_or_the_nearest():
 
 @pytest.mark.parametrize("once", [True, False])
 def test_each_is_asked_everything_equally_often_and_in_both_orders(once):
-    """A drift of the machine's speed falls on candidate and baseline alike."""
+    """Both sides get every query equally often in both orders, so a drift affects both."""
     plan = schedule.plan(400, once=once, block_s=0.001, budget_s=60)
     turns = list(plan.turns())
     assert plan.repeats == (1 if once else schedule.REPEATS)
@@ -155,7 +155,7 @@ def test_each_is_asked_everything_equally_often_and_in_both_orders(once):
 
 @pytest.mark.parametrize("once", [True, False])
 def test_all_wait_equally_long_for_their_turn(once):
-    """Who has just been asked finds its index in the caches: 6 % were seen on a busy machine."""
+    """Waiting times are equal, since an index asked just before is in the caches (6 % faster)."""
     turns = list(schedule.plan(400, once=once, block_s=0.001, budget_s=60).turns())
     gaps = {who: np.diff([n for n, turn in enumerate(turns) if turn[2] == who]) for who in range(3)}
     assert min(found.min() for found in gaps.values()) > 1
@@ -166,7 +166,7 @@ def test_all_wait_equally_long_for_their_turn(once):
 
 
 def test_in_three_repeats_each_query_is_asked_first_second_and_third_of_each():
-    """Who was the last to be asked the same questions was 1 % faster, with equal code."""
+    """Each side asks each query first, second and third: the last one is 1 % faster."""
     plan = schedule.Schedule(n_blocks=4, repeats=3)
     turns = list(plan.turns())
     for number in range(plan.n_blocks):
@@ -176,12 +176,12 @@ def test_in_three_repeats_each_query_is_asked_first_second_and_third_of_each():
 
 
 def plan_flips(once):
-    """How often the direction turns: more than that nobody may follow another more often."""
+    """How often the direction of a plan changes."""
     return 1 if once else schedule.REPEATS
 
 
 def test_all_are_built_first_second_and_last_equally_often():
-    """What is built last was seen to be faster; nearly so also when few sessions have been."""
+    """Build order is balanced, since the last build is faster."""
     orders = [schedule.build_order(session) for session in range(6)]
     assert len({tuple(order) for order in orders}) == 6
     assert orders[0] == schedule.build_order(6)
@@ -197,7 +197,7 @@ def test_less_is_asked_where_time_is_short():
 
 @pytest.mark.parametrize("once", [True, False])
 def test_a_ratio_is_blind_to_what_interrupts_a_few_queries(once):
-    """Twice the time for every query is 1/2, whatever a few spikes add."""
+    """Spikes in a few queries do not change the ratio."""
     plan = schedule.plan(200, once=once, block_s=0.001, budget_s=60)
     shape = (plan.repeats, plan.n_queries)
     theirs = np.full(shape, 1000, np.int64)

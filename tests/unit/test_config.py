@@ -1,4 +1,4 @@
-"""Settings: where a value comes from, what is refused, and what paths mean."""
+"""Settings: sources of values, refusals, and the meaning of paths."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_switches() -> None:
 
 
 def test_a_switch_with_an_opposite() -> None:
-    """The flag that turns it off holds against the ini file; of both the last one holds."""
+    """The negative flag overrides the ini file; of two flags the last counts."""
     for args, cold in (
         ((), True),
         (("--ann-warm",), False),
@@ -77,7 +77,7 @@ def test_a_switch_with_an_opposite() -> None:
 
 
 def test_lists() -> None:
-    """A list on the command line replaces the others; in text, spaces part and quotes keep."""
+    """A list on the command line replaces others; in text, spaces separate and quotes group."""
     text = {"annmodal_impl": "annoy 'faiss-*'\n hnswlib"}
     assert settings(ini=text).impl == ("annoy", "faiss-*", "hnswlib")
     assert settings(ini=text, cli={"impl": ["usearch"]}).impl == ("usearch",)
@@ -85,7 +85,7 @@ def test_lists() -> None:
 
 @pytest.mark.parametrize(("source", "base"), [("cli", HERE), ("env", HERE), ("ini", ROOT)])
 def test_paths(source: str, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Relative paths start where one is, or in the ini file's directory; names are left alone."""
+    """Relative paths start at the current directory, or at the ini file's; names are unchanged."""
     monkeypatch.setenv("HOME", "/home/me")
     texts = {
         "submission": "sub/a.py 'with space.py'",
@@ -117,7 +117,7 @@ def test_paths(source: str, base: Path, monkeypatch: pytest.MonkeyPatch) -> None
 )
 @pytest.mark.parametrize("source", ["cli", "env", "ini"])
 def test_a_home_that_nobody_knows(source: str, option: Option) -> None:
-    """Every option that is a path says so in one line that names it, wherever it was given."""
+    """``~`` without a known home is an error that names the option, for every path option."""
     text = "~no-such-user.hdf5"
     called = {"cli": option.flag, "env": option.env, "ini": option.ini}[source]
     key = {"cli": option.name, "env": option.env, "ini": option.ini}[source]
@@ -132,7 +132,7 @@ def test_a_home_that_nobody_knows(source: str, option: Option) -> None:
 
 
 def test_a_user_id_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a container that is run under a number: HOME is not set, and nobody has that id."""
+    """Without HOME and an entry in the user database, ``~`` is an error that says so."""
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
     with pytest.raises(ConfigurationError) as caught:
@@ -144,7 +144,7 @@ def test_a_user_id_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_file_called_as_a_home_would_be(tmp_path: Path) -> None:
-    """As in a shell: what is there under that name is meant."""
+    """An existing file named like ``~user`` is used, as in a shell."""
     (tmp_path / "~backup.hdf5").touch()
     assert expanded("~backup.hdf5", tmp_path, "--dataset") == tmp_path / "~backup.hdf5"
 
@@ -164,21 +164,21 @@ def test_a_file_called_as_a_home_would_be(tmp_path: Path) -> None:
     ],
 )
 def test_refusals(given: dict[str, Any], message: str) -> None:
-    """What cannot be used is refused, naming where it was said."""
+    """Unusable values are refused with the place where they were set."""
     with pytest.raises(ConfigurationError) as caught:
         settings(**given)
     assert message in str(caught.value)
 
 
 def test_local_defaults_do_not_forbid_modal() -> None:
-    """A local default in the ini file or the environment is no contradiction to ``--modal``."""
+    """Local options in the ini file or environment do not conflict with ``--modal``."""
     local = {"annmodal_volume_dir": "v", "annmodal_download": "yes"}
     assert settings(cli={"modal": True}, ini=local).modal
     assert settings(cli={"download_only": True}, ini=local).download_only
 
 
 def test_nearest_names() -> None:
-    """Near names are offered, nearest first; with none the sentence just ends."""
+    """Similar names are suggested, the nearest first; without any there is no suggestion."""
     assert nearest_names("anoy", ["annoy", "hnswlib"]) == "; did you mean 'annoy'?"
     known = ["ROUNDS", "GENERATOR_BOUND"]  # the second has all letters of the name, far apart
     assert nearest_names("ROUND", known) == "; did you mean 'ROUNDS'?"

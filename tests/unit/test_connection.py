@@ -1,4 +1,4 @@
-"""Whether Modal can be used, and its exceptions in words that say what to do."""
+"""Checks whether Modal can be used, and explains its exceptions."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_an_exception_is_translated_once_and_chained():
 
 
 def test_a_containers_progress_is_indented():
-    """What a container prints as progress begins no line as pytest does, whoever printed it."""
+    """Lines that a container prints are indented, so that none looks like pytest's."""
     lines = []
     attempts = Attempts(Settings(), Calls(), lines.append)
     keep = attempts._keeper(SimpleNamespace(searches=[SimpleNamespace(case_id="c")]))
@@ -94,7 +94,7 @@ def test_an_error_of_the_clients_libraries_is_translated_too():
 
 
 def test_what_is_not_answered_is_not_waited_for():
-    """An answer is given as it is, an error too."""
+    """A request without an answer ends after its limit; answers and errors are returned."""
     assert within(60, lambda: "answer") == "answer"
     with pytest.raises(KeyError):
         within(60, lambda: {}["x"])

@@ -1,4 +1,4 @@
-"""Settings that a header refuses before anything of them is run."""
+"""Constraints in a header refuse settings before they run."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def item(*rules: str, values: dict[str, list[object]] | None = None) -> Implemen
     ],
 )
 def test_a_constraint_says_what_does_not_hold(rule: str, values: str | None) -> None:
-    """With the values of what it names; what is not known refuses nothing."""
+    """A broken constraint is shown with its values; unknown values refuse nothing."""
     own = item(rule)
     found = constraints.broken(own, own.variants[0], k=10, n=None, dim=65)
     assert found == (None if values is None else (rule, values))
 
 
 def test_a_text_and_a_missing_parameter_refuse_nothing() -> None:
-    """They cannot be compared."""
+    """Texts and missing parameters cannot be compared, so they refuse nothing."""
     own = item("ef > 1", "M > 100", values={"ef": ["fast"]})
     assert constraints.broken(own, own.variants[0], k=10, n=5, dim=5) is None
 
@@ -65,7 +65,7 @@ def test_a_text_and_a_missing_parameter_refuse_nothing() -> None:
     ],
 )
 def test_anything_else_is_no_constraint(rule: str, words: str) -> None:
-    """It is read, and refused with what is allowed; nothing of it is ever run."""
+    """Other expressions are refused with the allowed ones, and never run."""
     with pytest.raises(ConfigurationError) as caught:
         expression.check_constraint(rule, ["M", "ef"])
     assert words in str(caught.value)
@@ -87,7 +87,7 @@ def test_a_header_names_constraints() -> None:
 
 
 def test_what_is_left_out() -> None:
-    """A case for what fits; for all else the reason, for a metric that is not served one for all."""
+    """Settings that fit are cases; others have a reason, and an unserved metric has one for all."""
     own = item("k <= ef", "n > M")
     data = [
         Dataset(name="e", source="generate:e", metric="euclidean", n_train=100, dim=8),
@@ -117,7 +117,7 @@ def test_what_is_left_out() -> None:
 
 
 def test_nothing_fits() -> None:
-    """The error has the constraint, or the metrics where those are why."""
+    """If no setting fits, the error has the constraint or the metrics."""
     data = [Dataset(name="e", source="generate:e", metric="euclidean", n_train=100, dim=8)]
     told = fitting.nothing_fits([item("k <= ef")], data, k=100, subset=None)
     assert told.startswith("nothing to measure: a: 4 settings on e: k <= ef does not hold (such")
@@ -127,7 +127,7 @@ def test_nothing_fits() -> None:
 
 
 def test_the_built_ins_declare_theirs() -> None:
-    """What their libraries would change or refuse: more neighbours than are looked at, say."""
+    """Built-ins declare what their libraries would change or refuse."""
     rows = {own.name: own.constraints for own in manifest.builtin()}
     assert rows["hnswlib"] == rows["faiss-hnsw"] == ("k <= ef",)
     bits = "n * dim <= 64000000000"
@@ -147,7 +147,7 @@ def test_the_built_ins_declare_theirs() -> None:
     ],
 )
 def test_sets_that_would_not_fit_as_a_matrix_are_refused_before(name: str, *, fits: bool) -> None:
-    """scikit-learn has no distance of sets over sparse rows."""
+    """Sets too large for scikit-learn's dense matrix are refused before the build."""
     (own,) = (own for own in manifest.builtin() if own.name == "scikit-learn")
     found = fitting.why_not(own, own.variants[0], CATALOG[name], k=10, subset=None)
     assert (found is None) == fits

@@ -1,4 +1,4 @@
-"""What is shipped to a container, and what it does with it."""
+"""What is shipped to a container, and what the container does with it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_folder_is_shipped_without_links_and_caches(tmp_path):
 
 
 def test_a_shipped_folder_is_whole_where_its_worker_is_shut_in(tmp_path, small_dataset):
-    """The files beside the one to run are shown to a sandbox as well."""
+    """An isolated worker sees all files of the shipped folder."""
     (tmp_path / "mine").mkdir()
     write(tmp_path / "mine" / "beside.py", "WORD = 'seen'\n")
     source = write(tmp_path / "mine" / "a.py", EXACT + "\nimport beside\nprint(beside.WORD)\n")
@@ -117,7 +117,7 @@ def test_a_dataset_that_is_missing_in_the_container_says_how_to_mend_it(job, tmp
 def test_a_copy_of_what_was_checked_is_opened_without_another_look(
     job, tmp_path, monkeypatch, spoil
 ):
-    """By its stamp, if that is of this size and of these checks; else it is looked at apart."""
+    """A file with a matching stamp is opened at once; another is checked first."""
     volume = MountedVolume("ours", str(tmp_path / "data"))
     volume.reload = volume.commit = lambda: None
     digits = CATALOG["digits-64-euclidean"]
@@ -138,7 +138,7 @@ def test_a_copy_of_what_was_checked_is_opened_without_another_look(
 
 
 class Call:
-    """A call whose result is there when its log has been read that far."""
+    """A call whose result arrives after its log was read."""
 
     def __init__(self, *texts, error=None):
         self.object_id, self.logs, self.texts, self.error = "fc-1", self, texts, error
@@ -173,7 +173,7 @@ def test_log_lines_are_put_together_and_a_lost_log_ends_them(call, lines):
 
 
 class EndlessCall(Call):
-    """One whose log begins, or does not even do that, and never ends."""
+    """A call whose log never ends, or never begins."""
 
     def stream(self):
         yield from self.texts
@@ -211,7 +211,7 @@ def test_results_for_other_cases_are_an_error(job):
 
 
 def test_what_cannot_be_read_is_not_sent_and_is_told_as_without_modal(job, tmp_path):
-    """An empty folder is no path to open, and nothing is asked of the service."""
+    """An unreadable submission fails as it does locally, and no request is sent."""
     implementation = dataclasses.replace(
         job.implementation, path=str(tmp_path), trusted=False, error="has no class"
     )

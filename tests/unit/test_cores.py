@@ -1,4 +1,4 @@
-"""Which cores a worker gets, which its parent, and that all of its threads stay there."""
+"""Which cores a worker and its parent get, and that the worker's threads stay on them."""
 
 import json
 import os
@@ -42,13 +42,13 @@ def chosen(usable, threads, topology):
 
 class TestShareOut:
     def test_two_cores_are_one_each(self, machine):
-        """The higher for the worker; with two threads it gets both, and single queries one."""
+        """Of two cores the worker gets the higher one; with two threads it gets both for batches."""
         plain = machine([(0, "0"), (0, "1")])
         assert chosen({0, 1}, 1, plain) == [[1], [1], [0]]
         assert chosen({0, 1}, 2, plain) == [[0, 1], [1], [0]]
 
     def test_hyperthreads_of_one_core_are_taken_last(self, machine):
-        """Four cores of two threads each: a core for each thread, and one for the parent."""
+        """Of four cores with two hyperthreads, each thread gets a core, and so does the parent."""
         pairs = machine([(0, f"{cpu % 4},{cpu % 4 + 4}") for cpu in range(8)])
         assert chosen(range(8), 1, pairs) == [[3], [3], [0, 1, 2, 4, 5, 6]]
         assert chosen(range(8), 2, pairs) == [[2, 3], [3], [0, 1, 4, 5]]
@@ -56,7 +56,7 @@ class TestShareOut:
         assert chosen(range(8), 6, pairs) == [[0, 1, 2, 3, 6, 7], [3], [4, 5]]
 
     def test_one_socket_is_used_up_first(self, machine):
-        """The one with most usable cores; the parent stays near, as long as there is room."""
+        """The socket with the most usable cores is used first; the parent is on it if there is room."""
         sockets = machine([(cpu // 4, f"{cpu}") for cpu in range(8)])
         assert chosen(range(8), 2, sockets) == [[6, 7], [7], [4, 5]]
         assert chosen(range(8), 4, sockets) == [[4, 5, 6, 7], [7], [0, 1, 2, 3]]
@@ -64,21 +64,21 @@ class TestShareOut:
         assert chosen({0, 1, 2, 3, 7}, 2, sockets) == [[2, 3], [3], [0, 1]]
 
     def test_more_threads_than_cores_get_all(self, machine):
-        """And single queries one of them still."""
+        """With more threads than cores the worker gets all cores, and one for single queries."""
         assert chosen({0, 1}, 16, machine([(0, "0"), (0, "1")])) == [[0, 1], [1], [0]]
 
     def test_one_core_is_for_everybody(self, tmp_path):
-        """Also where the system says nothing of its processors."""
+        """With one core, worker and parent share it, also if the system describes no processors."""
         assert chosen({3}, 2, tmp_path) == [[3], [3], [3]]
 
     def test_no_cores_are_none(self, tmp_path):
-        """As where the system cannot tell which may be used."""
+        """If the system cannot tell the usable cores, none is chosen."""
         assert chosen((), 2, tmp_path) == [[], [], []]
 
 
 class TestPin:
     def test_an_empty_set_is_ignored(self):
-        """As where the system cannot tell."""
+        """An empty set of cores, from a system that cannot tell, changes nothing."""
         before = cores.affinity()
         cores.pin(())
         assert cores.affinity() == before
@@ -99,7 +99,7 @@ sys.stdin.read()
 class TestKeep:
     @two_cores
     def test_every_thread_of_every_process_is_moved(self):
-        """Also those of a child; and back."""
+        """All threads of the worker and its children are moved, and moved back."""
         with subprocess.Popen(
             [sys.executable, "-c", THREADS], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as process:
@@ -116,18 +116,18 @@ class TestKeep:
             process.communicate()
 
     def test_who_begets_others_for_ever_is_not_held(self, monkeypatch):
-        """It is looked for a number of times, and not for ever."""
+        """If new processes keep starting, moving them is given up after some tries."""
         monkeypatch.setattr(cores, "_moved", lambda _pids, _cores: True)
         assert not cores.keep(lambda: [os.getpid()], HERE)
 
     def test_who_is_gone_is_no_trouble(self):
-        """It ended while it was looked at."""
+        """A process that ends while it is moved causes no error."""
         assert cores.keep(lambda: [2**22 + 1], HERE)
 
 
 class TestPools:
     def test_are_as_large_as_before_in_the_end(self):
-        """One thread for single queries, and then what there was."""
+        """A pool has one thread for single queries, and its former size afterwards."""
         code = (
             "import os\nos.environ |= dict.fromkeys(['OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS'], '2')\n"
             "import numpy, threadpoolctl\n"
@@ -142,7 +142,7 @@ class TestPools:
         assert done.stdout.split("\n")[:3] == ["{2}", "{1}", "{2}"]
 
     def test_of_one_thread_are_left_alone(self):
-        """Nothing is loaded for them."""
+        """With one thread nothing is loaded to change pools."""
         pools = Pools(1)
         pools.one()
         pools.all()
@@ -177,9 +177,7 @@ SAYS_WHERE = index("""
 class TestPhases:
     @pytest.mark.parametrize("threads", [1, 2])
     def test_each_has_its_cores(self, small_dataset, tmp_path, threads, trusted):
-        """All threads, earlier and later ones: single queries on one core, the rest on as many
-        as there are threads.
-        """
+        """Single queries run on one core, everything else on all, for old and new threads."""
         source = write(tmp_path / "mine.py", SAYS_WHERE)
         with nothing_left_behind():
             outcomes = run(
@@ -205,7 +203,7 @@ class TestPhases:
             assert not [note for note in outcome.notes if "core" in note and "noisy" not in note]
 
     def test_who_may_not_move_it_says_so(self, small_dataset, tmp_path, monkeypatch, trusted):
-        """Root without its rights, over another user's processes: single queries have both."""
+        """Without the right to move the worker's threads, single queries have both cores, and a note says so."""
 
         def refuse(_family, _cores):
             raise PermissionError
@@ -221,7 +219,7 @@ class TestPhases:
 
 @two_cores
 def test_single_queries_are_asked_of_one_thread(small_dataset, tmp_path):
-    """A library with a pool does not share one core among its threads, nor keep one for batches."""
+    """Single queries use one thread; a library's pool gets its threads back for batches."""
     text = index("""
         def size(self):
             import threadpoolctl
@@ -241,7 +239,7 @@ def test_single_queries_are_asked_of_one_thread(small_dataset, tmp_path):
 
 
 def test_more_threads_than_cores_are_noted(small_dataset, tmp_path):
-    """With how many there are."""
+    """A note gives the number of cores if there are more threads."""
     source = write(tmp_path / "mine.py", index("pass"))
     outcome = measured(run(small_dataset(), source, threads=len(HERE) + 3)[0])
     words = (
@@ -253,13 +251,13 @@ def test_more_threads_than_cores_are_noted(small_dataset, tmp_path):
 
 class TestWork:
     def test_that_kept_more_cores_busy_than_there_were_threads(self):
-        """CPU seconds over seconds on the wall; a little more is within what can be told."""
+        """More CPU time than the threads allow is noticed, beyond a margin."""
         assert Work(cpu_s=8.0, wall_s=2.0).cores_beyond(2) == 4
         assert Work(cpu_s=4.3, wall_s=2.0).cores_beyond(2) is None
         assert Work(cpu_s=0.09, wall_s=0.001).cores_beyond(1) is None
 
     def test_is_noted(self, small_dataset, tmp_path, monkeypatch):
-        """With the phase: a library that was not told how many threads to use."""
+        """A note names the phase in which a library used more threads."""
         clock = iter([1.0, 61.0])
         look = Worker.cpu_s
         monkeypatch.setattr(Worker, "cpu_s", lambda self: next(clock, None) or look(self))

@@ -1,4 +1,4 @@
-"""C++ submissions: compiled, loaded, asked; what is wrong with one is said in its author's words."""
+"""C++ submissions: compiled, loaded and asked, with errors that their author understands."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ FAULTS = [
 
 
 def test_a_wrong_query_is_a_named_failure(small_dataset: MakeDataset, tmp_path: Path) -> None:
-    """Too few, double or impossible ids, a throw, a crash, an endless loop cost that setting only."""
+    """Wrong ids, a throw, a crash or an endless loop in a query fails that setting only."""
     source = write(tmp_path / "algorithm.cpp", WRONG)
     variants = [setting(fault=number) for number in range(len(FAULTS) + 1)]
     with nothing_left_behind():
@@ -98,7 +98,7 @@ def test_example(small_dataset: MakeDataset) -> None:
 
 
 def test_build_parameters_and_threads(small_dataset: MakeDataset, tmp_path: Path) -> None:
-    """Build parameters come after init and before fit; OpenMP has as many threads as asked for."""
+    """Build parameters come between init and fit; OpenMP has the requested threads."""
     body = """
   void init(const std::string& metric, int d) override { Exact::init(metric, d); std::puts(metric.c_str()); }
   void set_query_arguments(const std::map<std::string, double>& arguments) override {
@@ -134,7 +134,7 @@ BATCHES = {
 
 
 def test_a_wrong_batch(small_dataset: MakeDataset, tmp_path: Path) -> None:
-    """A batch is held to what a query is held to."""
+    """A batch is checked like single queries."""
     body = """
   int fault = 0;
   void set_query_arguments(const std::map<std::string, double>& arguments) override {
@@ -160,7 +160,7 @@ def test_a_wrong_batch(small_dataset: MakeDataset, tmp_path: Path) -> None:
 
 
 def test_paths_start_from_the_submission(small_dataset: MakeDataset, tmp_path: Path) -> None:
-    """Files are named as their author knows them, wherever they lie when they are compiled."""
+    """Errors name files relative to the submission, wherever it is compiled."""
     (tmp_path / "team" / "parts").mkdir(parents=True)
     header = write(tmp_path / "team" / "parts" / "-I.hpp", "int x = ;\n")
     text = index(before=f'#include "parts/{header.name}"')
@@ -195,7 +195,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_what_does_not_compile(small_dataset: MakeDataset, tmp_path: Path, what: str) -> None:
-    """The message names the first error and its line; the compiler's output is the evidence."""
+    """The message names the first error and its line; the evidence has the compiler's output."""
     text, line, words = BROKEN[what]
     (found,) = run(small_dataset(), write(tmp_path / "algorithm.cpp", text))
     failure = failed(found)
@@ -212,7 +212,7 @@ def test_what_does_not_compile(small_dataset: MakeDataset, tmp_path: Path, what:
 def test_no_compiler(
     small_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a compiler nobody is to blame, and the message says what to install."""
+    """A missing compiler is an infrastructure failure that says what to install."""
     source = write(tmp_path / "algorithm.cpp", EXACT)
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
@@ -233,7 +233,7 @@ HEADERS = {
 
 @pytest.mark.parametrize("key", HEADERS)
 def test_headers_that_cannot_be_used(tmp_path: Path, key: str) -> None:
-    """What a header may not say is refused before anything is compiled."""
+    """An unusable header is refused before compilation."""
     source = write(tmp_path / "algorithm.cpp", HEADER.format(key) + EXACT)
     (found,) = manifest.read_submission(source)
     assert found.error is not None

@@ -32,7 +32,7 @@ INDEX = (DOCS / "index.md").read_text(encoding="utf-8")
 
 
 def module(name: str) -> ModuleType:
-    """A file of docs/, which is no package."""
+    """Imports a file of docs/, which is no package."""
     spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -70,7 +70,7 @@ def test_every_page_is_in_the_list(navigation, reference):
 
 
 def test_a_link_says_what_it_leads_to():
-    """In words: a file's name tells a reader of the site nothing."""
+    """A link's text is words and not a file's name."""
     root = DOCS.parent
     texts = {
         path: path.read_text(encoding="utf-8") for path in (*root.glob("*.md"), *DOCS.glob("*.md"))
@@ -85,7 +85,7 @@ def test_a_link_says_what_it_leads_to():
 
 
 def test_every_example_can_be_copied_from_the_site(reference):
-    """Whoever installed the package has no clone. Submissions of the class are for tests."""
+    """The site has every example file, since users of the package have no clone."""
     text = reference.pages()["files-to-copy"]
     examples = DOCS.parent / "examples"
     left_out = examples / "class" / "submissions"
@@ -112,7 +112,7 @@ def test_every_example_can_be_copied_from_the_site(reference):
     ],
 )
 def test_tables_are_whole(reference, page, names):
-    """Each row of the code's table stands on its page, and no row has an empty cell."""
+    """Each row of the code's table is on its page, without empty cells."""
     text = reference.pages()[page]
     for name in names:
         assert name in text
@@ -141,7 +141,7 @@ SITE = {
     ],
 )
 def test_check_of_the_site(tmp_path, more, said):
-    """What is dead or comes from the network is named."""
+    """Dead links, missing anchors and files from the network are named."""
     for name, text in SITE.items():
         (tmp_path / name).write_text(text + (more if name == "index.html" else ""))
     assert list(module("check_site").problems(tmp_path)) == said

@@ -1,4 +1,4 @@
-"""``annmodal doctor``: what is found of a machine, and what is said of it."""
+"""``annmodal doctor``: its findings and their texts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_annmodal.sandbox import isolation
 
 
 def test_a_real_examination(monkeypatch, capsys):
-    """Every check of this machine, as JSON: the probe measures equal things in real workers."""
+    """All checks run on this machine, as JSON, with real workers."""
     monkeypatch.setattr(probe, "PROBE_S", 0.5)
     status = main(["doctor", "--json", "--limit", "1e6"])
     told = json.loads(capsys.readouterr().out)
@@ -41,7 +41,7 @@ def test_a_real_examination(monkeypatch, capsys):
     ],
 )
 def test_lines(monkeypatch, capsys, state, status, sign, last):
-    """The sign, what was found, what it means, what to do; ✗ alone makes the status 1."""
+    """A finding has a sign, its meaning and what to do; only ✗ makes the status 1."""
     monkeypatch.setenv("COLUMNS", "60")
     finding = {
         State.GOOD: good("a quiet machine", "Nothing."),
@@ -59,6 +59,7 @@ def test_lines(monkeypatch, capsys, state, status, sign, last):
 
 
 def test_verdict_is_of_the_worst():
+    """The verdict is that of the worst finding."""
     assert "✗" in verdict([State.GOOD, State.BAD, State.DOUBTFUL])
 
 
@@ -73,6 +74,7 @@ def test_verdict_is_of_the_worst():
     ],
 )
 def test_cores(monkeypatch, cores, quota, state, words):
+    """One core is a warning."""
     monkeypatch.setattr(processor, "affinity_cores", lambda: cores)
     monkeypatch.setattr(
         processor, "usable_cores", lambda _quota: min(cores, int(quota or cores)) or 1
@@ -88,7 +90,7 @@ def test_cores(monkeypatch, cores, quota, state, words):
     ("busy_s", "state"), [(0.0, State.GOOD), (0.4, State.DOUBTFUL), (0.9, State.BAD)]
 )
 def test_others(monkeypatch, busy_s, state):
-    """One core must be left for the measurement: of two, one and a half are too many."""
+    """Other processes must leave one core free."""
     spent = iter([10.0, 10.0 + busy_s])
     monkeypatch.setattr(processor, "_busy_s", lambda: next(spent))
     monkeypatch.setattr(processor.os, "cpu_count", lambda: 2)
@@ -144,7 +146,7 @@ def test_huge_pages(monkeypatch, tmp_path):
     ],
 )
 def test_clock(monkeypatch, steps, state):
-    """A clock that goes back or that has a coarse grain is found."""
+    """A clock that goes back or has a coarse resolution is found."""
     readings = cycle(steps)
     monkeypatch.setattr(processor, "CLOCK_READINGS", len(steps))
     monkeypatch.setattr(processor.time, "perf_counter_ns", lambda: next(readings))
@@ -171,7 +173,7 @@ def test_no_compiler(monkeypatch, tmp_path):
 
 
 def test_a_library_is_missing(monkeypatch):
-    """What cannot run is named, with what to install."""
+    """A missing library is named, with what to install."""
     monkeypatch.setattr(
         software,
         "missing_requirements",
@@ -204,7 +206,7 @@ def test_plugins(monkeypatch, variable, value, state, words):
 
 
 def test_dataset_folder(monkeypatch, tmp_path):
-    """Where it will be is said before it is there; what is no folder is bad."""
+    """The dataset folder is named before it exists; a path that cannot be a folder is bad."""
     monkeypatch.setenv("ANNMODAL_VOLUME_DIR", str(tmp_path / "new" / "datasets"))
     monkeypatch.setattr(places, "LEAST_FREE_BYTES", 0)
     assert places.datasets().state is State.GOOD
@@ -216,7 +218,7 @@ def test_dataset_folder(monkeypatch, tmp_path):
 
 
 def test_modal(monkeypatch, tmp_path):
-    """No token is as good as one; a server that is not there is told within seconds."""
+    """A missing token is fine; a server that does not answer is reported within seconds."""
     monkeypatch.setenv("MODAL_CONFIG_PATH", str(tmp_path / "none.toml"))
     monkeypatch.delenv("MODAL_TOKEN_ID", raising=False)
     assert places.modal().found == "no token here"
@@ -238,7 +240,7 @@ def probed(log_ratios: list[float], floor_ns: int = 2000) -> probe.Probe:
     ("off", "state"), [(0.01, State.GOOD), (0.05, State.DOUBTFUL), (0.2, State.BAD)]
 )
 def test_equal_things(off, state):
-    """Twice the root mean square of the logarithms, also where all lie on one side."""
+    """The figure is twice the root mean square of the logarithms."""
     finding = probed([1.0, off, -off, off, off]).equal()
     assert finding.state is state
     assert finding.figures["spread"] == pytest.approx(math.exp(2 * off) - 1, abs=1e-4)
@@ -250,5 +252,5 @@ def test_floor(floor_ns, state):
 
 
 def test_no_time_for_the_probe():
-    """It says so, instead of a figure."""
+    """Without time for the probe there is a text instead of a figure."""
     assert "no time" in probe.Probe(0.5).equal().found

@@ -1,4 +1,4 @@
-"""What a library makes of a setting: the rules in a header, and settings that are one and the same."""
+"""The rules of a header for the values that a library uses, and settings that become equal."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def job_of(
     ],
 )
 def test_a_rule_makes_one_value_of_another(rule: str, value: int) -> None:
-    """Of what was asked, k, the rows and the dimension; what a variant leaves out changes nothing."""
+    """A rule computes a value from the request, k, rows and dimension; absent values stay absent."""
     job = job_of({"ef": rule}, [{"ef": 4}])
     asked, made = effective.values(job, job.searches[0], n=1000, dim=8)
     assert (asked, made) == ({"ef": 4}, {"ef": value})
 
 
 def test_a_later_rule_sees_what_an_earlier_one_made() -> None:
-    """Cells first, then how many of them are looked into; what is no number stays."""
+    """Rules apply in order, each to the results before it; texts stay unchanged."""
     rules = {"cells": "min(cells, n // 39)", "probe": "min(probe, cells)", "kind": "min(kind, 3)"}
     build = Arguments(kwargs={"cells": 128, "kind": "flat"})
     job = job_of(rules, [{"probe": 200}], build=build)
@@ -85,14 +85,14 @@ def test_a_later_rule_sees_what_an_earlier_one_made() -> None:
     ],
 )
 def test_anything_else_is_no_rule(rule: str, words: str) -> None:
-    """It is read, and refused with what is allowed; nothing of it is ever run."""
+    """Other expressions are refused with the allowed ones, and never run."""
     with pytest.raises(ConfigurationError) as caught:
         expression.check_rule(rule, ["ef"])
     assert words in str(caught.value)
 
 
 def test_a_header_says_what_bounds_answers_and_what_the_library_makes() -> None:
-    """Both name parameters of its own."""
+    """A header's rules and its bound of answers name its own parameters."""
     lines = 'short-answers = "ef"\n# effective = { ef = "max(ef, k)", cells = "min(cells, n)" }'
     head = header.parse(HEADER.format(lines))
     assert head is not None
@@ -111,7 +111,7 @@ def test_a_header_says_what_bounds_answers_and_what_the_library_makes() -> None:
     ],
 )
 def test_a_header_that_names_something_else_is_refused(line: str, words: str) -> None:
-    """With the key that is wrong."""
+    """A rule for an unknown parameter is refused with its key."""
     with pytest.raises(ConfigurationError) as caught:
         header.parse(HEADER.format(line))
     assert words in str(caught.value)
@@ -146,7 +146,7 @@ def run_settings(
 
 
 def test_settings_that_are_one_are_measured_once(small_dataset: Any, tmp_path: Path) -> None:
-    """The one that is asked for as it is, whatever the order; the others say what they are."""
+    """Settings that a library treats as equal are measured once; the others refer to that one."""
     outcomes, job = run_settings(small_dataset(), tmp_path, [1, 2, 3, 4])
     found = [measured(outcome) for outcome in outcomes]
     assert [m.case_id for m in found] == [search.case_id for search in job.searches]
@@ -162,7 +162,7 @@ def test_settings_that_are_one_are_measured_once(small_dataset: Any, tmp_path: P
 def test_what_is_missing_is_missed_and_its_bound_is_named(
     small_dataset: Any, tmp_path: Path
 ) -> None:
-    """Three of five ids are a recall of 0.6 at most."""
+    """Missing ids are misses (three of five give 0.6), and the limiting parameter is named."""
     (outcome,), _ = run_settings(small_dataset(), tmp_path, [1])
     found = measured(outcome)
     assert (found.recall, found.n_short_answers, found.bounded_by) == (0.6, 20, "ef")
@@ -173,7 +173,7 @@ def test_what_is_missing_is_missed_and_its_bound_is_named(
 def test_a_setting_that_fails_fails_for_all_that_it_stands_for(
     small_dataset: Any, tmp_path: Path
 ) -> None:
-    """Each has the failure as its own."""
+    """If the measured setting fails, all settings that are equal to it fail."""
     rules = {"ef": "max(ef, 7)"}
     outcomes, _ = run_settings(small_dataset(), tmp_path, [1, 7, 9], effective=rules)
     assert [failed(outcome).case_id for outcome in outcomes[:2]] == ["case-0", "case-1"]
@@ -183,7 +183,7 @@ def test_a_setting_that_fails_fails_for_all_that_it_stands_for(
 def test_a_submissions_rules_do_not_choose_what_is_measured(
     small_dataset: Any, tmp_path: Path
 ) -> None:
-    """What its header says is shown, and each setting is measured."""
+    """A submission's rules are shown, and every setting is measured."""
     outcomes, _ = run_settings(small_dataset(), tmp_path, [1, 2], trusted=False)
     assert [measured(outcome).measured_as for outcome in outcomes] == ["", ""]
     assert measured(outcomes[0]).effective == {"ef": 3}

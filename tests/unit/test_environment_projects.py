@@ -1,4 +1,4 @@
-"""Which files of a project's folder count: those that git would take."""
+"""Which files of a project's folder count: those that git would include."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ EXPECTED = [".gitignore", "pyproject.toml", "src/a.py"]
 
 
 def test_gitignore_is_obeyed_without_a_repository(project: Path) -> None:
-    """What tools leave behind, and results of ours, do not count either."""
+    """.gitignore counts without a repository; leftovers of tools and our results never count."""
     assert projects.files_of(project) == EXPECTED
 
 
 def test_gitignore_is_obeyed_in_a_repository_and_its_submodules(
     project: Path, tmp_path: Path
 ) -> None:
-    """A file need not be committed; one that is, counts although it is ignored."""
+    """Uncommitted files count, ignored ones only if committed, in submodules too."""
     git(project, "init", "-q")
     git(project, "add", "-f", "out.log")
     inner = tmp_path / "inner"
@@ -59,13 +59,13 @@ def test_gitignore_is_obeyed_in_a_repository_and_its_submodules(
 def test_without_git_everything_counts_but_what_tools_leave(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody reads the .gitignore then."""
+    """Without git, .gitignore is not read: all files but leftovers of tools count."""
     monkeypatch.setenv("PATH", "/nowhere")
     assert projects.files_of(project) == sorted([*EXPECTED, "ignored/big.bin", "out.log"])
 
 
 def test_the_content_counts_and_not_its_place(project: Path, tmp_path: Path) -> None:
-    """A copy is the same, also of a link; any byte, name or link makes another."""
+    """A copy has the same hash; another byte, name or link changes it."""
     (project / "link").symlink_to("src/a.py")
     known = projects.digest(project)
     copy = tmp_path / "copy"
@@ -84,7 +84,7 @@ def test_the_content_counts_and_not_its_place(project: Path, tmp_path: Path) -> 
 
 
 def test_a_copy_knows_the_repository(project: Path, tmp_path: Path) -> None:
-    """Versions are made of its tags."""
+    """A copy has the repository's tags, from which versions are made."""
     git(project, "init", "-q")
     git(project, "add", ".")
     git(project, "commit", "-qm", "x")
@@ -102,7 +102,7 @@ def test_a_copy_knows_the_repository(project: Path, tmp_path: Path) -> None:
 def test_a_folder_that_is_too_large_says_what_to_do(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such as data beside the code."""
+    """A folder that is too large (data beside the code) is refused with advice."""
     monkeypatch.setattr(projects, "MAX_BYTES", 10)
     with pytest.raises(EnvironmentBuildError, match=r"GB of files; add those that do not belong"):
         projects.digest(project)

@@ -1,4 +1,4 @@
-"""What NAME@SPEC says, from its text."""
+"""NAME@SPEC is read from its text."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def vars_of(item: Implementation) -> dict[str, object]:
     ],
 )
 def test_a_name_is_split_from_its_spec_and_setting(text: str, expected: object) -> None:
-    """The first @ counts, and what stands in brackets at the end is a setting."""
+    """The first @ separates name and spec; brackets at the end are a setting."""
     assert split(text) == expected
 
 
@@ -62,7 +62,7 @@ def test_a_name_is_split_from_its_spec_and_setting(text: str, expected: object) 
 def test_a_spec_names_what_is_installed(
     spec: str, requirements: tuple[str, ...], python: str
 ) -> None:
-    """It takes the place of what the header says; the header's other requirements stay."""
+    """A spec replaces one requirement of the header; the others stay."""
     found = environment(spec)
     assert (found.requirements, found.python) == (requirements, python)
 
@@ -70,7 +70,7 @@ def test_a_spec_names_what_is_installed(
 def test_paths_start_here_or_at_the_rootdir(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder with a project, a wheel (with a + in its name), the rootdir's own project."""
+    """Paths start at the current folder or the rootdir, for projects and wheels."""
     root, here = tmp_path / "root", tmp_path / "here"
     write_project(root, "1.0")
     write_project(here / "checkout", "2.0")
@@ -83,13 +83,13 @@ def test_paths_start_here_or_at_the_rootdir(
 
 
 def test_what_is_installed_needs_no_environment() -> None:
-    """It has a name of its own all the same."""
+    """``@installed`` makes no environment, but has a name of its own."""
     found = with_spec(HNSWLIB, "installed", rootdir=Path("/"), asked="")
     assert (found.name, found.environment) == ("hnswlib@installed", None)
 
 
 def test_numpy_is_the_distribution_of_one_that_needs_nothing_else() -> None:
-    """The built-in bruteforce."""
+    """For the built-in bruteforce a version is numpy's."""
     found = environment("1.26.4", requirements=("numpy>=1.26",))
     assert found.requirements == ("numpy==1.26.4",)
 
@@ -115,7 +115,7 @@ def test_numpy_is_the_distribution_of_one_that_needs_nothing_else() -> None:
 def test_a_spec_that_means_nothing_is_refused(
     spec: str, more: dict[str, object], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message names the option, and what to write instead."""
+    """An invalid spec is refused with the option and a correct form."""
     monkeypatch.chdir("/")
     with pytest.raises(ConfigurationError) as error:
         environment(spec, **more)
@@ -132,7 +132,7 @@ def chosen(*patterns: str, **more: object) -> list[str]:
 
 
 def test_versions_are_chosen_like_implementations() -> None:
-    """With settings, by glob, beside what has no spec; each spec is a row of its own."""
+    """Specs work with settings and globs; each spec has a row."""
     assert chosen("hnswlib@0.7.0[ef=30]", "hnswlib@==0.7.*", "hnswlib[ef=10]") == [
         "hnswlib@0.7.0 ef=30",
         "hnswlib@==0.7.* ef=10|ef=30|ef=100",
@@ -157,7 +157,7 @@ def test_versions_are_chosen_like_implementations() -> None:
     ],
 )
 def test_what_cannot_be_chosen_is_told(pattern: str, words: str, tmp_path: Path) -> None:
-    """As for any name that there is not."""
+    """An unknown name with a spec has the error of any unknown name."""
     (tmp_path / "mine.py").write_text(INDEX)
     with pytest.raises(ConfigurationError) as error:
         chosen(pattern, submission=(str(tmp_path / "mine.py"),))
@@ -165,7 +165,7 @@ def test_what_cannot_be_chosen_is_told(pattern: str, words: str, tmp_path: Path)
 
 
 def test_a_baseline_has_a_spec_of_its_own() -> None:
-    """Its environment is not the candidate's, and nothing need be installed here for it."""
+    """A baseline has its own environment, and its library need not be installed."""
     settings = Settings(baseline="pynndescent@0.5.1")
     found = baseline.choose(settings, selection.offered_implementations(settings))
     assert found is not None

@@ -1,4 +1,4 @@
-"""Environments are really made here: with uv and pip, from wheels and projects, without a network."""
+"""Environments are made with uv and pip, from wheels and projects, without a network."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _forget() -> None:
-    """What a new process does not know."""
+    """Clears the caches that a new process would not have."""
     for lock in kept._in_use.values():
         os.close(lock)
     kept._in_use.clear()
@@ -96,7 +96,7 @@ class TestMade:
     def test_a_worker_runs_in_it_with_nothing_of_the_harness(
         self, named: Named, tmp_path: Path
     ) -> None:
-        """The version that was asked for answers; what is installed beside the harness is not there."""
+        """The requested version runs; libraries beside the harness are not visible."""
         probe = """
             import importlib.util, sys
             seen = [n for n in ("pytest", "msgspec", "h5py", "psutil") if importlib.util.find_spec(n)]
@@ -117,7 +117,7 @@ class TestMade:
 
     @pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
     def test_it_is_seen_read_only_in_a_sandbox(self, named: Named, tmp_path: Path) -> None:
-        """A baseline is shut in as the submission beside it is."""
+        """A sandbox shows a baseline's environment read-only."""
         item = named("1.0")
         source = Path(item.path)
         source.write_text(
@@ -137,7 +137,7 @@ class TestMade:
         assert measured(outcome).recall == 1
 
     def test_it_is_made_once_and_found_again(self, named: Named) -> None:
-        """Also by another spec that means the same."""
+        """An environment is made once, also for another spec with the same meaning."""
         first, lines = making.ensure(named("1.0")), []
         again = making.ensure(named("==1"), lines.append)
         assert first == again
@@ -147,7 +147,7 @@ class TestMade:
     def test_a_range_is_the_newest_version_in_it(
         self, named: Named, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Looked up once a day, once more when that is asked for, and of another index at once."""
+        """A range is looked up once a day, after --refresh, and for a new index."""
         made = making.ensure(named("==1.*"))
         assert made.versions["tinyann"] == "1.1"
         assert making.key_of(named("1.1")) == made.key
@@ -168,7 +168,7 @@ class TestMade:
     def test_a_range_needs_no_pip_of_the_interpreter(
         self, named: Named, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Debian's has none; the one beside this project does it."""
+        """A range works with an interpreter that has no pip (Debian's)."""
         bare = tmp_path / "bare"
         venv.create(bare, with_pip=False)
         with_pip = tmp_path / "ours"
@@ -180,7 +180,7 @@ class TestMade:
         assert found == "tinyann==1.1"
 
     def test_a_project_is_known_by_its_files(self, named: Named, tmp_path: Path) -> None:
-        """A change makes another environment, and nothing is left in the folder."""
+        """A changed file makes a new environment; the project's folder stays clean."""
         folder = write_project(tmp_path / "checkout", "5.0")
         before = sorted(path.name for path in folder.iterdir())
         first = making.ensure(named(str(folder)))
@@ -191,7 +191,7 @@ class TestMade:
         assert making.ensure(named(str(folder))).versions["tinyann"] == "5.1"
 
     def test_a_commit_is_known_by_its_number(self, named: Named, tmp_path: Path) -> None:
-        """A branch is what it is now; a tag, a commit and the first of them are the same here."""
+        """A branch is resolved to its present commit; tags and commits give the same environment."""
         folder = write_project(tmp_path / "checkout", "6.0")
 
         def git(*words: str) -> str:
@@ -218,7 +218,7 @@ class TestMade:
     def test_another_session_that_makes_it_is_waited_for(
         self, named: Named, tmp_path: Path
     ) -> None:
-        """It is made by one of two processes, and used by both."""
+        """Of two processes one makes the environment, and both use it."""
         folder = write_project(tmp_path / "checkout", "7.0")
         item = named(str(folder))
         code = f"""
@@ -240,7 +240,7 @@ class TestMade:
     def test_pip_makes_it_where_there_is_no_uv(
         self, named: Named, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The same environment; also the newest of a range is found."""
+        """Without uv, pip makes the same environment, and resolves ranges."""
         which = shutil.which
         monkeypatch.setattr(shutil, "which", lambda name: None if name == "uv" else which(name))
         made = making.ensure(named("<1.1"))
@@ -252,7 +252,7 @@ class TestFaults:
     def test_a_version_that_nobody_has_fails_the_job_alone(
         self, named: Named, tmp_path: Path
     ) -> None:
-        """The spec is to blame, with the end of what the installer said; it is asked once."""
+        """An unknown version fails its job with the installer's output; it is tried once."""
         item = named("9.9")
         before = time.monotonic()
         outcomes = run(item, tmp_path, settings=(None, 1))
@@ -265,7 +265,7 @@ class TestFaults:
         assert kept.every() == [] or all(m.name != "tiny@9.9" for m in kept.every())
 
     def test_a_project_that_does_not_build_shows_why(self, named: Named, tmp_path: Path) -> None:
-        """Its own words, the last thirty lines of them."""
+        """The failure has the last thirty lines of the build."""
         folder = write_project(tmp_path / "checkout", "8.0")
         (folder / "backend.py").write_text(
             "for n in range(99): print('line', n, flush=True)\nraise RuntimeError('no compiler')"
@@ -277,14 +277,14 @@ class TestFaults:
     def test_what_does_not_import_fails_as_any_implementation(
         self, named: Named, tmp_path: Path
     ) -> None:
-        """Under the name with the spec."""
+        """A library that cannot be imported fails its implementation, named with the spec."""
         (outcome,) = run(named("3.0"), tmp_path)
         assert "load raised ImportError: made for another system" in failed(outcome).message or (
             "start raised ImportError: made for another system" in failed(outcome).message
         )
 
     def test_a_numpy_that_the_worker_cannot_use_is_refused(self, named: Named, index: Path) -> None:
-        """Its version is looked at, whoever brought it."""
+        """Too old a numpy is refused, whatever installed it."""
         text = "__version__ = '1.21.6'"
         write_wheel(index, "1.21.6", name="numpy", text=text)
         assert "it has numpy 1.21.6, but the worker needs 1.22 or newer" in refused(
@@ -294,7 +294,7 @@ class TestFaults:
     def test_without_an_index_only_what_is_kept_works(
         self, named: Named, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A version and a range that were made before; else it is nobody's fault, and said once."""
+        """Without an index existing environments work; others are one infrastructure error."""
         making.ensure(named("1.0"))
         resolving.resolve(named("<1.1").environment)
         _forget()
@@ -315,7 +315,7 @@ class TestFaults:
     def test_a_full_disk_is_nobodys_fault(
         self, named: Named, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Nothing half-made is left."""
+        """A full disk is an infrastructure error, and no half environment is left."""
 
         def fails(*_: object) -> None:
             raise OSError(28, "No space left on device")
@@ -326,7 +326,7 @@ class TestFaults:
         assert not any((kept.place() / kept.BUILDING).iterdir())
 
     def test_ctrl_c_leaves_nothing_half_made(self, named: Named, tmp_path: Path) -> None:
-        """The installer and what it started end, and the next session makes it afresh."""
+        """Ctrl-C ends the installer and its processes; the next session starts anew."""
         folder = write_project(tmp_path / "checkout", "10.0")
         slow = (folder / "backend.py").read_text()
         mark = tmp_path / "started"
@@ -359,7 +359,7 @@ class TestFaults:
         assert making.ensure(item).versions["tinyann"] == "10.0"
 
     def test_a_python_that_is_not_here_says_how_to_get_it(self, named: Named) -> None:
-        """And one on which the worker cannot run, which it can."""
+        """A missing or unsupported Python is refused with advice."""
         assert "there is no Python 3.99 on this machine" in refused(named("1.0;python=3.99"))
         assert "the worker needs Python 3.10 or newer" in refused(named("1.0;python=3.8"))
 
@@ -368,7 +368,7 @@ class TestCommand:
     def test_environments_are_listed_and_removed(
         self, named: Named, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Each with its spec, versions, size and age; one that a session uses stays."""
+        """The list shows spec, versions, size and age; environments in use are not removed."""
         told: list[str] = []
         made = making.ensure(named("2.0"), told.append)
         assert told[0] == "making the environment of tiny@2.0"
@@ -395,7 +395,7 @@ class TestCommand:
 
 
 def test_the_library_text_is_what_it_says() -> None:
-    """What the other tests build on."""
+    """The library that these tests install gives the expected answers."""
     scope: dict[str, object] = {}
     exec(library("1.0"), scope)
     assert scope["VERSION"] == "1.0"

@@ -1,4 +1,4 @@
-"""How often a verdict is wrong where sessions are not what Student's t expects."""
+"""Error rates of verdicts for sessions that break the assumptions of Student's t."""
 
 import pytest
 
@@ -18,19 +18,19 @@ RUNS = 400
     ],
 )
 def test_wrong_verdicts_are_rare_where_sessions_depend_on_each_other_or_are_skewed(shape, most):
-    """And rarer than by Student's t alone, of the same sessions."""
+    """Errors are rare for dependent or skewed sessions, and rarer than with Student's t."""
     plain, wrong = error_rates.rates(shape, RUNS)
     assert wrong <= most
     assert wrong < plain
 
 
 def test_a_clear_difference_is_found_all_the_same():
-    """Three spreads, where sessions are independent."""
+    """A difference of three spreads is found for independent sessions."""
     assert error_rates.rates("normal", RUNS, shift=3.0)[1] > 0.95
 
 
 def test_the_reason_for_a_wide_interval_is_said():
-    """Its correlation and skewness, and the row that explains them."""
+    """A wide interval has its reason: correlation or skewness, and the surprise's row."""
     drift = [0.02 * n - 0.08 for n in range(11)]
     found = verdict.judge(drift, [0.0, 0.001] * 5 + [0.0], difference=0.05, max_sessions=11)
     assert found.word == "cannot tell"

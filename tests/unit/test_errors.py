@@ -1,4 +1,4 @@
-"""The exception tree is the one that its docstring draws."""
+"""The exception tree matches its docstring."""
 
 import inspect
 import re
@@ -26,13 +26,13 @@ def test_the_drawing_is_the_tree():
 
 
 @pytest.mark.parametrize("name", sorted(set(CLASSES) - {"ChecksumError"}))
-def test_every_error_says_what_it_was_told(name):
-    """Its text is the message."""
+def test_every_error_has_its_message(name):
+    """``str`` of each error is its message."""
     assert str(CLASSES[name]("what happened")) == "what happened"
 
 
 def test_a_submissions_kinds_are_stable_and_its_evidence_is_kept():
-    """Reports depend on these words."""
+    """The kinds of submission errors do not change, since reports contain them."""
     kinds = {
         item.__name__: item.kind
         for item in CLASSES.values()
@@ -56,7 +56,7 @@ def test_a_submissions_kinds_are_stable_and_its_evidence_is_kept():
 
 
 def test_a_wrong_checksum_names_both_and_the_place():
-    """And says what to do."""
+    """A wrong checksum names both digests, the place, and what to do."""
     error = errors.ChecksumError(name="x", url="http://u", expected="aa", actual="bb")
     assert (error.url, error.expected, error.actual) == ("http://u", "aa", "bb")
     for words in ("x:", "http://u", "aa", "bb", "--ann-base-url"):
@@ -64,6 +64,6 @@ def test_a_wrong_checksum_names_both_and_the_place():
 
 
 def test_a_download_may_be_tried_again_unless_it_says_otherwise():
-    """404 is for ever."""
+    """Download errors may be retried unless they say otherwise (404)."""
     assert errors.DownloadError("x").retryable
     assert not errors.DownloadError("x", retryable=False).retryable

@@ -1,4 +1,4 @@
-"""Exact neighbours are exact: order, ties, duplicates, zero vectors, cancellation."""
+"""Exact neighbours: order, ties, duplicates, zero vectors, cancellation."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_queries_in_several_groups_and_blocks_are_all_answered(monkeypatch):
 
 @pytest.fixture
 def sampled(monkeypatch):
-    """A sample of a small train shows where to look, as that of a large one does."""
+    """Makes the search of a small train use a sample, as for a large one."""
     monkeypatch.setattr(exact, "LEAST_GUESSED", 0)
     monkeypatch.setattr(exact, "SAMPLED_OF", 4)
 
@@ -63,7 +63,7 @@ def test_a_sample_that_limits_the_search_changes_no_answer(metric, n_train, samp
 
 
 def test_queries_that_a_sample_misleads_are_answered_again(sampled, monkeypatch):
-    """Only the sampled rows are near: the sample says that many rows are."""
+    """Queries whose sample is not representative are searched again."""
     groups = []
     knn_group = exact._knn_group
 

@@ -30,7 +30,7 @@ EVIL = SIGNS + "é漢\x00\x1b[31m\u202e\n\\end{document}\\input{/etc/passwd}"
 
 
 def evil(text: str = EVIL) -> list[object]:
-    """A measurement and a failure whose every word is a stranger's."""
+    """A measurement and a failure whose texts all come from a hostile submission."""
     failure = failed().failure
     assert failure is not None
     return [
@@ -44,7 +44,7 @@ def rows(text: bytes) -> list[dict[str, str]]:
 
 
 def test_csv_and_json_have_the_same_columns() -> None:
-    """Every figure by its name with its unit, a missing one empty or null, and one row a case."""
+    """One row per case; figures are named with units; missing ones are empty or null."""
     cases = [measured(1), measured(2, qps=float("nan"), p50_s=float("inf")), failed()]
     table, objects = rows(FORMATS["csv"](cases)), json.loads(FORMATS["json"](cases))
     assert list(table[0]) == list(objects[0]) == NAMES
@@ -72,7 +72,7 @@ def test_a_format_is_added_in_one_place(
 
 
 def test_parquet_has_them_too() -> None:
-    """The same columns, each with its type, also where it is empty."""
+    """Parquet has the same columns, each with a type also if it is empty."""
     from pyarrow import parquet
 
     cases = [measured(1), failed()]
@@ -90,7 +90,7 @@ def test_parquet_without_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_cell_starts_a_formula() -> None:
-    """Names of strangers are text in a spreadsheet, on one line each."""
+    """Names of submissions are text in a spreadsheet, on one line."""
     table = rows(FORMATS["csv"](evil('=cmd|"/c calc"!A1\nx')))
     for row in table:
         assert row["label"].startswith("'=cmd")
@@ -98,7 +98,7 @@ def test_no_cell_starts_a_formula() -> None:
 
 
 def test_tables_to_be_read() -> None:
-    """One table for each question on one machine, best recall first, failures below."""
+    """One table for each machine and dataset, best recall first, failures below."""
     other = measured(3, dataset_sha256="cd" * 32)
     foreign = measured(5, source="vibe", machine="", where="", dataset_sha256=None)
     text = FORMATS["markdown"](
@@ -128,23 +128,23 @@ def test_tables_to_be_read() -> None:
 
 @pytest.mark.parametrize("format_name", ["markdown", "latex"])
 def test_a_table_says_which_part_of_it_is_noisy(format_name: str) -> None:
-    """Times of a busy machine must not go into a paper as if they were true."""
+    """Noisy times are marked, since a paper must not present them as reliable."""
     noisy = measured(2, notes=("noisy: load average 6.3 on 2 cores before the job",))
     told = "1 of 2 settings were noisy: other processes used the core"
     assert told in FORMATS[format_name]([measured(1), noisy]).decode()
     assert "noisy" not in FORMATS[format_name]([measured(1)]).decode()
 
 
-def test_markdown_of_strangers() -> None:
-    """Their words are neither markup nor links nor rows."""
+def test_markdown_of_submissions() -> None:
+    """Texts of submissions become no markup, links or rows."""
     text = FORMATS["markdown"](evil("a|b](http://x) <img>\n| x |")).decode()
     assert "<img>" not in text
     assert re.search(r"(?<!\\)\]\(", text) is None
     assert not any(line.startswith("| x") for line in text.splitlines())
 
 
-def test_latex_of_strangers() -> None:
-    """Every sign is ASCII, and no sign of theirs is a command, a comment or a new cell."""
+def test_latex_of_submissions() -> None:
+    """LaTeX is ASCII, and no text of a submission becomes a command, comment or cell."""
     safe = escape_latex(EVIL)
     assert safe.isascii()
     assert "\n" not in safe
@@ -156,7 +156,7 @@ def test_latex_of_strangers() -> None:
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 def test_latex_compiles(tmp_path: Path) -> None:
-    """As it is, and as a part of another document, whatever strangers say."""
+    """LaTeX compiles alone and inside a document, with hostile texts."""
     cases = [measured(1), measured(2, label="*x"), measured(3, label="[2pt]"), *evil()]
     (tmp_path / "part.tex").write_bytes(FORMATS["latex"](cases))
     (tmp_path / "whole.tex").write_text(
@@ -175,7 +175,7 @@ def test_latex_compiles(tmp_path: Path) -> None:
 
 
 def test_step_summary(tmp_path: Path) -> None:
-    """The fastest at each recall, every figure, each failure once with all that failed so."""
+    """The fastest setting at each recall, every figure, and each failure once."""
     cases = [measured(n, dataset=name) for n in (1, 3, 5) for name in ("one", "two")]
     cases += [failed(n, dataset="one") for n in range(5)]
     text = step_summary(cases)
@@ -191,7 +191,7 @@ def test_step_summary(tmp_path: Path) -> None:
 
 
 def test_the_newest_of_each_setting() -> None:
-    """Another machine or another content is another case; a changed text is not."""
+    """Another machine or content is another case; a changed text is not."""
     old, new = measured(1, measured_at="2026-01-01T00:00:00Z"), measured(1, key="0" * 64)
     others = [measured(1, machine="Another"), measured(1, dataset_sha256="cd" * 32), measured(2)]
     assert latest([old, new, *others]) == [new, *others]
@@ -205,7 +205,7 @@ def test_the_newest_of_each_setting() -> None:
 def test_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """Files are merged, some cases are chosen, and the output goes to a file or to the terminal."""
+    """``annmodal export`` merges files, selects cases, and writes to a file or the terminal."""
     from stored_cases import stored
 
     monkeypatch.chdir(tmp_path)

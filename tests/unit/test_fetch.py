@@ -1,4 +1,4 @@
-"""Downloads over real HTTP: resumed, retried, verified, translated, never half there."""
+"""Downloads over real HTTP: resumed, retried, verified, and never left incomplete."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def listed(directory):
 
 
 def get(urls, target, *, told=None, progress=lambda done, total: None, **options):
-    """Fetch; what is said of it is kept in ``told``."""
+    """Downloads; messages are collected in ``told``."""
     log = Log(reporter=Reporter(line=[].append if told is None else told.append, progress=progress))
     return fetch([urls] if isinstance(urls, str) else urls, target, log=log, backoff_s=0, **options)
 
 
 def events(told):
-    """What was said beside which URL is tried and where the file goes."""
+    """The messages, without those on the URL and the destination."""
     return [line for line in told if not line.startswith(("📥", "   Saving"))]
 
 
 def begun(url, target, **options):
-    """A download that was cut after a part arrived."""
+    """A download that was cut after a part had arrived."""
     with pytest.raises(DownloadError):
         get(url, target, retries=0, **options)
     part = target.with_name(target.name + ".part")
@@ -383,7 +383,7 @@ def test_a_url_that_is_none_is_not_retried(target, url):
 
 
 def test_a_host_that_nobody_knows_is_soon_given_up(target):
-    """Without a network nobody waits long, and is told of both ways out."""
+    """An unknown host fails after few tries, and both alternatives are named."""
     told = []
     words = r"Given up after 3 attempts\. Check the network.*--ann-base-url"
     with pytest.raises(DownloadError, match=words) as caught:

@@ -1,4 +1,4 @@
-"""What third parties raise becomes one of our errors, once, with the cause chained."""
+"""Exceptions of libraries become one of our errors, with the cause chained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of figures: what markers and grading hold a measurement against."""
+"""The table of figures, for thresholds of markers and of grading."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def outcome(values: Mapping[str, float | None]) -> Measurement:
 
 
 def _field(figure: Figure, value: float) -> dict[str, Any]:
-    """What makes a measurement have this value of a figure."""
+    """The fields of a measurement that give a figure this value."""
     measured_as = value / figure.factor
     if figure.option != "cold":
         return {figure.field: measured_as}
@@ -43,7 +43,7 @@ def _field(figure: Figure, value: float) -> dict[str, Any]:
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
 def test_marker_and_grading_agree(tmp_path: Path, figure: Figure) -> None:
-    """Each threshold can be set in both places, and both find the same values good enough."""
+    """Each threshold exists in both places, and both accept the same values."""
     toml = 'datasets = ["tiny-8-euclidean"]\nat_recall = 0.9\nbaseline = "annoy"\n'
     part = f'[[parts]]\nname = "One"\npoints = 1\n{figure.threshold} = 0.5\n'
     (read,) = rules(tmp_path, toml + part).parts[0].thresholds
@@ -60,7 +60,7 @@ def test_marker_and_grading_agree(tmp_path: Path, figure: Figure) -> None:
 
 @pytest.mark.parametrize(("threshold", "words"), MISSING)
 def test_a_figure_that_is_missing_is_a_miss_with_its_reason(threshold: str, words: str) -> None:
-    """Both say why there is none, instead of counting it as reached."""
+    """A missing figure is a miss, and both say why it is missing."""
     found = outcome({"batch_qps": None, "qps_at_recall": None})
     (line,), _ = missed_thresholds(found, {threshold: 10})
     assert words in line
@@ -71,20 +71,20 @@ def test_a_figure_that_is_missing_is_a_miss_with_its_reason(threshold: str, word
 
 
 def test_a_level_that_no_settings_reach_is_told_from_one_not_asked_for() -> None:
-    """With ``--ann-at-recall`` the reason is the settings."""
+    """With ``--ann-at-recall`` the reason is that no setting reaches the recall."""
     found = outcome({"qps_at_recall": None, "at_recall": 0.99})
     (line,), _ = missed_thresholds(found, {"min_qps_at_recall": 10})
     assert "no two settings of one build bracket that recall" in line
 
 
 def test_names_and_fields_are_all_there() -> None:
-    """Names are distinct, and every field is one of Measurement."""
+    """Names are distinct, and each field exists in Measurement."""
     assert len(THRESHOLDS) == len({figure.name for figure in FIGURES}) == len(FIGURES)
     assert not [figure.name for figure in FIGURES if not hasattr(Measurement, figure.field)]
 
 
 def test_a_part_names_its_thresholds_as_the_table_does(tmp_path: Path) -> None:
-    """What grading writes of a missed threshold has the figure's words and unit."""
+    """Grading describes a missed threshold with the figure's words and unit."""
     made = plan()
     case = case_of(made)
     toml = 'datasets = ["tiny-8-euclidean"]\n[[parts]]\nname = "A"\npoints = 1\nmax_peak_mb = 1\n'

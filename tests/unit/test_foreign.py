@@ -1,4 +1,4 @@
-"""Results of other programs: ann-benchmarks' files, VIBE's summary, pytest-benchmark's JSON."""
+"""Results of other programs are read: ann-benchmarks, VIBE, pytest-benchmark."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ATTRIBUTES = {
 
 
 def result_file(folder: Path, *, recall: float | None = 0.875, **replace: Any) -> Path:
-    """A file as ann-benchmarks lays it down: ``results/DATASET/COUNT/ALGORITHM/ARGUMENTS.hdf5``."""
+    """Writes a file at ann-benchmarks' path ``results/DATASET/COUNT/ALGORITHM/ARGUMENTS.hdf5``."""
     path = (
         folder / "small-8-euclidean" / "10" / "annoy" / f"{len(list(folder.rglob('*.hdf5')))}.hdf5"
     )
@@ -50,7 +50,7 @@ def result_file(folder: Path, *, recall: float | None = 0.875, **replace: Any) -
 
 
 def test_ann_benchmarks(tmp_path: Path) -> None:
-    """A folder of results: what the files say, in our units, and nothing that they do not say."""
+    """A folder of results is read with our units and without invented figures."""
     result_file(tmp_path)
     result_file(tmp_path, batch_mode=True, recall=float("nan"), index_size=-5.0)
     one, batch = read_results([tmp_path]).cases
@@ -67,7 +67,7 @@ def test_ann_benchmarks(tmp_path: Path) -> None:
 
 
 def test_recall_from_the_dataset(tmp_path: Path, small_dataset: Callable[..., Path]) -> None:
-    """Without a recall in the file it is computed as ann-benchmarks would, if the dataset is there."""
+    """A missing recall is computed by ann-benchmarks' rule if the dataset is there."""
     results, volume = tmp_path / "results", tmp_path / "volume"
     volume.mkdir()
     path = result_file(results, recall=None)
@@ -101,7 +101,7 @@ def vibe_file(path: Path, **replace: Any) -> Path:
 
 
 def test_vibe(tmp_path: Path) -> None:
-    """One case a row; a figure that cannot be is missing."""
+    """Each row is a case; impossible figures are missing."""
     vibe_file(tmp_path / "summary.parquet")
     one, two = read_results([tmp_path]).cases
     assert (one.source, one.label, one.build_label) == (
@@ -144,7 +144,7 @@ def saved_json(path: Path, **replace: Any) -> Path:
 
 
 def test_pytest_benchmark(tmp_path: Path) -> None:
-    """Our figures in ``--benchmark-json``, with the machine they were saved on; others' rows are not."""
+    """Our figures in ``--benchmark-json`` are read with their machine; other benchmarks are ignored."""
     one, two = read_results([saved_json(tmp_path / "out.json")]).cases
     assert (one.source, one.machine) == ("pytest-benchmark", "Some CPU, 4 cores, Linux x86_64")
     assert (one.label, one.dataset, one.implementation) == (
@@ -158,7 +158,7 @@ def test_pytest_benchmark(tmp_path: Path) -> None:
 
 
 def test_a_session_s_own_json(tmp_path: Path) -> None:
-    """What rows make of a measurement is read again, figure by figure."""
+    """Every figure that a session wrote is read again."""
     import dataclasses
 
     from session_data import measurement
@@ -192,7 +192,7 @@ def test_a_session_s_own_json(tmp_path: Path) -> None:
 def test_files_that_are_not_what_they_say(
     tmp_path: Path, name: str, content: bytes, words: str
 ) -> None:
-    """A foreign file that cannot be read is told in one line and costs nobody else's results."""
+    """A file that cannot be read is reported in one line; the others are used."""
     (tmp_path / name).write_bytes(content)
     own = stored(tmp_path / "own", measured())
     found = read_results([tmp_path / name, own])
@@ -205,7 +205,7 @@ def test_files_that_are_not_what_they_say(
 
 
 def test_hdf5_without_what_a_result_has(tmp_path: Path) -> None:
-    """A dataset file is no result, and neither is one whose times are a table."""
+    """A dataset file is no result; neither is a file whose times are two-dimensional."""
     path = result_file(tmp_path)
     with h5py.File(path, "r+") as file:
         del file["times"]
@@ -219,7 +219,7 @@ def test_hdf5_without_what_a_result_has(tmp_path: Path) -> None:
 
 
 def test_parquet_of_somebody_else(tmp_path: Path) -> None:
-    """A Parquet file with other columns says which ones a summary has."""
+    """A Parquet file with other columns is refused with the expected ones."""
     path = vibe_file(tmp_path / "a.parquet", k=["x", "y"])
     (one, _) = read_results([path]).cases
     assert one.k == 0
@@ -240,14 +240,14 @@ def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_unknown_kind(tmp_path: Path) -> None:
-    """A file of another kind is an error that says which ones are read."""
+    """An unknown kind of file is refused with the known ones."""
     (tmp_path / "a.txt").write_text("")
     with pytest.raises(ConfigurationError, match=r"expected \.jsonl, or of other programs \.hdf5"):
         read_results([tmp_path / "a.txt"])
 
 
 def test_foreign_results_are_marked(tmp_path: Path) -> None:
-    """In every format one sees who measured."""
+    """Every format shows which program measured."""
     result_file(tmp_path)
     cases: list[StoredCase] = [measured(), *read_results([tmp_path]).cases]
     assert "measured by ann-benchmarks, on another machine" in FORMATS["markdown"](cases).decode()

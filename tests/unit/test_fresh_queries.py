@@ -1,4 +1,4 @@
-"""Fresh queries: unseen, exact, the same for all, each shown once."""
+"""Fresh queries: unknown to the worker, with exact truth, equal for all, each asked once."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ def rows_of(array):
 class TestFreshen:
     @pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
     def test_the_truth_is_exact(self, load, metric):
-        """Against brute force over the rows that are left, written here."""
+        """The truth equals a brute-force search over the remaining rows."""
         data = fresh_queries.freshen(load(metric), n_queries=30, seed=3)
         train, test = data.train.astype(np.float64), data.test.astype(np.float64)
         if metric == "euclidean":
@@ -41,7 +41,7 @@ class TestFreshen:
             assert row[ids].max() <= np.sort(row)[9] + 1e-6
 
     def test_held_out_rows_are_in_train_no_more(self, load):
-        """And the others are all there, in another order."""
+        """Held-out rows are removed from train; all other rows are kept in a new order."""
         data = load()
         fresher = fresh_queries.freshen(data, n_queries=30, seed=3)
         assert fresher.train.shape == (270, 8)
@@ -54,7 +54,7 @@ class TestFreshen:
         assert fresher.train_map is None
 
     def test_a_query_is_moved_by_half_of_a_neighbours_distance(self, load):
-        """From the row that was held out: it stays in its neighbourhood."""
+        """A query is its held-out row moved by half the distance to a neighbour."""
         data = load()
         fresher = fresh_queries.freshen(data, n_queries=30, seed=3)
         kept = rows_of(fresher.train)
@@ -69,7 +69,7 @@ class TestFreshen:
         assert step == pytest.approx(measure.NOISE * distances[:, -1], rel=1e-4)
 
     def test_the_seed_decides(self, load):
-        """The same for all submissions of a session, another in the next."""
+        """Queries are equal for all submissions of a session, and differ in the next session."""
         data = load()
         one, same, other = (
             fresh_queries.freshen(data, n_queries=30, seed=seed) for seed in (3, 3, 4)
@@ -79,13 +79,13 @@ class TestFreshen:
         assert not rows_of(one.test) & rows_of(other.test)
 
     def test_too_small_a_dataset_is_refused(self, load):
-        """With how many vectors it would need."""
+        """A dataset with too few rows is refused with the number needed."""
         with pytest.raises(DatasetError, match="61 fresh queries need at least 305 training"):
             fresh_queries.freshen(load(), n_queries=61, seed=3)
 
     @pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
     def test_duplicates_and_zero_vectors_do_no_harm(self, load, metric):
-        """All figures are finite; a query between duplicates may lie on them."""
+        """Duplicates and zero vectors give finite queries; a query between duplicates may equal them."""
         rows = np.random.default_rng(0).standard_normal((40, 8)).astype(np.float32)
         rows[:4] = 0
         train = np.repeat(rows, 12, axis=0)
@@ -98,7 +98,7 @@ class TestFreshen:
 
 class TestParts:
     def test_share_no_query(self, load):
-        """And each has its own truth."""
+        """Parts share no query, and each has its own truth."""
         data = fresh_queries.freshen(load(), n_queries=30, seed=3)
         cut = list(fresh_queries.parts(data, 4))
         assert [len(part.test) for part in cut] == [7] * 4
@@ -108,12 +108,12 @@ class TestParts:
             assert np.array_equal(part.distances, data.distances[7 * number : 7 * number + 7])
 
     def test_are_no_larger_than_asked_for(self):
-        """So that nothing is computed with queries that nobody is asked."""
+        """No more queries are drawn than will be asked."""
         assert fresh_queries.size_of_parts(30, 4, None) == 7
         assert fresh_queries.size_of_parts(30, 4, 5) == 5
 
     def test_more_parts_than_queries_are_refused(self):
-        """No setting goes without queries."""
+        """More parts than queries are refused."""
         with pytest.raises(SubmissionError, match=r"asks for 2 search settings .* at most 1;"):
             fresh_queries.size_of_parts(3, 4, None)
         with pytest.raises(DatasetError, match="1 fresh queries cannot serve one setting"):
@@ -122,7 +122,7 @@ class TestParts:
 
 class TestInAJob:
     def test_each_setting_and_batch_has_its_own(self, small_dataset, tmp_path):
-        """Of one index, whoever asks."""
+        """Each setting and each batch of an index has its own queries."""
         path = small_dataset(n_train=600)
         source = write(tmp_path / "mine.py", EXACT)
         job = make_job(path, source, settings=[1, 2, 3], fresh_seed=5)

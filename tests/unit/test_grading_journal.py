@@ -1,4 +1,4 @@
-"""The journal outlives the session: torn lines, foreign lines, changed submissions."""
+"""The journal of a grading survives crashes, foreign lines and changed submissions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def case_of(number: int = 0) -> object:
 
 
 def test_resume(tmp_path: Path) -> None:
-    """A continued journal keeps its cases and words; a new one puts the earlier one aside."""
+    """A continued journal keeps its cases; a new one renames the old one."""
     first = Journal.open(tmp_path, resume=False)
     one, two, three = (case_of(number) for number in range(3))
     first.add("one", measured(one))
@@ -62,7 +62,7 @@ def test_resume(tmp_path: Path) -> None:
 
 
 def test_a_session_that_comes_to_nothing_changes_nothing(tmp_path: Path) -> None:
-    """Refused, interrupted, or without its dataset: journal and grades of before stay as they are."""
+    """A session that is refused, interrupted or without dataset leaves journal and grades unchanged."""
     made = plan(0)
     (case,) = made.cases["tiny-8-euclidean"]
     folder = tmp_path / "grades"
@@ -110,7 +110,7 @@ def test_a_session_that_comes_to_nothing_changes_nothing(tmp_path: Path) -> None
 
 
 def test_torn(tmp_path: Path) -> None:
-    """A session killed at any byte of the last line: everything before it is there."""
+    """A journal that ends at any byte of its last line keeps all lines before."""
     journal = Journal.open(tmp_path, resume=False)
     journal.add("one", measured(case_of(0)))
     size = journal.path.stat().st_size
@@ -132,6 +132,7 @@ def test_torn(tmp_path: Path) -> None:
     "line", ["[]", "3", "{}", '{"key": 1, "outcome": {}}', "\x00\x00", "[" * 9999]
 )
 def test_foreign_lines(tmp_path: Path, line: str) -> None:
+    """Foreign and damaged lines are ignored."""
     journal = Journal.open(tmp_path, resume=False)
     journal.begin()
     journal.close()
@@ -143,7 +144,7 @@ def test_foreign_lines(tmp_path: Path, line: str) -> None:
 
 
 def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be written whole leaves no half line behind."""
+    """A line that cannot be written completely is removed."""
     journal = Journal.open(tmp_path, resume=False)
     journal.begin()
     before = journal.path.read_bytes()
@@ -170,7 +171,7 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_key() -> None:
-    """Content, setting, dataset and what changes a measurement matter; what selects does not."""
+    """The key depends on content, setting, dataset and measuring options, not on selection."""
     case, settings = case_of(), Settings()
     key = key_of(case, "a", settings)
     assert key == key_of(
@@ -192,6 +193,7 @@ def test_key() -> None:
 
 
 def test_unwritable(tmp_path: Path) -> None:
+    """A journal that cannot be written is an error."""
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match=r"--ann-grade-dir .* cannot be written"):
         Journal.open(tmp_path / "file", resume=False)
@@ -199,7 +201,7 @@ def test_unwritable(tmp_path: Path) -> None:
 
 
 def test_hash(tmp_path: Path) -> None:
-    """Names and bytes of regular files; nothing else is opened, no more than allowed is read."""
+    """The hash covers names and bytes of regular files, up to the limits."""
     folder = tmp_path / "a"
     (folder / "b").mkdir(parents=True)
     (folder / "b" / "c.py").write_text("x")
@@ -225,7 +227,7 @@ def test_hash(tmp_path: Path) -> None:
 
 
 def test_a_submission_in_another_is_none_of_its_own(tmp_path: Path) -> None:
-    """Two grades for one file: whichever got its cases, the other stayed incomplete for ever."""
+    """A submission inside another one is no separate submission."""
     folder = tmp_path / "ann"
     folder.mkdir()
     file = folder / "submission.py"

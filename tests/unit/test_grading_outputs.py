@@ -1,4 +1,4 @@
-"""What is handed out, from hostile data: parsed again, it says what was meant."""
+"""Outputs of a grading, from hostile data, are parsed again and have the intended content."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_page(tmp_path: Path) -> None:
 
 
 def test_pictures(tmp_path: Path) -> None:
-    """What a student reached is drawn over the best of the class; a label is text in it."""
+    """A student's results are drawn over the class's best; labels are text."""
     made = book(tmp_path)
     (good, *others) = made.entries
     (tried,) = good.grade.tried
@@ -146,6 +146,7 @@ def test_tables(tmp_path: Path) -> None:
 
 
 def test_one_bad_place_costs_only_itself(tmp_path: Path) -> None:
+    """An output that cannot be written does not prevent the others."""
     folder = tmp_path / "grades"
     (folder / "grades.csv").mkdir(parents=True)
     problems = outputs.write_all(folder, book(tmp_path), {"GITHUB_STEP_SUMMARY": "/no/such/place"})

@@ -1,4 +1,4 @@
-"""grading.toml: what it says, and what is said of one that cannot be used."""
+"""grading.toml: how it is read, and the errors for an unusable one."""
 
 from __future__ import annotations
 

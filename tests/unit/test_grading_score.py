@@ -1,4 +1,4 @@
-"""Points: thresholds, partial credit, which setting counts, faults of either side, formulas."""
+"""Points: thresholds, partial credit, which setting counts, faults, formulas."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_faults(tmp_path: Path) -> None:
 
 
 def test_settings(tmp_path: Path) -> None:
-    """The best setting counts, or the first; a failed one costs nothing, a cheat all."""
+    """The best setting counts, or the first; a failed one costs nothing, a violation everything."""
     made = plan(1, 2, 3)
     one, two, three = cases_of(made)
     outcomes = {
@@ -150,7 +150,7 @@ def test_formula(tmp_path: Path) -> None:
 
 
 def test_place() -> None:
-    """The last frame in the student's own file; a path in it is never opened."""
+    """The place is the last frame in the student's file; a path in it is never opened."""
     made = plan()
     (case,) = cases_of(made)
     trace = (

@@ -32,7 +32,7 @@ MEANT = [
 
 @pytest.mark.parametrize(("text", "meant"), MEANT)
 def test_one_grammar(text: str, meant: tuple[Any, ...]) -> None:
-    """The command line and a marker read a text alike, and a header the same ranges."""
+    """Command line and marker read a text in the same way, and headers have the same ranges."""
     _, texts = parameter_values(f"p={text}")
     assert grid.values(texts) == meant
     assert grid.values(dict(grid.of_marker({"p": text}, "param"))["p"]) == meant
@@ -59,7 +59,7 @@ def test_one_grammar(text: str, meant: tuple[Any, ...]) -> None:
     ],
 )
 def test_a_range_that_cannot_be_made(text: str, words: str) -> None:
-    """Says what is wrong with it, and never makes a million values."""
+    """An invalid range is explained, and never expands to a million values."""
     with pytest.raises(ConfigurationError, match=words):
         grid.values([text])
 
@@ -76,13 +76,13 @@ def test_a_range_that_cannot_be_made(text: str, words: str) -> None:
     ],
 )
 def test_a_marker_that_cannot_be_read(marker: dict[str, Any], words: str) -> None:
-    """Names the marker's argument and what was expected."""
+    """The error names the marker's argument and what was expected."""
     with pytest.raises(ConfigurationError, match=words):
         markers.check(marker)
 
 
 def test_a_long_id_is_shortened() -> None:
-    """Within its brackets, so that the dataset can be chosen; what differs has another id."""
+    """A long id is shortened inside its brackets; different cases keep different ids."""
     end = "]-gist-960-euclidean-k10"
     ids = [f"name[{','.join(f'parameter{n}={m}' for n in range(20))}{end}" for m in (1, 2)]
     found = [short(one) for one in ids]

@@ -1,4 +1,4 @@
-"""A job in two halves: what is asked without a truth is scored as it would be with it."""
+"""A job in two halves gives the scores of the whole job."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def halves(small_dataset, tmp_path):
 
 @pytest.mark.parametrize("fresh", [None, 7], ids=["the-files-queries", "fresh"])
 def test_both_halves_give_what_the_whole_gives(halves, fresh):
-    """Recall and counts; times are another run's."""
+    """Recall and counts equal those of the whole job."""
     job, data, answers, whole = halves(
         WRONG_BATCH, settings=[1, 2], clock="parent", fresh_seed=fresh
     )
@@ -70,7 +70,7 @@ def test_both_halves_give_what_the_whole_gives(halves, fresh):
 
 
 def test_answers_under_load_are_scored_on_the_other_side(halves):
-    """A level's answers travel with it; one whose answers are wrong is a failure there."""
+    """A level's answers are scored by the referee; wrong answers fail that level."""
     body = """
         asked = 0
         def query(self, v, k):
@@ -88,7 +88,7 @@ def test_answers_under_load_are_scored_on_the_other_side(halves):
 
 
 def test_a_failure_arrives_as_it_was(halves):
-    """With its words, its phase and its evidence."""
+    """A failure keeps its message, phase and evidence."""
     job, data, answers, whole = halves("def query(self, v, k): raise ValueError('no')")
     (mine,), (other,) = score(job, data, answers), whole
     assert (failed(mine).kind, mine.message, mine.phase) == (other.kind, other.message, other.phase)
@@ -96,7 +96,7 @@ def test_a_failure_arrives_as_it_was(halves):
 
 
 def test_what_is_asked_has_neither_truth_nor_secret(halves, small_dataset):
-    """Held-out rows are not indexed, and the seed stays with the referee."""
+    """The questions hold neither truth, held-out rows nor the seed."""
     job, data, _, _ = halves(fresh_seed=7)
     assert questions.without_secret(job).limits.fresh_seed == 0
     asked = questions.questions(job, data, train="train.f32", n_rows=300, n_bytes=9600)
@@ -150,7 +150,7 @@ def put(name, value):
     ],
 )
 def test_answers_that_are_not_what_was_asked_are_refused(halves, change):
-    """Whoever took a container over may send anything."""
+    """Answers with another shape or content are refused: a container may be hostile."""
     job, data, answers, _ = halves()
     (outcome,) = score(job, data, altered(answers, change))
     assert failed(outcome).kind == "protocol"
@@ -166,7 +166,7 @@ def test_bytes_that_are_no_answers_are_refused(halves, blob):
 
 
 def test_ids_out_of_range_are_scored_as_ever(halves):
-    """As a wrong answer with its query."""
+    """An id out of range is an invalid answer with its query."""
     job, data, answers, _ = halves()
 
     def change(row, arrays):
@@ -179,7 +179,7 @@ def test_ids_out_of_range_are_scored_as_ever(halves):
 
 @pytest.mark.parametrize("size", [0, 23, 24, 255, 256, 65535, 65536, 70000])
 def test_bytes_are_read_out_of_cbor_and_of_a_pickle(size):
-    """As the client's own libraries write them."""
+    """Plain bytes are read from CBOR and pickle as Modal's client writes them."""
     cbor2 = pytest.importorskip("cbor2")
     content = np.random.default_rng(0).bytes(size)
     assert bytes_only.cbor_string(cbor2.dumps(content)) == content
@@ -191,13 +191,13 @@ def test_bytes_are_read_out_of_cbor_and_of_a_pickle(size):
     "data", [b"", b"\xa0", b"\x63abc", b"\x43ab", b"\x42abc", b"\x5f\x41a\xff"]
 )
 def test_other_cbor_is_not_read(data):
-    """Not even a text, a list, or bytes in pieces."""
+    """Other CBOR (texts, lists, bytes in pieces) is refused."""
     assert bytes_only.cbor_string(data) is None
 
 
 @pytest.mark.parametrize("value", [None, "text", [b"x"], bytearray(b"x"), 5, len, (b"x", b"y")])
 def test_other_pickles_are_not_read(value):
-    """Least of all one that begins with bytes."""
+    """Other pickles are refused, also those that begin with bytes."""
     assert bytes_only.pickled_string(pickle.dumps(value, 4)) is None
     before = pickle.dumps(b"abc", 4)
     assert bytes_only.pickled_string(before[:-1] + pickle.dumps(value, 4)[2:]) is None
@@ -206,7 +206,7 @@ def test_other_pickles_are_not_read(value):
 
 
 class TestWholeVolume:
-    """A service that mounts all of the volume where a directory was asked for."""
+    """A service that mounts the whole volume instead of one directory."""
 
     @pytest.fixture
     def volume(self, tmp_path):

@@ -1,4 +1,4 @@
-"""Bits from file to figure: read, counted, scored with their many ties, asked anew."""
+"""Bits: read, counted, scored with many ties, and drawn as fresh queries."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def ones(n, d, seed=0):
 
 
 def far(train, test):
-    """Differing bits of all pairs, from a value for each bit."""
+    """Numbers of differing bits of all pairs, from one value per bit."""
     return (test[:, None] != train).sum(axis=2)
 
 
 def put(path, train, test, *, share=True, **attrs):
-    """A file as ann-benchmarks writes it, with the truth."""
+    """Writes a file as ann-benchmarks does, with the truth."""
     every = far(train != 0, test != 0)
     neighbors = np.argsort(every, axis=1, kind="stable")[:, :20]
     distances = np.take_along_axis(every, neighbors, axis=1) / (train.shape[1] if share else 1)
@@ -67,7 +67,7 @@ class TestSearch:
     @pytest.mark.parametrize("dim", [1, 7, 8, 13, 64, 100, 250, 256, 300, 1000])
     @pytest.mark.parametrize("k", [1, 10, 200])
     def test_is_what_counting_all_gives(self, dim, k):
-        """Of any width; of equally near rows those with the smaller numbers."""
+        """Neighbours equal a full count, for any width; ties go to the smaller row."""
         train, test = ones(2500, dim), ones(9, dim, 1)
         every = far(train, test)
         expected = np.argsort(every, axis=1, kind="stable")[:, :k]
@@ -78,7 +78,7 @@ class TestSearch:
         np.testing.assert_array_equal(distances, np.take_along_axis(every, expected, axis=1))
 
     def test_keeps_the_nearest_through_many_tiles(self, monkeypatch):
-        """Also where all rows are equal, and where they come from far to near."""
+        """Many tiles give the same neighbours, also for equal rows and for rows sorted from far to near."""
         monkeypatch.setattr(bits, "TILE_BYTES", 1)
         monkeypatch.setattr(bits, "MERGE_AT", 10)
         train = np.sort(ones(5000, 8), axis=1)[::-1]
@@ -90,7 +90,7 @@ class TestSearch:
 
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint64])
     def test_without_numpy_2_counts_the_same(self, dtype):
-        """By a table of bytes, into an array of the caller's too."""
+        """The table for numpy 1 counts the same, also into a given array."""
         words = np.random.default_rng(0).integers(0, 255, (3, 40)).astype(np.uint8).view(dtype)
         expected = np.unpackbits(words.view(np.uint8)).reshape(*words.shape, -1).sum(axis=-1)
         np.testing.assert_array_equal(bits.counts_by_table(words), expected)
@@ -103,7 +103,7 @@ class TestFiles:
     @pytest.mark.parametrize("dtype", ["bool", "u1", "i8", "f4"])
     @pytest.mark.parametrize("share", [True, False])
     def test_of_a_value_for_each_bit_are_packed_once(self, tmp_path, dtype, share):
-        """Whatever the numbers' type, and whether distances are shares or bits."""
+        """Files with one value per bit are packed, with distances as counts or shares."""
         train, test = ones(300, 13), ones(20, 13, 1)
         path = put(tmp_path / "x.hdf5", train.astype(dtype), test.astype(dtype), share=share)
         assert hdf5.validate(path).dim == 13
@@ -116,7 +116,7 @@ class TestFiles:
 
     @pytest.mark.parametrize("dim", [12, 13, 16])
     def test_of_packed_bits_are_mapped(self, tmp_path, dim):
-        """With the attribute that says how many, or, as VIBE's, with none."""
+        """Packed bits are mapped, with an attribute for the width, or as VIBE has them."""
         train, test = ones(300, dim), ones(20, dim, 1)
         path = tmp_path / "x.hdf5"
         hdf5.write(
@@ -132,14 +132,14 @@ class TestFiles:
         assert hdf5.validate(path).dim == 16
 
     def test_a_subset_is_drawn_from_them(self, bit_file):
-        """With a truth of its own, of both kinds of files."""
+        """A subset has its own truth, for both kinds of files."""
         loaded = hdf5.load(bit_file, subset=50, n_queries=5)
         train = np.unpackbits(loaded.train, axis=1, count=13)
         test = np.unpackbits(loaded.test, axis=1, count=13)
         np.testing.assert_array_equal(loaded.neighbors[:, 0], far(train, test).argmin(axis=1))
 
     def test_that_hold_something_else_are_refused(self, tmp_path):
-        """Other numbers, bits beyond the last, a number of bits that does not fit the rows."""
+        """Other numbers, bits beyond the last or a wrong width are refused."""
         train, test = ones(300, 13), ones(20, 13, 1)
         other = train.astype("f4")
         other[7, 3] = 0.5
@@ -157,14 +157,14 @@ class TestFiles:
             hdf5.validate(path)
 
     def test_with_a_wrong_truth_are_refused(self, tmp_path, bit_file):
-        """A distance that is off by one bit."""
+        """A distance that is off by one bit is refused."""
         with h5py.File(bit_file, "r+") as file:
             file["distances"][:, -1] += 1 / 13
         with pytest.raises(DatasetFormatError, match="but the hamming distance to the row"):
             hdf5.validate(bit_file)
 
     def test_that_are_generated_are_valid(self, tmp_path):
-        """Of a width that is not whole bytes, clustered, with ties."""
+        """Generated bits with a partial last byte, clusters and ties are valid."""
         row = generated.GENERATED["hamming"]
         synthetic.generate(tmp_path / "x.hdf5", "hamming", n_train=1000, n_queries=50)
         info = hdf5.validate(tmp_path / "x.hdf5")
@@ -175,7 +175,7 @@ class TestFiles:
 
 class TestRecall:
     def test_counts_ties_as_numpy_does(self, bit_file):
-        """More than three in ten queries have a tie across the k-th place."""
+        """Recall counts ties as numpy does; three in ten queries have one at place k."""
         data, k = hdf5.load(bit_file), 10
         every = far(
             np.unpackbits(data.train, axis=1, count=13), np.unpackbits(data.test, axis=1, count=13)
@@ -205,7 +205,7 @@ class TestJobs:
     )
     @pytest.mark.parametrize("trusted", [True, False])
     def test_get_bits_as_they_ask_for_them(self, bit_file, tmp_path, text, dtypes, trusted):
-        """By both clocks, one by one and as a batch; a submission with fresh queries."""
+        """Implementations get their form of bits, by both clocks and in batches."""
         source = write(tmp_path / "mine.py", text)
         job = make_job(
             bit_file, source, implementation={"trusted": trusted, "dtypes": dtypes},
@@ -215,13 +215,13 @@ class TestJobs:
         assert (outcome.recall, outcome.batch_recall, outcome.dim) == (1.0, 1.0, 13)
 
     def test_of_floats_alone_are_told(self, bit_file, tmp_path):
-        """Who does not name hamming is not asked for it."""
+        """An implementation that does not name hamming is not measured on bits."""
         source = write(tmp_path / "mine.py", BOOL)
         job = make_job(bit_file, source, implementation={"metrics": ("euclidean",)})
         assert failed(run_job(job, bit_file)[0]).kind == "metric"
 
     def test_in_two_halves_are_what_they_are_in_one(self, bit_file, tmp_path):
-        """What a referee publishes and asks of a restricted container."""
+        """A job on bits in two halves gives the same scores."""
         source = write(tmp_path / "mine.py", PACKED)
         job = make_job(
             bit_file, source, implementation={"trusted": False, "dtypes": ("packed",)},
@@ -241,7 +241,7 @@ class TestJobs:
 
 
 def test_fresh_queries_turn_half_as_many_bits_as_a_neighbour_has(bit_file):
-    """And none beyond the last."""
+    """A fresh query flips half as many bits as its neighbour differs in, none beyond the last."""
     data = hdf5.load(bit_file)
     fresh = fresh_queries.freshen(data, n_queries=30, seed=3)
     held = data.train[np.random.default_rng(3).permutation(300)[:30]]

@@ -1,4 +1,4 @@
-"""The benchmark of the harness itself works; what it measures is not judged here."""
+"""The benchmark of the harness runs; its figures are not checked here."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_library_that_is_not_installed_gives_no_values(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", Scale().fidelity)
 def test_repeats_of_one_setting_are_measurements_of_their_own(name, small_dataset):
-    """No two searches of a fidelity job are one setting to the harness; nor is one left out."""
+    """Repeats of one setting are measured separately, none left out."""
     (implementation,) = (i for i in manifest.builtin() if i.name == name)
     path = small_dataset()
     job = searching._repeated(implementation, path, TINY, "worker")
@@ -156,7 +156,7 @@ def test_repeats_of_one_setting_are_measurements_of_their_own(name, small_datase
 
 
 def test_a_repeat_that_was_not_measured_is_an_error(small_dataset):
-    """Figures copied from an equal setting would count as an agreement of repeats."""
+    """A figure copied from an equal setting is refused as a repeat."""
     path = small_dataset()
     (implementation,) = (i for i in manifest.builtin() if i.name == "bruteforce")
     job = searching._repeated(implementation, path, TINY, "worker")
