@@ -21,7 +21,7 @@ two_cores = pytest.mark.skipif(len(HERE) < 2, reason="this machine has one core"
 
 @pytest.fixture
 def machine(tmp_path):
-    """The folder that describes processors, given as socket, siblings."""
+    """A folder that describes processors, given as (socket, siblings)."""
 
     def machine(places):
         for cpu, (socket, siblings) in enumerate(places):

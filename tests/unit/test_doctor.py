@@ -74,7 +74,7 @@ def test_verdict_is_of_the_worst():
     ],
 )
 def test_cores(monkeypatch, cores, quota, state, words):
-    """One core is a warning."""
+    """One core, or a CPU quota below the cores, is a warning or worse, with advice."""
     monkeypatch.setattr(processor, "affinity_cores", lambda: cores)
     monkeypatch.setattr(
         processor, "usable_cores", lambda _quota: min(cores, int(quota or cores)) or 1
@@ -240,7 +240,7 @@ def probed(log_ratios: list[float], floor_ns: int = 2000) -> probe.Probe:
     ("off", "state"), [(0.01, State.GOOD), (0.05, State.DOUBTFUL), (0.2, State.BAD)]
 )
 def test_equal_things(off, state):
-    """The figure is twice the root mean square of the logarithms."""
+    """The figure is twice the root mean square of the ratios' logarithms."""
     finding = probed([1.0, off, -off, off, off]).equal()
     assert finding.state is state
     assert finding.figures["spread"] == pytest.approx(math.exp(2 * off) - 1, abs=1e-4)

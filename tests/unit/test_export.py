@@ -98,7 +98,7 @@ def test_no_cell_starts_a_formula() -> None:
 
 
 def test_tables_to_be_read() -> None:
-    """One table for each machine and dataset, best recall first, failures below."""
+    """One table for each content and machine, best recall first, failures below."""
     other = measured(3, dataset_sha256="cd" * 32)
     foreign = measured(5, source="vibe", machine="", where="", dataset_sha256=None)
     text = FORMATS["markdown"](

@@ -227,7 +227,7 @@ def test_hash(tmp_path: Path) -> None:
 
 
 def test_a_submission_in_another_is_none_of_its_own(tmp_path: Path) -> None:
-    """A submission inside another one is no separate submission."""
+    """A submission inside another one's folder is refused."""
     folder = tmp_path / "ann"
     folder.mkdir()
     file = folder / "submission.py"

@@ -1,4 +1,4 @@
-"""Dataset files: what is accepted, what is refused and in which words, what is loaded."""
+"""Dataset files: what is accepted, refused and loaded, and the messages."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_vectors_that_are_no_numbers_are_refused(small_dataset, name, dtype):
 
 
 def test_numbers_beyond_float32_are_refused(small_dataset):
-    """They would be infinite in every distance."""
+    """Numbers beyond float32 are refused, since they would be infinite in every distance."""
     path = small_dataset(neighbors=None, distances=None)
     replace(path, "train", arrays(path)["train"].astype(np.float64) * 1e300)
     refused(path, "train has NaN, infinity or a number beyond float32 in row 0")
@@ -224,7 +224,7 @@ def vectors(n, scale):
 @pytest.mark.parametrize("scale", [1e-21, 1e-15, 1e-7, 1e-4, 1, 1e15])
 @pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
 def test_what_a_truth_may_be_off_by_follows_the_sizes_of_the_vectors(small_dataset, metric, scale):
-    """A right one is accepted in any unit, and 1 % of the largest distance too much is not."""
+    """The tolerance of distances follows the vectors' sizes: an error of 1 % is refused in any unit."""
     path = small_dataset(metric=metric, train=vectors(300, scale), test=vectors(20, scale))
     hdf5.validate(path)
     if metric == "dot" and scale < 1e-20:
@@ -237,7 +237,7 @@ def test_what_a_truth_may_be_off_by_follows_the_sizes_of_the_vectors(small_datas
 @pytest.mark.parametrize("scale", [1e-15, 1e-7, 1, 1e15])
 @pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
 def test_a_truth_that_is_not_the_nearest_is_found(small_dataset, metric, scale):
-    """The distances are those of its ids, but it was computed for the first half of train."""
+    """A truth of the first half of train is refused, although its distances fit its ids."""
     path = small_dataset(metric=metric, train=vectors(300, scale), test=vectors(20, scale))
     stored = arrays(path)
     ids, distances = exact.knn(stored["train"][:150], stored["test"], 10, metric)
@@ -249,7 +249,7 @@ def test_a_truth_that_is_not_the_nearest_is_found(small_dataset, metric, scale):
 @pytest.mark.parametrize("rank", [0, 4, 9])
 @pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
 def test_one_wrong_id_of_nearly_equal_distance_is_found(small_dataset, metric, rank):
-    """At any rank of any query that is looked at; its distance is given rightly."""
+    """One wrong id is found at any rank of a checked query, although its distance is right."""
     train, test = vectors(300, 1), vectors(40, 1)
     ids, distances = exact.knn(train, test, 11, metric)
     for row in (7, 39):
@@ -267,7 +267,7 @@ def test_one_wrong_id_of_nearly_equal_distance_is_found(small_dataset, metric, r
 
 
 def test_ids_that_float32_cannot_tell_apart_are_accepted(small_dataset):
-    """As published truths have them: the order is that of products which were rounded."""
+    """Published truths in the order of rounded products are accepted."""
     rng = np.random.default_rng(0)
     train, test = (rng.random((n, 8), np.float32) + 10 for n in (3000, 40))
     squares = [(part**2).sum(1) for part in (test, train)]
@@ -283,13 +283,13 @@ def test_ids_that_float32_cannot_tell_apart_are_accepted(small_dataset):
 @pytest.mark.parametrize("truth", [{}, {"neighbors": None, "distances": None}])
 @pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
 def test_nothing_but_zeros_is_refused(small_dataset, name, truth, metric):
-    """A writer that failed leaves them; every row would be as near as any other."""
+    """A train of only zeros is refused: its writer failed."""
     zeros = np.zeros((60, 8), np.float32)
     refused(small_dataset(metric=metric, **{name: zeros}, **truth), f"{name} holds only zeros")
 
 
 def test_arrays_in_another_file_are_refused(small_dataset, tmp_path):
-    """What is checked and stamped is one file; another one may change or go unseen."""
+    """Arrays in another file are refused, since the stamp stands for one file."""
     path = small_dataset()
     train = arrays(path)["train"]
     with h5py.File(tmp_path / "source.h5", "w") as container:
@@ -390,7 +390,7 @@ def test_a_chunked_file_is_read_once(small_dataset, options):
 
 @pytest.mark.parametrize("dtype", ["<f8", ">f4", "f2", "u1", "i1", ">i4", "<u2"])
 def test_other_numbers_are_converted(small_dataset, dtype):
-    """Bytes too, where only one of train and test holds them."""
+    """Other number types become float32, also bytes if only train or only test holds them."""
     rng = np.random.default_rng(0)
     train = rng.integers(0, 100, (300, 8)).astype(np.float32)
     path = small_dataset(train=train)
@@ -404,7 +404,7 @@ def test_other_numbers_are_converted(small_dataset, dtype):
 @pytest.mark.parametrize("dtype", ["uint8", "int8"])
 @pytest.mark.parametrize("metric", ["euclidean", "angular", "dot", "manhattan"])
 def test_bytes_are_kept_as_they_are_and_their_truth_is_exact(small_dataset, dtype, metric):
-    """Mapped from the file; the truth is that of the integers, also where it is computed."""
+    """Bytes are mapped unchanged, and their truth is that of the integers."""
     rng = np.random.default_rng(0)
     train, test = (rng.integers(-9, 9, (n, 5)).astype(dtype) for n in (300, 20))
     path = small_dataset(train=train, test=test, metric=metric, neighbors=None, distances=None)
@@ -443,7 +443,7 @@ def test_a_subset_has_its_own_truth(small_dataset):
 
 @pytest.mark.parametrize("stored", ["<f4", "<f8"])
 def test_a_subset_of_a_sorted_file_has_all_its_classes(tmp_path, monkeypatch, stored):
-    """Mapped or read block by block: ten classes in order, a tenth of each, their order kept."""
+    """A subset of a file sorted by class has a tenth of each class, in the file's order."""
     monkeypatch.setattr(stored_rows, "CHUNK_BYTES", 1000)
     classes = np.repeat(np.arange(10), 200)
     path = tmp_path / "sorted-2-euclidean.hdf5"
@@ -458,7 +458,7 @@ def test_a_subset_of_a_sorted_file_has_all_its_classes(tmp_path, monkeypatch, st
 
 
 def test_more_neighbours_than_the_file_has_are_computed(small_dataset, tmp_path):
-    """Whether it has ten, or none and a hundred were computed before."""
+    """Missing neighbours are computed, whether the file has fewer or none."""
     path = small_dataset()
     for with_truth in (True, False):
         assert hdf5.load(path, truth_cache=tmp_path).truth_computed is not with_truth
@@ -522,7 +522,7 @@ def test_zero_vectors_and_duplicates_are_counted(small_dataset, monkeypatch):
 
 @pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
 def test_rows_that_stand_in_an_order_are_told_from_shuffled_ones(metric):
-    """By how far the next row is, in distances of any two; one row or equal rows have no order."""
+    """Sorted rows are recognised by the distance to the next row; equal rows have no order."""
     rng = np.random.default_rng(0)
     centres = 5 * rng.standard_normal((50, 16))
     train = np.repeat(centres, 40, axis=0) + rng.standard_normal((2000, 16))
@@ -550,7 +550,7 @@ def test_no_handle_stays_open(small_dataset):
 
 
 def test_a_truth_that_names_a_row_twice_is_refused(small_dataset):
-    """Recall by ids could not be 1 on it."""
+    """A truth with a repeated row is refused: recall by ids could not reach 1."""
     path = small_dataset()
     with h5py.File(path) as container:
         first = int(container["neighbors"][4, 1])

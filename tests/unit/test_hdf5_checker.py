@@ -1,4 +1,4 @@
-"""The process that looks into files which nobody has checked, and the rule that nobody else does."""
+"""Unchecked files are opened only in the checking process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pytest_annmodal.errors import DatasetError, DatasetFormatError
 
 @pytest.fixture
 def checker():
-    """One of its own."""
+    """A checker with a process of its own."""
     checker = checking.Checker()
     yield checker
     checker.close()
@@ -55,7 +55,7 @@ def refused(checker, path, *words, kind=DatasetFormatError):
 
 
 def test_a_process_that_somebody_ended_is_started_again(checker):
-    """A start looks whether the process lives."""
+    """If the process was ended, another one is started."""
     checker.start()
     before = checker.pid
     os.kill(before, signal.SIGKILL)
@@ -66,7 +66,7 @@ def test_a_process_that_somebody_ended_is_started_again(checker):
 
 
 def test_a_file_that_never_ends_is_stopped(tmp_path, small_dataset):
-    """As the HDF5 library loops on some damaged files; the next file is looked at as ever."""
+    """A file on which HDF5 loops is refused after the limit; the next file is checked."""
     path = tmp_path / "pipe-euclidean.hdf5"
     os.mkfifo(path)
     checker = checking.Checker(limit_s=0.3)
@@ -79,7 +79,7 @@ def test_a_file_that_never_ends_is_stopped(tmp_path, small_dataset):
 
 
 def test_checking_a_large_file_may_take_longer_than_opening_it(broken, small_dataset):
-    """By the size of what it holds; here a clock goes off at once, and the limit is said."""
+    """The limit for checking grows with the size of the arrays."""
     checker = broken(
         "import time; from pytest_annmodal.datasets.hdf5 import checking_process as child; child.SLOWEST_BYTES_PER_S = 100; "
         "child.checks.check_file = lambda _: (child.signal.setitimer(0, 0.1), time.sleep(1e6))"
@@ -89,40 +89,40 @@ def test_checking_a_large_file_may_take_longer_than_opening_it(broken, small_dat
 
 @pytest.mark.parametrize("signal", ["SIGSEGV", "SIGABRT", "SIGBUS"])
 def test_a_crash_is_one_sentence_on_the_file(broken, small_dataset, signal):
-    """And the process goes on with the next one."""
+    """A crash gives one sentence on the file, and the next file is checked."""
     checker = broken(f"import os, signal; {HOOK}os.kill(os.getpid(), signal.{signal})")
     for _ in range(2):
         refused(checker, small_dataset(), f"opening it made the HDF5 library crash ({signal})")
 
 
 def test_an_exit_is_a_crash(broken, small_dataset):
-    """A library that ends the process."""
+    """A library that exits counts as a crash."""
     checker = broken(f"import os; {HOOK}os._exit(3)")
     refused(checker, small_dataset(), "crash (exit status 3)")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds to the limit")
 def test_memory_without_measure_is_refused(broken, small_dataset):
-    """More than opening any file takes."""
+    """A file that needs more memory than the limit is refused."""
     checker = broken(f"{HOOK}bytearray(4 << 30)")
     refused(checker, small_dataset(), "opening it takes more memory than its size explains")
 
 
 def test_being_killed_is_not_the_files_fault(broken, small_dataset):
-    """It is what a machine without memory does."""
+    """A killed process does not blame the file: the machine may lack memory."""
     checker = broken(f"import os; {HOOK}os.kill(os.getpid(), 9)")
     refused(checker, small_dataset(), "was killed", "Free some memory", kind=DatasetError)
 
 
 def test_a_process_that_does_not_start_is_said(broken, small_dataset):
-    """With the last line of its error, and nothing about the file."""
+    """If the process cannot start, the error has its last line and does not blame the file."""
     checker = broken("raise ImportError('no h5py here')")
     refused(checker, small_dataset(), "did not start", "no h5py here", kind=DatasetError)
 
 
 @pytest.mark.parametrize("error", ["RuntimeError", "KeyError", "TypeError", "ValueError"])
 def test_what_h5py_raises_on_damage_is_one_sentence(broken, small_dataset, error):
-    """Whatever its kind."""
+    """Any exception of h5py on a damaged file becomes one sentence."""
     checker = broken(f"{HOOK}(_ for _ in ()).throw({error}('B-tree\\x1b\\n' + 'x' * 5000))")
     path = small_dataset()
     refused(checker, path, "damaged or cut off: its arrays cannot be read", error)
@@ -133,7 +133,7 @@ def test_what_h5py_raises_on_damage_is_one_sentence(broken, small_dataset, error
 
 
 def test_relative_paths_are_those_of_now(checker, small_dataset, monkeypatch, tmp_path):
-    """The process was started somewhere else."""
+    """Relative paths start at the present directory, not at that of the process."""
     path = small_dataset("a/x-euclidean")
     checker.look(path, whole=True)
     monkeypatch.chdir(path.parent)
@@ -141,7 +141,7 @@ def test_relative_paths_are_those_of_now(checker, small_dataset, monkeypatch, tm
 
 
 def test_an_interrupted_look_does_not_spoil_the_next(checker, small_dataset, monkeypatch):
-    """Ctrl-C while it waits: the answer that comes later belongs to no other file."""
+    """After Ctrl-C the late answer is not taken for that of the next file."""
     first, second = small_dataset("a/x-euclidean"), small_dataset("b/x-euclidean", n_train=200)
     checker.look(first, whole=True)
 
@@ -168,7 +168,7 @@ def test_an_interrupted_look_does_not_spoil_the_next(checker, small_dataset, mon
 class TestWhatThisProcessOpens:
     @pytest.fixture(autouse=True)
     def no_opening(self, monkeypatch):
-        """Any use of h5py by this process is noted."""
+        """Records any use of h5py in this process."""
         opened = []
         real = h5py.File
 
@@ -180,7 +180,7 @@ class TestWhatThisProcessOpens:
         self.opened = opened
 
     def test_nothing_is_opened_here_to_look_or_check(self, small_dataset):
-        """Neither a good nor a bad one."""
+        """This process opens no unchecked file, good or bad."""
         path = small_dataset()
         self.opened.clear()
         hdf5.inspect(path)
@@ -193,7 +193,7 @@ class TestWhatThisProcessOpens:
         assert self.opened == []
 
     def test_a_file_is_opened_here_when_it_was_looked_at(self, small_dataset, monkeypatch):
-        """Once for as long as it stays the same; a changed one is looked at again."""
+        """This process opens a checked file while it is unchanged; a changed one is checked again."""
         path = small_dataset()
         self.opened.clear()
         seen = []
@@ -211,7 +211,7 @@ class TestWhatThisProcessOpens:
         assert len(seen) == 2
 
     def test_a_stamp_vouches_for_a_file(self, small_dataset, monkeypatch):
-        """Then nothing is looked at."""
+        """A stamped file is not checked again."""
         path = small_dataset()
         info = hdf5.inspect(path)
         os.utime(path, ns=(2, 2))
@@ -222,7 +222,7 @@ class TestWhatThisProcessOpens:
 
 
 def test_a_file_that_is_replaced_while_it_is_loaded_is_refused(small_dataset, monkeypatch):
-    """What was checked and what was read would be two things."""
+    """A file that is replaced between check and loading is refused."""
     path, other = small_dataset(), small_dataset("other-euclidean", seed=1)
     hdf5.inspect(path)
     before = known.identity(path)
@@ -233,7 +233,7 @@ def test_a_file_that_is_replaced_while_it_is_loaded_is_refused(small_dataset, mo
 
 
 def test_somebody_ended_it_meanwhile(checker, small_dataset):
-    """Another one is started, and the file is looked at."""
+    """If the process was ended meanwhile, another one checks the file."""
     path = small_dataset()
     checker.start()
     os.kill(checker.pid, signal.SIGKILL)

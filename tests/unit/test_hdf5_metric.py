@@ -1,4 +1,4 @@
-"""Which metric a file means: its attributes, then the last word of its name, else it is asked."""
+"""A file's metric comes from its attributes, else from the last word of its name."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def of(name="vectors.hdf5", **attrs):
     ],
 )
 def test_the_last_word_of_a_name_is_a_metric(name, word):
-    """Whatever the extension, the mark of a download, or a number behind it."""
+    """The last word counts, whatever suffix or number follows."""
     assert word_in_name(name) == word
 
 
@@ -53,7 +53,7 @@ def test_the_last_word_of_a_name_is_a_metric(name, word):
     ],
 )
 def test_no_other_word_of_a_name_decides(name):
-    """A word in the middle, or a part of one, means something else."""
+    """A metric's word elsewhere in the name does not count."""
     assert word_in_name(name) is None
     with pytest.raises(DatasetFormatError, match="its metric is unknown"):
         of(name)
@@ -63,7 +63,7 @@ def test_no_other_word_of_a_name_decides(name):
 
 
 def test_the_attributes_come_before_the_name():
-    """First distance, then metric."""
+    """The attributes distance and metric have priority over the name."""
     assert of("x-angular.hdf5", distance="euclidean") == "euclidean"
     assert of("x-angular.hdf5", metric=np.bytes_("ip")) == "dot"
     assert of("x-angular.hdf5", distance="", metric="l2") == "euclidean"
@@ -72,7 +72,7 @@ def test_the_attributes_come_before_the_name():
 
 
 def test_attributes_that_disagree_are_refused():
-    """Nobody can say which of them is meant."""
+    """Attributes that name two metrics are refused."""
     with pytest.raises(
         DatasetFormatError, match="distance says euclidean and its attribute metric"
     ):
@@ -81,7 +81,7 @@ def test_attributes_that_disagree_are_refused():
 
 @pytest.mark.parametrize("word", ["haversine", "hellinger", "x" * 5000, "\x1b[2J"])
 def test_an_attribute_that_nothing_serves_is_shown_as_text(word):
-    """Short, on one line, and whatever the name says."""
+    """An unknown metric is shown short and on one line."""
     with pytest.raises(DatasetFormatError, match="is not supported") as caught:
         of("x-angular.hdf5", distance=word)
     assert str(caught.value).isprintable()
@@ -89,7 +89,7 @@ def test_an_attribute_that_nothing_serves_is_shown_as_text(word):
 
 
 def test_a_url_is_guessed_by_the_same_words():
-    """Before it is downloaded, it decides which implementations make tests."""
+    """A URL's last word gives the metric before the download, to select implementations."""
     assert catalog.dataset_from_argument("https://h/x-cosine.hdf5").metric == "angular"
     assert catalog.dataset_from_argument("https://h/x-hamming.hdf5").metric == "hamming"
     assert catalog.dataset_from_argument("https://h/x-haversine.hdf5").metric is None

@@ -1,4 +1,4 @@
-"""What HDF5 would read as zeros or as other numbers, and what it cannot read here."""
+"""Storage that HDF5 would read as zeros or as other numbers, or cannot read here."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def beside_what_is_missing(container):
 
 
 def virtual(container):
-    """How long it is, the other file would say."""
+    """Makes a virtual array of this length from another file."""
     source = h5py.VirtualSource("other.h5", "x", (N, DIM), "<f4", maxshape=(None, DIM))
     layout = h5py.VirtualLayout((N, DIM), "<f4", maxshape=(None, DIM))
     layout[: h5s.UNLIMITED, :] = source[: h5s.UNLIMITED, :]
@@ -96,7 +96,7 @@ def round_and_round(container):
 
 class TestElsewhere:
     def test_a_virtual_array_is_refused_and_what_is_missing_is_named(self, dataset, tmp_path):
-        """A source that is gone is read as zeros, a source that is there may change unseen."""
+        """A virtual array is refused: a missing source reads as zeros, another may change unnoticed."""
         for name in ("a.h5", "b.h5"):
             with h5py.File(tmp_path / name, "w") as container:
                 container["x"] = TRAIN[: N // 2]
@@ -115,7 +115,7 @@ class TestElsewhere:
 
     @pytest.mark.parametrize("size", [None, 100, 4 * N * DIM])
     def test_an_external_array_is_refused(self, dataset, tmp_path, size):
-        """Missing, short or whole."""
+        """External arrays are refused, whether missing, short or complete."""
         if size is not None:
             (tmp_path / "part.raw").write_bytes(TRAIN.tobytes()[:size])
         entry = [(str(tmp_path / "part.raw"), 0, h5py.h5f.UNLIMITED)]
@@ -124,7 +124,7 @@ class TestElsewhere:
 
     @pytest.mark.parametrize("way", WAYS_OUT)
     def test_another_file_is_never_opened(self, dataset, tmp_path, way):
-        """Whatever leads there, since that file may be anything: opening this one has no end."""
+        """Links into another file are refused without opening it."""
         os.mkfifo(tmp_path / "other.h5")
         add, said = WAYS_OUT[way]
         looking = Checker(limit_s=5.0)
@@ -132,7 +132,7 @@ class TestElsewhere:
             looking.look(dataset(add), whole=True)
 
     def test_a_link_within_the_file_is_followed(self, dataset):
-        """Also one of several steps; one that leads round and round leads nowhere."""
+        """Links inside the file are followed, also in several steps; circles are refused."""
 
         def add(container):
             container["there/vectors"] = TRAIN
@@ -146,7 +146,7 @@ class TestElsewhere:
 class TestNeverWritten:
     @pytest.mark.parametrize("options", [{}, {"compression": "gzip"}])
     def test_chunks_that_were_never_written_are_counted(self, dataset, options):
-        """A writer that was killed leaves a good shape and no values."""
+        """Missing chunks are counted and refused."""
 
         def add(container):
             made = container.create_dataset("train", (N, DIM), "<f4", chunks=(7, DIM), **options)
@@ -155,12 +155,12 @@ class TestNeverWritten:
         refused(dataset(add), "6 of the 9 chunks of train were never written", "(60, 4)")
 
     def test_an_array_without_any_values_is_refused(self, dataset):
-        """Contiguous, with its shape."""
+        """A contiguous array without stored values is refused."""
         path = dataset(lambda c: c.create_dataset("train", (N, DIM), "<f4"))
         refused(path, "train was never written")
 
     def test_what_is_there_in_any_layout_is_accepted(self, dataset):
-        """Compact, contiguous, chunked, filtered, resized."""
+        """Complete arrays are accepted in every layout: compact, contiguous, chunked, filtered, resized."""
 
         def compact(container):
             plist = h5p.create(h5p.DATASET_CREATE)
@@ -189,7 +189,7 @@ class TestNeverWritten:
                 path.unlink()
 
     def test_one_array_may_have_two_names(self, tmp_path):
-        """Queries that are the training vectors; the pieces of two arrays never overlap else."""
+        """train and test may be the same array; other overlaps are refused."""
         path = tmp_path / "same-euclidean.hdf5"
         with h5py.File(path, "w") as container:
             container.create_dataset("train", data=TRAIN, chunks=(7, DIM))
@@ -199,7 +199,7 @@ class TestNeverWritten:
 
 class TestTypes:
     def test_bfloat16_is_read_converted(self, dataset):
-        """h5py calls it <f4, and a map of its bytes would give other numbers."""
+        """bfloat16 is converted: a map of its bytes would give other numbers."""
         kind = h5t.IEEE_F32LE.copy()
         kind.set_fields(15, 7, 8, 0, 7)
         kind.set_precision(16)
@@ -216,14 +216,14 @@ class TestTypes:
         "kind", [h5t.IEEE_F16LE, h5t.IEEE_F32BE, h5t.IEEE_F64LE, h5t.IEEE_F64BE, h5t.NATIVE_LDOUBLE]
     )
     def test_other_floats_are_read_converted(self, dataset, kind):
-        """Only little-endian float32 is mapped."""
+        """Floats other than little-endian float32 are converted."""
         values = TRAIN.astype("<f2").astype("<f4")
         loaded = hdf5.load(dataset(of_type(kind, values)))
         assert loaded.train_map is None
         np.testing.assert_array_equal(loaded.train, values)
 
     def test_a_float_type_of_no_known_kind_is_refused(self, dataset):
-        """A damaged description of a type would scale every value."""
+        """An unknown float type is refused, since damage to it would scale every value."""
         kind = h5t.IEEE_F32LE.copy()
         kind.set_ebias(126)
         refused(dataset(of_type(kind)), "train holds an unknown float type of 32 bits", "damaged")
@@ -237,12 +237,12 @@ class TestTypes:
         ],
     )
     def test_opaque_values_are_refused_with_the_line_that_converts_them(self, dataset, size, words):
-        """What arrays of ml_dtypes become."""
+        """Opaque values (from ml_dtypes) are refused with a line that converts them."""
         values = np.zeros((N, DIM), f"V{size}")
         refused(dataset(lambda c: c.create_dataset("train", data=values)), "train holds", words)
 
     def test_the_line_for_bfloat16_converts_it(self, dataset):
-        """Exactly."""
+        """That line converts bfloat16 exactly."""
         stored = (TRAIN.view("<u4") >> 16).astype("<u2").view("V2")
         path = dataset(lambda c: c.create_dataset("train", data=stored))
         with h5py.File(path) as container:
@@ -265,7 +265,7 @@ class TestFilters:
         return add
 
     def test_a_missing_filter_is_named_with_its_package(self, dataset, monkeypatch):
-        """It is no damage: fetching the file again would not help."""
+        """A missing filter is named with its package, and is no damage."""
         monkeypatch.setitem(sys.modules, "hdf5plugin", None)
         path = dataset(self.filtered(32015))
         with pytest.raises(DatasetError) as caught, file.opened(path):
@@ -275,7 +275,7 @@ class TestFilters:
             assert words in str(caught.value)
 
     def test_a_filter_that_nobody_knows_is_named(self, dataset):
-        """It may be damage, or somebody's own plugin."""
+        """An unknown filter is named by its number."""
         path = dataset(self.filtered(300))
         refused(path, "needs the filter unnamed (number 300)", "HDF5_PLUGIN_PATH")
 
@@ -306,7 +306,7 @@ def checksum(data):
 
 
 def test_a_file_for_a_newer_hdf5_is_said_to_be_one(dataset):
-    """Its version is unknown and its checksum right; it is neither damaged nor without train."""
+    """A file of a newer HDF5 version is named as such, not as damaged."""
     path = dataset(lambda c: c.create_dataset("train", data=TRAIN), libver="v110")
     content = bytearray(path.read_bytes())
     with h5py.File(path) as container:

@@ -43,7 +43,7 @@ def test_a_file_without_a_header_gets_what_it_imports():
 
 
 def test_filters_for_hdf5_are_in_the_image_where_they_are_installed_here(monkeypatch):
-    """So that a file that is read here is read there."""
+    """Installed HDF5 filters are installed in the image too."""
     real = importlib.metadata.version
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     assert not any(text.startswith("hdf5plugin") for text in harness())

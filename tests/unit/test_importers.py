@@ -1,4 +1,4 @@
-"""Files of vectors in the field's formats: read as they are, or refused in one sentence."""
+"""Vector files in common formats are read exactly, or refused in one sentence."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read(path: Path, asked: Asked, **changed: object) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", files.WRITERS)
 def test_every_format_is_read_as_it_is(kind: str, tmp_path: Path, asked: Asked) -> None:
-    """The same numbers, whole and a part, and the shape before anything is read."""
+    """Each format gives the same numbers, whole or in part, and its shape at once."""
     rows = files.vectors(kind)
     path = files.written(tmp_path, kind, rows)
     matrix = formats.open_matrix(path, asked)
@@ -59,7 +59,7 @@ def test_every_format_is_read_as_it_is(kind: str, tmp_path: Path, asked: Asked) 
 def test_few_rows_and_few_columns(
     kind: str, shape: tuple[int, int], tmp_path: Path, asked: Asked
 ) -> None:
-    """One row, or one dimension, is read too."""
+    """One row or one dimension is read."""
     rows = files.vectors(kind, *shape)
     np.testing.assert_array_equal(
         read(files.written(tmp_path, kind, rows), asked), rows.astype("f4")
@@ -68,7 +68,7 @@ def test_few_rows_and_few_columns(
 
 @pytest.mark.parametrize("kind", files.WRITERS)
 def test_a_file_that_is_cut_off_is_refused(kind: str, tmp_path: Path, asked: Asked) -> None:
-    """At the last byte, in the middle, and with nothing left; the file is named."""
+    """A file cut at any point is refused with its name."""
     path = files.written(tmp_path, kind, files.vectors(kind))
     whole = path.read_bytes()
     for n_bytes in (len(whole) - 1, len(whole) // 2 + 1, 3, 0):
@@ -82,7 +82,7 @@ def test_a_file_that_is_cut_off_is_refused(kind: str, tmp_path: Path, asked: Ask
 
 @pytest.mark.parametrize("kind", files.WRITERS)
 def test_a_file_of_nothing_says_so(kind: str, tmp_path: Path, asked: Asked) -> None:
-    """No bytes, no rows, or rows of no numbers: never that the file is damaged."""
+    """Files without bytes, rows or numbers are called empty, not damaged."""
     path = files.written(tmp_path, kind, files.vectors(kind))
     path.write_bytes(b"")
     with pytest.raises(DatasetFormatError, match=r": the file is empty; expected at least one"):
@@ -105,7 +105,7 @@ def test_a_file_of_nothing_says_so(kind: str, tmp_path: Path, asked: Asked) -> N
 def test_a_header_that_promises_more_says_where_the_file_ends(
     kind: str, tmp_path: Path, asked: Asked
 ) -> None:
-    """The row, and no size that no file has."""
+    """A header with too many rows: the error names the row where the file ends."""
     path = files.written(tmp_path, kind, files.vectors(kind))
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
@@ -129,7 +129,7 @@ def test_what_is_no_number_is_found(kind: str, tmp_path: Path, asked: Asked) -> 
 
 
 def test_rows_of_different_dimension_that_fit_in_sum(tmp_path: Path, asked: Asked) -> None:
-    """Two rows of 3 and 5 take the bytes of two rows of 4: each row's dimension is looked at."""
+    """Each row's dimension is checked, also if the total size fits."""
     path = tmp_path / "x.fvecs"
     files.vecs(path, [np.zeros(n, "f4") for n in (4, 4, 3, 5)])
     with pytest.raises(
@@ -142,7 +142,7 @@ def test_rows_of_different_dimension_that_fit_in_sum(tmp_path: Path, asked: Aske
 
 
 def test_a_header_that_does_not_fit(tmp_path: Path, asked: Asked) -> None:
-    """Both readings of it are named; a part is read where no more is asked for."""
+    """A header that does not fit is refused with both readings, unless only a part is requested."""
     rows = files.vectors("u8bin")
     path = files.written(tmp_path, "u8bin", rows)
     path.write_bytes(np.array([1000, 5], "<u4").tobytes() + rows.tobytes())
@@ -170,7 +170,7 @@ def test_a_truth_with_its_distances(tmp_path: Path, asked: Asked) -> None:
 
 
 def test_objects_are_not_unpickled(tmp_path: Path, asked: Asked) -> None:
-    """In npy and npz alike."""
+    """Objects in npy and npz are refused."""
     values = np.empty(3, object)
     np.save(tmp_path / "x.npy", values)
     np.savez(tmp_path / "x.npz", values=values)
@@ -190,7 +190,7 @@ def test_pickles_are_refused_with_a_line_that_converts_them(
 
 
 def test_several_arrays_need_a_name(tmp_path: Path, asked: Asked) -> None:
-    """The candidates are listed, and a name that is not there too."""
+    """With several arrays a name is needed: the candidates are listed."""
     rows = files.vectors("npz")
     np.savez(tmp_path / "x.npz", a=rows, b=rows + 1)
     with pytest.raises(
@@ -213,7 +213,7 @@ def test_several_arrays_need_a_name(tmp_path: Path, asked: Asked) -> None:
 
 
 def test_links_out_of_an_hdf5_file_are_not_followed(tmp_path: Path, asked: Asked) -> None:
-    """Neither as a candidate nor by name."""
+    """Links out of an HDF5 file are not followed."""
     files.hdf5(tmp_path / "other.hdf5", files.vectors("hdf5"))
     with h5py.File(tmp_path / "x.hdf5", "w") as file:
         file["a"] = h5py.ExternalLink("other.hdf5", "group/emb")
@@ -227,7 +227,7 @@ def test_links_out_of_an_hdf5_file_are_not_followed(tmp_path: Path, asked: Asked
 def test_rows_that_are_null_are_refused_by_number(
     fixed: bool, suffix: str, tmp_path: Path, asked: Asked
 ) -> None:
-    """Flattening would drop them, and every later row would be one up."""
+    """Null rows are refused with their number, since dropping them would shift the rest."""
     kind = pa.list_(pa.float32(), 2) if fixed else pa.list_(pa.float32())
     some = [[float(i), 0.0] for i in range(20)]
     for bad, words in (
@@ -250,7 +250,7 @@ def test_rows_that_are_null_are_refused_by_number(
 
 
 def test_lists_of_different_length(tmp_path: Path, asked: Asked) -> None:
-    """The first row that differs is named."""
+    """The first list of another length is named."""
     pq.write_table(
         pa.table({"emb": [[1.0, 2.0]] * 9 + [[1.0]] + [[1.0, 2.0, 3.0]]}),
         tmp_path / "x.parquet",
@@ -261,7 +261,7 @@ def test_lists_of_different_length(tmp_path: Path, asked: Asked) -> None:
 
 
 def test_a_column_of_ids(tmp_path: Path, asked: Asked) -> None:
-    """It is read beside the vectors; one that is none of integers is refused."""
+    """A column of ids is read beside the vectors; ids must be integers."""
     path = files.written(tmp_path, "parquet", files.vectors("parquet"))
     given = {"scratch": asked.scratch, "closing": asked.closing}
     matrix = formats.open_matrix(path, Asked(ids="id", **given))
@@ -289,7 +289,7 @@ def test_a_column_of_ids(tmp_path: Path, asked: Asked) -> None:
 def test_text_that_is_no_table_of_numbers(
     text: str, words: str, tmp_path: Path, asked: Asked
 ) -> None:
-    """The line and the column are named as an editor counts them."""
+    """Errors in text name line and column as an editor counts them."""
     (tmp_path / "x.csv").write_text(text)
     with pytest.raises(DatasetFormatError) as found:
         read(tmp_path / "x.csv", asked)
@@ -307,7 +307,7 @@ def test_text_that_is_no_table_of_numbers(
     ],
 )
 def test_text_of_several_kinds(text: str, tmp_path: Path, asked: Asked) -> None:
-    """A header, also the counting that pandas writes; other delimiters; blank lines."""
+    """Headers, pandas' index column, other delimiters and blank lines are read."""
     (tmp_path / "x.csv").write_text(text, encoding="utf-8")
     np.testing.assert_array_equal(read(tmp_path / "x.csv", asked), [[5, 6], [7, 8]])
 
@@ -315,7 +315,7 @@ def test_text_of_several_kinds(text: str, tmp_path: Path, asked: Asked) -> None:
 def test_a_library_that_is_missing_is_named(
     tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Parquet is an extra."""
+    """Without pyarrow the error names the extra."""
     path = files.written(tmp_path, "parquet", files.vectors("parquet"))
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'pytest-annmodal\[parquet\]'"):
@@ -324,7 +324,7 @@ def test_a_library_that_is_missing_is_named(
 
 @pytest.mark.parametrize("name", ["x.md", "x", "x.fvecs.zst", "x.gz"])
 def test_names_that_say_nothing(name: str, tmp_path: Path, asked: Asked) -> None:
-    """The suffixes that do are listed."""
+    """An unknown suffix is refused with the known ones."""
     (tmp_path / name).write_bytes(gzip.compress(b"x"))
     with pytest.raises(
         ConfigurationError, match=r"its suffix is not that of a known format; expected .*\.fvecs"
@@ -333,7 +333,7 @@ def test_names_that_say_nothing(name: str, tmp_path: Path, asked: Asked) -> None
 
 
 def test_a_file_that_is_not_there(tmp_path: Path, asked: Asked) -> None:
-    """Nor a folder of that name."""
+    """A missing file or a folder is refused."""
     (tmp_path / "y.npy").mkdir()
     for name in ("x.npy", "y.npy"):
         with pytest.raises(AnnModalError, match="expected a file of vectors"):
@@ -341,7 +341,7 @@ def test_a_file_that_is_not_there(tmp_path: Path, asked: Asked) -> None:
 
 
 def test_a_sparse_file_of_more_than_two_to_the_31_elements(tmp_path: Path, asked: Asked) -> None:
-    """Shape and last row are right, and nothing else is read."""
+    """A file of more than 2**31 elements has the right shape and last row."""
     path = tmp_path / "x.u8bin"
     n, dim = 2**24, 2**8
     with path.open("wb") as stream:
@@ -356,7 +356,7 @@ def test_a_sparse_file_of_more_than_two_to_the_31_elements(tmp_path: Path, asked
 
 
 def test_d_of_65536(tmp_path: Path, asked: Asked) -> None:
-    """A row may be long."""
+    """A row of 65,536 dimensions is read."""
     rows = np.random.default_rng(0).standard_normal((3, 65_536)).astype("f4")
     for kind in ("fvecs", "parquet, fixed size", "csv"):
         np.testing.assert_array_equal(read(files.written(tmp_path, kind, rows), asked), rows)
@@ -408,13 +408,13 @@ PEERS: dict[str, Callable[[Path], np.ndarray]] = {
 
 @pytest.mark.parametrize("kind", PEERS)
 def test_peers_read_the_same(kind: str, tmp_path: Path, asked: Asked) -> None:
-    """faiss, usearch, pyarrow, h5py and numpy read our test files as we do."""
+    """faiss, usearch, pyarrow, h5py and numpy read our test files to the same values."""
     path = files.written(tmp_path, kind, files.vectors(kind))
     np.testing.assert_array_equal(read(path, asked), PEERS[kind](path).astype("f4"))
 
 
 def test_what_peers_write_is_read(tmp_path: Path, asked: Asked) -> None:
-    """faiss' fvecs and ivecs, usearch's fbin and its like."""
+    """Files written by faiss and usearch are read."""
     from faiss.contrib import vecs_io
     from usearch.io import save_matrix
 
@@ -434,7 +434,7 @@ def test_what_peers_write_is_read(tmp_path: Path, asked: Asked) -> None:
 def test_a_format_that_is_added_is_opened_like_the_others(
     tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A row, and its suffixes."""
+    """A new format needs a row and its suffixes."""
     assert [row.name for row in formats.FORMATS] == list(suffixes.BY_FORMAT)
     row = formats.Format(name="x", opener="added:open_it", checked="", how="")
     monkeypatch.setattr(suffixes, "BY_FORMAT", {**suffixes.BY_FORMAT, "x": (".added",)})
@@ -447,7 +447,7 @@ def test_a_format_that_is_added_is_opened_like_the_others(
 
 
 def test_the_page_has_a_line_for_each_format() -> None:
-    """As the table has it."""
+    """docs/datasets.md has the table's row for each format."""
     text = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
     _, _, after = text.partition(
         "| format | suffixes | how it is read | what is checked |\n|---|---|---|---|\n"

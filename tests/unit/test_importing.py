@@ -1,4 +1,4 @@
-"""``annmodal import``: files of vectors become a dataset, with a truth that is true."""
+"""``annmodal import``: vector files become a dataset with an exact truth."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def vectors() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def given(tmp_path: Path, vectors: tuple[np.ndarray, np.ndarray]) -> Callable[..., Request]:
-    """A request with these ids and distances as the truth."""
+    """A request with these ids and distances as truth."""
     (tmp_path / "scratch").mkdir()
     files.bins(tmp_path / "train.fbin", vectors[0])
     files.bins(tmp_path / "test.fbin", vectors[1])
@@ -62,7 +62,7 @@ def given(tmp_path: Path, vectors: tuple[np.ndarray, np.ndarray]) -> Callable[..
 
 
 def written(request: Request, tmp_path: Path, told: Told = SILENT) -> hdf5.LoadedDataset:
-    """Imported in this process, and checked as any file."""
+    """Imports in this process, and checks the result."""
     target = tmp_path / "target.hdf5"
     sha256 = writing.write_dataset(request, target, tmp_path / "scratch", told)
     assert sha256 == hash_file(target)
@@ -79,7 +79,7 @@ def refused(request: Request, tmp_path: Path) -> str:
 def test_from_a_file_to_a_dataset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Rows that are held out leave train; the truth is exact; the file is stamped and known by name."""
+    """Held-out rows leave train, the truth is exact, the file is stamped and found by name."""
     monkeypatch.chdir(tmp_path)
     rows = np.random.default_rng(0).standard_normal((200, 4)).astype("f4")
     files.parquet(tmp_path / "emb.parquet", rows)
@@ -163,7 +163,7 @@ def test_what_cannot_be_imported(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Status 2, one sentence, and nothing in the volume."""
+    """Status 2, one sentence, and an unchanged volume."""
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", np.arange(40.0).reshape(20, 2))
     np.save("zeros.npy", np.zeros((20, 2)))
@@ -178,7 +178,7 @@ def test_what_cannot_be_imported(
 def test_a_right_truth_is_taken(
     metric: str, given: Callable[..., Request], vectors, tmp_path: Path
 ) -> None:
-    """With distances, without, and with ids from 1."""
+    """A right truth is accepted with or without distances, and with ids from 1."""
     ids, distances = exact.knn(*vectors, K, metric)
     for shift, stored in ((0, distances), (0, None), (1, None)):
         request = given(ids + shift, stored, metric, ids_from=shift)
@@ -192,7 +192,7 @@ def test_a_right_truth_is_taken(
 def test_distances_are_computed_anew(
     given: Callable[..., Request], vectors, tmp_path: Path
 ) -> None:
-    """Squares are told of, and do no harm."""
+    """Squared distances are replaced, with a note."""
     lines: list[str] = []
     told = Told(line=lines.append, progress=lambda *_: None, reading=lambda _: None)
     ids, distances = exact.knn(*vectors, K, "euclidean")
@@ -202,7 +202,7 @@ def test_distances_are_computed_anew(
 
 
 def test_ids_that_stand_for_none(given: Callable[..., Request], vectors, tmp_path: Path) -> None:
-    """The truth is as deep as all rows are filled; one that is filled up in front is refused."""
+    """The truth is cut to the depth of all rows; padding at the front is refused."""
     ids, _ = exact.knn(*vectors, K, "euclidean")
     ids[7, 8:] = -1
     data = written(given(ids), tmp_path)
@@ -212,7 +212,7 @@ def test_ids_that_stand_for_none(given: Callable[..., Request], vectors, tmp_pat
 
 
 def test_a_column_of_ids(given: Callable[..., Request], vectors, tmp_path: Path) -> None:
-    """The truth names rows as the column calls them."""
+    """The truth may use the ids of a column."""
     ids, _ = exact.knn(*vectors, K, "euclidean")
     names = np.random.default_rng(1).permutation(N) * 7 + 1000
     table = pa.table({"id": names, "emb": list(vectors[0])})
@@ -225,7 +225,7 @@ def test_a_column_of_ids(given: Callable[..., Request], vectors, tmp_path: Path)
 
 
 def others(vectors):
-    """Truths that are not those of the vectors, and the words that must tell why."""
+    """Truths of other vectors, with the words of the expected reason."""
     train, test = vectors
     ids, distances = exact.knn(train, test, K, "euclidean")
     noise = np.argsort(np.random.default_rng(0).random((QUERIES, N)))[:, :K]
@@ -252,7 +252,7 @@ def others(vectors):
 def test_a_truth_that_does_not_fit_is_refused_with_the_reason(
     number: int, given: Callable[..., Request], vectors, tmp_path: Path
 ) -> None:
-    """Found by trying what usually goes wrong."""
+    """A wrong truth is refused with the likely reason."""
     name, ids, distances, words = [*others(vectors)][number]
     if ids is None:
         request = given(np.zeros((QUERIES, K)), truth=str(tmp_path / "test.fbin"))
@@ -263,7 +263,7 @@ def test_a_truth_that_does_not_fit_is_refused_with_the_reason(
 
 
 def test_cosine_taken_for_dot(given: Callable[..., Request], vectors, tmp_path: Path) -> None:
-    """And the other way round: only vectors of unit length are not in two minds."""
+    """Cosine and dot are told apart, unless all vectors have unit length."""
     for asked, true in (("dot", "angular"), ("angular", "dot")):
         said = refused(given(exact.knn(*vectors, K, true)[0], metric=asked), tmp_path)
         assert f"It is the {true} truth. Cosine and inner product are the same only" in said
@@ -272,7 +272,7 @@ def test_cosine_taken_for_dot(given: Callable[..., Request], vectors, tmp_path: 
 def test_ids_from_zero_that_are_said_to_be_from_one(
     given: Callable[..., Request], vectors, tmp_path: Path
 ) -> None:
-    """Either way it is told."""
+    """A wrong --ids-from is recognised in both directions."""
     ids, _ = exact.knn(*vectors, K, "euclidean")
     assert "count from 0" in refused(given(ids, ids_from=1), tmp_path)
     inner = [int(i) for i in np.flatnonzero(ids.min(axis=1) > 0)]
@@ -281,7 +281,7 @@ def test_ids_from_zero_that_are_said_to_be_from_one(
 
 
 def test_several_files_are_read_in_the_order_of_their_numbers(vectors, tmp_path: Path) -> None:
-    """As a shell lists them, part-10 comes before part-2."""
+    """Files are read by number: part-2 before part-10."""
     pieces = np.array_split(vectors[0], 12)
     for number, piece in enumerate(pieces):
         np.save(tmp_path / f"part-{number}.npy", piece)
@@ -309,7 +309,7 @@ def test_fewer_rows_than_k(tmp_path: Path) -> None:
 
 
 def test_a_run_of_rows_at_a_time_is_the_same_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ids, distances, and ties by the smaller id."""
+    """Searching in pieces gives the same ids, distances and order of ties."""
     from pytest_annmodal.datasets.importers import nearest as module
 
     rng = np.random.default_rng(0)
@@ -326,7 +326,7 @@ def test_a_run_of_rows_at_a_time_is_the_same_search(monkeypatch: pytest.MonkeyPa
 def test_no_room_on_the_disk(
     given: Callable[..., Request], vectors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is told before anything is written."""
+    """Too little space is an error before anything is written."""
     monkeypatch.setattr(writing.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     said = refused(given(exact.knn(*vectors, K, "euclidean")[0]), tmp_path)
     assert "the dataset takes 0.0 MB, but only 0.0 MB are free" in said
@@ -336,7 +336,7 @@ def test_no_room_on_the_disk(
 def test_a_file_that_grows_meanwhile(
     given: Callable[..., Request], vectors, tmp_path: Path
 ) -> None:
-    """It is refused, whatever was read."""
+    """A file that changes while it is read is refused."""
 
     def grow(*_: int) -> None:
         with (tmp_path / "train.fbin").open("ab") as stream:
@@ -350,7 +350,7 @@ def test_a_file_that_grows_meanwhile(
 def test_the_disk_is_full_in_the_middle(
     given: Callable[..., Request], vectors, tmp_path: Path
 ) -> None:
-    """A limit on the size of files is met as a full disk is; nothing is left."""
+    """A full disk (or a limit on file size) is an error, and nothing is left."""
     request = given(exact.knn(*vectors, K, "euclidean")[0])
     code = (
         "import resource, sys; from pathlib import Path;"
@@ -367,7 +367,7 @@ def test_the_disk_is_full_in_the_middle(
 
 
 def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
-    """Ctrl-C in the middle of the search: status 130, and an empty volume."""
+    """Ctrl-C in the search ends with status 130 and an empty volume."""
     rng = np.random.default_rng(0)
     np.save(tmp_path / "x.npy", rng.standard_normal((40_000, 64)).astype("f4"))
     process = subprocess.Popen(
@@ -405,7 +405,7 @@ def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
 def test_a_library_that_crashes_or_hangs_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What reads a file is another process, with limits."""
+    """A crash or hang of the reading process is one sentence."""
     np.save(tmp_path / "x.npy", np.arange(40.0).reshape(20, 2))
     request = Request(train=(str(tmp_path / "x.npy"),), metric="euclidean")
     process = "import pytest_annmodal.datasets.importers.importing_process as p;"
@@ -430,7 +430,7 @@ def test_a_library_that_crashes_or_hangs_is_one_sentence(
 
 
 def test_hdf5_with_other_names(vectors, tmp_path: Path) -> None:
-    """Train, queries and a truth with its distances in one file."""
+    """Train, queries and truth are read from one HDF5 file with other names."""
     (tmp_path / "scratch").mkdir()
     ids, distances = exact.knn(*vectors, K, "euclidean")
     path = str(tmp_path / "all.hdf5")
@@ -454,7 +454,7 @@ def test_hdf5_with_other_names(vectors, tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_named_as_a_dataset(vectors, tmp_path: Path) -> None:
-    """It is imported once, said so, and again when it was changed."""
+    """``--dataset FILE`` imports once, with a message, and again after a change."""
     np.save(tmp_path / "shop-dot.npy", vectors[0])
     dataset = dataset_from_argument(str(tmp_path / "shop-dot.npy"))
     volume, lines = LocalVolume(tmp_path / "volume"), []
@@ -473,7 +473,7 @@ def test_a_file_that_is_named_as_a_dataset(vectors, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["u8bin", "i8bin", "bvecs"])
 def test_bytes_stay_bytes(kind: str, tmp_path: Path) -> None:
-    """They take a quarter of the room, and whoever asks for bytes gets them; beside floats they are floats."""
+    """Files of bytes stay bytes; together with floats they become floats."""
     (tmp_path / "scratch").mkdir()
     rows = files.vectors(kind, 300, 7)
     path = files.written(tmp_path, kind, rows)
@@ -490,7 +490,7 @@ def test_bytes_stay_bytes(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["bool", "numbers", "packed", "hdf5"])
 def test_bits(how: str, tmp_path: Path) -> None:
-    """A value for each bit is packed, whatever the width; bytes that are packed stay so."""
+    """One value per bit is packed, for any width; packed bytes stay packed."""
     (tmp_path / "scratch").mkdir()
     dim = 24 if how == "packed" else 21
     rows = np.random.default_rng(0).integers(0, 2, (300, dim)).astype(bool)
@@ -522,7 +522,7 @@ def test_bits(how: str, tmp_path: Path) -> None:
 
 
 def test_what_is_neither_bits_nor_a_set(tmp_path: Path) -> None:
-    """The value is named, and what sets may be read from."""
+    """Other values are named, with the formats for sets."""
     (tmp_path / "scratch").mkdir()
     np.save(tmp_path / "x.npy", np.arange(40.0).reshape(20, 2))
     path = (str(tmp_path / "x.npy"),)

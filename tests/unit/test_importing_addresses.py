@@ -1,4 +1,4 @@
-"""Vectors of other formats that lie elsewhere: fetched, checked, imported."""
+"""Vector files at addresses are downloaded, checked and imported."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def server() -> Iterator[FaultyServer]:
 
 @pytest.fixture
 def hub(server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultyServer:
-    """A server that answers as the Hub does for one file."""
+    """A server that answers like the Hub for one file."""
     monkeypatch.setenv("HF_ENDPOINT", server.base_url)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     files.parquet(tmp_path / "x.parquet", rows())
@@ -59,7 +59,7 @@ def served(server: FaultyServer, content: bytes, sha256: str) -> None:
 def test_a_file_of_the_hub(
     hub: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the commit that the revision is now; the commit is kept; the token goes along and is kept nowhere."""
+    """A revision is resolved to its commit, which is kept; the token is sent and not stored."""
     monkeypatch.setenv("HF_TOKEN", "secret-token")
     dataset = dataset_from_argument("hf://datasets/shop/emb/data/train.parquet@main")
     assert dataset.name.startswith("train-")
@@ -84,7 +84,7 @@ def test_a_file_of_the_hub(
 
 
 def test_what_the_hub_says_is_held_against_what_comes(hub: FaultyServer, tmp_path: Path) -> None:
-    """Its digest, and its refusal."""
+    """The Hub's digest is checked, and its refusal is shown."""
     dataset = dataset_from_argument("hf://datasets/shop/emb/data/train.parquet")
     volume = LocalVolume(tmp_path / "volume")
     served(hub, b"PAR1 other content", "ab" * 32)
@@ -105,13 +105,13 @@ def test_what_the_hub_says_is_held_against_what_comes(hub: FaultyServer, tmp_pat
     "text", ["hf://models/a/b/c.parquet", "hf://datasets/a/c.parquet", "hf://x"]
 )
 def test_addresses_that_are_none_of_the_hub(text: str) -> None:
-    """The form is shown."""
+    """An invalid address is refused with the correct form."""
     with pytest.raises(ConfigurationError, match="expected hf://datasets/OWNER/REPO/PATH@REVISION"):
         dataset_from_argument(text)
 
 
 def test_the_form_of_an_address() -> None:
-    """A folder, a revision with a slash, none."""
+    """Addresses may have folders, revisions with a slash, or no revision."""
     assert huggingface.file_name("hf://datasets/a/b/c/d.parquet@refs/pr/1") == "d.parquet"
     assert dataset_from_argument("hf://datasets/a/b/sift-dot.hdf5").metric == "dot"
 
@@ -119,7 +119,7 @@ def test_the_form_of_an_address() -> None:
 def test_urls_of_train_queries_and_truth(
     server: FaultyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each is downloaded, resumed after a cut, and gone when it was imported."""
+    """All three files are downloaded, resumed after a cut, and removed after the import."""
     train, test = rows(), rows()[:9] + 0.1
     ids, _ = exact.knn(train, test, 5, "dot")
     for name, kind, values in (
@@ -153,7 +153,7 @@ def test_urls_of_train_queries_and_truth(
 
 
 def test_a_web_page_is_no_file_of_vectors(server: FaultyServer, tmp_path: Path) -> None:
-    """It is told before anything is imported."""
+    """A web page is refused before the import."""
     url = server.serve("x.npy", b"<html>login</html>", Fault(headers={"Content-Type": "text/html"}))
     with pytest.raises(AnnModalError, match=r"sent a web page \(text/html"):
         resolve(dataset_from_argument(url), LocalVolume(tmp_path / "v"), reporter=Reporter())

@@ -1,4 +1,4 @@
-"""``annmodal import`` of sets for jaccard, from what people keep them in."""
+"""``annmodal import`` of sets for jaccard, from all common formats."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SILENT = Told(line=lambda _: None, progress=lambda *_: None, reading=lambda _: N
 
 
 def ones() -> np.ndarray:
-    """Rows of bool; set 3 is empty, and no set has the last members."""
+    """Rows of bool; set 3 is empty, and the last members are in no set."""
     rows = np.random.default_rng(0).random((N, UNIVERSE)) < 0.2
     rows[3], rows[:, -2:] = False, False
     return rows
@@ -62,7 +62,7 @@ def imported(folder: Path, *train: Path, **more: Any) -> hdf5.LoadedDataset:
 
 @pytest.mark.parametrize("kind", files.SETS)
 def test_sets_of_every_kind(kind: str, tmp_path: Path) -> None:
-    """Train and what is held out are the sets of the file; distances are those of their definition."""
+    """Every format gives the file's sets, with distances by definition."""
     data = imported(tmp_path, files.written(tmp_path, kind, ones()), holdout=10)
     there = sorted(tuple(one) for part in (data.train, data.test) for one in part.lists())
     assert there == sorted(tuple(one) for one in lists())
@@ -80,7 +80,7 @@ def test_sets_of_every_kind(kind: str, tmp_path: Path) -> None:
 
 
 def test_queries_of_a_file_and_parts(tmp_path: Path) -> None:
-    """Both arrays may lie in one file, as ann-benchmarks has them; only some rows may be wanted."""
+    """train and test may be in one file, and only some rows may be requested."""
     path = run(run(tmp_path / "x.hdf5", "train", lists()), "test", lists()[:7])
     data = imported(tmp_path, path, test=str(path), rows=(2, 30))
     assert [one.tolist() for one in data.train.lists()] == [one.tolist() for one in lists()[2:30]]
@@ -92,7 +92,7 @@ def test_queries_of_a_file_and_parts(tmp_path: Path) -> None:
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """In a process of its own, as for vectors."""
+    """The command imports sets in a separate process."""
     line = ["--train", str(files.written(tmp_path, "sets, lists", ones())), "--metric", "jaccard"]
     assert main(["import", "baskets", *line, "--volume", str(tmp_path / "volume")]) == 0
     said = capsys.readouterr().out
@@ -161,7 +161,7 @@ def spoiled(folder: Path, name: str) -> Path:
     ],
 )
 def test_what_holds_no_sets(name: str, words: str, tmp_path: Path) -> None:
-    """One sentence, with the file."""
+    """A file without sets is refused in one sentence with its name."""
     path = spoiled(tmp_path, name)
     with pytest.raises(AnnModalError, match=r"x\.(npz|hdf5|parquet)") as found:
         imported(tmp_path, path, holdout=1)
@@ -170,6 +170,7 @@ def test_what_holds_no_sets(name: str, words: str, tmp_path: Path) -> None:
 
 
 def test_a_truth_of_sets_is_not_taken(tmp_path: Path) -> None:
+    """A given truth of sets is refused."""
     path = str(files.written(tmp_path, "sets, a row of 0 and 1", ones()))
     with pytest.raises(AnnModalError, match="--truth: the truth of sets is always computed"):
         imported(tmp_path, Path(path), test=path, truth=path)

@@ -1,4 +1,4 @@
-"""The levels: which one is chosen, what a worker sees in it, and how it is made."""
+"""Levels of isolation: which one is chosen, what a worker sees, how it is set up."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from pytest_annmodal.worker import confinement
 
 @pytest.fixture
 def no_bubblewrap(monkeypatch):
-    """A machine without the package."""
+    """A machine without bubblewrap."""
     monkeypatch.setattr(isolation.shutil, "which", lambda _name: None)
     isolation.strongest.cache_clear()
     yield
@@ -24,23 +24,23 @@ def no_bubblewrap(monkeypatch):
 
 class TestChoose:
     def test_a_trusted_implementation_is_never_shut_in(self, no_bubblewrap):
-        """Whatever is asked for."""
+        """A trusted implementation is never isolated."""
         for wanted in ("auto", "strict", "process"):
             assert isolation.choose(wanted, trusted=True) == "none"
 
     def test_the_weakest_can_be_asked_for(self):
-        """Without trying anything."""
+        """The weakest level is chosen without trying others."""
         assert isolation.choose("process", trusted=False) == "process"
 
     def test_strict_is_refused_where_it_cannot_be_had(self, no_bubblewrap):
-        """In words that say what is missing and what there is."""
+        """If strict does not work, the error says what is missing and which level works."""
         with pytest.raises(ConfigurationError, match="needs bubblewrap") as caught:
             isolation.choose("strict", trusted=False)
         assert isolation.choose("auto", trusted=False) in {"uid", "process"}
         assert isolation.choose("auto", trusted=False) in str(caught.value)
 
     def test_what_is_installed_and_does_not_work_is_not_chosen(self, monkeypatch, tmp_path):
-        """As where user namespaces are forbidden."""
+        """A bubblewrap that does not work (no user namespaces) is not chosen."""
         broken = tmp_path / "bwrap"
         broken.write_text("#!/bin/sh\nexit 1\n")
         broken.chmod(0o755)
@@ -52,7 +52,7 @@ class TestChoose:
             isolation.strongest.cache_clear()
 
     def test_a_user_without_rights_cannot_change_its_id(self, no_bubblewrap, monkeypatch):
-        """What is left is a process."""
+        """Without root and bubblewrap only the level process is left."""
         monkeypatch.setattr(os, "geteuid", lambda: 1000)
         assert isolation.strongest() == "process"
 
@@ -113,7 +113,7 @@ class TestRefusal:
 
     @pytest.mark.parametrize("name", REFUSED)
     def test_by_a_setting_is_said_in_its_own_words(self, refuse, name):
-        """With the setting that refuses it, and the command that allows it."""
+        """The refusal names the kernel setting and the command that allows it."""
         said, advice = REFUSED[name]
         refuses, allows, _ = refusal.SYSCTLS[name]
         others = {other: values[1] for other, values in refusal.SYSCTLS.items() if other != name}
@@ -127,7 +127,7 @@ class TestRefusal:
         assert f"{name}={allows}" in isolation.weakness("process", "auto")
 
     def test_in_a_container_is_said(self, refuse, tmp_path):
-        """What the container must be started with."""
+        """In a container the refusal names the options to start it with."""
         (tmp_path / "mark").touch()
         refuse(
             "bwrap: Creating new namespace failed: Operation not permitted", {}, [tmp_path / "mark"]
@@ -135,7 +135,7 @@ class TestRefusal:
         assert "this is a container: start it with --security-opt" in isolation.why_no_bubblewrap()
 
     def test_that_nothing_explains_is_still_said(self, refuse):
-        """In its own words."""
+        """An unknown refusal is shown as bubblewrap printed it."""
         refuse("bwrap: Unknown option --size", {})
         assert isolation.why_no_bubblewrap() == (
             "bubblewrap is installed but does not work: 'bwrap: Unknown option --size'. It needs user "
@@ -143,7 +143,7 @@ class TestRefusal:
         )
 
     def test_is_real(self):
-        """A user namespace in which no further ones may be made, asked with the real program."""
+        """A real refusal: a user namespace that allows no further ones."""
         code = (
             "from pathlib import Path\n"
             "from pytest_annmodal.sandbox import isolation\n"
@@ -161,7 +161,7 @@ class TestRefusal:
         assert "user.max_user_namespaces is 0: allow them with `sudo sysctl -w user.max_us" in why
 
     def test_of_what_works_is_none(self):
-        """Neither in words nor in a level."""
+        """There is no refusal if bubblewrap works."""
         if isolation.strongest() == "bubblewrap":
             assert isolation.why_no_bubblewrap() == ""
         assert isolation.weakness("bubblewrap", "auto") == ""
@@ -170,7 +170,7 @@ class TestRefusal:
 
 class TestEnvironment:
     def test_a_submission_sees_what_is_on_the_list(self, monkeypatch):
-        """And its threads, a home of its own and its mark."""
+        """A submission gets only the listed variables, its threads, home and mark."""
         monkeypatch.setenv("SECRET", "x")
         monkeypatch.setenv("PYTHONPATH", "x")
         for level in ("bubblewrap", "uid", "process"):
@@ -181,7 +181,7 @@ class TestEnvironment:
             assert {seen[name] for name in isolation.THREAD_VARIABLES} == {"3"}
 
     def test_a_trusted_implementation_sees_ours(self, monkeypatch):
-        """But for what would turn its warnings into errors."""
+        """A trusted implementation gets our variables, without those that make warnings errors."""
         monkeypatch.setenv("MINE", "x")
         monkeypatch.setenv("PYTHONWARNINGS", "error")
         seen = isolation.environment("none", 1, "abc")
@@ -190,7 +190,7 @@ class TestEnvironment:
 
     @pytest.mark.parametrize("level", ["none", "bubblewrap", "uid", "process"])
     def test_programs_that_a_library_installs_are_found(self, monkeypatch, level):
-        """Beside the interpreter, as in an environment that is activated; first, and once."""
+        """Programs beside the interpreter are first on the PATH, once."""
         monkeypatch.setenv("PATH", "/nowhere")
         seen = isolation.environment(level, 1, "abc")["PATH"].split(os.pathsep)
         assert seen[-1] == "/nowhere"
@@ -202,7 +202,7 @@ class TestEnvironment:
     def test_a_folder_of_programs_that_the_sandbox_does_not_show_is_left_out(
         self, monkeypatch, tmp_path
     ):
-        """As a user's own often is."""
+        """Folders that the sandbox hides are removed from the PATH."""
         mine = tmp_path / "bin"
         mine.mkdir()
         monkeypatch.setattr(isolation.interpreter.sysconfig, "get_path", lambda *_args: str(mine))
@@ -229,7 +229,7 @@ class TestBubblewrap:
         return done.stdout.strip()
 
     def test_what_is_readable_is_read_only(self, tmp_path):
-        """A file, and nothing beside it."""
+        """A shown file is read-only, and its neighbours are hidden."""
         (tmp_path / "mine.py").write_text("hello")
         (tmp_path / "other.py").write_text("x")
         path = str(tmp_path / "mine.py")
@@ -240,7 +240,7 @@ class TestBubblewrap:
         assert self.run(code % path, path) == "hello ['mine.py'] False"
 
     def test_programs_of_the_interpreter_can_be_run(self, monkeypatch):
-        """What lies beside it is shown."""
+        """Programs beside the interpreter can be run."""
         monkeypatch.setenv("PATH", str(Path(shutil.which("bwrap")).parent))
         program = Path(sys.executable).name
         code = (
@@ -250,31 +250,31 @@ class TestBubblewrap:
         assert self.run(code) == f"{Path(sys.executable).parent / program} 0"
 
     def test_a_link_is_not_shown(self, tmp_path):
-        """Nor what it leads to."""
+        """A link in a submission is hidden, and so is its target."""
         (tmp_path / "secret").write_text("x")
         (tmp_path / "mine.py").symlink_to(tmp_path / "secret")
         path = str(tmp_path / "mine.py")
         assert self.run(f"import os; print(os.path.lexists({path!r}))", path) == "False"
 
     def test_the_packaged_datasets_are_hidden(self):
-        """They hold their truth."""
+        """Packaged datasets are hidden, since they hold their truth."""
         assert list(Path(isolation.HIDDEN).glob("*.hdf5"))
         assert self.run(f"import os; print(os.listdir({isolation.HIDDEN!r}))") == "[]"
 
     def test_a_package_without_datasets_is_no_trouble(self, monkeypatch):
-        """A submission's container on Modal has none."""
+        """A package without datasets works, as in a container on Modal."""
         monkeypatch.setattr(isolation, "HIDDEN", f"{isolation.PACKAGE}/nothing-there")
         assert self.run("print('started')") == "started"
 
     def test_the_system_is_there_to_compute_with(self):
-        """numpy, a temporary folder, a processor."""
+        """numpy, a temporary folder and the processor are available."""
         code = "import numpy, tempfile; print(numpy.ones(3).sum(), tempfile.gettempdir())"
         assert self.run(code) == "3.0 /tmp"
 
 
 class TestUnusedUser:
     def test_nobody_has_it(self):
-        """Neither a process nor, by custom, a person."""
+        """The chosen user id has no process, and belongs to no person by custom."""
         uid = isolation.unused_user()
         assert uid in isolation.USERS
         assert uid not in {os.getuid(), 0, isolation.NOBODY}
@@ -296,14 +296,14 @@ class TestConfinement:
         return done.stdout.split()
 
     def test_who_is_trusted_gives_up_nothing(self):
-        """Not even what nobody needs."""
+        """A trusted worker keeps all system calls."""
         code = "import os; os.close(os.memfd_create('x')); print('kept')"
         assert self.run(code, "none") == ["False", "kept"]
 
     @pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
     @pytest.mark.parametrize("level", ["bubblewrap", "process"])
     def test_sockets_stay_where_there_is_nobody_to_call(self, level):
-        """And pairs of them everywhere: they are pipes. None for the network."""
+        """Local socket pairs stay allowed; sockets for a network are refused."""
         code = (
             "import socket\nsocket.socketpair()\n"
             "for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6):\n"
@@ -315,19 +315,19 @@ class TestConfinement:
 
     @pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
     def test_nobody_chooses_its_cores(self):
-        """It stays where it was put, and is told that all is well."""
+        """A call that changes cores does nothing and reports success."""
         cores = sorted(os.sched_getaffinity(0))
         code = f"import os\nos.sched_setaffinity(0, {{{cores[0]}}})\nprint(len(os.sched_getaffinity(0)))"
         assert self.run(code, "bubblewrap")[-1] == str(len(cores))
 
     def test_a_machine_of_another_kind_has_no_filter(self, monkeypatch):
-        """Its calls have other numbers: none is better than a wrong one."""
+        """On other processors there is no filter, since their calls have other numbers."""
         monkeypatch.setattr(confinement.platform, "machine", lambda: "riscv64")
         assert not confinement.filter_calls(families=())
 
     @pytest.mark.parametrize("column", [0, 1])
     def test_the_program_is_whole(self, column):
-        """Eight bytes a step, each jump within it, a return at its end."""
+        """The filter's instructions have eight bytes, valid jumps and a return."""
         program = confinement.program_of(column, 1, families=(1, 2))
         steps = list(confinement.struct.iter_unpack("=HBBI", program))
         assert steps[-1][0] == confinement.RETURN

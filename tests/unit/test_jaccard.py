@@ -1,4 +1,4 @@
-"""Sets from file to figure: read in both layouts, searched, scored with their many ties, asked anew."""
+"""Sets: read in both layouts, searched, scored with many ties, and drawn as fresh queries."""
 
 from __future__ import annotations
 
@@ -50,21 +50,21 @@ class Index:
 
 
 def matrix(n, seed=0, share=0.15):
-    """Rows of bool; two of the first are empty."""
+    """Rows of bool; the first two are empty."""
     values = np.random.default_rng(seed).random((n, DIM)) < share
     values[1:3] = False
     return values
 
 
 def far(train, test):
-    """One minus the share of both in either, of all pairs; two empty sets are at 0."""
+    """Jaccard distances of all pairs; two empty sets are at 0."""
     both = test.astype(int) @ train.astype(int).T
     either = test.sum(axis=1)[:, None] + train.sum(axis=1) - both
     return 1 - np.where(either > 0, both / np.maximum(either, 1), 1)
 
 
 def put(path, train, test, *, dense=False, truth=True, k=20, **attrs):
-    """A file as ann-benchmarks writes it."""
+    """Writes a file as ann-benchmarks does."""
     every = far(train, test)
     every[test.sum(axis=1) == 0] = 1  # there two empty sets are far
     neighbors = np.argsort(every, axis=1, kind="stable")[:, :k]
@@ -90,7 +90,7 @@ class TestSearch:
     @pytest.mark.parametrize("k", [1, 10, 300])
     @pytest.mark.parametrize("share", [0.02, 0.3])
     def test_is_what_comparing_all_gives(self, k, share):
-        """Empty sets too; of equally near ones those with the smaller numbers."""
+        """Neighbours equal a full comparison, with empty sets; ties go to the smaller row."""
         train, test = matrix(300, 0, share), matrix(30, 1, share)
         every = far(train, test)
         expected = np.argsort(every, axis=1, kind="stable")[:, :k]
@@ -110,7 +110,7 @@ class TestSearch:
 class TestFiles:
     @pytest.mark.parametrize("dense", [True, False])
     def test_of_both_layouts_are_read(self, tmp_path, dense):
-        """A row of bool each, or a run of members with sizes."""
+        """Rows of bool and runs of members are read."""
         test = matrix(20, 1)
         test[1:3, 5] = True  # a truth of empty queries is not believed
         path = put(tmp_path / "x.hdf5", matrix(300), test, dense=dense, dimension=DIM)
@@ -124,7 +124,7 @@ class TestFiles:
         )
 
     def test_without_order_truth_or_dimension_are_read_as_well(self, tmp_path):
-        """Members are sorted, each is counted once, and a truth of such rows is not believed."""
+        """Members are sorted and made distinct; the truth of such files is computed anew."""
         path = put(tmp_path / "x.hdf5", matrix(300), matrix(20, 1))
         with h5py.File(path, "r+") as file:
             rows = Sets.from_matrix(matrix(300)).lists()
@@ -140,7 +140,7 @@ class TestFiles:
         np.testing.assert_allclose(data.distances, expected[:, :100], rtol=1e-6)
 
     def test_with_a_truth_that_repeats_a_row_get_one_of_their_own(self, set_file):
-        """ann-benchmarks fills up with the same row where too few are related."""
+        """A truth that repeats a row (as in ann-benchmarks) is computed anew."""
         with h5py.File(set_file, "r+") as file:
             file["neighbors"][:, 5:] = file["neighbors"][:, 4:5]
             file["distances"][:, 5:] = file["distances"][:, 4:5]
@@ -169,14 +169,14 @@ class TestFiles:
         ],
     )
     def test_that_are_damaged_are_refused(self, set_file, change, message):
-        """With what does not fit."""
+        """Damaged files are refused with what does not fit."""
         with h5py.File(set_file, "r+") as file:
             change(file)
         with pytest.raises(DatasetFormatError, match=message):
             hdf5.validate(set_file)
 
     def test_of_other_numbers_than_0_and_1_are_refused(self, tmp_path):
-        """A row for each set holds which members it has, and not how often."""
+        """Rows with numbers other than 0 and 1 are refused."""
         values = matrix(300).astype(int)
         values[8, 5] = 3
         path = tmp_path / "x-jaccard.hdf5"
@@ -186,7 +186,7 @@ class TestFiles:
             hdf5.validate(path)
 
     def test_that_are_generated_are_valid_and_not_all_alike(self, tmp_path):
-        """Near sets share much, others little."""
+        """Generated sets have near and far pairs."""
         synthetic.generate(tmp_path / "x.hdf5", "jaccard", n_train=1500, n_queries=30)
         info = hdf5.validate(tmp_path / "x.hdf5")
         assert (info.metric, info.dim) == ("jaccard", generated.GENERATED["jaccard"].dim)
@@ -195,19 +195,19 @@ class TestFiles:
 
 
 class TestMembersThatAreHashes:
-    """Sets of a few numbers up to 2**31: nothing is as large as the largest of them."""
+    """Sets of members up to 2**31: memory does not grow with the largest member."""
 
     MOST_BYTES = 2**24
 
     @pytest.fixture
     def sets(self):
-        """The usual ones, with each member's place among others that nobody has."""
+        """The usual sets, with members spread over a large range."""
         places = np.sort(np.random.default_rng(0).choice(2**31 - 2, DIM, replace=False))
         dense = matrix(300), matrix(20, 1)
         return dense, [Sets.of(places[np.flatnonzero(row)] for row in part) for part in dense]
 
     def used(self, work):
-        """What a function gives, and the most bytes that it held at once."""
+        """A function's result, and the most bytes that it held at once."""
         tracemalloc.start()
         try:
             return work(), tracemalloc.get_traced_memory()[1]
@@ -224,7 +224,7 @@ class TestMembersThatAreHashes:
         np.testing.assert_allclose(again, np.take_along_axis(far(train, test), ids, axis=1))
 
     def test_have_a_profile(self, sets):
-        """Columns that tell no rows apart are counted, all that nobody has among them."""
+        """Columns that are equal in all rows are counted."""
         (train, _), (kept, _) = sets
         (n_constant, lengths), n_bytes = self.used(lambda: LAYOUTS["sets"].profile(kept, 2**31 - 2))
         assert n_bytes < self.MOST_BYTES
@@ -232,7 +232,7 @@ class TestMembersThatAreHashes:
         np.testing.assert_array_equal(lengths, train.sum(axis=1))
 
     def test_are_searched_by_the_built_in(self, sets):
-        """By bruteforce."""
+        """bruteforce searches them."""
         (train, test), (kept, asked) = sets
         index = BruteForce("jaccard")
         _, n_bytes = self.used(lambda: index.fit(kept.lists()))
@@ -268,7 +268,7 @@ class TestJobs:
     @pytest.mark.parametrize(("text", "dtypes"), [(LISTS, ()), (CSR, ("packed", "csr"))])
     @pytest.mark.parametrize("trusted", [True, False])
     def test_get_sets_as_they_ask_for_them(self, set_file, tmp_path, text, dtypes, trusted):
-        """By both clocks, one by one and as a batch; a submission with fresh queries."""
+        """Implementations get their form of sets, by both clocks and in batches."""
         source = write(tmp_path / "mine.py", text)
         job = make_job(
             set_file, source, implementation={"trusted": trusted, "dtypes": dtypes},
@@ -278,7 +278,7 @@ class TestJobs:
         assert (outcome.recall, outcome.batch_recall, outcome.dim) == (1.0, 1.0, DIM)
 
     def test_in_two_halves_are_what_they_are_in_one(self, set_file, tmp_path):
-        """What a referee publishes and asks of a restricted container."""
+        """A job on sets in two halves gives the same scores."""
         source = write(tmp_path / "mine.py", LISTS)
         job = make_job(
             set_file, source, implementation={"trusted": False}, clock="parent", fresh_seed=4
@@ -298,7 +298,7 @@ class TestJobs:
 
 
 def test_fresh_queries_are_about_half_as_far_as_a_neighbour(tmp_path):
-    """From the set that was held out; their truth is exact."""
+    """A fresh query is about half as far as a neighbour; its truth is exact."""
     train = np.random.default_rng(0).random((400, DIM)) < 0.5
     data = hdf5.load(put(tmp_path / "x.hdf5", train, train[:9], truth=False, dimension=DIM))
     fresh = fresh_queries.freshen(data, n_queries=40, seed=3)

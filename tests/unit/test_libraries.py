@@ -1,4 +1,4 @@
-"""Libraries outside of site-packages: what a sandbox is shown of them, with real interpreters."""
+"""Libraries outside of site-packages that a sandbox shows, with real interpreters."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ sys.exit(subprocess.run(command, env=env).returncode)
 
 
 class Organiser:
-    """A virtual environment that has what this one has, and libraries beside it."""
+    """A virtual environment like this one, with more libraries."""
 
     def __init__(self, place: Path, **options: bool) -> None:
         self.place = place
@@ -68,7 +68,7 @@ class Organiser:
         (self.site / f"{name}.pth").write_text("".join(f"{line}\n" for line in lines))
 
     def editable(self, name: str, *, top_level: str = "") -> None:
-        """What pip leaves of a distribution that is installed in place."""
+        """Writes what pip leaves for a distribution installed in place."""
         info = self.site / f"{name}-1.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
@@ -86,7 +86,7 @@ class Organiser:
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
     ) -> str:
-        """What this code prints in a sandbox that the organiser's Python makes."""
+        """What this code prints in a sandbox made by the organiser's Python."""
         if level == "bubblewrap" and not shutil.which("bwrap"):
             pytest.skip("bubblewrap is not installed")
         home = self.place / "home"
@@ -172,7 +172,7 @@ def test_pythonpath(organiser: Organiser, level: str) -> None:
 
 @pytest.mark.parametrize("level", ["bubblewrap", "process"])
 def test_user_site(organiser: Organiser, level: str, tmp_path: Path) -> None:
-    """What is installed for the organiser alone is found, though the worker's home is another."""
+    """Libraries in the organiser's user site are found, although the worker has another home."""
     base = Organiser(tmp_path / "base", system_site_packages=True)
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     base.write(f"home/.local/lib/{version}/site-packages/mylib.py", "X = 'found'")
@@ -184,7 +184,7 @@ def test_user_site(organiser: Organiser, level: str, tmp_path: Path) -> None:
 def test_folders_that_hold_what_nobody_may_see(
     organiser: Organiser, kind: str, private: str
 ) -> None:
-    """Neither the folder nor a library in it is shown, whoever names it."""
+    """Protected folders and libraries in them are hidden, whatever names them."""
     organiser.write("course/solution.py")
     organiser.write("course/submissions/bob.py")
     organiser.write("course/inner/x.py")
@@ -196,7 +196,7 @@ def test_folders_that_hold_what_nobody_may_see(
 
 
 def test_home_and_current_folder(organiser: Organiser) -> None:
-    """``PYTHONPATH=.`` and one's home as a whole are not shown either."""
+    """``PYTHONPATH=.`` and the home folder are not shown."""
     course = organiser.write("course/solution.py").parent
     organiser.write("home/mine.py")
     for name, env in (("solution", "."), ("mine", str(organiser.place / "home"))):
@@ -205,7 +205,7 @@ def test_home_and_current_folder(organiser: Organiser) -> None:
 
 
 def test_installed_from_a_submission(organiser: Organiser) -> None:
-    """A package in what was handed in is not shown to others, even if it was installed."""
+    """A package inside a submission is hidden from others, even if it is installed."""
     organiser.write("subs/bob/boblib/__init__.py")
     organiser.pth("boblib", organiser.place / "subs/bob")
     organiser.editable("boblib")
@@ -214,7 +214,7 @@ def test_installed_from_a_submission(organiser: Organiser) -> None:
 
 
 def test_what_is_kept_back_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it is, why it is not shown and what to do; nothing for a module that is nowhere."""
+    """A note says which library is hidden, where it is, why, and what to do."""
     (tmp_path / "mylib").mkdir()
     (tmp_path / "mylib" / "__init__.py").touch()
     (tmp_path / "setup.py").touch()
@@ -231,7 +231,7 @@ def test_what_is_kept_back_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_what_another_user_may_not_enter_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A submission with a user id of its own may read what everybody may read."""
+    """A worker with its own user id sees what all users may read; a note names the rest."""
     closed = tmp_path / "closed"
     (closed / "libs").mkdir(parents=True)
     (closed / "libs" / "mylib.py").touch()

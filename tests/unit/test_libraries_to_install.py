@@ -1,4 +1,4 @@
-"""What is said below the tables of libraries that are not installed."""
+"""The lines below the tables on libraries that are not installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_annmodal.session.availability import no_compiler
 
 
 class Reporter:
-    """What of pytest's reporter is used."""
+    """The methods of pytest's reporter that are used."""
 
     isatty = hasmarkup = False
 
@@ -30,7 +30,7 @@ class Reporter:
 def test_a_compiler_that_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, there: bool
 ) -> None:
-    """The command for a library is followed by what brings a compiler, where there is none."""
+    """If there is no compiler, the command that installs one follows."""
     if there:
         (tmp_path / "g++").write_text("#!/bin/sh\n")
         (tmp_path / "g++").chmod(0o755)

@@ -1,4 +1,4 @@
-"""``annmodal lint``: what a dataset is like, and what of it spoils a comparison."""
+"""``annmodal lint``: figures of a dataset, and warnings."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def rows(n: int, seed: int = 0) -> np.ndarray:
 
 
 def test_figures_are_those_of_their_definitions(tmp_path: Path) -> None:
-    """Computed here once more, without blocks and without the truth."""
+    """Figures equal their definitions, computed here without blocks."""
     train, test = rows(N) + 1, rows(QUERIES, 1) + 1
     train[5], train[[7, 9, 11]], train[:, 3] = 0, train[8], 2.5
     test[4], test[6] = train[20], test[7]
@@ -76,7 +76,7 @@ def test_figures_are_those_of_their_definitions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dim", [2, 5])
 def test_intrinsic_dimension_is_that_of_the_plane(dim: int, tmp_path: Path) -> None:
-    """However many columns there are."""
+    """The intrinsic dimension of points in a plane is 2, whatever the columns."""
     turn = rows(dim, 7)
     plane = np.random.default_rng(0).random((N + QUERIES, dim)).astype("f4") @ turn
     data = made(tmp_path, train=plane[:N], test=plane[N:])
@@ -85,7 +85,7 @@ def test_intrinsic_dimension_is_that_of_the_plane(dim: int, tmp_path: Path) -> N
 
 
 def test_what_a_metric_does_not_say(tmp_path: Path) -> None:
-    """An inner product is no distance; a cosine is one of chords."""
+    """Inner products are no distances, so some figures are missing."""
     dot = dataset_lint.figures(made(tmp_path, "dot"), K)
     assert dot["intrinsic_dimension"] is None
     assert dot["relative_contrast"] is None
@@ -122,7 +122,7 @@ def spoiled(name: str) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("row", dataset_lint.WARNINGS, ids=lambda row: row.name)
 def test_each_warning_is_given_where_it_holds(row: dataset_lint.Warned, tmp_path: Path) -> None:
-    """And not for data that has nothing of the kind."""
+    """Each warning is given for its fault, and not for good data."""
     data = made(tmp_path, **spoiled(row.name))
     found = dataset_lint.figures(data, K)
     assert row.holds(found), found
@@ -134,7 +134,7 @@ def test_each_warning_is_given_where_it_holds(row: dataset_lint.Warned, tmp_path
 def test_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Text and JSON have the same figures; the status tells whether there is a warning."""
+    """Text and JSON have the same figures; the status is 1 if there is a warning."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = write_small(tmp_path, **spoiled("constant-columns"), k=5)
     volume = ["--volume", str(tmp_path / "volume")]
@@ -154,7 +154,7 @@ def test_the_command(
 def test_the_page_shows_what_was_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The same numbers, of the same content, metric, queries and k only; and nothing is read."""
+    """The page shows the figures of the same content, metric, queries and k, and reads no dataset."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = write_small(tmp_path, **spoiled("constant-columns"), k=5)
     main(["lint", str(path), "--volume", str(tmp_path / "volume")])
@@ -192,7 +192,7 @@ def test_the_page_shows_what_was_found(
 def test_what_is_kept_may_be_missing_or_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then the page has no figures, and lint looks again."""
+    """Without stored figures the page shows none, and lint computes them again."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     found = dict.fromkeys(linted.LABELS, 1.5) | {"k": K, "norm_max": float("inf")}
     assert linted.kept("ab", K) is None
@@ -221,13 +221,13 @@ def test_what_is_kept_may_be_missing_or_damaged(
 def test_what_cannot_be_looked_at(
     arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing is downloaded."""
+    """A dataset that is not here is refused, without a download."""
     assert main(["lint", *arguments, "--volume", str(tmp_path)]) == 2
     assert words in capsys.readouterr().err
 
 
 def test_every_name_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Those of the catalogue, and what lies in the volume under other names."""
+    """``annmodal datasets`` lists the catalogue and other names in the volume."""
     write_small(tmp_path, "mine-8-euclidean", n_train=N, n_queries=QUERIES, dim=DIM)
     (tmp_path / "broken-9.hdf5").write_bytes(b"no HDF5")
     assert main(["datasets", "--volume", str(tmp_path)]) == 0

@@ -1,4 +1,4 @@
-"""Levels of load: when queries come, what is made of their times, and real workers under load."""
+"""Levels of load: schedules, figures of their times, and real workers under load."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def bears(small_dataset, tmp_path):
 
 
 def offered(due_ms, turn_ms, ended_ms, *, idle, dropped=(), n=None):
-    """What an open loop gave, from a few times in ms; queries that were dropped come last."""
+    """Results of an open loop, from a few times in ms; dropped queries come last."""
     due = np.asarray([*due_ms, *dropped], float) * 1e6
     turn, ended = (np.asarray(times, float) * 1e6 for times in (turn_ms, ended_ms))
     m = len(due_ms)
@@ -89,7 +89,7 @@ class TestSchedule:
 
 class TestStatistics:
     def test_latency_is_from_when_a_query_was_due(self):
-        """One is stalled for 10 ms: those that come meanwhile wait, and it counts for each."""
+        """Latency counts from the due time: a stall of 10 ms counts for each query that waits."""
         seen = statistics.open_level(
             offered([0, 1, 2], [0, 10, 11], [10, 11, 12], idle=[True, False, False]),
             1000,
@@ -104,6 +104,7 @@ class TestStatistics:
         assert seen.marks == ()
 
     def test_who_is_dropped_is_counted_and_makes_it_saturated(self):
+        """Dropped queries are counted, and the level is saturated."""
         seen = statistics.open_level(
             offered([0, 1], [0, 2], [2, 4], idle=[True, False], dropped=[2, 3]),
             1000,
@@ -150,7 +151,7 @@ class TestStatistics:
             assert seen.n_late / n == pytest.approx(rho, rel=0.02)  # arrivals see the average
 
     def test_knees(self):
-        """Of M/M/1's latency 1/(1-load), of speed that two cores limit; a straight line has none."""
+        """Knees of M/M/1's latency and of the speed on two cores; a straight line has none."""
         loads = [0.5, 0.7, 0.8, 0.9, 0.95]
         bent = [1 / (1 - load) for load in loads]
         assert loads[statistics.knee(loads, bent, rises_late=True)] in (0.8, 0.9)
@@ -161,13 +162,13 @@ class TestStatistics:
         assert statistics.knee(clients, [3, 2, 1, 1], rises_late=False) is None
 
     def test_what_is_flat_but_for_noise_has_no_knee(self):
-        """A p99 that a stall makes is the same at all rates; so is what one core answers."""
+        """A flat curve with noise has no knee."""
         rates = [200, 400, 800, 1200]
         assert statistics.knee(rates, [96.6, 95.7, 97.5, 97.8], rises_late=True) is None
         assert statistics.knee([1, 2, 4, 8], [100, 104, 105, 105], rises_late=False) is None
 
     def test_a_knee_lies_before_saturation(self):
-        """What comes behind the first saturated level would make that the knee."""
+        """Levels after the first saturated one do not count for the knee."""
 
         def level(rate_qps, p99_s, *marks):
             return Level(kind="open", offered_qps=rate_qps, qps=rate_qps, p99_s=p99_s, marks=marks)
@@ -181,7 +182,7 @@ class TestStatistics:
         assert statistics.figured(Loaded(levels=levels), Load()).knee_qps == 100
 
     def test_the_rate_at_a_latency(self):
-        """The highest below which all kept it; a saturated or generator-bound one counts not."""
+        """The highest rate up to which all levels kept the latency; marked levels do not count."""
 
         def level(rate_qps, p99_s, *marks):
             return Level(kind="open", offered_qps=rate_qps, qps=rate_qps, p99_s=p99_s, marks=marks)
@@ -200,7 +201,7 @@ class TestStatistics:
 
 class TestMachine:
     def test_what_was_stolen_between_two_looks(self, tmp_path):
-        """Of this process's cores alone, in seconds; the frequency is their mean."""
+        """Steal counts this process's cores, in seconds; the frequency is their mean."""
         core, tick = min(os.sched_getaffinity(0)), os.sysconf("SC_CLK_TCK")
         stat = tmp_path / "proc" / "stat"
         stat.parent.mkdir()
@@ -213,12 +214,13 @@ class TestMachine:
         assert (seen.throttled_times, seen.throttled_s) == (0, 0.0)
 
     def test_what_the_system_does_not_tell_is_not_known(self, tmp_path):
+        """Counters that the system lacks are None."""
         seen = Look.now(tmp_path).until_now(worker_switches=0, root=tmp_path)
         assert (seen.steal_s, seen.mhz) == (None, None)
 
 
 def test_a_job_takes_its_load_to_other_machines(small_dataset, tmp_path):
-    """As plain data, and back."""
+    """Requested load survives as plain data."""
     load = Load(rates_qps=(5.0, 6.5), clients=(1, 2), arrivals="uniform", at_p99_s=0.01)
     job = make_job(small_dataset(), tmp_path / "mine.py", load=load)
     assert from_plain(Job, json.loads(json.dumps(to_plain(job)))) == job
@@ -232,7 +234,7 @@ class TestClosedLoop:
             pytest.skip("one core: nothing can be at work beside another")
 
     def test_clients_ask_at_once(self, bears, two_cores):
-        """They are threads where these wait without the GIL; two of them answer twice as much."""
+        """Clients are threads if the library releases the GIL."""
         body = "def query(self, v, k):\n    time.sleep(0.005)\n    return self.near(v, k)"
         seen = bears(body, load=Load(clients=(1, 2), level_s=0.3))
         one, two = seen.levels
@@ -243,7 +245,7 @@ class TestClosedLoop:
         assert two.p50_s >= 0.005
 
     def test_who_holds_the_gil_gets_processes(self, bears, two_cores):
-        """Each has its own interpreter; their answers come back and are scored."""
+        """Clients are processes if the library holds the GIL; their answers are scored."""
         body = """
             def query(self, v, k):
                 end = time.perf_counter() + 0.002
@@ -257,7 +259,7 @@ class TestClosedLoop:
         assert level.n_answered >= 20
 
     def test_a_crash_of_several_at_once_is_a_failure_of_that_level(self, bears):
-        """The levels before it stay; what was to come is not run."""
+        """A crash with several clients fails that level and those after it."""
         body = """
             busy = 0
             def query(self, v, k):
@@ -273,7 +275,7 @@ class TestClosedLoop:
         assert seen.levels[1].message.count("SIGSEGV") == 1
 
     def test_who_is_not_safe_in_two_threads_has_the_level_of_one(self, bears, two_cores):
-        """It crashes when it is found out whether threads help; what to declare is told."""
+        """If two threads crash, the level of one client is kept, and a note says what to declare."""
         seen = bears(NOT_SAFE, load=Load(clients=(1, 2, 4), level_s=0.1))
         assert [level.failure for level in seen.levels] == ["", "crashed", "not-run"]
         assert (seen.levels[0].recall, seen.levels[0].n_answered > 1) == (1.0, True)
@@ -283,7 +285,7 @@ class TestClosedLoop:
 
     @pytest.mark.parametrize("declared", ["threads", "processes"])
     def test_a_header_declares_what_clients_are(self, bears, declared):
-        """Nothing is tried then: who is not safe in threads has all its levels by processes."""
+        """A header's declaration of processes is used without a test."""
         body = NOT_SAFE if declared == "processes" else "pass"
         load = Load(clients=(1, 2, 3), level_s=0.1)
         seen = bears(body, load=load, implementation={"clients": declared})
@@ -293,7 +295,7 @@ class TestClosedLoop:
 
     @pytest.mark.parametrize("value", ['"fibres"', "2", '["threads"]'])
     def test_a_header_that_declares_something_else(self, value):
-        """And one that declares one of both."""
+        """Another declaration is refused."""
         text = "# /// script\n# [tool.annmodal]\n# clients = %s\n# ///\n"
         assert header.parse(text % '"processes"').clients == "processes"
         with pytest.raises(ConfigurationError, match="clients: expected threads or processes, not"):
@@ -332,6 +334,7 @@ class TestClosedLoop:
         assert "a submission could change that clock" in seen.notes[0]
 
     def test_who_gives_one_buffer_again_and_again_is_copied(self, bears):
+        """Answers in a reused buffer are copied."""
         body = """
             def query(self, v, k):
                 if not hasattr(self, "out"):
@@ -345,7 +348,7 @@ class TestClosedLoop:
 
 class TestOpenLoop:
     def test_every_level_is_measured_and_scored(self, bears):
-        """Answered at the rate that was offered; the answers of every level have their recall."""
+        """Each level has the offered rate and a recall."""
         seen = bears()
         assert [level.offered_qps for level in seen.levels] == [200, 400]
         for level in seen.levels:
@@ -357,7 +360,7 @@ class TestOpenLoop:
         assert len(json.dumps(to_plain(seen))) < 3000
 
     def test_a_rate_that_nobody_could_offer(self, bears):
-        """It ends, with the marks that say so; who was not dropped has an answer."""
+        """An impossible rate ends with its marks; queries that were not dropped have answers."""
         (level,) = bears(load=Load(rates_qps=(1e8,), level_s=0.001, queue=50)).levels
         assert {GENERATOR_BOUND, SATURATED} <= set(level.marks)
         assert level.n_offered == level.n_answered + level.n_dropped == 100_000
@@ -384,7 +387,7 @@ class TestOpenLoop:
         assert SATURATED in level.marks
 
     def test_wrong_answers_under_load_are_a_failure_of_that_level(self, bears):
-        """The measurement and the other levels stay."""
+        """Wrong answers fail their level; measurement and other levels stay."""
         body = """
             asked = 0
             def query(self, v, k):
