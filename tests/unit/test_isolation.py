@@ -274,7 +274,7 @@ class TestBubblewrap:
 
 class TestUnusedUser:
     def test_nobody_has_it(self):
-        """The chosen user id has no process, and belongs to no person by custom."""
+        """The chosen user id is in the reserved range, and is not root's, ours or nobody's."""
         uid = isolation.unused_user()
         assert uid in isolation.USERS
         assert uid not in {os.getuid(), 0, isolation.NOBODY}
@@ -303,7 +303,7 @@ class TestConfinement:
     @pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
     @pytest.mark.parametrize("level", ["bubblewrap", "process"])
     def test_sockets_stay_where_there_is_nobody_to_call(self, level):
-        """Local socket pairs stay allowed; sockets for a network are refused."""
+        """Socket pairs are allowed, Unix sockets only inside bubblewrap, network sockets never."""
         code = (
             "import socket\nsocket.socketpair()\n"
             "for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6):\n"
@@ -315,7 +315,7 @@ class TestConfinement:
 
     @pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
     def test_nobody_chooses_its_cores(self):
-        """A call that changes cores does nothing and reports success."""
+        """Setting the affinity changes nothing and raises nothing."""
         cores = sorted(os.sched_getaffinity(0))
         code = f"import os\nos.sched_setaffinity(0, {{{cores[0]}}})\nprint(len(os.sched_getaffinity(0)))"
         assert self.run(code, "bubblewrap")[-1] == str(len(cores))

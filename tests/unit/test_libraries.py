@@ -231,7 +231,7 @@ def test_what_is_kept_back_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_what_another_user_may_not_enter_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker with its own user id sees what all users may read; a note names the rest."""
+    """A library in a folder that the worker's user id may not enter is named."""
     closed = tmp_path / "closed"
     (closed / "libs").mkdir(parents=True)
     (closed / "libs" / "mylib.py").touch()

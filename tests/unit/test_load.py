@@ -275,7 +275,7 @@ class TestClosedLoop:
         assert seen.levels[1].message.count("SIGSEGV") == 1
 
     def test_who_is_not_safe_in_two_threads_has_the_level_of_one(self, bears, two_cores):
-        """If two threads crash, the level of one client is kept, and a note says what to declare."""
+        """If two threads crash, the level of one client is kept, and the message says what to declare."""
         seen = bears(NOT_SAFE, load=Load(clients=(1, 2, 4), level_s=0.1))
         assert [level.failure for level in seen.levels] == ["", "crashed", "not-run"]
         assert (seen.levels[0].recall, seen.levels[0].n_answered > 1) == (1.0, True)
@@ -285,7 +285,7 @@ class TestClosedLoop:
 
     @pytest.mark.parametrize("declared", ["threads", "processes"])
     def test_a_header_declares_what_clients_are(self, bears, declared):
-        """A header's declaration of processes is used without a test."""
+        """A header's declaration of threads or processes is used without a test."""
         body = NOT_SAFE if declared == "processes" else "pass"
         load = Load(clients=(1, 2, 3), level_s=0.1)
         seen = bears(body, load=load, implementation={"clients": declared})

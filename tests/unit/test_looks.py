@@ -1,4 +1,4 @@
-"""How well the parent's clock knows each time, and what becomes of samples that it does not know."""
+"""How exactly the parent's clock knows each time, and what happens to uncertain samples."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LEFT_OUT = recall.LEFT_OUT
 
 
 class AfterLooks:
-    """A response that is there from the n-th look on."""
+    """A response that is there at the n-th look."""
 
     def __init__(self, looks):
         self.left = looks
@@ -38,7 +38,7 @@ class AfterLooks:
 
 
 def one(monkeypatch, readings, looks, check=lambda: None):
-    """The time and the gap of one question, with these readings of the clock."""
+    """Time and gap of one query, from these readings of the clock."""
     clock = iter(readings)
     monkeypatch.setattr(mailbox, "perf_counter_ns", lambda: next(clock))
     box = SimpleNamespace(
@@ -55,27 +55,27 @@ def one(monkeypatch, readings, looks, check=lambda: None):
 
 class TestGap:
     def test_is_from_before_the_last_look_in_vain(self, monkeypatch):
-        """Nobody knows when the answer came between two looks."""
+        """A gap begins at the last look that found nothing: the answer may have come since."""
         assert one(monkeypatch, [0, 1, 10, 20, 30, 31], looks=3) == (31, 12)
 
     def test_counts_a_core_that_was_lost_before_the_look_that_found_it(self, monkeypatch):
-        """The answer may have come at any time meanwhile."""
+        """A core lost before the successful look counts, since the answer may have come meanwhile."""
         assert one(monkeypatch, [0, 1, 10, 4_000, 4_001], looks=2) == (4_001, 3_992)
 
     def test_counts_a_core_that_was_lost_between_a_look_and_the_next_reading(self, monkeypatch):
-        """The reading after a look in vain may be late: the one before it counts."""
+        """The reading after a look may be late, so the one before it counts."""
         assert one(monkeypatch, [0, 1, 4_000, 4_001], looks=1) == (4_001, 4_001)
 
     def test_counts_a_core_that_was_lost_before_the_question(self, monkeypatch):
-        """The clock had begun, and the worker did not know yet."""
+        """A core lost between starting the clock and sending the query counts."""
         assert one(monkeypatch, [0, 4_000, 4_010, 4_011], looks=1) == (4_011, 4_011)
 
     def test_is_no_gap_what_was_lost_while_the_query_was_still_running(self, monkeypatch):
-        """There was a look in vain after it."""
+        """A core lost before a look that found nothing is not a gap."""
         assert one(monkeypatch, [0, 1, 4_000, 4_010, 4_020, 4_021], looks=3) == (4_021, 12)
 
     def test_leaves_out_what_the_parent_did_itself(self, monkeypatch):
-        """Looking at its processes can be made slow by a submission: what comes then is late."""
+        """Time that the parent spends on looking at processes is not counted, since a submission can make that slow."""
         monkeypatch.setattr(mailbox, "SPINS_BETWEEN_CHECKS", 1)
         checked = []
         found = one(monkeypatch, [0, 1, 9_000, 9_001, 9_002], 1, lambda: checked.append(1))
@@ -84,7 +84,7 @@ class TestGap:
 
 class TestUncertain:
     def test_is_what_may_be_five_percent_less(self):
-        """And not what a look always takes."""
+        """A sample is uncertain if its true time may be five percent less."""
         times = np.array([[1_000, 1_000, 1_000_000], [2, 100, 100]])
         gaps = np.array([[51, 50, 40_000], [2, 4, 9]])
         assert recall.uncertain(times, gaps).tolist() == [
@@ -93,24 +93,24 @@ class TestUncertain:
         ]
 
     def test_is_nothing_where_gaps_are_not_known(self):
-        """Where worker and parent share a core the parent cannot look."""
+        """If worker and parent share a core, gaps are unknown and nothing is uncertain."""
         assert not recall.uncertain(np.array([5, 0]), np.zeros(2, np.int64)).any()
 
     def test_is_left_out_unless_it_is_known_to_have_been_slow(self):
-        """A slow one stays, at its least: a long query must not vanish by being interrupted."""
+        """Uncertain samples are left out, but a slow one stays with its least time."""
         times = np.array([100, 110, 120, 4_000, 5_000])
         gaps = np.array([1, 1, 1, 3_950, 3_000])
         found = recall.settled(times, gaps, recall.uncertain(times, gaps))
         assert found.tolist() == [100, 110, 120, LEFT_OUT, 2_000]
 
     def test_everything_stays_where_all_is_uncertain(self):
-        """As it was measured: there is nothing to hold it against."""
+        """If all samples are uncertain, all stay."""
         times = np.array([4_000, 5_000])
         assert recall.settled(times, times, np.array([True, True])).tolist() == [4_000, 5_000]
 
 
 class Rounds:
-    """An asker whose mailbox is a script: of each round the times and the gaps."""
+    """An asker whose mailbox replays times and gaps of each round."""
 
     def __init__(self, monkeypatch, script, *, trusted=True, rounds=2, **limits):
         self.asked = []
@@ -141,7 +141,7 @@ FIRST = [([100, 4_100, 100], [1, 4_000, 1]), ([100, 100, 100], [1, 1, 1])]
 
 class TestAskedAgain:
     def test_what_is_uncertain_is_asked_once_more(self, monkeypatch):
-        """Time and answer of the new round count; the share is that of the first asking."""
+        """An uncertain query is asked again; the share is that of the first round."""
         made = Rounds(monkeypatch, [*FIRST, ([120], [1])])
         assert made.asked == [[0, 1, 2], [0, 1, 2], [1]]
         assert made.found.times_ns.tolist() == [[100, 120, 100], [100, 100, 100]]
@@ -149,7 +149,7 @@ class TestAskedAgain:
         assert made.share == pytest.approx(1 / 6)
 
     def test_what_stays_uncertain_is_left_out(self, monkeypatch):
-        """After three more rounds."""
+        """A query that is uncertain in three more rounds is left out."""
         made = Rounds(monkeypatch, [*FIRST, *[([4_100], [4_000])] * 3])
         assert made.asked[2:] == [[1]] * 3
         assert made.found.times_ns.tolist() == [[100, LEFT_OUT, 100], [100, 100, 100]]
@@ -160,13 +160,13 @@ class TestAskedAgain:
         ids=["fresh queries", "a stranger's single round", "no time left"],
     )
     def test_nobody_is_asked_twice_who_is_to_be_asked_once(self, monkeypatch, given):
-        """It could remember the answer: the sample is left out instead."""
+        """A submission is not asked a fresh query again; the sample is left out."""
         made = Rounds(monkeypatch, FIRST[:1], **{"rounds": 1, **given})
         assert made.asked == [[0, 1, 2]]
         assert made.found.times_ns.tolist() == [[100, LEFT_OUT, 100]]
 
-    def test_where_rounds_repeat_anyway_a_stranger_is_asked_again(self, monkeypatch):
-        """There is nothing that it does not know by then."""
+    def test_where_rounds_repeat_anyway_a_submission_is_asked_again(self, monkeypatch):
+        """If rounds repeat the queries, a submission can be asked again."""
         made = Rounds(monkeypatch, [*FIRST, ([120], [1])], trusted=False)
         assert made.asked[2:] == [[1]]
 
@@ -194,7 +194,7 @@ def between(others=(), waited_ns=0, parent_ns=0, children=(), **options):
 
 
 def timed(uncertain_share, found):
-    """What a search gave beside that."""
+    """The result of a search with these gaps."""
     none = np.zeros((1, 1), np.int64)
     return Timed(
         times_ns=none,
@@ -208,20 +208,20 @@ def timed(uncertain_share, found):
 
 class TestContention:
     def test_is_somebody_on_the_workers_core_while_it_waits(self):
-        """Both are seen in the kernel's accounts."""
+        """Another process on the worker's core, while the worker waits, is contention."""
         found = between([(OTHER, 1, 1, 5 * 10**8)], waited_ns=5 * 10**8)
         assert (found.worker_waited, found.others_beside) == (0.5, 0.5)
         assert found.disturbed
 
     def test_is_not_what_a_submission_does_to_itself(self):
-        """Its threads and children keep its core busy, and it waits: its own doing."""
+        """A submission's own threads and children are no contention."""
         children = [(CHILD, WORKER, 1, 5 * 10**8), (102, CHILD, 1, 4 * 10**8)]
         found = between(children=children, waited_ns=9 * 10**8, parent={0})
         assert found == Contention(worker_waited=0.9)
         assert not found.disturbed
 
     def test_is_not_a_process_that_a_submission_of_another_user_left(self):
-        """At the level uid all processes of its user are its own."""
+        """At the level uid all processes of its user are the submission's own."""
         daemon = [(os.getppid(), 1, 1, 10**9)]
         assert between(daemon, waited_ns=10**9).disturbed
         owner = Path(f"/proc/{os.getppid()}").stat().st_uid
@@ -237,16 +237,16 @@ class TestContention:
         ids=["on another core", "the kernel's own", "next to nothing"],
     )
     def test_is_nobody_who_is_elsewhere_or_idle(self, others):
-        """What a worker's own threads make it wait is then its own affair."""
+        """Processes on other cores, or idle ones, are no contention."""
         assert not between(others, waited_ns=5 * 10**8).disturbed
 
     def test_is_somebody_on_the_parents_core_where_others_cannot_be_seen(self):
-        """In a container: the parent waits for a core that no submission can use."""
+        """In a container, waits of the parent's core show contention: a submission cannot use it."""
         assert between(waited_ns=5 * 10**8, parent_ns=5 * 10**8, parent={0}).disturbed
         assert not between(waited_ns=5 * 10**8, parent_ns=5 * 10**8).disturbed
 
     def test_is_somebody_who_was_there_although_the_worker_hardly_waited(self):
-        """Seen: QPS 9 % too low beside one process, where the worker waited 0.5 % of the time."""
+        """A process on the core is contention, although the worker waited for 0.5 % of the time (QPS 9 % too low)."""
         assert between([(OTHER, 1, 1, 8 * 10**8)], waited_ns=5 * 10**6).disturbed
         on_the_parents = between(parent_ns=2 * 10**8, parent={0})
         assert not on_the_parents.disturbed
@@ -254,7 +254,7 @@ class TestContention:
         assert not timed(None, on_the_parents).disturbed
 
     def test_is_not_the_kernels_work_on_the_parents_core(self):
-        """A submission can give it some, by what it writes to a terminal."""
+        """Kernel work on the parent's core is no contention, since a submission can cause it."""
         found = {"waited_ns": 5 * 10**8, "parent_ns": 4 * 10**8, "parent": {0}}
         threads = [(OTHER, contention.KERNEL, 0, 3 * 10**8), (201, contention.KERNEL, 0, 10**8)]
         assert not between(threads, **found).disturbed
@@ -262,13 +262,13 @@ class TestContention:
         assert between(elsewhere, **found).disturbed
 
     def test_ticks_of_all_threads_count_beyond_the_rounding(self):
-        """The first thread of a process may sleep while its others compute."""
+        """CPU ticks of all threads of a process count."""
         assert Process(1, 1, 0, 102).cpu_s_since(Process(1, 1, 0, 0)) == pytest.approx(1.0)
         assert Process(1, 1, 0, 2).cpu_s_since(Process(1, 1, 0, 0)) == 0.0
 
     @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs Linux")
     def test_whoever_descends_from_the_worker_is_seen_as_its_own(self):
-        """Also a grandchild, by the kernel's table; and what each has waited is read."""
+        """All descendants of the worker are its own, by the kernel's table."""
         code = "import os, sys; os.fork() or os.fork(); print(); sys.stdin.read()"
         with subprocess.Popen(
             [sys.executable, "-uc", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -283,7 +283,7 @@ class TestContention:
         assert {name.split("/")[0] for name in seen.waited_ns} == {str(pid) for pid in family}
 
     def test_is_nothing_where_the_kernel_keeps_no_accounts(self, monkeypatch):
-        """As on other systems: nobody is blamed."""
+        """Without the kernel's accounts there is no contention."""
         monkeypatch.setattr(contention, "_processes", lambda: iter(()))
         monkeypatch.setattr(contention, "_read", lambda path: Path(path, "none").read_bytes())
         look = contention.look(WORKER)
@@ -295,7 +295,7 @@ BURN = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True:
 
 @pytest.fixture
 def _a_neighbour_on_each_core() -> Iterator[None]:
-    """That computes until it is ended."""
+    """A process on each core that computes until it is ended."""
     with nothing_left_behind():
         burning = [
             subprocess.Popen([sys.executable, "-c", BURN, str(core)])
@@ -312,7 +312,7 @@ def _a_neighbour_on_each_core() -> Iterator[None]:
 @pytest.mark.usefixtures("_a_neighbour_on_each_core")
 @pytest.mark.parametrize("trusted", [True, False])
 def test_beside_busy_neighbours_the_figures_say_so(small_dataset, tmp_path, trusted):
-    """What was waited for is seen, each sample counts or is counted, the answers are right."""
+    """Beside busy processes the waits are seen, samples are kept or counted, answers are right."""
     body = """
         def query(self, v, k):
             until = time.perf_counter() + 0.002
@@ -330,7 +330,7 @@ def test_beside_busy_neighbours_the_figures_say_so(small_dataset, tmp_path, trus
 
 
 def test_a_quiet_query_is_asked_as_often_as_the_rounds_say(small_dataset, tmp_path):
-    """By the worker's clock there are no gaps to speak of."""
+    """By the worker's clock there are no gaps, and each query is asked once a round."""
     found = measured(run(small_dataset(), write(tmp_path / "mine.py", EXACT), rounds=2)[0])
     assert (found.uncertain_share, found.n_left_out) == (None, 0)
     assert len(found.latencies_ns) == 40

@@ -1,4 +1,4 @@
-"""Questions and answers through shared memory, between threads and between processes."""
+"""Queries and answers through shared memory, between threads and between processes."""
 
 import os
 import threading
@@ -23,7 +23,7 @@ class GaveUp(Exception):
 
 
 def patient():
-    """A ``check`` that gives up after a great many looks, so that no test hangs."""
+    """A ``check`` that gives up after many looks, so that no test hangs."""
     left = [20_000]
 
     def check():
@@ -44,7 +44,7 @@ def boxes():
 
 @contextmanager
 def serving(box, query, k=K):
-    """A thread that serves; what it raised is in the list."""
+    """A thread that serves; the list gets what it raised."""
     raised = []
 
     def work():
@@ -68,7 +68,7 @@ def answer_with(value):
 class TestAsk:
     @pytest.mark.parametrize("form", [list, tuple, np.array, lambda ids: np.array(ids, np.int32)])
     def test_each_query_gets_its_own_answer(self, boxes, form):
-        """In order, whatever integer sequence carries it."""
+        """Answers come in order, as any sequence of integers."""
         ours, theirs = boxes
 
         def query(row, k):
@@ -81,7 +81,7 @@ class TestAsk:
         assert (times > 0).all()
 
     def test_what_is_read_has_been_waited_for(self, boxes):
-        """A parent that loses its core before it has read the ids counts that as well."""
+        """If the parent loses its core before it has read the ids, that time counts as a gap."""
         ours, theirs = boxes
         memory = ours.memory
 
@@ -99,7 +99,7 @@ class TestAsk:
         assert ids.tolist() == [[1, 2, 3]] * 2
 
     def test_a_short_answer_is_padded_and_leaves_nothing_of_the_last_one(self, boxes):
-        """The memory still holds the earlier ids; they are not read."""
+        """A short answer is padded; earlier ids in the memory are not read."""
         ours, theirs = boxes
         replies = iter([[7, 8, 9], [1], [], [4, 5]])
         with serving(theirs, lambda _row, _k: next(replies)):
@@ -109,7 +109,7 @@ class TestAsk:
 
     @pytest.mark.parametrize("form", [list, tuple, np.array])
     def test_an_answer_beyond_the_capacity_is_cut_and_counted(self, boxes, form):
-        """It writes nothing behind the ids."""
+        """A long answer is cut to the capacity, and its length is returned."""
         ours, theirs = boxes
         end = IDS + 8 * CAPACITY
         with serving(theirs, answer_with(form(range(1, 1001)))):
@@ -120,7 +120,7 @@ class TestAsk:
         assert not any(ours.memory[end : end + 64])
 
     def test_a_query_cannot_be_seen_before_its_turn(self, boxes):
-        """The later slots are zero until then."""
+        """A query is written when its turn comes; later slots are zero."""
         ours, theirs = boxes
         seen = []
 
@@ -135,7 +135,7 @@ class TestAsk:
             assert not slots[turn + 1 :].any()
 
     def test_the_tokens_cannot_be_guessed(self, boxes):
-        """Every question has another random one, never one of the reserved words."""
+        """Each query has another random token, never a reserved word."""
         ours, theirs = boxes
         tokens = []
 
@@ -152,7 +152,7 @@ class TestAsk:
         assert len({token & 0xFFFF for token in tokens}) > 90
 
     def test_an_answer_given_before_the_question_is_not_taken(self, boxes):
-        """Whatever token the worker writes, the parent's next one is another."""
+        """An answer before its query has a wrong token and is not used."""
         ours, theirs = boxes
         theirs.count[0] = K
         for guess in (0, 1, 1 << 63, 2**64 - 1):
@@ -162,7 +162,7 @@ class TestAsk:
             assert ours.request[0] != guess
 
     def test_a_response_to_the_question_before_is_not_taken(self, boxes):
-        """Nor one that is repeated."""
+        """A response to the previous query is not used, even if repeated."""
         ours, theirs = boxes
         with serving(theirs, answer_with([1, 2, 3])):
             mailbox.ask(ours, QUERIES[:1], K, patient())
@@ -170,13 +170,13 @@ class TestAsk:
             mailbox.ask(ours, QUERIES[:1], K, give_up_at(2))
 
     def test_what_check_raises_ends_the_wait(self, boxes):
-        """Nobody serves: the parent is not stuck."""
+        """An exception in ``check`` ends the parent's wait."""
         ours, _ = boxes
         with pytest.raises(GaveUp):
             mailbox.ask(ours, QUERIES, K, give_up_at(1))
 
     def test_check_is_called_before_the_first_question_and_while_waiting(self, boxes):
-        """It costs system calls, so it comes every few thousand looks, and now and then between."""
+        """``check`` is called before the first query, and every few thousand looks."""
         ours, _ = boxes
         looks = []
 
@@ -191,7 +191,7 @@ class TestAsk:
         assert len(set(looks[1:])) == 1
 
     def test_an_answer_that_raised_ends_the_round(self, boxes):
-        """The rest is not asked."""
+        """After an exception in a query the rest of the round is not asked."""
         ours, theirs = boxes
         asked = []
 
@@ -210,7 +210,7 @@ class TestAsk:
 
     @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
     def test_even_what_is_no_exception_is_told(self, boxes, error):
-        """``sys.exit`` in a query does not leave the parent waiting."""
+        """``sys.exit`` in a query is reported to the parent."""
         ours, theirs = boxes
 
         def query(_row, _k):
@@ -249,7 +249,7 @@ class TestAsk:
         ids=lambda value: type(value).__name__,
     )
     def test_nonsense_is_an_answer_that_raised(self, boxes, nonsense):
-        """With the same words as by the worker's own clock."""
+        """An invalid answer is reported in the same words as by the worker's clock."""
         ours, theirs = boxes
         with serving(theirs, answer_with(nonsense)) as raised:
             _, _, counts, _ = mailbox.ask(ours, QUERIES[:1], K, patient())
@@ -259,7 +259,7 @@ class TestAsk:
         assert "expected a flat list or integer array" in str(error)
 
     def test_one_buffer_used_again_and_again_is_right(self, boxes):
-        """Each answer is copied out before the next question."""
+        """Answers in a reused buffer are copied before the next query."""
         ours, theirs = boxes
         buffer = np.zeros(K, np.int64)
 
@@ -272,7 +272,7 @@ class TestAsk:
         assert ids[:, 0].tolist() == [1, 3, 5, 7, 9]
 
     def test_a_query_that_is_changed_in_place_is_written_anew(self, boxes):
-        """``v /= norm`` in a query spoils neither this nor the next round."""
+        """A query that is changed in place (``v /= norm``) is unchanged in the next round."""
         ours, theirs = boxes
         seen = []
 
@@ -300,7 +300,7 @@ def give_up_at(n):
 
 class TestServe:
     def test_the_question_may_come_before_the_server(self, boxes):
-        """The parent asks as soon as it has sent the frame; this once hung."""
+        """The parent may write a query before the worker serves."""
         ours, theirs = boxes
         asked = threading.Event()
         result = []
@@ -321,7 +321,7 @@ class TestServe:
         assert result[0][2].tolist() == [K] * SLOTS
 
     def test_the_dismissal_may_come_before_the_server(self, boxes):
-        """It is seen, and does not end the next serving too."""
+        """The end may be written before the worker serves, and ends only that serving."""
         ours, theirs = boxes
         mailbox.dismiss(ours)
         serve(theirs, answer_with([1, 2, 3]), K)
@@ -330,7 +330,7 @@ class TestServe:
             assert mailbox.ask(ours, QUERIES, K, patient())[2].tolist() == [K] * SLOTS
 
     def test_it_serves_again_after_it_was_dismissed(self, boxes):
-        """As it does for the floor and then for each search setting."""
+        """The worker serves again, for the floor and each setting."""
         ours, theirs = boxes
         for number in range(5):
             with serving(theirs, answer_with([number] * K)):
@@ -338,7 +338,7 @@ class TestServe:
             assert ids.tolist() == [[number] * K] * SLOTS
 
     def test_it_serves_again_after_a_query_that_raised(self, boxes):
-        """The old question is not answered again."""
+        """After an exception the old query is not answered again."""
         ours, theirs = boxes
         with pytest.raises(ZeroDivisionError):
             with serving(theirs, lambda _row, _k: 1 // 0) as raised:
@@ -356,7 +356,7 @@ class TestServe:
         assert asked == QUERIES.tolist()
 
     def test_it_gives_k_to_the_query(self, boxes):
-        """As it was told."""
+        """``query`` gets the given k."""
         ours, theirs = boxes
         seen = []
         with serving(theirs, lambda _row, k: seen.append(k) or [0, 1, 2], k=7):
@@ -366,7 +366,7 @@ class TestServe:
 
 class TestFloor:
     def test_it_is_the_median_of_some_hundreds_of_round_trips(self, boxes):
-        """However few slots there are."""
+        """The floor is the median of some hundreds of round trips, also with few slots."""
         ours, theirs = boxes
         asked = []
         with serving(theirs, lambda _row, _k: asked.append(1) or [0, 1, 2]):
@@ -377,7 +377,7 @@ class TestFloor:
 
 class TestMemory:
     def test_the_file_can_neither_shrink_nor_grow(self):
-        """A reader cannot be killed by cutting its memory off."""
+        """The file is sealed, so that no reader crashes."""
         if not hasattr(os, "memfd_create"):
             pytest.skip("needs memfd_create")
         fd = mailbox.new_shared_file(4096, label="test")
@@ -387,7 +387,7 @@ class TestMemory:
         os.close(fd)
 
     def test_without_memfd_a_file_without_a_name_serves(self, monkeypatch, tmp_path):
-        """As on other systems."""
+        """Without memfd an unnamed temporary file is used."""
         monkeypatch.delattr(os, "memfd_create", raising=False)
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
         fd = mailbox.new_shared_file(Mailbox.size_bytes(**LAYOUT), label="test")
@@ -399,7 +399,7 @@ class TestMemory:
 
     @pytest.mark.parametrize("machine", ["x86_64", "AMD64", "aarch64"])
     def test_another_machine_gets_a_fence(self, boxes, monkeypatch, machine):
-        """Which does nothing that one could see."""
+        """On other processors a memory fence is used."""
         monkeypatch.setattr("platform.machine", lambda: machine)
         fd = mailbox.new_shared_file(Mailbox.size_bytes(**LAYOUT), label="test")
         Mailbox(fd, **LAYOUT).fence()
@@ -407,7 +407,7 @@ class TestMemory:
 
     @pytest.mark.parametrize("capacity", [1, 300, 5000])
     def test_the_queries_begin_on_a_page_of_their_own(self, capacity):
-        """Behind the ids, however many there are."""
+        """Queries begin on a new page behind the ids."""
         layout = {**LAYOUT, "capacity": capacity}
         fd = mailbox.new_shared_file(Mailbox.size_bytes(**layout), label="test")
         box = Mailbox(fd, **layout)

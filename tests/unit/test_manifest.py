@@ -1,4 +1,4 @@
-"""Implementations are known from their text alone, and a bad text has one clear message."""
+"""Implementations are read from their text, and an unusable text gives one clear message."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ def labels(implementation: Implementation) -> list[str]:
 
 class TestHeader:
     def test_says_everything(self, tmp_path):
-        """Each key of the header has its place."""
+        """Each key of the header is read."""
         found = read(
             tmp_path,
             with_header(
@@ -85,7 +85,7 @@ class TestHeader:
         ],
     )  # fmt: skip
     def test_grids_expand_in_the_order_written(self, tmp_path, lines, expected):
-        """Lists are alternatives; a list of tables is tried table by table."""
+        """Lists are alternatives, in their order; a list of tables is tried table by table."""
         assert labels(read(tmp_path, annmodal(*lines))) == expected
 
     @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ class TestHeader:
         ],
     )
     def test_mistakes_are_named(self, tmp_path, lines, message):
-        """With the file, the key, and what was probably meant."""
+        """A mistake is named with the file, the key and the likely intention."""
         with pytest.raises(ConfigurationError, match=message) as caught:
             read(tmp_path, annmodal(*lines))
         assert str(caught.value).startswith(f"{tmp_path / 'mine.py'}: ")
@@ -149,35 +149,35 @@ class TestHeader:
         ],
     )
     def test_mistakes_outside_of_our_table_are_named_too(self, tmp_path, lines, message):
-        """A misspelt key would otherwise be ignored in silence."""
+        """A misspelt key outside of our table is named too."""
         with pytest.raises(ConfigurationError, match=message):
             read(tmp_path, with_header(*lines))
 
     def test_must_be_closed(self, tmp_path):
-        """The line where it opens is named."""
+        """An unclosed header is named with its first line."""
         with pytest.raises(ConfigurationError, match=r"line 2: the header .* is not closed"):
             read(tmp_path, "# hello\n# /// script\n# dependencies = []\n" + CLASS)
 
     def test_must_be_the_only_one(self, tmp_path):
-        """Two would contradict each other."""
+        """Two headers are refused."""
         with pytest.raises(ConfigurationError, match="line 6: a second"):
             read(tmp_path, with_header() + with_header())
 
     def test_may_have_windows_newlines_a_byte_order_mark_and_comments_around(self, tmp_path):
-        """As editors write files."""
+        """Windows newlines, a byte order mark and comments around a header are fine."""
         text = "# Mine.\n" + annmodal("build.a = 1").replace("# ///\n", "# ///\n# More.\n")
         found = read(tmp_path, b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
         assert labels(found) == ["a=1"]
 
     def test_chooses_among_classes(self, tmp_path):
-        """With ``class`` the others do not matter."""
+        """The key ``class`` chooses among several classes."""
         text = annmodal('class = "Second"') + CLASS + CLASS.replace("Index", "Second")
         assert read(tmp_path, text).class_name == "Second"
 
 
 class TestBareFile:
     def test_needs_nothing_but_a_class(self, tmp_path):
-        """The two usual metrics, no parameters, its imports as requirements."""
+        """Without a header: two metrics, no parameters, imports as requirements."""
         found = read(tmp_path, "import os\nimport annoy\nimport numpy as np\n" + CLASS)
         assert found.class_name == "Index"
         assert found.metrics == ("euclidean", "angular")
@@ -216,12 +216,12 @@ class TestBareFile:
         ],
     )
     def test_the_class_is_found_by_reading(self, tmp_path, text):
-        """Inherited methods count, bases and private classes do not, what is imported may."""
+        """Inherited methods count; base classes and private ones are not chosen."""
         (tmp_path / "helper.py").touch()
         assert read(tmp_path, text).class_name == "Index"
 
     def test_imports_that_are_not_needed_at_once_are_no_requirements(self, tmp_path):
-        """Siblings, relative and guarded imports, the stdlib, what the harness brings."""
+        """Siblings, guarded imports, the standard library and the harness's packages are no requirements."""
         (tmp_path / "helper.py").touch()
         (tmp_path / "package").mkdir()
         text = (
@@ -233,20 +233,20 @@ class TestBareFile:
         assert read(tmp_path, text + CLASS).modules == ("mine", "scipy")
 
     def test_what_lies_in_a_folder_that_it_puts_on_the_path_is_no_requirement(self, tmp_path):
-        """As in a project with a folder ``src``."""
+        """Modules in a folder that the file adds to ``sys.path`` are no requirements."""
         (tmp_path / "src" / "mylib").mkdir(parents=True)
         text = "import sys\nsys.path.insert(0, 'src')\nimport mylib\nimport scipy\n" + CLASS
         assert read(tmp_path, text).modules == ("scipy",)
         assert read(tmp_path, "import mylib\n" + CLASS).modules == ("mylib",)
 
     def test_a_header_without_dependencies_does_not_hide_the_imports(self, tmp_path):
-        """An empty list does: it says that nothing is needed."""
+        """Without the key the imports are the requirements; an empty list means none."""
         text = "import annoy\n" + CLASS
         assert read(tmp_path, annmodal() + text).modules == ("annoy",)
         assert read(tmp_path, with_header("dependencies = []") + text).modules == ()
 
     def test_one_for_another_harness_says_so(self, tmp_path):
-        """Its packages are no libraries that an index could install."""
+        """A file for another harness is named as such."""
         text = "from benchmark.algorithms.base import BaseANN\n" + CLASS
         with pytest.raises(
             ConfigurationError, match="of big-ann-benchmarks, whose classes have another"
@@ -255,7 +255,7 @@ class TestBareFile:
         assert read(tmp_path, "import benchmark\n" + CLASS).modules == ("benchmark",)
 
     def test_nothing_is_run(self, tmp_path):
-        """Not the file, not its decorators."""
+        """Reading runs neither the file nor its decorators."""
         read(tmp_path, "raise SystemExit(1)\n" + CLASS)
 
 
@@ -281,13 +281,13 @@ BROKEN = {
 class TestBadInput:
     @pytest.mark.parametrize(("raw", "message"), BROKEN.values(), ids=BROKEN)
     def test_of_the_users_own_is_an_error(self, tmp_path, raw, message):
-        """It names the file and what to do."""
+        """For a user's own file the error names it and what to do."""
         with pytest.raises(ConfigurationError, match=f"mine.py: .*({message})"):
             read(tmp_path, raw)
 
     @pytest.mark.parametrize(("raw", "message"), BROKEN.values(), ids=BROKEN)
     def test_of_a_submission_is_kept_with_it(self, tmp_path, raw, message):
-        """The session goes on; this one fails with the same words."""
+        """A submission's error is kept with it, and the session continues."""
         path = tmp_path / "mine.py"
         path.write_bytes(raw)
         with pytest.raises(ConfigurationError) as caught:
@@ -305,7 +305,7 @@ class TestBadInput:
         assert "no such file" in found.error
 
     def test_a_file_that_python_would_not_import_is_told_how_to_be_called(self, tmp_path):
-        """Before a worker fails to load it."""
+        """A file name that Python cannot import is refused with a correct one."""
         path = tmp_path / "mine"
         path.write_text(CLASS)
         (found,) = manifest.read_submission(path)
@@ -316,12 +316,12 @@ class TestBadInput:
 
     @pytest.mark.parametrize("name", ["x" * 300 + ".py", "a\0b.py"])
     def test_an_impossible_name_is_an_error_like_another(self, name):
-        """The file system's own exception does not come through."""
+        """A file name that the system refuses is an ordinary error."""
         (found,) = manifest.read_submission(name)
         assert found.error
 
     def test_a_pipe_is_not_opened(self, tmp_path):
-        """Reading it would never end."""
+        """A pipe is refused, since reading it would not end."""
         import os
 
         os.mkfifo(tmp_path / "pipe.py")
@@ -329,7 +329,7 @@ class TestBadInput:
         assert "is not a regular file" in found.error
 
     def test_a_long_chain_of_elif_is_no_crash(self, tmp_path):
-        """Our own walk over the tree may run out of stack, and says so."""
+        """A syntax tree that is too deep is an error."""
         text = "if x: 1\n" + "elif x: 1\n" * 900 + CLASS
         (found,) = [read(tmp_path, text, trusted=False)]
         assert found.class_name == "Index" or "nested too deeply" in found.error
@@ -350,7 +350,7 @@ class TestSubmission:
         ],
     )
     def test_in_a_folder_is_found_by_name(self, tmp_path, files, chosen, name):
-        """In the order that the docstring gives."""
+        """The main file of a folder is found by its name, in the documented order."""
         for file in files:
             read(tmp_path, CLASS, f"alice/{file}")
         (found,) = manifest.read_submission(tmp_path / "alice")
@@ -359,7 +359,7 @@ class TestSubmission:
         assert not found.trusted
 
     def test_in_a_folder_is_the_only_file_with_a_class(self, tmp_path):
-        """The others are its modules, even broken ones."""
+        """The only file with a class is the main one, also beside broken files."""
         read(tmp_path, CLASS, "bob/graph.py")
         (tmp_path / "bob" / "numbers.py").write_text("x = 1\n")
         (tmp_path / "bob" / "broken.py").write_text("def (\n")
@@ -377,7 +377,7 @@ class TestSubmission:
     def test_in_a_package_is_its_init_file_only_if_that_offers_a_class(
         self, tmp_path, text, chosen
     ):
-        """Most are empty; one may pass the class on."""
+        """``__init__.py`` is the main file if it offers a class."""
         read(tmp_path, CLASS, "bob/graph.py")
         (tmp_path / "bob" / "__init__.py").write_text(text)
         (found,) = manifest.read_submission(tmp_path / "bob")
@@ -385,7 +385,7 @@ class TestSubmission:
         assert found.path.endswith(chosen)
 
     def test_in_a_package_of_nothing_else_is_its_init_file(self, tmp_path):
-        """Then the message is about the only file that there is."""
+        """``__init__.py`` alone is the main file, and named in the error."""
         (tmp_path / "bob").mkdir()
         (tmp_path / "bob" / "__init__.py").write_text("")
         (found,) = manifest.read_submission(tmp_path / "bob")
@@ -394,7 +394,7 @@ class TestSubmission:
         )
 
     def test_in_a_folder_may_be_unclear(self, tmp_path):
-        """The message says how to make it clear."""
+        """If several files could be the main one, the message says how to decide."""
         read(tmp_path, CLASS, "bob/a.py")
         read(tmp_path, CLASS, "bob/b.py")
         (found,) = manifest.read_submission(tmp_path / "bob")
@@ -410,7 +410,7 @@ class TestSubmission:
         ],
     )
     def test_a_folder_may_be_half_of_an_ann_benchmarks_one(self, tmp_path, files, words):
-        """What it lacks is named; a module.py that can be run without is run."""
+        """The missing half of an ann-benchmarks folder is named, unless module.py runs alone."""
         for name, text in files.items():
             (tmp_path / name).write_text(text)
         (found,) = manifest.read_submission(tmp_path)
@@ -425,7 +425,7 @@ class TestSubmission:
     def test_a_folder_holds_regular_files_and_not_too_many(
         self, tmp_path, monkeypatch, entry, kind
     ):
-        """What else lies in it is named, whatever the language; hidden folders are left alone."""
+        """Other kinds of files and too many files are refused; hidden folders are ignored."""
         read(tmp_path, CLASS, entry)
         inner = tmp_path / (".hidden" if kind == "hidden link" else "inner")
         inner.mkdir()
@@ -447,7 +447,7 @@ class TestSubmission:
         assert found.error == (words and f"{tmp_path}: {words}")
 
     def test_in_a_folder_may_be_missing(self, tmp_path):
-        """An empty folder is an empty submission."""
+        """An empty folder is refused."""
         (found,) = manifest.read_submission(tmp_path)
         assert "has neither a .py file" in found.error
 
@@ -465,7 +465,7 @@ class TestSubmission:
         ],
     )
     def test_in_a_folder_in_a_folder(self, tmp_path, files, chosen):
-        """As archives of a folder are unpacked: the inner one is read, the outer one names it."""
+        """A folder that only contains a folder is read, and gives the name."""
         for file in files:
             (tmp_path / "carol" / file).parent.mkdir(parents=True, exist_ok=True)
             left = file.startswith("__") or "._" in file
@@ -476,7 +476,7 @@ class TestSubmission:
         assert found.path == str(tmp_path / "carol" / chosen)
 
     def test_an_ann_benchmarks_folder_in_a_folder(self, tmp_path):
-        """It is called as what is handed in."""
+        """An ann-benchmarks folder inside another one has the outer one's name."""
         inner = tmp_path / "carol" / "hw3"
         inner.mkdir(parents=True)
         (inner / "module.py").write_text(CLASS)
@@ -488,7 +488,7 @@ class TestSubmission:
         assert (found.error, found.name, found.folder) == (None, "carol", str(inner))
 
     def test_folders_in_a_folder_may_be_several(self, tmp_path):
-        """They are named, since only their author knows which one is meant."""
+        """Several inner folders are listed, since only the author knows the right one."""
         for name in ("homework3", "homework4"):
             read(tmp_path, CLASS, f"carol/{name}/index.py")
         (found,) = manifest.read_submission(tmp_path / "carol")
@@ -509,7 +509,7 @@ class TestSubmission:
         ],
     )
     def test_of_the_wrong_shape(self, tmp_path, name, words):
-        """A notebook or an archive, alone or in a folder: what to do with it is said."""
+        """A notebook or an archive is refused with what to do."""
         (tmp_path / "in").mkdir()
         for place in (tmp_path / name, tmp_path / "in" / name):
             place.write_bytes(b"PK\x03\xff")
@@ -532,13 +532,13 @@ class TestSubmission:
         ],
     )
     def test_is_named_after_its_path(self, tmp_path, path, name):
-        """Letters that are safe everywhere; the folder's name where the file's says nothing."""
+        """The name has safe letters only; a general file name is replaced by its folder's."""
         read(tmp_path, CLASS, path)
         (found,) = manifest.read_submission(tmp_path / path)
         assert found.name == name
 
     def test_does_not_choose_its_name(self, tmp_path):
-        """Else it could take another's."""
+        """A submission's header cannot choose its name."""
         text = annmodal('name = "bruteforce"')
         assert read(tmp_path, text, trusted=False).name == "mine"
         assert read(tmp_path, text).name == "bruteforce"
@@ -547,7 +547,7 @@ class TestSubmission:
 
 class TestDirectory:
     def test_gives_its_public_implementations(self, tmp_path):
-        """Helpers and private files are left out."""
+        """Helpers and private files in a folder are left out."""
         read(tmp_path, CLASS, "b.py")
         read(tmp_path, annmodal('class = "Index"'), "a.py")
         read(tmp_path, CLASS, "_private.py")
@@ -566,7 +566,7 @@ class TestDirectory:
         ],
     )
     def test_that_cannot_be_used_is_an_error(self, tmp_path, name, text, message):
-        """The user's own files are the user's to mend."""
+        """A user's own broken file is an error."""
         folder = tmp_path / name
         if name != "gone":
             folder.mkdir()
@@ -591,13 +591,13 @@ class TestRequirements:
         ],
     )
     def test_are_looked_up_among_the_installed(self, requirement, missing):
-        """Versions, extras and markers as pip reads them."""
+        """Versions, extras and markers of requirements are compared as by pip."""
         found = Implementation(name="x", path="x", class_name="X", requirements=(requirement,))
         assert manifest.missing_requirements(found) == ([requirement] if missing else [])
 
     @pytest.mark.parametrize("installed", ["faiss", "faiss-gpu", "faiss-gpu-cu12"])
     def test_builds_for_other_hardware_satisfy(self, monkeypatch, installed):
-        """conda's ``faiss`` is as good as the ``faiss-cpu`` in a header."""
+        """Variants such as conda's ``faiss`` satisfy ``faiss-cpu``."""
         from importlib import metadata
 
         def version(name: str) -> str:
@@ -611,7 +611,7 @@ class TestRequirements:
             assert bool(manifest.missing_requirements(found)) == missing
 
     def test_of_a_bare_file_are_modules(self, monkeypatch):
-        """The word is what pip installs, which is not always the module's name."""
+        """Imports are shown by the name of the package that pip installs."""
         monkeypatch.setitem(sys.modules, "faiss", None)
         found = Implementation(
             name="x", path="x", class_name="X", modules=("numpy", "no_such_module", "faiss")
@@ -620,7 +620,7 @@ class TestRequirements:
 
 
 def test_the_built_in_implementations_are_well_formed():
-    """Each has a header with a class and requirements, and is named with dashes."""
+    """Each built-in has a header with a class and requirements, and a name with dashes."""
     found = {item.name: item for item in manifest.builtin()}
     assert set(found) == {
         "annoy", "bruteforce", "faiss-binary-flat", "faiss-hnsw", "faiss-ivf", "hnswlib", "pynndescent",
@@ -631,7 +631,7 @@ def test_the_built_in_implementations_are_well_formed():
 
 
 def test_the_template_for_students_is_well_formed():
-    """It is what every student starts from."""
+    """The template can be read."""
     (found,) = manifest.read_submission(Path(__file__).parents[2] / "benchmarks" / "student.py")
     assert (found.name, found.error, found.class_name) == ("student", None, "StudentIndex")
     assert found.metrics == ("euclidean", "angular", "dot")
@@ -639,7 +639,7 @@ def test_the_template_for_students_is_well_formed():
 
 
 def test_reading_headers_imports_nothing_heavy():
-    """An installed plugin is paid for by every pytest run."""
+    """Reading headers imports nothing heavy."""
     code = (
         "import sys; from pytest_annmodal.manifests import manifest; manifest.builtin();"
         "print([m for m in ('numpy', 'yaml', 'annoy', 'faiss') if m in sys.modules])"

@@ -1,4 +1,4 @@
-"""The timed windows hold the call and nothing else."""
+"""The timed loops time the call only."""
 
 import gc
 import subprocess
@@ -15,7 +15,7 @@ QUERIES = np.arange(6, dtype=np.float32).reshape(3, 2)
 
 
 def test_every_query_is_asked_once_in_order():
-    """With its k, as a row of the array."""
+    """Each query is asked once, in order, with its k."""
     seen = []
 
     def query(row, k):
@@ -30,13 +30,13 @@ def test_every_query_is_asked_once_in_order():
 
 
 def test_no_queries_take_no_time():
-    """An empty warm-up is one."""
+    """No queries give no times."""
     times, got = measure.time_queries(lambda _row, _k: 1, QUERIES[:0], 5)
     assert (times.shape, got) == ((0,), [])
 
 
 def test_what_is_kept_is_what_keep_made_of_the_answer():
-    """A copy, for an implementation that gives the same buffer again and again."""
+    """``keep`` copies each answer, for implementations that reuse a buffer."""
     buffer = np.zeros(1)
 
     def query(row, _k):
@@ -53,7 +53,7 @@ def test_what_is_kept_is_what_keep_made_of_the_answer():
 
 
 def test_only_the_middle_step_of_three_is_timed():
-    """Preparing a query and fetching its answer are outside the clock's two readings."""
+    """Preparing a query and fetching its answer are not timed."""
     steps = []
 
     def work(name):
@@ -69,7 +69,7 @@ def test_only_the_middle_step_of_three_is_timed():
 
 
 def test_a_call_gives_its_result_and_its_nanoseconds():
-    """As the build is timed."""
+    """A timed call returns its result and its nanoseconds."""
     before = time.perf_counter_ns()
     took, result = measure.time_call(lambda a, b: a + b, 1, 2)
     assert result == 3
@@ -78,7 +78,7 @@ def test_a_call_gives_its_result_and_its_nanoseconds():
 
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_collector_is_off_inside_and_as_before_outside(enabled):
-    """Also when the call raises."""
+    """Garbage collection is off inside, and restored also after an exception."""
     was = gc.isenabled()
     (gc.enable if enabled else gc.disable)()
     try:
@@ -92,18 +92,18 @@ def test_the_collector_is_off_inside_and_as_before_outside(enabled):
 
 
 def test_what_a_query_raises_goes_through():
-    """The worker reports it."""
+    """An exception in a query is passed on."""
     with pytest.raises(ZeroDivisionError):
         measure.time_queries(lambda _row, _k: 1 // 0, QUERIES, 1)
 
 
 def test_the_clocks_floor_is_small_and_not_negative():
-    """Two readings in a row, in nanoseconds."""
+    """The floor of the clock, two readings in a row, is small and not negative."""
     assert 0 <= measure.clock_floor_ns(100) < 1_000_000
 
 
 def test_freed_memory_is_kept_for_the_next_query():
-    """Three blocks above glibc's threshold, freed together, would go back to the kernel."""
+    """Freed memory is kept for the next query instead of returned to the kernel."""
     program = """
         import resource
         import numpy as np

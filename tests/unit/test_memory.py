@@ -1,4 +1,4 @@
-"""What processes use, seen from outside, and when it is too much."""
+"""Memory and CPU time of processes, measured from outside, and their limits."""
 
 import os
 import subprocess
@@ -35,14 +35,14 @@ def process():
 
 class TestMemory:
     def test_is_private_memory(self, process):
-        """What it holds and what it has held at most."""
+        """Present and highest memory of a process are measured."""
         pid = process("kept = bytearray(40 * 2**20)\nmore = bytearray(40 * 2**20)\ndel more")
         for figure in (memory.held_bytes, memory.unique_bytes, memory.resident_bytes):
             assert 40 * MEGABYTE < figure(pid) < 70 * MEGABYTE
         assert memory.peak_rss_bytes(pid) > 80 * MEGABYTE
 
     def test_what_two_share_counts_once(self, process):
-        """And does not vanish, as it does from what is unique to each."""
+        """Memory that two processes share counts once."""
         pid = process(
             "import mmap\nkept = mmap.mmap(-1, 40 * 2**20)\n"
             "for at in range(0, len(kept), 4096): kept[at] = 1\n"
@@ -61,20 +61,20 @@ class TestMemory:
         assert memory.resident_bytes(*family) > 80 * MEGABYTE
 
     def test_who_is_gone_uses_nothing(self):
-        """Nothing is raised."""
+        """An ended process uses nothing, and causes no error."""
         for figure in (memory.held_bytes, memory.unique_bytes, memory.peak_rss_bytes, memory.cpu_s):
             assert figure(GONE) == 0
         assert kernel_memory.scratch_bytes(GONE, os.getpid()) == 0
 
     def test_the_machine_has_some(self):
-        """Less is available than there is."""
+        """Available memory is less than the total."""
         total, left = memory.machine_bytes()
         assert 0 < left <= total
 
 
 class TestCpu:
     def test_of_children_that_have_ended_counts(self, process):
-        """Work does not vanish with who did it."""
+        """CPU time of ended children counts."""
         pid = process(
             "if not (child := os.fork()):\n"
             "    import time\n"
@@ -87,7 +87,7 @@ class TestCpu:
 
 class TestThreads:
     def test_of_all_processes_are_counted(self, process):
-        """The first of each is one."""
+        """Threads of all processes are counted."""
         more = process(
             "import threading\n"
             "for _ in range(3): threading.Thread(target=threading.Event().wait, daemon=True).start()"
@@ -97,26 +97,26 @@ class TestThreads:
 
 class TestWatch:
     def test_many_threads_meet_with_objection(self, monkeypatch):
-        """One more than is allowed, whoever has them."""
+        """One thread above the limit is a violation, in any process."""
         limit = Watch(memory_bytes=None)
         for number, words in ((512, None), (513, "started more than 512 threads during build")):
             monkeypatch.setattr(memory, "threads", lambda *_, number=number: number)
             assert limit.objection([os.getpid()], "build") == words
 
     def test_a_quiet_process_meets_with_no_objection(self):
-        """With a limit and without."""
+        """A quiet process violates nothing, with and without a limit."""
         for limit in (None, 2**40):
             assert Watch(memory_bytes=limit).objection([os.getpid()], "build") is None
 
     def test_many_processes_do(self):
-        """One more than is allowed."""
+        """One process above the limit is a violation."""
         pids = [GONE + n for n in range(limits.MAX_PROCESSES + 1)]
         words = "started more than 64 processes during build"
         assert Watch(memory_bytes=None).objection(pids, "build") == words
         assert Watch(memory_bytes=None).objection(pids[1:], "build") is None
 
     def test_what_was_there_before_does_not_count(self, process):
-        """Only what came since."""
+        """Only memory used since the start counts."""
         pid = process("kept = bytearray(40 * 2**20)")
         limit = Watch(memory_bytes=20 * MEGABYTE)
         assert limit.objection([pid], "build").startswith("ran out of memory during build")
@@ -124,7 +124,7 @@ class TestWatch:
         assert limit.objection([pid], "build") is None
 
     def test_without_a_limit_only_scarcity_counts(self, process, monkeypatch):
-        """And only against who holds much."""
+        """Without a limit a large process is ended only if memory is scarce."""
         large, small = process("kept = bytearray(60 * 2**20)"), process("")
         monkeypatch.setattr(memory, "machine_bytes", lambda: (400 * MEGABYTE, 10 * MEGABYTE))
         assert "this machine has" in Watch(memory_bytes=None).objection([large], "search")

@@ -1,4 +1,4 @@
-"""The table of metrics: nothing else asks for a metric's name, and a row with its measure is enough."""
+"""A metric is one row of the table and one measure; no other module names it."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ def package_with_chebyshev(folder: Path) -> Path:
 
 
 def test_every_metric_has_a_measure_and_words_of_its_own() -> None:
-    """The rows and the measures are of the same names, and no word stands for two."""
+    """Rows and measures have the same names, and each word means one metric."""
     assert set(measures.MEASURES) == set(metrics.METRICS)
     words = [word for row in metrics.METRICS.values() for word in (row.name, *row.words)]
     assert len(words) == len(set(words))
 
 
 def test_nothing_but_the_table_knows_a_metric_by_its_name() -> None:
-    """No text outside of it is a word for a metric."""
+    """No text in another module is the name of a metric."""
     words = set(metrics.BY_WORD)
     found = {
         (name, node.value)
@@ -99,7 +99,7 @@ def test_nothing_but_the_table_knows_a_metric_by_its_name() -> None:
 
 @pytest.mark.parametrize("metric", metrics.of_layout("floats"))
 def test_a_files_truth_is_checked_by_its_own_metric(tmp_path: Path, metric: str) -> None:
-    """Its own is accepted, that of any other metric is refused."""
+    """A truth by the file's metric is accepted, one by any other metric refused."""
     rng = np.random.default_rng(1)
     train, test = (rng.standard_normal((n, 6), dtype=np.float32) for n in (200, 10))
     for name in metrics.of_layout("floats"):
@@ -117,7 +117,7 @@ def test_a_files_truth_is_checked_by_its_own_metric(tmp_path: Path, metric: str)
 
 @pytest.mark.parametrize("metric", metrics.of_layout("floats"))
 def test_fresh_queries_lie_where_rows_do(tmp_path: Path, metric: str) -> None:
-    """Each is nearer to its nearest row than half of all rows are to each other, and its truth is exact."""
+    """A fresh query is near to its nearest row, and its truth is exact."""
     rng = np.random.default_rng(2)
     train, test = (rng.standard_normal((n, 6), dtype=np.float32) for n in (300, 5))
     path = tmp_path / "file.hdf5"
@@ -130,7 +130,7 @@ def test_fresh_queries_lie_where_rows_do(tmp_path: Path, metric: str) -> None:
 
 
 def test_a_metric_that_is_added_goes_all_the_way(tmp_path: Path) -> None:
-    """Read by another word, its truth checked or computed, fresh queries drawn, recall 1.0."""
+    """A new metric needs two places: its files are read, checked, searched and scored."""
     rng = np.random.default_rng(0)
     train, test = (rng.standard_normal((n, 6), dtype=np.float32) for n in (300, 20))
     every = np.abs(test[:, None] - train).max(axis=2)

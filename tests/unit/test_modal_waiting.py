@@ -1,4 +1,4 @@
-"""What is said while Modal is waited for and nothing comes."""
+"""Messages while a session waits for Modal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def waiting(said: list[str], future: Future[str]) -> ModalExecutor:
-    """An executor that ends the wait once it has said something."""
+    """An executor whose wait ends after its first message."""
 
     def say(line: str) -> None:
         said.append(line)
@@ -29,7 +29,7 @@ def waiting(said: list[str], future: Future[str]) -> ModalExecutor:
 
 
 def test_what_is_waited_for_is_said(said: list[str]) -> None:
-    """Once, and not again before a minute has passed."""
+    """A message says what is waited for, at most once a minute."""
     future: Future[str] = Future()
     executor = waiting(said, future)
     assert executor._wait(future, "2 images to be built") == "there"
@@ -38,7 +38,7 @@ def test_what_is_waited_for_is_said(said: list[str]) -> None:
 
 
 def test_a_job_is_named(said: list[str]) -> None:
-    """Whoever waits for a job's future hears whose container it is."""
+    """The message names the job."""
     future: Future[str] = Future()
     executor = waiting(said, future)
     executor._waiting.append((type("Job", (), {"label": "annoy on digits"})(), future))  # type: ignore[arg-type]
@@ -47,7 +47,7 @@ def test_a_job_is_named(said: list[str]) -> None:
 
 
 def test_nothing_is_said_where_lines_come(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line of a container is enough: it says what is done there."""
+    """There is no message while the container prints lines."""
     monkeypatch.setattr(client, "SAYS_S", 60.0)
     future: Future[str] = Future()
     executor = waiting(said, future)

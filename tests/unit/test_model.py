@@ -1,4 +1,4 @@
-"""Jobs and outcomes cross processes as plain data, and cases have names."""
+"""Jobs and outcomes survive as plain data, and cases have names."""
 
 import json
 from pathlib import Path
@@ -74,7 +74,7 @@ MEASUREMENT = Measurement(
 
 @pytest.mark.parametrize("value", [DATASET, BUILD, VARIANT, IMPLEMENTATION, JOB], ids=repr)
 def test_everything_comes_back_from_json_as_it_was(value):
-    """Tuples too."""
+    """A job is equal after JSON, with its tuples."""
     assert from_plain(type(value), json.loads(json.dumps(to_plain(value)))) == value
 
 
@@ -82,7 +82,7 @@ def test_everything_comes_back_from_json_as_it_was(value):
     "outcome", [MEASUREMENT, Failure(case_id="c", kind="raised", message="m")], ids=["m", "f"]
 )
 def test_an_outcome_comes_back_from_json_as_it_was(outcome):
-    """It says of which type it is; a journal of before it did is read as well."""
+    """An outcome is equal after JSON; older journals without the type are read too."""
     plain = json.loads(json.dumps(outcome_to_plain(outcome)))
     assert plain["type"] == type(outcome).__name__.lower()
     assert outcome_from_plain(plain) == outcome
@@ -102,7 +102,7 @@ def test_an_outcome_of_other_types_is_refused(change):
     "outcome", [MEASUREMENT, Failure(case_id="c", kind="raised", message="m")], ids=["m", "f"]
 )
 def test_a_row_of_the_summary_comes_back_from_json(outcome):
-    """From a process of pytest-xdist, without what is known of single queries."""
+    """A row from a pytest-xdist worker is equal, without samples."""
     case = Case(implementation=IMPLEMENTATION, variant=VARIANT, dataset=DATASET)
     made = row(case, outcome, "local")
     assert Row.of_plain(json.loads(json.dumps(made.plain()))) == made
@@ -110,7 +110,7 @@ def test_a_row_of_the_summary_comes_back_from_json(outcome):
 
 
 def test_plain_data_is_what_json_can_hold():
-    """Paths are text, tuples are lists, keys are strings, a class is left alone."""
+    """Paths become texts, tuples lists, keys strings."""
     assert to_plain({1: (Path("/x"), None), "a": {"b": (1.5,)}}) == {
         "1": ["/x", None],
         "a": {"b": [1.5]},
@@ -129,12 +129,12 @@ def test_plain_data_is_what_json_can_hold():
     ],
 )
 def test_arguments_are_labelled_shortly(arguments, label):
-    """As ids and tables show them; what the dataset fills in is left out."""
+    """Labels show the arguments without those that the dataset fills in."""
     assert arguments.label == label
 
 
 def test_equal_arguments_have_equal_keys():
-    """Whatever the order of their names."""
+    """The order of names does not change the key."""
     one, other = Arguments(kwargs={"a": 1, "b": 2}), Arguments(kwargs={"b": 2, "a": 1})
     assert one.key == other.key
     assert one.key != Arguments(kwargs={"a": 1}).key
@@ -142,7 +142,7 @@ def test_equal_arguments_have_equal_keys():
 
 
 def test_a_case_is_called_by_what_it_is():
-    """The id of the design, with and without parameters."""
+    """A case's id has implementation, parameters, dataset and k."""
     case = Case(implementation=IMPLEMENTATION, variant=VARIANT, dataset=DATASET)
     assert case.label == "mine[n_trees=10,100]"
     assert case.id == "mine[n_trees=10,100]-d-8-euclidean-k10"
@@ -152,7 +152,7 @@ def test_a_case_is_called_by_what_it_is():
 
 
 def test_cases_of_one_build_have_one_key():
-    """Search parameters and k do not matter; file, build and dataset do."""
+    """Search parameters and k do not change a build's key; file, arguments and dataset do."""
     case = Case(implementation=IMPLEMENTATION, variant=VARIANT, dataset=DATASET)
     other = Variant(build=VARIANT.build, search=Arguments(args=(200,)))
     same = Case(implementation=IMPLEMENTATION, variant=other, dataset=DATASET, k=3)
@@ -163,7 +163,7 @@ def test_cases_of_one_build_have_one_key():
 
 
 def test_a_job_is_called_by_its_build():
-    """For progress lines."""
+    """A job's label is that of its build."""
     assert JOB.label == "mine[16,M=4,ef=[1,2],fast=true] on d-8-euclidean"
     bare = Job(dataset=DATASET, implementation=IMPLEMENTATION, build=Arguments(), searches=())
     assert bare.label == "mine on d-8-euclidean"

@@ -41,12 +41,12 @@ def row(label: str, dataset: str = "digits", k: int = 10) -> Row:
     ],
 )
 def test_what_differs_is_said(rows, names):
-    """The label, and nothing that is the same for all."""
+    """A name has the label and the parts in which cases differ."""
     assert list(short_names(rows).values()) == names
 
 
 def test_long_labels_are_cut_in_the_middle():
-    """Both ends stay; where two would then be called alike, neither is cut."""
+    """Long labels are cut in the middle, unless two would become equal."""
     long = "hnswlib[" + "x" * 100
     (name,) = short_names({"1": row(f"{long},ef=10]")}).values()
     assert len(name) == MAX_NAME
@@ -61,7 +61,7 @@ def test_control_characters_are_escaped():
 
 
 def test_commands_to_a_ci_runner_are_none():
-    """A submission chooses its settings' names, and the table goes to the runner's log."""
+    """A name from a submission cannot contain a command to the CI runner."""
     (name,) = short_names({"1": row("grid[mode=##vso[task.complete]]")}).values()
     assert "##vso[" not in name
     assert "task.complete" in name

@@ -81,12 +81,12 @@ def of(item: Implementation, *settings: str) -> list[str]:
     ],
 )
 def test_a_pattern_fits(item: Implementation, setting: str, kept: list[str]) -> None:
-    """By names in any order, by position, by value, or as a glob for the whole."""
+    """A pattern matches by names, position, values, or as a glob."""
     assert of(item, setting) == kept
 
 
 def test_several_patterns_add_up() -> None:
-    """In the order of the grid; without a pattern all settings stay."""
+    """Several patterns select the union, in the grid's order."""
     assert of(TREES, "20,20", "10,10") == ["10,10", "20,20"]
     assert narrowing.of_settings(TREES, ["10,10", None]) is TREES
 
@@ -104,18 +104,18 @@ def test_several_patterns_add_up() -> None:
     ],
 )
 def test_why_nothing_fits(item: Implementation, setting: str, words: str) -> None:
-    """The parameter that is unknown, with what is near, or the values that there are."""
+    """The error names the unknown parameter and similar ones, or the existing values."""
     assert narrowing.why_none([item], setting).startswith(words)
 
 
 def test_some_of_many_labels() -> None:
-    """A message lists a few, and of hundreds those most like what was wanted."""
+    """The error lists a few labels, those most similar to the pattern."""
     many = [f"n={number}" for number in range(500)]
     assert narrowing.some_of("n=77", many).startswith("500, among them n=77, ")
 
 
 def test_run_groups() -> None:
-    """Only implementations that have one of them stay; one that nobody has is an error."""
+    """Only implementations with the run group stay; an unknown group is an error."""
     found = narrowing.in_groups([HNSW, TREES], ["M-1?", "M-4"])
     assert [(item.name, len(item.variants)) for item in found] == [("hnsw", 4)]
     assert narrowing.in_groups([TREES], []) == [TREES]
@@ -126,7 +126,7 @@ def test_run_groups() -> None:
 
 
 def test_values_of_a_parameter() -> None:
-    """What the grid has is chosen, what it has not is put in; who has no such parameter stays."""
+    """Given values replace the grid's; implementations without the parameter are unchanged."""
     hnsw, trees, header = narrowing.with_values(
         [HNSW, TREES, HEADER], [("ef", ("10", "15")), ("M", ("16",)), ("ef", ("0",))]
     )
@@ -140,7 +140,7 @@ def test_values_of_a_parameter() -> None:
 
 
 def test_values_of_a_build_parameter() -> None:
-    """Searches that have the name keep their values; a name of searches alone is refused."""
+    """Only builds get the values; a parameter of searches only is an error."""
     both = Implementation(
         name="both",
         path="/both.py",
@@ -157,7 +157,7 @@ def test_values_of_a_build_parameter() -> None:
 
 
 def test_a_range_is_put_in() -> None:
-    """On the command line as in a header; one that cannot be made says whose it is."""
+    """A range works on the command line as in a header."""
     (found,) = narrowing.with_values([HNSW], [("M", ("8..64:log4",))])
     assert [variant.label for variant in found.variants if variant.search.args == (10,)] == [
         f"M={m},post=false,10" for m in (8, 16, 32, 64)
@@ -167,7 +167,7 @@ def test_a_range_is_put_in() -> None:
 
 
 def test_values_are_numbers_truths_lists_or_texts() -> None:
-    """As JSON, or Python, has them."""
+    """Values are read as JSON or Python literals."""
     texts = ("1", "1.5", "true", "False", "[1,2]", "fast")
     (found,) = narrowing.with_values([HEADER], [("rate", texts)])
     values = [variant.search.kwargs["rate"] for variant in found.variants[::2]]
@@ -176,7 +176,7 @@ def test_values_are_numbers_truths_lists_or_texts() -> None:
 
 
 def test_placeholders_are_no_values() -> None:
-    """The dataset's metric is not chosen here."""
+    """The placeholder of the metric cannot be chosen."""
     with pytest.raises(
         ConfigurationError, match=r"--ann-param metric: nothing selected has such a parameter"
     ):
@@ -184,7 +184,7 @@ def test_placeholders_are_no_values() -> None:
 
 
 def test_too_many_settings_are_unusable() -> None:
-    """With the reason, so that only this implementation is stopped."""
+    """Too many settings make only that implementation unusable."""
     variants = [Variant(build=Arguments(args=(n,)), search=Arguments()) for n in range(1001)]
     few, many = (
         narrowing.limited(
@@ -198,7 +198,7 @@ def test_too_many_settings_are_unusable() -> None:
 
 
 def test_splitting() -> None:
-    """Commas inside of brackets and quotes belong to the value."""
+    """Commas in brackets and quotes belong to the value."""
     assert split_values('a=1,b=[1,2],c={"x":"1,2"},"p,q",,') == [
         "a=1",
         "b=[1,2]",
@@ -225,7 +225,7 @@ CONFIG = (
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of one's own: a file with a grid, one disabled, one with too many settings."""
+    """A folder with a file with a grid, a disabled one and one with too many settings."""
     root = tmp_path / "mine"
     root.mkdir()
     (root / "grid.py").write_text(GRID)
@@ -247,7 +247,7 @@ def selected(root: Path, *impl: str, **options) -> dict[str, int]:
 
 
 def test_impl_with_a_setting(folder: Path) -> None:
-    """Patterns of one implementation add up; a glob may stand before the bracket."""
+    """Patterns of one implementation select the union; the name may be a glob."""
     assert selected(folder, "grid[n=1]", "grid[n=2,ef=10]") == {"grid": 3}
     assert selected(folder, "gri*[ef=10]") == {"grid": 2}
     assert selected(folder, "grid[n=1]", "grid") == {"grid": 4}
@@ -260,13 +260,13 @@ def test_impl_with_a_setting(folder: Path) -> None:
 
 
 def test_a_name_that_is_taken_says_its_folder(folder: Path) -> None:
-    """Both are run under that name, and each by its own."""
+    """Two implementations of one name run under it, and each under its own."""
     assert set(selected(folder, "annoy")) == {"annoy", "annoy~mine"}
     assert set(selected(folder, "annoy~mine")) == {"annoy~mine"}
 
 
 def test_what_is_disabled_is_named(folder: Path) -> None:
-    """A glob brings it along only if that fits nothing else."""
+    """A glob selects a disabled implementation only if it matches no other."""
     assert "asleep" not in selected(folder)
     assert set(selected(folder, "a*")) == {"annoy", "annoy~mine"}
     assert selected(folder, "asleep") == {"asleep": 2}
@@ -274,7 +274,7 @@ def test_what_is_disabled_is_named(folder: Path) -> None:
 
 
 def test_too_many_settings_stop_what_is_asked_for(folder: Path) -> None:
-    """Among others it fails alone; by itself it ends the session; chosen from, it runs."""
+    """Among others it fails alone; alone it ends the session; with a choice it runs."""
     assert selected(folder)["huge"] == -1
     assert selected(folder)["grid"] == 4
     assert selected(folder, "huge[7*]") == {"huge": 111}
@@ -283,7 +283,7 @@ def test_too_many_settings_stop_what_is_asked_for(folder: Path) -> None:
 
 
 def test_a_submission_is_narrowed_by_its_name(folder: Path) -> None:
-    """By its own or as ``student``; with another name it stays whole; grading runs what it says."""
+    """A submission is narrowed by its name or ``student``; grading ignores that."""
     root = folder
     (root / "own.py").write_text(GRID)
 
@@ -299,7 +299,7 @@ def test_a_submission_is_narrowed_by_its_name(folder: Path) -> None:
 
 
 def test_grading_takes_no_values_from_the_command_line() -> None:
-    """They would be others than the submission's."""
+    """Grading ignores values of the command line."""
     for name, value in (("param", ["ef=1"]), ("run_group", ["g"])):
         given = {"grade": "rules.toml", name: value}
         with pytest.raises(ConfigurationError, match=r"and --ann-grade: grading runs the settings"):

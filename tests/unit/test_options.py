@@ -99,7 +99,7 @@ def test_dataset_files() -> None:
 
 
 def test_an_option_is_added_in_one_place(tmp_path: Path) -> None:
-    """One field more in Settings is seen by --help, the ini file, the environment, modal run."""
+    """A new field of Settings appears in --help, the ini file, the environment and modal run."""
     copy = shutil.copytree(
         PACKAGE, tmp_path / PACKAGE.name, ignore=shutil.ignore_patterns("*.hdf5")
     )
@@ -128,7 +128,7 @@ def test_an_option_is_added_in_one_place(tmp_path: Path) -> None:
 
 
 def test_the_documentation_names_options_that_exist() -> None:
-    """Each option, ini key and variable in the documentation is one, and no option is left out."""
+    """Every option, ini key and variable in the documentation exists, and all are named."""
     known = {name for option in OPTIONS for name in (*option.flags, option.ini, option.env)}
     known |= {option.modal_run for option in OPTIONS if option.modal_run}
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)

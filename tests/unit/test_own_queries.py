@@ -1,4 +1,4 @@
-"""Queries of one's own, and the order in which queries are asked."""
+"""The user's own queries, and the order of queries."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def vecs(path, rows):
 
 class TestBring:
     def test_the_content_names_them(self, own, volume, rows, tmp_path):
-        """The same rows in another format are the same queries; other rows are not."""
+        """Equal rows in another format have the same name; other rows another one."""
         assert (own.name, own.n, own.dim) == ("my_queries", 7, 8)
         assert own.label == f"my_queries-{own.sha256[:8]}"
         again = queries.bring(vecs(tmp_path / "mine.fvecs", rows), volume)
@@ -187,7 +187,7 @@ class TestStored:
         )
 
     def test_the_key(self, job, own):
-        """Their content matters, where they lie does not."""
+        """The key depends on the queries' content and not on their path."""
         elsewhere = dataclasses.replace(own, path="/elsewhere.npy", name="else")
         others = dataclasses.replace(own, sha256="0" * 64)
         of = {
@@ -260,7 +260,7 @@ class TestOrder:
 
 
 def test_a_subset_has_the_label_of_its_setting(own):
-    """Not the dataset's name too: what is stored of it is found again."""
+    """A subset's label is found again in the store."""
     from pytest_annmodal.model import Case
     from pytest_annmodal.outcome import Failure
 

@@ -1,4 +1,4 @@
-"""What processes hold that is their own, whoever else maps the same libraries."""
+"""Memory and files that processes hold themselves, whatever libraries they share."""
 
 import mmap
 import os
@@ -57,14 +57,14 @@ class TestMemory:
         ids=["private", "shared without a name", "read by a child as well"],
     )
     def test_counts_once(self, process, code):
-        """As much as it is, whoever else has it."""
+        """Memory counts fully, whoever shares it."""
         pid, since = process(code.format(n=SIZE))
         found = owned(pid, *descendants(pid), since=since)
         assert SIZE <= found.memory_bytes < 1.6 * SIZE
         assert found.file_bytes == 0
 
     def test_pages_of_a_file_count_when_they_were_written_to(self, process, tmp_path):
-        """A private copy of a page is memory; a page that was only read is the file's."""
+        """A changed page of a mapped file counts; a page that was only read does not."""
         (tmp_path / "given").write_bytes(bytes(2 * SIZE))
         os.utime(tmp_path / "given")
         pid, since = process(
@@ -77,7 +77,7 @@ class TestMemory:
         assert found.file_bytes == 0
 
     def test_a_file_that_was_given_never_counts(self, process):
-        """Neither the mailbox nor the training vectors."""
+        """Mailbox and training vectors do not count."""
         fd = os.memfd_create("given")
         os.ftruncate(fd, SIZE)
         with mmap.mmap(fd, SIZE) as memory:
@@ -92,7 +92,7 @@ class TestMemory:
         assert found.memory_bytes + found.file_bytes < SIZE / 2
 
     def test_who_is_gone_holds_nothing(self):
-        """Nothing is raised."""
+        """An ended process holds nothing, and causes no error."""
         found = owned(2**22 + 1, since=0)
         assert (found.memory_bytes, found.file_bytes) == (0, 0)
 
@@ -109,7 +109,7 @@ class TestFiles:
         ids=["open", "without a name", "mapped", "mapped, open and without a name"],
     )
     def test_that_it_wrote_and_holds_count_once(self, process, tmp_path, code):
-        """By the room that they take."""
+        """Files that it wrote and has open count once, by their blocks."""
         given = {"path": str(tmp_path / "an index"), "n": SIZE}
         pid, since = process((WRITE + code).format(**given))
         found = owned(pid, since=since)
@@ -117,7 +117,7 @@ class TestFiles:
         assert found.memory_bytes < SIZE / 2
 
     def test_that_others_wrote_before_do_not(self, process, tmp_path):
-        """A library, or what a run before this one has left."""
+        """Files from before the start (libraries, leftovers) do not count."""
         (tmp_path / "library").write_bytes(bytes(SIZE))
         time.sleep(0.02)  # file systems count in ticks of the kernel
         pid, since = process(
@@ -129,7 +129,7 @@ class TestFiles:
         assert found.memory_bytes < SIZE / 2
 
     def test_that_are_sparse_count_what_they_take(self, process, tmp_path):
-        """Not how long they are said to be."""
+        """A sparse file counts by its blocks, not its length."""
         code = f"file = open({str(tmp_path / 'sparse')!r}, 'w+b')\nfile.truncate({SIZE})"
         pid, since = process(code)
         assert owned(pid, since=since).file_bytes < MEGABYTE
@@ -158,7 +158,7 @@ class Index(Exact):
 
 class TestIndexBytes:
     def test_do_not_depend_on_who_else_maps_a_library(self, small_dataset, tmp_path, monkeypatch):
-        """A second process that loads it while the index is built takes nothing away."""
+        """A second process that loads a library during the build changes nothing."""
         library = tmp_path / "library"
         library.write_bytes(bytes(3 * SIZE))
         source = write(tmp_path / "mine.py", PRELUDE + LIBRARY.format(path=str(library), n=SIZE))
@@ -177,7 +177,7 @@ class TestIndexBytes:
             assert SIZE <= outcome.index_bytes < 1.2 * SIZE
 
     def test_of_an_index_on_disk_are_the_files(self, small_dataset, tmp_path):
-        """A file that it wrote and maps; and the peak is of memory alone."""
+        """A file that the index wrote and mapped counts; the peak has only memory."""
         source = write(
             tmp_path / "mine.py", PRELUDE + ON_DISK.format(path=str(tmp_path / "i"), n=SIZE)
         )
@@ -186,7 +186,7 @@ class TestIndexBytes:
         assert SIZE <= outcome.index_bytes < 1.2 * SIZE
 
     def test_of_a_file_are_no_room_that_is_kept_behind_its_end(self, small_dataset, tmp_path):
-        """A file system may keep such room while a file grows; this one is asked to."""
+        """Blocks that the file system reserves behind a file's end do not count."""
         reserve = f"fallocate --keep-size --offset {SIZE} --length {SIZE} '{tmp_path / 'i'}'"
         body = ON_DISK.format(path=str(tmp_path / "i"), n=SIZE).replace(
             "        self.kept", f'        assert os.system("{reserve}") == 0\n        self.kept'
@@ -197,7 +197,7 @@ class TestIndexBytes:
         assert SIZE <= outcome.index_bytes < 1.2 * SIZE
 
     def test_are_what_is_written_into_the_training_vectors_too(self, small_dataset, tmp_path):
-        """An index that changes its copy of them in place holds that copy."""
+        """Changed pages of the training vectors count."""
         path = small_dataset(n_train=20_000, dim=64)
         text = "class Index(Exact):\n    def fit(self, X):\n        X += 0\n        self.X = X\n"
         outcome = measured(run(path, write(tmp_path / "mine.py", PRELUDE + text))[0])
@@ -205,7 +205,7 @@ class TestIndexBytes:
         assert outcome.index_bytes < 1.2 * 20_000 * 64 * 4
 
     def test_are_not_hidden_by_what_an_import_has_freed(self, small_dataset, tmp_path):
-        """An index that finds free room in the heap is as large as one that does not."""
+        """An index in heap memory that an import had freed counts fully."""
         body = """
 class Index(Exact):
     def __init__(self, metric):

@@ -1,4 +1,4 @@
-"""What the page shows of stored cases."""
+"""The content of the page of results."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def group(*points: Point) -> Group:
 
 
 def test_a_frontier_is_of_one_implementation_and_one_figure() -> None:
-    """What another setting beats in recall and the figure is off it, whatever others reach."""
+    """A setting that another one of its implementation beats in both figures is off the frontier."""
     points = [
         point(0.9, 100, p50_ms=1.0),
         point(0.8, 90, p50_ms=0.1),
@@ -70,7 +70,7 @@ def test_a_frontier_is_of_one_implementation_and_one_figure() -> None:
 
 
 def test_the_axis_of_nines_puts_one_beyond_all() -> None:
-    """0.9 is 1 and 0.99 is 2; recall 1 stands to the right of the best that is less."""
+    """0.9 is at 1, 0.99 at 2; recall 1 is right of all others."""
     assert nines(0.9) == pytest.approx(1)
     assert nines(0.99) == pytest.approx(2)
     own = group(point(0.99, 1), point(1.0, 1))
@@ -78,7 +78,7 @@ def test_the_axis_of_nines_puts_one_beyond_all() -> None:
 
 
 def test_a_ranking_reads_between_settings_and_never_beyond() -> None:
-    """At a setting its speed, between two one in between, below the fastest its own, above none."""
+    """Speeds are interpolated between settings; above the highest recall there is none."""
     (ranked,) = ranking(group(point(0.8, 1000), point(0.95, 100)))
     at = dict(zip(LEVELS, ranked.qps, strict=True))
     assert at[0.95] == pytest.approx(100)
@@ -89,7 +89,7 @@ def test_a_ranking_reads_between_settings_and_never_beyond() -> None:
 
 
 def test_samples_become_a_tail_and_a_histogram(tmp_path: Path) -> None:
-    """The shares that the samples can tell, and queries by how many they found."""
+    """Samples give the tail of latencies and a histogram of recall."""
     (shown,) = content(tmp_path, measured(3)).groups
     (only,) = shown.points
     assert len(only.tail_s) == sum(share >= 1 / 8 for share in TAIL_SHARES)
@@ -101,13 +101,13 @@ def test_samples_become_a_tail_and_a_histogram(tmp_path: Path) -> None:
 
 
 def test_failures_join_the_dataset_that_others_measured(tmp_path: Path) -> None:
-    """A failure knows no content hash; it is shown beside the measurements."""
+    """A failure, which has no content hash, is shown with the dataset's measurements."""
     (shown,) = content(tmp_path, failed(), measured()).groups
     assert (len(shown.points), len(shown.broken)) == (1, 1)
 
 
 def test_what_must_not_be_joined_is_told_apart(tmp_path: Path) -> None:
-    """Two machines, two contents of one name and others' results have names of their own."""
+    """Two machines, two contents of one name and foreign results have different names."""
     page = content(
         tmp_path,
         measured(1),
@@ -131,7 +131,7 @@ def test_what_must_not_be_joined_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_the_latest_measurement_of_a_case_is_shown(tmp_path: Path) -> None:
-    """An earlier one is counted in the banner."""
+    """The newest measurement is shown; the banner counts the earlier ones."""
     later = dataclasses.replace(measured(1), measured_at="2026-11-30T00:00:00Z", qps=7.0)
     page = content(tmp_path, later, measured(1))
     (own,) = page.groups
@@ -140,7 +140,7 @@ def test_the_latest_measurement_of_a_case_is_shown(tmp_path: Path) -> None:
 
 
 def test_marks_say_what_a_reader_must_know(tmp_path: Path) -> None:
-    """Noise, a quota and reuse stand beside the setting and in the banner."""
+    """Noise, quota and reuse are marked at the setting and in the banner."""
     case = measured(1, notes=("noisy: load",), environment={"throttled_s": 0.2})
     stored(tmp_path, case)
     page = content_of(read_results([tmp_path]), reused=[case.key or ""])
@@ -149,7 +149,7 @@ def test_marks_say_what_a_reader_must_know(tmp_path: Path) -> None:
 
 
 def test_a_comparison_stands_behind_its_control(tmp_path: Path) -> None:
-    """The control is shown once for settings of one job."""
+    """The control is shown once for all settings of a job."""
     made = Comparison(
         baseline="annoy",
         baseline_settings=("search_k=1",),
@@ -183,7 +183,7 @@ def test_a_comparison_stands_behind_its_control(tmp_path: Path) -> None:
 
 
 def test_what_a_gate_found_is_drawn_figure_by_figure(tmp_path: Path) -> None:
-    """Each beside its control, as ratios; what is worse is said in words. A recall is no ratio."""
+    """Each figure of a gate is a ratio beside its control; recall is a difference."""
     slower = Finding(
         figure="speed",
         word="worse",
@@ -209,7 +209,7 @@ def test_what_a_gate_found_is_drawn_figure_by_figure(tmp_path: Path) -> None:
 
 
 def test_every_chart_of_the_page_is_vega_lite() -> None:
-    """A page is made without asking its schema, which takes longer than the page."""
+    """Charts satisfy Vega-Lite's schema, which making a page does not check."""
     pytest.importorskip("altair")
     from pytest_annmodal.page import charts
 
@@ -220,7 +220,7 @@ def test_every_chart_of_the_page_is_vega_lite() -> None:
 
 
 def test_levels_of_load_are_rows_of_two_percentiles(tmp_path: Path) -> None:
-    """Of what was offered in an open loop, of what was answered in a closed one; knees are told."""
+    """A level has rows for two percentiles, by offered or answered rate, and marks of knees."""
     levels = (
         Level(kind="open", offered_qps=500, qps=499, p50_s=0.001, p99_s=0.004, recall=0.9),
         Level(kind="open", offered_qps=900, qps=800, p50_s=0.1, p99_s=0.4, marks=("saturated",)),

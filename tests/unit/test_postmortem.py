@@ -1,4 +1,4 @@
-"""How a worker ended, and what it said, become an error that a person can act on."""
+"""The end of a worker, or its report, becomes an error that says what to do."""
 
 import os
 import signal
@@ -40,14 +40,14 @@ class TestEnded:
         ],
     )
     def test_names_the_status_or_the_signal(self, status, message, evidence):
-        """A signal without a name by its number."""
+        """The message has the exit status or the signal; an unnamed signal has its number."""
         error = postmortem.ended(status, "build", SEEN)
         assert (str(error), error.kind) == (message, "crashed")
         assert error.evidence == {**SEEN, **evidence}
 
     @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV])
     def test_a_crash_of_native_code_names_the_limit_of_memory(self, number):
-        """Where there is one: what gets no memory seldom says so."""
+        """A crash of native code names the memory limit if there is one."""
         error = postmortem.ended(-number, "build", SEEN, 300 * 2**20)
         assert "the limit is 300 MB (--ann-memory-mb)" in str(error)
         error = postmortem.ended(-signal.SIGTERM, "build", SEEN, 300 * 2**20)
@@ -56,7 +56,7 @@ class TestEnded:
 
 class TestReported:
     def test_an_exception_is_named_with_its_line_and_traceback(self):
-        """In the words of the phase."""
+        """An exception has its line, traceback and phase."""
         fields = {"type": "ValueError", "message": "mine", "line": 3, "traceback": "T"}
         error = postmortem.reported({**fields, "kind": "raised"}, "build", SEEN)
         assert isinstance(error, BuildError)
@@ -64,14 +64,14 @@ class TestReported:
         assert error.evidence == {**SEEN, "traceback": "T"}
 
     def test_an_invalid_result_is_told_in_its_own_words(self):
-        """They say what was returned."""
+        """An invalid result keeps its message."""
         fields = {"kind": "invalid-result", "type": "InvalidResultError", "message": "5 ids"}
         error = postmortem.reported(fields, "search", SEEN)
         assert isinstance(error, InvalidResultError)
         assert str(error) == "5 ids"
 
     def test_memory_names_the_option(self):
-        """That sets the limit."""
+        """A memory error names the option of the limit."""
         fields = {"kind": "limit", "type": "MemoryError", "message": "", "line": 9}
         error = postmortem.reported(fields, "build", SEEN)
         assert isinstance(error, LimitExceededError)
@@ -88,13 +88,13 @@ class TestReported:
         ],
     )
     def test_any_fields_will_do(self, fields):
-        """They are a stranger's."""
+        """Any fields in the report are accepted, since a submission may send them."""
         error = postmortem.reported(fields, "search", SEEN)
         assert isinstance(error, BuildError)
         assert "(line" not in str(error)
 
     def test_of_our_own_refusals_only_the_words_are_told(self):
-        """They name what to do already, and have no line in the file."""
+        """Our own errors are shown without a line and traceback."""
         fields = {"kind": "raised", "type": "BuildError", "message": "no fit(X)", "line": None}
         assert str(postmortem.reported(fields, "start", SEEN)) == "no fit(X)"
 
@@ -102,14 +102,14 @@ class TestReported:
         ("path", "hint"), [("data.txt", True), ("a/w.npy", True), ("/w.npy", False), ("ngt", False)]
     )
     def test_a_file_beside_the_submission_is_looked_for_elsewhere(self, path, hint):
-        """By a relative path, which starts in another directory than its author's."""
+        """A missing file with a relative path: the message explains the working directory."""
         message = str(FileNotFoundError(2, "No such file or directory", path))
         fields = {"kind": "raised", "type": "FileNotFoundError", "message": message, "line": 2}
         error = postmortem.reported(fields, "start", SEEN)
         assert ("Path(__file__).parent" in str(error)) == hint
 
     def test_words_are_made_safe_to_print(self):
-        """Message, type and traceback."""
+        """Message, type and traceback are escaped."""
         fields = {"type": "\x1b[1m", "message": "a\x00\ud800", "traceback": "\x07\n\tx"}
         error = postmortem.reported(fields, "search", {})
         assert str(error) == r"search raised \x1b[1m: a\x00\ud800"
@@ -118,18 +118,18 @@ class TestReported:
 
 class TestPlain:
     def test_keeps_what_can_be_printed(self):
-        """Of any script."""
+        """Printable characters of any script stay."""
         assert plain("näïve 𝔘\n\t日本 ") == "näïve 𝔘\n\t日本 "
 
     @pytest.mark.parametrize("char", ["\x00", "\x1b", "\r", "\x7f", "\x9b", "\u202e", "\ud800"])
     def test_escapes_what_would_steer_a_terminal(self, char):
-        """Control characters, direction marks, half a surrogate pair."""
+        """Control characters, direction marks and surrogates are escaped."""
         assert plain(char) == char.encode("unicode_escape").decode()
 
 
 class TestOutputTail:
     def test_the_reader_rests_between_two_looks(self, monkeypatch):
-        """Each line would else wake it on the core of the clock; nothing is lost by it."""
+        """The reader of the output sleeps between reads, to keep off the clock's core; it loses nothing."""
         monkeypatch.setattr(output, "REST_S", 3600.0)
         rests = []
         wait = threading.Event.wait
@@ -160,7 +160,7 @@ class TestOutputTail:
         return read_fd, os.fdopen(write_fd, "wb", buffering=0)
 
     def test_keeps_the_last_of_it_and_counts_all(self, pipe):
-        """However much it was."""
+        """The last bytes are kept, and all are counted."""
         read_fd, file = pipe
         tail = OutputTail(read_fd, limit_bytes=10**9)
         with file:
@@ -172,7 +172,7 @@ class TestOutputTail:
         assert not tail.flooded.is_set()
 
     def test_notices_a_flood_and_goes_on_reading(self, pipe):
-        """The writer is not blocked."""
+        """Too much output is noticed, and the writer is not blocked."""
         read_fd, file = pipe
         tail = OutputTail(read_fd, limit_bytes=100)
         with file:
@@ -182,7 +182,7 @@ class TestOutputTail:
         assert tail.n_bytes == 1_000_000
 
     def test_gives_plain_text(self, pipe):
-        """Whatever bytes there were."""
+        """Any bytes become plain text."""
         read_fd, file = pipe
         tail = OutputTail(read_fd, limit_bytes=10**9)
         with file:
@@ -191,7 +191,7 @@ class TestOutputTail:
         assert tail.text() == "\ufffd\\x1b[2J é\n\\r50%"
 
     def test_has_all_that_was_written_before_it_is_asked(self, pipe):
-        """Whether or not its thread has come to it."""
+        """All output written before the request is included."""
         read_fd, file = pipe
         tail = OutputTail(read_fd, limit_bytes=10**9)
         with file:
@@ -201,7 +201,7 @@ class TestOutputTail:
         tail.join()
 
     def test_closes_the_pipe_at_its_end(self, pipe):
-        """No descriptor is left."""
+        """The pipe is closed at its end."""
         read_fd, file = pipe
         tail = OutputTail(read_fd, limit_bytes=1)
         file.close()
@@ -210,7 +210,7 @@ class TestOutputTail:
             os.fstat(read_fd)
 
     def test_waits_for_a_stray_holder_of_the_pipe_only_so_long(self, pipe):
-        """A daemon that kept the descriptor does not keep the session."""
+        """A daemon that holds the pipe delays the end only for a limited time."""
         read_fd, file = pipe
         tail = OutputTail(read_fd, limit_bytes=100)
         file.write(b"so far")

@@ -1,4 +1,4 @@
-"""What users may import: one short list, typed, documented, loaded when it is asked for."""
+"""The public names: one short list, typed, documented, loaded when used."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMES = pytest_annmodal.__all__
 
 
 def typed_names() -> set[str]:
-    """What type checkers see: the imports that are for types only."""
+    """The names that type checkers see."""
     tree = ast.parse(Path(pytest_annmodal.__file__).read_text(encoding="utf-8"))
     (block,) = [node for node in tree.body if isinstance(node, ast.If)]
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
@@ -32,7 +32,7 @@ def typed_names() -> set[str]:
 
 
 def test_the_list() -> None:
-    """It is short and sorted, and the names for type checkers and for Python are the same."""
+    """The list is short and sorted, and equal for type checkers and Python."""
     assert len(NAMES) <= 25
     assert sorted(NAMES) == list(NAMES)
     assert set(NAMES) == typed_names()
@@ -43,7 +43,7 @@ def test_the_list() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_is_there_and_documented(name: str) -> None:
-    """It is loaded, says in its docstring what it is, and stands in docs/api.md."""
+    """Each name can be loaded, has a docstring and is in docs/api.md."""
     found = getattr(pytest_annmodal, name)
     assert name == "Outcome" or found.__doc__
     assert f"`{name}`" in (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -58,7 +58,7 @@ def test_nothing_is_loaded_before_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_users_are_shown_these_only(path: Path) -> None:
-    """Documentation and examples import from the package itself."""
+    """Documentation and examples import only public names."""
     text = path.read_text(encoding="utf-8")
     assert re.findall(r"(?:from|import) pytest_annmodal\.\S+", text) == []
     for names in re.findall(r"^ *from pytest_annmodal import (.+)", text, re.MULTILINE):

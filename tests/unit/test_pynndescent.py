@@ -20,7 +20,7 @@ PATH = next(Path(item.path) for item in manifest.builtin() if item.name == "pynn
 
 
 class FillsUp:
-    """Answers in the order of the rows, five at most, and then the last row as the library does."""
+    """A library that repeats the last row if it finds fewer than k."""
 
     far = np.inf
 
@@ -59,7 +59,7 @@ def built(metric: str, rows: object) -> object:
 def test_what_is_not_found_is_no_row(
     metric: str, far: float, library: type[FillsUp], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And what is found stays, the row among it that stands for the others."""
+    """Repeated rows are removed from the answer, and found ones stay."""
     monkeypatch.setattr(library, "far", far)
     rows = np.zeros((9, 4), np.float32)
     index = built(metric, rows)
@@ -70,7 +70,7 @@ def test_what_is_not_found_is_no_row(
 
 @pytest.mark.parametrize("dim", [1, 8, 13, 64, 250])
 def test_sets_are_packed_as_numpy_packs_bits(dim: int, library: type[FillsUp]) -> None:
-    """As rows of train, as a batch and as a query; a set may be empty."""
+    """Sets are packed as by numpy.packbits, for train, batch and query."""
     ones = np.random.default_rng(dim).random((12, dim)) < 0.3
     ones[4] = False
     sets = Sets.from_matrix(ones)

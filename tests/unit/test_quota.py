@@ -1,4 +1,4 @@
-"""What a control group allows: read from a tree of files, and from a real group."""
+"""CPU quotas of control groups, read from a tree of files and from a real group."""
 
 import os
 import subprocess
@@ -39,12 +39,12 @@ class TestVersion2:
     MOUNT = V2.format(at="/sys/fs/cgroup")
 
     def test_a_quota_is_a_share_of_its_period(self, tree):
-        """In cores."""
+        """A quota is in cores: its share of the period."""
         root = tree("0::/job\n", self.MOUNT, {"sys/fs/cgroup/job/cpu.max": "150000 100000\n"})
         assert cpu_quota(root) == 1.5
 
     def test_the_least_of_all_groups_above_counts(self, tree):
-        """Whoever set it: the group itself, a user's slice, the container."""
+        """The lowest quota of all parent groups counts."""
         files = {
             "sys/fs/cgroup/a/b/c/cpu.max": "800000 100000",
             "sys/fs/cgroup/a/b/cpu.max": "max 100000",
@@ -53,17 +53,17 @@ class TestVersion2:
         assert cpu_quota(tree("0::/a/b/c\n", self.MOUNT, files)) == 2.5
 
     def test_no_quota_is_none(self, tree):
-        """Neither a group without a limit nor one without the file."""
+        """A group without a limit or without the file has no quota."""
         files = {"sys/fs/cgroup/a/b/cpu.max": "max 100000\n"}
         assert cpu_quota(tree("0::/a/b\n", self.MOUNT, files)) is None
 
     def test_a_path_from_outside_of_a_container_is_looked_for_at_its_root(self, tree):
-        """What is mounted is the container's own group, whatever the path says."""
+        """Inside a container the mounted root is the container's own group."""
         files = {"sys/fs/cgroup/cpu.max": "200000 100000"}
         assert cpu_quota(tree("0::/../../docker/x\n", self.MOUNT, files)) == 2
 
     def test_what_was_held_up_is_added_up(self, tree):
-        """Of the groups that have a quota."""
+        """Throttled times of all groups with a quota are added."""
         stat = "usage_usec 9\nnr_periods 20\nnr_throttled {}\nthrottled_usec {}\n"
         files = {
             "sys/fs/cgroup/a/b/cpu.max": "50000 100000",
@@ -88,7 +88,7 @@ class TestVersion1:
         }
 
     def test_a_quota_and_what_it_held_up(self, tree):
-        """Beside version 2, which then has no say in CPU time, and beside other controllers."""
+        """Version 1 is read beside version 2 and other controllers."""
         mounts = OTHER_V1 + V1.format(root="/", at="/sys/fs/cgroup/cpu") + V2.format(at="/u")
         folder = "sys/fs/cgroup/cpu/docker/abc/job"
         root = tree(self.OWN, mounts, self.files(folder, "300000", "200000", "7", "2500000000"))
@@ -96,14 +96,14 @@ class TestVersion1:
         assert throttling(root) == Throttling(times=7, seconds=2.5)
 
     def test_none(self, tree):
-        """The kernel writes -1."""
+        """In version 1 a quota of -1 means none."""
         mounts = V1.format(root="/", at="/cpu")
         root = tree(self.OWN, mounts, self.files("cpu/docker/abc/job"))
         assert cpu_quota(root) is None
         assert throttling(root) == Throttling()
 
     def test_a_container_sees_its_own_group_as_the_root_of_the_mount(self, tree):
-        """And the path from outside: what is mounted of it is cut off."""
+        """In version 1 the path from outside the container is cut off."""
         mounts = V1.format(root="/docker/abc", at="/sys/fs/cgroup/cpu")
         root = tree(self.OWN, mounts, self.files("sys/fs/cgroup/cpu/job", "50000"))
         assert cpu_quota(root) == 0.5
@@ -112,7 +112,7 @@ class TestVersion1:
 @pytest.mark.parametrize("own", ["", "nonsense\n", "0::\n", "4:cpu:relative\n"])
 @pytest.mark.parametrize("content", ["", "x y\n", "10\n", "0 0\n", "-5 100000\n", "max\n"])
 def test_what_cannot_be_read_is_no_quota(tree, own, content):
-    """Nor a traceback."""
+    """Unreadable files mean no quota, without an error."""
     mounts = "1 2\n" + V2.format(at="/c") + V1.format(root="/", at="/c")
     files = {"c/cpu.max": content, "c/cpu.cfs_quota_us": content, "c/cpu.stat": content}
     root = tree(own, mounts, files)
@@ -122,7 +122,7 @@ def test_what_cannot_be_read_is_no_quota(tree, own, content):
 
 
 def test_the_cores_are_whole_ones_that_the_quota_allows(monkeypatch):
-    """Of those that the process may run on."""
+    """The usable cores are the whole cores of the quota, at most those of the process."""
     monkeypatch.setattr(machine, "affinity_cores", lambda: 8)
     found = [machine.usable_cores(share) for share in (None, 100.0, 3.9, 0.4)]
     assert found == [8, 8, 3, 1]
@@ -130,7 +130,7 @@ def test_the_cores_are_whole_ones_that_the_quota_allows(monkeypatch):
 
 class TestShare:
     def test_a_short_hold_up_is_noise_and_no_excuse(self):
-        """Below a fiftieth of the time the figures still say something."""
+        """Throttling for less than a fiftieth of the time is ignored."""
         given = {"threads": 1, "cores": Cores(), "n_query_cores": 1, "quota": 1.0, "work": {}}
         for seconds, disturbed in ((0.0, False), (0.1, False), (0.3, True)):
             held_up = Throttling(times=1, seconds=seconds)
@@ -152,7 +152,7 @@ class TestNotes:
         return outcome_with
 
     def test_a_quota_below_the_threads_is_said(self, outcome_with):
-        """Not one that is large enough."""
+        """A quota below the threads is noted, a sufficient one not."""
         outcome = outcome_with(0.5)
         assert outcome.environment["cpu_quota"] == 0.5
         assert outcome.environment["cores"] == 1
@@ -161,7 +161,7 @@ class TestNotes:
         assert not any("quota" in note for note in outcome_with(1.0).notes)
 
     def test_being_held_up_is_noise(self, outcome_with):
-        """From before the queries until after the batch."""
+        """Throttling between the first query and the end of the batch is noted."""
         looks = [Throttling(times=5, seconds=1.0), Throttling(times=8, seconds=1.25)]
         outcome = outcome_with(1.0, looks)
         assert outcome.environment["throttled_times"] == 3
@@ -173,7 +173,7 @@ class TestNotes:
 
 @pytest.fixture
 def group():
-    """A control group of this machine that is made for the test, half a core's worth."""
+    """A real control group with half a core."""
     found = [folder for folder in quota._groups(quota.ROOT) if os.access(folder, os.W_OK)]
     if not found:
         pytest.skip("this process may make no control groups")
@@ -208,7 +208,7 @@ print(cpu_quota())
 
 
 def test_a_real_group_is_read(group: Path):
-    """Its quota, and that it holds up who computes without a break."""
+    """A real group's quota and throttling are read."""
     join = f"import os\nopen({str(group / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))\n"
     done = subprocess.run(
         [sys.executable, "-c", join + BUSY], capture_output=True, text=True, check=False, timeout=60

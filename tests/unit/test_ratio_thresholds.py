@@ -1,4 +1,4 @@
-"""``min_ratio`` and ``min_qps_at_recall``: what a comparison is worth, in a marker and in points."""
+"""``min_ratio`` and ``min_qps_at_recall`` in markers and in grading."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ SHOWN = [
 def test_points_are_for_what_has_been_shown(
     tmp_path: Path, replace: dict[str, Any], share: float, words: str
 ) -> None:
-    """The interval's lower end counts, and the recall of the answers that were raced."""
+    """Points follow the interval's lower end and the recall in the comparison."""
     case_id, found = outcome(**replace)
     got = grade(plan(), rules(tmp_path, RATIO), {case_id: found}, {})
     assert got.score == pytest.approx(10 * share)
@@ -75,7 +75,7 @@ def test_points_are_for_what_has_been_shown(
 
 @pytest.mark.parametrize(("replace", "share", "words"), SHOWN)
 def test_a_marker_asks_for_the_same(replace: dict[str, Any], share: float, words: str) -> None:
-    """A test with ``min_ratio`` passes only where all the points would be given."""
+    """A test with ``min_ratio`` passes if all points would be given."""
     missed, _ = missed_thresholds(outcome(**replace)[1], {"min_recall": 0.8, "min_ratio": 1.0})
     assert (not missed) == (share == 1)
     if replace.get("recall"):
@@ -83,5 +83,5 @@ def test_a_marker_asks_for_the_same(replace: dict[str, Any], share: float, words
 
 
 def test_recall_alone_is_that_of_the_measurement() -> None:
-    """Who asks for no ratio gets no figure of the race."""
+    """A recall threshold without a ratio uses the measurement's recall."""
     assert missed_thresholds(outcome(recall=0.1)[1], {"min_recall": 0.8}) == ([], [])

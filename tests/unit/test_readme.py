@@ -1,4 +1,4 @@
-"""The commands that README.md gives on a fresh machine."""
+"""README.md's commands for a fresh machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_each_line_makes_its_own_environment():
 
 
 def test_packages():
-    """The tests' line installs all that the tests need; the main job's a compiler."""
+    """The line for tests installs what the tests need, that of the main job a compiler."""
     for package in needs.NEEDS.values():
         assert f" {package}" in TESTS
     assert " g++ " in MAIN
@@ -32,7 +32,7 @@ def test_packages():
 @pytest.mark.parametrize("line", [MAIN, TESTS], ids=["main", "tests"])
 @pytest.mark.parametrize("before", ["sudo ", ""], ids=["sudo", "root"])
 def test_root_or_sudo(tmp_path, line, before):
-    """``sh -c`` is called by sudo where there is one, and else directly."""
+    """``sh -c`` runs by sudo if there is one, else directly."""
     for name in ("sudo", "sh") if before else ("sh",):
         (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@"\n')
         (tmp_path / name).chmod(0o755)
@@ -47,7 +47,7 @@ def test_root_or_sudo(tmp_path, line, before):
 
 
 def test_ci_calls_the_tests_line():
-    """``.ci/run`` takes the command out of README.md: just one line can be meant."""
+    """``.ci/run`` finds exactly one command in README.md."""
     (pattern,) = re.findall(r"sed -n '(.*)' README.md", (ROOT / ".ci/run").read_text())
     found = subprocess.run(
         ["sed", "-n", pattern, ROOT / "README.md"], capture_output=True, text=True, check=True
@@ -56,7 +56,7 @@ def test_ci_calls_the_tests_line():
 
 
 def test_what_is_missing_is_one_line(monkeypatch, tmp_path):
-    """It names the packages and the command that brings them."""
+    """Missing programs are one line with the command that installs them."""
     monkeypatch.setenv("PATH", str(tmp_path))
     problem = needs.problem()
     assert "\n" not in problem
@@ -64,7 +64,7 @@ def test_what_is_missing_is_one_line(monkeypatch, tmp_path):
 
 
 def test_missing_before_the_tests(tmp_path):
-    """``pytest tests`` ends at once, before anything is collected."""
+    """``pytest tests`` ends before the collection if programs are missing."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "tests", "-p", "no:cacheprovider"],
         cwd=ROOT,
@@ -79,7 +79,7 @@ def test_missing_before_the_tests(tmp_path):
 
 
 def test_wheels_need_no_compiler():
-    """The extra of that line leaves out what has to be compiled."""
+    """The extra ``wheels`` has no library that must be compiled."""
     extras = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (wheels,) = re.findall(r"^wheels = (.*)$", extras, flags=re.MULTILINE)
     assert "[wheels]" in WHEELS

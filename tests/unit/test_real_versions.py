@@ -1,4 +1,4 @@
-"""Two releases of a real library, built and run as a user would: needs a package index and a compiler."""
+"""Two releases of a real library; needs a package index and a compiler."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.network
 
 
 def versions_of(name: str, spec: str, tmp_path: Path, **how: Any) -> Mapping[str, str]:
-    """What a built-in was measured with, which found what it should."""
+    """The versions that a built-in was measured with, after checking its recall."""
     item = next(item for item in manifest.builtin() if item.name == name)
     item = with_spec(item, spec, rootdir=tmp_path, asked="")
     given = {name: getattr(item, name) for name in Implementation.__dataclass_fields__}
@@ -39,14 +39,14 @@ def versions_of(name: str, spec: str, tmp_path: Path, **how: Any) -> Mapping[str
 
 @pytest.mark.parametrize(("spec", "version"), [("0.7.0", "0.7.0"), ("==0.8.*+numpy<2", "0.8.0")])
 def test_releases_of_hnswlib(spec: str, version: str, tmp_path: Path) -> None:
-    """Built from source, where there are no wheels of them."""
+    """Two releases of hnswlib, built from source, are measured."""
     versions = versions_of("hnswlib", spec, tmp_path, settings=(100,))
     assert versions["hnswlib"] == version
     assert int(versions["numpy"].partition(".")[0]) < (2 if "numpy" in spec else 99)
 
 
 def test_another_python_and_the_oldest_numpy(tmp_path: Path) -> None:
-    """The worker's code runs on Python 3.10 with numpy 1.22."""
+    """The worker runs on Python 3.10 with numpy 1.22."""
     try:
         interpreters.find("3.10")
     except EnvironmentBuildError as error:

@@ -1,4 +1,4 @@
-"""Measured times through a pytest-benchmark fixture."""
+"""Measured times in a pytest-benchmark fixture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_annmodal.results.rows import extra_info, properties
 
 
 class FakeBenchmark:
-    """What ``pedantic`` does with its timer, and that it may be used once."""
+    """What ``pedantic`` does with its timer; it may be used once."""
 
     def __init__(self, clock: ReplayClock) -> None:
         self.extra_info: dict[str, Any] = {}
@@ -31,7 +31,7 @@ class FakeBenchmark:
 
 
 def test_replay_is_exact() -> None:
-    """Every latency comes out as the same number of nanoseconds, in order."""
+    """Each latency has the same nanoseconds, in order."""
     clock = ReplayClock()
     clock()  # pytest-benchmark may have looked at its timer before
     benchmark = FakeBenchmark(clock)
@@ -41,7 +41,7 @@ def test_replay_is_exact() -> None:
 
 
 def test_failure_uses_the_fixture() -> None:
-    """A failure is used up without a result, and does not escape."""
+    """After a failure the fixture counts as used, without a result."""
     benchmark = FakeBenchmark(ReplayClock())
     replay_failure(benchmark, Failure(case_id="c", kind="raised", message="no"))
     assert benchmark.used == 1
@@ -49,7 +49,7 @@ def test_failure_uses_the_fixture() -> None:
 
 
 def test_extra_info() -> None:
-    """All figures are there as plain JSON; latencies and output are not repeated."""
+    """All figures are in extra_info as plain JSON, without latencies and output."""
     info = extra_info(measurement(), "local")
     assert json.loads(json.dumps(info, allow_nan=False)) == info
     assert {"recall", "recall_ids", "qps", "build_s", "where", "environment"} <= set(info)
@@ -57,7 +57,7 @@ def test_extra_info() -> None:
 
 
 def test_properties() -> None:
-    """JUnit's properties carry the unit in their name."""
+    """JUnit properties have the unit in their names."""
     found = dict(properties(measurement()))
     assert found["recall"] == 0.5
     assert (found["p50_ms"], found["p99_ms"]) == pytest.approx((20.0, 40.0))

@@ -1,4 +1,4 @@
-"""The summary table, by its exact text."""
+"""The summary table, compared as exact text."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ ROWS = [
 ]
 
 
-def test_words_of_strangers() -> None:
-    """A container that was taken over can put no line of its own into the table, nor a command."""
+def test_text_of_submissions() -> None:
+    """Text of a hostile container adds no line or command to the table."""
     forged = "\nPASSED test_it.py\n::error::x ##[error]y ##vso[task.complete]z"
     rows = [measured(f"a{forged}", clock=forged, notes=[forged]), failed(f"b{forged}", forged)]
     text = summary(rows, width=None, color=False)
@@ -120,7 +120,7 @@ digits · 1,597 × 64 · euclidean · k=10 · 200 queries × 3 · 1 thread · lo
 
 @pytest.mark.parametrize("width", range(60, 100))
 def test_the_first_line_is_broken_in_time(width: int) -> None:
-    """Also where what stands between two parts is what would not fit."""
+    """The title is broken before the part that does not fit."""
     text = summary([measured("a")], width=width, color=False)
     facts = text.partition("\n  implementation")[0]
     assert max(map(len, facts.splitlines())) <= width
@@ -130,7 +130,7 @@ def test_the_first_line_is_broken_in_time(width: int) -> None:
 
 
 def test_wide_characters() -> None:
-    """A name that takes two columns a character keeps the figures in line."""
+    """Names with characters two columns wide keep the columns aligned."""
     header, _, first, second = summary(
         [measured("王小明[n=1]"), measured("Zoë[n=1]", qps=5.0)], width=None, color=False
     ).splitlines()[1:]
@@ -142,7 +142,7 @@ def test_wide_characters() -> None:
 
 
 def test_long_labels() -> None:
-    """A label of 72 characters stays beside its figures; a longer one stands above them."""
+    """A label of 72 characters is beside its figures, a longer one above them."""
     long = f"ivf[{'n' * 67}]"
     lines = summary([measured(long), measured(long + "x")], width=None, color=False).splitlines()
     assert lines[3].startswith(f"  {long}  1.0000  13,087")
@@ -151,7 +151,7 @@ def test_long_labels() -> None:
 
 
 def test_missing_figures() -> None:
-    """None, NaN and infinity are a dash, and a row of them is after those that have figures."""
+    """Missing, NaN and infinite figures are a dash; such rows are last."""
     nothing = dict.fromkeys(("recall", "qps", "p50_s", "index_bytes"), float("nan"))
     rows = [measured("b", **nothing, p95_s=None, build_s=float("inf")), measured("a")]
     lines = summary(rows, width=None, color=False).splitlines()
@@ -160,7 +160,7 @@ def test_missing_figures() -> None:
 
 
 def test_only_failures() -> None:
-    """Without any figures there is no header; a message is cut at the edge, its path to a name."""
+    """Without figures there is no header; long messages are cut, and paths shortened."""
     rows = [
         failed("mine", "query returned " + "many words " * 20),
         failed("empty", ""),
@@ -207,7 +207,7 @@ def test_many_labels_in_a_note() -> None:
 
 
 def test_groups_and_repetition() -> None:
-    """Each dataset and k has its own table; a case of several tests is one row, with their notes."""
+    """Each dataset and k has a table; a case of several tests is one row."""
     other = measured("a", row={"k": 5})
     shared = [measured("a", p95_s=float("nan"), notes=notes) for notes in ([], ["odd"], ["even"])]
     text = summary([*shared, other], width=None, color=False)
@@ -220,7 +220,7 @@ def test_groups_and_repetition() -> None:
 
 
 def test_varying_rounds() -> None:
-    """Rows that were stopped early make the title say from how many rounds to how many."""
+    """If rows have different rounds, the title has the range."""
     text = summary([measured("a", rounds=1), measured("b")], width=None, color=False)
     assert "200 queries × 1–3" in text
 
@@ -236,7 +236,7 @@ def test_color() -> None:
 
 
 def test_control_characters() -> None:
-    """What a submission is called or says cannot move the cursor or start a new line."""
+    """Names and messages of a submission cannot move the cursor or start a line."""
     rows = [failed("a\x1b[2J", "x\x1b]0;title\x07"), measured("b\nc", notes=["d\re"])]
     text = summary(rows, width=None, color=False)
     assert "a?[2J" in text
@@ -269,7 +269,7 @@ def test_units(shown: str, expected: str) -> None:
 
 
 def test_speed_at_a_recall_names_what_was_built() -> None:
-    """One line a build; where an implementation has several, with what tells them apart."""
+    """One line per build, with the arguments that distinguish it."""
     rows = [
         measured("graph[M=8,ef=10]", at_recall=0.9, qps_at_recall=2500.0),
         measured("graph[M=8,ef=100]", at_recall=0.9, qps_at_recall=2500.0),
@@ -291,7 +291,7 @@ def test_speed_at_a_recall_names_what_was_built() -> None:
 
 
 def test_rows_of_one_setting_are_shown_once() -> None:
-    """The one that was measured; what it stands for is said below, by what tells them apart."""
+    """Equal settings are one row, and a line names the others."""
     rows = [
         measured(f"graph[M=8,ef={ef}]", case_id=f"ef={ef}", row={"search": f"ef={ef}"}, **same)
         for ef, same in (
@@ -311,7 +311,7 @@ def test_rows_of_one_setting_are_shown_once() -> None:
 
 
 def test_short_answers_are_told_with_what_bounds_them() -> None:
-    """One line for each parameter, with the rows that it is for."""
+    """Short answers have one line per limiting parameter, with its rows."""
     rows = [
         measured("cells[n=1]", n_short_answers=20, bounded_by="n"),
         measured("cells[n=2]", n_short_answers=5, bounded_by="n"),
@@ -328,7 +328,7 @@ def test_short_answers_are_told_with_what_bounds_them() -> None:
 
 
 def test_threads_are_told_with_their_cores() -> None:
-    """For builds and batches where there are fewer than threads; for single queries always."""
+    """A line says on how many cores builds, batches and single queries ran."""
 
     def title(**environment: Any) -> str:
         row = measured("fast", environment=environment)
@@ -346,7 +346,7 @@ def test_threads_are_told_with_their_cores() -> None:
 
 
 def test_what_held_a_row_up_is_told_with_the_noise() -> None:
-    """And the load beside the cores that it is to be compared with."""
+    """The note on noise names throttling, and the load beside the cores."""
     waits = {"involuntary_switches": 1, "worker_waited": 1.37}
     environment = {**waits, "throttled_s": 0.25, "load_1min": 1.0, "cores": 1, "affinity_cores": 8}
     row = measured("slow", notes=["noisy: the CPU quota"], environment=environment)

@@ -1,4 +1,4 @@
-"""What lies around the package: the forms, the release, the citation, the pinned tools."""
+"""Files around the package: issue forms, release, citation, pinned tools."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CHANGELOG = (
     ("version", "notes"), [("1.1.0", "- New.\n\n### Fixed\n\n- Old.\n"), ("1.0.0", "- First.\n")]
 )
 def test_notes_of_a_release(release, version, notes):
-    """The changelog's section of that version, and nothing of its neighbours."""
+    """The notes of a release are its section of the changelog."""
     assert release.notes(version, CHANGELOG, f'__version__ = "{version}"\n') == notes
 
 
@@ -49,7 +49,7 @@ def test_notes_of_a_release(release, version, notes):
     [("1.1.0", "1.0.0", "the tag says 1.1.0"), ("1.2.0", "1.2.0", "no section ## 1.2.0")],
 )
 def test_a_release_that_does_not_fit(release, version, package, words):
-    """Nothing is published where tag, package and changelog disagree."""
+    """Tag, package and changelog must agree."""
     with pytest.raises(ValueError, match=words):
         release.notes(version, CHANGELOG, f'__version__ = "{package}"\n')
 
@@ -61,7 +61,7 @@ def test_citation():
 
 @pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
 def test_forms(path):
-    """A form has what a forge wants of it; those about a fault ask for the examination."""
+    """Forms are valid; those for bugs ask for the output of ``annmodal doctor``."""
     form = yaml.safe_load(path.read_text("utf-8"))
     assert form["name"]
     assert form["description"]
@@ -72,7 +72,7 @@ def test_forms(path):
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_workflows(path):
-    """They may read only, unless a job says what else; each job runs something."""
+    """Workflows may only read unless a job says otherwise; each job runs something."""
     workflow = yaml.safe_load(path.read_text("utf-8"))
     assert workflow["permissions"] == {"contents": "read"}
     for job in workflow["jobs"].values():
@@ -81,7 +81,7 @@ def test_workflows(path):
 
 
 def test_pythons_and_versions():
-    """CI runs an environment of tox for every Python that is promised, and lowest and latest."""
+    """CI runs every promised Python, and lowest and latest."""
     classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
         "classifiers"
     ]
@@ -105,7 +105,7 @@ def test_pythons_and_versions():
 
 @pytest.fixture(scope="module")
 def lowest() -> dict[str, Version]:
-    """The lowest version of each distribution that pyproject.toml lets in, with its extras."""
+    """The lowest version of each distribution that pyproject.toml allows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     todo, found = [*project["dependencies"], "pytest-annmodal[bench,test]"], {}
     while todo:
@@ -120,7 +120,7 @@ def lowest() -> dict[str, Version]:
 
 
 def test_what_is_tested_is_what_is_declared(lowest):
-    """``tox run -e lowest`` would else test something newer."""
+    """``tox run -e lowest`` tests the declared lowest versions."""
     lines = (ROOT / "tests" / "lowest.txt").read_text("utf-8").splitlines()
     pins = dict(line.split("==") for line in lines if not line.startswith("#"))
     assert {name: Version(text) for name, text in pins.items()} == lowest
@@ -128,7 +128,7 @@ def test_what_is_tested_is_what_is_declared(lowest):
 
 @pytest.mark.parametrize("implementation", manifest.builtin(), ids=lambda one: one.name)
 def test_a_built_in_asks_for_what_its_extra_brings(lowest, implementation):
-    """Else what was installed as the README says would be too old for it."""
+    """A built-in's header allows the versions that its extra installs."""
     for text in implementation.requirements:
         requirement = Requirement(text)
         (bound,) = requirement.specifier

@@ -1,4 +1,4 @@
-"""The rings of the house: a room imports only from rooms below it, and nothing goes in circles."""
+"""The rings: a room imports only from rooms below it, and no imports form a circle."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_imports_lead_down() -> None:
     assert upward(PACKAGE) == EXCEPTIONS
 
 
-def test_nothing_goes_in_circles() -> None:
+def test_imports_form_no_circle() -> None:
     """No two modules import each other, directly or by way of others."""
     assert circles(PACKAGE) == []
 
@@ -163,7 +163,7 @@ def test_the_page_draws_the_same_list() -> None:
     ],
 )
 def test_a_planted_import_is_found(tmp_path: Path, place: str, line: str) -> None:
-    """An import that leads up, wherever it stands in a file, is seen."""
+    """An upward import is found anywhere in a file."""
     copy = shutil.copytree(PACKAGE, tmp_path / "copy", ignore=shutil.ignore_patterns("*.hdf5"))
     with (copy / place).open("a", encoding="utf-8") as file:
         file.write(line)

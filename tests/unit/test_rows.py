@@ -1,4 +1,4 @@
-"""How rows lie in memory, and in which form an implementation gets them."""
+"""Layouts of rows in memory, and the forms in which an implementation gets them."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def as_lists(sets):
 
 class TestSets:
     def test_are_sorted_and_have_each_member_once(self):
-        """Whatever the order that they came in."""
+        """Members are sorted and distinct."""
         assert as_lists(Sets.of([[7, 3, 7], [], [9, 0, 2, 1], [], [7]])) == LISTS
 
     @pytest.mark.parametrize("chosen", [slice(1, 4), slice(None), slice(4, 1), slice(0, 5, 2)])
     def test_are_cut_as_arrays_are(self, chosen):
-        """By a slice."""
+        """Sets can be sliced."""
         assert as_lists(Sets.of(LISTS)[chosen]) == LISTS[chosen]
 
     def test_are_taken_by_number(self):
-        """In any order, also twice."""
+        """Sets can be taken by number, in any order and repeatedly."""
         assert as_lists(Sets.of(LISTS)[np.array([2, 0, 2, 1])]) == [LISTS[i] for i in (2, 0, 2, 1)]
 
     def test_come_back_from_every_way_they_are_sent(self):
-        """As bytes, as rows of one width, as a matrix, in parts."""
+        """Sets survive as bytes, as rows of one width, as a matrix and in parts."""
         sets = Sets.of(LISTS)
         assert as_lists(Sets.from_bytes(sets.to_bytes(), 5)) == LISTS
         assert as_lists(Sets.from_padded(sets.padded())) == LISTS
@@ -46,7 +46,7 @@ class TestSets:
 
 
 def test_every_form_that_a_header_may_name_is_made():
-    """And no other; a layout's usual form is one that everybody understands."""
+    """Every form of a header can be made; each layout has a default form."""
     assert set(forms.FORMS) == set(layouts.FORMS)
     assert set(LAYOUTS) == set(layouts.LAYOUT_FORMS)
     assert [LAYOUTS[name].forms[0] for name in ("floats", "bits", "sets")] == [
@@ -56,7 +56,7 @@ def test_every_form_that_a_header_may_name_is_made():
 
 @pytest.mark.parametrize("name", layouts.FORMS)
 def test_what_is_sent_is_what_arrives(name):
-    """``train`` through a file, queries at once, one by one, and when their turn comes."""
+    """train and queries arrive unchanged, through file, batch and mailbox."""
     values, packed = bits()
     numbers = values.astype(name if name in ("float32", "uint8", "int8") else "float32")
     layout = next(key for key, known in layouts.LAYOUT_FORMS.items() if name in known)
@@ -84,7 +84,7 @@ def test_what_is_sent_is_what_arrives(name):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_layouts_rows_come_back_from_bytes_and_from_a_message(layout):
-    """What Modal's referee publishes, and what it asks."""
+    """Rows survive as published bytes and as a message."""
     values, packed = bits()
     kept = {"floats": values, "bits": packed, "sets": Sets.from_matrix(values)}[layout]
     ways = LAYOUTS[layout]
@@ -97,7 +97,7 @@ def test_a_layouts_rows_come_back_from_bytes_and_from_a_message(layout):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("width", [5, 8, 64])
 def test_equal_rows_have_equal_hashes_and_rows_of_nothing_are_found(layout, width):
-    """Of any width."""
+    """Equal rows have equal hashes, and zero rows are found, for any width."""
     values = np.random.default_rng(1).integers(0, 2, (40, width), dtype=np.uint8)
     values[[3, 30]] = 0
     values[7] = values[20]
@@ -116,7 +116,7 @@ def test_equal_rows_have_equal_hashes_and_rows_of_nothing_are_found(layout, widt
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_warm_up_rows_lie_between_two_rows(layout):
-    """Where both have a bit or a member there is one, where neither has there is none."""
+    """A warm-up row has bits that both its rows have, and none that neither has."""
     a, b = bits(200, 13, 1)[0], bits(200, 13, 2)[0]
     way, rng = LAYOUTS[layout], np.random.default_rng(3)
     if layout == "floats":
@@ -134,7 +134,7 @@ def test_warm_up_rows_lie_between_two_rows(layout):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_profile_says_how_long_rows_are_and_which_columns_are_idle(layout, monkeypatch):
-    """In pieces: L2 norms of numbers, ones, members; two columns are always the same."""
+    """A profile has the lengths of rows and the number of constant columns."""
     monkeypatch.setattr(rows, "CHUNK_BYTES", 100)
     values = bits(50, 13)[0]
     values[:, 3], values[:, 12] = 0, 1

@@ -1,4 +1,4 @@
-"""A job gives one outcome per search, in order, whatever happens."""
+"""A job gives one outcome per search, in order, in all cases."""
 
 import dataclasses
 import threading
@@ -30,7 +30,7 @@ def only_infrastructure(outcomes, words, n=2):
 
 
 def test_a_machine_without_room_for_a_thread_is_nobodys_fault(small_dataset, source):
-    """The worker that was begun is ended."""
+    """If no thread can be started, the failure is the infrastructure's, and the worker is ended."""
     path, before = small_dataset(), threading.stack_size(2**45)
     try:
         (outcome,) = run(path, source)
@@ -42,28 +42,28 @@ def test_a_machine_without_room_for_a_thread_is_nobodys_fault(small_dataset, sou
 
 class TestDatasets:
     def test_that_are_not_there_are_nobodys_fault(self, tmp_path, source):
-        """One failure per search, blamed on the infrastructure."""
+        """A missing dataset is an infrastructure failure for each search."""
         only_infrastructure(run(tmp_path / "none.hdf5", source, settings=[1, 2]), "none.hdf5")
 
     def test_that_are_broken_are_nobodys_fault(self, tmp_path, source):
-        """Bytes that are no HDF5."""
+        """A file that is no HDF5 is an infrastructure failure."""
         path = tmp_path / "broken.hdf5"
         path.write_bytes(b"<html>" * 100)
         only_infrastructure(run(path, source, settings=[1, 2]), "broken.hdf5")
 
     def test_that_cannot_answer_for_k_say_so(self, small_dataset, source):
-        """More than there are."""
+        """k above the number of rows is refused."""
         words = "k=301 is more than the 300 training vectors of small-8-euclidean"
         only_infrastructure(run(small_dataset(), source, settings=[1, 2], k=301), words)
 
     @pytest.mark.parametrize("fresh_seed", [None, 3])
     def test_of_fewer_true_neighbours_than_k_are_completed(self, small_dataset, source, fresh_seed):
-        """The file has 10 per query, also where queries are fresh."""
+        """Missing true neighbours are computed, with fresh queries too."""
         (outcome,) = run(small_dataset(), source, k=25, fresh_seed=fresh_seed)
         assert outcome.recall == 1.0
 
     def test_of_a_metric_that_is_not_served_are_not_measured(self, small_dataset, source):
-        """Whatever their names say: the outcome names both metrics."""
+        """A metric that is not served is a failure that names both metrics."""
         path = small_dataset("liar-8-euclidean", metric="dot")
         outcomes = run(path, source, implementation={"metrics": ("euclidean", "angular")})
         assert failed(outcomes[0]).kind == "metric"
@@ -72,12 +72,12 @@ class TestDatasets:
         )
 
     def test_cannot_be_cut_to_more_than_they_have(self, small_dataset, source):
-        """The subset is refused."""
+        """A subset larger than the dataset is refused."""
         outcomes = run(small_dataset(), source, settings=[1, 2], subset=301)
         only_infrastructure(outcomes, "cannot be cut to 301")
 
     def test_that_are_cut_get_a_truth_of_their_own(self, small_dataset, source, tmp_path):
-        """Which is kept for the next run."""
+        """A subset's truth is computed and kept for the next run."""
         path = small_dataset()
         job = make_job(path, source, subset=100, n_queries=7)
         for _ in range(2):
@@ -89,7 +89,7 @@ class TestDatasets:
 
 
 def test_an_implementation_that_cannot_be_read_is_not_started(small_dataset, source):
-    """What was found in its text is the failure of each search."""
+    """An error in the text fails each search without starting a worker."""
     outcomes = run(
         small_dataset(), source, settings=[1, 2], implementation={"error": "syntax error in line 3"}
     )
@@ -100,7 +100,7 @@ def test_an_implementation_that_cannot_be_read_is_not_started(small_dataset, sou
 
 @pytest.mark.parametrize("problem", ["missing", "directory", "empty"])
 def test_a_file_that_is_gone_by_then_is_a_failure(small_dataset, tmp_path, problem):
-    """It was there when it was read."""
+    """A file that was removed after reading is a failure."""
     path = tmp_path / "mine.py"
     if problem == "directory":
         path.mkdir()
@@ -113,7 +113,7 @@ def test_a_file_that_is_gone_by_then_is_a_failure(small_dataset, tmp_path, probl
 
 
 def test_every_search_gets_its_own_outcome(small_dataset, tmp_path):
-    """In order, with its own parameters and k, of one build."""
+    """Each search has an outcome, in order, from one build."""
     text = index("""
         def fit(self, X):
             super().fit(X)
@@ -133,7 +133,7 @@ def test_every_search_gets_its_own_outcome(small_dataset, tmp_path):
 
 
 def test_phases_are_told_in_order(small_dataset, source):
-    """For the progress line."""
+    """Phases are reported in order."""
     path, told = small_dataset(), []
     for clock in ("worker", "parent"):
         told.clear()
@@ -155,7 +155,7 @@ def test_phases_are_told_in_order(small_dataset, source):
 @pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
 @pytest.mark.parametrize("clock", ["worker", "parent"])
 def test_an_exact_search_is_perfect(small_dataset, tmp_path, metric, clock):
-    """In every metric, by both clocks, whether it is trusted or not."""
+    """An exact search has recall 1 in every metric, by both clocks, trusted or not."""
     path = small_dataset(f"small-8-{metric}", metric=metric)
     text = index("""
         def near(self, v, k):
@@ -185,7 +185,7 @@ def test_an_exact_search_is_perfect(small_dataset, tmp_path, metric, clock):
 
 
 def test_isolation_that_cannot_be_had_is_nobodys_fault(small_dataset, source, monkeypatch):
-    """Found out before the session here, but in a container only when the job is there."""
+    """Missing isolation in a container is an infrastructure failure."""
     monkeypatch.setattr("pytest_annmodal.sandbox.isolation.strongest", lambda: "process")
     path = small_dataset()
     (outcome,) = run(path, source, isolation="strict", implementation={"trusted": False})
@@ -195,7 +195,7 @@ def test_isolation_that_cannot_be_had_is_nobodys_fault(small_dataset, source, mo
 
 
 def test_answers_at_random_are_said_to_be(small_dataset, tmp_path):
-    """With products of 1e-14 too; exact answers have no such note, nor all rows asked for."""
+    """A note says if recall is no better than chance; exact answers have none."""
     rng = np.random.default_rng(0)
     train, test = (rng.standard_normal((n, 8)).astype(np.float32) * 1e-7 for n in (300, 40))
     path = small_dataset(metric="dot", train=train, test=test, k=300)
@@ -218,7 +218,7 @@ def test_answers_at_random_are_said_to_be(small_dataset, tmp_path):
 
 
 def test_data_far_from_the_origin_is_noted(small_dataset, source):
-    """With how far, in the spread of its rows."""
+    """Data far from the origin has a note with the offset."""
     train = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
     near, far = (small_dataset(f"x{s}-8-euclidean", train=train + s) for s in (10, 1000))
     assert not any("origin" in note for note in measured(*run(near, source)).notes)

@@ -1,4 +1,4 @@
-"""How tests are shared out: what a worker of pytest-xdist may use, and what it starts."""
+"""How tests are distributed, and what a worker of pytest-xdist may use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import warm_python
 
 
 def test_each_worker_keeps_to_its_own_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All cores are used, by one worker each as far as there are so many; tests of cores get all."""
+    """Workers have different cores as far as there are enough; tests of cores get all."""
     monkeypatch.setattr(scheduling, "ALL_CORES", {2, 3, 5})
     of = [scheduling.cores_for("tests/x.py::test", worker=n, n_workers=2) for n in range(2)]
     assert of == [{2, 5}, {3}]
@@ -24,7 +24,7 @@ def test_each_worker_keeps_to_its_own_cores(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_files_that_are_named_exist() -> None:
-    """A file that was renamed would lose its place."""
+    """Each named test file exists."""
     root = Path(__file__).parents[2]
     for name in (*scheduling.SEVERAL_CORES, *scheduling.ONE_BY_ONE):
         assert (root / name).exists() or list(root.glob(f"{name}*")), name
@@ -39,7 +39,7 @@ sys.exit(7)
 
 
 def test_a_copy_is_a_process_like_any_other(tmp_path: Path) -> None:
-    """Its arguments, folder, variables, streams and exit status; a signal ends it."""
+    """A forked Python has its arguments, folder, variables, streams, status and signals."""
     script = tmp_path / "shows.py"
     script.write_text(SHOWS)
     process = warm_python.start(

@@ -25,7 +25,7 @@ def checked(*rounds, counts=None, **options):
 
 
 def test_the_stored_truth_is_perfect(dataset):
-    """All rounds, by every rule."""
+    """The stored truth has recall 1 in all rounds, by every rule."""
     truth = dataset.neighbors[:, :K].copy()
     answers = checked(truth, truth)
     recall = scoring.score_rounds(dataset, answers)
@@ -36,7 +36,7 @@ def test_the_stored_truth_is_perfect(dataset):
 
 @pytest.mark.parametrize("n_rounds", [1, 2, 3, 5, 7])
 def test_the_recall_of_all_rounds_reaches_the_share_that_it_is(small_dataset, n_rounds):
-    """95 of 100 neighbours are a recall of 0.95, and not of 0.9499999999999998."""
+    """95 of 100 neighbours give a recall of exactly 0.95."""
     data = hdf5.load(small_dataset(n_train=60, n_queries=25))
     for n_missed in range(101):
         found = data.neighbors[:, :K].copy()
@@ -48,7 +48,7 @@ def test_the_recall_of_all_rounds_reaches_the_share_that_it_is(small_dataset, n_
 
 
 def test_every_round_is_checked(dataset):
-    """One bad answer in the last of them is found."""
+    """An invalid answer in the last round is found."""
     truth = dataset.neighbors[:, :K]
     bad = truth.copy()
     bad[5, 0] = bad[5, 1]
@@ -57,7 +57,7 @@ def test_every_round_is_checked(dataset):
 
 
 def test_a_round_with_the_same_ids_but_another_count_is_checked(dataset):
-    """An answer of k + 1 ids is cut to the same k."""
+    """An answer of k + 1 ids is invalid, although its first k are equal."""
     truth = dataset.neighbors[:, :K]
     counts = np.full((2, len(truth)), K)
     counts[1, 2] = K + 1
@@ -66,7 +66,7 @@ def test_a_round_with_the_same_ids_but_another_count_is_checked(dataset):
 
 
 def test_short_answers_are_counted_over_all_rounds(dataset):
-    """And what is missing is missed."""
+    """Short answers of all rounds are counted as misses."""
     found = dataset.neighbors[:, :K].copy()
     found[0, -1] = -1
     counts = np.full((2, len(found)), K)
@@ -78,7 +78,7 @@ def test_short_answers_are_counted_over_all_rounds(dataset):
 
 
 def test_distances_come_from_train_and_not_from_the_file(dataset):
-    """Rows that the file calls near are not, if they are far."""
+    """Distances are computed from train, not read from the file."""
     lying = dataclasses.replace(
         dataset, neighbors=dataset.neighbors.copy(), distances=dataset.distances * 0
     )
@@ -87,14 +87,14 @@ def test_distances_come_from_train_and_not_from_the_file(dataset):
 
 
 def test_ids_that_are_all_padding_find_nothing(dataset):
-    """Nor do they break the arithmetic."""
+    """Answers of only padding have recall 0."""
     recall = scoring.recall_of(dataset, np.full((6, K), -1), K)
     assert dataclasses.astuple(recall)[:3] == (0, 0, 0)
     assert not recall.hits.any()
 
 
 def test_chance_is_what_rows_drawn_at_random_find(small_dataset):
-    """k of n where rows differ; more where many are equal; all where all are asked for."""
+    """Chance is k of n for different rows, and more for equal ones."""
     rng = np.random.default_rng(1)
     vectors = rng.standard_normal((400, 8)).astype(np.float32)
     copies = vectors.copy()
@@ -112,7 +112,7 @@ def test_chance_is_what_rows_drawn_at_random_find(small_dataset):
 
 @pytest.mark.parametrize("metric", ["euclidean", "angular", "dot", "manhattan"])
 def test_known_distances_are_the_same_to_the_last_bit(metric):
-    """Those of true neighbours are looked up, all others computed."""
+    """Distances of true neighbours are looked up and equal computed ones."""
     rng = np.random.default_rng(0)
     train = rng.standard_normal((300, 13)).astype(np.float32)
     test = rng.standard_normal((40, 13)).astype(np.float32)

@@ -47,7 +47,7 @@ def test_expand() -> None:
 
 
 def test_jobs() -> None:
-    """One job per build, in the order of the first case that wants it; a case counts once."""
+    """One job per build, in order of its first case; a case counts once."""
     cases = fitting.expand([implementation("a", 2, 2)], [dataset()], k=10, rounds=3)
     mixed = [cases[0], cases[2], cases[1], cases[0]]
     jobs = planning.jobs(mixed, Settings())
@@ -81,7 +81,7 @@ def test_clock(*, trusted: bool, asked: str, clock: str) -> None:
 
 
 def test_submissions(tmp_path: Path) -> None:
-    """Files, folders, globs and dead links, each once; what nobody wrote is none."""
+    """Files, folders, globs and dead links are found once; generated files are ignored."""
     for place in ("x/index.py", "y/index.py", "z/one.py", "z/two.py", "z/__pycache__/one.pyc"):
         (tmp_path / place).parent.mkdir(exist_ok=True)
         (tmp_path / place).write_text(INDEX)
@@ -129,7 +129,7 @@ def test_submissions(tmp_path: Path) -> None:
 def test_names_of_submissions(
     tmp_path: Path, patterns: list[str], expected: dict[str, str]
 ) -> None:
-    """What a ``*`` stands for names its author; equal names get the folder's in front."""
+    """The part matched by ``*`` is the name; equal names get the folder's name too."""
     for name in ("ada/index.py", "bob/index.py", "eve/index.py", "eve/submission.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -142,7 +142,7 @@ def test_names_of_submissions(
 
 
 def test_a_name_does_not_hang_on_other_submissions(tmp_path: Path) -> None:
-    """Who hands in late is called the same as if all were graded at once."""
+    """A name does not depend on which other submissions exist."""
     for number, name in enumerate(("ada", "bob", "eve")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "index.py").touch()
@@ -151,7 +151,7 @@ def test_a_name_does_not_hang_on_other_submissions(tmp_path: Path) -> None:
 
 
 def test_names_that_are_still_equal(tmp_path: Path) -> None:
-    """Letters that are not kept in names tell nobody apart; a number does."""
+    """Names that become equal get a number."""
     for name in ("?.py", "!.py"):
         (tmp_path / name).touch()
     found = handed_in(Settings(rootdir=tmp_path, submission=("*.py",)))
@@ -169,7 +169,7 @@ def test_names_that_are_still_equal(tmp_path: Path) -> None:
     ],
 )
 def test_submissions_that_are_not_there(tmp_path: Path, text: str, words: str) -> None:
-    """A wrong name is the command line's fault and no submission's, whatever else matches."""
+    """A missing submission is an error of the command line."""
     (tmp_path / "y" / "__pycache__").mkdir(parents=True)
     (tmp_path / "y/index.py").write_text(INDEX)
     with pytest.raises(ConfigurationError, match=words):
@@ -199,7 +199,7 @@ def test_select_implementations(tmp_path: Path) -> None:
 
 
 def test_select_datasets(tmp_path: Path) -> None:
-    """The default few, the whole catalogue for ``--download-only``, or what is named, once."""
+    """The default datasets, the whole catalogue for ``--download-only``, or the named ones."""
     (tmp_path / "own-8-dot.hdf5").touch()
     known = locate.known_datasets([dataset("extra")])
 
@@ -227,7 +227,7 @@ def test_select_datasets(tmp_path: Path) -> None:
 
 
 def test_own_files(tmp_path: Path, small_dataset: Callable[..., Path]) -> None:
-    """A file says its metric whatever its name does; equal names of two files are told apart."""
+    """A file's own metric counts; two files of one name get different names."""
     small_dataset("x/own-8-euclidean", metric="dot")
     small_dataset("y/own-8-euclidean", metric="angular")
     (tmp_path / "z").mkdir()
@@ -251,7 +251,7 @@ def test_own_files(tmp_path: Path, small_dataset: Callable[..., Path]) -> None:
 def test_own_files_that_were_checked(
     tmp_path: Path, small_dataset: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stamp says the metric of an unchanged file, and nothing is opened; a changed one is."""
+    """A stamp gives the metric of an unchanged file without opening it."""
     path = small_dataset("own-8-euclidean", metric="dot")
     settings = Settings(rootdir=tmp_path, dataset=(str(path),), volume_dir=str(tmp_path / "volume"))
     (found,) = selection.select_datasets(settings, {})
@@ -277,14 +277,14 @@ def test_own_files_that_were_checked(
     ],
 )
 def test_files_of_other_formats(tmp_path: Path, name: str, content: bytes, words: str) -> None:
-    """Their users are told how to get a dataset of them."""
+    """Other formats are refused with the way to import them."""
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ConfigurationError, match=words):
         selection.select_datasets(Settings(rootdir=tmp_path, dataset=(name,)), {})
 
 
 def test_files_of_vectors_are_imported_on_the_way(tmp_path: Path) -> None:
-    """Under a name of their own, by the metric that their name ends in."""
+    """A vector file becomes a dataset with a name of its own."""
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "shop-cosine.fvecs.gz").touch()
@@ -298,7 +298,7 @@ def test_files_of_vectors_are_imported_on_the_way(tmp_path: Path) -> None:
 
 
 class Lying:
-    """A volume in which somebody has put two files."""
+    """A volume with two files that were put there by hand."""
 
     place, advice = "volume 'v'", "Put it there."
 
@@ -320,7 +320,7 @@ class Lying:
 def test_datasets_that_lie_in_the_volume(
     tmp_path: Path, text: str, expected: list[tuple[str, str]]
 ) -> None:
-    """By name, where the catalogue has none; the name's last word is the metric."""
+    """Datasets in the volume are found by name; the last word is the metric."""
     found = locate.find_datasets(text, catalog.CATALOG, Settings(rootdir=tmp_path), Lying())
     assert [(d.name, d.metric) for d in found] == expected
     assert all(d.source.startswith("volume:") == d.name.startswith("mine") for d in found)
@@ -343,7 +343,7 @@ def test_what_the_volume_holds_is_said(tmp_path: Path, text: str, words: str) ->
 
 
 def test_find_case() -> None:
-    """A name is its first variant, a label the one it says; what is not there is named."""
+    """A name is its first variant, a label that variant; unknown names are errors."""
     known = {"d": dataset(), "ang": dataset("ang", "angular")}
     offered = [implementation("a", 1, 2, metrics=("euclidean",))]
 

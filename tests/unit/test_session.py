@@ -1,4 +1,4 @@
-"""The state of a session: what is generated, planned, skipped, remembered and said."""
+"""The state of a session: cases, jobs, skips, outcomes and messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pytest_annmodal.settings.config import Settings
 
 
 class FakeExecutor(Executor):
-    """Answers every job at once and remembers it."""
+    """Answers every job at once and records it."""
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
@@ -43,14 +43,14 @@ class FakeExecutor(Executor):
         return future
 
     def prepare(self, dataset: Dataset) -> None:
-        """There is no file."""
+        """Raises, since there is no file."""
 
     def shutdown(self, *, cancel: bool = False) -> None:
         self.cancelled.append(cancel)
 
 
 class Hearer:
-    """Remembers what it is told."""
+    """A listener that records its calls."""
 
     def __init__(self) -> None:
         self.heard: list[object] = []
@@ -112,14 +112,14 @@ def test_generate_and_marker(tmp_path: Path) -> None:
     ],
 )
 def test_bad_markers(tmp_path: Path, marker: dict[str, Any], message: str) -> None:
-    """A marker that cannot be meant is refused, saying what is expected."""
+    """A wrong argument of the marker is refused with what was expected."""
     with pytest.raises(ConfigurationError) as caught:
         make(tmp_path).marked(marker)
     assert message in str(caught.value)
 
 
 def test_named(tmp_path: Path) -> None:
-    """Two names are a case, unless the options leave one of them out."""
+    """Two names are a case, unless the options leave one out."""
     session = make(tmp_path)
     case = session.named("a[s=1]", "own", {"k": 2})
     assert case is not None
@@ -129,7 +129,7 @@ def test_named(tmp_path: Path) -> None:
 
 
 def test_why_skip(tmp_path: Path) -> None:
-    """Missing datasets and libraries are skipped with the command that changes it."""
+    """Missing datasets and libraries are skipped with the command that gets them."""
     session = make(tmp_path)
     cases = {case.id: case for case in session.generate({})}
     reason = session.why_skip(cases["a[s=0]-gist-960-euclidean-k10"])
@@ -147,13 +147,13 @@ def test_why_skip(tmp_path: Path) -> None:
     "url", ["http://example.org/x-9-dot.hdf5", CATALOG["gist-960-euclidean"].source]
 )
 def test_a_url_is_fetched_without_being_asked_twice(tmp_path: Path, url: str) -> None:
-    """Only what has a name of the catalogue waits for ``--download``."""
+    """A URL is downloaded without ``--download``, which is for catalogue names."""
     session = make(tmp_path, dataset=(url,), impl=("bruteforce",))
     assert [session.why_skip(case) for case in session.generate({})] == [None]
 
 
 def test_one_build_serves_its_cases(tmp_path: Path) -> None:
-    """Planned cases of one build are one job, run at the first need; others are run alone."""
+    """Planned cases of one build are one job, run at first need; others run alone."""
     executor = FakeExecutor()
     session = make(tmp_path, executor)
     first, second = [c for c in session.generate({}) if c.id.startswith("a") and "own" in c.id]
@@ -170,7 +170,7 @@ def test_one_build_serves_its_cases(tmp_path: Path) -> None:
 
 
 def test_a_case_asked_for_again_is_measured_again(tmp_path: Path) -> None:
-    """By the same test; others share the first, and a repetition is one test's own, build and all."""
+    """The same test measures again; other tests share the first measurement."""
     executor = FakeExecutor()
     session = make(tmp_path, executor)
     case = session.generate({})[0]
@@ -183,7 +183,7 @@ def test_a_case_asked_for_again_is_measured_again(tmp_path: Path) -> None:
 
 
 def test_only_a_fault_of_nobodys_is_forgotten(tmp_path: Path) -> None:
-    """What an implementation did wrong stays; a dataset that could not be had is tried again."""
+    """Implementation failures are kept; infrastructure failures are tried again."""
     executor = FakeExecutor()
     session = make(tmp_path, executor)
     case = session.generate({})[0]
@@ -197,12 +197,12 @@ def test_only_a_fault_of_nobodys_is_forgotten(tmp_path: Path) -> None:
 
 
 def test_close_makes_nothing(tmp_path: Path) -> None:
-    """Ending a session in which nothing ran makes no executor."""
+    """Closing an unused session makes no executor."""
     make(tmp_path).close()
 
 
 def test_missed_thresholds() -> None:
-    """One line per miss, in the marker's unit, with both figures; NaN misses, equal does not."""
+    """One line per missed threshold, with unit and both figures; NaN is a miss."""
     marker = {"min_recall": 0.5, "max_p50_ms": 19.5, "min_qps": 100, "k": 3, "max_build_s": 2}
     assert missed_thresholds(measurement(), marker)[0] == [
         "p50_ms 20 should be at most 19.5 (missed by 0.5; max_p50_ms of @pytest.mark.ann)"
@@ -216,7 +216,7 @@ def case_of(tmp_path: Path) -> Case:
 
 
 def test_failure_text(tmp_path: Path) -> None:
-    """What happened, in which file, the traceback, the last output, and what to do next."""
+    """The text has error, file, traceback, last output and what to do next."""
     case = case_of(tmp_path)
     log = "\n".join(f"line {number}" for number in range(25))
     evidence = {"traceback": "File x, line 3\n", "log_tail": log + "\n"}
@@ -242,7 +242,7 @@ def test_failure_text(tmp_path: Path) -> None:
 
 
 def test_failure_text_of_an_unreadable_file(tmp_path: Path) -> None:
-    """A message that names the file already says it once, and less data would not help."""
+    """A message that names the file does not name it twice."""
     case = case_of(tmp_path)
     message = f"{case.implementation.path}: is empty"
     broken = dataclasses.replace(
@@ -260,7 +260,7 @@ def test_failure_text_of_an_unreadable_file(tmp_path: Path) -> None:
 
 
 def test_infrastructure_text(tmp_path: Path) -> None:
-    """A fault of nobody's submission is its message, and the log if there is one."""
+    """An infrastructure failure is its message, with the log if there is one."""
     case = case_of(tmp_path)
     failure = Failure(case_id="c", kind="dataset", message="gone", blame="infrastructure")
     assert infrastructure_text(failure, case) == "gone"
@@ -270,7 +270,7 @@ def test_infrastructure_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("message", ["PASSED test_it.py", "gone", "x raised y", "1 passed in 2 s"])
 def test_message_that_is_not_ours(tmp_path: Path, message: str) -> None:
-    """What a container that was taken over may send is behind a bar from the first line on."""
+    """Every line of a message from a hostile container is behind a bar."""
     case = case_of(tmp_path)
     theirs = dataclasses.replace(case.implementation, trusted=False)
     case = dataclasses.replace(case, implementation=theirs)
@@ -283,7 +283,7 @@ def test_message_that_is_not_ours(tmp_path: Path, message: str) -> None:
 
 
 def test_missing_datasets() -> None:
-    """All that were skipped are listed, aligned, with their sizes."""
+    """All skipped datasets are listed with their sizes."""
     big = dataclasses.replace(dataset("big"), size_bytes=3_844_648_288)
     assert missing_datasets([big, dataset("unknown")])[-2:] == [
         "    big          3,845 MB",
@@ -292,7 +292,7 @@ def test_missing_datasets() -> None:
 
 
 def test_more_neighbours_than_vectors_are_refused_before_anything_runs(tmp_path: Path) -> None:
-    """Where the catalogue or the subset says how many there are; nothing is brought for it."""
+    """k above the known number of rows is refused without a download."""
     session = make(tmp_path, FakeExecutor(), subset=5)
     cases = [case for case in session.generate({"k": 6}) if case.dataset.name == "own"]
     assert session.plan(cases) == []
@@ -303,7 +303,7 @@ def test_more_neighbours_than_vectors_are_refused_before_anything_runs(tmp_path:
 
 
 def test_listeners(tmp_path: Path) -> None:
-    """They hear which cases there are, each outcome once, and the end, when nothing runs any more."""
+    """Listeners get the cases, each outcome once, and the end."""
     executor, hearer = FakeExecutor(), Hearer()
     session = make(tmp_path, executor, [hearer])
     case = session.named("a[s=1]", "own", {})

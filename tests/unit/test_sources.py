@@ -1,4 +1,4 @@
-"""Where a dataset's file comes from: one class a kind, and nothing else to change to add one."""
+"""Sources of dataset files: a new kind is one class."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def of(source: str) -> Source:
     ],
 )
 def test_only_a_url_needs_the_network(source: str, remote: bool) -> None:
-    """What stands before the first colon tells the kind; an unknown kind fetches nothing."""
+    """The word before the first colon is the kind; an unknown kind fetches nothing."""
     assert of(source).is_remote is remote
     assert sources.is_address(source) is remote
 
 
 def test_a_users_own_file_stays_where_it_is() -> None:
-    """Its path may hold colons."""
+    """A user's file is used in place; its path may have colons."""
     assert of(sources.OwnFile.named("/data/a:b.hdf5")).own_file == Path("/data/a:b.hdf5")
     assert of("package:x").own_file is None
 
@@ -64,7 +64,7 @@ def test_nothing_but_the_table_knows_a_source_by_how_it_begins() -> None:
 def test_a_kind_that_is_added_is_brought_like_the_others(
     small_dataset: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One class: it is found as an argument, its lines are said, and its file is checked and stamped."""
+    """A new class is found as an argument, reports lines, and its file is checked and stamped."""
     monkeypatch.setattr(sources, "KINDS", dict(sources.KINDS))
     (tmp_path / "shelf").mkdir()
     shelf = small_dataset(directory=tmp_path / "shelf")

@@ -1,4 +1,4 @@
-"""A p99 that may be another one in the next run is marked, in a marker and in points."""
+"""A p99 that is likely to change in the next run is marked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMED = "(see surprises: p99-unstable)"
 
 
 def timed(n: int, stragglers: float, rounds: int = 4) -> Measurement:
-    """So many latencies of 1 ms, the stragglers of the last round ten times as long."""
+    """Latencies of 1 ms; stragglers of the last round take ten times as long."""
     times = np.full(n, 1_000_000)
     slow = round(n * stragglers)
     times[n - slow :] = 10_000_000
@@ -40,14 +40,14 @@ def timed(n: int, stragglers: float, rounds: int = 4) -> Measurement:
     ],
 )
 def test_too_few_latencies_or_too_many_stragglers_make_it_unstable(n, stragglers, words) -> None:
-    """Each is said with its figure and the spread between rounds; the row is named."""
+    """Each cause is named with the figure, the spread between rounds and the row."""
     text = stability.unstable_p99(timed(n, stragglers))
     assert all(word in text for word in words)
     assert text.endswith(NAMED) == bool(words)
 
 
 def test_markers_and_points_say_it_of_p99_and_of_nothing_else() -> None:
-    """Reached or missed; latencies of an earlier session are not kept, and are not doubted."""
+    """Only p99 thresholds have the mark; reused results have none."""
     measurement = timed(100, 0.0)
     (told,) = doubts(measurement, {"max_p99_ms": 5.0, "max_p95_ms": 5.0, "k": 10})
     assert told.endswith(NAMED)

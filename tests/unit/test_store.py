@@ -1,4 +1,4 @@
-"""The store: what is appended is read again, whatever else lies in the files."""
+"""The store: appended cases are read again, whatever else is in the files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BY_QUERY = {"latencies_ns", "query_hits", "log_tail"}  # beside the line, or not
 
 
 def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
-    """Cases, failures and samples come back as they were, and pandas would read the lines too."""
+    """Cases, failures and samples are equal after reading; pandas can read the lines."""
     path = stored(tmp_path, measured(1), failed(), measured(2))
     found = read_results([tmp_path])
     assert found.warnings == ()
@@ -50,7 +50,7 @@ def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
 
 
 def test_samples_are_numpy_files(tmp_path: Path) -> None:
-    """The documented way without this package: seek, then ``numpy.load``."""
+    """Samples can be read with seek and ``numpy.load``, as documented."""
     path = stored(tmp_path, measured())
     line = json.loads(path.read_text(encoding="utf-8"))
     place = line["samples"]
@@ -62,14 +62,14 @@ def test_samples_are_numpy_files(tmp_path: Path) -> None:
 
 
 def test_every_figure_of_a_measurement_is_kept() -> None:
-    """A field that a measurement gets has a place in the line, under its own name."""
+    """Each field of a measurement is in the line under its name."""
     kept = {field.name for field in dataclasses.fields(StoredCase)}
     assert {field.name for field in dataclasses.fields(Measurement)} - BY_QUERY <= kept
 
 
 @pytest.mark.parametrize("cut", [1, 20, 300])
 def test_a_half_line(tmp_path: Path, cut: int) -> None:
-    """A session that was killed while it wrote: everything before is there, and it is said."""
+    """After a crash in the last line all others are read, with a message."""
     path = stored(tmp_path, measured(1), measured(2))
     path.write_bytes(path.read_bytes()[: -cut - 1])
     found = read_results([path])
@@ -94,7 +94,7 @@ def test_a_half_line(tmp_path: Path, cut: int) -> None:
     ],
 )
 def test_a_line_that_cannot_be_read(tmp_path: Path, line: bytes, words: str) -> None:
-    """A damaged line, or one of a newer edition, costs itself and is said once."""
+    """A damaged line, or one of a newer version, is left out with one message."""
     path = stored(tmp_path, measured(1))
     path.write_bytes(line + b"\n" + path.read_bytes() + b"\n" + line + b"\n")
     found = read_results([tmp_path])
@@ -105,7 +105,7 @@ def test_a_line_that_cannot_be_read(tmp_path: Path, line: bytes, words: str) -> 
 
 
 def test_unknown_keys_of_the_same_edition_are_passed_over(tmp_path: Path) -> None:
-    """A key that was added later does no harm, and one that is missing has its default."""
+    """Unknown keys are ignored, and missing ones have defaults."""
     line = json.loads(line_of(measured(3)))
     line["later"] = {"more": 1}
     del line["batch_qps"], line["notes"]
@@ -114,7 +114,7 @@ def test_unknown_keys_of_the_same_edition_are_passed_over(tmp_path: Path) -> Non
 
 
 def test_numbers_and_words_that_json_cannot_hold() -> None:
-    """What is not finite is null; half a character is shown as what it is."""
+    """Numbers that are not finite become null; surrogates are escaped."""
     asked = {"seed": 10**30, "path": Path("/a"), "bad\udc80": [float("nan"), 2**63]}
     odd = measured(
         qps=float("inf"), recall=float("nan"), notes=("\udc80 \x00 \u2028",), asked=asked
@@ -130,7 +130,7 @@ def test_numbers_and_words_that_json_cannot_hold() -> None:
 
 
 def test_damaged_samples(tmp_path: Path) -> None:
-    """Samples that are not what was written are an error; the case itself is there."""
+    """Damaged samples are an error, and the case is still read."""
     path = stored(tmp_path, measured())
     beside = path.with_suffix(SUFFIX)
     raw = bytearray(beside.read_bytes())
@@ -145,7 +145,7 @@ def test_damaged_samples(tmp_path: Path) -> None:
 
 
 def test_merging(tmp_path: Path) -> None:
-    """Files and folders, of other machines too, are put together, each file once."""
+    """Files and folders of several machines are merged, each file once."""
     one = stored(tmp_path / "one", measured(1))
     stored(tmp_path / "two" / ".annmodal" / "results", measured(2), session="f" * 16)
     found = read_results([one, tmp_path / "two", tmp_path / "one"])
@@ -155,13 +155,13 @@ def test_merging(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "words"), [("nowhere", "no such file"), ("", "no results in it")])
 def test_nothing_to_read(tmp_path: Path, name: str, words: str) -> None:
-    """A path without results is an error that says what results are."""
+    """A path without results is an error."""
     with pytest.raises(ConfigurationError, match=words):
         read_results([tmp_path / name])
 
 
 def test_files_of_a_session(tmp_path: Path) -> None:
-    """Nothing is made before the first case; then files for nobody else, out of any repository."""
+    """Files are made at the first case, readable by the owner only, and ignored by git."""
     folder = tmp_path / ".annmodal" / "results"
     store = ResultStore(folder, "0123456789abcdef")
     store.close()
@@ -179,7 +179,7 @@ def test_files_of_a_session(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    """One warning, and what was measured is still known to the session."""
+    """An unwritable folder gives one warning, and the session continues."""
     (tmp_path / "file").write_text("")
     said: list[str] = []
     store = ResultStore(tmp_path / "file" / "results", "0123456789abcdef", said.append)
@@ -193,7 +193,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What could only be written in part is taken back."""
+    """A line that was written in part is removed."""
     store = ResultStore(tmp_path, "0123456789abcdef", lambda _text: None)
     store.add([(measured(1), samples())])
     write = os.write
@@ -216,7 +216,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_threads_and_sessions_side_by_side(tmp_path: Path) -> None:
-    """Every line of every thread and session is whole, and its samples are its own."""
+    """Lines of several threads and sessions are complete, with their own samples."""
     stores = [ResultStore(tmp_path, "0123456789abcdef") for _ in range(2)]
 
     def keep(number: int) -> None:
@@ -241,7 +241,7 @@ def test_threads_and_sessions_side_by_side(tmp_path: Path) -> None:
 
 
 def test_failures_are_told_from_measurements() -> None:
-    """A failure keeps its kind and words, and has no figure."""
+    """A failure keeps kind and message, and has no figures."""
     case = msgspec.json.decode(line_of(failed()), type=StoredCase)
     assert isinstance(case.failure, Failure)
     assert (case.failure.kind, case.recall, case.qps) == ("raised", None, None)

@@ -1,4 +1,4 @@
-"""The list of surprises: what the page shows, and that notes name its rows."""
+"""The table of surprises, its page, and the notes that name its rows."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ NAMED = re.compile(r"\(see surprises: ([\w-]+)\)$")
 
 
 def named(path: Path, k: int = 10) -> list[str]:
-    """The rows that the notes of a dataset name, in their order."""
+    """The rows that the notes of a dataset name, in order."""
     found = (NAMED.search(note) for note in dataset_notes.notes(hdf5.load(path, k=k), k))
     return [match[1] for match in found if match]
 
 
 def test_the_page_is_the_list() -> None:
-    """docs/surprises.md is what the list makes of itself; no table is longer than a screen."""
+    """docs/surprises.md is generated from the table, in tables of at most a screen."""
     text = (ROOT / "docs" / "surprises.md").read_text(encoding="utf-8")
     assert text == surprises.page(), "python -m pytest_annmodal.surprises > docs/surprises.md"
     subjects = [row.subject for row in surprises.SURPRISES]
@@ -37,7 +37,7 @@ def test_the_page_is_the_list() -> None:
 
 
 def test_every_row_is_complete() -> None:
-    """Names are unique, no cell is empty or would break a table, and each command's file is there."""
+    """Names are unique, cells are not empty, and files of commands exist."""
     assert len({row.name for row in surprises.SURPRISES}) == len(surprises.SURPRISES)
     for row in surprises.SURPRISES:
         assert all(row), row.name
@@ -51,7 +51,7 @@ def test_every_row_is_complete() -> None:
 
 
 def test_the_list_of_findings_is_the_folder() -> None:
-    """findings/README.md has a row for each script, and no row without one."""
+    """findings/README.md has one row per script."""
     listed = re.findall(
         r"^\| \[([\w-]+)\]\(\1\.sh\)",
         (ROOT / "findings/README.md").read_text("utf-8"),
@@ -61,7 +61,7 @@ def test_the_list_of_findings_is_the_folder() -> None:
 
 
 def test_every_name_in_the_code_is_a_row() -> None:
-    """A note cannot name a row that is not there: a misspelt one raises."""
+    """Every name in the code is a row."""
     used = set()
     for path in (ROOT / "pytest_annmodal").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
@@ -101,13 +101,13 @@ def copies() -> np.ndarray:
     ],
 )
 def test_a_note_appears_on_data_made_for_it(small_dataset, train, metric, rows) -> None:
-    """And on no other: each peculiarity of a dataset names its own row."""
+    """Each peculiarity of a dataset gives its own note, and no other."""
     test = np.ascontiguousarray(train[::50])
     assert named(small_dataset(train=train, test=test, metric=metric)) == rows
 
 
 def test_the_share_of_answers_that_are_copies_is_exact(small_dataset) -> None:
-    """Of the true neighbours within k, and of no more."""
+    """The share of copies counts the true neighbours within k."""
     train = copies()
     data = hdf5.load(small_dataset(train=train, test=train[[0, 1]]), k=4)
     (note,) = dataset_notes.notes(data, 4)
@@ -122,7 +122,7 @@ def test_the_share_of_answers_that_are_copies_is_exact(small_dataset) -> None:
     [("max(ef, k)", "ef-below-k"), ("min(ef, n // 39)", "cells-need-rows"), ("min(ef, 2)", None)],
 )
 def test_what_a_library_makes_of_a_setting_names_its_row(rule, row) -> None:
-    """By what the setting is held against: k, or the number of rows; other rules name none."""
+    """A note on a changed setting names the row of k or of the number of rows."""
     note = equal_settings._change("ef", 10, 3, rule)
     found = NAMED.search(note)
     assert (found[1] if found else None) == row

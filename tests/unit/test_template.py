@@ -1,4 +1,4 @@
-"""Workers that are copies of a process which has imported everything: as if each were started."""
+"""Workers that are forked from a template behave as if each had been started."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def worker(level: Any = "none", threads: int = 1) -> Iterator[Worker]:
 def test_a_copy_is_like_a_process_of_its_own(
     small_dataset: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has its own group, mark, variables, folder and random numbers, and shares no page."""
+    """A fork has its own group, mark, variables, folder, random numbers and memory."""
     source = write(tmp_path / "mine.py", LOOK)
     dataset = small_dataset()
     monkeypatch.chdir(tmp_path)
@@ -89,7 +89,7 @@ def test_a_copy_is_like_a_process_of_its_own(
 
 @pytest.mark.parametrize(("level", "threads"), [("process", 1), ("none", 2)])
 def test_who_is_never_a_copy(level: str, threads: int) -> None:
-    """A submission is started anew, and so is a worker whose libraries start threads."""
+    """Submissions, and workers whose libraries start threads, are started anew."""
     with worker(level, threads) as one:
         assert isinstance(one._process, subprocess.Popen)
 
@@ -97,7 +97,7 @@ def test_who_is_never_a_copy(level: str, threads: int) -> None:
 def test_variables_that_are_read_at_the_start_make_another_template(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A copy would not see them."""
+    """Variables that libraries read at their import need another template."""
     with worker():
         before = TEMPLATE.pid
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
@@ -108,7 +108,7 @@ def test_variables_that_are_read_at_the_start_make_another_template(
 
 
 def test_how_a_copy_ended_is_known() -> None:
-    """By the number of its signal, and the next one is there."""
+    """The ending signal of a fork is known, and the next fork works."""
     with worker() as one:
         os.kill(one.pid, signal.SIGSEGV)
         one.begin("waiting")
@@ -119,7 +119,7 @@ def test_how_a_copy_ended_is_known() -> None:
 
 
 def test_a_template_that_is_killed_takes_its_copies_along() -> None:
-    """Its worker is dead, and the next one gets another template."""
+    """If the template is killed, its forks end, and the next worker gets a new one."""
     with worker() as one:
         assert TEMPLATE.pid is not None
         os.kill(TEMPLATE.pid, signal.SIGKILL)
@@ -130,7 +130,7 @@ def test_a_template_that_is_killed_takes_its_copies_along() -> None:
 
 
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:
-    """However that one ends; nobody is left."""
+    """The template ends with its parent, however that ends."""
     script = (
         "import os, signal\n"
         "from pytest_annmodal.sandbox import template\n"
@@ -149,8 +149,8 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
         time.sleep(0.01)
 
 
-def test_nobody_is_started_for_strangers() -> None:
-    """The template is for the workers that will be copies of it."""
+def test_none_is_started_for_submissions() -> None:
+    """A session with only submissions starts no template."""
     TEMPLATE.close()
     template.expect(trusted=False, threads=1)
     template.expect(trusted=True, threads=2)

@@ -1,4 +1,4 @@
-"""What a worker is given, and when."""
+"""The data that a worker gets, and when."""
 
 import os
 
@@ -28,7 +28,7 @@ def job_of(small_dataset, tmp_path):
 
 class TestTrainFile:
     def test_a_submission_sees_train_when_it_is_filled(self, job_of):
-        """Mapped before, as the worker does it; then nobody can write any more."""
+        """A submission's map of train is empty until the build, and sealed afterwards."""
         job, data = job_of(False)
         with training_data.train_file(job, data, FLOATS) as file:
             fields = file.fields
@@ -42,7 +42,7 @@ class TestTrainFile:
             del seen
 
     def test_who_writes_into_it_is_named(self, job_of):
-        """A shared, writable map keeps the seal off."""
+        """A worker with a shared writable map prevents the seal, and is named."""
         import mmap
 
         job, data = job_of(False)
@@ -54,7 +54,7 @@ class TestTrainFile:
             file.fill()
 
     def test_a_trusted_one_maps_the_dataset_itself(self, job_of):
-        """Nothing is missing from it."""
+        """A trusted worker maps the dataset file."""
         job, data = job_of(True)
         with training_data.train_file(job, data, FLOATS) as file:
             file.fill()
@@ -62,7 +62,7 @@ class TestTrainFile:
             assert os.pread(file.fd, data.train.nbytes, offset) == data.train.tobytes()
 
     def test_is_closed_whatever_happens(self, job_of):
-        """Also when no worker starts."""
+        """The file is closed, also if no worker starts."""
         job, data = job_of(False)
         with pytest.raises(KeyError), training_data.train_file(job, data, FLOATS) as file:
             raise KeyError
@@ -72,19 +72,19 @@ class TestTrainFile:
 
 class TestViews:
     def test_without_fresh_queries_all_are_asked_both_times(self, job_of):
-        """By every setting."""
+        """Without fresh queries each setting asks all queries, singly and as a batch."""
         job, data = job_of(False, settings=[1, 2])
         assert training_data.views(job, data) == dict.fromkeys(["case-0", "case-1"], (data, data))
 
     def test_a_subset_and_fewer_queries_hold_for_both_kinds(self, job_of):
-        """Fresh ones are drawn from the subset."""
+        """A subset and a sample of queries apply to fresh queries too."""
         _, data = job_of(False, subset=100, n_queries=7)
         assert (len(data.train), len(data.test)) == (100, 7)
         _, data = job_of(False, subset=100, n_queries=7, fresh_seed=1)
         assert (len(data.train), len(data.test)) == (80, 14)
 
     def test_the_dataset_is_what_the_file_holds(self, job_of):
-        """Where nothing else is asked for."""
+        """Without options the dataset is the file's content."""
         job, data = job_of(True)
         assert isinstance(data, hdf5.LoadedDataset)
         assert len(data.test) == 20

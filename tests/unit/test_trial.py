@@ -1,4 +1,4 @@
-"""What is asked of a worker, in which order, and what becomes of its figures."""
+"""The steps of a worker's trial, in order, and its figures."""
 
 import os
 import time
@@ -35,7 +35,7 @@ def outcome_of(small_dataset, tmp_path):
 
 class TestWarmUp:
     def test_vectors_are_like_the_queries_and_none_of_them(self, small_dataset):
-        """Midpoints of training rows, the same in every run."""
+        """Warm-up vectors are midpoints of training rows, equal in every run."""
         data = hdf5.load(small_dataset())
         vectors = warmup_vectors(data)
         assert (vectors.shape, vectors.dtype) == ((50, 8), np.float32)
@@ -44,13 +44,13 @@ class TestWarmUp:
         assert not everything & {row.tobytes() for row in vectors}
 
     def test_one_training_row_is_enough(self, small_dataset):
-        """It is its own midpoint."""
+        """With one training row that row is the warm-up vector."""
         data = hdf5.load(small_dataset(n_train=1, k=1))
         assert np.array_equal(warmup_vectors(data, 3), np.repeat(data.train, 3, axis=0))
 
     @pytest.mark.parametrize("clock", ["worker", "parent"])
     def test_comes_before_the_queries_and_is_not_among_them(self, outcome_of, clock, monkeypatch):
-        """Fifty and then the rounds; the first of all is told apart."""
+        """Fifty warm-up queries come first; the first query's time is separate."""
         monkeypatch.setattr(asking, "MOST_ROUNDS_AGAIN", 0)
         body = """
             asked = 0
@@ -67,7 +67,7 @@ class TestWarmUp:
 
 class TestFigures:
     def test_time_ends_the_rounds(self, outcome_of):
-        """At least one is kept; no further one is begun."""
+        """The time limit ends the rounds after at least one."""
         for clock in ("worker", "parent"):
             measurement = outcome_of(rounds=50, max_search_s=-1.0, clock=clock)
             assert measurement.rounds == 1
@@ -91,7 +91,7 @@ class TestFigures:
         assert measurement.first_query_ns >= 2_000_000
 
     def test_floors_and_environment_are_recorded(self, outcome_of):
-        """For a reader who compares."""
+        """Floors and environment are recorded."""
         measurement = outcome_of()
         assert measurement.clock_floor_ns >= 0
         assert measurement.mailbox_floor_ns > 0
@@ -103,7 +103,7 @@ class TestFigures:
         ("report", "expected"), [("10**9", 10**9), ("None", None), ("'much'", None), ("-5", None)]
     )
     def test_the_larger_of_growth_and_self_report_is_the_index(self, outcome_of, report, expected):
-        """A self-report that is no size is none."""
+        """The index size is the larger of growth and self-report; an invalid report is ignored."""
         measurement = outcome_of(f"def get_memory_usage(self): return {report}")
         assert measurement.reported_index_bytes == expected
         assert measurement.index_bytes >= (expected or 0)
@@ -111,7 +111,7 @@ class TestFigures:
         assert len(told) == (expected == 10**9)
 
     def test_an_index_that_says_too_little_is_measured(self, outcome_of):
-        """Eighty million bytes do not hide."""
+        """An index that reports too little is measured: 80 million bytes are seen."""
         body = """
             def fit(self, X):
                 super().fit(X)
@@ -124,7 +124,7 @@ class TestFigures:
         assert measurement.peak_rss_bytes > measurement.index_bytes
 
     def test_search_arguments_are_set_before_the_warm_up(self, outcome_of):
-        """And the batch is asked last."""
+        """Search arguments are set before the warm-up, and the batch comes last."""
         body = """
             def set_query_arguments(self, setting): print("set", setting)
             seen = False
@@ -146,7 +146,7 @@ class TestFigures:
     @pytest.mark.parametrize("clock", ["worker", "parent"])
     @pytest.mark.parametrize("k", [1, 10])
     def test_few_queries_and_small_k_are_fine(self, small_dataset, tmp_path, clock, k):
-        """One query of one dimension."""
+        """One query of one dimension works."""
         path = small_dataset(n_train=10, n_queries=1, dim=1)
         (outcome,) = run(path, write(tmp_path / "mine.py", EXACT), k=k, clock=clock)
         assert measured(outcome).recall == 1
@@ -164,12 +164,12 @@ class TestShapes:
         ],
     )
     def test_arrays_that_were_not_asked_for_are_a_violation(self, arrays):
-        """Whoever sent them."""
+        """Unexpected arrays in a frame are a violation."""
         with pytest.raises(ProtocolViolationError, match="the worker sent arrays"):
             asking.shaped(Message(kind="x", fields={}, arrays=arrays), (2, 3), (2,))
 
     def test_those_that_were_are_given_back(self):
-        """In order."""
+        """Expected arrays are returned in order."""
         arrays = (np.zeros((2, 3), np.int64), np.zeros(2, np.int64))
         assert asking.shaped(Message(kind="x", fields={}, arrays=arrays), (2, 3), (2,)) == arrays
 
@@ -179,7 +179,7 @@ class TestTrain:
     def test_the_worker_gets_the_vectors_wherever_they_come_from(
         self, small_dataset, tmp_path, trusted
     ):
-        """The file itself or a copy of ``train`` alone."""
+        """The worker gets train from the file or a copy."""
         path = small_dataset()
         job = make_job(
             path, write(tmp_path / "mine.py", EXACT), implementation={"trusted": trusted}
@@ -199,7 +199,7 @@ class TestTrain:
     def test_descriptors_are_closed_when_no_worker_starts(
         self, small_dataset, tmp_path, monkeypatch
     ):
-        """As when there is no memory for a process (checked by the fixture)."""
+        """Descriptors are closed if no worker starts (checked by the fixture)."""
         monkeypatch.setattr("sys.executable", str(tmp_path / "none"))
         path = small_dataset()
         job = make_job(path, tmp_path / "mine.py")
@@ -209,7 +209,7 @@ class TestTrain:
 
 @pytest.mark.parametrize("trusted", [True, False])
 def test_processes_that_are_not_forked_find_its_functions(small_dataset, tmp_path, trusted):
-    """Also of a file whose name is none for a module: they must import it to run them."""
+    """Spawned processes can import the file, whatever its name."""
     text = index("""
         def fit(self, X):
             with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -222,7 +222,7 @@ def test_processes_that_are_not_forked_find_its_functions(small_dataset, tmp_pat
 
 
 def test_a_submission_can_ask_who_runs_it(small_dataset, tmp_path):
-    """Libraries name their cache folders so, and a sandbox's user is in no list of users."""
+    """``getpass.getuser`` works in a sandbox, since libraries use it for cache folders."""
     text = index("""
         def fit(self, X):
             assert getpass.getuser()
@@ -236,7 +236,7 @@ def test_a_submission_can_ask_who_runs_it(small_dataset, tmp_path):
 def test_looking_for_its_processes_is_not_held_against_a_submission(
     small_dataset, tmp_path, monkeypatch
 ):
-    """It waits by spinning, and on a busy machine a look can take long."""
+    """Time spent on looking for its processes is not part of a submission's figures."""
     look = Worker.cpu_s
 
     def slowly(self):
@@ -253,7 +253,7 @@ def test_looking_for_its_processes_is_not_held_against_a_submission(
 
 
 def test_one_slow_query_hides_no_build_in_the_warm_up():
-    """What a warm-up took longer than usual queries is part of the build, whatever one of them took."""
+    """Warm-up time above that of usual queries is part of the build, despite a slow query."""
     times_ns = np.full(200, 10**5)
     assert put_off.in_warmup(3.0, 50, times_ns) > 2.9
     times_ns[7] = 13 * 10**9
@@ -262,7 +262,7 @@ def test_one_slow_query_hides_no_build_in_the_warm_up():
 
 @pytest.mark.parametrize("n", [1, 3, 10])
 def test_few_slow_queries_are_part_of_the_build(n):
-    """What they took beyond the others, however the build was shared out among them."""
+    """The extra time of a few slow queries is part of the build."""
     times_ns = np.full(201, 10**5)
     times_ns[5] = recall.LEFT_OUT
     times_ns[20 : 20 + n] = 3 * 10**9 // n
@@ -270,7 +270,7 @@ def test_few_slow_queries_are_part_of_the_build(n):
 
 
 def test_queries_that_differ_by_some_times_are_no_build():
-    """An honest search has a long tail."""
+    """A long tail of latencies is not part of the build."""
     times_ns = (10**5 * np.random.default_rng(0).lognormal(0, 0.4, 1000)).astype(np.int64)
     assert times_ns.max() > 3 * np.median(times_ns)
     assert put_off.in_queries(times_ns) == 0.0
@@ -278,7 +278,7 @@ def test_queries_that_differ_by_some_times_are_no_build():
 
 
 def test_a_batch_that_takes_far_longer_than_its_queries_is_part_of_the_build():
-    """An honest one may take twice as long."""
+    """A batch that takes far longer than its queries is part of the build; twice as long is not."""
     times_ns = np.full(100, 10**6)
     assert put_off.in_batch(0.19, 100, times_ns) == 0.0
     assert put_off.in_batch(3.2, 100, times_ns) == pytest.approx(3.0)

@@ -1,4 +1,4 @@
-"""From a recall that is wanted to the smallest setting that reaches it."""
+"""Finds the smallest setting that reaches a recall."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ AXES = [
 
 
 def looked_for(axis: Axis, target: float, *curves: Callable[[float], float]) -> tuple[int, Any]:
-    """How many values were tried, first on one curve and then on the other, and what was found."""
+    """Numbers of values tried on the two curves, and the results."""
     guide: dict[float, float] = {}
     found: dict[float, float] = {}
     n_left = MAX_PROBES
@@ -57,7 +57,7 @@ def looked_for(axis: Axis, target: float, *curves: Callable[[float], float]) -> 
 @pytest.mark.parametrize("target", [0.8, 0.95, 0.99])
 @pytest.mark.parametrize("middle", [0.1, 0.3, 0.5, 0.7])
 def test_the_smallest_is_found(axis: Axis, target: float, middle: float) -> None:
-    """At most a step above the smallest that a full sweep finds, with few values tried."""
+    """The result is at most one step above a full sweep's, with few values tried."""
 
     def recall(value: float, moved: float = 0.0) -> float:
         return 1 / (1 + math.exp(-12 * (axis.position(value) - middle - moved)))
@@ -77,7 +77,7 @@ def test_the_smallest_is_found(axis: Axis, target: float, middle: float) -> None
 
 @pytest.mark.parametrize("axis", AXES)
 def test_a_recall_that_goes_up_and_down(axis: Axis) -> None:
-    """No value is tried twice, nothing goes on for ever, and what is found reaches the target."""
+    """For a recall that is not monotonic the search ends, and the result reaches the target."""
     for seed in range(50):
         known: dict[float, float] = {}
 
@@ -92,7 +92,7 @@ def test_a_recall_that_goes_up_and_down(axis: Axis) -> None:
 
 
 def test_what_makes_no_difference() -> None:
-    """A recall that is high at once needs two values; one that is low for ever, a few."""
+    """A constant recall needs few values."""
     assert looked_for(EF, 0.9, lambda _value: 1.0)[1] == EF.low
     tried, found = looked_for(EF, 0.9, lambda _value: 0.5)
     assert found is None
@@ -109,7 +109,7 @@ HEADER = (
 
 
 def test_a_header_declares_what_may_be_bisected() -> None:
-    """A range of numbers or expressions, how it is spaced, and that recall rises with it."""
+    """A header declares range, spacing and direction of an argument."""
     head = header.parse(HEADER.format('ef = { range = ["k", 2_000], monotone = "recall" }'))
     assert head is not None
     assert head.tune == (Tunable(name="ef", low="k", high=2000, log=True),)
@@ -144,14 +144,14 @@ def test_a_header_declares_what_may_be_bisected() -> None:
     ],
 )
 def test_a_declaration_that_cannot_be_used(line: str, words: str) -> None:
-    """With the key that is wrong, and what was expected."""
+    """An invalid declaration is refused with its key and what was expected."""
     with pytest.raises(ConfigurationError) as caught:
         header.parse(HEADER.format(line))
     assert words in str(caught.value)
 
 
 def test_the_built_ins_declare_theirs() -> None:
-    """All that have a search argument; the ends are for their build and dataset."""
+    """Built-ins with a search argument declare a range for build and dataset."""
     items = {item.name: item for item in manifest.builtin()}
     tuned = {name: [one.name for one in item.tune] for name, item in items.items() if item.tune}
     assert tuned == {
@@ -179,7 +179,7 @@ def test_the_built_ins_declare_theirs() -> None:
 
 
 def test_each_build_has_a_case_for_each_recall() -> None:
-    """Its id says the recall, and its own settings come along for who declares nothing."""
+    """Each build has a case per recall; without a declaration its own settings are kept."""
     (item,) = [item for item in manifest.builtin() if item.name == "hnswlib"]
     (item,) = narrowing.with_values([item], [("M", ("8", "16"))])
     item = narrowing.with_targets(item, [0.95, 0.9, 0.95], 60.0)
@@ -192,7 +192,7 @@ def test_each_build_has_a_case_for_each_recall() -> None:
 
 
 def test_options_that_do_not_go_together() -> None:
-    """And values that are no recalls."""
+    """Conflicting options and invalid recalls are refused."""
     for given, words in [
         ({"target_recall": ["1.1"]}, "expected numbers above 0 and at most 1"),
         ({"target_recall": ["0,0.5"]}, "expected numbers above 0"),
@@ -210,7 +210,7 @@ def test_options_that_do_not_go_together() -> None:
 
 
 def test_a_submission_is_not_tuned_on_modal() -> None:
-    """Its container has no ground truth."""
+    """On Modal submissions are not tuned: their container has no truth."""
     (item,) = [item for item in manifest.builtin() if item.name == "hnswlib"]
     item = narrowing.with_targets(dataclasses.replace(item, trusted=False), [0.9], 60.0)
     case = Case(
@@ -261,7 +261,7 @@ def tuned(outcome: Any) -> Tuned:
 
 
 def test_a_setting_is_found_and_measured(tmp_path: Path) -> None:
-    """On the other half of the queries; every probe is told, and none is a figure."""
+    """Probes use half of the queries; the found setting is measured on the other half."""
     job, data = tuned_job(tmp_path, 0.5, 0.9)
     half, most = (measured(outcome) for outcome in run_job(job, data))
     for outcome, target in ((half, 0.5), (most, 0.9)):
@@ -282,7 +282,7 @@ def test_a_setting_is_found_and_measured(tmp_path: Path) -> None:
 
 
 def test_a_recall_that_cannot_be_reached(tmp_path: Path) -> None:
-    """The best is measured, and said to be that."""
+    """If the recall cannot be reached, the best setting is measured with a note."""
     tune = (dataclasses.replace(TUNE[0], high=150),)
     job, data = tuned_job(tmp_path, 0.9, tune=tune)
     (outcome,) = run_job(job, data)
@@ -292,7 +292,7 @@ def test_a_recall_that_cannot_be_reached(tmp_path: Path) -> None:
 
 
 def test_an_argument_that_the_library_ignores(tmp_path: Path) -> None:
-    """It is said, and nothing loops."""
+    """An argument without effect gives a note, and the search ends."""
     source = REACH.replace("self.reach = reach", "self.reach = 100")
     job, data = tuned_job(tmp_path, 0.9, source=source)
     (outcome,) = run_job(job, data)
@@ -302,7 +302,7 @@ def test_an_argument_that_the_library_ignores(tmp_path: Path) -> None:
 
 
 def test_who_declares_nothing_gets_the_fastest_of_its_own_settings(tmp_path: Path) -> None:
-    """Of those that reach the recall; here all are asked."""
+    """Without a declaration the fastest own setting that reaches the recall is taken."""
     job, data = tuned_job(tmp_path, 0.6, tune=())
     (outcome,) = run_job(job, data)
     assert tuned(outcome).names == ()
@@ -325,7 +325,7 @@ def test_who_declares_nothing_gets_the_fastest_of_its_own_settings(tmp_path: Pat
 def test_a_range_that_cannot_be_used_here(
     tmp_path: Path, change: dict[str, Any], words: str
 ) -> None:
-    """Nothing is bisected in it: of the header's own settings one is taken, and the reason told."""
+    """If a range is invalid here, an own setting is taken, and a note says why."""
     job, data = tuned_job(tmp_path, 0.6, tune=(dataclasses.replace(TUNE[0], **change),))
     (outcome,) = run_job(job, data)
     assert tuned(outcome).names == ()
@@ -335,7 +335,7 @@ def test_a_range_that_cannot_be_used_here(
 
 
 def test_several_arguments(tmp_path: Path) -> None:
-    """One after the other, as long as that helps; what has no effect ends at its lowest."""
+    """Arguments are tuned one after the other; one without effect stays at its lowest."""
     tune = (*TUNE, Tunable(name="other", low=1, high=9, log=False))
     job, data = tuned_job(tmp_path, 0.5, tune=tune)
     (outcome,) = run_job(job, data)
@@ -346,7 +346,7 @@ def test_several_arguments(tmp_path: Path) -> None:
 
 
 def test_no_time_for_a_single_probe(tmp_path: Path) -> None:
-    """What the grid has first is measured, and not called the nearest of anything."""
+    """Without time for a probe the first setting is measured, with a note."""
     job, data = tuned_job(tmp_path, 0.9, budget_s=1e-9)
     (outcome,) = run_job(job, data)
     assert tuned(outcome).probes == ()
@@ -358,7 +358,7 @@ def test_no_time_for_a_single_probe(tmp_path: Path) -> None:
 
 
 def test_a_probe_that_crashes(tmp_path: Path) -> None:
-    """Costs that recall only."""
+    """A crash fails that recall only."""
     source = REACH.replace("self.reach = reach", "self.reach = reach; assert reach != 10, 'no'")
     job, data = tuned_job(tmp_path, 0.05, 0.9, source=source)
     low, high = run_job(job, data)
@@ -367,7 +367,7 @@ def test_a_probe_that_crashes(tmp_path: Path) -> None:
 
 
 def test_too_few_queries(tmp_path: Path) -> None:
-    """They cannot be parted."""
+    """Too few queries to divide are refused."""
     job, _ = tuned_job(tmp_path, 0.9)
     data = write_small(tmp_path, "few-8-euclidean", n_queries=3)
     (outcome,) = run_job(job, data)

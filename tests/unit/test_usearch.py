@@ -1,4 +1,4 @@
-"""The built-in usearch says of itself what its index would take as a file."""
+"""The built-in usearch reports the size that its index would have as a file."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from pytest_annmodal.implementations.usearch import USearch
 
 
 def test_its_size_is_that_of_vectors_and_links():
-    """And not the room that the library has reserved, which is tens of times as much when it is small."""
+    """The size is that of vectors and links, without the library's reserve."""
     rows = np.random.default_rng(0).standard_normal((2000, 16)).astype(np.float32)
     index = USearch("euclidean", 16)
     index.fit(rows)

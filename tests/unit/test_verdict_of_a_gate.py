@@ -1,4 +1,4 @@
-"""From what sessions gave to the verdicts of a gate, and what is said of them."""
+"""Verdicts of a gate from the results of its sessions, and their texts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOISE = (0.001, -0.002, 0.0, 0.002, -0.001)
 
 
 def series(figure="speed", ratio=1.0, control=1.0, noise=NOISE):
-    """Five sessions, of this ratio but for some noise."""
+    """Five sessions with this ratio and some noise."""
     made = Series(figure=figure, at="at recall 0.95")
     for off, other in zip(noise, reversed(noise), strict=True):
         made.add([1e6 * ratio * math.exp(off), 1e6, 1e6 * control * math.exp(other)])
@@ -134,7 +134,7 @@ def search(ef: int) -> Search:
 
 
 def side(*recalls: float):
-    """Searches with these recalls, the slower the better."""
+    """Searches with these recalls; a higher recall is slower."""
     return [
         (search(n), Level(recall=recall, qps=1000.0 / (n + 1))) for n, recall in enumerate(recalls)
     ]
@@ -195,7 +195,7 @@ class TestTogether:
         assert outcome_from_plain(outcome_to_plain(outcome)) == outcome
 
     def test_evidence_must_be_stronger_where_more_is_gated(self):
-        """A p of 0.004 holds alone, and not among three."""
+        """p = 0.004 is enough for one figure, not for three."""
         finding = dataclasses.replace(found(ratio=0.95), p=0.004)
         chance = dataclasses.replace(found(), p=0.6)
         alone = gating.Gating(Settings())._judged([outcome_with(finding)])
@@ -313,7 +313,7 @@ def test_what_else_went_on_is_read_from_the_kernels_accounts(tmp_path):
 
 
 class TestDisturbed:
-    """Queries that are asked again: those that were held up on one side."""
+    """Queries that are asked again, since one side was disturbed."""
 
     def test_a_query_that_one_side_took_longer_for_is_one(self):
         least = np.full((3, 100), 1000)

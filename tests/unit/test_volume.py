@@ -1,4 +1,4 @@
-"""resolve(): what is said, what is checked, what is kept, and who waits for whom."""
+"""``resolve``: messages, checks, stored files, and concurrent runs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def content(small_dataset, tmp_path):
 
 @pytest.fixture
 def remote(http_server, content):
-    """A dataset that the server has."""
+    """A dataset on the test's server."""
     url = http_server.serve("small.hdf5", content)
     return Dataset(
         name="small",
@@ -255,7 +255,7 @@ def test_a_file_with_another_time_is_hashed_once_and_then_known(remote, volume, 
 
 
 def test_a_users_own_file_that_was_changed_in_the_volume_is_checked_again(volume, content):
-    """Nobody can say that it was not put there again; it is not called damaged."""
+    """A changed file that the user put there is checked again, not called damaged."""
     volume.path.mkdir()
     path = volume.path / "small.hdf5"
     path.write_bytes(content)
@@ -270,7 +270,7 @@ def test_a_users_own_file_that_was_changed_in_the_volume_is_checked_again(volume
 
 
 def test_a_file_put_into_the_volume_is_found_by_its_name(volume, small_dataset):
-    """What it holds is said by the file, then by its stamp, whatever its name says."""
+    """A file put into the volume is found by name; its content or stamp gives the metric."""
     volume.path.mkdir()
     written = small_dataset("odd-dot", directory=volume.path)
     assert list(LocalStored(volume).names()) == ["odd-dot"]
@@ -281,7 +281,7 @@ def test_a_file_put_into_the_volume_is_found_by_its_name(volume, small_dataset):
 
 
 def test_a_file_that_somebody_put_there_cannot_be_brought_again(volume, small_dataset):
-    """Once it is gone, or damaged and set aside, only somebody can put it there."""
+    """A lost or damaged file that was put there by hand is an error."""
     volume.path.mkdir()
     small_dataset("mine", directory=volume.path)
     dataset = LocalStored(volume).dataset("mine")
@@ -294,7 +294,7 @@ def test_a_file_that_somebody_put_there_cannot_be_brought_again(volume, small_da
 
 
 def test_a_download_is_found_by_its_name_alone(remote, volume):
-    """Wherever it came from."""
+    """A downloaded file is found by its name, wherever it came from."""
     run(remote, volume)
     assert run(LocalStored(volume).dataset("small"), volume)[0].was_present
 
@@ -308,7 +308,7 @@ def test_a_stamp_that_says_nothing_is_written_anew(remote, volume, stamp):
 
 
 def test_a_file_that_an_earlier_version_checked_is_checked_again(http_server, remote, volume):
-    """With what it did not look at; where the file came from stays known."""
+    """A file checked by an earlier version is checked again; its source is kept."""
     run(remote, volume)
     place = volume.path / "small.json"
     stamp = json.loads(place.read_text())
@@ -349,7 +349,7 @@ def packed(http_server, tmp_path, monkeypatch):
 def test_a_download_that_only_this_machine_cannot_read_is_not_thrown_away(
     http_server, packed, volume
 ):
-    """It is asked for once, however often it is tried before the filter is installed."""
+    """A download that needs a missing filter is kept, and not requested again."""
     for _ in range(2):
         with pytest.raises(DatasetError, match="filter Blosc") as caught:
             run(packed, volume)
@@ -359,7 +359,7 @@ def test_a_download_that_only_this_machine_cannot_read_is_not_thrown_away(
 
 
 def test_a_file_that_only_this_machine_cannot_read_is_not_set_aside(packed, volume, tmp_path):
-    """It lies in the volume, and there is nothing wrong with it."""
+    """A stored file that needs a missing filter is not renamed as damaged."""
     volume.path.mkdir()
     kept = volume.path / f"{packed.name}.hdf5"
     kept.write_bytes((tmp_path / "packed-euclidean.hdf5").read_bytes())
@@ -370,7 +370,7 @@ def test_a_file_that_only_this_machine_cannot_read_is_not_set_aside(packed, volu
 
 @pytest.mark.parametrize("cut", [5000, 9000])
 def test_a_damaged_download_does_not_block_the_next_one(http_server, volume, content, cut):
-    """Of no known digest; the second try gets the file from its beginning."""
+    """After a damaged download the next one starts from the beginning."""
     url = http_server.serve("small.hdf5", content[:cut])
     with pytest.raises(DatasetFormatError):
         run(dataset_from_argument(url), volume)
@@ -390,7 +390,7 @@ def test_a_file_that_is_not_what_is_pinned_now_is_replaced(
 
 
 def test_secrets_in_a_url_are_neither_kept_nor_shown(http_server, remote, volume):
-    """Another query is another file; the same one is the same whoever asks."""
+    """Tokens in a URL are not stored or shown; another query in the URL is another file."""
     address = f"{http_server.base_url.removeprefix('http://')}/small.hdf5"
     named = dataclasses.replace(remote, sha256=None)
     run(dataclasses.replace(named, source=f"http://me:pass@{address}?key=1"), volume)

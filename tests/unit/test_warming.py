@@ -1,4 +1,4 @@
-"""A throw-away build before the clock, and where compiled code is kept."""
+"""The warm-up build before the timed build, and the folder of compiled code."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class TestWarmUpBuild:
     def test_comes_first_and_is_gone_before_memory_is_looked_at(
         self, small_dataset, tmp_path, trusted, isolation
     ):
-        """One build of 256 rows, one question with the first setting; row and JSON say so."""
+        """A build of 256 rows and one query come first, and are freed before memory is measured."""
         source = write(tmp_path / "mine.py", COUNTING)
         (outcome,) = run(
             small_dataset(),
@@ -70,7 +70,7 @@ class TestWarmUpBuild:
         assert "256 random rows were built before timing" in note
 
     def test_is_not_made_unless_it_is_asked_for(self, small_dataset, tmp_path):
-        """Nor said."""
+        """Without the header's key there is no warm-up build."""
         source = write(tmp_path / "mine.py", COUNTING)
         found = measured(run(small_dataset(), source, settings=(7,))[0])
         assert "BUILT [(300, '<f4', True)] ASKED 0" in found.log_tail
@@ -78,7 +78,7 @@ class TestWarmUpBuild:
         assert not any("warm_up_build" in note for note in found.notes)
 
     def test_that_fails_costs_nothing_and_is_said(self, small_dataset, tmp_path):
-        """An index that needs more rows than that is built as ever."""
+        """A failing warm-up build gives a note, and the real build runs."""
         text = COUNTING.replace("super().fit(X)", "super().fit(X)\n        assert len(X) == 300")
         source = write(tmp_path / "mine.py", text)
         (outcome,) = run(small_dataset(), source, settings=(7,), implementation=WARM)
@@ -90,7 +90,7 @@ class TestWarmUpBuild:
         )
 
     def test_is_a_key_of_the_header(self):
-        """True or false."""
+        """The key must be true or false."""
         text = "# /// script\n# [tool.annmodal]\n# warm_up_build = %s\n# ///\n"
         assert header.parse(text % "true").warm_up_build
         assert not header.parse(text % "false").warm_up_build
@@ -121,7 +121,7 @@ class Index:
 
 
 def compiles_outside_of_its_build(job, path):
-    """The index is small and the compiler is not; the figures say why."""
+    """Checks that compilation counts neither as build time nor as index size."""
     (outcome,) = run_job(job, path)
     found = measured(outcome)
     assert found.recall > 0.9
@@ -131,7 +131,7 @@ def compiles_outside_of_its_build(job, path):
 
 
 def test_what_numba_compiles_is_no_part_of_the_build(small_dataset, tmp_path):
-    """One function here, with which all of pynndescent is compiled in minutes."""
+    """numba's compilation of a function is not part of the build."""
     pytest.importorskip("numba")
     path, source = small_dataset(), write(tmp_path / "mine.py", COMPILED)
     compiles_outside_of_its_build(make_job(path, source, implementation=WARM), path)
@@ -139,7 +139,7 @@ def test_what_numba_compiles_is_no_part_of_the_build(small_dataset, tmp_path):
 
 @pytest.mark.slow  # numba infers the types of all of pynndescent, optimised or not
 def test_pynndescent_compiles_outside_of_its_build(small_dataset):
-    """Its index is a few hundred kB, and the compiler takes 300 MB."""
+    """pynndescent's compilation is not part of its build and index."""
     builtin = {item.name: item for item in manifest.builtin()}["pynndescent"]
     if missing := manifest.missing_requirements(builtin):
         pytest.skip(f"pip install {' '.join(missing)}")
@@ -172,7 +172,7 @@ class TestCompileCache:
         return compile_cache.folder()
 
     def test_is_one_folder_of_this_user_for_an_environment(self, monkeypatch, tmp_path):
-        """Another once something was installed, even of the same version."""
+        """Each environment has its own folder; installing a package changes it."""
         site = tmp_path / "site"
         (site / "pynndescent-0.7.0.dist-info").mkdir(parents=True)
         monkeypatch.setattr(compile_cache.libraries, "site_folders", lambda: [str(site)])
@@ -186,7 +186,7 @@ class TestCompileCache:
         assert len({first, second, self.asked_again()}) == 3
 
     def test_of_an_environment_that_is_gone_is_removed(self, tmp_path):
-        """After a month in which nobody used it."""
+        """Folders that were unused for a month are removed."""
         folder = Path(self.asked_again())
         old, young = folder.with_name("old"), folder.with_name("young")
         for place, age_s in ((old, 40 * 86400), (young, 86400)):
@@ -197,12 +197,12 @@ class TestCompileCache:
         assert young.exists()
 
     def test_is_the_users_own_where_there_is_one(self, monkeypatch):
-        """Who names one wants that."""
+        """A folder chosen by the user is kept."""
         monkeypatch.setenv(compile_cache.VARIABLE, "/mine")
         assert self.asked_again() == "/mine"
 
     def test_is_none_without_numba_or_a_place_to_write(self, monkeypatch, tmp_path):
-        """numba then does as it does by itself."""
+        """Without numba or a writable place there is no folder."""
         (tmp_path / "cache").write_text("a file")
         assert self.asked_again() is None
         (tmp_path / "cache").unlink()
@@ -210,8 +210,8 @@ class TestCompileCache:
         assert self.asked_again() is None
 
     @pytest.mark.parametrize(("trusted", "level"), LEVELS)
-    def test_is_not_shared_with_strangers(self, small_dataset, tmp_path, trusted, level):
-        """A submission has a folder of its own that it can write to, and that is gone after it."""
+    def test_is_not_shared_with_submissions(self, small_dataset, tmp_path, trusted, level):
+        """A submission has its own folder, which is removed after it."""
         body = """
             def fit(self, X):
                 self.X = np.array(X)
@@ -242,7 +242,7 @@ class TestCompileCache:
 
 @pytest.mark.parametrize("trusted", [True, False])
 def test_native_code_that_gets_no_memory_names_the_limit(small_dataset, tmp_path, trusted):
-    """A trusted one's end says it as a submission's does."""
+    """A crash of native code under a memory limit names the limit, trusted or not."""
     text = PRELUDE + "class Index(Exact):\n    def fit(self, X):\n        os.abort()\n"
     source = write(tmp_path / "mine.py", text)
     (outcome,) = run(

@@ -1,4 +1,4 @@
-"""Frames between processes: what arrives is what was sent, and nothing else is believed."""
+"""Frames between processes arrive as sent, and anything else is refused."""
 
 import json
 import socket
@@ -34,7 +34,7 @@ class TestChannel:
     @pytest.mark.parametrize("dtype", sorted(wire.DTYPES))
     @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 0, 4), (2, 3)])
     def test_arrays_arrive_with_their_dtype_shape_and_values(self, ends, dtype, shape):
-        """Empty ones and single numbers too."""
+        """Arrays keep dtype, shape and values, also empty ones and scalars."""
         near, far, *_ = ends
         array = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)
         near.send("x", {"a": [1, None]}, [array, array])
@@ -45,21 +45,21 @@ class TestChannel:
             assert np.array_equal(got, array)
 
     def test_an_array_that_is_not_contiguous_arrives_in_order(self, ends):
-        """A transposed view is sent by its logical order."""
+        """A transposed view is sent in its logical order."""
         near, far, *_ = ends
         array = np.arange(6, dtype=np.int64).reshape(2, 3).T
         near.send("x", {}, [array])
         assert np.array_equal(far.receive(timeout_s=10, max_array_bytes=48).arrays[0], array)
 
     def test_frames_keep_their_order(self, ends):
-        """Several may wait to be read."""
+        """Several waiting frames are read in order."""
         near, far, *_ = ends
         for number in range(5):
             near.send("x", {"number": number})
         assert [far.receive(timeout_s=10).fields["number"] for _ in range(5)] == [*range(5)]
 
     def test_a_frame_larger_than_the_sockets_buffer_arrives(self, ends):
-        """Written and read piece by piece."""
+        """A frame larger than the socket's buffer arrives."""
         near, far, *_ = ends
         array = np.arange(10**6, dtype=np.int64)
         sender = threading.Thread(target=near.send, args=("x", {}, [array]))
@@ -69,20 +69,20 @@ class TestChannel:
         assert np.array_equal(message.arrays[0], array)
 
     def test_an_object_array_is_not_carried(self, ends):
-        """Nothing that would need pickle."""
+        """Object arrays, which would need pickle, are refused."""
         near, *_ = ends
         with pytest.raises(ValueError, match="frames hold arrays of"):
             near.send("x", {}, [np.array([None])])
 
     def test_odd_text_arrives_as_it_was(self, ends):
-        """Control characters, emoji and lone surrogates are plain data."""
+        """Control characters, emoji and surrogates arrive unchanged."""
         near, far, *_ = ends
         text = "\x00\x1b[31m\n𝔘\ud800é"
         near.send("x", {"t": text})
         assert far.receive(timeout_s=10).fields["t"] == text
 
     def test_the_other_side_going_away_is_told_apart_from_silence(self, ends):
-        """End of file is ChannelClosedError, nothing in time is DeadlineError."""
+        """A closed socket is ChannelClosedError, silence is DeadlineError."""
         near, far, *_ = ends
         with pytest.raises(DeadlineError):
             far.receive(timeout_s=0.01)
@@ -93,7 +93,7 @@ class TestChannel:
             far.send("x")
 
     def test_half_a_frame_is_a_deadline_or_an_end(self, ends):
-        """A sender that stalls, and one that dies, in mid-frame."""
+        """After half a frame, silence is a deadline and a closed socket an end."""
         _near, far, raw, _ = ends
         raw.sendall(frame(head())[:9])
         with pytest.raises(DeadlineError):
@@ -104,14 +104,14 @@ class TestChannel:
             far.receive(timeout_s=10)
 
     def test_a_deadline_that_is_over_reads_nothing(self, ends):
-        """Not even what is there."""
+        """After its deadline a read takes nothing."""
         near, far, *_ = ends
         near.send("x")
         with pytest.raises(DeadlineError):
             far.receive(timeout_s=-1)
 
     def test_sending_to_one_who_does_not_read_ends_at_its_deadline(self, ends):
-        """A stuck worker cannot hold the parent."""
+        """Sending to a worker that does not read ends at the deadline."""
         near, *_ = ends
         with pytest.raises(DeadlineError):
             near.send("x", {}, [np.zeros(10**7)], timeout_s=0.05)
@@ -124,7 +124,7 @@ class TestChannel:
             near.receive()
 
     def test_readable_says_whether_something_or_the_end_has_come(self, ends):
-        """Without taking it."""
+        """``readable`` notices data or the end without reading."""
         near, far, *_ = ends
         assert not far.readable(0.0)
         near.send("x")
@@ -135,7 +135,7 @@ class TestChannel:
 
 
 class TestWaiting:
-    """Who waits for the rest of a frame looks around meanwhile; its objection goes through."""
+    """While the rest of a frame is awaited, ``check`` is called and its exception passed on."""
 
     @pytest.fixture
     def objection(self, monkeypatch):
@@ -147,14 +147,14 @@ class TestWaiting:
         return objection
 
     def test_half_a_frame_is_waited_for_with_open_eyes(self, ends, objection):
-        """Not only until the time limit."""
+        """``check`` is called while half a frame is awaited."""
         near, _, _, theirs = ends
         theirs.sendall(wire.PREFIX.pack(wire.MAGIC, 100, 0))
         with pytest.raises(KeyError):
             near.receive(waiting=objection)
 
     def test_a_byte_now_and_then_does_not_close_them(self, ends, objection):
-        """Each is quick to come, all together are not."""
+        """``check`` is called also if single bytes keep arriving."""
         near, _, _, theirs = ends
         theirs.sendall(wire.PREFIX.pack(wire.MAGIC, 2**16, 0) + b" ")
         stop = threading.Event()
@@ -171,13 +171,13 @@ class TestWaiting:
         thread.join()
 
     def test_who_is_not_read_looks_as_well(self, ends, objection):
-        """A large frame to somebody who does not take it."""
+        """``check`` is called while a large frame is sent."""
         near, *_ = ends
         with pytest.raises(KeyError):
             near.send("x", {}, [np.zeros(10**6)], waiting=objection)
 
     def test_a_frame_that_is_there_is_taken_at_once(self, ends):
-        """Whoever sent it may be gone by now."""
+        """A complete frame is read although its sender has gone."""
         near, far, *_ = ends
         far.send("x", {"a": 1})
         far.close()
@@ -243,21 +243,21 @@ class TestRefusals:
         ],
     )
     def test_a_frame_that_is_not_as_it_should_be_is_named(self, ends, bad, words):
-        """Whatever is wrong with it, as one kind of error."""
+        """Every invalid frame is one kind of error."""
         _near, far, raw, _ = ends
         raw.sendall(bad)
         with pytest.raises(ProtocolViolationError, match=words):
             far.receive(timeout_s=10, max_array_bytes=64)
 
     def test_arrays_are_refused_where_none_were_asked_for(self, ends):
-        """Before a byte of them is read."""
+        """Unexpected arrays are refused before they are read."""
         near, far, *_ = ends
         near.send("x", {}, [np.zeros(1)])
         with pytest.raises(ProtocolViolationError, match=r"\+ 8 bytes is larger .* \+ 0"):
             far.receive(timeout_s=10)
 
     def test_the_shape_in_the_message_is_short(self, ends):
-        """What a stranger wrote is not repeated at length."""
+        """The message shortens a hostile shape."""
         _near, far, raw, _ = ends
         raw.sendall(frame(head(["x" * 10_000, [1] * 10_000])))
         with pytest.raises(ProtocolViolationError) as caught:

@@ -1,4 +1,4 @@
-"""The far side: what it maps, what it tells of errors, and the frames it answers."""
+"""The worker's side: its maps, its reports of errors, and the frames it answers."""
 
 import json
 import os
@@ -26,7 +26,7 @@ LAYOUT = {"capacity": 8, "n_slots": 5, "dim": 4}
 class TestMapTrain:
     @pytest.mark.parametrize("offset", [0, 2048, 4096, 5000, 10_001])
     def test_finds_the_vectors_wherever_they_lie(self, tmp_path, offset):
-        """Also where no page begins."""
+        """Vectors at any offset of the file are mapped."""
         file = tmp_path / "data"
         file.write_bytes(b"#" * offset + TRAIN.tobytes() + b"#" * 7)
         with file.open("rb") as opened:
@@ -34,7 +34,7 @@ class TestMapTrain:
         assert got.tobytes() == TRAIN.tobytes()
 
     def test_may_be_written_to_without_changing_the_file(self, tmp_path):
-        """Even a file that was opened for reading only."""
+        """Writing to the map does not change the file."""
         file = tmp_path / "data"
         file.write_bytes(TRAIN.tobytes())
         with file.open("rb") as opened:
@@ -53,7 +53,7 @@ class TestDescribeError:
         raise AssertionError
 
     def test_is_plain_data(self):
-        """Type, words, line in the user's file, traceback."""
+        """A report has type, message, line and traceback."""
         described = self.caught("def f():\n  raise ValueError('mine')\nf()\n")
         assert json.loads(json.dumps(described)) == described
         assert (described["type"], described["message"]) == ("ValueError", "mine")
@@ -61,7 +61,7 @@ class TestDescribeError:
         assert described["traceback"].rstrip().endswith("ValueError: mine")
 
     def test_has_no_line_if_the_users_file_was_not_in_it(self):
-        """An error in a library that we called."""
+        """There is no line if the user's file is not in the traceback."""
         assert worker.describe_error(ValueError("x"), "mine.py")["line"] is None
 
     @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ class TestDescribeError:
         ],
     )
     def test_knows_three_kinds(self, code, kind):
-        """Memory by Python's name and by C++'s."""
+        """Memory errors of Python and C++ are recognised."""
         assert self.caught(code)["kind"] == kind
 
     def test_survives_an_error_that_cannot_tell_itself(self):
-        """Its ``__str__`` is the user's code."""
+        """An exception whose ``__str__`` raises is reported."""
         described = self.caught("class E(Exception):\n  __str__ = None\nraise E")
         assert (described["type"], described["kind"]) == ("E", "raised")
         assert "could not be read" in described["message"]
@@ -87,7 +87,7 @@ class TestDescribeError:
 
 class TestVersions:
     def test_are_those_of_the_requirements(self):
-        """By whatever specifier; what is not installed is left out."""
+        """Versions of installed requirements are reported."""
         found = worker.versions(
             ["psutil>=5", "no-such-thing==1", "pyyaml[x]; python_version>'3'", ""]
         )
@@ -95,7 +95,7 @@ class TestVersions:
 
 
 class Far:
-    """A worker process and our end of its channel, without the sandbox around it."""
+    """A worker process without sandbox, and our end of its channel."""
 
     def __init__(self, tmp_path, text):
         source = write(tmp_path / "mine.py", text)
@@ -163,7 +163,7 @@ def far(tmp_path):
 
 class TestFrames:
     def test_the_whole_way(self, far):
-        """Start, build, memory, search, its own clock, the parent's clock, finish."""
+        """All steps from start to finish work, by both clocks."""
         one = far().built()
         memory = one.ask("memory").fields
         assert memory["reported_index_bytes"] is None
@@ -189,7 +189,7 @@ class TestFrames:
         assert one.ask("finish").kind == "finished"
 
     def test_rounds_end_when_their_time_is_over(self, far):
-        """At least one is asked."""
+        """The time limit ends the rounds after at least one."""
         one = far().built()
         timing = {"k": 2, "rounds": 50, "max_search_s": -1.0}
         assert one.ask("timed", timing, [QUERIES, QUERIES]).kind == "progress"
@@ -197,7 +197,7 @@ class TestFrames:
         assert message.arrays[0].shape == (1, 3)
 
     def test_the_warm_up_is_not_among_the_answers(self, far):
-        """Nor are its vectors those of the queries."""
+        """Answers hold the queries only, without the warm-up."""
         one = far(
             index("""
             asked = 0
@@ -211,7 +211,7 @@ class TestFrames:
         assert ids.ravel().tolist() == [3, 4, 5]
 
     def test_an_error_is_a_frame_and_the_worker_goes_on(self, far):
-        """An unknown frame, a frame too early, a batch that is not there."""
+        """An unknown or too early frame is answered by an error, and the worker continues."""
         one = far()
         for kind in ("build", "nonsense", "__init__", "batch"):
             assert one.ask(kind).kind == "error"
@@ -220,11 +220,11 @@ class TestFrames:
         assert "no batch_query" in message.fields["message"]
 
     def test_finishing_before_anything_was_loaded(self, far):
-        """Is finishing all the same."""
+        """Finishing before loading works."""
         assert far().ask("finish").kind == "finished"
 
     def test_the_batch_is_the_workers_own_copy(self, far):
-        """Writable, and given anew with each load."""
+        """The batch is the worker's writable copy, new in each load."""
         one = far(
             index("""
             def batch_query(self, X, k):
@@ -240,7 +240,7 @@ class TestFrames:
             assert ids.ravel().tolist() == [0, 1, 2]
 
     def test_it_answers_a_question_that_came_before_it_served(self, far):
-        """Of the floor as well; this once hung."""
+        """A query written before the worker serves is answered."""
         one = far()
         one.ask("start", one.start)
         result = []
@@ -263,14 +263,14 @@ class TestFrames:
 
 
 def test_it_ends_when_its_parent_is_gone(far):
-    """The channel's end is its end, with status 0 (checked when the fixture closes)."""
+    """The end of the channel ends the worker with status 0 (checked by the fixture)."""
     one = far().built()
     one.channel.close()
     assert one.process.wait(timeout=60) == 0
 
 
 def test_it_ends_at_once_if_its_parent_died_before_it_could_look():
-    """The parent's process id is not the one that it was told."""
+    """If the parent has already died, the worker ends at once."""
     if sys.platform != "linux":
         pytest.skip("prctl is Linux's")
     code = "from pytest_annmodal.worker.worker import die_with_parent; die_with_parent(1); print('alive')"
@@ -279,7 +279,7 @@ def test_it_ends_at_once_if_its_parent_died_before_it_could_look():
 
 
 def test_no_core_is_dumped_and_no_limit_is_set_unless_asked():
-    """The limits of this process are put back by running it in another."""
+    """Core dumps are off; other limits are set only on request."""
     code = (
         "import resource; from pytest_annmodal.worker.worker import limit_memory; limit_memory({});"
         "limits = [resource.getrlimit(n) for n in (resource.RLIMIT_CORE, resource.RLIMIT_DATA)];"
@@ -296,7 +296,7 @@ def test_no_core_is_dumped_and_no_limit_is_set_unless_asked():
 
 
 def test_a_closed_channel_is_no_error_of_the_implementation():
-    """It ends the session instead of being reported."""
+    """A closed channel ends the worker and is not reported as an error."""
     ours, theirs = socket.socketpair()
     ours.close()
     session = worker.Session(Channel(theirs), mailbox_fd=-1, train_fd=-1)

@@ -1,4 +1,4 @@
-"""The parent's side of a worker: its limits, its surroundings, and its certain end."""
+"""The parent's side of a worker: limits, environment and end."""
 
 import contextlib
 import json
@@ -50,32 +50,32 @@ def start():
 
 class TestLife:
     def test_it_lives_inside_the_block_only(self, start):
-        """A worker that did nothing ends politely."""
+        """The worker ends with the block."""
         with start() as worker:
             assert worker.alive
         assert not worker.alive
 
     def test_what_is_raised_inside_the_block_ends_it_and_goes_on(self, start):
-        """Ctrl-C too."""
+        """An exception in the block, also Ctrl-C, ends the worker and is passed on."""
         with pytest.raises(KeyboardInterrupt), start() as worker:
             raise KeyboardInterrupt
         assert not worker.alive
 
     def test_an_abandoned_worker_is_not_asked_to_finish(self, start):
-        """It may be stuck."""
+        """After an exception the worker is ended without a request."""
         with start() as worker:
             os.kill(worker.pid, signal.SIGSTOP)  # it would never answer
             worker.abandon()
         assert not worker.alive
 
     def test_a_program_that_cannot_be_started_leaves_nothing(self, start, monkeypatch, tmp_path):
-        """No descriptor, and all cores are given back (checked by the fixture)."""
+        """A failed start leaves no descriptor, and cores are restored (checked by the fixture)."""
         monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
         with pytest.raises(FileNotFoundError), start():
             pass
 
     def test_what_reads_its_output_has_ended_too(self, start, monkeypatch, tmp_path):
-        """However late its thread begins, the pipe is closed when the error arrives."""
+        """The thread that reads the output has ended when the error arrives."""
         drain = output.OutputTail._drain
 
         def late(tail):
@@ -88,14 +88,14 @@ class TestLife:
             pass
 
     def test_two_may_live_at_once(self, start):
-        """Each with its own channel."""
+        """Two workers can run at once."""
         with start() as one, start() as other:
             assert one.pid != other.pid
             assert one.alive
             assert other.alive
 
     def test_it_ends_when_its_parent_is_killed(self, tmp_path, small_dataset):
-        """However hard: the kernel sees to it (checked by the fixture)."""
+        """The kernel ends the worker if the parent is killed (checked by the fixture)."""
         if sys.platform != "linux":
             pytest.skip("PR_SET_PDEATHSIG is Linux's")
         source = write(
@@ -131,7 +131,7 @@ class TestLife:
 
 class TestTalk:
     def test_an_unexpected_frame_is_a_violation(self, start):
-        """Of another kind than was asked for."""
+        """A frame of an unexpected kind is a violation."""
         with start() as worker:
             worker.begin("start")
             with pytest.raises(ProtocolViolationError, match="sent 'finished', not 'loaded'"):
@@ -139,7 +139,7 @@ class TestTalk:
             worker.abandon()
 
     def test_an_error_frame_is_raised_and_the_worker_is_in_step(self, start):
-        """With the phase's name and the evidence."""
+        """An error frame is raised with phase and evidence, and the worker stays usable."""
         with start() as worker:
             worker.begin("search")
             with pytest.raises(BuildError, match="search raised AttributeError") as caught:
@@ -148,7 +148,7 @@ class TestTalk:
             assert "traceback" in caught.value.evidence
 
     def test_only_errors_of_the_users_code_leave_it_in_step(self, start):
-        """After any other it may be anywhere."""
+        """After any other error the worker is not usable."""
         with start() as worker:
             assert worker.in_step(InvalidResultError("x"))
             for kind in (CrashedError, TimeoutExceededError, LimitExceededError):
@@ -160,7 +160,7 @@ class TestTalk:
             assert not worker.in_step(BuildError("x"))
 
     def test_silence_is_a_timeout(self, start):
-        """Of the phase, or of this one request."""
+        """Silence is a timeout, of the phase or of one request."""
         with start(phase_timeout_s=0.0) as worker:
             worker.begin("build")
             with pytest.raises(TimeoutExceededError, match=r"^build took longer than 0 s"):
@@ -172,8 +172,8 @@ class TestTalk:
                 worker.receive("x", timeout_s=0.0)
             worker.abandon()
 
-    def test_speaking_to_the_dead_tells_how_it_died(self, start):
-        """Rather than that a pipe is broken."""
+    def test_a_request_to_an_ended_worker_says_how_it_ended(self, start):
+        """A request to an ended worker raises the reason of its end."""
         with start() as worker:
             worker.begin("build")
             os.kill(worker.pid, 15)
@@ -185,7 +185,7 @@ class TestTalk:
                 worker.check()
 
     def test_memory_is_seen_while_it_lives(self, start):
-        """Resident at its highest, and its own share."""
+        """Peak and own memory are measured while the worker runs."""
         with start() as worker:
             worker.begin("start")
             with pytest.raises(BuildError):
@@ -213,7 +213,7 @@ SURVEY = index("""
 
 class TestSurroundings:
     def test_threads_are_limited_before_it_starts(self, small_dataset, tmp_path):
-        """By variables, and with one thread by its core, which the parent keeps off."""
+        """Threads are limited by variables, and with one thread by a core without the parent."""
         here = sorted(os.sched_getaffinity(0))
         text = SURVEY.replace("print(", f"open({str(tmp_path / 'seen')!r}, 'a').write('\\n' + ")
         source = write(tmp_path / "mine.py", text)
@@ -234,7 +234,7 @@ class TestSurroundings:
             assert len(seen["fds"]) <= 11
 
     def test_nothing_of_the_parents_descriptors_is_inherited(self, small_dataset, tmp_path):
-        """Even one that is marked as inheritable."""
+        """No descriptor of the parent is inherited, even if it is inheritable."""
         secret = tmp_path / "secret"
         secret.write_text("x")
         fd = os.open(secret, os.O_RDONLY)
@@ -250,7 +250,7 @@ class TestSurroundings:
         os.close(fd)
 
     def test_a_submission_is_not_given_the_file_with_the_truth(self, small_dataset, tmp_path):
-        """It gets a copy of ``train`` alone; a trusted one maps the file."""
+        """A submission gets a copy of train; a trusted worker maps the file."""
         text = index("""
             def fit(self, X):
                 super().fit(X)
@@ -263,7 +263,7 @@ class TestSurroundings:
             assert (measured(outcome).recall, outcome.log_tail) == (1, words)
 
     def test_the_calling_threads_cores_come_back(self, small_dataset, tmp_path):
-        """In a thread of a pool as well."""
+        """The calling thread's cores are restored, also in a pool's thread."""
         source = write(tmp_path / "mine.py", EXACT)
         path, seen = small_dataset(), []
 
@@ -278,7 +278,7 @@ class TestSurroundings:
         assert seen == [True]
 
     def test_an_interrupt_while_it_measures_leaves_nothing(self, small_dataset, tmp_path):
-        """Ctrl-C arrives between two steps (what is left is checked by the fixture)."""
+        """Ctrl-C between two steps leaves nothing (checked by the fixture)."""
         path, source = small_dataset(), write(tmp_path / "mine.py", EXACT)
         for phase in ("starting", "building", "queries, setting 1 of 1", "queries, round 1 of 1"):
 
@@ -293,7 +293,7 @@ class TestSurroundings:
 
 class TestStrays:
     def test_are_found_by_what_they_inherited(self):
-        """Whatever became of their parents; a longer mark is another's."""
+        """Processes are found by the inherited mark; a longer mark is another worker's."""
         processes = [
             subprocess.Popen(
                 [sys.executable, "-c", "input()"],
@@ -317,7 +317,7 @@ class TestStrays:
                 process.communicate()
 
     def test_who_is_gone_has_no_descendants_and_can_be_ended_again(self):
-        """Nothing is raised."""
+        """Ending an ended process causes no error."""
         process = subprocess.Popen([sys.executable, "-c", ""])
         process.wait(timeout=60)
         assert process_tree.descendants(process.pid) == []
