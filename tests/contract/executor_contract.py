@@ -50,7 +50,7 @@ class ExecutorContract:
 
     @staticmethod
     def outcomes(executor: Executor, *jobs: Job) -> list[Sequence[Outcome]]:
-        """As a session asks for them: expect, submit, pump, result."""
+        """Runs jobs as a session does: expect, submit, pump, result."""
         executor.expect(jobs)
         futures = [executor.submit(job) for job in jobs]
         for future in futures:
@@ -59,23 +59,23 @@ class ExecutorContract:
         return [future.result(timeout=TIMEOUT_S) for future in futures]
 
     def test_it_says_whether_all_jobs_may_be_submitted_at_once(self, executor):
-        """The session decides by it when a job is started."""
+        """``remote`` is set, since it decides when a session starts jobs."""
         assert isinstance(executor.concurrent, bool)
 
     def test_preparing_twice_is_preparing_once(self, executor, dataset):
-        """The second time gives the same and does no work."""
+        """A second ``prepare`` returns the same and does no work."""
         executor.expect([])
         assert executor.prepare(dataset) == executor.prepare(dataset)
 
     def test_preparing_what_cannot_be_had_raises_each_time(self, executor, bad_dataset):
-        """One of the two errors that the plugin knows."""
+        """An unavailable dataset raises one of the documented errors each time."""
         executor.expect([])
         for _ in range(2):
             with pytest.raises((DatasetError, VolumeError), match=bad_dataset.name):
                 executor.prepare(bad_dataset)
 
     def test_a_job_gives_one_outcome_per_search_in_order(self, executor, dataset, source):
-        """Measurements and failures as they come."""
+        """A job returns measurements and failures in the order of its searches."""
         text = index("""
             def query(self, v, k):
                 if self.setting == 2:
@@ -93,7 +93,7 @@ class ExecutorContract:
         assert failed(third).message.startswith("search raised ValueError: three")
 
     def test_jobs_are_done_whatever_becomes_of_the_others(self, executor, dataset, source):
-        """A build that fails costs only its own job."""
+        """A failing build affects its own job only."""
         bad = make_job(dataset, source(index("def fit(self, X): os.abort()")), settings=[1, 2])
         good = make_job(dataset, source(EXACT))
         one, two, three = self.outcomes(executor, good, bad, good)
@@ -103,14 +103,14 @@ class ExecutorContract:
         ] * 2
 
     def test_a_submissions_failure_is_a_value(self, executor, dataset, tmp_path):
-        """Even where there is no file at all: a job's future never raises for it."""
+        """A job's future never raises for a submission, even if its file is missing."""
         job = make_job(dataset, tmp_path / "nowhere.py", settings=[1, 2])
         (outcomes,) = self.outcomes(executor, job)
         assert [o.case_id for o in outcomes] == ["case-0", "case-1"]
         assert all(failed(o) for o in outcomes)
 
     def test_a_datasets_failure_is_a_value_and_nobodys_fault(self, executor, bad_dataset, source):
-        """One per search, with the reason."""
+        """A broken dataset is one infrastructure failure per search, with the reason."""
         job = make_job(bad_dataset, source(EXACT), settings=[1, 2])
         (outcomes,) = self.outcomes(executor, job)
         assert [o.case_id for o in outcomes] == ["case-0", "case-1"]
@@ -119,13 +119,13 @@ class ExecutorContract:
             assert bad_dataset.name in outcome.message
 
     def test_k_beyond_train_is_a_datasets_failure(self, executor, dataset, source):
-        """It is found where the file is."""
+        """k above the rows of train fails where the file is."""
         (outcomes,) = self.outcomes(executor, make_job(dataset, source(EXACT), k=301))
         assert failed(outcomes[0]).blame == "infrastructure"
         assert "300 training vectors" in outcomes[0].message
 
     def test_it_may_be_shut_down_twice(self, executor, dataset, source):
-        """After work and before; the futures keep what they have."""
+        """A second ``shutdown`` changes nothing; finished futures keep their results."""
         executor.expect([])
         future = executor.submit(make_job(dataset, source(EXACT)))
         executor.pump(future)
@@ -135,6 +135,6 @@ class ExecutorContract:
         assert measured(future.result(timeout=TIMEOUT_S)[0]).recall == 1
 
     def test_it_may_be_shut_down_unused(self, executor):
-        """As after a collection error."""
+        """An unused executor can be shut down."""
         executor.shutdown(cancel=True)
         executor.shutdown(cancel=True)

@@ -1,7 +1,4 @@
-"""Run one built-in implementation as the worker would, and print what was seen as JSON.
-
-A process of its own: libraries warn, start threads and keep state when they are imported.
-"""
+"""Runs one built-in implementation as the worker would, and prints its answers as JSON."""
 
 import json
 import sys
@@ -103,7 +100,7 @@ def similarity(kind: str, train: np.ndarray, queries: np.ndarray) -> np.ndarray:
 
 
 def recall(ids: np.ndarray, close: np.ndarray, k: int) -> float:
-    """Share of answers that are as near as the true k-th; so ties count, whichever is given."""
+    """Share of answers as near as the true k-th, so that ties count."""
     kth = np.sort(close, axis=1)[:, -k]
     found = np.take_along_axis(close, ids, 1) >= kth[:, None] - 1e-5
     return float(found.mean())
@@ -165,7 +162,7 @@ def probe(implementation: Implementation, kind: str) -> dict[str, Any]:
 
 
 def tiny(implementation: Implementation, kind: str) -> list[str]:
-    """What is wrong with the answers on the smallest data.
+    """Errors in the answers on the smallest data.
 
     In each shape some rows are equal: a graph does not reach them all.
     """

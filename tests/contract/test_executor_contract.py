@@ -1,8 +1,4 @@
-"""The executor contract, run on every member that needs no account.
-
-Another member is one more subclass with three fixtures; ``MEMBERS`` and the test below see to
-it that no module in ``executors/`` is forgotten.
-"""
+"""The executor contract, run on every executor that needs no account."""
 
 from __future__ import annotations
 
@@ -38,7 +34,7 @@ def executor_classes() -> set[str]:
 
 
 def test_every_executor_is_tested():
-    """A new module in ``executors/`` needs a member here."""
+    """Each module in ``executors/`` is tested here."""
     assert executor_classes() == set(MEMBERS)
 
 
@@ -59,7 +55,7 @@ class TestLocalExecutor(ExecutorContract):
         )
 
     def test_a_broken_file_is_a_datasets_failure(self, executor, tmp_path):
-        """Its content is checked before a job sees it."""
+        """A broken file is refused before a job gets it."""
         (tmp_path / "broken.hdf5").write_bytes(b"no HDF5")
         dataset = Dataset(name="broken", source=f"file:{tmp_path}/broken.hdf5")
         source = write(tmp_path / "mine.py", EXACT)
@@ -71,7 +67,7 @@ class TestLocalExecutor(ExecutorContract):
         )
 
     def test_lines_and_phases_are_told(self, dataset, tmp_path):
-        """While a job runs and at its end."""
+        """Lines and phases are reported during a job and at its end."""
         lines, phases = [], []
         executor = LocalExecutor(
             LocalVolume(tmp_path / "volume"),
@@ -87,7 +83,7 @@ class TestLocalExecutor(ExecutorContract):
         assert phases[-1][1] == "done"
 
     def test_an_interrupt_goes_through_and_leaves_nothing(self, dataset, tmp_path):
-        """Ctrl-C in mid-job is the session's matter."""
+        """Ctrl-C during a job is passed on, and no process is left."""
 
         def interrupt(_job, text):
             if text == "building":

@@ -61,7 +61,7 @@ pytestmark = pytest.mark.parametrize(
 
 
 def test_gives_k_distinct_rows_at_every_setting(seen):
-    """Never fewer, never a duplicate, never a row that is not there."""
+    """Each answer has k distinct valid rows, at every setting."""
     assert all(shape == [N_QUERIES, K] for shape in seen["shapes"])
     assert seen["distinct"]
     assert seen["range"][0] >= 0
@@ -69,7 +69,7 @@ def test_gives_k_distinct_rows_at_every_setting(seen):
 
 
 def test_serves_one_query_one_row_one_dimension_and_all_rows(seen):
-    """One by one and as a batch; where it finds fewer than k, its header says so."""
+    """Smallest data works, singly and in batches; short answers only if the header says so."""
     assert seen["tiny"] == []
 
 
@@ -80,18 +80,18 @@ def test_finds_most_neighbours_at_its_best(seen):
 
 
 def test_answers_the_same_after_another_build(seen):
-    """Seeds are fixed, so that a regression is a regression; where none can be given, this is known."""
+    """A second build gives equal answers, except for libraries without a seed."""
     assert seen["reproducible"] or seen["name"] in SEEDLESS
 
 
 def test_answers_for_one_neighbour_and_for_a_zero_query(seen):
-    """The edges that users meet first."""
+    """k = 1 and a zero query work."""
     assert seen["one"] == [N_QUERIES, 1]
     assert seen["zero_query"] == [1, K]
 
 
 def test_a_batch_is_as_good_as_single_queries(seen):
-    """Where the library has one."""
+    """A batch has the recall of single queries, if the library has batches."""
     if "batch" not in seen:
         pytest.skip("no batch_query")
     assert seen["batch"] == [N_QUERIES, K]
@@ -99,12 +99,12 @@ def test_a_batch_is_as_good_as_single_queries(seen):
 
 
 def test_leaves_train_alone(seen):
-    """It belongs to the harness; a copy-on-write page costs memory."""
+    """train is not changed, since a changed page costs memory."""
     assert seen["train_kept"]
 
 
 def test_reports_its_memory_in_bytes_or_not_at_all(seen):
-    """At least the rows: 1,500 of 16 float32, of 16 bytes, or of 16 bits or members."""
+    """Reported memory is at least that of the rows, or absent."""
     of_row = {"hamming": DIM // 8, "jaccard": DIM // 8}.get(seen["kind"], 4 * DIM)
     if seen["kind"].endswith(BYTES):
         of_row = DIM
@@ -112,7 +112,7 @@ def test_reports_its_memory_in_bytes_or_not_at_all(seen):
 
 
 def test_an_exact_one_gives_all_rows_when_asked_for_all(seen):
-    """k as large as train."""
+    """An exact search with k = n returns all rows."""
     if "all" not in seen:
         pytest.skip("not exact")
     assert seen["all"] == list(range(12))

@@ -1,4 +1,4 @@
-"""Bits and sets as other projects see them: their distances, and recall by a computation of one's own."""
+"""Distances and recall of bits and sets, compared with ann-benchmarks' rules and numpy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def dataset(tmp_path_factory):
 
 
 def far_by_ann_benchmarks(data):
-    """``distance.py`` there: hamming is mean(a != b), jaccard 1 - |a & b| / (|a| + |b| - |a & b|)."""
+    """Distances by ann-benchmarks: hamming is mean(a != b), jaccard 1 - |a & b| / (|a| + |b| - |a & b|)."""
     if data.info.metric == "hamming":
         train, test = (
             np.unpackbits(rows, axis=1, count=data.info.dim) for rows in (data.train, data.test)
@@ -55,7 +55,7 @@ def far_by_ann_benchmarks(data):
 
 @pytest.mark.parametrize("metric", ["hamming", "jaccard"])
 def test_distances_are_those_of_ann_benchmarks(dataset, metric):
-    """Of every pair, a count of bits where they have a share of them."""
+    """Distances of all pairs equal ann-benchmarks', with counts of bits instead of shares."""
     data, far = dataset(metric)
     every = np.broadcast_to(np.arange(len(data.train)), far.shape)
     mine = exact.pair_distances(data.train, data.test, every, metric)
@@ -66,7 +66,7 @@ def test_distances_are_those_of_ann_benchmarks(dataset, metric):
 
 @pytest.mark.parametrize(("metric", "name"), CASES)
 def test_recall_is_what_numpy_gives_of_each_librarys_answers(dataset, metric, name):
-    """To six digits, at every setting of the built-in implementation."""
+    """Recall equals numpy's to six digits, at every setting."""
     implementation = BUILTIN[name]
     if missing := manifest.missing_requirements(implementation):
         pytest.skip(f"pip install {' '.join(missing)}")

@@ -1,4 +1,4 @@
-"""The volume contract, run on every member."""
+"""The volume contract, run on every volume."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ DIGITS = CATALOG["digits-64-euclidean"]
 
 
 class VolumeContract:
-    """Give ``volume`` (empty) and ``other_view``, another client's sight of the same volume."""
+    """Subclasses give ``volume`` (empty) and ``other_view``, another client of the same volume."""
 
     @pytest.fixture
     def volume(self) -> Volume:
@@ -49,7 +49,7 @@ class VolumeContract:
         assert (volume.path / "x.txt").read_text() == "hello"
 
     def test_a_stored_dataset_that_was_damaged_at_the_same_size_is_replaced(self, volume):
-        """Whether times are kept or not, a stamp stands for one content only."""
+        """Damage without a change of size is noticed, whether or not the volume keeps times."""
         good = resolve(DIGITS, volume, reporter=Reporter())
         damaged = bytearray(good.path.read_bytes())
         damaged[len(damaged) // 2] ^= 1

@@ -1,9 +1,4 @@
-"""What every attack starts from: a public dataset, a submission, and witnesses around it.
-
-An attack runs at a level of isolation: ``strict`` is bubblewrap, ``process`` is what is left
-without it. Where bubblewrap is installed but does not work, the tests fail: they would prove
-nothing.
-"""
+"""Fixtures of every attack: a public dataset, a submission, and checks around it."""
 
 from __future__ import annotations
 
@@ -26,7 +21,7 @@ SEED = 20_240_601
 
 
 def pytest_collection_modifyitems(items):
-    """Skip what needs bubblewrap only where it is not installed."""
+    """Skips tests that need bubblewrap only if it is not installed."""
     if shutil.which("bwrap"):
         return
     missing = pytest.mark.skip(reason="bubblewrap is not installed")
@@ -38,7 +33,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left(monkeypatch):
-    """No process or descriptor is left, and a secret was to be found in the grader's environment.
+    """Checks that no process or descriptor is left; the grader's environment holds a secret meanwhile.
 
     Processes are found by their worker's mark, and as children.
     """
@@ -62,7 +57,7 @@ def _bubblewrap_works():
 
 @pytest.fixture
 def strict(_bubblewrap_works):
-    """For an attack that runs at the strict level only."""
+    """For attacks at the strict level only."""
 
 
 @pytest.fixture(params=["strict", "process"])
@@ -79,7 +74,7 @@ def dataset(small_dataset):
 
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory):
-    """A list of the attacks of a module; after them, the grader measures an honest submission as it should."""
+    """Collects a module's attacks; afterwards an honest submission must be measured normally."""
     done = []
     yield done
     folder = tmp_path_factory.mktemp("honest")
@@ -120,5 +115,5 @@ def attack(dataset, tmp_path, attacked):
 
 @pytest.fixture
 def honest(attack):
-    """What an honest, exact index gets here: nobody may get more by an attack."""
+    """The measurement of an honest, exact index, which no attack may exceed."""
     return measured(attack(EXACT)[0])

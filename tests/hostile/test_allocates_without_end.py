@@ -1,4 +1,4 @@
-"""Takes memory without end, also where no limit of the kernel counts it."""
+"""Allocates memory without end, also where no kernel limit counts it."""
 
 import pytest
 from witnesses import MEGABYTE, failed, measured
@@ -19,7 +19,7 @@ EATEN = {
 
 @pytest.mark.parametrize("how", EATEN)
 def test_memory_of_processes(attack, level, how):
-    """One limit for all of them together."""
+    """The limit covers all processes together."""
     body = f"def fit(self, X):\n    super().fit(X)\n    {EATEN[how]}"
     failure = failed(attack(body, level=level, memory_bytes=100 * MEGABYTE)[0])
     assert failure.kind == "limit"
@@ -29,7 +29,7 @@ def test_memory_of_processes(attack, level, how):
 
 @pytest.mark.parametrize("place", ["/tmp", "/dev/shm"])
 def test_files_in_memory(attack, strict, monkeypatch, place):
-    """The sandbox's own file systems are small, and count as its memory."""
+    """The sandbox's file systems are small, and count as memory."""
     monkeypatch.setattr(isolation, "TMP_BYTES", 32 * MEGABYTE)
     body = f"""
         def fit(self, X):
@@ -42,7 +42,7 @@ def test_files_in_memory(attack, strict, monkeypatch, place):
 
 
 def test_files_without_a_name(attack, level):
-    """``memfd_create``, System V segments and message queues would be in nobody's size: they are refused."""
+    """``memfd_create``, System V segments and message queues are refused, since no size includes them."""
     body = """
         def fit(self, X):
             super().fit(X)
@@ -58,7 +58,7 @@ def test_files_without_a_name(attack, level):
 
 
 def test_without_a_limit_the_machine_is_watched(attack, strict, monkeypatch):
-    """Where memory is scarce and one submission holds much of it, that one is ended."""
+    """Without a limit, a submission that holds much is ended if memory is scarce."""
     monkeypatch.setattr(
         "pytest_annmodal.sandbox.memory.machine_bytes", lambda: (500 * MEGABYTE, MEGABYTE)
     )

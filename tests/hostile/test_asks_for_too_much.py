@@ -1,4 +1,4 @@
-"""Hands in text that is dear to read: many settings, huge or twisted Python, many files."""
+"""Submits texts that are expensive to read: many settings, huge or nested Python, many files."""
 
 import pytest
 from jobs import EXACT
@@ -9,7 +9,7 @@ from pytest_annmodal.manifests import manifest, source
 
 
 def test_more_settings_than_fresh_queries(attack, strict):
-    """Its own failure, for no setting could be asked anything; not a fault of the dataset."""
+    """More settings than fresh queries are the submission's failure, not the dataset's."""
     outcomes = attack(EXACT, settings=range(61))
     assert {failed(outcome).kind for outcome in outcomes} == {"too-many-settings"}
     assert {outcome.blame for outcome in outcomes} == {"submission"}
@@ -29,7 +29,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("how", TEXTS)
 def test_python_that_is_dear_to_parse(tmp_path, strict, how):
-    """Refused by its length before the grader's own Python reads it."""
+    """Python text that is too long is refused before it is parsed."""
     path = tmp_path / "mine.py"
     path.write_text(TEXTS[how])
     (found,) = manifest.read_submission(path)
@@ -37,7 +37,7 @@ def test_python_that_is_dear_to_parse(tmp_path, strict, how):
 
 
 def test_a_folder_of_many_candidates(tmp_path, strict, monkeypatch):
-    """Only a few files are parsed to find the one to run."""
+    """Only a few files of a folder are parsed."""
     parsed = []
     parse = source.parse
     monkeypatch.setattr(source, "parse", lambda text: parsed.append(text) or parse(text))
@@ -67,7 +67,7 @@ CONFIGS = {
 
 @pytest.mark.parametrize("how", CONFIGS)
 def test_a_config_whose_aliases_mean_a_billion_values(tmp_path, strict, how):
-    """A file of a kilobyte is refused by what it means, before the grader makes anything of it."""
+    """A small YAML file with a billion values by aliases is refused."""
     line, key = CONFIGS[how]
     levels = "\n".join(line.format(n, n + 1) for n in range(9))
     (tmp_path / "config.yml").write_text(CONFIG.format(levels=levels, key=key))
@@ -91,7 +91,7 @@ HEADERS = {
 
 @pytest.mark.parametrize("how", HEADERS)
 def test_a_header_that_claims_too_much(tmp_path, strict, how):
-    """Its own error in few words, or words that mean nothing here."""
+    """An excessive header is a short error."""
     lines, error = HEADERS[how]
     path = tmp_path / "mine.py"
     path.write_text(f"# /// script\n# [tool.annmodal]\n# {lines}\n# ///\n" + EXACT)
@@ -122,7 +122,7 @@ BREAKING = {
 
 @pytest.mark.parametrize("how", BREAKING)
 def test_a_text_that_breaks_a_parser(tmp_path, strict, how):
-    """One submission that cannot be used, said in few words; all others are graded."""
+    """A text that breaks the parser fails one submission; the others are graded."""
     path = tmp_path / "mine.py"
     path.write_text(BREAKING[how])
     (found,) = manifest.read_submission(path)
@@ -135,7 +135,7 @@ WORDS = ["0x" + "f" * 5000, ":".join(["1"] * 3000), "1:" * 3000 + "1.0", '!!bool
 
 @pytest.mark.parametrize("word", WORDS, ids=lambda word: word[:10])
 def test_a_config_that_breaks_a_parser(tmp_path, strict, word):
-    """The same for YAML, whose numbers are of many kinds."""
+    """A YAML text that breaks the parser fails one submission."""
     group = f"{{constructor: M, run_groups: {{base: {{args: [{word}]}}}}}}"
     (tmp_path / "config.yml").write_text(f"float:\n  any:\n  - {group}\n")
     (tmp_path / "module.py").write_text(EXACT)
@@ -145,6 +145,6 @@ def test_a_config_that_breaks_a_parser(tmp_path, strict, word):
 
 @pytest.mark.parametrize("name", ["os.system", "__builtins__", "", "Index.fit", "Index()"])
 def test_a_class_that_is_no_class_of_its_file(attack, strict, name):
-    """Looked up as a name in the file, and nothing else."""
+    """The class's name is looked up in the file only."""
     (outcome,) = attack(EXACT, implementation={"class_name": name})
     assert failed(outcome).kind == "raised"

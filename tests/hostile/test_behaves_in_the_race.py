@@ -1,4 +1,4 @@
-"""Tells the race against a baseline from the measurement, and is another one there."""
+"""Detects the comparison with a baseline, and behaves differently there."""
 
 import dataclasses
 
@@ -59,7 +59,7 @@ def race(small_dataset, tmp_path, strict):
 
 
 def test_meets_those_who_find_as_much_as_it_does_in_the_race(race):
-    """Exact where recall is measured, half wrong in the race: not raced against the exact."""
+    """A submission is compared at the recall that it has in the comparison."""
     text = (
         index(RACING)
         + index("""
@@ -78,10 +78,10 @@ def test_meets_those_who_find_as_much_as_it_does_in_the_race(race):
 
 
 def test_who_escapes_the_pause_is_smuggling(race, monkeypatch):
-    """A process that works while the baseline is timed, on its core, is seen by its CPU time.
+    """A process that works while the baseline is timed is found by its CPU time.
 
-    A chain of processes, each begetting the next at once, is sometimes too quick to be stopped;
-    here none of them is, so that nothing depends on luck.
+    A chain of processes that start each other is sometimes too fast to be stopped; here none is
+    stopped, so that the test does not depend on luck.
     """
     monkeypatch.setattr(
         process_tree, "_stop_descendants", lambda pid, **_: set(process_tree.descendants(pid))
@@ -102,7 +102,7 @@ def test_who_escapes_the_pause_is_smuggling(race, monkeypatch):
 
 
 def test_what_it_holds_in_the_race_only_counts(race):
-    """An index that is made where nobody measures its size is as large as it is there."""
+    """Memory that it holds only in the comparison counts as index size."""
     text = (
         index(RACING)
         + """
@@ -118,7 +118,7 @@ def test_what_it_holds_in_the_race_only_counts(race):
 
 
 def test_what_its_builds_take_in_the_race_counts(race, monkeypatch):
-    """Their median, so that one session beside a busy neighbour is not held against it."""
+    """The median of its builds in the comparison counts as build time."""
     builds = iter([5.0, 100.0, 1.0])
     size = Session.size
 
@@ -130,7 +130,7 @@ def test_what_its_builds_take_in_the_race_counts(race, monkeypatch):
 
 
 def test_what_it_puts_off_in_the_race_is_part_of_its_builds(race):
-    """Until its setting is set, or the first queries that are not timed."""
+    """Work delayed until its setting is set or the warm-up is part of its builds."""
     text = index("""
         asked = 0
         def query(self, v, k):
@@ -142,7 +142,7 @@ def test_what_it_puts_off_in_the_race_is_part_of_its_builds(race):
 
 
 def test_a_trusted_one_is_measured_once(race, monkeypatch):
-    """Nobody cheats the one who wrote it."""
+    """A trusted implementation keeps its first measurement."""
     monkeypatch.setattr(compare, "_with_larger", None)
     outcome = measured(race(EXACT, sessions=1, trusted=True))
     assert outcome.comparison is not None

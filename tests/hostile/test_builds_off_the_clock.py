@@ -1,4 +1,4 @@
-"""Builds its index before, or after, the time that a build is said to take."""
+"""Builds its index before or after the timed build."""
 
 import time
 
@@ -22,7 +22,7 @@ WHEN = {
 
 @pytest.mark.parametrize("when", WHEN)
 def test_is_part_of_the_build(attack, strict, when):
-    """All that takes longer than queries do, for each setting that is asked after it."""
+    """Delayed work is part of the build, for each setting."""
     outcomes = attack(WHEN[when].format(s=WORK_S), settings=[1, 2])
     at_once = outcomes[1 if when == "in the batch" else 0 :]
     for outcome in at_once:
@@ -30,7 +30,7 @@ def test_is_part_of_the_build(attack, strict, when):
 
 
 def test_the_vectors_are_not_there_before(attack, strict):
-    """A constructor that goes and looks finds zeros."""
+    """In the constructor the training vectors are zeros."""
     body = """
         def __init__(self, metric):
             super().__init__(metric)
@@ -44,7 +44,7 @@ def test_the_vectors_are_not_there_before(attack, strict):
 
 
 def test_writing_into_the_vectors(attack, strict):
-    """Its own copy, or a file that is refused: what is scored lies elsewhere."""
+    """Writing to the vectors changes its own copy, or is refused."""
     body = """
         def fit(self, X):
             X[:] = 0
@@ -101,7 +101,7 @@ GAPS = """
     ids=["a thread", "a child", "a child in a session of its own"],
 )
 def test_work_while_nobodys_clock_runs(attack, level, monkeypatch, child, leave):
-    """All that it started stands still while its answers are scored, and goes on after it."""
+    """Its processes are stopped while its answers are scored, and continue afterwards."""
     check = Trial.checked
 
     def slowly(*given):
@@ -114,7 +114,7 @@ def test_work_while_nobodys_clock_runs(attack, level, monkeypatch, child, leave)
 
 
 def test_who_left_the_group_runs_on_at_its_own_cost(attack, strict, monkeypatch):
-    """One signal does not stop it; the time until it is found is part of the build."""
+    """A process outside its group is found later; that time is part of the build."""
     table = process_tree._table
 
     def slowly():
@@ -131,7 +131,7 @@ def test_who_left_the_group_runs_on_at_its_own_cost(attack, strict, monkeypatch)
 
 
 def test_long_looks_between_queries_are_part_of_the_build(attack, strict, monkeypatch):
-    """Sixty processes with 250 descriptors each are long to look at, and work goes on meanwhile."""
+    """Time to look at many processes with many descriptors is part of the build."""
     look = limits.memory.resident_bytes
 
     def slowly(*pids):
@@ -144,7 +144,7 @@ def test_long_looks_between_queries_are_part_of_the_build(attack, strict, monkey
 
 
 def test_who_is_stopped_is_not_woken(attack, strict):
-    """By one that was not found yet; the CPU time of both would be small enough not to be noticed."""
+    """A stopped process that another one wakes is stopped again."""
     body = """
         def fit(self, X):
             super().fit(X)
@@ -177,7 +177,7 @@ def test_who_is_stopped_is_not_woken(attack, strict):
 
 
 def test_who_cannot_be_stopped_is_smuggling(attack, strict, monkeypatch):
-    """A chain of processes can be too quick for that: its CPU time is seen all the same."""
+    """Processes that cannot be stopped in time are found by their CPU time."""
     body = """
         def fit(self, X):
             super().fit(X)

@@ -1,4 +1,4 @@
-"""Rewrites its own file, the package, numpy, or plants something for the next worker."""
+"""Rewrites its own file, the package or numpy, or writes files for the next worker."""
 
 import pathlib
 
@@ -9,7 +9,7 @@ import pytest_annmodal
 
 
 def test_finds_all_of_them_read_only(attack, strict, tmp_path):
-    """What the grader and the next submission run is as it was."""
+    """All of these files are read-only."""
     package = pathlib.Path(pytest_annmodal.__file__).parent
     targets = [
         str(package / "worker" / "worker.py"),

@@ -1,4 +1,4 @@
-"""Closes, duplicates and passes on the descriptors that it finds."""
+"""Closes, duplicates and sends the descriptors that it has."""
 
 import pytest
 from witnesses import failed, measured
@@ -6,13 +6,13 @@ from witnesses import failed, measured
 
 @pytest.mark.parametrize("method", ["fit(self, X)", "query(self, v, k)"])
 def test_closing_all_of_them(attack, method):
-    """The worker can no longer speak: its own failure."""
+    """Closing all descriptors is its own failure."""
     failure = failed(attack(f"def {method}: os.closerange(0, 256)")[0])
     assert failure.kind in {"crashed", "timeout"}
 
 
 def test_putting_others_in_their_place(attack):
-    """A pipe where the socket was speaks to nobody."""
+    """Replacing the socket by a pipe is its own failure."""
     body = """
         def fit(self, X):
             for fd in range(3, 80):
@@ -22,7 +22,7 @@ def test_putting_others_in_their_place(attack):
 
 
 def test_sending_descriptors_through_the_socket(attack):
-    """The grader takes bytes only; they are dropped by the kernel."""
+    """Descriptors sent through the socket are dropped: the grader reads only bytes."""
     body = """
         def fit(self, X):
             import socket
@@ -38,7 +38,7 @@ def test_sending_descriptors_through_the_socket(attack):
 
 
 def test_sealing_the_mailbox_and_the_vectors(attack):
-    """Whoever seals or shrinks the files that it shares hurts nobody but itself."""
+    """Sealing or shrinking shared files affects only itself."""
     body = """
         def fit(self, X):
             import fcntl

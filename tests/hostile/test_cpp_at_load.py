@@ -1,4 +1,4 @@
-"""C++ that runs before it is asked: a static constructor, which the compiler's machine never runs."""
+"""C++ that runs at loading: a static constructor."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ struct Early {
 
 
 def test_is_confined(dataset, tmp_path, strict):
-    """A static constructor runs in the sandbox only, with no more rights than a query."""
+    """A static constructor runs in the sandbox, with a query's rights."""
     folder = tmp_path / "handed-in"
     folder.mkdir()
     before = CONSTRUCTOR.replace("DATASET", str(dataset)).replace("HERE", str(folder))
@@ -49,7 +49,7 @@ def test_is_confined(dataset, tmp_path, strict):
     indirect=["level"],
 )
 def test_that_ends_or_crashes_it(dataset, tmp_path, level, does, words):
-    """A constructor that quits is a failure while loading; so is one that never ends."""
+    """A constructor that exits or never ends is a failure while loading."""
     before = "#include <cstdlib>\n#include <unistd.h>\nstruct Early { Early() { DOES; } } early;"
     text = cpp_sources.index(before=before.replace("DOES", does))
     source = write(tmp_path / "algorithm.cpp", text)

@@ -1,4 +1,4 @@
-"""C++ for the compiler's eyes: includes of what is not theirs, and of what has no end."""
+"""C++ that attacks through the compiler: includes of foreign files and of endless ones."""
 
 import os
 
@@ -18,10 +18,10 @@ def _compiled(dataset, source, **options):
 
 
 def test_files_of_others(dataset, tmp_path, strict):
-    """What is not in the sandbox cannot be included, so that no error message can quote it.
+    """Files outside the sandbox cannot be included, so no error message quotes them.
 
-    The assembler tells of each file. The preprocessor tells of the first, and can be asked for the
-    others; what it was asked for it leaves out without a word afterwards (gcc 12).
+    The assembler names each file. The preprocessor names the first, and can be asked for the
+    others, which it then leaves out silently (gcc 12).
     """
     secret = write(tmp_path / "truth.txt", "the secret words")
     folder = tmp_path / "handed-in"
@@ -57,7 +57,7 @@ ENDLESS = {
     indirect=["level"],
 )
 def test_without_end(dataset, tmp_path, level, monkeypatch, what):
-    """Time, memory and output of the compiler have limits; what it said is short."""
+    """The compiler's time, memory and output have limits."""
     monkeypatch.setattr(compiling, "COMPILE_S", 20.0)
     source = write(tmp_path / "algorithm.cpp", ENDLESS[what] + cpp_sources.EXACT)
     failure = failed(_compiled(dataset, source, isolation=level))
@@ -66,7 +66,7 @@ def test_without_end(dataset, tmp_path, level, monkeypatch, what):
 
 
 def test_a_link_out_of_the_folder(tmp_path, strict):
-    """A header that is a link, a pipe instead of a source, text that is no text: never compiled."""
+    """Links, pipes and binary files are never compiled."""
     folder = tmp_path / "handed-in"
     folder.mkdir()
     source = write(folder / "algorithm.cpp", cpp_sources.EXACT)
@@ -88,7 +88,7 @@ def test_a_link_out_of_the_folder(tmp_path, strict):
 
 
 def test_odd_names(dataset, tmp_path, strict):
-    """A name is only a name, and the error's line is found in a file of that name."""
+    """Odd file names work, and errors find their line."""
     source = write(
         tmp_path / "-o @x $(touch x)\n\udcff.cpp", cpp_sources.EXACT.replace("int dim", "\nint dim")
     )

@@ -1,4 +1,4 @@
-"""Ends its own process, in every way and phase, hoping to end the grader or skip a failure."""
+"""Ends its own process in every way and phase."""
 
 import pytest
 from witnesses import failed
@@ -16,7 +16,7 @@ from witnesses import failed
     ],
 )
 def test_is_a_crash(attack, how, words):
-    """Its own failure with how it ended; the next submission is measured."""
+    """Ending itself is its own failure; the next submission is measured."""
     for method in ("fit(self, X)", "query(self, v, k)"):
         failure = failed(attack(f"def {method}: {how}")[0])
         assert (failure.kind, failure.blame) == ("crashed", "submission")
@@ -24,7 +24,7 @@ def test_is_a_crash(attack, how, words):
 
 
 def test_its_whole_group_and_all_that_it_may_signal(attack, strict):
-    """``kill(-1)`` and ``kill(0)`` reach its own sandbox only."""
+    """``kill(-1)`` and ``kill(0)`` reach only its own sandbox."""
     for target in ("-1", "0"):
         failure = failed(
             attack(

@@ -1,10 +1,10 @@
-"""Prints without end, to fill the grader's memory, disk or log."""
+"""Prints without end."""
 
 from witnesses import MEGABYTE, failed
 
 
 def test_is_a_limit(attack, level):
-    """Only the end of it is kept, and no control character of it."""
+    """Endless output is a limit violation; its end is kept, without control characters."""
     for method in ("fit(self, X)", "query(self, v, k)"):
         body = f"def {method}:\n    while True: os.write(2, b'\\x1b[2J' * 20000)"
         failure = failed(attack(body, level=level, output_bytes=MEGABYTE)[0])

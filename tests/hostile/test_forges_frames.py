@@ -1,4 +1,4 @@
-"""Writes frames of its own into the socket, instead of the worker or before it."""
+"""Writes its own frames into the socket."""
 
 import pytest
 from witnesses import failed
@@ -31,7 +31,7 @@ FORGED = {
 
 @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED.keys())
 def test_is_a_violation(attack, forged):
-    """Whatever it says, it is checked, and the real frame that follows is one too many."""
+    """A forged frame is a violation, since the real frame then is one too many."""
     body = f"def fit(self, X):\n    super().fit(X)\n    {forged}"
     failure = failed(attack(body, before=CHANNEL)[0])
     assert failure.kind == "protocol"
@@ -47,7 +47,7 @@ HALVES = {
 
 @pytest.mark.parametrize("half", HALVES.values(), ids=HALVES.keys())
 def test_half_a_frame_hides_nothing(attack, half):
-    """What it does while the rest is waited for is seen long before the time limit."""
+    """Its processes are checked while the rest of a frame is awaited."""
     before = (
         CHANNEL
         + """
@@ -75,7 +75,7 @@ def channel(): return ours
 
 
 def test_who_stops_reading_hides_nothing(attack, level):
-    """A batch that it does not take in is waited for with an eye on it."""
+    """Its processes are checked while it does not read a batch."""
     text = (
         CHANNEL
         + """
@@ -101,7 +101,7 @@ ours = channel()
 
 
 def test_an_error_of_its_own_making(attack):
-    """Its words are bounded and plain, and it is still a failure."""
+    """A forged error has a short plain text, and is a failure."""
     forged = """{"type": "T" * 10**5, "message": "\\x1b[2J" * 10**4, "line": 10**400, "kind": {},
                 "traceback": [1] * 10**5}"""
     failure = failed(
@@ -121,7 +121,7 @@ def test_an_error_of_its_own_making(attack):
     ],
 )
 def test_a_memory_frame_with_nonsense(attack, fields):
-    """Sizes and versions are a courtesy: nonsense is none, or a violation."""
+    """Invalid sizes and versions are ignored, or a violation."""
     body = f"""
         def get_memory_usage(self):
             channel().send('memory', {fields})
@@ -131,7 +131,7 @@ def test_a_memory_frame_with_nonsense(attack, fields):
 
 
 def test_progress_without_end(attack):
-    """Not even where progress is expected does it keep the grader busy past the limit."""
+    """Endless progress frames end at the phase's limit."""
     body = """
         def query(self, v, k):
             while True: channel().send("progress", {"rounds": 1})

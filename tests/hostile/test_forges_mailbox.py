@@ -1,4 +1,4 @@
-"""Writes answers and tokens into the mailbox itself: early, late, guessed, or more than asked."""
+"""Writes answers and tokens into the mailbox: early, late, guessed or too many."""
 
 import numpy as np
 import pytest
@@ -25,14 +25,14 @@ LATE = f"""
 
 
 def test_answering_before_the_search(attack, strict):
-    """Ids that come later are not read, or, if the grader had to wait for a core, were waited for."""
+    """Ids that arrive after the answer are not read, or their time counts."""
     outcome = measured(attack(LATE, before=BOX)[0])
     waited = np.mean(np.array(outcome.latencies_ns) >= 1e9 * SEARCH_S)
     assert outcome.recall < 0.5 + waited
 
 
 def test_changing_the_ids_afterwards(attack, strict):
-    """A thread that writes better ids later writes them for nobody."""
+    """Ids that a thread changes later are not read."""
     body = """
         def query(self, v, k):
             box, right = mailbox(), self.near(v, k)
@@ -47,7 +47,7 @@ def test_changing_the_ids_afterwards(attack, strict):
 
 
 def test_guessing_tokens(attack, strict):
-    """One chance in 2**63 for each guess; the question stays unanswered until it is answered."""
+    """A guess is right once in 2**63, so the query stays unanswered."""
     body = """
         started = False
         def query(self, v, k):
@@ -70,7 +70,7 @@ def test_guessing_tokens(attack, strict):
 
 @pytest.mark.parametrize("count", ["2**62", "-5", "k + 1", "0", "-2**63"])
 def test_a_count_that_is_not_true(attack, strict, count):
-    """Nothing is read that is not there."""
+    """A wrong count reads no other memory."""
     body = f"""
         def query(self, v, k):
             box = mailbox()
@@ -86,7 +86,7 @@ def test_a_count_that_is_not_true(attack, strict, count):
 
 
 def test_dismissing_and_asking_itself(attack, strict):
-    """Words of the grader's that it overwrites keep it waiting, until its own time is over."""
+    """Overwriting the grader's words only makes it wait until its own limit."""
     for value in (0, 1 << 63):
         body = f"""
             def query(self, v, k):

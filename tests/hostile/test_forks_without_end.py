@@ -1,4 +1,4 @@
-"""A fork bomb (its own counter ends it at 200, should nobody else)."""
+"""A fork bomb (its own counter ends it at 200)."""
 
 from witnesses import failed
 
@@ -17,7 +17,7 @@ BOMB = """
 
 
 def test_is_ended_quickly(attack, level):
-    """By the number of its processes, long before the time limit; no child outlives it (see conftest.py)."""
+    """The number of processes ends it long before the time limit, with all children."""
     for leave in (False, True):
         failure = failed(attack(BOMB.format(leave=leave), level=level)[0])
         assert (failure.kind, failure.phase) == ("limit", "build")
@@ -25,7 +25,7 @@ def test_is_ended_quickly(attack, level):
 
 
 def test_threads_without_end(attack, level):
-    """The kernel refuses more than it counts for one user; root's are counted by the parent."""
+    """Threads are limited by the kernel, for root by the parent."""
     body = """
         def fit(self, X):
             super().fit(X)
@@ -49,7 +49,7 @@ FORKS = """
 
 
 def test_one_with_each_quick_answer(attack, level, monkeypatch):
-    """They are looked for between two queries as well, though nobody has to wait for an answer."""
+    """Processes are counted between quick queries too."""
     monkeypatch.setattr("pytest_annmodal.channel.mailbox.SPINS_BETWEEN_CHECKS", 2**60)
     monkeypatch.setattr("pytest_annmodal.sandbox.worker_process.LOOK_EVERY_S", 0.0)
     body = FORKS.format(warm=50)

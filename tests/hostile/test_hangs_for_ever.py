@@ -1,4 +1,4 @@
-"""Sleeps, stops or spins for ever, deaf to signals, in each phase."""
+"""Sleeps, stops or spins without end in each phase, and ignores signals."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,7 +21,7 @@ HANGS = {
 
 
 def test_is_ended_in_time(dataset, tmp_path, strict, monkeypatch, attacked):
-    """Each phase has its limit; what hangs at the very end costs nothing."""
+    """Each phase ends at its limit; a hang after the last phase costs nothing."""
     from jobs import make_job, write
 
     monkeypatch.setattr("pytest_annmodal.sandbox.worker_process.GRACE_S", 1.0)

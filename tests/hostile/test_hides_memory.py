@@ -1,4 +1,4 @@
-"""Holds its index where its size might not be seen, or says something else about it."""
+"""Holds its index where its size is hard to see, or reports a false size."""
 
 import pytest
 from witnesses import MEGABYTE, measured, said
@@ -105,7 +105,7 @@ def fit(self, X):
 
 @pytest.mark.parametrize("how", HIDDEN)
 def test_is_counted(attack, strict, how):
-    """Nine tenths of it at least; a self-report cannot make it less."""
+    """At least nine tenths of the index count; a self-report cannot lower it."""
     body = (
         HIDDEN[how].format(n=SIZE)
         + f"""
@@ -120,7 +120,7 @@ def get_memory_usage(self):
 
 
 def test_the_peak_is_of_all_together(attack, strict):
-    """Not only that of its largest process."""
+    """The peak covers all processes together."""
     body = f"""
         def fit(self, X):
             super().fit(X)
@@ -136,7 +136,7 @@ def test_the_peak_is_of_all_together(attack, strict):
 
 
 def test_a_page_in_a_pipe(attack, level):
-    """``vmsplice`` would keep a huge page for each byte that lies in a pipe."""
+    """``vmsplice``, which keeps a huge page for a byte in a pipe, is refused."""
     body = """
         def fit(self, X):
             super().fit(X)
@@ -146,7 +146,7 @@ def test_a_page_in_a_pipe(attack, level):
 
 
 def test_descriptors_on_their_way_count_as_all_they_may_lead_to(attack, strict):
-    """A socket that was sent to nobody is in no table, and what it holds is in no size."""
+    """Descriptors in a socket's queue count as everything that they may refer to."""
     body = """
         def fit(self, X):
             import socket
@@ -164,7 +164,7 @@ def test_descriptors_on_their_way_count_as_all_they_may_lead_to(attack, strict):
 
 
 def test_letting_go_of_the_training_vectors_makes_no_room(attack, strict, small_dataset):
-    """They are nobody's index, so they are not counted, before or after."""
+    """Releasing the training vectors lowers no size, since they never count."""
     body = """
         def fit(self, X):
             import mmap
@@ -183,7 +183,7 @@ def test_letting_go_of_the_training_vectors_makes_no_room(attack, strict, small_
 
 
 def test_an_honest_index_is_not_charged_for_others(honest, strict):
-    """Neither queries nor the mailbox nor ``train`` count as its own."""
+    """Queries, mailbox and train do not count."""
     assert honest.index_bytes < 2 * MEGABYTE
 
 
@@ -203,14 +203,14 @@ def test_an_honest_index_is_not_charged_for_others(honest, strict):
     ],
 )
 def test_claims_that_are_no_size(attack, strict, claim):
-    """Are none; every figure can be shown and added up."""
+    """Invalid self-reports are ignored, and all figures stay finite."""
     outcome = measured(attack(f"def get_memory_usage(self): return {claim}")[0])
     assert 0 <= outcome.index_bytes < 2**50
     assert outcome.reported_index_bytes in {None, 0, 1}
 
 
 def test_giving_back_what_the_harness_has_freed_makes_no_room(attack, strict):
-    """An allocator that is told to trim has nothing to trim that was counted before."""
+    """Trimming the heap lowers no size."""
     body = f"""
         def fit(self, X):
             ctypes.CDLL(None).malloc_trim(0)

@@ -1,10 +1,10 @@
-"""Reaches for the kernel: its settings, new namespaces, keys, system calls nobody needs."""
+"""Uses the kernel: settings, namespaces, keys, unusual system calls."""
 
 from witnesses import measured, said
 
 
 def test_no_setting_can_be_opened_for_writing(attack, strict):
-    """Not even when root is the grader, to whom they belong (``O_WRONLY`` only: nothing is written)."""
+    """No setting can be opened for writing, even if the grader is root (``O_WRONLY`` only: nothing is written)."""
     body = """
         def fit(self, X):
             import json
@@ -23,7 +23,7 @@ def test_no_setting_can_be_opened_for_writing(attack, strict):
 
 
 def test_calls_that_an_index_has_no_use_for(attack, level):
-    """Refused, by the filter that stays for all that it starts."""
+    """A filter refuses system calls that no index needs, for its children too."""
     body = """
         def fit(self, X):
             import json
@@ -42,7 +42,7 @@ def test_calls_that_an_index_has_no_use_for(attack, level):
 
 
 def test_memory_that_is_shared_and_has_no_name(attack, level):
-    """It keeps what no process has mapped any more, in nobody's size; with a file's name it is counted."""
+    """Shared memory without a name is refused; with a file's name it counts."""
     body = """
         def fit(self, X):
             import json, mmap, tempfile
@@ -61,7 +61,7 @@ def test_memory_that_is_shared_and_has_no_name(attack, level):
 
 
 def test_terminals(attack, level):
-    """Threads of the kernel carry what is written to one, on the core of the clock too."""
+    """Terminals are refused: kernel threads copy what is written, on the clock's core."""
     body = """
         def fit(self, X):
             import json
@@ -76,7 +76,7 @@ def test_terminals(attack, level):
 
 
 def test_it_has_no_rights(attack, strict):
-    """No capability, not even one that it could get again, and nobody's user id."""
+    """It has no capability and no user id of a person."""
     body = """
         def fit(self, X):
             import json

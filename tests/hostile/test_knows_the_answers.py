@@ -1,4 +1,4 @@
-"""Brings the answers along, or remembers what it was asked before."""
+"""Brings the answers along, or remembers earlier queries."""
 
 from jobs import index
 from witnesses import measured
@@ -20,7 +20,7 @@ def memorised(dataset):
 
 
 def test_a_public_datasets_answers_are_worth_nothing(attack, strict, dataset):
-    """With fresh queries they are found by chance only; without them they are all right."""
+    """With fresh queries known answers have chance recall; without them they are all right."""
     outcome = measured(attack(memorised(dataset))[0])
     assert outcome.recall < 0.1
     assert outcome.batch_recall < 0.1
@@ -28,14 +28,14 @@ def test_a_public_datasets_answers_are_worth_nothing(attack, strict, dataset):
 
 
 def test_row_numbers_of_the_public_file_are_worth_nothing(attack, strict, dataset):
-    """Searching the public vectors instead of the given ones finds other rows' numbers."""
+    """Searching the public vectors gives wrong row numbers."""
     rows = hdf5.load(dataset).train.tolist()
     text = f"ROWS = {rows!r}\n" + index("def fit(self, X): self.X = np.array(ROWS, np.float32)")
     assert getattr(attack(text)[0], "recall", 0) < 0.2  # or a row number that is not there
 
 
 def test_no_query_comes_twice(attack, strict):
-    """Not in rounds, settings or the batch: a cache is hit by the 50 warm-up vectors only."""
+    """No query is asked twice: only the 50 warm-up vectors repeat."""
     body = """
         cache, hits = {}, 0
         def query(self, v, k):
@@ -51,7 +51,7 @@ def test_no_query_comes_twice(attack, strict):
 
 
 def test_queries_are_not_in_what_it_was_given(attack, strict):
-    """Neither in ``train`` nor, before they are asked, in the mailbox."""
+    """Queries are not in ``train``, and not in the mailbox before their turn."""
     body = """
         def fit(self, X):
             super().fit(X)
@@ -73,7 +73,7 @@ def test_queries_are_not_in_what_it_was_given(attack, strict):
 
 
 def test_an_accomplice_cannot_leave_word(attack, strict):
-    """One submission writes what it was asked where the next one looks: nothing is there."""
+    """One submission cannot leave data for the next."""
     leave = """
         def query(self, v, k):
             for place in ("/tmp", "/dev/shm", "/var/tmp", os.path.dirname(__file__), "/home"):

@@ -1,4 +1,4 @@
-"""Code for the end: ``atexit``, ``__del__``, ``done``, threads that never stop."""
+"""Runs code at the end: ``atexit``, ``__del__``, ``done``, endless threads."""
 
 from witnesses import measured
 
@@ -16,7 +16,7 @@ LATE = """
 
 
 def test_changes_nothing(attack, strict):
-    """The measurement stands, and the worker is gone at once."""
+    """The measurement is unchanged, and the worker ends at once."""
     for done in (
         "os._exit(9)",
         "os.kill(os.getpid(), 11)",

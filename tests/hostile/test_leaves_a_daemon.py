@@ -28,21 +28,21 @@ def daemons(name):
 
 
 def test_ends_with_its_worker(attack, level, tmp_path):
-    """It keeps the worker's mark, or is in its pid namespace."""
+    """The daemon ends with its worker, by its mark or its pid namespace."""
     name = f"daemon-of-{tmp_path.name}-{os.getpid()}"
     measured(attack(DAEMON.format(name=name, environment="os.environ"), level=level)[0])
     assert daemons(name) == []
 
 
 def test_without_its_mark_it_ends_in_a_namespace(attack, strict, tmp_path):
-    """An empty environment helps nobody in a pid namespace of its own."""
+    """In a pid namespace it ends even without its mark."""
     name = f"daemon-of-{tmp_path.name}-{os.getpid()}"
     measured(attack(DAEMON.format(name=name, environment="{}"))[0])
     assert daemons(name) == []
 
 
 def test_without_its_mark_it_stays_at_process_level(attack, tmp_path):
-    """What that level leaves open, and why the result carries a note."""
+    """At the process level it survives without its mark: the result has a note."""
     name = f"daemon-of-{tmp_path.name}-{os.getpid()}"
     try:
         outcome = measured(attack(DAEMON.format(name=name, environment="{}"), level="process")[0])

@@ -1,4 +1,4 @@
-"""Hands in links: to another's work, to a dataset, to everything."""
+"""Submits links to other submissions, to a dataset, or to the root."""
 
 import os
 
@@ -10,7 +10,7 @@ from pytest_annmodal.manifests import manifest
 
 
 def test_a_link_is_no_submission(tmp_path, strict):
-    """Refused from its kind alone; what it leads to is not read."""
+    """A link is refused without reading its target."""
     victim = tmp_path / "victim"
     victim.mkdir()
     (victim / "submission.py").write_text(EXACT)
@@ -29,7 +29,7 @@ def test_a_link_is_no_submission(tmp_path, strict):
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "socket"])
 def test_neither_is_what_has_no_end(tmp_path, strict, kind):
-    """A pipe that nobody writes to does not hold the grader up."""
+    """A pipe or device is refused without reading."""
     path = tmp_path / "mine.py"
     if kind == "pipe":
         os.mkfifo(path)
@@ -45,7 +45,7 @@ def test_neither_is_what_has_no_end(tmp_path, strict, kind):
 
 
 def test_a_link_inside_leads_nowhere(attack, tmp_path, dataset, strict):
-    """Its target is not in the sandbox."""
+    """A link's target is not in the sandbox."""
     folder = tmp_path / "handed-in"
     folder.mkdir()
     (folder / "data").symlink_to(dataset)
@@ -76,7 +76,7 @@ def _data(tmp_path):
 
 
 def test_a_file_that_is_swapped_for_a_link_later(dataset, tmp_path, strict):
-    """Between reading and running: what it leads to is not shown in the sandbox."""
+    """A file replaced by a link after reading does not show the target."""
     secret = tmp_path / "secret"
     secret.write_text("the truth")
     source = tmp_path / "later.py"

@@ -1,4 +1,4 @@
-"""Is called something that breaks a terminal, a table, a command line or a path."""
+"""Has a name that could break a terminal, a table, a command line or a path."""
 
 import pytest
 from jobs import EXACT, run, write
@@ -23,7 +23,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_is_only_a_name(dataset, tmp_path, strict, name):
-    """Shown as letters and digits; the file is found and measured all the same."""
+    """The name is shown as letters and digits, and the file is measured."""
     source = write(tmp_path / name, EXACT)
     (found,) = manifest.read_submission(source)
     assert found.error is None

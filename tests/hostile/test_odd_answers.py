@@ -1,4 +1,4 @@
-"""Answers with objects whose methods do something else than they should."""
+"""Answers with objects whose methods have side effects."""
 
 import pytest
 from witnesses import failed, measured
@@ -55,7 +55,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("answer", SLOW.values(), ids=SLOW.keys())
 def test_work_done_while_it_is_read_is_on_the_clock(attack, strict, answer):
-    """What is late is timed, and right answers are right."""
+    """Work in the answer's methods is timed."""
     outcome = measured(
         attack(
             f"def query(self, v, k): return {answer}",
@@ -67,7 +67,7 @@ def test_work_done_while_it_is_read_is_on_the_clock(attack, strict, answer):
 
 
 def test_whatever_is_no_answer_is_refused(attack, strict, tmp_path):
-    """With words about it; nothing of it is run by the grader."""
+    """An invalid object is refused, and the grader runs none of its code."""
     lines = "".join(f"    lambda self, v, k: {text},\n" for text in REFUSED.values())
     outcomes = attack(
         "def query(self, v, k): return WAYS[self.setting](self, v, k)",
@@ -83,7 +83,7 @@ def test_whatever_is_no_answer_is_refused(attack, strict, tmp_path):
 
 
 def test_an_array_that_changes_after_it_was_returned(attack, strict):
-    """The ids were copied when they were given."""
+    """Ids are copied when they are returned."""
     body = """
         def query(self, v, k):
             found = np.arange(k)
@@ -95,7 +95,7 @@ def test_an_array_that_changes_after_it_was_returned(attack, strict):
 
 
 def test_a_batch_that_is_made_when_it_is_read(attack, strict):
-    """The batch's clock stops when its ids are here."""
+    """The batch's clock stops after its ids were read."""
     body = """
         def batch_query(self, X, k):
             return lazy(lambda: [self.near(v, k) for v in X])

@@ -1,4 +1,4 @@
-"""Opens the dataset with its truth, other submissions, stored results, and what people keep at home."""
+"""Opens the dataset with its truth, other submissions, stored results, and files at home."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def places(dataset, tmp_path):
 
 
 def test_finds_none_of_them(attack, strict, dataset, tmp_path):
-    """They are not there; not even the data that the package brings along."""
+    """None of these files exists in the sandbox, nor the packaged data."""
     system = [
         "/etc/shadow",
         "/etc/passwd",
@@ -61,7 +61,7 @@ def test_finds_none_of_them(attack, strict, dataset, tmp_path):
 
 
 def test_process_level_hides_nothing(attack, dataset, tmp_path):
-    """What the grader's user may read, the submission may: hence the note."""
+    """At the process level it may read what the grader's user may: the result has a note."""
     body = LOOK.format(places=places(dataset, tmp_path))
     outcome = measured(attack(body, level="process")[0])
     assert "\x89HDF\r" in said(outcome)
@@ -70,7 +70,7 @@ def test_process_level_hides_nothing(attack, dataset, tmp_path):
 
 @pytest.mark.parametrize("place", ["/proc/self/fd", "/proc/1/root", "/proc/self/cwd/../../.."])
 def test_not_by_a_way_around(attack, strict, dataset, place):
-    """Descriptors and links of ``/proc`` lead to nothing else."""
+    """Descriptors and links of ``/proc`` lead to no other file."""
     body = f"""
         def fit(self, X):
             import json

@@ -1,4 +1,4 @@
-"""Replaces clocks, the garbage collector, numpy and the worker's own code."""
+"""Replaces clocks, the garbage collector, numpy and the worker's code."""
 
 from witnesses import measured
 
@@ -31,7 +31,7 @@ SLOW = """
 
 
 def test_the_clock_is_in_another_process(attack, level):
-    """Each query takes what it takes, and so do the build and the batch."""
+    """Queries, build and batch have their true times."""
     outcome = measured(attack(SLOW, before=PATCHES, level=level)[0])
     assert min(outcome.latencies_ns) >= 2_000_000
     assert outcome.build_s >= 0.05
@@ -39,7 +39,7 @@ def test_the_clock_is_in_another_process(attack, level):
 
 
 def test_replacing_the_batch_handlers(attack, strict):
-    """Searching while the batch is handed over, or while its ids are fetched, is on the clock."""
+    """Work while the batch is passed or its ids are fetched is timed."""
     body = """
         def fit(self, X):
             super().fit(X)

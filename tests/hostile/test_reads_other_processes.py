@@ -1,4 +1,4 @@
-"""Looks for secrets in other processes' environment and memory, and traces or ends them."""
+"""Reads environment and memory of other processes, traces or ends them."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ LOOK = f"""
 
 @pytest.fixture(autouse=True)
 def _witness():
-    """A process that was started with the secret, as the grader may have been."""
+    """A process that has the secret in its environment."""
     command = [sys.executable, "-c", "import sys; sys.stdin.read()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, env={"TOKEN": SECRET}) as process:
         yield
@@ -30,21 +30,21 @@ def _witness():
 
 
 def test_sees_its_own_only(attack, strict):
-    """The guard, and itself."""
+    """In the sandbox only its own processes are visible."""
     n_processes, found = said(measured(attack(LOOK)[0]))
     assert n_processes <= 3
     assert not found
 
 
 def test_finds_it_at_process_level(attack):
-    """With the same user id nothing hides the grader's environment: hence the note."""
+    """At the process level the grader's environment is readable: the result has a note."""
     outcome = measured(attack(LOOK, level="process")[0])
     assert said(outcome)[1]
     assert "a submission could read files" in outcome.notes[0]
 
 
 def test_tracing_is_refused(attack, level):
-    """By the filter of system calls, at every level; memory of others cannot be opened."""
+    """Tracing and reading others' memory are refused at every level."""
     body = f"""
         def fit(self, X):
             import json
@@ -58,7 +58,7 @@ def test_tracing_is_refused(attack, level):
 
 
 def test_ending_the_grader(attack, strict):
-    """Its number means another process, or none, in the submission's own pid namespace."""
+    """In its pid namespace the grader's number is another process, or none."""
     body = f"""
         def fit(self, X):
             super().fit(X)

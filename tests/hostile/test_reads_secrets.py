@@ -9,7 +9,7 @@ from pytest_annmodal.worker import loading
 
 
 def test_are_not_among_its_variables(attack, level):
-    """Only what is on the list; the home directory is its own ``/tmp``."""
+    """It gets only the listed variables, and ``/tmp`` as home."""
     body = """
         def fit(self, X):
             import json

@@ -1,4 +1,4 @@
-"""A class whose metaclass, attributes or constructor do not behave."""
+"""A class with a hostile metaclass, attributes or constructor."""
 
 import pytest
 from witnesses import measured
@@ -17,7 +17,7 @@ CLASSES = {
 
 @pytest.mark.parametrize("how", CLASSES)
 def test_is_an_outcome(attack, strict, how):
-    """Measured as it is, or its own failure; never the grader's."""
+    """It is measured, or fails itself; the grader is not affected."""
     from jobs import PRELUDE
 
     outcome = attack(PRELUDE + CLASSES[how])[0]

@@ -1,4 +1,4 @@
-"""Raises what is huge, raises again when it is shown, or names files that are not its own."""
+"""Raises huge exceptions, exceptions that raise when shown, or false file names."""
 
 import pytest
 from witnesses import failed
@@ -31,7 +31,7 @@ def chain():
 
 @pytest.mark.parametrize("how", RAISED)
 def test_is_told_in_few_plain_words(attack, strict, how):
-    """Or as the end of its worker; a grader's log is not for it to write."""
+    """The failure has a short plain text."""
     failure = failed(attack(f"def fit(self, X):\n    {RAISED[how]}", before=BEFORE)[0])
     assert failure.kind in {"raised", "crashed", "protocol"}
     assert failure.blame == "submission"
@@ -41,7 +41,7 @@ def test_is_told_in_few_plain_words(attack, strict, how):
 
 
 def test_a_traceback_does_not_show_other_files(attack, strict, tmp_path):
-    """Code that says it comes from another file: the line is not read from there."""
+    """A false file name in a traceback is not read."""
     secret = tmp_path / "secret.txt"
     secret.write_text("the secret line\n" * 3)
     body = f"""

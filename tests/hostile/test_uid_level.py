@@ -1,4 +1,4 @@
-"""Root without bubblewrap: what another user id defends, and what it does not."""
+"""Root without bubblewrap: what another user id protects, and what it does not."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from pytest_annmodal.sandbox import isolation
 
 @pytest.fixture
 def place():
-    """A folder that everybody may enter, unlike pytest's own."""
+    """A folder that all users may enter."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -42,7 +42,7 @@ def attack(monkeypatch, dataset, place):
 
 
 def test_reaches_neither_the_grader_nor_its_files(attack, place):
-    """No environment, memory or signal of another user; no file that is not everybody's."""
+    """It reaches no other user's environment, memory, processes or private files."""
     private = place / "private"
     private.write_text("x")
     private.chmod(0o600)
@@ -73,7 +73,7 @@ def test_reaches_neither_the_grader_nor_its_files(attack, place):
 
 
 def test_leaves_nothing_whatever_it_did_with_its_environment(attack):
-    """All that belongs to its user id is ended in one call."""
+    """All processes of its user id are ended in one call."""
     name = f"daemon-of-{os.getpid()}"
     measured(
         attack(f"""
@@ -93,7 +93,7 @@ def test_leaves_nothing_whatever_it_did_with_its_environment(attack):
 
 
 def test_the_kernel_counts_its_processes(attack):
-    """Beside the grader's own count of 64."""
+    """The kernel limits its processes, beside the grader's count of 64."""
     failure = failed(
         attack("""
             def fit(self, X):

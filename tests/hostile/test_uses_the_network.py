@@ -1,4 +1,4 @@
-"""Calls home, or a neighbour: a server on this machine is the witness."""
+"""Connects to a server on this machine."""
 
 import select
 import socket
@@ -7,7 +7,7 @@ from witnesses import measured, said
 
 
 def test_reaches_nobody(attack, level):
-    """No network in the sandbox, and no sockets for one, whose buffers have no bounds."""
+    """There is no network in the sandbox, and network sockets are refused."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         body = f"""
             def fit(self, X):

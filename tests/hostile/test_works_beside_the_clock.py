@@ -1,4 +1,4 @@
-"""Searches ahead or keeps busy in threads and processes, on its own core and on others."""
+"""Searches ahead in threads and processes, on its own core and on others."""
 
 import os
 
@@ -24,7 +24,7 @@ STARTS = {
 
 @pytest.mark.parametrize("start", STARTS.values(), ids=STARTS.keys())
 def test_on_one_core_it_only_slows_itself(attack, strict, honest, start):
-    """With one thread asked for, no more CPU than the clock on the wall: nothing is won."""
+    """With one thread it gets no more CPU time than wall time."""
     body = BUSY.format(start=start, wait="")
     outcome = attack(body, n_queries=20)[0]
     if hasattr(outcome, "kind"):
@@ -34,7 +34,7 @@ def test_on_one_core_it_only_slows_itself(attack, strict, honest, start):
 
 
 def test_other_cores_are_out_of_reach(attack, level):
-    """Setting the affinity, the scheduler or a limit does nothing."""
+    """It cannot change its affinity, scheduler or limits."""
     body = """
         def fit(self, X):
             import json
@@ -51,9 +51,9 @@ def test_other_cores_are_out_of_reach(attack, level):
 
 
 def test_where_cores_can_be_had_it_is_smuggling(attack, strict, monkeypatch):
-    """The CPU that the worker's tree used is held against the time of the queries.
+    """CPU time of its processes above the queries' time is a violation.
 
-    The share is lowered: on a busy machine nobody gets all of two cores.
+    The allowed share is lowered here, since on a busy machine it may not get two cores.
     """
     body = BUSY.format(start=STARTS["processes"], wait="ctypes.CDLL(None).usleep(20_000)")
     with monkeypatch.context() as patch:
@@ -64,7 +64,7 @@ def test_where_cores_can_be_had_it_is_smuggling(attack, strict, monkeypatch):
 
 
 def test_with_two_threads_single_queries_have_one_core_all_the_same(attack, level):
-    """Of every thread and process that was started for the build, and of those started later."""
+    """With two threads, single queries still run on one core, for old and new processes."""
     body = """
         def fit(self, X):
             super().fit(X)
@@ -101,7 +101,7 @@ def test_with_two_threads_single_queries_have_one_core_all_the_same(attack, leve
 
 
 def test_who_cannot_be_kept_to_one_core_is_not_timed(attack, strict, monkeypatch):
-    """A chain of processes that start each other too quickly is smuggling."""
+    """Processes that start each other too fast to be moved are a violation."""
     monkeypatch.setattr("pytest_annmodal.sandbox.cores._moved", lambda _pids, _cores: True)
     failure = failed(attack("pass", threads=2)[0])
     assert failure.kind == "smuggling"

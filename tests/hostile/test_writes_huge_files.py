@@ -1,4 +1,4 @@
-"""Writes a file that would fill the disk, wherever it may write."""
+"""Writes a file that would fill the disk."""
 
 import errno
 import shutil
@@ -7,7 +7,7 @@ from witnesses import measured, said
 
 
 def test_finds_no_place(attack, strict, tmp_path):
-    """Nothing of the real file system can be written to; a file's size has a limit anyway."""
+    """The real file system is read-only, and file size is limited."""
     body = f"""
         def fit(self, X):
             import json, resource
@@ -33,7 +33,7 @@ def test_finds_no_place(attack, strict, tmp_path):
 
 
 def test_process_level_bounds_each_file(attack, tmp_path):
-    """There it may write where its user may, but no single file is without end."""
+    """At the process level the size of each file is limited."""
     body = f"""
         def fit(self, X):
             super().fit(X)

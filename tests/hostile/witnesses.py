@@ -1,4 +1,4 @@
-"""What the attacks in this folder share beside their fixtures."""
+"""What the attacks share beside their fixtures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MEGABYTE = 2**20
 
 
 def said(outcome):
-    """What a submission printed as its last line, read as JSON."""
+    """The last line that a submission printed, read as JSON."""
     return json.loads(outcome.log_tail.strip().splitlines()[-1])
 
 

@@ -26,7 +26,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens a page, waits until it is drawn, and at the end finds that it loaded and said nothing."""
+    """Opens a page and waits until it is drawn; afterwards checks that it loaded and logged nothing."""
     contexts: list[BrowserContext] = []
     seen: list[str] = []
 

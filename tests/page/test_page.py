@@ -26,7 +26,7 @@ MARKUP = '</script><img src=x onerror="document.title=1"><b>'
 
 @pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of two datasets, two implementations, a failure and a stranger's markup."""
+    """A page of two datasets, two implementations, a failure and a submission's markup."""
     folder = tmp_path_factory.mktemp("page")
     cases = [measured(number) for number in range(6)]
     cases += [
@@ -51,7 +51,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def marks(page: Page, chart: str, kind: str) -> list[str]:
-    """What a screen reader is told of the marks of a chart."""
+    """The texts that a screen reader gets for a chart's marks."""
     return [
         text or ""
         for text in page.locator(f"#{chart} g.mark-{kind} [aria-label]").evaluate_all(
@@ -61,7 +61,7 @@ def marks(page: Page, chart: str, kind: str) -> list[str]:
 
 
 def redrawn(page: Page) -> Iterator[None]:
-    """Waits until what was done between is drawn."""
+    """Waits until the changes are drawn."""
     before = page.locator("html").get_attribute("data-drawn")
     yield
     page.wait_for_selector(f"html:not([data-drawn='{before}'])")
@@ -75,7 +75,7 @@ def table(page: Page) -> list[list[str]]:
 
 
 def test_the_page_loads_nothing_and_shows_every_case_once(opened: Opened, written: Path) -> None:
-    """Eleven settings, a failure; what a stranger called itself is text."""
+    """Each case is shown once, markup in names is text, and nothing is loaded."""
     page = opened(written)
     assert len(table(page)) == 11
     assert page.locator("#failures tbody tr").count() == 1
@@ -85,7 +85,7 @@ def test_the_page_loads_nothing_and_shows_every_case_once(opened: Opened, writte
 
 
 def test_the_slider_ranks_again(opened: Opened, written: Path) -> None:
-    """At a higher recall who cannot reach it is listed, and the bars of the others change."""
+    """A higher recall reranks the bars and lists those that do not reach it."""
     page = opened(written)
     before = marks(page, "ranks", "text")
     wait = redrawn(page)
@@ -100,7 +100,7 @@ def test_the_slider_ranks_again(opened: Opened, written: Path) -> None:
 
 
 def test_switches_change_the_frontier(opened: Opened, written: Path) -> None:
-    """Figure, axis, other settings, implementation and dataset each draw it anew."""
+    """Each switch (figure, axis, other settings, implementation, dataset) redraws the frontier."""
     page = opened(written)
     chart = page.locator("#frontier")
     assert "speed (queries/s)" in chart.inner_text()
@@ -122,7 +122,7 @@ def test_switches_change_the_frontier(opened: Opened, written: Path) -> None:
 
 
 def test_hovering_shows_every_parameter_and_figure(opened: Opened, written: Path) -> None:
-    """The point's setting, its figures and its machine."""
+    """A point's tooltip has its setting, figures and machine."""
     page = opened(written)
     page.locator("#frontier g.mark-symbol path[aria-label*='ef=5']").first.hover(force=True)
     tip = page.locator("#vg-tooltip-element")
@@ -134,7 +134,7 @@ def test_hovering_shows_every_parameter_and_figure(opened: Opened, written: Path
 
 
 def test_headings_sort_the_table(opened: Opened, written: Path) -> None:
-    """Numbers the largest first, then the smallest; the heading says which."""
+    """A heading sorts numbers descending, then ascending, and says which."""
     page = opened(written)
     head = page.locator("#all thead th", has_text="speed (queries/s)").first
     column = 4
@@ -148,7 +148,7 @@ def test_headings_sort_the_table(opened: Opened, written: Path) -> None:
 
 
 def test_ticked_settings_are_drawn(opened: Opened, written: Path) -> None:
-    """Tail and histogram show what was ticked, and nothing else."""
+    """Tail and histogram show exactly the ticked settings."""
     page = opened(written)
     row = page.locator("#all tbody tr", has_text="ef=1]").first
     row.locator("input").check()
@@ -157,7 +157,7 @@ def test_ticked_settings_are_drawn(opened: Opened, written: Path) -> None:
 
 
 def value_of(cell: str) -> float | str:
-    """A number as a number: JavaScript writes ``100000`` for ``100000.0``."""
+    """A number's text as a number, since JavaScript writes ``100000`` for ``100000.0``."""
     try:
         return float(cell)
     except ValueError:
@@ -165,7 +165,7 @@ def value_of(cell: str) -> float | str:
 
 
 def test_downloads_equal_the_data(opened: Opened, written: Path) -> None:
-    """CSV and JSON hold the same rows; charts are saved as SVG and PNG."""
+    """CSV and JSON have the same rows; charts are saved as SVG and PNG."""
     page = opened(written)
     saved: dict[str, bytes] = {}
     for selector in (
@@ -198,14 +198,14 @@ def test_downloads_equal_the_data(opened: Opened, written: Path) -> None:
 def test_nothing_is_wider_than_the_window(
     opened: Opened, written: Path, width: int, scheme: str
 ) -> None:
-    """A phone scrolls down only, and tables within their own frame."""
+    """On a phone the page scrolls down only; tables scroll in their frames."""
     page = opened(written, width, scheme)
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= width
 
 
 def test_everything_can_be_reached_by_keyboard(opened: Opened, written: Path) -> None:
-    """Controls have names, charts have descriptions, the order of tabs is that of the page."""
+    """Controls have names, charts descriptions, and the tab order is the page's."""
     page = opened(written)
     unnamed = page.locator("input, select, button").evaluate_all(
         "all => all.filter(one => !(one.labels?.length || one.ariaLabel || one.textContent.trim())).length"

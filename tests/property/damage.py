@@ -1,17 +1,4 @@
-"""Damage dataset files at random, and see that each is refused, or served as what it holds.
-
-``python tests/property/damage.py 20000`` does that to 20,000 files and prints the figures;
-``--seed`` gives others. A file that is accepted must be served exactly:
-
-* *equal*: all arrays, the metric and the truth are those of the file before it was damaged; or
-* *other data*: what is served is, value by value, what h5py reads from the same file into
-  float32 (into bits, or into sets), all of it finite; and if there is a truth, each of its
-  distances is that of an exact search. HDF5 keeps no checksum of plain arrays, so a flipped bit in
-  a vector is another vector.
-
-Everything else that is accepted is *wrong*. So is any other end than a DatasetError whose
-message is one line that names the file.
-"""
+"""Damages dataset files at random, and checks that each is refused or read exactly."""
 
 from __future__ import annotations
 
@@ -121,7 +108,7 @@ def originals(folder: Path) -> Iterator[tuple[str, str, Path]]:
 
 
 def headers(path: Path) -> list[int]:
-    """The bytes of a file that are no values of arrays."""
+    """The bytes of a file that are not values of arrays."""
     free = np.ones(path.stat().st_size, dtype=bool)
     with h5py.File(path) as file:
         for array in file.values():
@@ -137,7 +124,7 @@ def headers(path: Path) -> list[int]:
 
 
 def damage(content: bytes, places: list[int], rng: np.random.Generator) -> bytes:
-    """A few bytes changed, mostly of headers; or a piece zeroed, moved or cut off."""
+    """Changes a few bytes, mostly of headers, or zeroes, moves or cuts off a piece."""
     spoiled = bytearray(content)
     kind = rng.choice(
         ["header", "anywhere", "zeros", "moved", "cut"], p=[0.8, 0.08, 0.05, 0.05, 0.02]
@@ -158,7 +145,7 @@ def damage(content: bytes, places: list[int], rng: np.random.Generator) -> bytes
 
 
 def outcome(path: Path, before: hdf5.LoadedDataset, checker: Checker) -> str:
-    """What becomes of a damaged file: a word to be counted. Anything else raises."""
+    """The result for a damaged file, as a word to be counted; raises for anything else."""
     try:
         info = checker.look(path, whole=True)
     except DatasetError as error:
@@ -200,7 +187,7 @@ def _matrix(sets: Sequence[Any], dim: int) -> np.ndarray:
 
 
 def theirs(file: h5py.File, name: str, served: hdf5.LoadedDataset) -> np.ndarray:
-    """The same by h5py and numpy alone."""
+    """The same data, read by h5py and numpy alone."""
     values, metric, dim = file[name][:], served.info.metric, served.info.dim
     if metric == "jaccard" and values.ndim == 1:
         return _matrix(np.split(values, np.cumsum(file[f"size_{name}"][:])[:-1]), dim)
@@ -213,7 +200,7 @@ def theirs(file: h5py.File, name: str, served: hdf5.LoadedDataset) -> np.ndarray
 
 
 def require_consistent(path: Path, served: hdf5.LoadedDataset) -> None:
-    """Raise AssertionError unless what is served is what the file holds, and its truth true."""
+    """Raises AssertionError unless the data equals the file's, with a correct truth."""
     with h5py.File(path) as file:
         for name in ("train", "test"):
             values = theirs(file, name, served)
@@ -227,9 +214,9 @@ def require_consistent(path: Path, served: hdf5.LoadedDataset) -> None:
 def run(
     n_files: int, seed: int, folder: Path, *, limit_s: float, say: Callable[[str], None] = print
 ) -> Counter[tuple[str, str]]:
-    """How many files of each layout had which outcome.
+    """Counts the results for each layout.
 
-    A file that is neither refused nor served rightly is told of, kept, and counted as WRONG.
+    A file that is neither refused nor read rightly is printed, kept, and counted as WRONG.
     """
     files = list(originals(folder))
     wholes = [path.read_bytes() for _, _, path in files]

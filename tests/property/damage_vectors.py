@@ -1,9 +1,4 @@
-"""Damaged files of vectors and of sets, by the thousand: what becomes of them, counted.
-
-    python tests/property/damage_vectors.py 20000 --seed 1
-
-Ends with status 1 if one is served wrongly, hangs, or ends in anything but one sentence.
-"""
+"""Damages files of vectors and sets at random, and counts the results."""
 
 from __future__ import annotations
 
@@ -38,7 +33,7 @@ EDGE = 96  # bytes at both ends, where headers and footers are
 
 
 def damage(content: bytes, rng: np.random.Generator) -> bytes:
-    """A few bytes changed, mostly near the ends; or a piece zeroed, moved, repeated or cut off."""
+    """Changes a few bytes, mostly near the ends, or zeroes, moves, repeats or cuts off a piece."""
     spoiled = bytearray(content)
     ends = [*range(min(EDGE, len(content))), *range(max(0, len(content) - EDGE), len(content))]
     kind = rng.choice(
@@ -135,7 +130,7 @@ def _hdf5(path: Path) -> np.ndarray:
 
 
 def _text(path: Path) -> np.ndarray:
-    """As lines of numbers, by the delimiter of most lines; the first line may be a header."""
+    """Read as lines of numbers, by the most frequent delimiter; the first line may be a header."""
     lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     sign = max("\t,; ", key=lambda s: sum(s in line for line in lines))
     rows = []
@@ -176,7 +171,7 @@ def _run(path: Path) -> list[set[int]]:
 
 
 def _csr(path: Path) -> list[set[int]]:
-    """By scipy; without its word for a sparse matrix a file is one of arrays."""
+    """Read by scipy; without scipy's mark for a sparse matrix the file has plain arrays."""
     with zipfile.ZipFile(path) as archive:
         if "format.npy" not in archive.namelist():
             return _set_of_ones(_npz(path))
@@ -243,7 +238,7 @@ def _read_sets(path: Path, asked: Asked) -> tuple[list[set[int]], Callable[[Path
 
 
 def in_a_fork(path: Path, before: Any, limit_s: float) -> str:
-    """The outcome, in a process with limits as an import has them."""
+    """The result, from a process with an import's limits."""
     read_fd, write_fd = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -273,7 +268,7 @@ def in_a_fork(path: Path, before: Any, limit_s: float) -> str:
 
 
 def original(kind: str) -> tuple[str, np.ndarray, Any]:
-    """Of a kind of file the suffix, what is written, and what is read of it."""
+    """For a kind of file: its suffix, what is written, and what should be read."""
     if kind in files.SETS:
         ones = files.ones()
         return files.SETS[kind][0], ones, _set_of_ones(ones)

@@ -1,4 +1,4 @@
-"""Answers are stacked and checked as a plain loop would do it, whatever form they have."""
+"""Answers are stacked and checked as by a plain loop, in every form."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_stacking_pads_cuts_and_counts(rows, data):
 
 @given(ROWS, st.data())
 def test_the_strict_check_passes_exactly_k_distinct_rows_of_train(rows, data):
-    """And nothing else."""
+    """The strict check accepts exactly k distinct valid rows, and nothing else."""
     ids, counts = answers.stack(in_forms(data, rows), K)
     answered = validity.Given(ids=ids, counts=counts)
     right = all(
@@ -44,7 +44,7 @@ def test_the_strict_check_passes_exactly_k_distinct_rows_of_train(rows, data):
 
 @given(ROWS, st.data())
 def test_the_lenient_check_takes_negative_ids_as_padding(rows, data):
-    """What is left must be distinct rows of train, at most k."""
+    """The lenient check ignores negative ids; the rest must be distinct valid rows, at most k."""
     ids, counts = answers.stack(in_forms(data, rows), K)
     answered = validity.Given(ids=ids, counts=counts)
     kept = [[i for i in row if i >= 0] for row in rows]
@@ -77,7 +77,7 @@ ANYTHING = st.recursive(
 
 @given(st.lists(ANYTHING, max_size=4))
 def test_nonsense_is_refused_in_one_way(rows):
-    """Never another exception than InvalidResultError."""
+    """Any other answer raises InvalidResultError."""
     try:
         ids, counts = answers.stack(rows, K)
         validity.check(validity.Given(ids=ids, counts=counts), k=K, n_train=N_TRAIN)

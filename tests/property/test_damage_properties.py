@@ -1,4 +1,4 @@
-"""Damaged files are refused in one sentence, or served as exactly what they hold."""
+"""Damaged files are refused in one sentence, or read exactly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_annmodal.datasets import hdf5
 
 
 def test_no_damaged_file_ends_in_a_traceback_or_is_served_wrongly(tmp_path):
-    """Some hundred; ``python tests/property/damage.py 20000`` is the same in earnest."""
+    """Some hundred damaged files; ``python tests/property/damage.py 20000`` tries more."""
     counted = damage.run(260, seed=0, folder=tmp_path, limit_s=60)
     assert not [found for found in counted if found[1] == "WRONG"]
     refused = sum(n for (_, found), n in counted.items() if found.startswith("refused"))
@@ -19,7 +19,7 @@ def test_no_damaged_file_ends_in_a_traceback_or_is_served_wrongly(tmp_path):
 
 @pytest.mark.parametrize("name", ["train", "distances"])
 def test_what_is_served_wrongly_would_be_found(tmp_path, name):
-    """The check of the check: another value, or a truth that is none."""
+    """The check finds a wrong value and a wrong truth."""
     path = next(path for _, _, path in damage.originals(tmp_path))
     served = hdf5.load(path)
     damage.require_consistent(path, served)
@@ -29,7 +29,7 @@ def test_what_is_served_wrongly_would_be_found(tmp_path, name):
 
 
 def test_damage_is_the_same_for_the_same_seed(tmp_path):
-    """So that what it finds can be found again."""
+    """The same seed gives the same damage, so that a finding can be repeated."""
     path = next(path for _, _, path in damage.originals(tmp_path))
     content, places = path.read_bytes(), damage.headers(path)
     one, two, three = (

@@ -1,4 +1,4 @@
-"""Whatever a submission says, each format shows it as text: hypothesis tries to get out."""
+"""Text of a submission stays text in each format; hypothesis searches for exceptions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEXTS = st.one_of(st.text(), st.lists(PIECES | st.text(max_size=3), max_size=12)
 
 
 class Tags(HTMLParser):
-    """What a browser would see: tags, and the text between."""
+    """The tags and the text that a browser would see."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -43,7 +43,7 @@ class Tags(HTMLParser):
 
 @given(TEXTS)
 def test_html(text: str) -> None:
-    """In a template of a page, as an attribute and as text, the words come back."""
+    """In an HTML page, in attributes and text, the words are unchanged."""
     template = page.environment().from_string("<p title='{{ text }}'>{{ text }}</p>")
     parser = Tags()
     parser.feed(template.render(text=text))
@@ -55,7 +55,7 @@ def test_html(text: str) -> None:
 
 @given(TEXTS)
 def test_markdown(text: str) -> None:
-    """In a table's cell and as a paragraph the words come back, and nothing but words."""
+    """In a table cell and a paragraph the words are unchanged, without markup."""
     markdown = MarkdownIt("gfm-like", {"linkify": False, "html": True})
     cell = escape.markdown(text)
     assert "\n" not in cell
@@ -119,7 +119,7 @@ def test_bounds() -> None:
 
 @given(TEXTS)
 def test_quoted(text: str) -> None:
-    """Every line is behind the bar; of a message that begins with our words, every other line."""
+    """Every line is behind the bar; a message that begins with our words has the bar from its second line."""
     for line in escape.quoted(text).split("\n"):
         assert line.startswith(escape.BAR.rstrip())
         assert line.isprintable()

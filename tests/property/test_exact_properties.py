@@ -1,4 +1,4 @@
-"""Exact neighbours against sorting every distance, on awkward vectors."""
+"""Exact neighbours equal a full sort of the distances, for difficult vectors."""
 
 from __future__ import annotations
 

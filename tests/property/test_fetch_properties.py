@@ -1,4 +1,4 @@
-"""A download that is cut at any bytes still gives the right file."""
+"""A download that is cut at any byte still gives the right file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of vectors: whatever is in them, they are read as they are or refused in one sentence."""
+"""Any file of vectors is read exactly, or refused in one sentence."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read(path: Path) -> np.ndarray:
 @settings(max_examples=60, deadline=None, database=None)
 @given(kind=KINDS, n=st.integers(1, 40), dim=st.integers(1, 40), seed=st.integers(0, 2**32))
 def test_any_shape_is_read_as_it_was_written(kind: str, n: int, dim: int, seed: int) -> None:
-    """In every format."""
+    """Vectors of any shape are read as written, in every format."""
     rows = files.vectors(kind, n, dim, seed)
     with tempfile.TemporaryDirectory() as folder:
         np.testing.assert_array_equal(
@@ -50,7 +50,7 @@ def read_sets(path: Path) -> list[list[int]]:
 @settings(max_examples=40, deadline=None, database=None)
 @given(kind=KINDS_OF_SETS, n=st.integers(1, 40), dim=st.integers(1, 40), seed=st.integers(0, 2**32))
 def test_any_sets_are_read_as_they_were_written(kind: str, n: int, dim: int, seed: int) -> None:
-    """In every format, all of them empty too."""
+    """Sets are read as written, in every format, also empty ones."""
     ones = files.ones(n, dim, seed)
     with tempfile.TemporaryDirectory() as folder:
         found = read_sets(files.written(Path(folder), kind, ones))
@@ -60,7 +60,7 @@ def test_any_sets_are_read_as_they_were_written(kind: str, n: int, dim: int, see
 @settings(max_examples=150, deadline=None, database=None)
 @given(kind=KINDS, content=st.binary(max_size=300))
 def test_any_bytes_are_refused_or_read(kind: str, content: bytes) -> None:
-    """No other error than ours, and it names the file."""
+    """Any bytes give vectors or one of our errors with the file's name."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"x{files.WRITERS[kind][0]}"
         path.write_bytes(content)
@@ -75,7 +75,7 @@ def test_any_bytes_are_refused_or_read(kind: str, content: bytes) -> None:
 @settings(max_examples=50, deadline=None, database=None)
 @given(kind=KINDS_OF_SETS, content=st.binary(max_size=300))
 def test_any_bytes_are_refused_or_read_as_sets(kind: str, content: bytes) -> None:
-    """Likewise."""
+    """Any bytes give sets or one of our errors with the file's name."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"x{files.SETS[kind][0]}"
         path.write_bytes(content)
@@ -89,7 +89,7 @@ def test_any_bytes_are_refused_or_read_as_sets(kind: str, content: bytes) -> Non
 
 @pytest.mark.parametrize("seed", [0])
 def test_no_damaged_file_ends_in_a_traceback_or_is_read_wrongly(seed: int) -> None:
-    """Some hundred; ``python tests/property/damage_vectors.py 20000`` is the same in earnest."""
+    """Some hundred damaged files; ``python tests/property/damage_vectors.py 20000`` tries more."""
     script = Path(__file__).with_name("damage_vectors.py")
     done = subprocess.run(
         [sys.executable, "-W", "ignore", script, "198", "--seed", str(seed), "--limit", "60"],

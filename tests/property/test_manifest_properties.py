@@ -1,4 +1,4 @@
-"""What is written in a header is read again, and no text at all breaks the reader."""
+"""A header is read as it was written, and no text breaks the reader."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ grids = st.dictionaries(names, values, max_size=3)
 
 
 def toml(value: object) -> str:
-    """A value as TOML writes it; JSON's spelling, but for tables."""
+    """A value as TOML: JSON's spelling, except for tables."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
@@ -45,7 +45,7 @@ def toml(value: object) -> str:
 def test_a_header_is_read_as_it_was_written(
     tmp_path_factory, build, search, metrics, short, newline
 ):
-    """Every value comes back, with its type, in its order."""
+    """Every value keeps its type and order."""
     lines = [
         "dependencies = ['numpy>=1']",
         "[tool.annmodal]",
@@ -85,7 +85,7 @@ sources = st.lists(pieces | st.text(max_size=20), max_size=12).map("\n".join)
 @given(st.binary(max_size=200) | sources.map(lambda text: text.encode("utf-8", "surrogatepass")))
 @settings(deadline=None, max_examples=300)
 def test_any_bytes_are_an_implementation_or_one_clear_error(tmp_path_factory, raw):
-    """A submission's error never reaches the session; one's own is a ConfigurationError."""
+    """Any bytes give an implementation or one error."""
     path = tmp_path_factory.getbasetemp() / "anything.py"
     path.write_bytes(raw)
     (found,) = manifest.read_submission(path)
@@ -103,7 +103,7 @@ def test_any_bytes_are_an_implementation_or_one_clear_error(tmp_path_factory, ra
 @given(sources)
 @settings(deadline=None)
 def test_any_text_has_a_header_or_none_or_an_error(text):
-    """Alone as well."""
+    """Any text gives a header, None or an error."""
     for read in (header.parse, lambda text: source.candidates(source.parse(text))):
         with contextlib.suppress(ConfigurationError):
             read(text)
@@ -138,7 +138,7 @@ yaml_values = st.recursive(
 )
 @settings(deadline=None, max_examples=200)
 def test_any_config_gives_definitions_or_an_error(tmp_path_factory, text):
-    """And what it gives crosses to the worker as it is."""
+    """Any config.yml gives definitions, which survive as plain data, or an error."""
     try:
         found = ann_benchmarks.read_config(
             text, tmp_path_factory.getbasetemp(), modules=(), trusted=True
@@ -151,7 +151,7 @@ def test_any_config_gives_definitions_or_an_error(tmp_path_factory, text):
 
 @given(st.text())
 def test_a_sanitised_name_is_safe(name):
-    """In a pytest id, a table and a file name."""
+    """A sanitised name is safe in a pytest id, a table and a file name."""
     safe = manifest.sanitise(name)
     assert safe
     assert len(safe) <= 64

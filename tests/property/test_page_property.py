@@ -1,4 +1,4 @@
-"""Whatever was measured, the page is a page and holds each case once."""
+"""For any outcomes the page is valid and has each case once."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def failures(draw: st.DrawFn) -> StoredCase:
 
 
 class Reader(HTMLParser):
-    """Finds rows of the two tables, scripts and their text, and whatever must not be there."""
+    """Collects table rows, scripts and forbidden elements of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class Reader(HTMLParser):
 @settings(max_examples=15)  # each draws every chart of a page
 @given(cases=st.lists(measurements() | failures(), min_size=1, max_size=8))
 def test_any_outcomes_make_a_page(cases: list[StoredCase], tmp_path_factory: Any) -> None:
-    """It parses, its data is JSON, each shown case is one row, and no word of theirs is markup."""
+    """The page parses, its data is JSON, each case is one row, and no text is markup."""
     path: Path = tmp_path_factory.mktemp("page") / "page.html"
     content = write_page(path, Results(cases=tuple(cases), folders={}))
     reader = Reader()

@@ -1,4 +1,4 @@
-"""What must hold of recall whatever the vectors are."""
+"""Properties of recall for any vectors."""
 
 import dataclasses
 
@@ -74,7 +74,7 @@ def figures(recall):
 
 @given(datasets(), st.data())
 def test_exact_answers_are_perfect(dataset, data):
-    """By every rule."""
+    """Exact answers have recall 1 by every rule."""
     k = draw_k(data, dataset)
     got = scoring.recall_of(dataset, dataset.neighbors[:, :k], k)
     assert figures(got) == (1, 1, 1)
@@ -82,7 +82,7 @@ def test_exact_answers_are_perfect(dataset, data):
 
 @given(datasets(), st.data())
 def test_exact_answers_with_other_ties_are_perfect_by_distance(dataset, data):
-    """Whichever of several equally near rows a search prefers."""
+    """Another choice among ties has recall 1 by distance."""
     k = draw_k(data, dataset)
     metric, n = dataset.info.metric, len(dataset.train)
     everything = np.broadcast_to(np.arange(n), (len(dataset.test), n))
@@ -96,7 +96,7 @@ def test_exact_answers_with_other_ties_are_perfect_by_distance(dataset, data):
 
 @given(datasets(), st.data(), st.integers(0, 99))
 def test_recall_is_between_0_and_1(dataset, data, seed):
-    """For any distinct ids, padded or not; and no rule is stricter than by ids."""
+    """Recall is in [0, 1] for any ids, and by ids it is never higher than by distance."""
     k = draw_k(data, dataset)
     ids = random_ids(data, len(dataset.train), len(dataset.test), k, seed)
     ids[np.random.default_rng(seed).random(ids.shape) < 0.2] = -1
@@ -108,7 +108,7 @@ def test_recall_is_between_0_and_1(dataset, data, seed):
 
 @given(datasets(), st.data(), st.integers(0, 99))
 def test_the_order_of_an_answers_ids_does_not_matter(dataset, data, seed):
-    """Recall is about sets."""
+    """The order of ids in an answer does not matter."""
     k = draw_k(data, dataset)
     ids = random_ids(data, len(dataset.train), len(dataset.test), k, seed)
     other = np.random.default_rng(seed + 1).permuted(ids, axis=1)
@@ -117,7 +117,7 @@ def test_the_order_of_an_answers_ids_does_not_matter(dataset, data, seed):
 
 @given(datasets(), st.data(), st.integers(0, 99))
 def test_the_order_of_the_queries_does_not_matter(dataset, data, seed):
-    """As long as answers and truth go along."""
+    """The order of queries does not matter."""
     k = draw_k(data, dataset)
     ids = random_ids(data, len(dataset.train), len(dataset.test), k, seed)
     order = np.random.default_rng(seed).permutation(len(ids))
@@ -133,7 +133,7 @@ def test_the_order_of_the_queries_does_not_matter(dataset, data, seed):
 
 @given(datasets(), st.data(), st.integers(0, 99))
 def test_one_more_right_id_is_never_worse(dataset, data, seed):
-    """Each miss that is replaced by a true neighbour counts by ids."""
+    """Replacing a miss by a true neighbour raises recall by ids."""
     k = draw_k(data, dataset)
     ids = random_ids(data, len(dataset.train), len(dataset.test), k, seed)
     truth = dataset.neighbors[:, :k]
@@ -151,7 +151,7 @@ def test_one_more_right_id_is_never_worse(dataset, data, seed):
 
 @given(datasets(), st.data())
 def test_the_first_right_ids_count_as_what_they_are(dataset, data):
-    """j of k true neighbours are j/k by ids, and at least that by distance."""
+    """j of k true neighbours give j/k by ids, and at least that by distance."""
     k = draw_k(data, dataset)
     j = data.draw(st.integers(0, k))
     ids = dataset.neighbors[:, :k].copy()
@@ -162,7 +162,7 @@ def test_the_first_right_ids_count_as_what_they_are(dataset, data):
 
 @given(datasets(), st.data())
 def test_the_files_own_order_of_near_ties_is_perfect_too(dataset, data):
-    """A file's float32 may put two rows in the wrong order: its own ids are still all found."""
+    """A file's own ids have recall 1, although float32 may swap near ties."""
     k = draw_k(data, dataset)
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     swapped = dataset.neighbors.copy()
@@ -175,7 +175,7 @@ def test_the_files_own_order_of_near_ties_is_perfect_too(dataset, data):
 @settings(max_examples=30)
 @given(datasets(), st.data(), st.integers(0, 99))
 def test_rounds_are_averaged(dataset, data, seed):
-    """Two rounds of exact answers and one of anything: the mean of the three."""
+    """Recall is the mean over rounds."""
     k = draw_k(data, dataset)
     right = dataset.neighbors[:, :k]
     other = random_ids(data, len(dataset.train), len(dataset.test), k, seed)
@@ -191,7 +191,7 @@ def test_rounds_are_averaged(dataset, data, seed):
 
 @given(datasets(), st.data(), st.integers(-50, 50), st.integers(0, 99))
 def test_recall_does_not_depend_on_the_unit_of_the_vectors(dataset, data, power, seed):
-    """Times a power of two, which rounds nothing: from about 1e-15 to 1e15."""
+    """Scaling all vectors by a power of two does not change recall."""
     k = draw_k(data, dataset)
     factor = np.float32(2.0**power)
     other = dataset_of(dataset.train * factor, dataset.test * factor, dataset.info.metric)
@@ -204,7 +204,7 @@ def test_recall_does_not_depend_on_the_unit_of_the_vectors(dataset, data, power,
 @pytest.mark.parametrize("metric", FLOATS)
 @pytest.mark.parametrize("power", range(-15, 16, 3))
 def test_random_answers_are_worth_chance_at_every_scale(metric, power):
-    """Products of 1e-14 each are told apart as well as products of 1."""
+    """Random answers have chance recall at every scale of the vectors."""
     rng = np.random.default_rng(0)
     n, m, k = 1000, 40, 10
     vectors = (rng.standard_normal((n + m, 8)) * 10.0**power).astype(np.float32)
@@ -215,7 +215,7 @@ def test_random_answers_are_worth_chance_at_every_scale(metric, power):
 
 
 def test_a_product_that_cancels_may_be_off_by_the_rounding_of_its_terms():
-    """Near an inner product of zero nothing is relative to the product: 1e6 - 1e6 in float32."""
+    """An inner product that cancels (1e6 - 1e6) has the tolerance of its terms."""
     train = np.array([[1e3, -1e3], [1e3, -1e3 + 1e-4], [1e3, -999.0]], np.float32)
     dataset = dataset_of(train, np.array([[1e3, 1e3]], np.float32), "dot")
     assert [scoring.recall_of(dataset, np.array([[row]]), 1).by_distance for row in range(3)] == [

@@ -1,4 +1,4 @@
-"""Any frame comes back as it was; any other bytes are refused, cheaply, in one way."""
+"""Any frame arrives as sent; other bytes are refused with one kind of error and little memory."""
 
 import socket
 import tracemalloc
@@ -29,7 +29,7 @@ LIMIT = 4096
 
 
 def receive(data: bytes) -> wire.Message:
-    """What a channel makes of bytes that somebody sent before going away."""
+    """Reads from a channel whose sender wrote these bytes and closed."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(data)
@@ -39,7 +39,7 @@ def receive(data: bytes) -> wire.Message:
 
 @given(FRAMES)
 def test_any_frame_comes_back_as_it_was(sent):
-    """Kind, fields and arrays, bit for bit (NaN too)."""
+    """Kind, fields and arrays arrive bit by bit, also NaN."""
     kind, fields, arrays = sent
     got = receive(b"".join(encode(kind, fields, arrays)))
     assert (got.kind, got.fields) == (kind, fields)
@@ -51,7 +51,7 @@ def test_any_frame_comes_back_as_it_was(sent):
 
 @given(FRAMES, st.data())
 def test_a_frame_that_was_cut_is_an_end_of_the_channel(sent, data):
-    """At any byte."""
+    """A frame cut at any byte is a closed channel."""
     whole = b"".join(encode(*sent))
     cut = data.draw(st.integers(0, len(whole) - 1))
     with pytest.raises(ChannelClosedError):
@@ -60,7 +60,7 @@ def test_a_frame_that_was_cut_is_an_end_of_the_channel(sent, data):
 
 @given(FRAMES, st.data())
 def test_a_frame_with_changed_bytes_is_read_or_refused(sent, data):
-    """Never another exception."""
+    """A changed frame is read or refused with our error."""
     whole = bytearray(b"".join(encode(*sent)))
     for _ in range(data.draw(st.integers(1, 4))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
@@ -73,7 +73,7 @@ def test_a_frame_with_changed_bytes_is_read_or_refused(sent, data):
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused(data):
-    """Behind a right beginning as well."""
+    """Any other bytes are refused, also after a valid beginning."""
     with pytest.raises((ProtocolViolationError, ChannelClosedError)):
         receive(data)
     with pytest.raises((ProtocolViolationError, ChannelClosedError)):
@@ -82,7 +82,7 @@ def test_any_bytes_are_refused(data):
 
 @given(JSON, st.binary(max_size=64))
 def test_any_json_is_decoded_or_refused(head, body):
-    """Whatever its shape."""
+    """JSON of any shape is decoded or refused."""
     text = wire.json.dumps(head).encode()
     with pytest.raises(ProtocolViolationError):
         decode(text, body)
@@ -93,7 +93,7 @@ SHAPES = JSON | st.lists(st.integers(-1, 5) | st.integers(0, 2**64), max_size=70
 
 @given(st.lists(st.tuples(JSON | st.sampled_from(sorted(wire.DTYPES)), SHAPES), max_size=3))
 def test_any_announcement_of_arrays_is_decoded_or_refused(specs):
-    """Whatever dtypes and shapes it names, for a body that is too short for most."""
+    """Any dtypes and shapes are decoded or refused."""
     text = wire.json.dumps({"kind": "x", "fields": {}, "arrays": specs}).encode()
     try:
         message = decode(text, bytes(24))
@@ -105,7 +105,7 @@ def test_any_announcement_of_arrays_is_decoded_or_refused(specs):
 @settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.integers(LIMIT + 1, 2**64 - 1))
 def test_no_length_that_is_announced_makes_the_receiver_allocate(n_text, n_body):
-    """A prefix of 16 bytes must not cost gigabytes."""
+    """A length of gigabytes allocates nothing."""
     tracemalloc.start()
     try:
         with pytest.raises(ProtocolViolationError):
@@ -119,7 +119,7 @@ def test_no_length_that_is_announced_makes_the_receiver_allocate(n_text, n_body)
 @given(st.integers(0, wire.MAX_JSON_BYTES), st.integers(0, LIMIT))
 @settings(max_examples=20)
 def test_a_length_that_is_allowed_allocates_no_more_than_that(n_text, n_body):
-    """And ends as soon as the other side does."""
+    """An allowed length allocates no more, and ends when the sender closes."""
     tracemalloc.start()
     try:
         with pytest.raises((ChannelClosedError, ProtocolViolationError)):
@@ -131,7 +131,7 @@ def test_a_length_that_is_allowed_allocates_no_more_than_that(n_text, n_body):
 
 
 def test_arrays_are_views_of_what_was_read():
-    """A large array is not copied on its way."""
+    """Arrays are views of the received bytes, without a copy."""
     array = np.zeros(100_000)
     body = encode("x", {}, [array])[2]
     got = decode(encode("x", {}, [array])[1], body)
