@@ -12,6 +12,8 @@ Clients = Literal["threads", "processes"]
 CLIENTS: tuple[Clients, ...] = ("threads", "processes")
 GENERATOR_BOUND = "generator-bound"  # the load generator was the limit, not the server
 SATURATED = "saturated"  # queries came faster than they were answered
+STOPPED = "stopped"  # the machine stopped worker or generator, and that explains the figures
+NOT_COUNTED = frozenset({GENERATOR_BOUND, STOPPED})  # levels that are not ranked unless asked for
 NOISY = "noisy"  # other processes ran on the worker's core
 FEW_CORES = "more clients than cores"
 AUTO_SHARES = (0.5, 0.7, 0.8, 0.9, 0.95)  # of the measured capacity
@@ -30,7 +32,7 @@ class Load:
         level_s: duration of a level.
         queue: most waiting queries; a query that finds the queue full is dropped.
         at_p99_s: also find the highest rate at which 99 % of the latencies are at most this.
-        count_bound: use levels that the generator limited like the others.
+        count_bound: use levels with a mark of :data:`NOT_COUNTED` like the others.
     """
 
     rates_qps: tuple[float, ...] = ()
@@ -56,6 +58,8 @@ class Machine:
 
     Attributes:
         worker_switches, generator_switches: involuntary context switches.
+        worker_waited_s, generator_waited_s: time in which they were ready to run and had no core;
+            None if unknown.
         steal_s: seconds that a hypervisor gave to others, on all cores of this process; None if
             unknown.
         throttled_times, throttled_s: how often, and how long, a CPU quota stopped this process.
@@ -64,10 +68,31 @@ class Machine:
 
     worker_switches: int = 0
     generator_switches: int = 0
+    worker_waited_s: float | None = None
+    generator_waited_s: float | None = None
     steal_s: float | None = None
     throttled_times: int = 0
     throttled_s: float = 0.0
     mhz: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stops:
+    """Times in which the machine kept an open loop from running, and its figures without them.
+
+    Attributes:
+        generator_s, generator_longest_s: the generator did not run; in all, and at once.
+        worker_s, worker_longest_s: the worker was kept from running while it served a query; in
+            all, and in one query.
+        waiting_mean_s, p99_s: what these figures of the level would be without the stops.
+    """
+
+    generator_s: float = 0.0
+    generator_longest_s: float = 0.0
+    worker_s: float = 0.0
+    worker_longest_s: float = 0.0
+    waiting_mean_s: float = 0.0
+    p99_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +107,14 @@ class Level:
         n_late: queries that waited, since another was being answered when they came.
         recall: of the answers of this level, by distance; None before they are scored.
         waiting_mean_s, waiting_p99_s: from the intended start to the beginning of service.
-        service_mean_s, service_p99_s: from the beginning of service to the answer.
+        service_mean_s, service_p50_s, service_p99_s, service_max_s: from the beginning of service
+            to the answer.
+        service_square_s2: mean of their squares, for the formula of Pollaczek and Khinchine.
         lateness_p99_s: delay by the generator itself while the server was idle.
         generator_share: share of its core's time in which the generator was busy.
         speed_up: ``qps`` over that of one client, in a closed loop.
-        marks: warnings: :data:`GENERATOR_BOUND`, :data:`SATURATED`...
+        marks: warnings: :data:`GENERATOR_BOUND`, :data:`STOPPED`, :data:`SATURATED`...
+        stops: what the machine did to an open loop; None in a closed one.
         failure, message: why there are no figures: the kind of a ``Failure``, and its message.
     """
 
@@ -107,12 +135,16 @@ class Level:
     waiting_mean_s: float | None = None
     waiting_p99_s: float | None = None
     service_mean_s: float | None = None
+    service_p50_s: float | None = None
     service_p99_s: float | None = None
+    service_max_s: float | None = None
+    service_square_s2: float | None = None
     lateness_p99_s: float | None = None
     generator_share: float | None = None
     speed_up: float | None = None
     marks: tuple[str, ...] = ()
     machine: Machine = Machine()
+    stops: Stops | None = None
     failure: str = ""
     message: str = ""
 

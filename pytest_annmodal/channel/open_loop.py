@@ -29,6 +29,10 @@ from pytest_annmodal.channel.mailbox import (
 LEAD_NS = 2_000_000  # before the first query is due
 SLACK_NS = 1_000_000  # the generator sleeps only if the next query is not due for so long
 CHECK_NS = 100_000_000  # between checks of a worker that is never idle
+GAP_NS = (
+    250_000  # a turn of the loop takes some µs, a nap about 75: in more it was kept from running
+)
+LOOK_NS = 500_000  # between looks at a worker that has not answered yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,6 +49,9 @@ class Offered:
         ids: int64 (m, k), padded with -1.
         counts: int64 (m,), the last of them RAISED if a query raised.
         at_work_ns: time in which the generator sent queries and read answers.
+        gaps_ns: (g, 2), starts and ends of the times in which the generator did not run.
+        kept_ns: (m,), how long the worker was kept from running while it served a query; 0 for
+            one that took less than :data:`LOOK_NS`.
     """
 
     due_ns: NDArray[np.int64]
@@ -57,6 +64,8 @@ class Offered:
     ids: NDArray[np.int64]
     counts: NDArray[np.int64]
     at_work_ns: int
+    gaps_ns: NDArray[np.int64]
+    kept_ns: NDArray[np.int64]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,11 +77,31 @@ class _Log:
     ended: array[int]
     idle: bytearray
     written: slice
+    kept_so_far: Callable[[int], int]
     order: list[int] = field(default_factory=list)
     dropped: list[int] = field(default_factory=list)
     answers: list[bytes] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     at_work_ns: int = 0
+    gaps: list[tuple[int, int]] = field(default_factory=list)
+    kept: dict[int, int] = field(default_factory=dict)
+    look_at: int = 0
+    kept_before: int | None = None
+
+    def arrive(self, waiting: deque[int], coming: int, *, free: bool, queue: int) -> None:
+        """Lets a query wait for its turn, or drops it."""
+        self.idle[coming] = free
+        if free or len(waiting) < queue:
+            waiting.append(coming)
+        else:
+            self.dropped.append(coming)
+
+    def look(self, now: int) -> None:
+        """Looks at a worker that takes long, for the first time or again."""
+        seen = self.kept_so_far(now)
+        if self.kept_before is None:
+            self.kept_before = seen
+        self.look_at = now + LOOK_NS
 
     def read(self, box: Mailbox, current: int, now: int) -> int:
         """Reads the answer in the mailbox; returns its number of ids, or RAISED."""
@@ -83,6 +112,9 @@ class _Log:
         self.counts.append(n_ids)
         self.answers.append(answer)
         self.at_work_ns += end - now
+        if self.kept_before is not None:
+            self.kept[current] = self.kept_so_far(end) - self.kept_before
+            self.kept_before = None
         return n_ids
 
     def hand_over(
@@ -97,6 +129,7 @@ class _Log:
         box.request[0] = token
         self.asked[current] = asked = perf_counter_ns()
         self.at_work_ns += asked - now
+        self.look_at = asked + LOOK_NS
         return asked
 
 
@@ -109,6 +142,7 @@ def offer(
     queue: int,
     check: Callable[[], None],
     apart: bool,
+    kept: Callable[[int], int] = lambda _now: 0,
 ) -> Offered:
     """Offers queries when they are due, by the parent's clock, and waits for all answers.
 
@@ -119,6 +153,7 @@ def offer(
         queue: how many may wait besides the one that is being answered.
         check: called at intervals; raises if waiting is useless.
         apart: whether the worker's core is another than the caller's.
+        kept: returns ns for which the worker was kept from running so far; gets the time.
     """
     n = len(due_ns)
     empty = bytes(8 * n)
@@ -128,6 +163,7 @@ def offer(
         ended=array("q", empty),
         idle=bytearray(n),
         written=slice(IDS, IDS + 8 * min(k, box.capacity)),
+        kept_so_far=kept,
     )
     start = perf_counter_ns() + LEAD_NS
     due = [start + at for at in due_ns]
@@ -149,6 +185,8 @@ def offer(
         ids=ids_of(log.answers, counts, k),
         counts=counts,
         at_work_ns=log.at_work_ns,
+        gaps_ns=np.asarray(log.gaps, np.int64).reshape(-1, 2) - start,
+        kept_ns=np.asarray([log.kept.get(number, 0) for number in log.order], np.int64),
     )
 
 
@@ -165,30 +203,29 @@ def _loop(
     response, clock, read, hand_over = box.response, perf_counter_ns, log.read, log.hand_over
     waiting: deque[int] = deque()
     n, known = len(due), tokens(len(due))
-    coming, current, token, rested = 0, -1, 0, clock()
+    coming, current, token = 0, -1, 0
+    now = rested = clock()
     while coming < n or waiting or current >= 0:
-        now = clock()
+        turned, now = now, clock()
+        if now - turned > GAP_NS:
+            log.gaps.append((turned, now))
         if current >= 0 and response[0] == token:
             if read(box, current, now) < 0:
                 return
             now, current = log.ended[current], -1
         while coming < n and due[coming] <= now:
-            free = current < 0 and not waiting
-            log.idle[coming] = free
-            if free or len(waiting) < queue:
-                waiting.append(coming)
-            else:
-                log.dropped.append(coming)
+            log.arrive(waiting, coming, free=current < 0 and not waiting, queue=queue)
             coming += 1
         if current < 0 and waiting:
             current = waiting.popleft()
             token = known[current]
             now = hand_over(box, queries, current, token, now)
+        elif current >= 0 and now > log.look_at:
+            log.look(now)
         elif not apart:
             os.sched_yield()
         idle = current < 0 and (coming >= n or due[coming] - now > SLACK_NS)
         if now - rested > (STRETCH_NS if idle else CHECK_NS):
             check()
-            if idle and apart:
-                sleep(NAP_S)
+            sleep(NAP_S if idle and apart else 0)
             rested = clock()

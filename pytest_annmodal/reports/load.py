@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_annmodal.figures import NO_VALUE, counted, duration, number, rate, share
-from pytest_annmodal.levels import Level, Loaded
+from pytest_annmodal.levels import STOPPED, Level, Loaded
 from pytest_annmodal.reports import aligned
 from pytest_annmodal.reports.below import Measured
 from pytest_annmodal.reports.escape import printable
@@ -100,7 +100,7 @@ def _closed(level: Level) -> list[str]:
 
 
 def machine_notes(measured: Sequence[Measured]) -> Iterator[str]:
-    """Yields notes on steal and throttling that made levels slower."""
+    """Yields notes on steal, throttling and stops that made levels slower."""
     for one in measured:
         loaded = one.outcome.load
         for level in loaded.levels if loaded is not None else ():
@@ -111,5 +111,23 @@ def machine_notes(measured: Sequence[Measured]) -> Iterator[str]:
             if seen.throttled_times:
                 times = counted(seen.throttled_times, "time")
                 parts.append(f"stopped {times} for {duration(seen.throttled_s)} by the CPU quota")
+            parts += _stops(level)
             if parts:
                 yield f"{one.label} {level.words}: {', '.join(parts)}"
+
+
+def _stops(level: Level) -> Iterator[str]:
+    """Yields what stopped, and what the figures would be, for a level with that mark."""
+    stops = level.stops
+    if stops is None or STOPPED not in level.marks:
+        return
+    for who, all_s, longest_s in (
+        ("the generator", stops.generator_s, stops.generator_longest_s),
+        ("the worker", stops.worker_s, stops.worker_longest_s),
+    ):
+        if all_s:
+            yield f"{who} was kept from running for {duration(all_s)} (once {duration(longest_s)})"
+    yield (
+        f"without this waiting would be {duration(stops.waiting_mean_s)} and p99 "
+        f"{duration(stops.p99_s)}"
+    )

@@ -350,7 +350,7 @@ class Settings:
         False,
         "--ann-generator-bound",
         LOAD,
-        "Count levels in which the load generator was the limit like all others.",
+        "Also count levels marked generator-bound or stopped for knees and --ann-at-p99-ms.",
     )
     subset: int | None = option(
         None,

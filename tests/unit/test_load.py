@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +17,19 @@ from pytest_annmodal.channel.open_loop import Offered
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.jobs.load import schedule, statistics
 from pytest_annmodal.jobs.load.machine import Look
-from pytest_annmodal.levels import FEW_CORES, GENERATOR_BOUND, SATURATED, Level, Load, Loaded
+from pytest_annmodal.levels import (
+    FEW_CORES,
+    GENERATOR_BOUND,
+    SATURATED,
+    STOPPED,
+    Level,
+    Load,
+    Loaded,
+)
 from pytest_annmodal.manifests import header
 from pytest_annmodal.model import Job, from_plain, to_plain
+from pytest_annmodal.reports import load as load_report
+from pytest_annmodal.sandbox.kept import Kept
 
 # Ends its process when it is asked while it is being asked.
 NOT_SAFE = """
@@ -46,7 +59,13 @@ def bears(small_dataset, tmp_path):
     return bears
 
 
-def offered(due_ms, turn_ms, ended_ms, *, idle, dropped=(), n=None):
+@pytest.fixture
+def two_cores():
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one core: nothing can be at work beside another")
+
+
+def offered(due_ms, turn_ms, ended_ms, *, idle, dropped=(), gaps=(), kept=None):
     """Results of an open loop, from a few times in ms; dropped queries come last."""
     due = np.asarray([*due_ms, *dropped], float) * 1e6
     turn, ended = (np.asarray(times, float) * 1e6 for times in (turn_ms, ended_ms))
@@ -62,6 +81,8 @@ def offered(due_ms, turn_ms, ended_ms, *, idle, dropped=(), n=None):
         ids=np.zeros((m, 1), np.int64),
         counts=np.ones(m, np.int64),
         at_work_ns=4000 * m,
+        gaps_ns=(np.asarray(gaps, float).reshape(-1, 2) * 1e6).astype(np.int64),
+        kept_ns=(np.zeros(m) if kept is None else np.asarray(kept, float) * 1e6).astype(np.int64),
     )
 
 
@@ -194,9 +215,108 @@ class TestStatistics:
         assert statistics.rate_at_bound(Loaded(levels=full), load) is None
         bound = (levels[0], level(200, 0.002, GENERATOR_BOUND))
         assert statistics.rate_at_bound(Loaded(levels=bound), load) == 100
+        stopped = (levels[0], level(200, 0.002, STOPPED))
+        assert statistics.rate_at_bound(Loaded(levels=stopped), load) == 100
         load = replace(load, count_bound=True)
         assert statistics.rate_at_bound(Loaded(levels=bound), load) == 200
         assert statistics.rate_at_bound(Loaded(levels=bound), Load()) is None
+
+
+def served(service_ms, *, load, stop=None, who="", n=20_000):
+    """An open loop of n queries whose service takes so long, and perhaps a stop (start, end) in ms.
+
+    In a stop the generator does not run, or the worker, or neither is known to have stopped.
+    """
+    due = schedule.due_ns(1000 * load / service_ms, n * service_ms / 1000 / load, seed=2, **POISSON)
+    due, free, turns, ends, kept = due / 1e6, 0.0, [], [], []
+    for at in due:
+        turn = max(at, free)
+        end, stopped = turn + service_ms, 0.0
+        if stop and turn < stop[1] and end > stop[0]:
+            stopped = stop[1] - max(turn, stop[0])
+            end = stop[1] + service_ms - max(stop[0] - turn, 0)
+        turns.append(turn)
+        ends.append(end)
+        kept.append(stopped if who == "worker" else 0)
+        free = end
+    gaps = [stop] if who == "generator" else []
+    return offered(due, turns, ends, idle=np.equal(turns, due), gaps=gaps, kept=kept)
+
+
+POISSON = {"arrivals": "poisson"}
+
+
+class TestStops:
+    """The machine stops in a level of 20,000 queries at 80 %, with a service of 0.2 ms: 5 s."""
+
+    @staticmethod
+    def level(found):
+        return statistics.open_level(found, 4000, apart=True, late_s=0.0)
+
+    @pytest.mark.parametrize("who", ["generator", "worker"])
+    def test_a_stop_that_explains_the_waiting_time_is_marked(self, who):
+        """What the level would be without it is what it is where nothing stopped."""
+        undisturbed = self.level(served(0.2, load=0.8))
+        seen = self.level(served(0.2, load=0.8, stop=(1000, 1260), who=who))
+        assert seen.waiting_mean_s > 10 * undisturbed.waiting_mean_s
+        assert STOPPED in seen.marks
+        assert seen.stops.waiting_mean_s == pytest.approx(undisturbed.waiting_mean_s, rel=0.01)
+        assert seen.stops.p99_s == pytest.approx(undisturbed.p99_s, rel=0.01)
+        assert (seen.stops.generator_s, seen.stops.worker_s) == pytest.approx(
+            (0.26, 0) if who == "generator" else (0, 0.26)
+        )
+
+    def test_a_server_that_stalls_by_itself_is_not(self):
+        """It sleeps or computes: nothing kept it from running, so its record has no stops."""
+        seen = self.level(served(0.2, load=0.8, stop=(1000, 1260)))
+        assert STOPPED not in seen.marks
+        assert seen.stops.waiting_mean_s == pytest.approx(seen.waiting_mean_s)
+        assert seen.stops.p99_s == pytest.approx(seen.p99_s)
+
+    def test_a_short_stop_is_recorded_and_not_marked(self):
+        seen = self.level(served(0.2, load=0.8, stop=(1000, 1003), who="generator"))
+        assert STOPPED not in seen.marks
+        assert seen.stops.generator_longest_s == pytest.approx(0.003)
+        assert self.level(served(0.2, load=0.8)).marks == ()
+
+    def test_waiting_that_is_nothing_beside_the_service_is_not_looked_at(self):
+        """At a load of 5 % a short stop is much of the mean waiting time, and little of latency."""
+        found = served(0.2, load=0.05, stop=(800, 805), who="generator", n=500)
+        seen = statistics.open_level(found, 250, apart=True, late_s=0.0)
+        assert seen.waiting_mean_s > 2 * seen.stops.waiting_mean_s
+        assert STOPPED not in seen.marks
+
+    def test_the_table_says_what_stopped(self):
+        """Below it, with what the figures would be."""
+        seen = self.level(served(0.2, load=0.8, stop=(1000, 1260), who="worker"))
+        (what, without) = load_report._stops(seen)
+        assert what.startswith("the worker was kept from running for 260 ms (once 2")
+        assert without.startswith("without this waiting would be 4")
+        assert [*load_report._stops(replace(seen, marks=()))] == []
+
+
+class TestKept:
+    @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs Linux")
+    def test_sleeping_is_not_being_kept_from_running(self):
+        """A process that sleeps is kept from nothing; one that a signal stopped is."""
+        with subprocess.Popen(["sleep", "60"]) as sleeps:
+            with Kept([sleeps.pid], signals=True) as kept, Kept([sleeps.pid], signals=False) as no:
+                while state_of(sleeps.pid) != "S":  # until it has begun
+                    pass
+                before, without = kept.look(0), no.look(0)
+                assert kept.look(4_000_000) == before
+                os.kill(sleeps.pid, signal.SIGSTOP)
+                os.waitid(os.P_PID, sleeps.pid, os.WSTOPPED | os.WNOWAIT)
+                at_most = kept.look(7_000_000) - before
+                assert at_most >= 3_000_000
+                assert kept.look(9_000_000_000) - before == at_most + 5_000_000
+                assert no.look(9_000_000_000) - without == at_most - 3_000_000
+            sleeps.kill()
+        assert Kept([sleeps.pid], signals=True).look(0) == 0  # it has ended
+
+
+def state_of(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
 
 
 class TestMachine:
@@ -228,11 +348,6 @@ def test_a_job_takes_its_load_to_other_machines(small_dataset, tmp_path):
 
 
 class TestClosedLoop:
-    @pytest.fixture
-    def two_cores(self):
-        if len(os.sched_getaffinity(0)) < 2:
-            pytest.skip("one core: nothing can be at work beside another")
-
     def test_clients_ask_at_once(self, bears, two_cores):
         """Clients are threads if the library releases the GIL."""
         body = "def query(self, v, k):\n    time.sleep(0.005)\n    return self.near(v, k)"
@@ -427,3 +542,20 @@ class TestOpenLoop:
         first, second = bears(body).levels
         assert (first.failure, second.failure) == ("raised", "")
         assert "not today" in first.message
+
+    def test_a_worker_that_is_stopped_for_a_while_is_told(self, bears, two_cores):
+        """A signal stops it for 50 ms, and ten of a hundred queries wait."""
+        body = """
+            asked = 0
+            def query(self, v, k):
+                self.asked += 1
+                if self.asked == 50 + 20 + 50 + 20:
+                    stop = f"kill -STOP {os.getpid()}; sleep 0.05; kill -CONT {os.getpid()}"
+                    self.by = subprocess.Popen(["sh", "-c", stop])
+                return self.near(v, k)
+        """
+        (level,) = bears(body, load=Load(rates_qps=(200.0,), level_s=0.5)).levels
+        assert level.n_answered == 100
+        assert STOPPED in level.marks
+        assert level.stops.worker_longest_s > 0.04
+        assert level.stops.p99_s < level.p99_s

@@ -21,26 +21,46 @@ class Look:
     """The kernel's counters at one moment."""
 
     switches: int
+    waited_s: float | None
     steal_s: float | None
     throttled: Throttling
 
     @classmethod
     def now(cls, root: Path = ROOT) -> Look:
-        return cls(switches=switches_so_far(), steal_s=steal_s(root), throttled=throttling(root))
+        return cls(
+            switches=switches_so_far(),
+            waited_s=waited_s(root),
+            steal_s=steal_s(root),
+            throttled=throttling(root),
+        )
 
-    def until_now(self, *, worker_switches: int, root: Path = ROOT) -> Machine:
+    def until_now(
+        self, *, worker_switches: int, worker_waited_s: float | None = None, root: Path = ROOT
+    ) -> Machine:
         """Returns the differences from then to now."""
         now = Look.now(root)
+        waited = now.waited_s is not None and self.waited_s is not None
         held_up = now.throttled.since(self.throttled)
         known = now.steal_s is not None and self.steal_s is not None
         return Machine(
             worker_switches=worker_switches,
             generator_switches=now.switches - self.switches,
+            worker_waited_s=None if worker_waited_s is None else round(worker_waited_s, 6),
+            generator_waited_s=(
+                round((now.waited_s or 0.0) - (self.waited_s or 0.0), 6) if waited else None
+            ),
             steal_s=round((now.steal_s or 0.0) - (self.steal_s or 0.0), 3) if known else None,
             throttled_times=held_up.times,
             throttled_s=round(held_up.seconds, 6),
             mhz=frequency_mhz(root),
         )
+
+
+def waited_s(root: Path = ROOT) -> float | None:
+    """Returns seconds for which the calling thread was ready and had no core; None if unknown."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int((root / "proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    return None
 
 
 def steal_s(root: Path = ROOT) -> float | None:

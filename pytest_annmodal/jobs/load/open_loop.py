@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from pytest_annmodal.channel import mailbox, open_loop
@@ -17,6 +18,7 @@ from pytest_annmodal.jobs.load import schedule, statistics
 from pytest_annmodal.jobs.load.machine import Look
 from pytest_annmodal.jobs.scorer import LevelAnswers
 from pytest_annmodal.levels import NOISY, Level, Load, Machine
+from pytest_annmodal.sandbox.kept import Kept
 from pytest_annmodal.scoring import validity
 from pytest_annmodal.worker import measure
 
@@ -29,10 +31,17 @@ TRIES = 3  # at the generator's own limit; the best counts
 
 @dataclass(slots=True)
 class Seen:
-    """What the machine did while a worker served; set when serving has ended."""
+    """What the machine did while a worker served; set when serving has ended.
 
+    Attributes:
+        kept: how long the worker was kept from running; from the beginning.
+        by_others: the share of that time for which other processes account.
+    """
+
+    kept: Kept
     machine: Machine = field(default_factory=Machine)
     disturbed: bool = False
+    by_others: float = 1.0
 
 
 class OpenLoop:
@@ -72,11 +81,11 @@ class OpenLoop:
 
     def capacity_qps(self) -> float:
         """Measures queries per second when all of them are due at once."""
-        with self._serving():
+        with self._serving() as seen:
             sample = self._offer([0] * SAMPLE, queue=SAMPLE)
             n = round(CAPACITY_S * SAMPLE / max(_seconds(sample), 1e-9))
             n = min(max(n, SAMPLE), schedule.MOST_QUERIES)
-            offered = self._offer([0] * n, queue=n)
+            offered = self._offer([0] * n, queue=n, kept=seen.kept.look)
         return n / _seconds(offered)
 
     def level(self, rate_qps: float) -> tuple[Level, LevelAnswers]:
@@ -90,7 +99,9 @@ class OpenLoop:
             rate_qps, load.level_s, arrivals=load.arrivals, seed=load.seed, k=self.k
         ).tolist()
         with self._serving() as seen:
-            offered = self._offer(due)
+            offered = self._offer(due, kept=seen.kept.look)
+        kept_ns = (offered.kept_ns * seen.by_others).astype(np.int64)
+        offered = replace(offered, kept_ns=kept_ns)
         level = statistics.open_level(
             offered,
             rate_qps,
@@ -109,25 +120,34 @@ class OpenLoop:
         """Has the worker serve, warmed up, in this block; ``Seen`` is set after it."""
         asker, worker = self.asker, self.asker.worker
         worker.gather()
-        seen = Seen()
-        with measure.quiet_gc(), undivided(), worker.watched() as contention:
+        kept = Kept(worker.family(), signals=asker.trusted)
+        seen = Seen(kept)
+        with kept, measure.quiet_gc(), undivided(), worker.watched() as contention:
             looked, cpu_before_s = time.monotonic(), worker.cpu_s()
             worker.send("serve", {"k": self.k, "apart": worker.apart})
             self._refuse_raised(
                 mailbox.ask(asker.box, asker.warmup, self.k, worker.check, apart=worker.apart)
             )
-            before = Look.now()
+            before, kept_before_ns = Look.now(), kept.look(time.perf_counter_ns())
             yield seen
             mailbox.dismiss(asker.box)
+            kept_s = (kept.look(time.perf_counter_ns()) - kept_before_ns) / 1e9
             served = worker.receive("served")
             switches = int(served.number("involuntary_switches"))
-            seen.machine = before.until_now(worker_switches=switches)
+            seen.machine = before.until_now(worker_switches=switches, worker_waited_s=kept_s)
             worker.rest()
             cpu_s, wall_s = worker.cpu_s() - cpu_before_s, time.monotonic() - looked
         asker.refuse_smuggling(cpu_s, wall_s)
         seen.disturbed = contention().disturbed
+        if not asker.trusted and kept_s > 0:  # a submission may keep its own core busy
+            seen.by_others = min(contention().others_beside * wall_s / kept_s, 1.0)
 
-    def _offer(self, due_ns: Sequence[int], queue: int | None = None) -> open_loop.Offered:
+    def _offer(
+        self,
+        due_ns: Sequence[int],
+        queue: int | None = None,
+        kept: Callable[[int], int] = lambda _now: 0,
+    ) -> open_loop.Offered:
         worker = self.asker.worker
         offered = open_loop.offer(
             self.asker.box,
@@ -137,6 +157,7 @@ class OpenLoop:
             queue=self.load.queue if queue is None else queue,
             check=worker.check,
             apart=worker.apart,
+            kept=kept,
         )
         self._refuse_raised(offered)
         return offered

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from pytest_annmodal.channel.open_loop import Offered
 from pytest_annmodal.errors import SubmissionError
-from pytest_annmodal.levels import GENERATOR_BOUND, SATURATED, Level, Load, Loaded
+from pytest_annmodal.jobs.load import stops
+from pytest_annmodal.levels import (
+    GENERATOR_BOUND,
+    NOT_COUNTED,
+    SATURATED,
+    STOPPED,
+    Level,
+    Load,
+    Loaded,
+)
 
 BUSY = 0.85  # of its core's time: a generator that works more is itself the limit
 LATE = 0.1  # of a latency: the generator may be late by at most this share
@@ -49,7 +58,12 @@ def open_level(
     late_99_s, too_late = _lateness((offered.asked_ns - due_ns)[alone], late_s, latencies)
     too_many = most_qps is not None and rate_qps > most_qps
     behind = _is_behind(offered, seconds, float(service_ns.mean()) / 1e9)
+    waited_s, stopped = float(waiting_ns.mean()) / 1e9, stops.found(offered)
+    explained = stops.explain(
+        stopped, waiting_mean_s=waited_s, mean_s=latencies["mean_s"], p99_s=latencies["p99_s"]
+    )
     marks = (
+        (STOPPED, explained),
         (GENERATOR_BOUND, share > BUSY or too_late or too_many or not apart),
         (SATURATED, len(offered.dropped) or behind),
     )
@@ -63,14 +77,26 @@ def open_level(
         n_dropped=len(offered.dropped),
         n_late=int((~alone).sum()),
         **latencies,
-        waiting_mean_s=float(waiting_ns.mean()) / 1e9,
+        waiting_mean_s=waited_s,
         waiting_p99_s=percentile_s(waiting_ns, 99),
-        service_mean_s=float(service_ns.mean()) / 1e9,
-        service_p99_s=percentile_s(service_ns, 99),
+        **_service(service_ns),
         lateness_p99_s=late_99_s,
         generator_share=share,
         marks=tuple(mark for mark, holds in marks if holds),
+        stops=stopped,
     )
+
+
+def _service(times_ns: NDArray[np.int64]) -> dict[str, Any]:
+    """Returns figures of the service times, by the names of ``Level``."""
+    times_s = times_ns / 1e9
+    return {
+        "service_mean_s": float(times_s.mean()),
+        "service_p50_s": percentile_s(times_ns, 50),
+        "service_p99_s": percentile_s(times_ns, 99),
+        "service_max_s": float(times_s.max()),
+        "service_square_s2": float((times_s**2).mean()),
+    }
 
 
 def _lateness(
@@ -131,13 +157,13 @@ def knee(x: Sequence[float], y: Sequence[float], *, rises_late: bool) -> int | N
 
 
 def counted(levels: Sequence[Level], *, count_bound: bool) -> list[Level]:
-    """Returns the levels that may be ranked: with figures, and limited only by the server."""
+    """Returns the levels that may be ranked: with figures, which only the server determined."""
     return [
         level
         for level in levels
         if not level.failure
         and level.p99_s is not None
-        and (count_bound or GENERATOR_BOUND not in level.marks)
+        and (count_bound or NOT_COUNTED.isdisjoint(level.marks))
     ]
 
 
