@@ -88,6 +88,29 @@ class _Log:
     look_at: int = 0
     kept_before: int | None = None
 
+    def offered(self, due_ns: Sequence[int], start: int, k: int) -> Offered:
+        """Returns the records of the queries that were answered, in this order."""
+        order = np.asarray(self.order, np.int64)
+        counts = np.asarray(self.counts, np.int64)
+        turn, asked, ended = (
+            np.asarray(column, np.int64)[order] - start
+            for column in (self.turn, self.asked, self.ended)
+        )
+        return Offered(
+            due_ns=np.asarray(due_ns, np.int64),
+            answered=order,
+            turn_ns=turn,
+            asked_ns=asked,
+            ended_ns=ended,
+            found_idle=np.frombuffer(self.idle, np.bool_)[order],
+            dropped=np.asarray(self.dropped, np.int64),
+            ids=ids_of(self.answers, counts, k),
+            counts=counts,
+            at_work_ns=self.at_work_ns,
+            gaps_ns=np.asarray(self.gaps, np.int64).reshape(-1, 2) - start,
+            kept_ns=np.asarray([self.kept.get(number, 0) for number in self.order], np.int64),
+        )
+
     def arrive(self, waiting: deque[int], coming: int, *, free: bool, queue: int) -> None:
         """Lets a query wait for its turn, or drops it."""
         self.idle[coming] = free
@@ -168,26 +191,7 @@ def offer(
     start = perf_counter_ns() + LEAD_NS
     due = [start + at for at in due_ns]
     _loop(box, queries, due, log, queue=queue, check=check, apart=apart)
-    order = np.asarray(log.order, np.int64)
-    counts = np.asarray(log.counts, np.int64)
-
-    def times(column: array[int]) -> NDArray[np.int64]:
-        return np.frombuffer(column, np.int64)[order] - start if n else np.zeros(0, np.int64)
-
-    return Offered(
-        due_ns=np.asarray(due_ns, np.int64),
-        answered=order,
-        turn_ns=times(log.turn),
-        asked_ns=times(log.asked),
-        ended_ns=times(log.ended),
-        found_idle=np.frombuffer(log.idle, np.bool_)[order],
-        dropped=np.asarray(log.dropped, np.int64),
-        ids=ids_of(log.answers, counts, k),
-        counts=counts,
-        at_work_ns=log.at_work_ns,
-        gaps_ns=np.asarray(log.gaps, np.int64).reshape(-1, 2) - start,
-        kept_ns=np.asarray([log.kept.get(number, 0) for number in log.order], np.int64),
-    )
+    return log.offered(due_ns, start, k)
 
 
 def _loop(
