@@ -59,11 +59,8 @@ def open_level(
     too_many = most_qps is not None and rate_qps > most_qps
     behind = _is_behind(offered, seconds, float(service_ns.mean()) / 1e9)
     waited_s, stopped = float(waiting_ns.mean()) / 1e9, stops.found(offered)
-    explained = stops.explain(
-        stopped, waiting_mean_s=waited_s, mean_s=latencies["mean_s"], p99_s=latencies["p99_s"]
-    )
     marks = (
-        (STOPPED, explained),
+        (STOPPED, stops.explain(stopped, waited_s, latencies["mean_s"], latencies["p99_s"])),
         (GENERATOR_BOUND, share > BUSY or too_late or too_many or not apart),
         (SATURATED, len(offered.dropped) or behind),
     )

@@ -68,7 +68,7 @@ def _gaps_between(
     return np.asarray(np.interp(end, edges, until) - np.interp(start, edges, until))
 
 
-def explain(stops: Stops, *, waiting_mean_s: float, mean_s: float, p99_s: float) -> bool:
+def explain(stops: Stops, waiting_mean_s: float, mean_s: float, p99_s: float) -> bool:
     """Whether the stops explain more than a tenth of p99, or of the mean waiting time.
 
     The waiting time counts if it is more than a tenth of the mean latency.
