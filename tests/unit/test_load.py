@@ -429,7 +429,9 @@ class TestClosedLoop:
                 self.own = os.getpid()
                 self.X = np.array(X)
         """
-        (level,) = bears(body, load=Load(clients=(2,), level_s=0.1)).levels
+        processes = {"clients": "processes"}
+        load = Load(clients=(2,), level_s=0.1)
+        (level,) = bears(body, load=load, implementation=processes).levels
         assert level.failure == "crashed"
         assert "client 1 of 2 (a process) ended with status 7" in level.message
 

@@ -21,13 +21,14 @@ from pytest_annmodal.jobs import training_data
 from pytest_annmodal.jobs.asking import OnPhase
 from pytest_annmodal.jobs.trial import Trial
 from pytest_annmodal.jobs.tuning import ranges
-from pytest_annmodal.jobs.tuning.axis import Axis, bracket, wanted
+from pytest_annmodal.jobs.tuning.axis import Axis, Known, bracket, wanted
 from pytest_annmodal.model import Arguments, Job, Search, Target
 from pytest_annmodal.outcome import Measurement, Part, Probe, Tuned
 from pytest_annmodal.scoring import scoring
 
 MAX_PROBES = 8  # for one argument and one target
-MAX_BLIND = 4  # of them, on the tuning queries
+MAX_BLIND = 3  # of them, on the tuning queries, whose curve is only nearly the same
+ENOUGH_BLIND = 2  # of them, if one reached the target
 LEAST_QUERIES = 4
 Z95 = 1.96
 SWEEPS = 3  # over several arguments, at most
@@ -206,7 +207,7 @@ def _smallest(
         "tuning",
         into=guide,
         n_at_most=MAX_BLIND,
-        following=lambda _n_left: wanted(axis, guide, target),
+        following=lambda n_left: blind(axis, guide, target, n_left),
     )
     _try(
         asked,
@@ -222,6 +223,16 @@ def _smallest(
     known_recalls = found or guide
     best = max(known_recalls.values())
     return min(value for value, recall in known_recalls.items() if recall == best)
+
+
+def blind(axis: Axis, known: Known, target: float, n_left: int) -> float | None:
+    """Returns the value to try next on the tuning queries; None if enough is known.
+
+    Args:
+        n_left: how many of :data:`MAX_BLIND` may still be tried.
+    """
+    enough = n_left <= MAX_BLIND - ENOUGH_BLIND and bracket(known, target)[1] is not None
+    return None if enough else wanted(axis, known, target)
 
 
 def _try(
