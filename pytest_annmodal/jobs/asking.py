@@ -18,7 +18,7 @@ from pytest_annmodal.channel import mailbox
 from pytest_annmodal.channel.wire import Message
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.distances.forms import Form
-from pytest_annmodal.errors import ProtocolViolationError, SmugglingError
+from pytest_annmodal.errors import InvalidResultError, ProtocolViolationError, SmugglingError
 from pytest_annmodal.model import Limits, Search
 from pytest_annmodal.sandbox.contention import Contention
 from pytest_annmodal.sandbox.worker_process import Worker
@@ -77,6 +77,8 @@ class Asker:
         form: in which the implementation gets queries; methods here take them as the dataset
             keeps them.
         warmup: rows similar to the queries but different from them, in that form.
+        n_train: number of rows of ``train``.
+        short_answers: whether answers may have fewer than k ids.
     """
 
     worker: Worker
@@ -85,6 +87,24 @@ class Asker:
     form: Form
     warmup: NDArray[Any]
     trusted: bool
+    n_train: int
+    short_answers: bool
+
+    def checked(
+        self, given: validity.Given, search: Search, where: str = "query"
+    ) -> validity.Checked:
+        """Checks the answers of one search.
+
+        Raises:
+            InvalidResultError: an answer is not k distinct row numbers.
+        """
+        return validity.check(
+            given,
+            k=search.k,
+            n_train=self.n_train,
+            short_answers=self.short_answers,
+            where=where,
+        )
 
     def one_by_one(self, search: Search, data: hdf5.Vectors, on_phase: OnPhase) -> Timed:
         self.worker.gather()
@@ -214,10 +234,23 @@ class Asker:
         for _ in range(MOST_ROUNDS_AGAIN if may_repeat else 0):
             if not unsure.any() or time.monotonic() - began > self.limits.max_search_s:
                 break
+            if not self._valid(asked, unsure, search):
+                break
             self._again(asked, unsure, queries, search.k)
             unsure = recall.uncertain(asked.times_ns, asked.gaps_ns, ordinary_ns)
         times_ns = recall.settled(asked.times_ns, asked.gaps_ns, unsure)
         return asked._replace(times_ns=times_ns), share
+
+    def _valid(self, asked: mailbox.Asked, unsure: NDArray[np.bool_], search: Search) -> bool:
+        """Whether the answers that would be replaced are valid.
+
+        An invalid answer is not replaced, so that the search fails by it on a busy machine too.
+        """
+        try:
+            self.checked(validity.Given(ids=asked.ids[unsure], counts=asked.counts[unsure]), search)
+        except InvalidResultError:
+            return False
+        return True
 
     def _again(
         self,

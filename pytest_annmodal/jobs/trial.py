@@ -27,7 +27,7 @@ from pytest_annmodal.sandbox import compile_cache, interpreter, isolation
 from pytest_annmodal.sandbox.contention import Contention
 from pytest_annmodal.sandbox.limits import Watch
 from pytest_annmodal.sandbox.worker_process import Worker
-from pytest_annmodal.scoring import latency, recall, validity
+from pytest_annmodal.scoring import latency, recall
 
 OVERSTATED = 1.2  # times the growth; a note is given from there on
 ROUNDING_BYTES = 2**20  # for whole pages, and for memory that was free before the build
@@ -116,6 +116,8 @@ class Trial:
             form=self.form,
             warmup=self.form.sent(self.warmup),
             trusted=implementation.trusted,
+            n_train=len(data.train),
+            short_answers=implementation.short_answers,
         )
 
     def _worker(self, level: isolation.Level, mailbox_fd: int, stack: ExitStack) -> Worker:
@@ -222,7 +224,7 @@ class Trial:
         asked, batched = self.views[search.case_id]
         timed = self._one_by_one(search, asked, on_phase)
         n_query_cores = worker.n_cores
-        answers = self.checked(timed.given, search)  # a wrong answer ends the search here
+        answers = self.asker.checked(timed.given, search)  # a wrong answer ends the search here
         build_s, index_bytes = self._with_what_came_later()
         batch, beside_batch = self._batch(search, batched, on_phase)
         if batch is not None:
@@ -300,22 +302,6 @@ class Trial:
             work=dict(self.work),
         )
 
-    def checked(
-        self, given: validity.Given, search: Search, where: str = "query"
-    ) -> validity.Checked:
-        """Checks the answers of one search.
-
-        Raises:
-            InvalidResultError: an answer is not k distinct row numbers.
-        """
-        return validity.check(
-            given,
-            k=search.k,
-            n_train=len(self.data.train),
-            short_answers=self.job.implementation.short_answers,
-            where=where,
-        )
-
     def _environment(self, timed: Timed, share: Share) -> dict[str, Any]:
         limits = self.job.limits
         return {
@@ -360,7 +346,7 @@ class Trial:
             batch_s, given = self.asker.batch(search.k, data.test)
             wall_s = time.perf_counter() - start
             self.work["batch"] = Work(cpu_s=self.worker.cpu_s() - cpu_before_s, wall_s=wall_s)
-        answers = self.checked(given, search, "batch_query")
+        answers = self.asker.checked(given, search, "batch_query")
         return Batch(seconds=batch_s, answers=answers), contention()
 
     def _notes(self, timed: Timed, disturbed: Sequence[str]) -> Iterator[str]:

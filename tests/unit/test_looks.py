@@ -16,6 +16,7 @@ from jobs import EXACT, index, measured, nothing_left_behind, run, write
 from pytest_annmodal.channel import mailbox
 from pytest_annmodal.channel.mailbox import Asked
 from pytest_annmodal.distances import forms
+from pytest_annmodal.errors import InvalidResultError
 from pytest_annmodal.jobs.asking import Asker, Timed
 from pytest_annmodal.model import Arguments, Limits, Search
 from pytest_annmodal.sandbox import contention
@@ -112,7 +113,7 @@ class TestUncertain:
 class Rounds:
     """An asker whose mailbox replays times and gaps of each round."""
 
-    def __init__(self, monkeypatch, script, *, trusted=True, rounds=2, **limits):
+    def __init__(self, monkeypatch, script, *, trusted=True, rounds=2, ids=(), **limits):
         self.asked = []
         replies = iter(script)
 
@@ -120,7 +121,9 @@ class Rounds:
             self.asked.append(queries[:, 0].astype(int).tolist())
             times, gaps = (np.array(values, np.int64) for values in next(replies))
             number = len(self.asked)
-            return Asked(times, np.full((len(times), k), number), np.full(len(times), k), gaps)
+            given = ids[number - 1] if number <= len(ids) else [[number]] * len(times)
+            counts = np.array([len(row) for row in given])
+            return Asked(times, np.array([[*row, -1][:k] for row in given]), counts, gaps)
 
         monkeypatch.setattr(mailbox, "ask", ask)
         asker = Asker(
@@ -130,6 +133,8 @@ class Rounds:
             limits=Limits(clock="parent", **limits),
             warmup=np.zeros((1, 1), np.float32),
             trusted=trusted,
+            n_train=9,
+            short_answers=False,
         )
         search = Search(case_id="one", arguments=Arguments(), k=1, rounds=rounds)
         queries = np.arange(3, dtype=np.float32)[:, None]
@@ -147,6 +152,22 @@ class TestAskedAgain:
         assert made.found.times_ns.tolist() == [[100, 120, 100], [100, 100, 100]]
         assert made.found.ids[:, :, 0].tolist() == [[1, 3, 1], [2, 2, 2]]
         assert made.share == pytest.approx(1 / 6)
+
+    @pytest.mark.parametrize("wrong", [[], [9], [-2], [1, 2]], ids=repr)
+    def test_a_wrong_answer_stays(self, monkeypatch, wrong):
+        """Asking again would hide it, and with it that the implementation is at fault."""
+        made = Rounds(monkeypatch, [*FIRST, ([120], [1])], ids=[[[1], wrong, [1]]])
+        assert made.asked == [[0, 1, 2], [0, 1, 2]]
+        given = validity.Given(ids=made.found.ids, counts=made.found.counts)
+        with pytest.raises(InvalidResultError, match="for query 1"):
+            validity.check(given, k=1, n_train=9)
+
+    def test_a_wrong_answer_stays_that_came_when_it_was_asked_again(self, monkeypatch):
+        """Neither is it replaced by a third one."""
+        script = [*FIRST, ([4_100], [4_000]), ([120], [1])]
+        made = Rounds(monkeypatch, script, ids=[[[1]] * 3, [[1]] * 3, [[9]]])
+        assert made.asked[2:] == [[1]]
+        assert made.found.ids[0, 1, 0] == 9
 
     def test_what_stays_uncertain_is_left_out(self, monkeypatch):
         """A query that is uncertain in three more rounds is left out."""

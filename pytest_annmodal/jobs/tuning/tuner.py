@@ -150,7 +150,9 @@ class Tuner:
         key = part, search.k
         if key not in self._kth:
             self._kth[key] = scoring.kth_neighbors(data, search.k)
-        recall = scoring.score_rounds(data, trial.checked(timed.given, search), self._kth[key])
+        recall = scoring.score_rounds(
+            data, trial.asker.checked(timed.given, search), self._kth[key]
+        )
         return Probe(
             arguments=arguments,
             part=part,
