@@ -13,6 +13,7 @@ from pytest_annmodal.comparison import schedule
 from pytest_annmodal.comparison.interleaving import Entrant, Session, rows_of
 from pytest_annmodal.comparison.schedule import Schedule
 from pytest_annmodal.datasets import hdf5
+from pytest_annmodal.errors import InvalidResultError
 from pytest_annmodal.gate.points import Points, rate_at
 from pytest_annmodal.model import Arguments, Search
 from pytest_annmodal.scoring import scoring, validity
@@ -25,6 +26,7 @@ MOST_DISTURBED = 4  # at most one query in so many
 # Untimed queries before each block. With 20 of them the first timed ones took as much longer than
 # the others (a quarter, a tenth) as with 10; with 5 those after them did too.
 LEAD = 10
+WRONG = -1  # ns, in place of the times of a block with a wrong answer: no time is less
 SIDES = (schedule.CANDIDATE, schedule.BASELINE, schedule.CONTROL)
 
 
@@ -72,14 +74,27 @@ class Scored:
         if k not in self._kth:
             self._kth[k] = scoring.kth_neighbors(self.view, k)
         with entrant.awake():  # blames a wrong answer on its side
-            answers = validity.check(
-                validity.Given(ids=ids[None], counts=counts[None]),
-                k=k,
-                n_train=len(self.view.train),
-                short_answers=entrant.short_answers,
-            )
+            answers = self._checked(entrant, ids[None], counts[None])
         found = scoring.score_rounds(self.view, answers, self._kth[k])
         return Asked(least_ns=times, ids=ids, hits=found.hits, recall=found.by_distance)
+
+    def valid(self, entrant: Entrant, ids: NDArray[np.int64], counts: NDArray[np.int64]) -> bool:
+        """Whether these answers of one side, (n, k) and (n,), can be scored."""
+        try:
+            self._checked(entrant, ids.copy(), counts)
+        except InvalidResultError:
+            return False
+        return True
+
+    def _checked(
+        self, entrant: Entrant, ids: NDArray[np.int64], counts: NDArray[np.int64]
+    ) -> validity.Checked:
+        return validity.check(
+            validity.Given(ids=ids, counts=counts),
+            k=ids.shape[-1],
+            n_train=len(self.view.train),
+            short_answers=entrant.short_answers,
+        )
 
 
 def side(session: Session, number: int) -> Entrant:
@@ -118,11 +133,14 @@ def in_turn(
     ids, counts = np.zeros((len(SIDES), n, search.k), np.int64), np.zeros((len(SIDES), n), np.int64)
 
     def ask(number: int, rows: NDArray[np.int64]) -> None:
-        own = number, rows
-        times, ids[own], counts[own] = side(session, number).ask(
-            search, settings[number], view.view.test[rows]
-        )
-        least[own] = np.minimum(least[own], times)
+        """Keeps each query's least time with the answer of that time; a wrong answer stays."""
+        entrant = side(session, number)
+        times, found, n_found = entrant.ask(search, settings[number], view.view.test[rows])
+        if not view.valid(entrant, found, n_found):
+            times = np.full_like(times, WRONG)
+        kept = times < least[number, rows]
+        own = number, rows[kept]
+        least[own], ids[own], counts[own] = times[kept], found[kept], n_found[kept]
 
     with measure.quiet_gc():
         for _, block, number in plan.turns():
