@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_annmodal.errors import BuildError
@@ -54,6 +54,17 @@ class Adapter:
     batch: Query | None
     batch_fetch: Callable[[], Any] | None
     _memory: Callable[[], int | None]
+    _alone: Alone
+
+    def looked_up(self) -> Adapter:
+        """Returns an adapter for the methods that the object has now.
+
+        ``fit`` or ``set_query_arguments`` may assign another ``query`` to the object.
+
+        Raises:
+            BuildError: a method has the wrong parameters.
+        """
+        return replace(self, **_methods(self.subject, self._alone))
 
     def set_search(self, arguments: Mapping[str, Any]) -> None:
         """Passes one search setting (plain ``Arguments``) to ``set_query_arguments``."""
@@ -177,17 +188,25 @@ def adapt(subject: Any, *, kilobytes: bool = False, alone: Alone = _row_alone) -
         raise BuildError(f"{type(subject).__name__} has no fit(X) method")
     check_takes(subject.fit, "X")
     memory = _Memory(subject, kilobytes=kilobytes)
-    prepared = _prepared(subject)
-    batch, fetch = _batch(subject)
     return Adapter(
         subject=subject,
         fit=memory.fit if kilobytes else subject.fit,
-        query=_query(subject, prepared, batch, fetch, alone),
-        prepared=prepared,
-        batch=batch,
-        batch_fetch=fetch,
+        **_methods(subject, alone),
         _memory=memory.read,
+        _alone=alone,
     )
+
+
+def _methods(subject: Any, alone: Alone) -> dict[str, Any]:
+    """Returns the methods to query the object, by their names in :class:`Adapter`."""
+    prepared = _prepared(subject)
+    batch, fetch = _batch(subject)
+    return {
+        "query": _query(subject, prepared, batch, fetch, alone),
+        "prepared": prepared,
+        "batch": batch,
+        "batch_fetch": fetch,
+    }
 
 
 def _own(subject: Any, name: str) -> Any:

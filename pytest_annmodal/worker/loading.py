@@ -18,6 +18,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from pytest_annmodal.worker import base_ann
 
@@ -96,7 +97,7 @@ def make_importable(path: str) -> str:
     for name in [name for name in sys.modules if f"{name}.".startswith(f"{package}.")]:
         del sys.modules[name]
     install_ann_benchmarks(folder.parent)
-    _package(package, folder)
+    _run_when_asked(_package(package, folder), folder / "__init__.py")
     name = f"{package}.{_module_name(file.stem)}"
     sys.meta_path.insert(0, Itself(name, path))
     return name
@@ -143,6 +144,29 @@ def _package(name: str, *folders: Path) -> ModuleType:
     package.__spec__ = ModuleSpec(name, None, is_package=True)
     sys.modules[name] = package
     return package
+
+
+def _run_when_asked(package: ModuleType, init: Path) -> None:
+    """Runs ``init`` in the package when a name is asked of it that is neither there nor a module.
+
+    It is not run at once: where one file of a folder is an implementation, the folder's
+    ``__init__.py`` may belong to something else.
+    """
+
+    def missing(name: str) -> Any:
+        vars(package).pop("__getattr__", None)  # it may import itself, and is run once
+        text = init.read_bytes() if init.is_file() else b""
+        # Python itself asks modules for such names.
+        of_python = name.startswith("__") and name.encode() not in text
+        if of_python or importlib.util.find_spec(f"{package.__name__}.{name}"):
+            vars(package)["__getattr__"] = missing
+        elif text:
+            package.__file__ = str(init)
+            exec(compile(text, str(init), "exec"), vars(package))  # noqa: S102
+            return getattr(package, name)
+        raise AttributeError(f"module {package.__name__!r} has no attribute {name!r}", name=name)
+
+    vars(package)["__getattr__"] = missing
 
 
 def install_ann_benchmarks(algorithms: Path) -> None:

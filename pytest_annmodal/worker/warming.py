@@ -49,6 +49,7 @@ def _build_and_ask(adapter: Adapter, form: Form, *, k: int, search: Mapping[str,
     rows = form.random(np.random.default_rng(SEED), N_ROWS)
     adapter.fit(form.whole(rows))
     adapter.set_search(search)
+    adapter = adapter.looked_up()
     k = min(k, N_ROWS)
     if adapter.prepared is None:
         adapter.query(form.each(rows[:1].copy())[0], k)

@@ -215,6 +215,7 @@ class Session:
     def on_search(self, message: Message) -> None:
         self.pools.all()
         self.adapter.set_search(message.fields["arguments"])
+        self.adapter = self.adapter.looked_up()
         measure.warm_allocator()
         self.channel.send("set")
 

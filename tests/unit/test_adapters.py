@@ -210,6 +210,42 @@ class TestImports:
         """Files are loaded whatever their name."""
         assert load(tmp_path / f"{stem}.py", PLAIN).describe() == "Index"
 
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "from . import VALUE as value",
+            "from . import helper, VALUE; value = VALUE",
+            "from .helper import value",
+            "from . import helper; value = helper.value",
+            "from . import __version__ as value",
+        ],
+    )
+    def test_a_file_may_import_what_its_package_defines(self, tmp_path, line):
+        """As ann-benchmarks' folders are packages, whose ``__init__.py`` Python runs."""
+        folder = tmp_path / "mine"
+        folder.mkdir()
+        (folder / "__init__.py").write_text(
+            "from .helper import value\n__version__ = VALUE = value\n"
+        )
+        (folder / "helper.py").write_text("value = 3\n")
+        adapter = load(folder / "module.py", f"{line}\nassert value == 3\n{PLAIN}")
+        assert adapter.query(None, 1) == [0]
+
+    def test_a_package_without_the_name_says_so(self, tmp_path):
+        """Whether or not it has an ``__init__.py``."""
+        for name in ("with", "without"):
+            (tmp_path / name).mkdir()
+        (tmp_path / "with" / "__init__.py").write_text("")
+        for name in ("with", "without"):
+            with pytest.raises(ImportError, match="cannot import name 'nothing'"):
+                load(tmp_path / name / "module.py", f"from . import nothing\n{PLAIN}")
+
+    def test_an_init_that_nothing_is_asked_of_is_not_run(self, tmp_path):
+        """It may be of the folder that one file of is tried."""
+        (tmp_path / "__init__.py").write_text("raise RuntimeError")
+        (tmp_path / "helper.py").write_text("")
+        load(tmp_path / "module.py", f"from . import helper\n{PLAIN}")
+
     def test_the_file_knows_itself(self, tmp_path):
         """The loaded module has ``__file__`` and is in ``sys.modules``, as dataclasses need."""
         text = """
@@ -347,6 +383,47 @@ class Index(BaseANN):
 """
         with pytest.raises(BuildError, match="no query"):
             load(tmp_path / "m.py", text)
+
+
+BOUND_LATE = """
+class Index:
+    def __init__(self, metric): pass
+    def fit(self, X):
+        self.query = lambda v, k: ["fitted"]
+        self.batch_query = lambda X, k: [["fitted"]]
+    def query(self, v, k):
+        return ["class"]
+    def batch_query(self, X, k):
+        return [["class"]]
+    def set_query_arguments(self, ef):
+        self.query = self.small if ef < 5 else self.large
+    def small(self, v, k):
+        return ["small"]
+    def large(self, v, k):
+        return ["large"]
+"""
+
+
+class TestLateMethods:
+    """ann-benchmarks looks a method up at each call, so objects may change theirs."""
+
+    def test_a_setting_may_choose_the_query(self, tmp_path):
+        """Each setting is asked by the method that it chose."""
+        adapter = load(tmp_path / "m.py", BOUND_LATE)
+        adapter.fit(VECTORS)
+        for ef, expected in ((1, "small"), (9, "large"), (2, "small")):
+            adapter.set_search(to_plain(Arguments(kwargs={"ef": ef})))
+            adapter = adapter.looked_up()
+            assert adapter.query(VECTORS[0], 1) == [expected]
+
+    def test_a_build_may_choose_the_query_and_the_batch(self, tmp_path):
+        """Without a search setting as well."""
+        adapter = load(tmp_path / "m.py", BOUND_LATE)
+        adapter.fit(VECTORS)
+        adapter.set_search(to_plain(NOTHING))
+        adapter = adapter.looked_up()
+        assert adapter.query(VECTORS[0], 1) == ["fitted"]
+        assert adapter.batch(VECTORS, 1) == [["fitted"]]
 
 
 class TestSearchArguments:
