@@ -32,6 +32,10 @@ METRIC_KEYS = {
 OWN_WORDS = METRIC_KEYS.keys() - {ANY, *METRICS}
 VIBE_ANY = tuple(row.vibe for row in METRICS.values() if row.vibe)
 CLONES = (("ann_benchmarks", "algorithms"), ("vibe", "algorithms"))
+NO_SETTING = (
+    "config.yml: its run_groups give no setting; an empty list among arguments ([[]]) leaves no "
+    "combination: write args: [] for no arguments"
+)
 MAX_VALUES = 20_000  # YAML aliases can expand a small file to a huge one
 
 
@@ -74,14 +78,19 @@ def read_config(
     If a name has two definitions for a metric, an enabled one comes before a disabled one, then one
     under the metric's own key before others.
 
+    A definition without a setting is left out.
+
     Raises:
-        ConfigurationError: ann-benchmarks could not read the file.
+        ConfigurationError: ann-benchmarks could not read the file, or it gives no setting at all.
     """
     order = list(METRIC_KEYS)
     found = [
         _implementation(definition, key, folder, modules=modules, trusted=trusted)
         for key, definition in sorted(_definitions(_load(text)), key=lambda p: order.index(p[0]))
     ]
+    if found and not any(item.variants for item in found):
+        raise ConfigurationError(NO_SETTING)
+    found = [item for item in found if item.variants]
     holds = {
         (item.name, metric): item
         for item in sorted(found, key=lambda item: not item.disabled)

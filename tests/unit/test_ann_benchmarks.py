@@ -106,6 +106,18 @@ class TestExpansion:
         assert points(config("base: {}")) == [(("@metric",), ())]
         assert points(config("base: {args: []}")) == [(("@metric",), ())]
 
+    @pytest.mark.parametrize("groups", ["g: {args: [[]]}", "g: {query_args: [[]]}", "{}"])
+    def test_a_file_without_a_setting_is_refused(self, groups):
+        """ann-benchmarks runs nothing then, without a message."""
+        with pytest.raises(ConfigurationError, match="give no setting"):
+            read(config(groups))
+
+    def test_a_definition_without_a_setting_is_left_out_beside_others(self):
+        """What it would have been is not known."""
+        text = config("g: {args: [[]]}") + "  euclidean:\n" + definition("g: {args: [1]}")
+        (found,) = read(text)
+        assert found.metrics == ("euclidean",)
+
     def test_an_empty_mapping_is_an_argument_too(self):
         """An empty mapping is passed as an empty dict, as ann-benchmarks does."""
         assert points(config("base: {args: {}}")) == [(("@metric", {}), ())]
