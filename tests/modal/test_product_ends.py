@@ -51,6 +51,27 @@ def test_ctrl_c_cancels_what_runs_and_shows_what_is_finished(product):
     assert all(record.request.terminate_containers for record in cancelled)
 
 
+def test_an_app_that_is_stopped_from_outside_ends_what_runs_with_the_reason(product):
+    """By ``modal app stop``, or on the website: what has finished stays."""
+    product.write("mine/a_quick.py", index())
+    product.write("mine/b_endless.py", ENDLESS)
+    session = product.start_pytest(
+        *("--ann-implementations=mine", "--impl=a_*", "--impl=b_*", "-v"),
+        f"--dataset={product.tiny}",
+    )
+    begun = _until(session, "PASSED")
+    plane = product.plane
+    plane.wait_for(_is_building(plane, "b_endless"))
+    (app,) = {container.function.app.id for container in product.containers()}
+    plane.call(plane.scheduler.stop_app(plane.registry.apps[app]))
+    done = product.finish(session, PROMPT_S)
+    assert done.code == 1, begun + done.text
+    assert done.counts() == {"passed": 1, "error": 1}
+    assert "App was stopped" in done.words() or "is stopped" in done.words()
+    assert "Traceback" not in done.text
+    assert plane.no_container_is_left()
+
+
 def test_after_x_nothing_keeps_running(product):
     session = product.start_pytest(
         product.submission("a_failing.py", index(fit="raise ValueError('no')")),

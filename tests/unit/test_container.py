@@ -13,16 +13,18 @@ from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.datasets.catalog import CATALOG
 from pytest_annmodal.datasets.hdf5 import checker
 from pytest_annmodal.datasets.lines import Reporter
+from pytest_annmodal.datasets.sources.sources import source_of
 from pytest_annmodal.datasets.volume.volume import resolve
 from pytest_annmodal.errors import DatasetError, ExecutorError
 from pytest_annmodal.execution import run_job
 from pytest_annmodal.executors.modal import container, shipping
+from pytest_annmodal.executors.modal import volume as volume_module
 from pytest_annmodal.executors.modal.attempts import Attempts
 from pytest_annmodal.executors.modal.calls import Calls, outcomes_of
 from pytest_annmodal.executors.modal.container import failures
 from pytest_annmodal.executors.modal.volume import MountedVolume
 from pytest_annmodal.manifests.builtin_paths import PACKAGE
-from pytest_annmodal.model import Implementation
+from pytest_annmodal.model import Implementation, to_plain
 from pytest_annmodal.outcome import Failure, outcome_to_plain
 from pytest_annmodal.settings.config import Settings
 
@@ -113,6 +115,29 @@ def test_a_dataset_that_is_missing_in_the_container_says_how_to_mend_it(job, tmp
         container.own_copy(dataset, volume, tmp_path, {}, None)
 
 
+def test_an_uploaded_file_that_is_seen_late_is_waited_for(job, tmp_path, monkeypatch):
+    """A volume may show an upload only some reloads later."""
+    there = source_of(job.dataset).own_file
+    aside = there.rename(tmp_path / "aside")
+
+    class Late(MountedVolume):
+        n_reloads = 0
+
+        def reload(self):
+            type(self).n_reloads += 1
+            if self.n_reloads == 3:
+                aside.rename(there)
+
+        def commit(self):
+            pass
+
+    monkeypatch.setattr(container, "MountedVolume", Late)
+    monkeypatch.setattr(volume_module, "COMMIT_PAUSES_S", (0.0,) * 6)
+    where = {"volume": "late", "mount": str(tmp_path / "data")}
+    found = container.download_dataset(to_plain(job.dataset), where, [])
+    assert found["ok"], found
+
+
 @pytest.mark.parametrize("spoil", [None, "another size", "no stamp", "an older stamp"])
 def test_a_copy_of_what_was_checked_is_opened_without_another_look(
     job, tmp_path, monkeypatch, spoil
@@ -152,8 +177,8 @@ class Call:
         if self.error is not None:
             raise self.error
 
-    def get(self):
-        assert self.read.wait(60)
+    def get(self, timeout):
+        assert self.read.wait(timeout)
         return "result"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import modal
 
 from pytest_annmodal.errors import ExecutorError
+from pytest_annmodal.executors.modal.connection import POLL_S
 
 MAX_BYTES = 500 * 10**6
 BYTE_STRING = 2  # CBOR's major type
@@ -27,10 +28,12 @@ PICKLE_END = b"\x94."  # …a memo entry, and the end
 
 
 def bytes_of(call: Any) -> bytes:
-    """Waits for the call's result; raises as ``call.get()`` does, but only from texts.
+    """Waits for the call's result, at most POLL_S; raises as ``call.get`` does, but from texts.
 
     Raises:
         ExecutorError: the container returned something other than one byte string.
+        TimeoutError: there is no result yet.
+        modal.exception.OutputExpiredError: the service no longer has the result.
     """
     from modal_proto import api_pb2
 
@@ -66,7 +69,11 @@ def _waiter() -> Callable[[Any], tuple[int, str, int, bytes]]:
         ) from error
 
     async def wait(call: Any) -> tuple[int, str, int, bytes]:
-        response = await call._invocation().pop_function_call_outputs(timeout=None)
+        response = await call._invocation().pop_function_call_outputs(timeout=POLL_S)
+        if not response.outputs and response.num_unfinished_inputs:
+            raise TimeoutError
+        if not response.outputs:
+            raise modal.exception.OutputExpiredError
         output = response.outputs[0]
         result, data = output.result, bytes(output.result.data)
         if result.WhichOneof("data_oneof") == "data_blob_id":

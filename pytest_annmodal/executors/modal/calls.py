@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import modal
+
 from pytest_annmodal.errors import ExecutorError
+from pytest_annmodal.executors.modal.connection import POLL_S
 from pytest_annmodal.executors.modal.container import END
 from pytest_annmodal.model import Job
 from pytest_annmodal.outcome import Outcome, outcome_from_plain
@@ -21,11 +25,16 @@ HURRY_S = 1.0  # wait for later logs, once one had no end
 class Calls:
     """Keeps the running calls, so that all of them can be cancelled.
 
+    Args:
+        longest_s: longest time that a call may take. A service may say of a call that still runs
+            that its result is gone, so that is believed only after this time.
+
     Attributes:
         closing: the session is ending; no new call may start.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest_s: float = 0.0) -> None:
+        self._longest_s = longest_s
         self.closing = False
         self._running: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -36,7 +45,7 @@ class Calls:
         call: Any,
         on_line: Callable[[str], None] | None = None,
         *,
-        get: Callable[[Any], Any] = lambda call: call.get(),
+        get: Callable[[Any], Any] = lambda call: call.get(timeout=POLL_S),
     ) -> Any:
         """Returns the call's result; calls ``on_line`` with log lines from another thread.
 
@@ -44,13 +53,16 @@ class Calls:
         is waited for after the result.
 
         Args:
-            get: waits for the result.
+            get: waits for the result, at most POLL_S.
+
+        Raises:
+            modal.exception.OutputExpiredError: the service no longer has the result.
         """
         log = None if on_line is None else _Log(call, on_line)
         with self._lock:
             self._running[call.object_id] = call
         try:
-            result = get(call)
+            result = self._once_there(call, get)
             if log is not None and not log.ended(patient=self._log_has_end):
                 self._log_has_end = False
             return result
@@ -59,6 +71,22 @@ class Calls:
                 self._running.pop(call.object_id, None)
             if log is not None:
                 log.over.set()
+
+    def _once_there(self, call: Any, get: Callable[[Any], Any]) -> Any:
+        """Asks for the result in steps, since the client waits forever for one that is gone."""
+        there_at = time.monotonic()
+        while True:
+            asked = time.monotonic()
+            try:
+                return get(call)
+            except modal.exception.OutputExpiredError:
+                if time.monotonic() - there_at > self._longest_s:
+                    raise
+            except TimeoutError:
+                # The function itself may have raised it; asked again, that comes at once.
+                if time.monotonic() - asked < POLL_S / 2:
+                    raise
+                there_at = time.monotonic()
 
     def cancel(self) -> None:
         """Ends all calls and their containers."""

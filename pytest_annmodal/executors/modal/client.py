@@ -79,7 +79,7 @@ class ModalExecutor(Executor):
         self._clouds = [] if cloud is None else [cloud]
         self._apps: list[OpenApp] = []
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._calls = Calls()
+        self._calls = Calls(settings.modal_timeout_s)
         self._threads: list[threading.Thread] = []
         self._unbuildable: dict[Contents, str] = {}
         self._datasets: dict[str, Dataset] = {}  # prepared ones, as containers find them

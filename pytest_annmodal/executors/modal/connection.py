@@ -18,6 +18,9 @@ from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorEr
 T = TypeVar("T")
 CONNECT_TIMEOUT_S = 5.0
 WAKES_S = 0.2  # how late Ctrl-C may be, if another thread got the signal
+# A question for a result waits so long. Without a limit, the client asks forever for one that is
+# gone.
+POLL_S = 60.0
 TRANSPORT = {"grpclib", "h2", "aiohttp"}
 
 
@@ -120,6 +123,8 @@ def explain(error: Exception) -> str:
         return f"Modal refused the token: {text}. Run `modal setup` to make a new one."
     if isinstance(error, known.ConnectionError) or is_of_transport(error):
         return f"The connection to Modal was lost: {text}. Try again; finished results are kept."
+    if isinstance(error, known.OutputExpiredError):
+        return "Modal no longer has the result of this call: it expired, or was removed. Try again."
     if isinstance(error, known.FunctionTimeoutError):
         return f"It took longer than a container is allowed to: {text}."
     if isinstance(error, (known.InternalFailure, known.RemoteError)):
@@ -127,6 +132,4 @@ def explain(error: Exception) -> str:
             f"The container was lost or failed: {text}. It may have been killed, preempted, out "
             "of memory (--modal-memory-mb gives more) or out of time (--modal-timeout); try again."
         )
-    if isinstance(error, ExecutorError):
-        return text
-    return f"{type(error).__name__}: {text}"
+    return text if isinstance(error, ExecutorError) else f"{type(error).__name__}: {text}"

@@ -62,8 +62,11 @@ def download_dataset(
 
     volume, wanted = MountedVolume(where["volume"], where["mount"]), from_plain(Dataset, dataset)
     try:
-        if source_of(wanted).own_file is not None:
-            reload(volume)  # uploaded after this container started
+        own = source_of(wanted).own_file
+        if own is not None:  # uploaded after this container started, maybe a moment ago
+            reload(volume)
+            if not own.exists():
+                await_commit(volume, own)
         resolved = resolve(
             wanted,
             volume,
