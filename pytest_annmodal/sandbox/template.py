@@ -10,7 +10,6 @@ import atexit
 import contextlib
 import json
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_annmodal.sandbox import cores, isolation
+from pytest_annmodal.sandbox.output import readable
 from pytest_annmodal.sandbox.process_tree import MARK
 from pytest_annmodal.worker.template import GIVEN, RUNNING, SIZE, STATUS
 
@@ -70,7 +70,7 @@ class Copy:
         return status
 
     def _heard(self, timeout: float | None) -> int | None:
-        if self.returncode is None and select.select([self._control], [], [], timeout)[0]:
+        if self.returncode is None and readable(self._control.fileno(), timeout):
             try:
                 _, self.returncode = STATUS.unpack(self._said(0))
             except EOFError:  # the template was killed, and the kernel killed its copies
@@ -79,7 +79,7 @@ class Copy:
         return self.returncode
 
     def _said(self, timeout_s: float) -> bytes:
-        if not select.select([self._control], [], [], timeout_s)[0]:
+        if not readable(self._control.fileno(), timeout_s):
             raise TimeoutError
         raw = self._control.recv(STATUS.size)
         if len(raw) < STATUS.size:

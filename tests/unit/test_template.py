@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs import PRELUDE, measured, run, write
+from jobs import EXACT, PRELUDE, measured, run, write
 
 from pytest_annmodal.errors import CrashedError
 from pytest_annmodal.sandbox import template
@@ -105,6 +106,17 @@ def test_variables_that_are_read_at_the_start_make_another_template(
         assert isinstance(one._process, Copy)
         assert TEMPLATE.pid != before
     monkeypatch.undo()
+
+
+def test_a_session_may_have_many_open_files(small_dataset: Any, tmp_path: Path) -> None:
+    """More than 1,024, of which ``select`` knows no other."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+    with ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        for _ in range(1100):
+            stack.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        measured(run(small_dataset(), write(tmp_path / "mine.py", EXACT))[0])
 
 
 def test_how_a_copy_ended_is_known() -> None:
