@@ -313,7 +313,7 @@ class Limits:
         clock: ``worker`` (its own clock) or ``parent`` (over the shared-memory mailbox).
         subset: use a sample of this many rows of ``train``; None for all.
         n_queries: use a sample of this many of the dataset's queries; None for all.
-        query_order: one of :data:`~pytest_annmodal.queries.ORDERS`.
+        query_order: one of :data:`~pytest_annmodal.settings.config.ORDERS`.
         cold: time a first pass after dropping the files it reads from the page cache.
         phase_timeout_s: time limit for a phase (start, build, one search setting).
         memory_bytes: limit of the worker's private memory beyond ``train``, or None.

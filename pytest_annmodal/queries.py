@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ORDERS = ("file", "random", "sorted")  # of the queries
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnQueries:

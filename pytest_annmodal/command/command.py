@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import sys
@@ -85,7 +84,7 @@ class Command:
             settings = resolve(
                 cli=lambda _name: None, ini=lambda _name: "", environ=os.environ, rootdir=Path.cwd()
             )
-            command = cls(dataclasses.replace(settings, executor="modal"))
+            command = cls(settings.replaced(executor="modal"))
             given = arguments.find(argv, app)
             if given is not None:
                 command._begin(given)
@@ -162,15 +161,13 @@ class Command:
 
     def _settings_of(self, args: Arguments) -> Settings:
         subset = args.subset_size or None
-        return dataclasses.replace(self.settings, impl=tuple(args.names), k=args.k, subset=subset)
+        return self.settings.replaced(impl=tuple(args.names), k=args.k, subset=subset)
 
     def _implementations(self, args: Arguments) -> list[Implementation]:
         for flag, name in (("--impl", args.impl), ("--compare", args.compare)):
             try:
                 if name:
-                    selection.select_implementations(
-                        dataclasses.replace(self.settings, impl=(name,))
-                    )
+                    selection.select_implementations(self.settings.replaced(impl=(name,)))
             except ConfigurationError as error:
                 text = str(error).replace("--impl", flag, 1)
                 if name == selection.STUDENT:

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from pytest_annmodal.session.state import BenchSession
     from pytest_annmodal.strangers.places import Places
 
-SETTINGS = pytest.StashKey[Settings]()
-SESSION = pytest.StashKey["BenchSession"]()
-CASE = pytest.StashKey["Case"]()
+SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+SESSION: pytest.StashKey[BenchSession] = pytest.StashKey()
+CASE: pytest.StashKey[Case] = pytest.StashKey()
 OUTCOME: pytest.StashKey[Row] = pytest.StashKey()  # for the summary
-PROBLEM = pytest.StashKey[str]()  # why the session cannot run
-UNABLE = pytest.StashKey[str]()  # why one test cannot run
+PROBLEM: pytest.StashKey[str] = pytest.StashKey()  # why the session cannot run
+UNABLE: pytest.StashKey[str] = pytest.StashKey()  # why one test cannot run
 PAIR = {"implementation", "dataset"}
 REPEATED = "__pytest_repeat_step_number"  # the parameter of pytest-repeat's --count
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 import pytest
 
 from pytest_annmodal.errors import AnnModalError, ConfigurationError, ExecutorError
-from pytest_annmodal.figures import THRESHOLDS
 from pytest_annmodal.plugin import collecting
 from pytest_annmodal.plugin.collecting import CASE, SESSION, SETTINGS
 from pytest_annmodal.plugin.hookspecs import Hooks
@@ -34,9 +33,9 @@ if TYPE_CHECKING:
     from pytest_annmodal.session.listener import Listener
     from pytest_annmodal.session.state import BenchSession
 
-LISTENERS = pytest.StashKey[list["Listener"]]()
-STREAM = pytest.StashKey[TextIO]()  # where pytest's terminal reporter writes to
-RAN = pytest.StashKey[bool]()  # of an item that a plugin may run again
+LISTENERS: pytest.StashKey[list[Listener]] = pytest.StashKey()
+STREAM: pytest.StashKey[TextIO] = pytest.StashKey()  # where pytest's terminal reporter writes to
+RAN: pytest.StashKey[bool] = pytest.StashKey()  # of an item that a plugin may run again
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -85,10 +84,13 @@ def _check_doors(config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     _check_doors(config)  # where a conftest file loaded this plugin, the hook above is not called
+    arguments = ["k", "rounds", "param", "build_param"]
+    if config.option.markers:  # pytest shows them; the table of figures is not imported otherwise
+        from pytest_annmodal.figures import THRESHOLDS
+
+        arguments += THRESHOLDS
     config.addinivalue_line(
-        "markers",
-        f"ann(k, rounds, param, build_param, {', '.join(THRESHOLDS)}): "
-        "settings and thresholds of an ANN benchmark.",
+        "markers", f"ann({', '.join(arguments)}): settings and thresholds of an ANN benchmark."
     )
     if getattr(config.option, "help", False):  # pytest-benchmark's has characters beyond ASCII
         from pytest_annmodal.reports import nearest

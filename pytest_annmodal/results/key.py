@@ -6,7 +6,6 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import Any
 
 from pytest_annmodal.datasets.sources.sources import source_of
@@ -63,9 +62,7 @@ def key_of(case: Case, digest: str, settings: Settings, *, beside: str | None = 
         beside: key of the baseline's environment, if it has one.
     """
     matters = {
-        item.name: to_plain(getattr(settings, item.name))
-        for item in fields(settings)
-        if item.name not in NOT_MEASURING
+        name: to_plain(value) for name, value in vars(settings).items() if name not in NOT_MEASURING
     }
     what = {
         "version": VERSION,

@@ -219,7 +219,7 @@ class BenchSession:
     def seed_queries(self, seed: int) -> None:
         """Sets the seed of fresh queries, unless the options name one."""
         if self.settings.fresh_queries and not self.settings.fresh_seed:
-            self.settings = dataclasses.replace(self.settings, fresh_seed=seed)
+            self.settings = self.settings.replaced(fresh_seed=seed)
 
     def plan(self, cases: Iterable[Case]) -> list[Job]:
         """Makes jobs of the cases that can run and have no outcome yet.

@@ -7,10 +7,9 @@ the machine imports this module, so it imports nothing heavy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
-from pytest_annmodal.queries import ORDERS
 from pytest_annmodal.settings.option import (
     GATE,
     SESSIONS,
@@ -21,7 +20,6 @@ from pytest_annmodal.settings.option import (
     is_dataset_file,
     object_name,
     option,
-    option_of,
     parameter_values,
     proportion,
     rates,
@@ -35,6 +33,7 @@ from pytest_annmodal.tolerances import TOLERANCES
 
 CLOCKS = ("auto", "worker", "parent")
 ARRIVALS = ("poisson", "uniform")
+ORDERS = ("file", "random", "sorted")  # of the queries
 ISOLATION_LEVELS = ("auto", "strict", "process")
 PHASE_S = 3600.0  # longest that importing, building or one search setting may take
 
@@ -53,9 +52,11 @@ SELECT, MEASURE, LOAD, DATA, MODAL, COMPARE, RESULTS, GRADE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The values of all options, checked once, by :func:`~.sources.resolve`."""
+    """The values of all options, checked once, by :func:`~.sources.resolve`.
+
+    (No dataclass: to make one of so many fields takes 4 ms, in every pytest run.)
+    """
 
     impl: tuple[str, ...] = option(
         (),
@@ -630,6 +631,34 @@ class Settings:
 
     rootdir: Path = Path()
 
+    def __init__(self, **values: Any) -> None:
+        """Takes values by name; what is not named has its default.
+
+        Raises:
+            TypeError: a name is no setting's.
+        """
+        unknown = values.keys() - DEFAULTS.keys()
+        if unknown:
+            raise TypeError(f"Settings has no {', '.join(sorted(unknown))}")
+        vars(self).update({**DEFAULTS, **values})  # always in the same order, for the hash
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"Settings cannot be changed: {name} = {value!r}; see replaced()")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Settings) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(vars(self).values()))
+
+    def __repr__(self) -> str:
+        changed = (f"{k}={v!r}" for k, v in vars(self).items() if v != DEFAULTS[k])
+        return f"Settings({', '.join(changed)})"
+
+    def replaced(self, **changes: Any) -> Settings:
+        """Returns the same settings but for some."""
+        return Settings(**{**vars(self), **changes})
+
     @property
     def modal_machine(self) -> str:
         """The machine class of this session's containers, as far as it can be requested."""
@@ -637,4 +666,5 @@ class Settings:
         return f"Modal, {self.modal_cpu:g} cores, {self.modal_memory_mb} MiB{region}"
 
 
-OPTIONS: tuple[Option, ...] = tuple(option_of(one) for one in fields(Settings) if one.metadata)
+OPTIONS: tuple[Option, ...] = tuple(o for o in vars(Settings).values() if isinstance(o, Option))
+DEFAULTS: dict[str, Any] = {**{o.name: o.default for o in OPTIONS}, "rootdir": Settings.rootdir}

@@ -6,9 +6,8 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import Field, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.settings import suffixes
@@ -24,8 +23,10 @@ GATE, STRICT_GATE = "on", "strict"
 Grading = Literal["anywhere", "typed", "rules"]
 
 
-class Option(NamedTuple):  # a dataclass would take longer to make, in every pytest run
+class Option:
     """An option, as declared by a field of Settings; its name gives the ini key and the variable.
+
+    (No dataclass or named tuple: those take longer to make, in every pytest run.)
 
     Attributes:
         kind: makes a value of a text, or raises ValueError; None for a switch.
@@ -56,6 +57,19 @@ class Option(NamedTuple):  # a dataclass would take longer to make, in every pyt
     opposite: str | None = None
     grading: Grading = "anywhere"
     stricter: Callable[[Any], bool] | None = None
+
+    def __init__(self, **declared: Any) -> None:
+        vars(self).update(declared)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Python calls it with the field's name; the field's type says how a value is parsed."""
+        annotation = owner.__annotations__[name].removesuffix(" | None")
+        by_type = {
+            "kind": KINDS.get(annotation, str),
+            "many": annotation.startswith("tuple"),
+            "is_number": annotation in {"int", "float"},
+        }
+        vars(self).update({"name": name, **by_type, **vars(self)})
 
     @property
     def ini(self) -> str:
@@ -144,22 +158,9 @@ def option(default: Any, flag: str, group: str, text: str, **more: Any) -> Any:
         text: its text in ``--help``.
         more: attributes of :class:`Option` that do not follow from the field's type.
     """
-    return field(default=default, metadata={"flag": flag, "group": group, "help": text, **more})
-
-
-def option_of(declared: Field[Any]) -> Option:
-    """Returns the option that a field declares; how it is parsed defaults to the field's type."""
-    annotation = str(declared.type).removesuffix(" | None")
-    default = declared.default
-    metadata: dict[str, Any] = {"kind": KINDS.get(annotation, str), **declared.metadata}
     shown = f"{default:g}" if isinstance(default, float) else str(default)
-    metadata["help"] = metadata["help"].replace("{default}", shown)
-    return Option(
-        name=declared.name,
-        default=default,
-        many=annotation.startswith("tuple"),
-        **{"is_number": annotation in {"int", "float"}, **metadata},
-    )
+    told = text.replace("{default}", shown)
+    return Option(default=default, flag=flag, group=group, help=told, **more)
 
 
 def _switch(text: str, source: str) -> bool:

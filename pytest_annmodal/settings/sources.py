@@ -7,7 +7,7 @@ The command line wins over the environment (``ANNMODAL_NAME``), which wins over 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MODAL_EXECUTOR = "modal"  # chosen by --modal and --modal-plan
 # The tables of a TOML file with pytest's keys: two in pyproject.toml, one in pytest.toml.
 TABLES = (("tool", "pytest", "ini_options"), ("tool", "pytest"), ("pytest",))
+INI_KEYS = tuple(option.ini for option in OPTIONS)
 
 
 def resolve(
@@ -209,18 +210,22 @@ def unused_variables(environ: Mapping[str, str]) -> list[str]:
     ]
 
 
-def ini_of(config: pytest.Config) -> Callable[[str], object]:
-    """Returns a function that reads a key of pytest's ini file; TOML values keep their type."""
+def ini_of(config: pytest.Config, keys: Iterable[str] = INI_KEYS) -> Callable[[str], object]:
+    """Reads keys of pytest's ini file; TOML values keep their type.
 
-    def ini(key: str) -> object:
-        with warnings.catch_warnings():  # pytest 9.2 warns about a list where it expects a text
-            warnings.simplefilter("ignore")
-            try:
-                return config.getini(key)
-            except Exception:  # noqa: BLE001 -- TypeError, UsageError: each version its own
-                return _in_toml(config.inipath, key)
+    Returns:
+        A function that gives the value of one of the keys.
+    """
+    with warnings.catch_warnings():  # pytest 9.2 warns about a list where it expects a text
+        warnings.simplefilter("ignore")
+        return {key: _ini_value(config, key) for key in keys}.__getitem__
 
-    return ini
+
+def _ini_value(config: pytest.Config, key: str) -> object:
+    try:
+        return config.getini(key)
+    except Exception:  # noqa: BLE001 -- TypeError, UsageError: each version its own
+        return _in_toml(config.inipath, key)
 
 
 def _in_toml(path: Path | None, key: str) -> object:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_annmodal.strangers.places import Places
 
 FLAG = "--submission"
+INI = "annmodal_submission"
 PLACES: pytest.StashKey[Places] = pytest.StashKey()  # the submissions' places, set by doors.py
 
 
@@ -29,6 +30,6 @@ def names_any(config: pytest.Config) -> bool:
     return bool(
         any(FLAG in word for word in (*typed(config), *config.getini("addopts")))
         or os.environ.get("ANNMODAL_SUBMISSION")
-        or ini_of(config)("annmodal_submission")
+        or ini_of(config, [INI])(INI)
         or getattr(config.option, "annmodal_submission", None)  # in a worker of pytest-xdist
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +38,23 @@ def settings(
 def test_defaults() -> None:
     """Nothing given gives the defaults, and the table of options says the same as Settings."""
     assert settings() == Settings(rootdir=ROOT)
-    of_class = {field.name: field for field in fields(Settings)}
-    assert set(of_class) == {option.name for option in OPTIONS} | {"rootdir"}
+    named = set(Settings.__annotations__)
+    assert named == {option.name for option in OPTIONS} | {"rootdir"}
     for option in OPTIONS:
-        default = of_class[option.name].default
-        assert default is not MISSING
+        default = getattr(Settings(), option.name)
         assert default == (() if option.many else option.default), option.name
+
+
+def test_settings_are_values() -> None:
+    """Settings are compared by value, changed only as copies, and take no unknown names."""
+    one = Settings(k=3)
+    assert one == Settings().replaced(k=3) != Settings()
+    assert len({one, Settings(k=3)}) == 1
+    assert repr(one) == "Settings(k=3)"
+    with pytest.raises(AttributeError, match="k = 4"):
+        one.k = 4  # type: ignore[misc]
+    with pytest.raises(TypeError, match="kk"):
+        Settings(kk=3)
 
 
 def test_precedence() -> None:

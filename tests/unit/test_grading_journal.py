@@ -175,7 +175,7 @@ def test_key() -> None:
     case, settings = case_of(), Settings()
     key = key_of(case, "a", settings)
     assert key == key_of(
-        case, "a", dataclasses.replace(settings, submission=("b",), resume=True, grade_dir="x")
+        case, "a", settings.replaced(submission=("b",), resume=True, grade_dir="x")
     )
     others = {
         key_of(case, "b", settings),
@@ -183,7 +183,7 @@ def test_key() -> None:
         key_of(case, "a", settings, beside="hnswlib-0.8-x"),
         key_of(dataclasses.replace(case, k=3), "a", settings),
         key_of(dataclasses.replace(case, rounds=1), "a", settings),
-        *(key_of(case, "a", dataclasses.replace(settings, **{name: value})) for name, value in (
+        *(key_of(case, "a", settings.replaced(**{name: value})) for name, value in (
             ("queries", 7), ("threads", 2), ("modal", True), ("isolation", "strict"),
             ("timeout_s", 1.0), ("fresh_seed", 3), ("memory_mb", 9), ("subset", 8),
         )),

@@ -82,7 +82,7 @@ def make(
     )
 
     return BenchSession(
-        dataclasses.replace(settings, **options),
+        settings.replaced(**options),
         extra_datasets=[dataset("own")],
         listeners=listeners,
         make_executor=lambda _name: executor or LocalExecutor(LocalVolume(tmp_path / "volume")),
