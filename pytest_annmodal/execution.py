@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_annmodal.comparison.compare import compare, noted
+from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.environments import making
 from pytest_annmodal.errors import (
     AnnModalError,
@@ -15,7 +15,6 @@ from pytest_annmodal.errors import (
     ExecutorError,
     SubmissionError,
 )
-from pytest_annmodal.gate.gate import gate
 from pytest_annmodal.jobs import equal_settings, training_data
 from pytest_annmodal.jobs.asking import OnPhase
 from pytest_annmodal.jobs.runner import _not_to_blame, ask_job
@@ -69,17 +68,31 @@ def run_job(
     )
     if job.limits.at_recall is not None:
         found = operating_points.with_qps_at(found, job.limits.at_recall)
-    if job.baseline is not None and job.baseline.gate is not None:
-        same = job.build == job.baseline.build and _is_same(job, job.baseline)
-        found = gate(once, data, found, on_phase, notes=[GATED_A_A] if same else [])
-    elif job.baseline is not None:
-        found = compare(once, data, found, on_phase)
-        named = making.key_of(job.implementation) is not None
-        if named and _is_same(job, job.baseline):
-            found = [noted(outcome, A_A) for outcome in found]
     if job.baseline is not None:
-        found = _with_versions(found, job.baseline.implementation)
+        found = _beside(job.baseline, once, data, found, on_phase)
     return equal_settings.for_all(job, found, n=n, dim=dim)
+
+
+def _beside(
+    baseline: Baseline,
+    job: Job,
+    data: hdf5.LoadedDataset,
+    found: Sequence[Outcome],
+    on_phase: OnPhase,
+) -> list[Outcome]:
+    """Compares a measured job with its baseline, or gates it. Most jobs have none."""
+    from pytest_annmodal.comparison.compare import compare, noted
+    from pytest_annmodal.gate.gate import gate
+
+    same = _is_same(job, baseline)
+    if baseline.gate is not None:
+        notes = [GATED_A_A] if same and job.build == baseline.build else []
+        found = gate(job, data, found, on_phase, notes=notes)
+    else:
+        found = compare(job, data, found, on_phase)
+        if same and making.key_of(job.implementation) is not None:
+            found = [noted(outcome, A_A) for outcome in found]
+    return _with_versions(found, baseline.implementation)
 
 
 def _with_versions(found: Sequence[Outcome], baseline: Implementation) -> list[Outcome]:

@@ -71,11 +71,12 @@ class LocalExecutor(Executor):
 
     def submit(self, job: Job) -> Future[Sequence[Outcome]]:
         """Runs the job now."""
-        from pytest_annmodal.execution import run_job
         from pytest_annmodal.sandbox import template
 
         if job.implementation.environment is None:
             template.expect(trusted=job.implementation.trusted, threads=job.limits.threads)
+        from pytest_annmodal.execution import run_job  # while the template starts
+
         future: Future[Sequence[Outcome]] = Future()
         try:
             path = self.prepare(job.dataset)

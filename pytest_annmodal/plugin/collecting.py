@@ -208,11 +208,15 @@ def _group_by_build(items: list[pytest.Item]) -> None:
 
 def will_run(session: pytest.Session) -> bool:
     """Whether the selected tests are about to be run, and not only listed or planned."""
-    option = session.config.option
-    listing = ("collectonly", "setupplan", "showfixtures", "show_fixtures_per_test")
-    if any(getattr(option, name, False) for name in listing):
+    if only_lists(session.config):
         return False
-    return not session.testsfailed or bool(option.continue_on_collection_errors)
+    return not session.testsfailed or bool(session.config.option.continue_on_collection_errors)
+
+
+def only_lists(config: pytest.Config) -> bool:
+    """Whether pytest was asked to show tests or fixtures and to run nothing."""
+    listing = ("collectonly", "setupplan", "showfixtures", "show_fixtures_per_test")
+    return any(getattr(config.option, name, False) for name in listing)
 
 
 def runnable(items: list[pytest.Item], session: BenchSession) -> list[Case]:

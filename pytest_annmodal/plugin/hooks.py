@@ -172,6 +172,7 @@ def _keeper(bench: BenchSession) -> Keeper:
 def _session(config: pytest.Config) -> BenchSession:
     """Returns the session's state, made on first use."""
     if SESSION not in config.stash:
+        _expect_workers(config)
         from pytest_annmodal.plugin.interruption import Interruption
         from pytest_annmodal.reports import nearest
         from pytest_annmodal.session.orchestration import make_executor
@@ -191,6 +192,21 @@ def _session(config: pytest.Config) -> BenchSession:
             make_keeper=_keeper,
         )
     return config.stash[SESSION]
+
+
+def _expect_workers(config: pytest.Config) -> None:
+    """Starts the process that workers are copied from: it imports numpy while tests are collected.
+
+    Only where workers of trusted code will be needed, as far as that is known by now.
+    """
+    settings = config.stash[SETTINGS]
+    here = settings.executor == "local" and not hasattr(config, "workerinput")
+    if here and not (
+        settings.submission or _runs_nothing(settings) or collecting.only_lists(config)
+    ):
+        from pytest_annmodal.sandbox import template
+
+        template.expect(trusted=True, threads=settings.threads)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -17,10 +17,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pytest_annmodal.channel.copies import GIVEN, RUNNING, SIZE, STATUS
 from pytest_annmodal.sandbox import cores, isolation
 from pytest_annmodal.sandbox.output import readable
 from pytest_annmodal.sandbox.process_tree import MARK
-from pytest_annmodal.worker.template import GIVEN, RUNNING, SIZE, STATUS
 
 START = (
     f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); "
@@ -139,7 +139,7 @@ class Template:
         """Makes a worker by copying the template.
 
         Args:
-            descriptors: by the names of :data:`worker.template.GIVEN`, without ``control``.
+            descriptors: by the names of :data:`~.channel.copies.GIVEN`, without ``control``.
 
         Raises:
             OSError: the template does not start or answer; start the worker without it.

@@ -16,7 +16,6 @@ import mmap
 import os
 import select
 import socket
-import struct
 import sys
 import traceback
 from dataclasses import dataclass
@@ -25,13 +24,10 @@ from typing import Any
 
 import numpy as np
 
+from pytest_annmodal.channel.copies import GIVEN, RUNNING, SIZE, STATUS
 from pytest_annmodal.worker import worker
 
 MARK = "ANNMODAL_WORKER"
-SIZE = struct.Struct("<I")
-STATUS = struct.Struct("<ii")  # a copy's process id and exit status
-RUNNING = -1000  # not an exit status: the copy runs, in its own process group
-GIVEN = ("mailbox", "train", "socket", "output", "control")  # descriptors, in this order
 MADV_POPULATE_WRITE = 23  # Linux 5.14; on older kernels pages are copied when written
 ENTRY_BYTES, PRESENT_BIT = 8, 63  # of /proc/PID/pagemap: man 5 proc_pid_pagemap
 
