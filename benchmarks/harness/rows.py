@@ -286,7 +286,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         name="plugin-session",
-        numerator="the same, a session with the plugin less one without",
+        numerator="the same, a session with the plugin less one with an empty one",
         unit="ms",
         target=2.0,
         how="CPU time, the fastest of six each in turn",
