@@ -145,3 +145,18 @@ def test_check_of_the_site(tmp_path, more, said):
     for name, text in SITE.items():
         (tmp_path / name).write_text(text + (more if name == "index.html" else ""))
     assert list(module("check_site").problems(tmp_path)) == said
+
+
+def test_places_in_contributing_exist():
+    """CONTRIBUTING.md names only files and folders that exist."""
+    root = DOCS.parent
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    recipes, _, places = text.partition("## Where do I change")
+    starts = {recipes: root, places.partition("## Rules")[0]: root / "pytest_annmodal"}
+    missing = [
+        name
+        for part, start in starts.items()
+        for name in re.findall(r"`(\w[\w.]*/[\w./]*)`", part)
+        if not (start / name).exists() and not (root / "pytest_annmodal" / name).exists()
+    ]
+    assert not missing
