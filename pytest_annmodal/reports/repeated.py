@@ -1,6 +1,11 @@
 """Shows a failure that many benchmarks share once, with the number of tests.
 
 Only on the terminal: a JUnit file has each test's own text.
+
+pytest has no hook that chooses the failures of its summary. With a category of their own
+(``pytest_report_teststatus``) equal failures would be missing in the count of failed tests and in
+the short summary, and with a short ``longrepr`` each would still have a heading. So the lists in
+``stats`` are replaced while pytest shows failures, and restored before it counts them.
 """
 
 from __future__ import annotations
