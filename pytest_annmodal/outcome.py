@@ -163,8 +163,31 @@ class FirstPass:
     p99_s: float
 
 
+class WithParts:
+    """Figures taken from the parts of a measurement, for Measurement and StoredCase."""
+
+    __slots__ = ()
+    first_pass: FirstPass | None
+    comparison: Comparison | None
+
+    @property
+    def cold_p50_s(self) -> float | None:
+        """The median latency of the cold first pass."""
+        return self.first_pass.p50_s if self.first_pass is not None else None
+
+    @property
+    def cold_p99_s(self) -> float | None:
+        """The 99 % latency of the cold first pass."""
+        return self.first_pass.p99_s if self.first_pass is not None else None
+
+    @property
+    def supported_ratio(self) -> float | None:
+        """The least speed relative to the baseline that the samples support, or None."""
+        return self.comparison.supported_ratio if self.comparison is not None else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
+class Measurement(WithParts):
     """The figures of one case, with units in the names; percentiles are over all rounds.
 
     Attributes:
@@ -253,21 +276,6 @@ class Measurement:
     environment: Mapping[str, Plain] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False)
     log_tail: str = field(default="", repr=False)
-
-    @property
-    def cold_p50_s(self) -> float | None:
-        """The median latency of the cold first pass."""
-        return self.first_pass.p50_s if self.first_pass is not None else None
-
-    @property
-    def cold_p99_s(self) -> float | None:
-        """The 99 % latency of the cold first pass."""
-        return self.first_pass.p99_s if self.first_pass is not None else None
-
-    @property
-    def supported_ratio(self) -> float | None:
-        """The least speed relative to the baseline that the samples support, or None."""
-        return self.comparison.supported_ratio if self.comparison is not None else None
 
 
 def as_counted(measurement: Measurement, thresholds: Collection[str]) -> Measurement:

@@ -49,19 +49,4 @@ def read_text(file: Path, text: str, called: str, *, trusted: bool) -> Implement
                     f"the parameter {name} is {value!r}; C++ gets only numbers, by "
                     "set_query_arguments(arguments)"
                 )
-    return Implementation(
-        name=called,
-        path=str(file),
-        class_name="",
-        style="c++",
-        metrics=head.metrics,
-        trusted=trusted,
-        short_answers=head.short_answers,
-        bounded_by=head.bounded_by,
-        effective=head.effective,
-        constraints=head.constraints,
-        tune=head.tune,
-        clients=head.clients,
-        warm_up_build=head.warm_up_build,
-        variants=head.variants,
-    )
+    return head.implementation(name=called, file=file, class_name="", trusted=trusted, style="c++")

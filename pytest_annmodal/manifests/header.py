@@ -30,6 +30,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pytest_annmodal.distances.layouts import FORMS
@@ -37,7 +38,7 @@ from pytest_annmodal.distances.metrics import BY_DEFAULT, NAMES
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.levels import CLIENTS, Clients
 from pytest_annmodal.manifests import expression, tunables
-from pytest_annmodal.model import Arguments, Tunable, Variant
+from pytest_annmodal.model import Arguments, Implementation, Tunable, Variant
 from pytest_annmodal.settings import grid as values
 from pytest_annmodal.settings.nearest import nearest_names
 from pytest_annmodal.settings.toml_table import Table, shown
@@ -73,6 +74,32 @@ class Header:
     warm_up_build: bool = False
     dtypes: tuple[str, ...] = ()
     variants: tuple[Variant, ...] = (Variant(build=Arguments(), search=Arguments()),)
+
+    def implementation(
+        self, *, name: str, file: Path, class_name: str, trusted: bool, **more: Any
+    ) -> Implementation:
+        """Returns the implementation of a file with this header.
+
+        Args:
+            more: further fields of the Implementation.
+        """
+        return Implementation(
+            name=name,
+            path=str(file),
+            class_name=class_name,
+            trusted=trusted,
+            metrics=self.metrics,
+            short_answers=self.short_answers,
+            bounded_by=self.bounded_by,
+            effective=self.effective,
+            constraints=self.constraints,
+            tune=self.tune,
+            clients=self.clients,
+            warm_up_build=self.warm_up_build,
+            dtypes=self.dtypes,
+            variants=self.variants,
+            **more,
+        )
 
 
 def extract(text: str) -> str | None:

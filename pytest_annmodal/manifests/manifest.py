@@ -84,23 +84,13 @@ def _read_text(file: Path, text: str, called: str, *, trusted: bool, named: bool
     head = head or header.Header()
     if trusted and head.name and not named:  # a submission cannot choose its name
         called = sanitise(head.name)
-    return Implementation(
+    return head.implementation(
         name=called,
-        path=str(file),
+        file=file,
         class_name=class_name,
-        metrics=head.metrics,
+        trusted=trusted,
         requirements=head.dependencies or (),
         modules=modules if head.dependencies is None else (),
-        trusted=trusted,
-        short_answers=head.short_answers,
-        bounded_by=head.bounded_by,
-        effective=head.effective,
-        constraints=head.constraints,
-        tune=head.tune,
-        clients=head.clients,
-        warm_up_build=head.warm_up_build,
-        dtypes=head.dtypes,
-        variants=head.variants,
     )
 
 

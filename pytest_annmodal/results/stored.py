@@ -14,7 +14,7 @@ from typing import Literal
 from pytest_annmodal.finding import Gated
 from pytest_annmodal.levels import Loaded
 from pytest_annmodal.model import Arguments, Plain
-from pytest_annmodal.outcome import Comparison, Failure, FirstPass, Tuned
+from pytest_annmodal.outcome import Comparison, Failure, FirstPass, Tuned, WithParts
 
 SCHEMA = 1
 Source = Literal["pytest-annmodal", "ann-benchmarks", "vibe", "pytest-benchmark"]
@@ -52,7 +52,7 @@ class SamplesPlace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredCase:
+class StoredCase(WithParts):
     """One case as measured, or why it failed. None means unknown.
 
     Attributes:
@@ -155,21 +155,6 @@ class StoredCase:
         return self.source != OURS
 
     @property
-    def cold_p50_s(self) -> float | None:
-        """The median latency of the cold first pass."""
-        return self.first_pass.p50_s if self.first_pass is not None else None
-
-    @property
-    def cold_p99_s(self) -> float | None:
-        """The 99 % latency of the cold first pass."""
-        return self.first_pass.p99_s if self.first_pass is not None else None
-
-    @property
     def is_noisy(self) -> bool:
         """Whether others used its core while it was measured."""
         return any(note.startswith("noisy:") for note in self.notes)
-
-    @property
-    def supported_ratio(self) -> float | None:
-        """The least speed relative to the baseline that the samples support, or None."""
-        return self.comparison.supported_ratio if self.comparison is not None else None
