@@ -63,7 +63,7 @@ def run_job(
         once,
         data,
         on_phase=on_phase,
-        score=lambda unscored: tuner.told(scorer.measurement(unscored)),
+        score=lambda unscored: tuner.with_tuning(scorer.measurement(unscored)),
         choose=tuner.choose,
     )
     if job.limits.at_recall is not None:

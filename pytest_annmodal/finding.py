@@ -67,7 +67,7 @@ class Finding:
         return BY_NAME[self.figure]
 
     @property
-    def is_told(self) -> bool:
+    def has_values(self) -> bool:
         """Whether there are two values to show."""
         return self.low is not None or self.baseline > 0
 

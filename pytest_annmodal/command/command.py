@@ -104,7 +104,7 @@ class Command:
         except AnnModalError as error:
             self._say(f"❌ {error}")
             sys.exit(1)
-        quiet.hush()
+        quiet.hide_tracebacks()
         interrupts.end_as_interrupted()
         interrupts.end_when_silent(self._pulse, self._verdict, self._say)
 

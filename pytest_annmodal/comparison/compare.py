@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from pytest_annmodal.comparison import verdict
 from pytest_annmodal.comparison.interleaving import PROBES, Session, Size
-from pytest_annmodal.comparison.schedule import Bout
+from pytest_annmodal.comparison.schedule import SessionResult
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.errors import BaselineError, SubmissionError
 from pytest_annmodal.jobs.asking import OnPhase
@@ -32,7 +32,7 @@ class Contest:
         chosen_at: the recall that the opponents were chosen for.
         recalls: of its answers in each session's race.
         sizes: of its index and build in each session.
-        bouts: of the sessions with these opponents.
+        results: of the sessions with these opponents.
     """
 
     search: Search
@@ -42,7 +42,7 @@ class Contest:
     chosen_at: float = 0.0
     recalls: list[float] = field(default_factory=list)
     sizes: list[Size] = field(default_factory=list)
-    bouts: list[Bout] = field(default_factory=list)
+    results: list[SessionResult] = field(default_factory=list)
     result: Outcome | None = None
 
     @property
@@ -52,9 +52,9 @@ class Contest:
         A submission can tell a race from the measurement. If it answered well there, and fast but
         less well here, it would race slow settings of the baseline.
         """
-        if not self.bouts:
+        if not self.results:
             return False
-        away = statistics.fmean(bout.recall - bout.baseline_recall for bout in self.bouts)
+        away = statistics.fmean(result.recall - result.baseline_recall for result in self.results)
         moved = statistics.fmean(self.recalls) - self.chosen_at
         return abs(away) > EQUAL_RECALL and abs(moved) > EQUAL_RECALL
 
@@ -143,13 +143,13 @@ def _session(
             if not contest.opponents or contest.misplaced:
                 _choose_opponents(session, baseline, contest)
             try:
-                bout = session.bout(contest.search, contest.part, contest.opponents)
+                result = session.compare(contest.search, contest.part, contest.opponents)
             except SubmissionError as error:
                 contest.result = failure_of(contest.search.case_id, error, PHASE)
                 session.candidate.trial.worker.abandon()
                 return
-            contest.bouts.append(bout)
-            contest.recalls.append(bout.recall)
+            contest.results.append(result)
+            contest.recalls.append(result.recall)
             contest.sizes.append(session.size())
 
 
@@ -168,16 +168,16 @@ def _choose_opponents(session: Session, baseline: Baseline, contest: Contest) ->
         )
         contest.opponents = tuple(baseline.searches[level.index] for level in chosen)
     if contest.opponents != before:
-        contest.bouts.clear()
+        contest.results.clear()
 
 
 def _judge(contest: Contest, baseline: Baseline, *, last: bool, trusted: bool) -> None:
     """Sets the result, unless more sessions are needed to decide."""
-    bouts = contest.bouts
-    ratios = [bout.log_ratio for bout in bouts]
-    controls = [bout.control_log_ratio for bout in bouts]
+    results = contest.results
+    ratios = [result.log_ratio for result in results]
+    controls = [result.control_log_ratio for result in results]
     found = None
-    if len(bouts) > 1:
+    if len(results) > 1:
         found = verdict.judge(
             ratios,
             controls,
@@ -206,15 +206,15 @@ def _with_larger(measured: Measurement, sizes: Sequence[Size]) -> Measurement:
 
 
 def _comparison(contest: Contest, baseline: Baseline, found: verdict.Verdict | None) -> Comparison:
-    bouts = contest.bouts
-    ratios = [bout.log_ratio for bout in bouts]
-    controls = [bout.control_log_ratio for bout in bouts]
-    recall = statistics.fmean(bout.recall for bout in bouts)
-    baseline_recall = statistics.fmean(bout.baseline_recall for bout in bouts)
+    results = contest.results
+    ratios = [result.log_ratio for result in results]
+    controls = [result.control_log_ratio for result in results]
+    recall = statistics.fmean(result.recall for result in results)
+    baseline_recall = statistics.fmean(result.baseline_recall for result in results)
     return Comparison(
         baseline=baseline.label,
         baseline_settings=tuple(arguments.label for arguments in contest.opponents),
-        sessions=len(bouts),
+        sessions=len(results),
         ratio=verdict.geometric_mean(ratios),
         low=found.interval.low if found else None,
         high=found.interval.high if found else None,
@@ -224,8 +224,8 @@ def _comparison(contest: Contest, baseline: Baseline, found: verdict.Verdict | N
         recall=recall,
         baseline_recall=baseline_recall,
         equal_recall=abs(recall - baseline_recall) <= EQUAL_RECALL,
-        qps=statistics.geometric_mean(bout.qps for bout in bouts),
-        baseline_qps=statistics.geometric_mean(bout.baseline_qps for bout in bouts),
+        qps=statistics.geometric_mean(result.qps for result in results),
+        baseline_qps=statistics.geometric_mean(result.baseline_qps for result in results),
         ratios=tuple(map(math.exp, ratios)),
         control_ratio=verdict.geometric_mean(controls),
         control_low=found.control.low if found else None,

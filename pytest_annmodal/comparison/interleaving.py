@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_annmodal.comparison import schedule
-from pytest_annmodal.comparison.schedule import Bout, Race, Schedule, bout_of
+from pytest_annmodal.comparison.schedule import Race, Schedule, SessionResult, result_of
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.errors import BaselineError, SubmissionError
-from pytest_annmodal.jobs import put_off, training_data
+from pytest_annmodal.jobs import delayed_build, training_data
 from pytest_annmodal.jobs.asking import OnPhase
 from pytest_annmodal.jobs.trial import Trial
 from pytest_annmodal.manifests.builtin_paths import located
@@ -97,13 +97,13 @@ class Entrant:
                 self.late_s, self._arguments = worker.answered_at - start, arguments
             asked, warmup_s = self._asker.block(search, queries)
             if new:
-                self.late_s += put_off.in_warmup(warmup_s, len(self._asker.warmup), asked[0])
+                self.late_s += delayed_build.in_warmup(warmup_s, len(self._asker.warmup), asked[0])
             return asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """The candidate's build time in one session, and its memory at the end of a bout."""
+    """The candidate's build time in one session, and its memory at the end of a comparison."""
 
     build_s: float
     index_bytes: int
@@ -199,7 +199,7 @@ class Session:
             found.append(Level(recall=recall, qps=rate, index=index))
         return found
 
-    def bout(self, search: Search, part: int, opponents: Sequence[Arguments]) -> Bout:
+    def compare(self, search: Search, part: int, opponents: Sequence[Arguments]) -> SessionResult:
         """Races one search setting against each of its opponents among the baseline's.
 
         Args:
@@ -231,7 +231,7 @@ class Session:
             for number, arguments in enumerate(opponents)
         ]
         recalls = [self._recall_of(search, arguments, rows) for arguments in opponents]
-        return bout_of(races, recalls, plan, n_answers=len(rows) * search.k)
+        return result_of(races, recalls, plan, n_answers=len(rows) * search.k)
 
     def _warm(self, search: Search, opponents: Sequence[Arguments]) -> float:
         """Warms all three up; returns the seconds that a query takes of all three together."""
@@ -277,7 +277,7 @@ class Session:
         return Race(times=tuple(times), recall=recall)
 
     def _recall_of(self, search: Search, opponent: Arguments, rows: NDArray[np.int64]) -> float:
-        """Returns the baseline's recall over all queries of the bout, those of both races."""
+        """Returns the baseline's recall over all queries of the comparison, those of both races."""
         view = rows_of(self.data, rows)
         _, ids, counts = self.baseline.ask(search, opponent, view.test)
         return _recall(view, ids[None], counts[None], search.k, self.baseline)

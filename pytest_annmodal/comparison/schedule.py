@@ -111,7 +111,7 @@ def _blocks(times: NDArray[np.int64], schedule: Schedule) -> NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bout:
+class SessionResult:
     """The result of one search setting in one session.
 
     Attributes:
@@ -137,9 +137,9 @@ class Race:
     recall: float
 
 
-def bout_of(
+def result_of(
     races: Sequence[Race], recalls: Sequence[float], plan: Schedule, *, n_answers: int
-) -> Bout:
+) -> SessionResult:
     """Combines the races with one or two of the baseline's settings into one result.
 
     Args:
@@ -151,7 +151,7 @@ def bout_of(
     ratios = [log_ratio(mine, theirs, plan) for mine, theirs, _ in times]
     controls = [log_ratio(copy, theirs, plan) for _, theirs, copy in times]
     rates = [qps(theirs, plan) for _, theirs, _ in times]
-    return Bout(
+    return SessionResult(
         log_ratio=(1 - share) * ratios[0] + share * ratios[-1],
         control_log_ratio=statistics.fmean(controls),
         recall=recall,

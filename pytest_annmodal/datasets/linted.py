@@ -67,8 +67,8 @@ def keep(sha256: str, found: Mapping[str, Any]) -> None:
 def kept(sha256: str, k: int) -> dict[str, Any] | None:
     """Returns the stored figures of a file with this digest, or None if there are none for k."""
     try:
-        told = json.loads(_place(sha256, k).read_text(encoding="utf-8"))
-        found = dict(told["figures"]) if told["version"] == VERSION else {}
+        stored = json.loads(_place(sha256, k).read_text(encoding="utf-8"))
+        found = dict(stored["figures"]) if stored["version"] == VERSION else {}
         rows(found)
     except (ConfigurationError, OSError, ValueError, TypeError, KeyError):
         return None

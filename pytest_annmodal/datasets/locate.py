@@ -66,7 +66,7 @@ def find_datasets(
         raise ConfigurationError(f"{asked}: {_why_no_dataset(file)}")
     if not matched and stored is not None:
         try:
-            matched = _lying(text, stored)
+            matched = _in_volume(text, stored)
         except ConfigurationError as error:
             raise ConfigurationError(f"{asked}: not in the catalogue, and {error}") from error
     if not matched:
@@ -74,7 +74,7 @@ def find_datasets(
     return matched
 
 
-def _lying(pattern: str, stored: Stored) -> list[Dataset]:
+def _in_volume(pattern: str, stored: Stored) -> list[Dataset]:
     """Returns the datasets of the volume whose names match."""
     return [stored.dataset(name) for name in stored.names() if fnmatch.fnmatchcase(name, pattern)]
 

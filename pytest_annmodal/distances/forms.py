@@ -46,7 +46,7 @@ class Form:
         """Returns queries as sent to the worker, (m, width) of ``dtype``."""
         return np.ascontiguousarray(rows, self.dtype)
 
-    def laid(self, rows: Any) -> Array:
+    def to_memory(self, rows: Any) -> Array:
         """Returns ``train`` as written to the file that a worker maps."""
         return self.sent(rows)
 
@@ -121,7 +121,7 @@ class ListsForm(Form):
     def sent(self, rows: Any) -> Array:
         return rows.padded(self.width)  # type: ignore[no-any-return]
 
-    def laid(self, rows: Any) -> Array:
+    def to_memory(self, rows: Any) -> Array:
         return rows.to_bytes()  # type: ignore[no-any-return]
 
     def is_kept_as(self, rows: Any) -> bool:

@@ -176,20 +176,20 @@ class Layout:
         """
         raise NotImplementedError
 
-    def laid(self, rows: Any) -> Array:
+    def to_memory(self, rows: Any) -> Array:
         """Returns all rows as one array, to be written as plain bytes."""
         return np.ascontiguousarray(rows)
 
-    def unlaid(self, memory: Bytes, n: int, dtype: str) -> Any:
-        """Returns the inverse of :meth:`laid`, without a copy."""
+    def from_memory(self, memory: Bytes, n: int, dtype: str) -> Any:
+        """Returns the inverse of :meth:`to_memory`, without a copy."""
         return memory.view(dtype).reshape(n, -1)
 
-    def wired(self, rows: Any) -> Array:
+    def to_message(self, rows: Any) -> Array:
         """Returns queries as one array."""
         return np.ascontiguousarray(rows)
 
-    def unwired(self, array: Array) -> Any:
-        """Returns the inverse of :meth:`wired`."""
+    def from_message(self, array: Array) -> Any:
+        """Returns the inverse of :meth:`to_message`."""
         return array
 
     def hashes(self, rows: Any) -> NDArray[np.uint64]:
@@ -296,16 +296,16 @@ class SetRows(Layout):
         """Converts a row of 0 and 1 per set."""
         return Sets.from_matrix(values)
 
-    def laid(self, rows: Any) -> Array:
+    def to_memory(self, rows: Any) -> Array:
         return rows.to_bytes()  # type: ignore[no-any-return]
 
-    def unlaid(self, memory: Bytes, n: int, dtype: str) -> Any:
+    def from_memory(self, memory: Bytes, n: int, dtype: str) -> Any:
         return Sets.from_bytes(memory, n)
 
-    def wired(self, rows: Any) -> Array:
+    def to_message(self, rows: Any) -> Array:
         return rows.padded()  # type: ignore[no-any-return]
 
-    def unwired(self, array: Array) -> Any:
+    def from_message(self, array: Array) -> Any:
         return Sets.from_padded(array)
 
     def hashes(self, rows: Any) -> NDArray[np.uint64]:

@@ -79,7 +79,7 @@ class Grader:
         if not self.n_resumed:
             self.n_unlike = len(self.journal.known)
         for plan in self.plans:  # undecided, as the machine was too busy: measured again
-            for case_id in score.untold(plan, self.rules, self._outcomes):
+            for case_id in score.undecided(plan, self.rules, self._outcomes):
                 del self._outcomes[case_id]
                 self.n_resumed -= 1
         self.n_known = len(self._outcomes)
@@ -97,7 +97,7 @@ class Grader:
         baseline = planning.baseline_of(self.settings)
         return None if baseline is None else making.key_of(baseline.implementation)
 
-    def heard(self, outcome: Outcome) -> None:
+    def record(self, outcome: Outcome) -> None:
         """Adds a finished case to the journal, grades its submission again, writes the grades."""
         case = self._case_of.get(outcome.case_id)
         if case is None:
@@ -112,7 +112,7 @@ class Grader:
                 self.journal.add(self._key(case), outcome)
                 outputs.write_grades(self.folder, self.book(finished=False))
             except (AnnModalError, OSError) as error:
-                self._remember_trouble(str(error))
+                self._note_problem(str(error))
 
     def problem(self, case_id: str, text: str) -> None:
         """Records why a case gave no outcome: it was skipped, or the harness failed."""
@@ -121,7 +121,7 @@ class Grader:
                 self._problems[case_id] = escape.line(text)
                 self._grades.pop(self._plan_of[case_id].submission.name, None)
 
-    def _remember_trouble(self, text: str) -> None:
+    def _note_problem(self, text: str) -> None:
         if text not in self.trouble:
             self.trouble.append(text)
 
@@ -178,9 +178,9 @@ class Grader:
             try:
                 self.journal.begin()
             except AnnModalError as error:
-                self._remember_trouble(str(error))
+                self._note_problem(str(error))
             for text in outputs.write_all(self.folder, book, environ):
-                self._remember_trouble(text)
+                self._note_problem(text)
         self.journal.close()
         return book
 

@@ -78,7 +78,7 @@ class GradingPlugin:
 
     def hear(self, outcome: Outcome) -> None:
         if self._grader is not None:
-            self._grader.heard(outcome)
+            self._grader.record(outcome)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> None:

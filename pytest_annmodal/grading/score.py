@@ -73,12 +73,12 @@ def grade(
     return dataclasses.replace(result, reason=_reason(result))
 
 
-def untold(plan: Plan, rules: Rules, outcomes: Mapping[str, Outcome]) -> set[str]:
+def undecided(plan: Plan, rules: Rules, outcomes: Mapping[str, Outcome]) -> set[str]:
     """Returns ids of cases measured on a busy machine that might earn more on a quiet one."""
     found: set[str] = set()
     for dataset, cases in plan.cases.items():
         here = _Dataset(dataset, plan, rules, [_tried(c, outcomes, {}) for c in cases])
-        found |= {item.case.id for item in here.untold()}
+        found |= {item.case.id for item in here.undecided()}
     return found
 
 
@@ -178,8 +178,8 @@ class _Dataset:
             dataset=self.name,
             points=possible * got,
             possible=possible,
-            status="incomplete" if self._open or self._untold_of(part) else status,
-            why=(*self._words(part, best.measurement), *self._beside(best, self._untold_of(part))),
+            status="incomplete" if self._open or self._undecided(part) else status,
+            why=(*self._words(part, best.measurement), *self._beside(best, self._undecided(part))),
             visibility=part.visibility,
         )
 
@@ -205,7 +205,7 @@ class _Dataset:
         value = formulas.recall_qps_memory(measurement, score)
         points = formulas.points_of(value, score) * part_weight
         reached = possible is not None and points >= possible
-        doubts = self._untold_of(None)
+        doubts = self._undecided(None)
         status: Status = "full" if reached else "partial" if value > 0 else "missed"
         return PartGrade(
             name=score.formula,
@@ -220,13 +220,13 @@ class _Dataset:
             ),
         )
 
-    def untold(self) -> list[Tried]:
+    def undecided(self) -> list[Tried]:
         """Returns settings that might earn more points on a quieter machine."""
         if self.rules.score.formula != "thresholds":
-            return self._untold_of(None)
-        return [item for part in self.own_parts for item in self._untold_of(part)]
+            return self._undecided(None)
+        return [item for part in self.own_parts for item in self._undecided(part)]
 
-    def _untold_of(self, part: Part | None) -> list[Tried]:
+    def _undecided(self, part: Part | None) -> list[Tried]:
         """Returns such settings for one part, or for the formula."""
         best = self._best_for(part) if part is not None else self.best
         if best is None or best.measurement is None:
@@ -252,8 +252,10 @@ class _Dataset:
             counted = as_counted(measurement, [item.name for item in part.thresholds])
             return min(threshold.at_most(counted) for threshold in part.thresholds)
         score = self.rules.score
-        told = "queries" not in measurement.disturbed or not measurement.recall >= score.min_recall
-        if told:
+        certain = (
+            "queries" not in measurement.disturbed or not measurement.recall >= score.min_recall
+        )
+        if certain:
             return 0.0
         return math.inf if score.points is None or score.full_at is None else score.points
 

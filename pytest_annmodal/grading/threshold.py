@@ -36,8 +36,8 @@ class Threshold:
 
     def at_most(self, measurement: Measurement) -> float:
         """Returns the most it might earn on a quieter machine."""
-        told = not self.figure.cannot_tell(measurement)
-        return self.share(measurement) if told else 1.0
+        can_tell = not self.figure.cannot_tell(measurement)
+        return self.share(measurement) if can_tell else 1.0
 
     def words(self, measurement: Measurement) -> str:
         """Returns the measured and the wanted value, the difference, and any doubt about it."""

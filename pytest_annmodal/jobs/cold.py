@@ -76,7 +76,7 @@ def _dropped(trial: Trial) -> Dropped:
     before = page_cache.cached_bytes(own), page_cache.cached_bytes(dataset)
     page_cache.write_out(every)
     if dataset:
-        page_cache.let_go(trial.data.train)
+        page_cache.release(trial.data.train)
     trial.worker.request("page-out", {"paths": list(every)}, expect="paged-out")
     page_cache.drop(every)
     after = page_cache.cached_bytes(own), page_cache.cached_bytes(dataset)

@@ -30,7 +30,7 @@ def for_all(job: Job, outcomes: list[Outcome], *, n: int, dim: int) -> list[Outc
     found: dict[str, Outcome] = {}
     for group, outcome in zip(_groups(job, n=n, dim=dim), outcomes, strict=True):
         for search in group:
-            found[search.case_id] = _told(job, search, outcome, n=n, dim=dim)
+            found[search.case_id] = _for_search(job, search, outcome, n=n, dim=dim)
     return [found[search.case_id] for search in job.searches]
 
 
@@ -58,7 +58,7 @@ def _change(name: str, asked: object, made: object, rule: str) -> str:
     return surprises.noted("cells-need-rows", text) if names & {"n", "n_list"} else text
 
 
-def _told(job: Job, search: Search, outcome: Outcome, *, n: int, dim: int) -> Outcome:
+def _for_search(job: Job, search: Search, outcome: Outcome, *, n: int, dim: int) -> Outcome:
     """Returns an outcome of the group as that of one search."""
     if isinstance(outcome, Failure):
         return dataclasses.replace(outcome, case_id=search.case_id)

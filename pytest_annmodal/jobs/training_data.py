@@ -123,7 +123,7 @@ def train_file(job: Job, data: hdf5.Vectors, form: Form) -> Iterator[TrainFile]:
         fd, missing = _opened(where), None
         fields = {"offset": where.offset, "n_bytes": data.train.nbytes, "n": n}
     else:
-        missing = form.laid(data.train)
+        missing = form.to_memory(data.train)
         fields = {"offset": 0, "n_bytes": missing.nbytes, "n": n}
         fd = mailbox.new_shared_file(missing.nbytes, label="annmodal-train")
     file = TrainFile(fd=fd, fields=fields, missing=missing, form=form.name, is_dataset=is_dataset)

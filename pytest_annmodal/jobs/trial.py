@@ -16,7 +16,7 @@ from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.environments import making
 from pytest_annmodal.environments.kept import Made
 from pytest_annmodal.figures import size
-from pytest_annmodal.jobs import compiling, put_off, training_data, warming
+from pytest_annmodal.jobs import compiling, delayed_build, training_data, warming
 from pytest_annmodal.jobs.asking import Asker, OnPhase, Timed
 from pytest_annmodal.jobs.machine import describe_machine
 from pytest_annmodal.jobs.quota import Throttling, throttling
@@ -99,7 +99,7 @@ class Trial:
         self.train_file = train_file
         self.machine = describe_machine()
         self.work: dict[str, Work] = {}
-        self.put_off_s, self.put_off_beside_others = 0.0, False
+        self.delayed_s, self.delayed_beside_others = 0.0, False
         self.interrupted = False
         self.views = training_data.views(job, data)
         implementation = job.implementation
@@ -180,7 +180,7 @@ class Trial:
         loaded = worker.request("load", expect="loaded")
         worker.rest()
         self.has_batch = bool(loaded.fields.get("has_batch"))
-        self.warmed = warming.heard(loaded) if job.implementation.warm_up_build else None
+        self.warmed = warming.report_in(loaded) if job.implementation.warm_up_build else None
         if job.implementation.trusted:  # a submission could allocate its index while it loads
             self.bytes_before = worker.held_bytes()
 
@@ -228,7 +228,9 @@ class Trial:
         build_s, index_bytes = self._with_what_came_later()
         batch, beside_batch = self._batch(search, batched, on_phase)
         if batch is not None:
-            self.put_off_s += put_off.in_batch(batch.seconds, len(batched.test), timed.times_ns)
+            self.delayed_s += delayed_build.in_batch(
+                batch.seconds, len(batched.test), timed.times_ns
+            )
         share = self._share(n_query_cores, throttling().since(held_up), time.perf_counter() - start)
         disturbed = self._beside_others(build_s, timed, beside_batch, share)
         worker.note_memory()
@@ -266,16 +268,16 @@ class Trial:
         worker.spread()
         start = time.perf_counter()
         worker.request("search", {"arguments": to_plain(search.arguments)}, expect="set")
-        self.put_off_s += worker.answered_at - start
+        self.delayed_s += worker.answered_at - start
         worker.rest()
 
     def _one_by_one(self, search: Search, asked: hdf5.Vectors, on_phase: OnPhase) -> Timed:
         """Asks the queries one by one, and add build work that was delayed until then."""
         looks_s = self.watch.long_looks_s
         timed = self.asker.one_by_one(search, asked, on_phase)
-        self.put_off_s += put_off.in_warmup(timed.warmup_s, len(self.warmup), timed.times_ns)
-        self.put_off_s += put_off.in_queries(timed.times_ns)
-        self.put_off_s += self.watch.long_looks_s - looks_s
+        self.delayed_s += delayed_build.in_warmup(timed.warmup_s, len(self.warmup), timed.times_ns)
+        self.delayed_s += delayed_build.in_queries(timed.times_ns)
+        self.delayed_s += self.watch.long_looks_s - looks_s
         return timed
 
     def _beside_others(
@@ -286,9 +288,9 @@ class Trial:
             "queries": timed.disturbed or share.disturbed,
             "batch": beside_batch.disturbed or (self.has_batch and share.disturbed),
         }
-        self.put_off_beside_others |= any(found.values())
+        self.delayed_beside_others |= any(found.values())
         matters = build_s - self.build_s >= latency.NOISY * build_s
-        build = self.build_contention.disturbed or (matters and self.put_off_beside_others)
+        build = self.build_contention.disturbed or (matters and self.delayed_beside_others)
         return tuple(name for name, by_others in {"build": build, **found}.items() if by_others)
 
     def _share(self, n_query_cores: int, held_up: Throttling, wall_s: float) -> Share:
@@ -327,7 +329,7 @@ class Trial:
         """
         if self.job.implementation.trusted:
             return self.build_s, self.index_bytes
-        build_s = self.build_s + self.put_off_s + self.worker.stops.ran_on_s
+        build_s = self.build_s + self.delayed_s + self.worker.stops.ran_on_s
         return build_s, max(self.index_bytes, self.grown_bytes())
 
     def grown_bytes(self) -> int:

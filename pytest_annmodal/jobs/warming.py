@@ -38,7 +38,7 @@ class Warmed:
         )
 
 
-def heard(loaded: Message) -> Warmed:
+def report_in(loaded: Message) -> Warmed:
     """Reads the report from a frame, which a submission may have forged.
 
     Raises:

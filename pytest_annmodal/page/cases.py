@@ -73,7 +73,7 @@ def content_of(results: Results, *, command: str = "", reused: Iterable[str] = (
     groups = sorted(_grouped(cases.kept).items(), key=lambda item: repr(item[0]))
     made = [_group(members, cases) for _, members in groups]
     return Content(
-        groups=_told_apart(made),
+        groups=_with_distinct_labels(made),
         machines=tuple(
             f"{number}: {escape.line(name)}" if len(cases.machines) > 1 else escape.line(name)
             for number, name in enumerate(cases.machines, 1)
@@ -339,15 +339,15 @@ def _banner(cases: _Cases, groups: Sequence[Group]) -> Iterable[str]:
         yield f"{cases.n_replaced} earlier measurements of the same cases are not shown."
 
 
-def _told_apart(groups: Sequence[Group]) -> tuple[Group, ...]:
+def _with_distinct_labels(groups: Sequence[Group]) -> tuple[Group, ...]:
     """Makes the groups' names distinct, by adding what differs to equal names."""
     alike: dict[tuple[str, int], list[Group]] = {}
     for group in groups:
         alike.setdefault((group.dataset, group.k), []).append(group)
-    return tuple(_told_from(group, alike[group.dataset, group.k]) for group in groups)
+    return tuple(_with_distinct_label(group, alike[group.dataset, group.k]) for group in groups)
 
 
-def _told_from(group: Group, alike: Sequence[Group]) -> Group:
+def _with_distinct_label(group: Group, alike: Sequence[Group]) -> Group:
     facts = {
         "content": group.content[:8] or "content unknown",
         "n_train": f"{group.n_train:,} vectors",

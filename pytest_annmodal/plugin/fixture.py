@@ -128,26 +128,26 @@ class AnnBenchmark:
             self._record(wanted, outcome)
             replay_failure(self._benchmark, outcome)
             pytest.fail(failure_text(outcome, wanted), pytrace=False)
-        self._hold_against_marker(wanted, outcome)
+        self._check_thresholds(wanted, outcome)
         return outcome
 
-    def _hold_against_marker(self, wanted: Case, outcome: Measurement) -> None:
+    def _check_thresholds(self, wanted: Case, outcome: Measurement) -> None:
         """Records the measurement, and fails or skips the test by the marker's thresholds."""
         __tracebackhide__ = True
         settings = self._session.settings
         allowed = gating.tolerances_of(settings, self._marker)
         outcome = gating.judged_by(outcome, allowed, settings.sessions)
         worse = gating.failures(outcome, settings)
-        missed, untold = missed_thresholds(outcome, self._marker)
+        missed, undecided = missed_thresholds(outcome, self._marker)
         doubtful = doubts(outcome, self._marker)
         if outcome.load is not None and outcome.load.interrupted:
             self._item.session.shouldstop = "Ctrl-C in a level of load: finished levels are kept"
-        self._record(wanted, replace(outcome, notes=(*outcome.notes, *untold, *doubtful)))
+        self._record(wanted, replace(outcome, notes=(*outcome.notes, *undecided, *doubtful)))
         self._replay(outcome)
         if worse or missed:
-            pytest.fail("\n".join((*worse, *missed, *untold, *doubtful)), pytrace=False)
-        if untold:
-            pytest.skip("; ".join(untold))
+            pytest.fail("\n".join((*worse, *missed, *undecided, *doubtful)), pytrace=False)
+        if undecided:
+            pytest.skip("; ".join(undecided))
 
     def _named(self, implementation: str | None, dataset: str | None) -> Case:
         __tracebackhide__ = True

@@ -66,8 +66,8 @@ class Interruption:
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         now = self._clock()
-        heard = self._raised_at is not None and now - self._raised_at < SAME_WISH_S
-        if not (self._finishing or heard):
+        just_raised = self._raised_at is not None and now - self._raised_at < SAME_WISH_S
+        if not (self._finishing or just_raised):
             self._raised_at = now
             raise (
                 KeyboardInterrupt

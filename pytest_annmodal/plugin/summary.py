@@ -73,11 +73,11 @@ class Summary:
         from pytest_annmodal.reports.terminal import write_summary
         from pytest_annmodal.session.availability import missing_datasets, no_compiler
 
-        told = None if bench is None or bench.settings.download_only else bench
+        shown = None if bench is None or bench.settings.download_only else bench
         write_summary(
             reporter,
             self._rows,
-            libraries=told.skipped_implementations if told else {},
+            libraries=shown.skipped_implementations if shown else {},
             no_compiler=no_compiler(),
-            datasets=missing_datasets(told.skipped_datasets.values()) if told else (),
+            datasets=missing_datasets(shown.skipped_datasets.values()) if shown else (),
         )

@@ -17,7 +17,7 @@ MAX_VERSIONS = 8  # of distributions in an environment
 SPEC_SIGN = "@"  # in NAME@SPEC
 BATCH_RECALL_DIFFERS = 0.005
 # Notes of a measurement that the table shows in another way.
-TOLD_OTHERWISE = ("noisy:", "answers had fewer than k ids", " not reached: ")
+SHOWN_ELSEWHERE = ("noisy:", "answers had fewer than k ids", " not reached: ")
 
 
 class Measured(NamedTuple):
@@ -106,7 +106,7 @@ def notes(measured: Sequence[Measured]) -> list[str]:
     holders: dict[str, list[str]] = {}
     for one in measured:
         for note in one.outcome.notes:
-            if not any(words in note for words in TOLD_OTHERWISE):
+            if not any(words in note for words in SHOWN_ELSEWHERE):
                 holders.setdefault(printable(note), []).append(one.label)
     plain = [
         note if len(labels) == len(measured) else f"{_some(labels)}: {note}"
@@ -151,8 +151,8 @@ def _noise(measured: Sequence[Measured]) -> list[str]:
         (held_up > 0, f"stopped for {duration(held_up)} by the CPU quota"),
         (True, f"load average up to {most('load_1min'):.1f} on {cores} cores"),
     )
-    told = ", ".join(text for holds, text in facts if holds)
-    return [f"~ noisy: {told}; latencies may be too high"]
+    causes = ", ".join(text for holds, text in facts if holds)
+    return [f"~ noisy: {causes}; latencies may be too high"]
 
 
 def _clocks(measured: Sequence[Measured]) -> list[str]:

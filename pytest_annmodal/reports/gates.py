@@ -73,7 +73,7 @@ def blocks(found: Iterable[tuple[str, Gated]]) -> list[Block]:
 def _add(findings: list[Finding], new: Finding) -> None:
     """Adds a finding, or joins it with an equal one of another setting."""
     for number, known in enumerate(findings):
-        alike = new.why and not new.is_told and not known.is_told
+        alike = new.why and not new.has_values and not known.has_values
         if alike and (known.figure, known.word, known.why) == (new.figure, new.word, new.why):
             if new.at and new.at != known.at:
                 findings[number] = replace(known, at=f"{known.at}, {new.at.removeprefix('at ')}")
@@ -112,7 +112,7 @@ def _line(text: str, style: str, color: bool) -> str:  # noqa: FBT001
 
 def _said(finding: Finding) -> str:
     """Returns ``speed at recall 0.95: 4.1 % slower (99 %: 3.2…5.0 %); allowed 3.0 %; …``."""
-    if not finding.is_told:
+    if not finding.has_values:
         return f"{finding.name}: {finding.why}"
     parts = [f"{finding.name}: {finding.brief}"]
     if finding.why:
@@ -143,18 +143,18 @@ def markdown(found: Sequence[Block]) -> str:
         lines.append(f"| verdict | figure | change | {CONFIDENCE} | allowed | |")
         lines.append("|---" * 6 + "|")
         lines += [_markdown_row(finding) for finding in block.ordered]
-        told = [f"control: {block.controls}"] if block.controls else []
-        told += [
+        items = [f"control: {block.controls}"] if block.controls else []
+        items += [
             *map(escape.markdown, block.notes),
             *(f"to do: {advice}" for advice in block.advice),
         ]
-        lines += ["", *(f"- {text}" for text in told), ""]
+        lines += ["", *(f"- {text}" for text in items), ""]
     return "\n".join(lines)
 
 
 def _markdown_row(finding: Finding) -> str:
     bound = "" if finding.bound is None else finding.amount(finding.bound)
-    change = finding.difference if finding.is_told else ""
+    change = finding.difference if finding.has_values else ""
     word = f"**{finding.word}**" if finding.word in {WORSE, CANNOT_TELL} else finding.word
     interval = finding.interval().strip(" ()").removeprefix(f"{CONFIDENCE}: ")
     name, why = escape.markdown(finding.name), escape.markdown(finding.why)

@@ -87,7 +87,7 @@ def _place(topology: Path, cpu: int) -> Place:
         return 0, str(cpu)
 
 
-class Stay:
+class Pinning:
     """The cores that a worker and its descendants are pinned to.
 
     Args:

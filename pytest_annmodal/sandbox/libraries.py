@@ -215,10 +215,10 @@ def _is_editable(distribution: importlib.metadata.Distribution) -> bool:
 
 def _names(distribution: importlib.metadata.Distribution) -> list[str]:
     """Returns the names that it can be imported by."""
-    told = (distribution.read_text("top_level.txt") or "").split()
-    told += distribution.metadata.get_all("Import-Name") or []
+    listed = (distribution.read_text("top_level.txt") or "").split()
+    listed += distribution.metadata.get_all("Import-Name") or []
     name = re.sub(r"[-_.]+", "_", distribution.metadata["Name"] or "")
-    return [one.partition(".")[0] for one in told] or [name, name.lower()]
+    return [one.partition(".")[0] for one in listed] or [name, name.lower()]
 
 
 def _locations(spec: ModuleSpec) -> list[str]:

@@ -81,7 +81,7 @@ def cached_bytes(files: Mapping[str, str]) -> int:
     return sum(map(_resident_bytes, _opened(files.values())))
 
 
-def let_go(rows: NDArray[Any]) -> None:
+def release(rows: NDArray[Any]) -> None:
     """Releases the unchanged pages of a mapping of this process."""
     start = rows.ctypes.data // mmap.PAGESIZE * mmap.PAGESIZE
     madvise = ctypes.CDLL(None).madvise

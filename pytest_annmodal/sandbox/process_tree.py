@@ -22,7 +22,7 @@ ASLEEP = "TtZXD"  # stopped, ended, or in a call after which the pending signal 
 MOST_LOOKS = 20  # each may find processes that were started during the previous one
 
 
-class Living(NamedTuple):
+class ProcessRow(NamedTuple):
     """A row of the process table."""
 
     parent: int
@@ -34,7 +34,7 @@ def descendants(pid: int) -> list[int]:
     return _descendants(pid, dict(_table()))
 
 
-def _descendants(pid: int, table: Mapping[int, Living]) -> list[int]:
+def _descendants(pid: int, table: Mapping[int, ProcessRow]) -> list[int]:
     children: dict[int, list[int]] = {}
     for child, row in table.items():
         children.setdefault(row.parent, []).append(child)
@@ -44,21 +44,21 @@ def _descendants(pid: int, table: Mapping[int, Living]) -> list[int]:
     return found
 
 
-def _table() -> Iterator[tuple[int, Living]]:
+def _table() -> Iterator[tuple[int, ProcessRow]]:
     """Yields every process. psutil takes ten times as long, and a fork bomb grows meanwhile."""
     if not Path("/proc/self/stat").exists():
         import psutil
 
         for one in psutil.process_iter(["ppid", "status"]):
             state = "T" if one.info["status"] == psutil.STATUS_STOPPED else "R"
-            yield one.pid, Living(one.info["ppid"], state)
+            yield one.pid, ProcessRow(one.info["ppid"], state)
         return
     for name in os.listdir("/proc"):  # noqa: PTH208 -- as quick as can be
         if name.isdecimal():
             with contextlib.suppress(OSError):
                 with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 -- half the time
                     after = file.read().rpartition(b")")[2].split()
-                yield int(name), Living(int(after[1]), after[0].decode())
+                yield int(name), ProcessRow(int(after[1]), after[0].decode())
 
 
 def end_family(pid: int) -> None:

@@ -50,12 +50,12 @@ class Copy:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self.pid, status = STATUS.unpack(self._said(START_S))
+        self.pid, status = STATUS.unpack(self._receive(START_S))
         self.returncode: int | None = None if status == RUNNING else status
 
     def poll(self) -> int | None:
         """Returns its exit status; None while it runs."""
-        return self._heard(0)
+        return self._await_end(0)
 
     def wait(self, timeout: float | None = None) -> int:
         """Waits for its end and returns its exit status.
@@ -63,22 +63,22 @@ class Copy:
         Raises:
             subprocess.TimeoutExpired: it still runs.
         """
-        status = self._heard(timeout)
+        status = self._await_end(timeout)
         if status is None:
             assert timeout is not None
             raise subprocess.TimeoutExpired("worker", timeout)
         return status
 
-    def _heard(self, timeout: float | None) -> int | None:
+    def _await_end(self, timeout: float | None) -> int | None:
         if self.returncode is None and readable(self._control.fileno(), timeout):
             try:
-                _, self.returncode = STATUS.unpack(self._said(0))
+                _, self.returncode = STATUS.unpack(self._receive(0))
             except EOFError:  # the template was killed, and the kernel killed its copies
                 self.returncode = -9
             self._control.close()
         return self.returncode
 
-    def _said(self, timeout_s: float) -> bytes:
+    def _receive(self, timeout_s: float) -> bytes:
         if not readable(self._control.fileno(), timeout_s):
             raise TimeoutError
         raw = self._control.recv(STATUS.size)

@@ -43,7 +43,7 @@ from pytest_annmodal.sandbox import (
 )
 from pytest_annmodal.sandbox import memory as usage
 from pytest_annmodal.sandbox.contention import Contention
-from pytest_annmodal.sandbox.cores import Stay
+from pytest_annmodal.sandbox.cores import Pinning
 from pytest_annmodal.sandbox.interpreter import Interpreter
 from pytest_annmodal.sandbox.limits import Watch
 from pytest_annmodal.sandbox.output import OutputTail
@@ -115,7 +115,7 @@ class Worker:
             command = isolation.bubblewrap(command, self._readable, self._private, self._python)
         self._affinity = parents = cores.affinity()
         self.cores = cores.share_out(self._affinity, self._threads)
-        self._stay = Stay(self.cores.worker, self.family, trusted=self.level == "none")
+        self._pinning = Pinning(self.cores.worker, self.family, trusted=self.level == "none")
         with contextlib.ExitStack() as failed:
             failed.callback(ours.close)
             try:
@@ -189,7 +189,7 @@ class Worker:
     @property
     def apart(self) -> bool:
         """Whether the worker has cores that the calling thread does not use."""
-        return bool(self._stay.cores) and self._stay.cores.isdisjoint(self.cores.parent)
+        return bool(self._pinning.cores) and self._pinning.cores.isdisjoint(self.cores.parent)
 
     @property
     def alive(self) -> bool:
@@ -334,21 +334,21 @@ class Worker:
 
     def gather(self) -> None:
         """Pins the worker and its descendants to one core, for single queries."""
-        self._stay.within(self.cores.query, self._evidence)
+        self._pinning.within(self.cores.query, self._evidence)
 
     def spread(self) -> None:
         """Lets it use as many cores as it has threads, for a build, a setting or a batch."""
-        self._stay.within(self.cores.worker, self._evidence)
+        self._pinning.within(self.cores.worker, self._evidence)
 
     def use_cores(self, n: int) -> int:
         """Lets it use n cores, or fewer if there are fewer; returns how many."""
-        self._stay.within(cores.share_out(self._affinity, n).worker, self._evidence)
+        self._pinning.within(cores.share_out(self._affinity, n).worker, self._evidence)
         return self.n_cores
 
     @property
     def n_cores(self) -> int:
         """How many cores it is pinned to now; 0 where pinning is impossible."""
-        return len(self._stay.cores)
+        return len(self._pinning.cores)
 
     def family(self) -> list[int]:
         """Returns the worker and its descendants."""
@@ -370,7 +370,8 @@ class Worker:
 
     def _place(self) -> tuple[frozenset[int], frozenset[int]]:
         """Returns its cores now, and the calling thread's if it shares none of them."""
-        return self._stay.cores or self._affinity, self.cores.parent if self.apart else frozenset()
+        parent = self.cores.parent if self.apart else frozenset()
+        return self._pinning.cores or self._affinity, parent
 
     def held_bytes(self) -> int:
         """Returns bytes that its processes hold, with files that a trusted worker wrote."""
@@ -391,9 +392,8 @@ class Worker:
         try:
             status = self._process.wait(timeout=GRACE_S)
         except subprocess.TimeoutExpired:
-            return CrashedError(
-                f"the worker closed its connection during {self.phase}", **self._evidence()
-            )
+            closed = f"the worker closed its connection during {self.phase}"
+            return CrashedError(closed, **self._evidence())
         self._output.join()
         if self.level == "bubblewrap" and status > 128:
             status = 128 - status  # bubblewrap reports a signal like a shell does

@@ -125,7 +125,7 @@ class Against:
             now, then = getattr(mine, field), getattr(stored, field)
             if now and then:
                 of = "" if (figure, field) in OF_BUILD else at
-                yield _only_told(figure, now, then, ANOTHER_MINUTE, of)
+                yield _not_gated(figure, now, then, ANOTHER_MINUTE, of)
 
 
 def _searches(job: Job, measured: Sequence[Measurement]) -> list[Search]:
@@ -156,7 +156,7 @@ def _recall(
     then = samples.query_hits if samples is not None else None
     if now is None or then is None or len(now) != len(then) or not stored.rounds:
         if stored.recall is not None:
-            yield _only_told("recall", mine.recall, stored.recall, "not known by query", at)
+            yield _not_gated("recall", mine.recall, stored.recall, "not known by query", at)
         return
     # Hits per query, averaged over the rounds.
     first = np.asarray(now, np.float64) / mine.rounds
@@ -193,7 +193,7 @@ def _size(figure: str, now: float, then: float, bound: float) -> Finding:
     )
 
 
-def _only_told(figure: str, now: float, then: float, why: str, at: str) -> Finding:
+def _not_gated(figure: str, now: float, then: float, why: str, at: str) -> Finding:
     change = now - then if figure == "recall" else now / then - 1
     return Finding(
         figure=figure,

@@ -79,7 +79,7 @@ def _speaker(config: pytest.Config, *, quiet: bool) -> Callable[[str], None]:
     """
     reporter = _reporter(config)
     if quiet or reporter is None:
-        return lambda line: print(line) if _is_amiss(line) else None
+        return lambda line: print(line) if _is_warning(line) else None
 
     def say(line: str) -> None:
         with _uncaptured(config):
@@ -108,7 +108,7 @@ def _unless_imported(config: pytest.Config) -> Callable[[str], None]:
     return say
 
 
-def _is_amiss(line: str) -> bool:
+def _is_warning(line: str) -> bool:
     """Whether a line is a warning; a missing dataset is not: it is fetched next, or an error."""
     return line.startswith(("⚠️", "Note")) and " not found in volume " not in line
 

@@ -82,7 +82,7 @@ def jobs(cases: Iterable[Case], settings: Settings, *, remote: bool = False) -> 
         ConfigurationError: a submission cannot be tuned remotely, without ground truth.
     """
     cases = list(cases)
-    if remote and any(_is_tuned_stranger(case) for case in cases):
+    if remote and any(_is_tuned_submission(case) for case in cases):
         raise ConfigurationError(
             "--ann-target-recall: on Modal a submission's container has no ground truth, so its "
             "settings cannot be tuned there. Tune it here, without --modal, and name the setting."
@@ -114,7 +114,7 @@ def jobs(cases: Iterable[Case], settings: Settings, *, remote: bool = False) -> 
     ]
 
 
-def _is_tuned_stranger(case: Case) -> bool:
+def _is_tuned_submission(case: Case) -> bool:
     return case.variant.target is not None and not case.implementation.trusted
 
 

@@ -51,7 +51,7 @@ def offered_implementations(settings: Settings) -> list[Implementation]:
     found = manifest.builtin()
     for text in settings.implementations:
         folder = expanded(text, settings.rootdir, "--ann-implementations")
-        found += _told_apart(manifest.read_directory(folder), found, folder)
+        found += _with_folder_names(manifest.read_directory(folder), found, folder)
     if not settings.submission:
         for name in STUDENT_FILES:
             if (settings.rootdir / name).is_file():
@@ -60,7 +60,7 @@ def offered_implementations(settings: Settings) -> list[Implementation]:
     return found + submissions(settings)
 
 
-def _told_apart(
+def _with_folder_names(
     new: Sequence[Implementation], known: Sequence[Implementation], folder: Path
 ) -> list[Implementation]:
     """Adds the folder to names that are taken: ``annoy~ann-benchmarks``."""

@@ -267,18 +267,18 @@ class BenchSession:
             self.keeper.look_at(job)
         future = self.executor.submit(job)
         if self.gating is None:
-            future.add_done_callback(lambda done: self._hear(job, done))
+            future.add_done_callback(lambda done: self._pass_on(job, done))
         else:
             self._futures[id(job)] = future
             self.gating.expect(job, future)
         return future
 
-    def _hear(self, job: Job, future: Future[Sequence[Outcome]]) -> None:
+    def _pass_on(self, job: Job, future: Future[Sequence[Outcome]]) -> None:
         """Passes on a finished job's outcomes at once, even if no test has asked for them yet."""
         if not future.cancelled() and future.exception() is None:
-            self._tell(job, self._held(job, future.result()))
+            self._notify(job, self._held(job, future.result()))
 
-    def _tell(self, job: Job, outcomes: Sequence[Outcome]) -> None:
+    def _notify(self, job: Job, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
             for listener in self._listeners:
                 listener.hear(outcome)
@@ -289,7 +289,7 @@ class BenchSession:
         """Judges all newly finished gated jobs together, and passes their outcomes on."""
         for job, outcomes in self.gating.settled() if self.gating is not None else ():
             self.know(outcomes)
-            self._tell(job, outcomes)
+            self._notify(job, outcomes)
 
     def know(self, outcomes: Iterable[Outcome]) -> None:
         """Takes known outcomes; their cases are not run."""

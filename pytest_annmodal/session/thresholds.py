@@ -19,12 +19,12 @@ def missed_thresholds(
     """
     counted = as_counted(measurement, marker)
     missed: list[str] = []
-    untold: list[str] = []
+    undecided: list[str] = []
     for name, figure in THRESHOLDS.items():
         line = _missed(figure, counted, float(marker[name])) if name in marker else ""
         if line:
-            (untold if figure.cannot_tell(counted) else missed).append(line)
-    return missed, [f"{line}: {CANNOT_TELL}" for line in untold]
+            (undecided if figure.cannot_tell(counted) else missed).append(line)
+    return missed, [f"{line}: {CANNOT_TELL}" for line in undecided]
 
 
 def doubts(measurement: Measurement, marker: Mapping[str, Any]) -> list[str]:

@@ -35,7 +35,7 @@ STAND_IN = Path(__file__).parent / "stand_in"
 BUILTINS = Path(__file__).parents[1] / "implementations"
 
 
-class NotItself(MetaPathFinder):
+class LibraryFinder(MetaPathFinder):
     """Makes ``import hnswlib`` in a file ``hnswlib.py`` find the library and not the file."""
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -63,7 +63,7 @@ class NotItself(MetaPathFinder):
         raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
 
 
-class Itself(MetaPathFinder):
+class FileFinder(MetaPathFinder):
     """Finds an implementation's file by its module name, with any file name."""
 
     def __init__(self, name: str, path: str) -> None:
@@ -99,7 +99,7 @@ def make_importable(path: str) -> str:
     install_ann_benchmarks(folder.parent)
     _run_when_asked(_package(package, folder), folder / "__init__.py")
     name = f"{package}.{_module_name(file.stem)}"
-    sys.meta_path.insert(0, Itself(name, path))
+    sys.meta_path.insert(0, FileFinder(name, path))
     return name
 
 
@@ -126,7 +126,7 @@ def _module_name(text: str) -> str:
 
 def _make_reachable(file: Path) -> None:
     """Lets the file import its siblings, but not itself in place of a library."""
-    ours = (NotItself, Itself)
+    ours = (LibraryFinder, FileFinder)
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, ours)]
     if file.parent.resolve() == BUILTINS.resolve():
         return  # built-ins import no siblings, only the libraries that they are named after
@@ -134,7 +134,7 @@ def _make_reachable(file: Path) -> None:
     if folder in sys.path:
         sys.path.remove(folder)
     sys.path.insert(0, folder)
-    sys.meta_path.insert(0, NotItself(file.stem, file.parent))
+    sys.meta_path.insert(0, LibraryFinder(file.stem, file.parent))
 
 
 def _package(name: str, *folders: Path) -> ModuleType:

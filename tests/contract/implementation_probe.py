@@ -73,7 +73,7 @@ class Given:
         assert not dtype or name == dtype
         self.form = form = forms.make(name, dim, layout.longest(kept))
         self.sent = form.sent(kept).copy()
-        self.laid = np.array(form.laid(kept)).reshape(-1).view(np.uint8)
+        self.laid = np.array(form.to_memory(kept)).reshape(-1).view(np.uint8)
         self.train = form.mapped(self.laid, len(vectors))
         self.many = form.whole(self.sent)
 

@@ -80,7 +80,7 @@ def test_recall_is_what_numpy_gives_of_each_librarys_answers(dataset, metric, na
         to_plain(implementation), metric=metric, dim=form.dim,
         build=to_plain(implementation.variants[0].build), alone=form.alone,
     )  # fmt: skip
-    memory = np.ascontiguousarray(form.laid(data.train)).reshape(-1).view(np.uint8)
+    memory = np.ascontiguousarray(form.to_memory(data.train)).reshape(-1).view(np.uint8)
     adapter.fit(form.mapped(memory, len(data.train)))
     for variant in implementation.variants:
         adapter.set_search(to_plain(variant.search))

@@ -10,7 +10,7 @@ from grading_data import DATASET, RULES, measured, plan, rules
 
 from pytest_annmodal.figures import CANNOT_TELL, FIGURES
 from pytest_annmodal.grading.grader import Grader
-from pytest_annmodal.grading.score import grade, untold
+from pytest_annmodal.grading.score import grade, undecided
 from pytest_annmodal.model import Case
 from pytest_annmodal.outcome import Measurement
 from pytest_annmodal.results.journal import Journal
@@ -77,7 +77,7 @@ class TestGrading:
         assert [part.status for part in got.parts] == ["full", "incomplete"]
         assert got.reason.startswith("speed 10 queries/s, wanted at least 1,000: cannot")
         assert CANNOT_TELL in got.reason
-        assert untold(made, ours, outcomes) == {case.id}
+        assert undecided(made, ours, outcomes) == {case.id}
 
     @pytest.mark.parametrize(
         "replace",
@@ -93,7 +93,7 @@ class TestGrading:
         outcomes = {case.id: slow(case, **replace)}
         ours = rules(tmp_path)
         assert grade(made, ours, outcomes, {}).status == "graded"
-        assert not untold(made, ours, outcomes)
+        assert not undecided(made, ours, outcomes)
 
     @pytest.mark.parametrize("counts", ["best", "each-part", "first"])
     def test_another_setting_may_be_the_better_one(self, tmp_path: Path, counts: str) -> None:
@@ -146,7 +146,7 @@ def test_resuming_measures_again_what_could_not_be_told(tmp_path: Path) -> None:
     assert [outcome.case_id for outcome in again.known()] == [one.id]
     assert again.n_resumed == 1
     assert again.grade(made).status == "incomplete"
-    again.heard(measured(two))
+    again.record(measured(two))
     assert (again.grade(made).status, again.grade(made).score) == ("graded", 40)
     assert len(grader().known()) == 2
     journal.close()

@@ -75,7 +75,7 @@ def test_a_session_that_comes_to_nothing_changes_nothing(tmp_path: Path) -> None
         )
         grader.known()
         for outcome in outcomes:
-            grader.heard(outcome)
+            grader.record(outcome)
         grader.finish({}, finished=finished)
         return grader
 

@@ -215,7 +215,7 @@ class TestWhatThisProcessOpens:
         path = small_dataset()
         info = hdf5.inspect(path)
         os.utime(path, ns=(2, 2))
-        hdf5.vouch(path, info)
+        hdf5.mark_checked(path, info)
         monkeypatch.setattr(checking.CHECKER, "look", None)
         assert hdf5.inspect(path) == info
         assert hdf5.load(path).info.n_train == 300

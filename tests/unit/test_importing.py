@@ -23,8 +23,8 @@ from pytest_annmodal.datasets.catalog import dataset_from_argument
 from pytest_annmodal.datasets.importers import importing, writing
 from pytest_annmodal.datasets.importers.inputs import in_order
 from pytest_annmodal.datasets.importers.nearest import nearest
+from pytest_annmodal.datasets.importers.reporter import ImportReporter
 from pytest_annmodal.datasets.importers.request import Request
-from pytest_annmodal.datasets.importers.told import Told
 from pytest_annmodal.datasets.lines import Log
 from pytest_annmodal.datasets.volume.stamp import Stamp, hash_file
 from pytest_annmodal.datasets.volume.volume import LocalVolume, Reporter, resolve
@@ -32,7 +32,7 @@ from pytest_annmodal.distances import exact
 from pytest_annmodal.errors import AnnModalError, DatasetError
 
 N, QUERIES, DIM, K = 400, 60, 6, 10
-SILENT = Told(line=lambda _: None, progress=lambda *_: None, reading=lambda _: None)
+SILENT = ImportReporter(line=lambda _: None, progress=lambda *_: None, reading=lambda _: None)
 
 
 @pytest.fixture
@@ -61,10 +61,12 @@ def given(tmp_path: Path, vectors: tuple[np.ndarray, np.ndarray]) -> Callable[..
     return request
 
 
-def written(request: Request, tmp_path: Path, told: Told = SILENT) -> hdf5.LoadedDataset:
+def written(
+    request: Request, tmp_path: Path, reporter: ImportReporter = SILENT
+) -> hdf5.LoadedDataset:
     """Imports in this process, and checks the result."""
     target = tmp_path / "target.hdf5"
-    sha256 = writing.write_dataset(request, target, tmp_path / "scratch", told)
+    sha256 = writing.write_dataset(request, target, tmp_path / "scratch", reporter)
     assert sha256 == hash_file(target)
     hdf5.validate(target)
     return hdf5.load(target, k=5)
@@ -194,9 +196,9 @@ def test_distances_are_computed_anew(
 ) -> None:
     """Squared distances are replaced, with a note."""
     lines: list[str] = []
-    told = Told(line=lines.append, progress=lambda *_: None, reading=lambda _: None)
+    reporter = ImportReporter(line=lines.append, progress=lambda *_: None, reading=lambda _: None)
     ids, distances = exact.knn(*vectors, K, "euclidean")
-    data = written(given(ids, distances**2), tmp_path, told)
+    data = written(given(ids, distances**2), tmp_path, reporter)
     np.testing.assert_allclose(data.distances, distances, rtol=1e-6)
     assert "They look like the squares of distances. Computed again." in lines[-1]
 
@@ -289,9 +291,9 @@ def test_several_files_are_read_in_the_order_of_their_numbers(vectors, tmp_path:
     (tmp_path / "scratch").mkdir()
     names = tuple(sorted(str(path) for path in tmp_path.glob("part-*.npy")))
     lines: list[str] = []
-    told = Told(line=lines.append, progress=lambda *_: None, reading=lambda _: None)
+    reporter = ImportReporter(line=lines.append, progress=lambda *_: None, reading=lambda _: None)
     request = Request(train=names, test=str(tmp_path / "test.npy"), metric="euclidean")
-    np.testing.assert_array_equal(written(request, tmp_path, told).train, vectors[0])
+    np.testing.assert_array_equal(written(request, tmp_path, reporter).train, vectors[0])
     assert "in the order of their numbers: part-0.npy, part-1.npy, part-2.npy" in lines[0]
     part = Request(train=names, test=request.test, metric="euclidean", rows=(50, 290))
     np.testing.assert_array_equal(written(part, tmp_path).train, vectors[0][50:290])
@@ -342,9 +344,9 @@ def test_a_file_that_grows_meanwhile(
         with (tmp_path / "train.fbin").open("ab") as stream:
             stream.write(b"more")
 
-    told = Told(line=lambda _: None, progress=grow, reading=lambda _: None)
+    reporter = ImportReporter(line=lambda _: None, progress=grow, reading=lambda _: None)
     with pytest.raises(DatasetError, match=r"train\.fbin: it was changed while it was read"):
-        written(given(exact.knn(*vectors, K, "euclidean")[0]), tmp_path, told)
+        written(given(exact.knn(*vectors, K, "euclidean")[0]), tmp_path, reporter)
 
 
 def test_the_disk_is_full_in_the_middle(

@@ -16,12 +16,12 @@ from scipy import sparse
 from pytest_annmodal.cli.main import main
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.datasets.importers import writing
+from pytest_annmodal.datasets.importers.reporter import ImportReporter
 from pytest_annmodal.datasets.importers.request import Request
-from pytest_annmodal.datasets.importers.told import Told
 from pytest_annmodal.errors import AnnModalError
 
 N, UNIVERSE = 60, 40
-SILENT = Told(line=lambda _: None, progress=lambda *_: None, reading=lambda _: None)
+SILENT = ImportReporter(line=lambda _: None, progress=lambda *_: None, reading=lambda _: None)
 
 
 def ones() -> np.ndarray:

@@ -285,12 +285,15 @@ class TestJobs:
         )
         data = training_data.load(job, set_file, None)
         rows = hdf5.load(set_file).train
-        laid = data.layout.laid(rows)
+        laid = data.layout.to_memory(rows)
         laid.tofile(tmp_path / "train.rows")
         published = {"train": "train.rows", "n_rows": len(rows), "n_bytes": laid.nbytes}
         asked = questions.Questions.unpack(questions.questions(job, data, **published).pack())
         vectors = asked.vectors(tmp_path / "train.rows")
-        assert data.layout.laid(vectors.train).tobytes() == data.layout.laid(data.train).tobytes()
+        assert (
+            data.layout.to_memory(vectors.train).tobytes()
+            == data.layout.to_memory(data.train).tobytes()
+        )
         answers = halves.answer(
             questions.without_secret(job), vectors, compare=compare, on_phase=lambda _text: None
         )

@@ -20,7 +20,7 @@ from pytest_annmodal.settings.config import Settings
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(client, "SAYS_S", 0.0)
+    monkeypatch.setattr(client, "FIRST_MESSAGE_S", 0.0)
     return []
 
 
@@ -54,7 +54,7 @@ def test_a_job_is_named(said: list[str]) -> None:
 
 def test_nothing_is_said_where_lines_come(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no message while the container prints lines."""
-    monkeypatch.setattr(client, "SAYS_S", 60.0)
+    monkeypatch.setattr(client, "FIRST_MESSAGE_S", 60.0)
     future: Future[str] = Future()
     executor = waiting(said, future)
     threading.Timer(0.05, executor._lines.put, ["building"]).start()

@@ -66,7 +66,7 @@ def test_what_is_sent_is_what_arrives(name):
     assert forms.make(**form.fields()).width == form.width
     sent = form.sent(kept)
     assert (sent.dtype, sent.shape) == (form.dtype, (6, form.width))
-    train = form.mapped(form.laid(kept).reshape(-1).view(np.uint8), 6)
+    train = form.mapped(form.to_memory(kept).reshape(-1).view(np.uint8), 6)
     slots = np.zeros_like(sent)
     turns = form.slots(slots)
     slots[:] = sent
@@ -88,9 +88,9 @@ def test_a_layouts_rows_come_back_from_bytes_and_from_a_message(layout):
     values, packed = bits()
     kept = {"floats": values, "bits": packed, "sets": Sets.from_matrix(values)}[layout]
     ways = LAYOUTS[layout]
-    again = ways.unlaid(ways.laid(kept).reshape(-1).view(np.uint8), 6, "uint8")
-    for found in (again, ways.unwired(ways.wired(kept))):
-        assert ways.laid(found).tobytes() == ways.laid(kept).tobytes()
+    again = ways.from_memory(ways.to_memory(kept).reshape(-1).view(np.uint8), 6, "uint8")
+    for found in (again, ways.from_message(ways.to_message(kept))):
+        assert ways.to_memory(found).tobytes() == ways.to_memory(kept).tobytes()
     assert len(rows.joined([kept[:2], kept[2:]])) == 6
 
 

@@ -11,7 +11,7 @@ from jobs import EXACT, index, make_job, measured, nothing_left_behind, run, wri
 from pytest_annmodal.channel.wire import Message
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.errors import ProtocolViolationError
-from pytest_annmodal.jobs import asking, put_off, training_data
+from pytest_annmodal.jobs import asking, delayed_build, training_data
 from pytest_annmodal.jobs.training_data import warmup_vectors
 from pytest_annmodal.jobs.trial import Trial
 from pytest_annmodal.sandbox.worker_process import Worker
@@ -255,9 +255,9 @@ def test_looking_for_its_processes_is_not_held_against_a_submission(
 def test_one_slow_query_hides_no_build_in_the_warm_up():
     """Warm-up time above that of usual queries is part of the build, despite a slow query."""
     times_ns = np.full(200, 10**5)
-    assert put_off.in_warmup(3.0, 50, times_ns) > 2.9
+    assert delayed_build.in_warmup(3.0, 50, times_ns) > 2.9
     times_ns[7] = 13 * 10**9
-    assert put_off.in_warmup(3.0, 50, times_ns) > 2.9
+    assert delayed_build.in_warmup(3.0, 50, times_ns) > 2.9
 
 
 @pytest.mark.parametrize("n", [1, 3, 10])
@@ -266,19 +266,19 @@ def test_few_slow_queries_are_part_of_the_build(n):
     times_ns = np.full(201, 10**5)
     times_ns[5] = recall.LEFT_OUT
     times_ns[20 : 20 + n] = 3 * 10**9 // n
-    assert put_off.in_queries(times_ns) == pytest.approx(3.0, rel=1e-3)
+    assert delayed_build.in_queries(times_ns) == pytest.approx(3.0, rel=1e-3)
 
 
 def test_queries_that_differ_by_some_times_are_no_build():
     """A long tail of latencies is not part of the build."""
     times_ns = (10**5 * np.random.default_rng(0).lognormal(0, 0.4, 1000)).astype(np.int64)
     assert times_ns.max() > 3 * np.median(times_ns)
-    assert put_off.in_queries(times_ns) == 0.0
-    assert put_off.in_queries(np.array([recall.LEFT_OUT])) == 0.0
+    assert delayed_build.in_queries(times_ns) == 0.0
+    assert delayed_build.in_queries(np.array([recall.LEFT_OUT])) == 0.0
 
 
 def test_a_batch_that_takes_far_longer_than_its_queries_is_part_of_the_build():
     """A batch that takes far longer than its queries is part of the build; twice as long is not."""
     times_ns = np.full(100, 10**6)
-    assert put_off.in_batch(0.19, 100, times_ns) == 0.0
-    assert put_off.in_batch(3.2, 100, times_ns) == pytest.approx(3.0)
+    assert delayed_build.in_batch(0.19, 100, times_ns) == 0.0
+    assert delayed_build.in_batch(3.2, 100, times_ns) == pytest.approx(3.0)

@@ -34,8 +34,8 @@ __all__ = [
     "Vectors",
     "inspect",
     "load",
+    "mark_checked",
     "validate",
-    "vouch",
     "write",
 ]
 
@@ -66,7 +66,7 @@ def validate(path: Path) -> DatasetInfo:
     return known.checked(path)
 
 
-def vouch(path: Path, info: DatasetInfo) -> None:
+def mark_checked(path: Path, info: DatasetInfo) -> None:
     """Records that the file in its present state was checked before, and what it holds."""
     from pytest_annmodal.datasets.hdf5 import known
 

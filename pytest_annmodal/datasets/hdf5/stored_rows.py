@@ -90,7 +90,7 @@ class StoredRows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OfOnes(StoredRows):
+class UnpackedRows(StoredRows):
     """Rows of 0 and 1 (or bool), one value per bit or possible member."""
 
     def read(self, start: int = 0, stop: int | None = None) -> Any:
@@ -203,7 +203,7 @@ def _kind_of(
     if layout is LAYOUTS["floats"]:
         return StoredRows, width
     if layout is not LAYOUTS["bits"] or any(a.dtype != np.uint8 for a in arrays.values()):
-        return OfOnes, width
+        return UnpackedRows, width
     said = _number(path, attrs, BITS)
     if said is not None:
         if -(-said // 8) != width:
@@ -215,7 +215,7 @@ def _kind_of(
     # A byte above 1 must be eight packed bits; with 0 and 1 only, each byte is taken as one bit.
     step = max(1, len(train) // SAMPLE_ROWS)
     if max(array[:: step if array is train else 1].max() for array in arrays.values()) <= 1:
-        return OfOnes, width
+        return UnpackedRows, width
     said = _number(path, attrs, DIMENSION)
     return Packed, said if said is not None and -(-said // 8) == width else 8 * width
 

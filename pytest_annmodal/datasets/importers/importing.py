@@ -81,7 +81,7 @@ def _ask(target: Path, request: Request, scratch: Path, log: Log) -> str:
             process.stdin.write(json.dumps(asked) + "\n")
             process.stdin.flush()
         for line in process.stdout:
-            _heard(json.loads(line), answer, log)
+            _take_message(json.loads(line), answer, log)
         status = process.wait()
         if "sha256" in answer:
             return str(answer["sha256"])
@@ -95,13 +95,13 @@ def _ask(target: Path, request: Request, scratch: Path, log: Log) -> str:
                 pipe.close()
 
 
-def _heard(told: dict[str, Any], answer: dict[str, Any], log: Log) -> None:
-    if "line" in told:
-        log.tell("event", text=told["line"])
-    elif "progress" in told:
-        log.reporter.progress(*told["progress"])
+def _take_message(message: dict[str, Any], answer: dict[str, Any], log: Log) -> None:
+    if "line" in message:
+        log.tell("event", text=message["line"])
+    elif "progress" in message:
+        log.reporter.progress(*message["progress"])
     else:
-        answer |= told
+        answer |= message
 
 
 def _why_not(

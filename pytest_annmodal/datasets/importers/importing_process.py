@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_annmodal.datasets.hdf5.checking_process import limit
+from pytest_annmodal.datasets.importers.reporter import ImportReporter
 from pytest_annmodal.datasets.importers.request import Request
-from pytest_annmodal.datasets.importers.told import Told
 from pytest_annmodal.datasets.importers.writing import write_dataset, write_rows
 from pytest_annmodal.errors import AnnModalError, ConfigurationError
 from pytest_annmodal.model import from_plain
@@ -44,13 +44,13 @@ def main() -> None:
 
     try:
         request = from_plain(Request, asked["request"])
-        told = Told(
+        reporter = ImportReporter(
             line=lambda text: tell(line=text),
             progress=lambda done, total: tell(progress=[done, total]),
             reading=_Limits(request, tell),
         )
         write = write_dataset if request.train else write_rows
-        sha256 = write(request, Path(asked["target"]), Path(asked["scratch"]), told)
+        sha256 = write(request, Path(asked["target"]), Path(asked["scratch"]), reporter)
         tell(sha256=sha256)
     except AnnModalError as error:
         tell(error=str(error), is_configuration=isinstance(error, ConfigurationError))

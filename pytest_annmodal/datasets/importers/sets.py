@@ -18,8 +18,8 @@ from pytest_annmodal.datasets.importers import parquet
 from pytest_annmodal.datasets.importers.formats import format_of, open_matrix, opening
 from pytest_annmodal.datasets.importers.inputs import chosen_rows, drawn_rows, identity, in_order
 from pytest_annmodal.datasets.importers.matrix import Array, Asked
+from pytest_annmodal.datasets.importers.reporter import ImportReporter
 from pytest_annmodal.datasets.importers.request import Request
-from pytest_annmodal.datasets.importers.told import Told
 from pytest_annmodal.datasets.volume.stamp import hash_file
 from pytest_annmodal.distances import exact
 from pytest_annmodal.distances.rows import Sets, joined
@@ -51,7 +51,7 @@ def open_sets(path: Path, asked: Asked) -> Found:
     return found or _of_ones(path, asked)
 
 
-def write_sets(request: Request, target: Path, scratch: Path, told: Told) -> str:
+def write_sets(request: Request, target: Path, scratch: Path, reporter: ImportReporter) -> str:
     """Writes a dataset of sets to ``target``; returns its sha256. Holds all sets in memory.
 
     Raises:
@@ -60,18 +60,18 @@ def write_sets(request: Request, target: Path, scratch: Path, told: Told) -> str
     """
     if request.truth is not None:
         raise ConfigurationError("--truth: the truth of sets is always computed. Leave it out.")
-    told.reading(True)
+    reporter.reading(True)
     before = [(Path(name), identity(Path(name))) for name in request.files]
     with contextlib.ExitStack() as closing:
-        train, test, dim, attrs = _parts(request, scratch, closing, told)
+        train, test, dim, attrs = _parts(request, scratch, closing, reporter)
     for path, was in before:
         if identity(path) != was:
             raise DatasetError(
                 f"{path}: it was changed while it was read. Try again when nobody writes to it."
             )
-    told.reading(False)
+    reporter.reading(False)
     k = min(request.truth_k, len(train))
-    told.line(f"Searching the {k} nearest of {len(test):,} queries exactly...")
+    reporter.line(f"Searching the {k} nearest of {len(test):,} queries exactly...")
     ids, distances = exact.knn(train, test, k, request.metric)
     with numbered_errors():
         hdf5.write(
@@ -88,7 +88,7 @@ def write_sets(request: Request, target: Path, scratch: Path, told: Told) -> str
 
 
 def _parts(
-    request: Request, scratch: Path, closing: contextlib.ExitStack, told: Told
+    request: Request, scratch: Path, closing: contextlib.ExitStack, reporter: ImportReporter
 ) -> tuple[Sets, Sets, int, dict[str, str | float]]:
     """Returns train, test, the number of possible members, and the file's attributes."""
 
@@ -119,7 +119,7 @@ def _parts(
             "Its writer failed: write it again."
         )
     for note in notes:
-        told.line(note)
+        reporter.line(note)
     largest = 1 + max(int(sets.members.max(initial=0)) for sets in (train, test))
     return train, test, max(largest, *(one.dim for one in found)), attrs
 

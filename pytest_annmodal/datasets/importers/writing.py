@@ -21,9 +21,9 @@ from pytest_annmodal.datasets.importers.inputs import Inputs, open_inputs, whole
 from pytest_annmodal.datasets.importers.kept import kept_as
 from pytest_annmodal.datasets.importers.matrix import Array, Asked
 from pytest_annmodal.datasets.importers.nearest import nearest
+from pytest_annmodal.datasets.importers.reporter import ImportReporter
 from pytest_annmodal.datasets.importers.request import Request
 from pytest_annmodal.datasets.importers.sets import write_sets
-from pytest_annmodal.datasets.importers.told import Told
 from pytest_annmodal.datasets.volume.stamp import hash_file
 from pytest_annmodal.distances import metrics
 from pytest_annmodal.errors import DatasetError, DatasetFormatError
@@ -69,7 +69,7 @@ class _Written:
         return str(self._digest.hexdigest())
 
 
-def write_dataset(request: Request, target: Path, scratch: Path, told: Told) -> str:
+def write_dataset(request: Request, target: Path, scratch: Path, reporter: ImportReporter) -> str:
     """Writes the dataset file ``target``; returns its sha256.
 
     Args:
@@ -80,13 +80,13 @@ def write_dataset(request: Request, target: Path, scratch: Path, told: Told) -> 
         OSError: a disk cannot be written.
     """
     if metrics.named(request.metric).layout == "sets":
-        return write_sets(request, target, scratch, told)
+        return write_sets(request, target, scratch, reporter)
     with contextlib.ExitStack() as closing:
-        told.reading(True)
+        reporter.reading(True)
         inputs = open_inputs(request, scratch, closing)
         truth = given_truth.read(inputs, request) if inputs.truth is not None else None
         for note in inputs.notes:
-            told.line(note)
+            reporter.line(note)
         k = min(request.truth_k, inputs.train.n) if truth is None else truth.ids.shape[1]
         n, m, kept = inputs.train.n, inputs.n_queries, inputs.train.kept
         stored = np.dtype(kept.dtype).newbyteorder("<").str
@@ -100,17 +100,17 @@ def write_dataset(request: Request, target: Path, scratch: Path, told: Told) -> 
         offsets = write_skeleton(target, shapes, request.metric, _attributes(request, inputs))
         with ThreadPoolExecutor(1) as pool, target.open("r+b") as stream:
             written = _Written(target, stream, pool)
-            test = _write_vectors(inputs, written, offsets, told)
+            test = _write_vectors(inputs, written, offsets, reporter)
             stream.flush()
-            told.reading(False)
+            reporter.reading(False)
             train = np.memmap(target, stored, "r", offsets["train"], (n, kept.width))
-            ids, distances = _truth(request, truth, train, test, told)
+            ids, distances = _truth(request, truth, train, test, reporter)
             written.write_at(offsets["neighbors"], ids.astype(shapes["neighbors"][1]))
             written.write_at(offsets["distances"], distances)
             return written.sha256()
 
 
-def write_rows(request: Request, target: Path, scratch: Path, told: Told) -> str:
+def write_rows(request: Request, target: Path, scratch: Path, reporter: ImportReporter) -> str:
     """Writes only the rows of ``test``, (n, d), as an ``.npy`` file; returns its sha256.
 
     Bytes are written unchanged, all else as float32, which must be finite.
@@ -121,11 +121,11 @@ def write_rows(request: Request, target: Path, scratch: Path, told: Told) -> str
     """
     assert request.test is not None
     with contextlib.ExitStack() as closing:
-        told.reading(True)
+        reporter.reading(True)
         asked = Asked(scratch=scratch, closing=closing, role="test", keys=request.keys)
         matrix = open_matrix(Path(request.test), asked)
         values = whole_test(matrix, kept_as(metrics.of_layout("floats")[0], [matrix]))
-        told.reading(False)
+        reporter.reading(False)
         np.save(target, values)
     return hash_file(target)
 
@@ -135,23 +135,23 @@ def _truth(
     truth: given_truth.GivenTruth | None,
     train: Array,
     test: Array,
-    told: Told,
+    reporter: ImportReporter,
 ) -> tuple[npt.NDArray[np.int64], Floats32]:
     """Returns ids and distances of the neighbours, given and checked, or computed."""
     metric = request.metric
     if truth is None:
         k = min(request.truth_k, len(train))
-        told.line(f"Searching the {k} nearest of {len(test):,} queries exactly...")
-        return nearest(train, test, k, metric, told.progress)
-    told.line("Searching some queries exactly, to check the truth...")
-    ids, distances, notes = given_truth.verified(truth, train, test, metric, told.progress)
+        reporter.line(f"Searching the {k} nearest of {len(test):,} queries exactly...")
+        return nearest(train, test, k, metric, reporter.progress)
+    reporter.line("Searching some queries exactly, to check the truth...")
+    ids, distances, notes = given_truth.verified(truth, train, test, metric, reporter.progress)
     for note in notes:
-        told.line(note)
+        reporter.line(note)
     return ids, distances
 
 
 def _write_vectors(
-    inputs: Inputs, written: _Written, offsets: Mapping[str, int], told: Told
+    inputs: Inputs, written: _Written, offsets: Mapping[str, int], reporter: ImportReporter
 ) -> Array:
     """Writes train and test; returns the queries, held out or from their own file."""
     kept = inputs.train.kept
@@ -159,13 +159,13 @@ def _write_vectors(
     held = []
     written.write_at(offsets["train"], np.empty(0, np.float32))
     for stay, out in inputs.train.blocks():
-        told.reading(True)
+        reporter.reading(True)
         written.write(stay)
         empty = empty and not stay.any()
         if len(out):
             held.append(np.array(out))
         done += stay.nbytes
-        told.progress(done, total)
+        reporter.progress(done, total)
     if empty:
         raise DatasetFormatError(
             f"{inputs.train.parts[0].path}: its rows hold only zeros, so that all are equally "
@@ -193,8 +193,8 @@ def _attributes(request: Request, inputs: Inputs) -> dict[str, str | float]:
     names = ", ".join(request.called or (Path(name).name for name in request.files))
     kept = inputs.train.kept
     none = np.empty((0, kept.width), kept.dtype)
-    told: dict[str, str | float] = dict(attributes(none, request.metric, kept.n_bits))
-    told["source"] = f"imported by pytest-annmodal from {names}"
+    attrs: dict[str, str | float] = dict(attributes(none, request.metric, kept.n_bits))
+    attrs["source"] = f"imported by pytest-annmodal from {names}"
     if inputs.test is None:
-        told["held_out"] = len(inputs.train.held_out)
-    return told
+        attrs["held_out"] = len(inputs.train.held_out)
+    return attrs

@@ -80,8 +80,8 @@ def fetch(
         for url in urls:
             log.tell("downloading", url=without_secrets(url))
             log.tell("saving")
-            told = log.reporter.progress
-            transfer = Transfer(session, url, target, sha256, size_bytes, told, is_hdf5=is_hdf5)
+            progress = log.reporter.progress
+            transfer = Transfer(session, url, target, sha256, size_bytes, progress, is_hdf5=is_hdf5)
             try:
                 return _one_url(transfer, check, log, retries, backoff_s)
             except LocalDiskError:

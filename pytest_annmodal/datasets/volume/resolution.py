@@ -315,7 +315,7 @@ class Resolution:
         self.log.tell(*keys, **facts)
 
     def resolved(self, stamp: Stamp, *, was_present: bool) -> Resolved:
-        hdf5.vouch(self.path, stamp.info)
+        hdf5.mark_checked(self.path, stamp.info)
         return Resolved(
             path=self.path,
             name=self.dataset.name,

@@ -94,11 +94,11 @@ def cache_dir(environ: Mapping[str, str]) -> Path:
     Raises:
         ConfigurationError: the user has no home directory.
     """
-    told = environ.get("XDG_CACHE_HOME", "")
+    cache_home = environ.get("XDG_CACHE_HOME", "")
     try:
         cache = (
-            Path(told)
-            if Path(told).is_absolute()
+            Path(cache_home)
+            if Path(cache_home).is_absolute()
             else Path(environ.get("HOME") or Path.home()) / ".cache"
         )
     except RuntimeError as error:

@@ -48,8 +48,8 @@ from pytest_annmodal.settings.config import Settings
 T = TypeVar("T")
 CANCELLING_S = 10.0  # for the service to accept that calls are cancelled
 LAST_WORDS_S = 2.0  # for threads to notice that their calls were cancelled
-SAYS_S = 10.0  # without a line before a message about what is waited for
-SAYS_AGAIN_S = 60.0  # before the next such message
+FIRST_MESSAGE_S = 10.0  # without a line before a message about what is waited for
+REPEAT_MESSAGE_S = 60.0  # before the next such message
 CLOSING_S = 20.0  # for the service to close the app; otherwise it ends with this process
 
 
@@ -85,7 +85,7 @@ class ModalExecutor(Executor):
         self._datasets: dict[str, Dataset] = {}  # prepared ones, as containers find them
         self._submitted: list[Job] = []
         self._attempts = Attempts(settings, self._calls, self._lines.put)
-        quiet.hush()
+        quiet.hide_tracebacks()
         self._pulse = pulse or Pulse(settings.modal_silence_s)
         self._own_pulse = pulse is None
         self._waiting: list[tuple[Job, Future[Sequence[Outcome]]]] = []
@@ -290,16 +290,16 @@ class ModalExecutor(Executor):
 
         future.add_done_callback(finish)
         began = time.monotonic()
-        says_at = began + SAYS_S
+        says_at = began + FIRST_MESSAGE_S
         while not finished.is_set() or not self._lines.empty():
             with contextlib.suppress(queue.Empty):
                 line = self._lines.get(timeout=WAKES_S)
                 if line and self._echo:
                     self._say(line)
-                    says_at = time.monotonic() + SAYS_AGAIN_S
+                    says_at = time.monotonic() + REPEAT_MESSAGE_S
             if (now := time.monotonic()) >= says_at:
                 self._say(f"   Waiting on Modal for {awaited} ({now - began:.0f} s so far)")
-                says_at = now + SAYS_AGAIN_S
+                says_at = now + REPEAT_MESSAGE_S
             if self._pulse.silent.is_set():
                 self._give_up()
                 return

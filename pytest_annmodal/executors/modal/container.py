@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_annmodal.datasets.hdf5 import CHECKS, vouch
+from pytest_annmodal.datasets.hdf5 import CHECKS, mark_checked
 from pytest_annmodal.datasets.lines import Reporter
 from pytest_annmodal.datasets.sources.sources import source_of
 from pytest_annmodal.datasets.volume.resolution import place_of
@@ -162,7 +162,7 @@ def own_copy(
     copy.chmod(0o600)
     stamp = None if own else Stamp.read(stored.with_suffix(".json"))
     if stamp is not None and stamp.size_bytes == copy.stat().st_size and stamp.checks == CHECKS:
-        vouch(copy, stamp.info)  # otherwise it is checked before it is opened
+        mark_checked(copy, stamp.info)  # otherwise it is checked before it is opened
     return copy
 
 

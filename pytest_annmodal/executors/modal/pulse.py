@@ -34,7 +34,7 @@ class Pulse:
         self._limit_s = limit_s
         self.silent = threading.Event()
         self._stopped = threading.Event()
-        self._heard = threading.Event()
+        self._answered = threading.Event()
         self._started = False
 
     def start(self) -> None:
@@ -67,19 +67,19 @@ class Pulse:
                 modal.Client.from_env().hello()
             except modal.exception.Error as error:
                 if not isinstance(error, NO_ANSWERS):
-                    self._heard.set()
+                    self._answered.set()
             except Exception:  # noqa: BLE001, S110 -- the libraries' errors for a broken connection
                 pass
             else:
-                self._heard.set()
+                self._answered.set()
 
     def _look(self) -> None:
         quiet_s, before = 0.0, time.monotonic()
         while not self._stopped.wait(LOOKS_EVERY_S):
             now = time.monotonic()
             quiet_s, before = quiet_s + min(now - before, AT_MOST_S), now
-            if self._heard.is_set():
-                self._heard.clear()
+            if self._answered.is_set():
+                self._answered.clear()
                 quiet_s = 0.0
             if quiet_s > self._limit_s:
                 self.silent.set()

@@ -18,7 +18,7 @@ SPECS = map(importlib.util.find_spec, ("modal", "grpclib", "synchronicity"))
 CLIENT = tuple(str(Path(spec.origin).parent) for spec in SPECS if spec and spec.origin)
 
 
-def hush() -> None:
+def hide_tracebacks() -> None:
     """Hides them from now on; has an effect once per process."""
     logger = logging.getLogger("asyncio")
     if not modal.config.config.get("traceback") and _is_not_of_the_client not in logger.filters:

@@ -93,7 +93,7 @@ def _publish(job: Job, path: Path, volume: MountedVolume) -> dict[str, Any]:
     subset = job.limits.subset
     data = hdf5.load(path, subset=subset, truth_cache=SCRATCH)
     cut = "" if subset is None else f"-sample-{subset}"
-    laid = data.layout.laid(data.train)
+    laid = data.layout.to_memory(data.train)
     name = f"{job.dataset.name}-{(job.dataset.sha256 or 'unknown')[:16]}{cut}.rows"
     target = volume.path / PUBLISHED / name
     if not _holds(target, laid):

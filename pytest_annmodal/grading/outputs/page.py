@@ -145,12 +145,12 @@ def _block(text: str, max_lines: int) -> str:
 
 def _failed(failure: Failure, submission: Submission, feedback: str) -> Failed:
     what = explanations.kind_words(failure)
-    told = {"what": what[:1].upper() + what[1:], "hint": explanations.HINTS.get(failure.kind, "")}
+    texts = {"what": what[:1].upper() + what[1:], "hint": explanations.HINTS.get(failure.kind, "")}
     if feedback != "full":
-        return Failed(**told)
+        return Failed(**texts)
     place = explanations.place(failure, submission)
     return Failed(
-        **told,
+        **texts,
         message=explanations.message(failure, submission),
         place=place.words() if place is not None else "",
         traceback=explanations.traceback(failure, submission),

@@ -67,10 +67,10 @@ class Questions:
         # Mode "c" is MAP_PRIVATE: writing changes only this process's copy.
         memory = np.asarray(np.memmap(path, np.uint8, "c"))
         layout = metrics.named(self.info.metric).rows
-        train = layout.unlaid(memory, self.n_rows, self.info.kept_as)
+        train = layout.from_memory(memory, self.n_rows, self.info.kept_as)
         if self.kept is not None:
             train = train[self.kept]
-        test = layout.unwired(self.test)
+        test = layout.from_message(self.test)
         return hdf5.Vectors(info=self.info, train=train, test=test, train_map=None)
 
 
@@ -88,8 +88,8 @@ def questions(
         kept = fresh_queries.kept_rows(n_rows, fresh_queries.n_drawn(n_rows), seed)
     info = dataclasses.replace(data.info, n_queries=len(data.test))
     return Questions(
-        info=info, train=train, n_rows=n_rows, n_bytes=n_bytes, test=data.layout.wired(data.test),
-        kept=kept,
+        info=info, train=train, n_rows=n_rows, n_bytes=n_bytes, kept=kept,
+        test=data.layout.to_message(data.test),
     )  # fmt: skip
 
 

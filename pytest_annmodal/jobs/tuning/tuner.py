@@ -124,7 +124,7 @@ class Tuner:
         )
         return replace(search, arguments=chosen)
 
-    def told(self, measurement: Measurement) -> Measurement:
+    def with_tuning(self, measurement: Measurement) -> Measurement:
         """Returns a measurement with its tuning."""
         tuned = self._tuned.get(measurement.case_id)
         if tuned is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class ImportReporter:
     """Callbacks for the progress of an import.
 
     Attributes:
