@@ -109,7 +109,7 @@ class ExecutorContract:
         assert [o.case_id for o in outcomes] == ["case-0", "case-1"]
         assert all(failed(o) for o in outcomes)
 
-    def test_a_datasets_failure_is_a_value_and_nobodys_fault(self, executor, bad_dataset, source):
+    def test_a_broken_dataset_is_an_infrastructure_failure(self, executor, bad_dataset, source):
         """A broken dataset is one infrastructure failure per search, with the reason."""
         job = make_job(bad_dataset, source(EXACT), settings=[1, 2])
         (outcomes,) = self.outcomes(executor, job)

@@ -66,7 +66,7 @@ class TestLocalExecutor(ExecutorContract):
             "infrastructure",
         )
 
-    def test_lines_and_phases_are_told(self, dataset, tmp_path):
+    def test_lines_and_phases_are_reported(self, dataset, tmp_path):
         """Lines and phases are reported during a job and at its end."""
         lines, phases = [], []
         executor = LocalExecutor(

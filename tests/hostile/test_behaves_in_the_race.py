@@ -58,7 +58,7 @@ def race(small_dataset, tmp_path, strict):
     return race
 
 
-def test_meets_those_who_find_as_much_as_it_does_in_the_race(race):
+def test_is_compared_at_the_recall_that_it_has_in_the_race(race):
     """A submission is compared at the recall that it has in the comparison."""
     text = (
         index(RACING)
@@ -77,7 +77,7 @@ def test_meets_those_who_find_as_much_as_it_does_in_the_race(race):
     assert found.sessions == 4  # the first was with others
 
 
-def test_who_escapes_the_pause_is_smuggling(race, monkeypatch):
+def test_a_process_that_escapes_the_pause_is_smuggling(race, monkeypatch):
     """A process that works while the baseline is timed is found by its CPU time.
 
     A chain of processes that start each other is sometimes too fast to be stopped; here none is

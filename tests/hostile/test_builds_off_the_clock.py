@@ -100,7 +100,7 @@ GAPS = """
     [(False, ""), (True, "pass"), (True, "os.setsid()")],
     ids=["a thread", "a child", "a child in a session of its own"],
 )
-def test_work_while_nobodys_clock_runs(attack, level, monkeypatch, child, leave):
+def test_work_while_no_clock_runs(attack, level, monkeypatch, child, leave):
     """Its processes are stopped while its answers are scored, and continue afterwards."""
     check = Trial.checked
 
@@ -113,7 +113,7 @@ def test_work_while_nobodys_clock_runs(attack, level, monkeypatch, child, leave)
     assert said(outcome) >= 900
 
 
-def test_who_left_the_group_runs_on_at_its_own_cost(attack, strict, monkeypatch):
+def test_a_process_outside_the_group_runs_at_the_submissions_cost(attack, strict, monkeypatch):
     """A process outside its group is found later; that time is part of the build."""
     table = process_tree._table
 
@@ -143,7 +143,7 @@ def test_long_looks_between_queries_are_part_of_the_build(attack, strict, monkey
     assert measured(attack(body, phase_timeout_s=60.0)[0]).build_s >= 0.15
 
 
-def test_who_is_stopped_is_not_woken(attack, strict):
+def test_a_stopped_process_stays_stopped(attack, strict):
     """A stopped process that another one wakes is stopped again."""
     body = """
         def fit(self, X):
@@ -176,7 +176,7 @@ def test_who_is_stopped_is_not_woken(attack, strict):
     assert set(awake) <= {"stopped", "zombie"}
 
 
-def test_who_cannot_be_stopped_is_smuggling(attack, strict, monkeypatch):
+def test_processes_that_cannot_be_stopped_are_smuggling(attack, strict, monkeypatch):
     """Processes that cannot be stopped in time are found by their CPU time."""
     body = """
         def fit(self, X):

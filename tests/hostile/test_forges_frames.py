@@ -74,7 +74,7 @@ def channel(): return ours
     assert failure.message == "started more than 64 processes during build"
 
 
-def test_who_stops_reading_hides_nothing(attack, level):
+def test_a_worker_that_stops_reading_hides_nothing(attack, level):
     """Its processes are checked while it does not read a batch."""
     text = (
         CHANNEL

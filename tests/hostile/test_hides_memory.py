@@ -202,7 +202,7 @@ def test_an_honest_index_is_not_charged_for_others(honest, strict):
         "1e-300",
     ],
 )
-def test_claims_that_are_no_size(attack, strict, claim):
+def test_invalid_self_reports_are_ignored(attack, strict, claim):
     """Invalid self-reports are ignored, and all figures stay finite."""
     outcome = measured(attack(f"def get_memory_usage(self): return {claim}")[0])
     assert 0 <= outcome.index_bytes < 2**50

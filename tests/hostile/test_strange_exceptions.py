@@ -30,7 +30,7 @@ def chain():
 
 
 @pytest.mark.parametrize("how", RAISED)
-def test_is_told_in_few_plain_words(attack, strict, how):
+def test_is_a_short_plain_failure(attack, strict, how):
     """The failure has a short plain text."""
     failure = failed(attack(f"def fit(self, X):\n    {RAISED[how]}", before=BEFORE)[0])
     assert failure.kind in {"raised", "crashed", "protocol"}

@@ -6,7 +6,7 @@ import socket
 from witnesses import measured, said
 
 
-def test_reaches_nobody(attack, level):
+def test_the_network_cannot_be_reached(attack, level):
     """There is no network in the sandbox, and network sockets are refused."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         body = f"""

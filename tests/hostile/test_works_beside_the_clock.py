@@ -100,7 +100,7 @@ def test_with_two_threads_single_queries_have_one_core_all_the_same(attack, leve
     assert (own, later, child) == (1, 1, 1)
 
 
-def test_who_cannot_be_kept_to_one_core_is_not_timed(attack, strict, monkeypatch):
+def test_a_submission_that_cannot_be_pinned_is_not_timed(attack, strict, monkeypatch):
     """Processes that start each other too fast to be moved are a violation."""
     monkeypatch.setattr("pytest_annmodal.sandbox.cores._moved", lambda _pids, _cores: True)
     failure = failed(attack("pass", threads=2)[0])

@@ -61,7 +61,7 @@ def test_a_failed_build_is_an_image_build_error_with_its_log(plane, run_app):
     assert not plane.containers
 
 
-def test_a_package_that_nobody_has_fails_the_build(run_client, write_app):
+def test_an_unknown_package_fails_the_build(run_client, write_app):
     done = run_client(
         "-m",
         "modal",

@@ -57,7 +57,7 @@ def test_a_service_silent_before_anything_ran_is_one_error(own, moment):
 
 
 @pytest.mark.parametrize("moment", ["VolumePutFiles", "FunctionMap"])
-def test_a_service_silent_while_data_is_brought_is_nobodys_fault(own, moment):
+def test_a_service_silent_during_a_download_is_an_infrastructure_failure(own, moment):
     own.plane.faults.silent_from(moment)
     done = own.finish(start_pytest(own, "a_quick"))
     assert done.counts() == {"error": 1}, done.text

@@ -131,7 +131,7 @@ class TestRaises:
         assert measured(outcome_of("def done(self): raise ValueError('late')")).recall == 1
 
     @pytest.mark.parametrize("clock", CLOCKS)
-    def test_whatever_it_is(self, dataset, tmp_path, clock):
+    def test_one_worker_survives_all_exceptions(self, dataset, tmp_path, clock):
         """One worker survives all kinds of exceptions, and the last setting is measured."""
         raised = {
             "Exception()": "search raised Exception (line ",
@@ -230,7 +230,7 @@ class TestEnds:
         assert failed(outcomes.pop(1)).evidence["exit_status"] == 9
         assert [measured(outcome).recall for outcome in outcomes] == [1, 1, 1]
 
-    def test_a_crash_in_the_build_is_told_for_every_setting(self, dataset, tmp_path):
+    def test_a_crash_in_the_build_fails_every_setting(self, dataset, tmp_path):
         """A crash in the build fails every setting; the build is not repeated."""
         text = index(f"""
             def fit(self, X):

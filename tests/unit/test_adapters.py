@@ -443,7 +443,7 @@ class TestSearchArguments:
         adapter.set_search(to_plain(arguments))
         assert adapter.subject.ef == expected
 
-    def test_none_is_no_call(self, tmp_path):
+    def test_without_arguments_the_setter_is_not_called(self, tmp_path):
         """Without search arguments the setter is not called, and need not exist."""
         load(tmp_path / "m.py", PLAIN).set_search(to_plain(Arguments()))
 

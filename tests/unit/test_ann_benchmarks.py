@@ -79,7 +79,7 @@ class TestExpansion:
         )
         assert points(text) == [(("@metric", {"M": m, "post": 0}, False), (1,)) for m in (12, 24)]
 
-    def test_an_empty_arg_groups_beside_args_is_none(self):
+    def test_empty_arg_groups_beside_args_are_ignored(self):
         """Empty ``arg_groups`` beside ``args`` are ignored, as annoy's definition needs."""
         text = config("g: {arg_groups: [], args: [[1, 2]], query_arg_groups: [], query_args: [3]}")
         assert points(text) == [(("@metric", n), (3,)) for n in (1, 2)]
@@ -322,7 +322,7 @@ class TestDisabled:
         found = {item.name: item.on_request for item in manifest.read_directory(clone)}
         assert found == {"batch": False, "forest": True, "graph": False, "steps": False}
 
-    def test_is_said_of_each_measurement(self, tmp_path, small_dataset):
+    def test_is_noted_in_each_measurement(self, tmp_path, small_dataset):
         """Measurements of a disabled definition have a note."""
         module = """
             class Index:

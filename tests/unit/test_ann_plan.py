@@ -68,7 +68,7 @@ def test_rounds_end_when_their_time_is_over() -> None:
     assert found.queries_s == pytest.approx(0.3)
 
 
-def test_a_model_says_what_nobody_has_measured() -> None:
+def test_a_model_estimates_without_measurements() -> None:
     """Without measurements a model estimates from rows, dimension and threads; unknown libraries count as exact."""
     law = costs.EXACT.build_s
     found = estimate([stored(machine="there")])
@@ -86,7 +86,7 @@ def test_a_model_is_scaled_by_what_this_machine_took() -> None:
     assert found.sources == ("scaled model",)
 
 
-def test_what_nobody_can_tell() -> None:
+def test_an_unknown_size_has_no_estimate() -> None:
     """For a dataset of unknown size there is no estimate."""
     unknown = dataclasses.replace(DATA, n_train=None, dim=None)
     found = costs.Costs([], "here").of(job(dataset=unknown), n=None, n_queries=None)

@@ -52,7 +52,7 @@ def test_a_figure_that_was_not_measured_is_missed_on_any_machine() -> None:
 
 
 class TestMarker:
-    def test_a_miss_on_a_busy_machine_is_none(self) -> None:
+    def test_a_miss_on_a_busy_machine_cannot_be_told(self) -> None:
         """A missed time on a busy machine is reported separately; other misses stay misses."""
         found = slow(cases_of(plan())[0], recall=0.5)
         missed, open_ = missed_thresholds(found, {"min_qps": 100, "min_recall": 0.9})

@@ -40,7 +40,7 @@ def test_results(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "\x1b" not in out
 
 
-def test_what_is_skipped_is_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_line_is_reported(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A damaged line is reported on standard error, and all others are used."""
     (path, *_) = sorted((project / RESULTS).glob("*.jsonl"))
     path.write_bytes(b"half a li\n" + path.read_bytes())

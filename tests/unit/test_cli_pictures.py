@@ -69,7 +69,7 @@ def test_pictures_in_each_format(folder: Path, capsys: pytest.CaptureFixture[str
         (["report", "results", "-o", "no/such/page.html"], "no/such/page.html: cannot be written"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(
+def test_without_results_nothing_is_drawn(
     folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
     """If nothing can be drawn, one line says what to do; the exit status is 2."""

@@ -102,7 +102,7 @@ def test_pages_come_from_the_disk_in_the_first_pass(dataset, folder):
 
 
 @pytest.mark.parametrize("clock", ["worker", "parent"])
-def test_an_index_in_memory_stays_there_and_one_is_told(dataset, folder, clock):
+def test_an_index_in_memory_is_not_dropped_and_noted(dataset, folder, clock):
     """An index in memory is not dropped, and a note says so; each setting has a first pass."""
     source = write(folder / "exact.py", EXACT)
     outcomes = run(dataset, source, cold=True, clock=clock, settings=(1, 2))
@@ -137,7 +137,7 @@ def test_a_file_that_another_process_maps_stays(dataset, folder):
     assert note.startswith("--ann-cold: 3.")
 
 
-def test_a_submission_is_asked_as_ever(dataset, folder):
+def test_a_submission_has_no_cold_pass(dataset, folder):
     """Submissions have no cold pass, since their training vectors are in memory."""
     source = write(folder / "exact.py", EXACT)
     (outcome,) = run(dataset, source, cold=True, clock="parent", implementation={"trusted": False})

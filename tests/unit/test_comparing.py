@@ -85,7 +85,7 @@ def test_settings_around_a_recall_are_raced_each_by_itself(compared, tmp_path):
     assert found.ratio > 0
 
 
-def test_too_few_queries_for_all_settings_are_said_to_be(compared, small_dataset):
+def test_too_few_queries_for_all_settings_are_noted(compared, small_dataset):
     """A submission's settings share the queries, since each is asked once; a note says if they are few."""
     dataset = small_dataset("few-8-euclidean", n_train=400, n_queries=2)
     outcomes = compared(EXACT, dataset=dataset, trusted=False, settings=(1, 2, 3))
@@ -134,7 +134,7 @@ def test_what_a_submission_does_wrong_is_its_own_fault(compared, tmp_path):
     )
 
 
-def test_a_baseline_that_fails_is_nobodys_fault(compared, tmp_path):
+def test_a_failing_baseline_is_an_infrastructure_failure(compared, tmp_path):
     """A failing baseline is an infrastructure failure that names it."""
     path = write(tmp_path / "broken.py", index("def query(self, v, k): raise RuntimeError('no')"))
     broken = Implementation(

@@ -72,7 +72,7 @@ def test_verdicts(center, spread, word):
     assert found.interval.low < math.exp(center) < found.interval.high
 
 
-def test_what_cannot_be_told_carries_its_bound():
+def test_cannot_tell_has_its_bound():
     assert "at most" in judged(0.03, spread=0.1).why
 
 

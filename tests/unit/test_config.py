@@ -126,7 +126,7 @@ def test_paths(source: str, base: Path, monkeypatch: pytest.MonkeyPatch) -> None
     "option", [option for option in OPTIONS if option.is_path], ids=lambda option: option.name
 )
 @pytest.mark.parametrize("source", ["cli", "env", "ini"])
-def test_a_home_that_nobody_knows(source: str, option: Option) -> None:
+def test_an_unknown_home_is_an_error(source: str, option: Option) -> None:
     """``~`` without a known home is an error that names the option, for every path option."""
     text = "~no-such-user.hdf5"
     called = {"cli": option.flag, "env": option.env, "ini": option.ini}[source]

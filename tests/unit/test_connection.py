@@ -26,7 +26,7 @@ def account(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"])
-def test_half_a_token_is_told_before_anything_is_tried(account, missing):
+def test_half_a_token_is_an_error_before_any_request(account, missing):
     account.setenv(missing, "")
     with pytest.raises(ConfigurationError, match="Run `modal setup` once"):
         check_reachable()

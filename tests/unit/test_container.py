@@ -235,7 +235,7 @@ def test_results_for_other_cases_are_an_error(job):
         outcomes_of(job, json.dumps([outcome_to_plain(item) for item in other]))
 
 
-def test_what_cannot_be_read_is_not_sent_and_is_told_as_without_modal(job, tmp_path):
+def test_an_unreadable_submission_fails_without_a_request(job, tmp_path):
     """An unreadable submission fails as it does locally, and no request is sent."""
     implementation = dataclasses.replace(
         job.implementation, path=str(tmp_path), trusted=False, error="has no class"

@@ -67,7 +67,7 @@ class TestShareOut:
         """With more threads than cores the worker gets all cores, and one for single queries."""
         assert chosen({0, 1}, 16, machine([(0, "0"), (0, "1")])) == [[0, 1], [1], [0]]
 
-    def test_one_core_is_for_everybody(self, tmp_path):
+    def test_one_core_is_shared(self, tmp_path):
         """With one core, worker and parent share it, also if the system describes no processors."""
         assert chosen({3}, 2, tmp_path) == [[3], [3], [3]]
 
@@ -115,12 +115,12 @@ class TestKeep:
                 assert all(os.sched_getaffinity(task) == wanted for task in tasks)
             process.communicate()
 
-    def test_who_begets_others_for_ever_is_not_held(self, monkeypatch):
+    def test_moving_endless_new_processes_is_given_up(self, monkeypatch):
         """If new processes keep starting, moving them is given up after some tries."""
         monkeypatch.setattr(cores, "_moved", lambda _pids, _cores: True)
         assert not cores.keep(lambda: [os.getpid()], HERE)
 
-    def test_who_is_gone_is_no_trouble(self):
+    def test_an_ended_process_causes_no_error(self):
         """A process that ends while it is moved causes no error."""
         assert cores.keep(lambda: [2**22 + 1], HERE)
 
@@ -202,7 +202,9 @@ class TestPhases:
             assert environment["query_cores"] == 1
             assert not [note for note in outcome.notes if "core" in note and "noisy" not in note]
 
-    def test_who_may_not_move_it_says_so(self, small_dataset, tmp_path, monkeypatch, trusted):
+    def test_without_the_right_to_move_threads_there_is_a_note(
+        self, small_dataset, tmp_path, monkeypatch, trusted
+    ):
         """Without the right to move the worker's threads, single queries have both cores, and a note says so."""
 
         def refuse(_family, _cores):

@@ -156,7 +156,7 @@ def test_versions_are_chosen_like_implementations() -> None:
         ("mine@1.0", "--impl mine@1.0: mine is a submission"),
     ],
 )
-def test_what_cannot_be_chosen_is_told(pattern: str, words: str, tmp_path: Path) -> None:
+def test_an_unknown_name_with_a_spec_is_an_error(pattern: str, words: str, tmp_path: Path) -> None:
     """An unknown name with a spec has the error of any unknown name."""
     (tmp_path / "mine.py").write_text(INDEX)
     with pytest.raises(ConfigurationError) as error:

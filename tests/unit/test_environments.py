@@ -237,9 +237,7 @@ class TestMade:
         key = making.key_of(item)
         assert said == [[key, "False"], [key, "True"]]
 
-    def test_pip_makes_it_where_there_is_no_uv(
-        self, named: Named, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_pip_makes_it_without_uv(self, named: Named, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without uv, pip makes the same environment, and resolves ranges."""
         which = shutil.which
         monkeypatch.setattr(shutil, "which", lambda name: None if name == "uv" else which(name))
@@ -249,9 +247,7 @@ class TestMade:
 
 
 class TestFaults:
-    def test_a_version_that_nobody_has_fails_the_job_alone(
-        self, named: Named, tmp_path: Path
-    ) -> None:
+    def test_an_unknown_version_fails_its_job_alone(self, named: Named, tmp_path: Path) -> None:
         """An unknown version fails its job with the installer's output; it is tried once."""
         item = named("9.9")
         before = time.monotonic()
@@ -312,7 +308,7 @@ class TestFaults:
             "repository cannot be reached"
         )
 
-    def test_a_full_disk_is_nobodys_fault(
+    def test_a_full_disk_is_an_infrastructure_failure(
         self, named: Named, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A full disk is an infrastructure error, and no half environment is left."""

@@ -29,7 +29,7 @@ def test_a_clear_difference_is_found_all_the_same():
     assert error_rates.rates("normal", RUNS, shift=3.0)[1] > 0.95
 
 
-def test_the_reason_for_a_wide_interval_is_said():
+def test_a_wide_interval_has_its_reason():
     """A wide interval has its reason: correlation or skewness, and the surprise's row."""
     drift = [0.02 * n - 0.08 for n in range(11)]
     found = verdict.judge(drift, [0.0, 0.001] * 5 + [0.0], difference=0.05, max_sessions=11)

@@ -358,7 +358,7 @@ def test_when_nothing_works_each_url_is_listed_with_its_reason(http_server, targ
     assert not caught.value.retryable
 
 
-def test_nobody_listening_is_worth_another_try_later(target):
+def test_a_refused_connection_may_be_tried_again(target):
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/x.hdf5"
@@ -382,7 +382,7 @@ def test_a_url_that_is_none_is_not_retried(target, url):
     assert not caught.value.retryable
 
 
-def test_a_host_that_nobody_knows_is_soon_given_up(target):
+def test_an_unknown_host_is_soon_given_up(target):
     """An unknown host fails after few tries, and both alternatives are named."""
     told = []
     words = r"Given up after 3 attempts\. Check the network.*--ann-base-url"

@@ -70,7 +70,7 @@ def test_a_figure_that_is_missing_is_a_miss_with_its_reason(threshold: str, word
     assert words in graded.words(found)
 
 
-def test_a_level_that_no_settings_reach_is_told_from_one_not_asked_for() -> None:
+def test_an_unreached_recall_has_another_reason_than_an_unrequested_one() -> None:
     """With ``--ann-at-recall`` the reason is that no setting reaches the recall."""
     found = outcome({"qps_at_recall": None, "at_recall": 0.99})
     (line,), _ = missed_thresholds(found, {"min_qps_at_recall": 10})

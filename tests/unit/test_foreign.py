@@ -218,7 +218,7 @@ def test_hdf5_without_what_a_result_has(tmp_path: Path) -> None:
     assert len(found.warnings) == 2
 
 
-def test_parquet_of_somebody_else(tmp_path: Path) -> None:
+def test_parquet_with_other_columns(tmp_path: Path) -> None:
     """A Parquet file with other columns is refused with the expected ones."""
     path = vibe_file(tmp_path / "a.parquet", k=["x", "y"])
     (one, _) = read_results([path]).cases

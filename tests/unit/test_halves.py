@@ -165,7 +165,7 @@ def test_bytes_that_are_no_answers_are_refused(halves, blob):
     assert failed(score(job, data, blob)[0]).kind == "protocol"
 
 
-def test_ids_out_of_range_are_scored_as_ever(halves):
+def test_ids_out_of_range_are_invalid_answers(halves):
     """An id out of range is an invalid answer with its query."""
     job, data, answers, _ = halves()
 
@@ -231,7 +231,7 @@ class TestWholeVolume:
         with pytest.raises(DatasetError, match="strict does not allow that"):
             far_side._published("x.f32", volume, tmp_path, dataclasses.replace(job, limits=limits))
 
-    def test_is_not_said_of_a_directory_alone(self, volume, job, tmp_path):
+    def test_is_not_noted_for_a_directory_alone(self, volume, job, tmp_path):
         folder = volume.path / far_side.PUBLISHED
         shutil.move(folder / "x.f32", volume.path / "x.f32")
         assert far_side._published("x.f32", volume, tmp_path, job)[1] == ()

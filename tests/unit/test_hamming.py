@@ -214,7 +214,7 @@ class TestJobs:
         outcome = measured(run_job(job, bit_file)[0])
         assert (outcome.recall, outcome.batch_recall, outcome.dim) == (1.0, 1.0, 13)
 
-    def test_of_floats_alone_are_told(self, bit_file, tmp_path):
+    def test_of_floats_alone_are_not_measured(self, bit_file, tmp_path):
         """An implementation that does not name hamming is not measured on bits."""
         source = write(tmp_path / "mine.py", BOOL)
         job = make_job(bit_file, source, implementation={"metrics": ("euclidean",)})

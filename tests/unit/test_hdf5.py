@@ -521,7 +521,7 @@ def test_zero_vectors_and_duplicates_are_counted(small_dataset, monkeypatch):
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "angular", "dot"])
-def test_rows_that_stand_in_an_order_are_told_from_shuffled_ones(metric):
+def test_sorted_rows_are_recognised(metric):
     """Sorted rows are recognised by the distance to the next row; equal rows have no order."""
     rng = np.random.default_rng(0)
     centres = 5 * rng.standard_normal((50, 16))

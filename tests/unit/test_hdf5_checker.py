@@ -54,7 +54,7 @@ def refused(checker, path, *words, kind=DatasetFormatError):
         assert word in message
 
 
-def test_a_process_that_somebody_ended_is_started_again(checker):
+def test_a_process_that_was_ended_is_started_again(checker):
     """If the process was ended, another one is started."""
     checker.start()
     before = checker.pid
@@ -114,7 +114,7 @@ def test_being_killed_is_not_the_files_fault(broken, small_dataset):
     refused(checker, small_dataset(), "was killed", "Free some memory", kind=DatasetError)
 
 
-def test_a_process_that_does_not_start_is_said(broken, small_dataset):
+def test_a_process_that_does_not_start_is_an_error(broken, small_dataset):
     """If the process cannot start, the error has its last line and does not blame the file."""
     checker = broken("raise ImportError('no h5py here')")
     refused(checker, small_dataset(), "did not start", "no h5py here", kind=DatasetError)
@@ -232,7 +232,7 @@ def test_a_file_that_is_replaced_while_it_is_loaded_is_refused(small_dataset, mo
     np.testing.assert_array_equal(hdf5.load(path).train, hdf5.load(path).train)
 
 
-def test_somebody_ended_it_meanwhile(checker, small_dataset):
+def test_it_was_ended_meanwhile(checker, small_dataset):
     """If the process was ended meanwhile, another one checks the file."""
     path = small_dataset()
     checker.start()

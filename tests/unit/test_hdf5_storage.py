@@ -274,7 +274,7 @@ class TestFilters:
         for words in ("Zstandard (number 32015)", "pip install hdf5plugin", "gzip"):
             assert words in str(caught.value)
 
-    def test_a_filter_that_nobody_knows_is_named(self, dataset):
+    def test_an_unknown_filter_is_named(self, dataset):
         """An unknown filter is named by its number."""
         path = dataset(self.filtered(300))
         refused(path, "needs the filter unnamed (number 300)", "HDF5_PLUGIN_PATH")
@@ -305,7 +305,7 @@ def checksum(data):
     return b.to_bytes(4, "little")
 
 
-def test_a_file_for_a_newer_hdf5_is_said_to_be_one(dataset):
+def test_a_file_of_a_newer_hdf5_is_named_as_such(dataset):
     """A file of a newer HDF5 version is named as such, not as damaged."""
     path = dataset(lambda c: c.create_dataset("train", data=TRAIN), libver="v110")
     content = bytearray(path.read_bytes())

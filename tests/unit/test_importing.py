@@ -203,7 +203,7 @@ def test_distances_are_computed_anew(
     assert "They look like the squares of distances. Computed again." in lines[-1]
 
 
-def test_ids_that_stand_for_none(given: Callable[..., Request], vectors, tmp_path: Path) -> None:
+def test_padding_cuts_the_truth(given: Callable[..., Request], vectors, tmp_path: Path) -> None:
     """The truth is cut to the depth of all rows; padding at the front is refused."""
     ids, _ = exact.knn(*vectors, K, "euclidean")
     ids[7, 8:] = -1
@@ -271,7 +271,7 @@ def test_cosine_taken_for_dot(given: Callable[..., Request], vectors, tmp_path: 
         assert f"It is the {true} truth. Cosine and inner product are the same only" in said
 
 
-def test_ids_from_zero_that_are_said_to_be_from_one(
+def test_a_wrong_ids_from_is_recognised(
     given: Callable[..., Request], vectors, tmp_path: Path
 ) -> None:
     """A wrong --ids-from is recognised in both directions."""

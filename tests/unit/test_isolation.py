@@ -112,7 +112,7 @@ class TestRefusal:
         isolation.strongest.cache_clear()
 
     @pytest.mark.parametrize("name", REFUSED)
-    def test_by_a_setting_is_said_in_its_own_words(self, refuse, name):
+    def test_by_a_setting_names_the_setting(self, refuse, name):
         """The refusal names the kernel setting and the command that allows it."""
         said, advice = REFUSED[name]
         refuses, allows, _ = refusal.SYSCTLS[name]
@@ -126,7 +126,7 @@ class TestRefusal:
         )
         assert f"{name}={allows}" in isolation.weakness("process", "auto")
 
-    def test_in_a_container_is_said(self, refuse, tmp_path):
+    def test_in_a_container_names_its_options(self, refuse, tmp_path):
         """In a container the refusal names the options to start it with."""
         (tmp_path / "mark").touch()
         refuse(
@@ -134,7 +134,7 @@ class TestRefusal:
         )
         assert "this is a container: start it with --security-opt" in isolation.why_no_bubblewrap()
 
-    def test_that_nothing_explains_is_still_said(self, refuse):
+    def test_that_nothing_explains_is_shown(self, refuse):
         """An unknown refusal is shown as bubblewrap printed it."""
         refuse("bwrap: Unknown option --size", {})
         assert isolation.why_no_bubblewrap() == (
@@ -160,7 +160,7 @@ class TestRefusal:
         assert "does not work: 'bwrap: " in why
         assert "user.max_user_namespaces is 0: allow them with `sudo sysctl -w user.max_us" in why
 
-    def test_of_what_works_is_none(self):
+    def test_there_is_none_if_it_works(self):
         """There is no refusal if bubblewrap works."""
         if isolation.strongest() == "bubblewrap":
             assert isolation.why_no_bubblewrap() == ""
@@ -273,7 +273,7 @@ class TestBubblewrap:
 
 
 class TestUnusedUser:
-    def test_nobody_has_it(self):
+    def test_is_an_unused_id(self):
         """The chosen user id is in the reserved range, and is not root's, ours or nobody's."""
         uid = isolation.unused_user()
         assert uid in isolation.USERS
@@ -295,14 +295,14 @@ class TestConfinement:
         assert done.returncode == 0, done.stderr
         return done.stdout.split()
 
-    def test_who_is_trusted_gives_up_nothing(self):
+    def test_a_trusted_worker_keeps_all_calls(self):
         """A trusted worker keeps all system calls."""
         code = "import os; os.close(os.memfd_create('x')); print('kept')"
         assert self.run(code, "none") == ["False", "kept"]
 
     @pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
     @pytest.mark.parametrize("level", ["bubblewrap", "process"])
-    def test_sockets_stay_where_there_is_nobody_to_call(self, level):
+    def test_network_sockets_are_refused(self, level):
         """Socket pairs are allowed, Unix sockets only inside bubblewrap, network sockets never."""
         code = (
             "import socket\nsocket.socketpair()\n"
@@ -314,7 +314,7 @@ class TestConfinement:
         assert self.run(code, level) == ["True", expected, "refused", "refused"]
 
     @pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
-    def test_nobody_chooses_its_cores(self):
+    def test_setting_the_affinity_changes_nothing(self):
         """Setting the affinity changes nothing and raises nothing."""
         cores = sorted(os.sched_getaffinity(0))
         code = f"import os\nos.sched_setaffinity(0, {{{cores[0]}}})\nprint(len(os.sched_getaffinity(0)))"

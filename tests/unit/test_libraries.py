@@ -181,9 +181,7 @@ def test_user_site(organiser: Organiser, level: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["PYTHONPATH", "pth"])
 @pytest.mark.parametrize("private", ["course", "course/submissions", "course/inner/.."])
-def test_folders_that_hold_what_nobody_may_see(
-    organiser: Organiser, kind: str, private: str
-) -> None:
+def test_protected_folders_are_hidden(organiser: Organiser, kind: str, private: str) -> None:
     """Protected folders and libraries in them are hidden, whatever names them."""
     organiser.write("course/solution.py")
     organiser.write("course/submissions/bob.py")
@@ -213,7 +211,7 @@ def test_installed_from_a_submission(organiser: Organiser) -> None:
     assert seen == "ModuleNotFoundError: No module named 'boblib'"
 
 
-def test_what_is_kept_back_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hidden_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A note says which library is hidden, where it is, why, and what to do."""
     (tmp_path / "mylib").mkdir()
     (tmp_path / "mylib" / "__init__.py").touch()
@@ -228,7 +226,7 @@ def test_what_is_kept_back_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert libraries.missing("numpy", "bubblewrap") is None
 
 
-def test_what_another_user_may_not_enter_is_said(
+def test_a_folder_that_another_user_may_not_enter_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A library in a folder that the worker's user id may not enter is named."""

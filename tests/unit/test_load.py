@@ -124,7 +124,7 @@ class TestStatistics:
         assert seen.qps == pytest.approx(3 / 12e-3)
         assert seen.marks == ()
 
-    def test_who_is_dropped_is_counted_and_makes_it_saturated(self):
+    def test_dropped_queries_are_counted_and_make_it_saturated(self):
         """Dropped queries are counted, and the level is saturated."""
         seen = statistics.open_level(
             offered([0, 1], [0, 2], [2, 4], idle=[True, False], dropped=[2, 3]),
@@ -140,14 +140,14 @@ class TestStatistics:
         [(False, 0.0, 0), (True, 0.2, 0), (True, None, 0), (True, 0.0, 11_000_000)],
         ids=["shares its core", "is late", "may be late", "is busy"],
     )
-    def test_a_generator_that_is_the_limit_is_told(self, apart, late_s, at_work_ns):
+    def test_a_generator_that_is_the_limit_is_marked(self, apart, late_s, at_work_ns):
         found = offered([0, 1], [0, 10], [10, 12], idle=[True, False])
         found = replace(found, at_work_ns=at_work_ns)
         seen = statistics.open_level(found, 1000, apart=apart, late_s=late_s)
         assert seen.marks == (GENERATOR_BOUND,)
 
     @pytest.mark.parametrize(("rate_qps", "marks"), [(999, ()), (1001, (GENERATOR_BOUND,))])
-    def test_a_rate_that_the_generator_cannot_offer_is_told(self, rate_qps, marks):
+    def test_a_rate_that_the_generator_cannot_offer_is_marked(self, rate_qps, marks):
         found = offered([0, 20], [0, 20], [10, 30], idle=[True, True])
         seen = statistics.open_level(found, rate_qps, apart=True, late_s=0.0, most_qps=1000)
         assert seen.marks == marks
@@ -359,7 +359,7 @@ class TestClosedLoop:
         assert two.n_answered > one.n_answered
         assert two.p50_s >= 0.005
 
-    def test_who_holds_the_gil_gets_processes(self, bears, two_cores):
+    def test_clients_are_processes_if_the_gil_is_held(self, bears, two_cores):
         """Clients are processes if the library holds the GIL; their answers are scored."""
         body = """
             def query(self, v, k):
@@ -389,7 +389,7 @@ class TestClosedLoop:
         assert [level.failure for level in seen.levels] == ["", "crashed", "not-run"]
         assert seen.levels[1].message.count("SIGSEGV") == 1
 
-    def test_who_is_not_safe_in_two_threads_has_the_level_of_one(self, bears, two_cores):
+    def test_a_crash_of_two_threads_keeps_the_level_of_one_client(self, bears, two_cores):
         """If two threads crash, the level of one client is kept, and the message says what to declare."""
         seen = bears(NOT_SAFE, load=Load(clients=(1, 2, 4), level_s=0.1))
         assert [level.failure for level in seen.levels] == ["", "crashed", "not-run"]
@@ -450,7 +450,7 @@ class TestClosedLoop:
         assert seen.levels == ()
         assert "a submission could change that clock" in seen.notes[0]
 
-    def test_who_gives_one_buffer_again_and_again_is_copied(self, bears):
+    def test_answers_in_a_reused_buffer_are_copied(self, bears):
         """Answers in a reused buffer are copied."""
         body = """
             def query(self, v, k):
@@ -476,7 +476,7 @@ class TestOpenLoop:
         assert seen.generator_qps > 0
         assert len(json.dumps(to_plain(seen))) < 3000
 
-    def test_a_rate_that_nobody_could_offer(self, bears):
+    def test_an_impossible_rate_ends_with_marks(self, bears):
         """An impossible rate ends with its marks; queries that were not dropped have answers."""
         (level,) = bears(load=Load(rates_qps=(1e8,), level_s=0.001, queue=50)).levels
         assert {GENERATOR_BOUND, SATURATED} <= set(level.marks)

@@ -71,7 +71,7 @@ class TestGap:
         """A core lost between starting the clock and sending the query counts."""
         assert one(monkeypatch, [0, 4_000, 4_010, 4_011], looks=1) == (4_011, 4_011)
 
-    def test_is_no_gap_what_was_lost_while_the_query_was_still_running(self, monkeypatch):
+    def test_is_no_gap_while_the_query_still_ran(self, monkeypatch):
         """A core lost before a look that found nothing is not a gap."""
         assert one(monkeypatch, [0, 1, 4_000, 4_010, 4_020, 4_021], looks=3) == (4_021, 12)
 
@@ -180,7 +180,7 @@ class TestAskedAgain:
         [{"fresh_seed": 3}, {"trusted": False, "rounds": 1}, {"max_search_s": -1.0}],
         ids=["fresh queries", "a stranger's single round", "no time left"],
     )
-    def test_nobody_is_asked_twice_who_is_to_be_asked_once(self, monkeypatch, given):
+    def test_a_fresh_query_is_not_asked_again(self, monkeypatch, given):
         """A submission is not asked a fresh query again; the sample is left out."""
         made = Rounds(monkeypatch, FIRST[:1], **{"rounds": 1, **given})
         assert made.asked == [[0, 1, 2]]
@@ -228,7 +228,7 @@ def timed(uncertain_share, found):
 
 
 class TestContention:
-    def test_is_somebody_on_the_workers_core_while_it_waits(self):
+    def test_is_a_process_on_the_workers_core_while_it_waits(self):
         """Another process on the worker's core, while the worker waits, is contention."""
         found = between([(OTHER, 1, 1, 5 * 10**8)], waited_ns=5 * 10**8)
         assert (found.worker_waited, found.others_beside) == (0.5, 0.5)
@@ -257,16 +257,16 @@ class TestContention:
         ],
         ids=["on another core", "the kernel's own", "next to nothing"],
     )
-    def test_is_nobody_who_is_elsewhere_or_idle(self, others):
+    def test_is_not_a_process_elsewhere_or_idle(self, others):
         """Processes on other cores, or idle ones, are no contention."""
         assert not between(others, waited_ns=5 * 10**8).disturbed
 
-    def test_is_somebody_on_the_parents_core_where_others_cannot_be_seen(self):
+    def test_is_seen_by_the_parents_waits_in_a_container(self):
         """In a container, waits of the parent's core show contention: a submission cannot use it."""
         assert between(waited_ns=5 * 10**8, parent_ns=5 * 10**8, parent={0}).disturbed
         assert not between(waited_ns=5 * 10**8, parent_ns=5 * 10**8).disturbed
 
-    def test_is_somebody_who_was_there_although_the_worker_hardly_waited(self):
+    def test_is_a_process_on_the_core_although_the_worker_hardly_waited(self):
         """A process on the core is contention, although the worker waited for 0.5 % of the time (QPS 9 % too low)."""
         assert between([(OTHER, 1, 1, 8 * 10**8)], waited_ns=5 * 10**6).disturbed
         on_the_parents = between(parent_ns=2 * 10**8, parent={0})

@@ -209,7 +209,7 @@ class TestAsk:
         assert [str(error) for error in raised] == ["mine"]
 
     @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
-    def test_even_what_is_no_exception_is_told(self, boxes, error):
+    def test_sys_exit_in_a_query_is_reported(self, boxes, error):
         """``sys.exit`` in a query is reported to the parent."""
         ours, theirs = boxes
 

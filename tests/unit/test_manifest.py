@@ -304,7 +304,7 @@ class TestBadInput:
         (found,) = manifest.read_submission(path)
         assert "no such file" in found.error
 
-    def test_a_file_that_python_would_not_import_is_told_how_to_be_called(self, tmp_path):
+    def test_a_file_name_that_python_cannot_import_is_refused(self, tmp_path):
         """A file name that Python cannot import is refused with a correct one."""
         path = tmp_path / "mine"
         path.write_text(CLASS)

@@ -60,7 +60,7 @@ class TestMemory:
         assert 40 * MEGABYTE < memory.held_bytes(*family) < 70 * MEGABYTE
         assert memory.resident_bytes(*family) > 80 * MEGABYTE
 
-    def test_who_is_gone_uses_nothing(self):
+    def test_an_ended_process_uses_nothing(self):
         """An ended process uses nothing, and causes no error."""
         for figure in (memory.held_bytes, memory.unique_bytes, memory.peak_rss_bytes, memory.cpu_s):
             assert figure(GONE) == 0

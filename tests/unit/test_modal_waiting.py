@@ -34,7 +34,7 @@ def waiting(said: list[str], future: Future[str]) -> ModalExecutor:
     return ModalExecutor(Settings(executor="modal"), say=say)
 
 
-def test_what_is_waited_for_is_said(said: list[str]) -> None:
+def test_a_message_says_what_is_waited_for(said: list[str]) -> None:
     """A message says what is waited for, at most once a minute."""
     future: Future[str] = Future()
     executor = waiting(said, future)
@@ -52,7 +52,7 @@ def test_a_job_is_named(said: list[str]) -> None:
     assert "a container that measures annoy on digits" in said[0]
 
 
-def test_nothing_is_said_where_lines_come(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_message_while_lines_arrive(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no message while the container prints lines."""
     monkeypatch.setattr(client, "FIRST_MESSAGE_S", 60.0)
     future: Future[str] = Future()

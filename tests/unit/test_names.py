@@ -40,7 +40,7 @@ def row(label: str, dataset: str = "digits", k: int = 10) -> Row:
         ({}, []),
     ],
 )
-def test_what_differs_is_said(rows, names):
+def test_a_name_has_the_parts_that_differ(rows, names):
     """A name has the label and the parts in which cases differ."""
     assert list(short_names(rows).values()) == names
 
@@ -60,7 +60,7 @@ def test_control_characters_are_escaped():
     assert short_names({"1": row("\x1b[31mred")}) == {"1": "?[31mred"}
 
 
-def test_commands_to_a_ci_runner_are_none():
+def test_commands_to_a_ci_runner_are_escaped():
     """A name from a submission cannot contain a command to the CI runner."""
     (name,) = short_names({"1": row("grid[mode=##vso[task.complete]]")}).values()
     assert "##vso[" not in name

@@ -91,7 +91,7 @@ class TestMemory:
         found = owned(pid, given=given, since=since - 60)
         assert found.memory_bytes + found.file_bytes < SIZE / 2
 
-    def test_who_is_gone_holds_nothing(self):
+    def test_an_ended_process_holds_nothing(self):
         """An ended process holds nothing, and causes no error."""
         found = owned(2**22 + 1, since=0)
         assert (found.memory_bytes, found.file_bytes) == (0, 0)
@@ -185,7 +185,7 @@ class TestIndexBytes:
             outcome = measured(run(small_dataset(), source)[0])
         assert SIZE <= outcome.index_bytes < 1.2 * SIZE
 
-    def test_of_a_file_are_no_room_that_is_kept_behind_its_end(self, small_dataset, tmp_path):
+    def test_reserved_blocks_behind_a_files_end_do_not_count(self, small_dataset, tmp_path):
         """Blocks that the file system reserves behind a file's end do not count."""
         reserve = f"fallocate --keep-size --offset {SIZE} --length {SIZE} '{tmp_path / 'i'}'"
         body = ON_DISK.format(path=str(tmp_path / "i"), n=SIZE).replace(

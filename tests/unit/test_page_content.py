@@ -106,7 +106,7 @@ def test_failures_join_the_dataset_that_others_measured(tmp_path: Path) -> None:
     assert (len(shown.points), len(shown.broken)) == (1, 1)
 
 
-def test_what_must_not_be_joined_is_told_apart(tmp_path: Path) -> None:
+def test_what_must_not_be_joined_has_distinct_names(tmp_path: Path) -> None:
     """Two machines, two contents of one name and foreign results have different names."""
     page = content(
         tmp_path,

@@ -63,7 +63,7 @@ class TestReported:
         assert str(error) == "build raised ValueError: mine (line 3)"
         assert error.evidence == {**SEEN, "traceback": "T"}
 
-    def test_an_invalid_result_is_told_in_its_own_words(self):
+    def test_an_invalid_result_keeps_its_message(self):
         """An invalid result keeps its message."""
         fields = {"kind": "invalid-result", "type": "InvalidResultError", "message": "5 ids"}
         error = postmortem.reported(fields, "search", SEEN)
@@ -93,7 +93,7 @@ class TestReported:
         assert isinstance(error, BuildError)
         assert "(line" not in str(error)
 
-    def test_of_our_own_refusals_only_the_words_are_told(self):
+    def test_our_own_errors_have_no_traceback(self):
         """Our own errors are shown without a line and traceback."""
         fields = {"kind": "raised", "type": "BuildError", "message": "no fit(X)", "line": None}
         assert str(postmortem.reported(fields, "start", SEEN)) == "no fit(X)"

@@ -56,7 +56,7 @@ def built(metric: str, rows: object) -> object:
 
 
 @pytest.mark.parametrize(("metric", "far"), [("euclidean", np.inf), ("angular", 1.0)])
-def test_what_is_not_found_is_no_row(
+def test_repeated_rows_are_removed(
     metric: str, far: float, library: type[FillsUp], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Repeated rows are removed from the answer, and found ones stay."""

@@ -111,7 +111,7 @@ class TestVersion1:
 
 @pytest.mark.parametrize("own", ["", "nonsense\n", "0::\n", "4:cpu:relative\n"])
 @pytest.mark.parametrize("content", ["", "x y\n", "10\n", "0 0\n", "-5 100000\n", "max\n"])
-def test_what_cannot_be_read_is_no_quota(tree, own, content):
+def test_unreadable_files_mean_no_quota(tree, own, content):
     """Unreadable files mean no quota, without an error."""
     mounts = "1 2\n" + V2.format(at="/c") + V1.format(root="/", at="/c")
     files = {"c/cpu.max": content, "c/cpu.cfs_quota_us": content, "c/cpu.stat": content}
@@ -151,7 +151,7 @@ class TestNotes:
 
         return outcome_with
 
-    def test_a_quota_below_the_threads_is_said(self, outcome_with):
+    def test_a_quota_below_the_threads_is_noted(self, outcome_with):
         """A quota below the threads is noted, a sufficient one not."""
         outcome = outcome_with(0.5)
         assert outcome.environment["cpu_quota"] == 0.5

@@ -132,7 +132,7 @@ class TestNoise:
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
-def test_an_offset_is_told_in_spreads(scale):
+def test_an_offset_is_given_in_spreads(scale):
     """Whatever the unit; equal rows have no spread to compare with."""
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((5000, 16))

@@ -310,7 +310,7 @@ def test_rows_of_one_setting_are_shown_once() -> None:
     assert "stands for" not in alone
 
 
-def test_short_answers_are_told_with_what_bounds_them() -> None:
+def test_short_answers_are_noted_with_the_limiting_parameter() -> None:
     """Short answers have one line per limiting parameter, with its rows."""
     rows = [
         measured("cells[n=1]", n_short_answers=20, bounded_by="n"),
@@ -327,7 +327,7 @@ def test_short_answers_are_told_with_what_bounds_them() -> None:
     assert told.count("short answers") == 2
 
 
-def test_threads_are_told_with_their_cores() -> None:
+def test_threads_are_shown_with_their_cores() -> None:
     """A line says on how many cores builds, batches and single queries ran."""
 
     def title(**environment: Any) -> str:
@@ -345,7 +345,7 @@ def test_threads_are_told_with_their_cores() -> None:
     assert " · 2 threads · " in title(threads=2)  # a system without core pinning
 
 
-def test_what_held_a_row_up_is_told_with_the_noise() -> None:
+def test_throttling_is_part_of_the_note_on_noise() -> None:
     """The note on noise names throttling, and the load beside the cores."""
     waits = {"involuntary_switches": 1, "worker_waited": 1.37}
     environment = {**waits, "throttled_s": 0.25, "load_1min": 1.0, "cores": 1, "affinity_cores": 8}

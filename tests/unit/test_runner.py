@@ -29,7 +29,7 @@ def only_infrastructure(outcomes, words, n=2):
         assert words in outcome.message
 
 
-def test_a_machine_without_room_for_a_thread_is_nobodys_fault(small_dataset, source):
+def test_no_room_for_a_thread_is_an_infrastructure_failure(small_dataset, source):
     """If no thread can be started, the failure is the infrastructure's, and the worker is ended."""
     path, before = small_dataset(), threading.stack_size(2**45)
     try:
@@ -41,11 +41,11 @@ def test_a_machine_without_room_for_a_thread_is_nobodys_fault(small_dataset, sou
 
 
 class TestDatasets:
-    def test_that_are_not_there_are_nobodys_fault(self, tmp_path, source):
+    def test_that_are_missing_are_infrastructure_failures(self, tmp_path, source):
         """A missing dataset is an infrastructure failure for each search."""
         only_infrastructure(run(tmp_path / "none.hdf5", source, settings=[1, 2]), "none.hdf5")
 
-    def test_that_are_broken_are_nobodys_fault(self, tmp_path, source):
+    def test_that_are_broken_are_infrastructure_failures(self, tmp_path, source):
         """A file that is no HDF5 is an infrastructure failure."""
         path = tmp_path / "broken.hdf5"
         path.write_bytes(b"<html>" * 100)
@@ -132,7 +132,7 @@ def test_every_search_gets_its_own_outcome(small_dataset, tmp_path):
     assert len({(o.build_s, o.index_bytes) for o in outcomes}) == 1
 
 
-def test_phases_are_told_in_order(small_dataset, source):
+def test_phases_are_reported_in_order(small_dataset, source):
     """Phases are reported in order."""
     path, told = small_dataset(), []
     for clock in ("worker", "parent"):
@@ -184,7 +184,7 @@ def test_an_exact_search_is_perfect(small_dataset, tmp_path, metric, clock):
     assert measurement.p50_s <= measurement.p95_s <= measurement.p99_s
 
 
-def test_isolation_that_cannot_be_had_is_nobodys_fault(small_dataset, source, monkeypatch):
+def test_missing_isolation_is_an_infrastructure_failure(small_dataset, source, monkeypatch):
     """Missing isolation in a container is an infrastructure failure."""
     monkeypatch.setattr("pytest_annmodal.sandbox.isolation.strongest", lambda: "process")
     path = small_dataset()
@@ -194,7 +194,7 @@ def test_isolation_that_cannot_be_had_is_nobodys_fault(small_dataset, source, mo
     assert "--ann-isolation=strict needs bubblewrap" in failure.message
 
 
-def test_answers_at_random_are_said_to_be(small_dataset, tmp_path):
+def test_random_answers_are_noted(small_dataset, tmp_path):
     """A note says if recall is no better than chance; exact answers have none."""
     rng = np.random.default_rng(0)
     train, test = (rng.standard_normal((n, 8)).astype(np.float32) * 1e-7 for n in (300, 40))

@@ -337,7 +337,7 @@ def test_datasets_that_lie_in_the_volume(
         ("other-9-dot.hdf5", r"there is no 'other-9-dot.hdf5' in"),
     ],
 )
-def test_what_the_volume_holds_is_said(tmp_path: Path, text: str, words: str) -> None:
+def test_stored_names_are_listed(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         locate.find_datasets(text, catalog.CATALOG, Settings(rootdir=tmp_path), Lying())
 

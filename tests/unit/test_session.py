@@ -182,7 +182,7 @@ def test_a_case_asked_for_again_is_measured_again(tmp_path: Path) -> None:
     assert len(executor.jobs) == 3
 
 
-def test_only_a_fault_of_nobodys_is_forgotten(tmp_path: Path) -> None:
+def test_only_infrastructure_failures_are_tried_again(tmp_path: Path) -> None:
     """Implementation failures are kept; infrastructure failures are tried again."""
     executor = FakeExecutor()
     session = make(tmp_path, executor)

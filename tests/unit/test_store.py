@@ -240,7 +240,7 @@ def test_threads_and_sessions_side_by_side(tmp_path: Path) -> None:
         assert f"ef={got.query_hits[0]}]" in case.label
 
 
-def test_failures_are_told_from_measurements() -> None:
+def test_failures_keep_kind_and_message() -> None:
     """A failure keeps kind and message, and has no figures."""
     case = msgspec.json.decode(line_of(failed()), type=StoredCase)
     assert isinstance(case.failure, Failure)

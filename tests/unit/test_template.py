@@ -89,7 +89,7 @@ def test_a_copy_is_like_a_process_of_its_own(
 
 
 @pytest.mark.parametrize(("level", "threads"), [("process", 1), ("none", 2)])
-def test_who_is_never_a_copy(level: str, threads: int) -> None:
+def test_submissions_are_never_copies(level: str, threads: int) -> None:
     """Submissions, and workers whose libraries start threads, are started anew."""
     with worker(level, threads) as one:
         assert isinstance(one._process, subprocess.Popen)

@@ -41,7 +41,7 @@ class TestTrainFile:
             assert os.fstat(file.fd).st_size == data.train.nbytes
             del seen
 
-    def test_who_writes_into_it_is_named(self, job_of):
+    def test_a_writable_map_of_train_is_named(self, job_of):
         """A worker with a shared writable map prevents the seal, and is named."""
         import mmap
 

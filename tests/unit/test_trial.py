@@ -221,7 +221,7 @@ def test_processes_that_are_not_forked_find_its_functions(small_dataset, tmp_pat
     assert measured(run(small_dataset(), source, implementation=given)[0]).recall == 1.0
 
 
-def test_a_submission_can_ask_who_runs_it(small_dataset, tmp_path):
+def test_a_submission_can_ask_for_its_user_name(small_dataset, tmp_path):
     """``getpass.getuser`` works in a sandbox, since libraries use it for cache folders."""
     text = index("""
         def fit(self, X):
@@ -269,7 +269,7 @@ def test_few_slow_queries_are_part_of_the_build(n):
     assert delayed_build.in_queries(times_ns) == pytest.approx(3.0, rel=1e-3)
 
 
-def test_queries_that_differ_by_some_times_are_no_build():
+def test_a_long_tail_of_queries_is_not_part_of_the_build():
     """A long tail of latencies is not part of the build."""
     times_ns = (10**5 * np.random.default_rng(0).lognormal(0, 0.4, 1000)).astype(np.int64)
     assert times_ns.max() > 3 * np.median(times_ns)

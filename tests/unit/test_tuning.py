@@ -392,7 +392,7 @@ def test_an_argument_that_the_library_ignores(tmp_path: Path) -> None:
     assert note.endswith(" to 300; does its query read it?")
 
 
-def test_who_declares_nothing_gets_the_fastest_of_its_own_settings(tmp_path: Path) -> None:
+def test_without_a_declaration_the_fastest_own_setting_is_taken(tmp_path: Path) -> None:
     """Without a declaration the fastest own setting that reaches the recall is taken."""
     job, data = tuned_job(tmp_path, 0.6, tune=())
     (outcome,) = run_job(job, data)

@@ -160,7 +160,7 @@ class TestPoints:
             "c2",
         )
 
-    def test_equal_settings_do_where_nobody_asked_for_a_recall(self):
+    def test_without_a_recall_equal_settings_are_compared(self):
         points = choose(
             side(0.99, 1.0), settings_of(side(0.98, 1.0)), GATE, name="b", n_answers=100
         )

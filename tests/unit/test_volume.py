@@ -280,7 +280,7 @@ def test_a_file_put_into_the_volume_is_found_by_its_name(volume, small_dataset):
         assert run(dataset, volume)[0].path == written
 
 
-def test_a_file_that_somebody_put_there_cannot_be_brought_again(volume, small_dataset):
+def test_a_lost_file_that_was_put_there_by_hand_is_an_error(volume, small_dataset):
     """A lost or damaged file that was put there by hand is an error."""
     volume.path.mkdir()
     small_dataset("mine", directory=volume.path)

@@ -77,7 +77,7 @@ class TestWarmUpBuild:
         assert "warm_up_build_s" not in found.environment
         assert not any("warm_up_build" in note for note in found.notes)
 
-    def test_that_fails_costs_nothing_and_is_said(self, small_dataset, tmp_path):
+    def test_that_fails_costs_nothing_and_is_noted(self, small_dataset, tmp_path):
         """A failing warm-up build gives a note, and the real build runs."""
         text = COUNTING.replace("super().fit(X)", "super().fit(X)\n        assert len(X) == 300")
         source = write(tmp_path / "mine.py", text)

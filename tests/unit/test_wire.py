@@ -81,7 +81,7 @@ class TestChannel:
         near.send("x", {"t": text})
         assert far.receive(timeout_s=10).fields["t"] == text
 
-    def test_the_other_side_going_away_is_told_apart_from_silence(self, ends):
+    def test_a_closed_socket_and_silence_are_different_errors(self, ends):
         """A closed socket is ChannelClosedError, silence is DeadlineError."""
         near, far, *_ = ends
         with pytest.raises(DeadlineError):
@@ -110,7 +110,7 @@ class TestChannel:
         with pytest.raises(DeadlineError):
             far.receive(timeout_s=-1)
 
-    def test_sending_to_one_who_does_not_read_ends_at_its_deadline(self, ends):
+    def test_sending_to_a_worker_that_does_not_read_ends_at_its_deadline(self, ends):
         """Sending to a worker that does not read ends at the deadline."""
         near, *_ = ends
         with pytest.raises(DeadlineError):
@@ -146,14 +146,14 @@ class TestWaiting:
 
         return objection
 
-    def test_half_a_frame_is_waited_for_with_open_eyes(self, ends, objection):
+    def test_check_is_called_during_half_a_frame(self, ends, objection):
         """``check`` is called while half a frame is awaited."""
         near, _, _, theirs = ends
         theirs.sendall(wire.PREFIX.pack(wire.MAGIC, 100, 0))
         with pytest.raises(KeyError):
             near.receive(waiting=objection)
 
-    def test_a_byte_now_and_then_does_not_close_them(self, ends, objection):
+    def test_check_is_called_while_single_bytes_arrive(self, ends, objection):
         """``check`` is called also if single bytes keep arriving."""
         near, _, _, theirs = ends
         theirs.sendall(wire.PREFIX.pack(wire.MAGIC, 2**16, 0) + b" ")
@@ -170,7 +170,7 @@ class TestWaiting:
         stop.set()
         thread.join()
 
-    def test_who_is_not_read_looks_as_well(self, ends, objection):
+    def test_check_is_called_while_sending(self, ends, objection):
         """``check`` is called while a large frame is sent."""
         near, *_ = ends
         with pytest.raises(KeyError):

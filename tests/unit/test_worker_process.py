@@ -316,7 +316,7 @@ class TestStrays:
                 process.kill()
                 process.communicate()
 
-    def test_who_is_gone_has_no_descendants_and_can_be_ended_again(self):
+    def test_an_ended_process_has_no_descendants_and_can_be_ended_again(self):
         """Ending an ended process causes no error."""
         process = subprocess.Popen([sys.executable, "-c", ""])
         process.wait(timeout=60)
