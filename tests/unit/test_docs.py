@@ -160,3 +160,20 @@ def test_places_in_contributing_exist():
         if not (start / name).exists() and not (root / "pytest_annmodal" / name).exists()
     ]
     assert not missing
+
+
+def test_the_sentence_below_the_attacks_counts_their_table():
+    """docs/security.md counts the rows that each level stops and leaves open as its table has them."""
+    text = (DOCS / "security.md").read_text(encoding="utf-8")
+    table = text.partition("| attack (`tests/hostile/")[2].partition("\n\n")[0]
+    rows = [line.strip("|").split("|")[1:] for line in table.splitlines()[2:]]
+    numbers = map(
+        int, re.findall(r"\d+", re.search(r"Of these \d+ rows.*?\*\*", text, re.DOTALL)[0])
+    )
+    n_rows, *counts = numbers
+    by_level = list(zip(*rows, strict=True))
+    marks = [[cell.strip()[0] for cell in level].count("✘") for level in by_level]
+    assert n_rows == len(rows)
+    assert counts[0] == n_rows - marks[0]
+    assert counts[1:4] == [counts[1], n_rows - counts[1] - marks[1], marks[1]]
+    assert counts[4:] == [counts[4], n_rows - counts[4] - marks[2], marks[2]]
