@@ -69,10 +69,16 @@ def compile_file(source: str, *, timeout_s: float) -> tuple[str, dict[str, Any]]
     begun = time.perf_counter()
     place = Path(source).absolute()
     name = f"./{place.name}"  # appears in messages; "./" so that no name looks like an option
-    # The header comes first, so that an older copy of it beside the file has no effect.
-    files = ["-include", HEADER, SHIM, "-x", "c++", name]
-    command = [compiler, *FLAGS, *MECHANICS, "-o", str(library), *files]
-    status = _run(command, place.parent, log, timeout_s)
+    # The submission comes first and alone, so that its errors are told before the shim is compiled.
+    # The header precedes it, so that an older copy of it beside the file has no effect.
+    common = [compiler, *FLAGS, *MECHANICS, "-include", HEADER]
+    own = str(folder / "index.o")
+    status = _run([*common, "-c", "-o", own, "-x", "c++", name], place.parent, log, timeout_s)
+    if status == 0:
+        left_s = max(0.0, timeout_s - (time.perf_counter() - begun))
+        linked = [*common, "-o", str(library), SHIM, own]
+        status = _run(linked, place.parent, log, left_s)
+        Path(own).unlink()
     report = {"seconds": time.perf_counter() - begun, "compiler": version(compiler)}
     with log.open("rb") as file:
         said = file.read(OUTPUT_BYTES).decode("utf-8", "surrogateescape")
@@ -92,9 +98,13 @@ def version(compiler: str = COMPILER) -> str:
 
 
 def _run(command: list[str], where: Path, log: Path, timeout_s: float) -> int | None:
-    """Runs the compiler; returns its exit status, or None if it did not end in time."""
+    """Runs the compiler and adds what it says to the log.
+
+    Returns:
+        Its exit status, or None if it did not end in time.
+    """
     limited = ["/bin/sh", "-c", LIMITED, "sh", str(COMPILE_BYTES // 1024), *command]
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             limited,
             stdin=subprocess.DEVNULL,
