@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from jobs import EXACT, failed, index, make_job, measured, write
+from small_data import write_small
 
 from pytest_annmodal.channel import wire
 from pytest_annmodal.comparison.compare import compare
@@ -36,33 +38,42 @@ def published(rows):
     return {"train": "train.f32", "n_rows": len(rows), "n_bytes": rows.nbytes}
 
 
-@pytest.fixture
-def halves(small_dataset, tmp_path):
-    """Run a job in two halves, everything between them as bytes; the same with the truth."""
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory):
+    """Run a job in two halves, everything between them as bytes; a job is run once for all tests."""
+    folder = tmp_path_factory.mktemp("halves")
+    path = write_small(folder)
+    whole = hdf5.load(path).train
+    whole.tofile(folder / "train.f32")
+    ran = {}
 
     def halves(body="pass", **options):
-        path = small_dataset()
-        source = write(tmp_path / "mine.py", index(body))
-        job = make_job(path, source, implementation={"trusted": False}, **options)
-        data = training_data.load(job, path, None)
-        whole = hdf5.load(path).train
-        whole.tofile(tmp_path / "train.f32")
-        asked = questions.questions(job, data, **published(whole)).pack()
-        vectors = questions.Questions.unpack(asked).vectors(tmp_path / "train.f32")
-        blind = questions.without_secret(job)
-        answers = answer(blind, vectors, compare=compare, notes=(), on_phase=lambda _text: None)
-        return job, data, answers, run_job(job, path)
+        key = body, repr(options)
+        if key not in ran:
+            source = write(folder / f"mine{len(ran)}.py", index(body))
+            job = make_job(path, source, implementation={"trusted": False}, **options)
+            data = training_data.load(job, path, None)
+            asked = questions.questions(job, data, **published(whole)).pack()
+            vectors = questions.Questions.unpack(asked).vectors(folder / "train.f32")
+            blind = questions.without_secret(job)
+            answers = answer(blind, vectors, compare=compare, notes=(), on_phase=lambda _text: None)
+            ran[key] = job, data, answers
+        return ran[key]
 
     return halves
+
+
+def in_one(job):
+    """Outcomes of the same job with the truth."""
+    return run_job(job, Path(job.dataset.source.removeprefix("file:")))
 
 
 @pytest.mark.parametrize("fresh", [None, 7], ids=["the-files-queries", "fresh"])
 def test_both_halves_give_what_the_whole_gives(halves, fresh):
     """Recall and counts equal those of the whole job."""
-    job, data, answers, whole = halves(
-        WRONG_BATCH, settings=[1, 2], clock="parent", fresh_seed=fresh
-    )
-    for mine, other in zip(score(job, data, answers), map(measured, whole), strict=True):
+    job, data, answers = halves(WRONG_BATCH, settings=[1, 2], clock="parent", fresh_seed=fresh)
+    whole = map(measured, in_one(job))
+    for mine, other in zip(score(job, data, answers), whole, strict=True):
         assert [getattr(measured(mine), n) for n in SAME] == [getattr(other, n) for n in SAME]
         assert mine.recall == 1.0
         assert mine.batch_recall == other.batch_recall < 1.0
@@ -79,7 +90,7 @@ def test_answers_under_load_are_scored_on_the_other_side(halves):
             return found if self.asked <= 50 + 20 + 50 + 10 else found * 0
     """
     load = Load(rates_qps=(100.0, 200.0), level_s=0.1)
-    job, data, answers, _ = halves(body, clock="parent", isolation="process", load=load)
+    job, data, answers = halves(body, clock="parent", isolation="process", load=load)
     (mine,) = score(job, data, answers)
     first, second = measured(mine).load.levels
     assert (first.n_answered, first.recall, first.failure) == (10, 1.0, "")
@@ -89,15 +100,15 @@ def test_answers_under_load_are_scored_on_the_other_side(halves):
 
 def test_a_failure_arrives_as_it_was(halves):
     """A failure keeps its message, phase and evidence."""
-    job, data, answers, whole = halves("def query(self, v, k): raise ValueError('no')")
-    (mine,), (other,) = score(job, data, answers), whole
+    job, data, answers = halves("def query(self, v, k): raise ValueError('no')")
+    (mine,), (other,) = score(job, data, answers), in_one(job)
     assert (failed(mine).kind, mine.message, mine.phase) == (other.kind, other.message, other.phase)
     assert "no" in mine.evidence["traceback"]
 
 
-def test_what_is_asked_has_neither_truth_nor_secret(halves, small_dataset):
+def test_what_is_asked_has_neither_truth_nor_secret(halves):
     """The questions hold neither truth, held-out rows nor the seed."""
-    job, data, _, _ = halves(fresh_seed=7)
+    job, data, _ = halves(fresh_seed=7)
     assert questions.without_secret(job).limits.fresh_seed == 0
     asked = questions.questions(job, data, train="train.f32", n_rows=300, n_bytes=9600)
     assert len(asked.kept) == len(data.train) == 240
@@ -106,7 +117,8 @@ def test_what_is_asked_has_neither_truth_nor_secret(halves, small_dataset):
 
 
 def test_a_file_that_is_not_what_was_published_is_refused(halves, tmp_path):
-    job, data, _, _ = halves()
+    job, data, _ = halves()
+    data.train.tofile(tmp_path / "train.f32")
     asked = questions.questions(job, data, train="train.f32", n_rows=301, n_bytes=9632)
     with pytest.raises(DatasetError, match="has 9600 bytes, but 9632 were published"):
         asked.vectors(tmp_path / "train.f32")
@@ -151,7 +163,7 @@ def put(name, value):
 )
 def test_answers_that_are_not_what_was_asked_are_refused(halves, change):
     """Answers with another shape or content are refused: a container may be hostile."""
-    job, data, answers, _ = halves()
+    job, data, answers = halves()
     (outcome,) = score(job, data, altered(answers, change))
     assert failed(outcome).kind == "protocol"
     assert outcome.blame == "submission"
@@ -159,7 +171,7 @@ def test_answers_that_are_not_what_was_asked_are_refused(halves, change):
 
 @pytest.mark.parametrize("blob", [b"", b"ANNM", b"\x80\x04N.", bytes(100)])
 def test_bytes_that_are_no_answers_are_refused(halves, blob):
-    job, data, _, _ = halves()
+    job, data, _ = halves()
     with pytest.raises(ProtocolViolationError):
         wire.unpack(blob, answers_format.KIND)
     assert failed(score(job, data, blob)[0]).kind == "protocol"
@@ -167,7 +179,7 @@ def test_bytes_that_are_no_answers_are_refused(halves, blob):
 
 def test_ids_out_of_range_are_invalid_answers(halves):
     """An id out of range is an invalid answer with its query."""
-    job, data, answers, _ = halves()
+    job, data, answers = halves()
 
     def change(row, arrays):
         arrays[1][0, 3, 0] = 10**6
