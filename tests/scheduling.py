@@ -10,7 +10,6 @@ from xdist.scheduler import LoadScopeScheduling
 # Long tests that share nothing. Everywhere else the tests of a module stay together: what a module
 # sets up once, for all its tests, would be set up by each worker.
 ONE_BY_ONE = (
-    "tests/hostile/",
     "tests/plugin/",
     "tests/modal/test_plane_",
     "tests/modal/test_product_silence.py",
