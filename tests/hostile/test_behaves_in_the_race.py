@@ -22,7 +22,7 @@ RACING = """
 """
 WRONG = """
     def query(self, v, k):
-        time.sleep(0.0003 * (5 - self.setting))
+        time.sleep(0.0001 * (5 - self.setting))
         order = np.argsort(((self.X - v) ** 2).sum(axis=1), kind="stable")
         return np.concatenate([order[: k - self.setting], order[len(order) - self.setting :]])
 """

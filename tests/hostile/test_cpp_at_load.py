@@ -53,5 +53,5 @@ def test_that_ends_or_crashes_it(dataset, tmp_path, level, does, words):
     before = "#include <cstdlib>\n#include <unistd.h>\nstruct Early { Early() { DOES; } } early;"
     text = cpp_sources.index(before=before.replace("DOES", does))
     source = write(tmp_path / "algorithm.cpp", text)
-    (found,) = cpp_sources.run(dataset, source, isolation=level, phase_timeout_s=4.0)
+    (found,) = cpp_sources.run(dataset, source, isolation=level, phase_timeout_s=2.0)
     assert words in failed(found).message

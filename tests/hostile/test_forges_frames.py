@@ -136,5 +136,5 @@ def test_progress_without_end(attack):
         def query(self, v, k):
             while True: channel().send("progress", {"rounds": 1})
     """
-    failure = failed(attack(body, before=CHANNEL, clock="worker", phase_timeout_s=3.0)[0])
+    failure = failed(attack(body, before=CHANNEL, clock="worker", phase_timeout_s=1.5)[0])
     assert failure.kind == "timeout"

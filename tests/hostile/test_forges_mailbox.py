@@ -61,7 +61,7 @@ def test_guessing_tokens(attack, strict):
             time.sleep(0.001)
             return self.near(v, k)
     """
-    outcome = attack(body, before=BOX, phase_timeout_s=3.0)[0]
+    outcome = attack(body, before=BOX, phase_timeout_s=1.5)[0]
     # A guess that lands on top of the true token is a question for ever: a timeout.
     assert getattr(outcome, "kind", "measured") in {"timeout", "measured"}
     if hasattr(outcome, "latencies_ns"):
@@ -78,7 +78,7 @@ def test_a_count_that_is_not_true(attack, strict, count):
             box.response[0] = box.request[0]
             return self.near(v, k)
     """
-    outcome = attack(body, before=BOX, phase_timeout_s=2.0)[0]
+    outcome = attack(body, before=BOX, phase_timeout_s=1.2)[0]
     kinds = {"invalid-result", "protocol", "timeout", "measured"}
     assert getattr(outcome, "kind", "measured") in kinds
     if hasattr(outcome, "recall"):  # the true count was written in time, as its clock shows
@@ -93,5 +93,5 @@ def test_dismissing_and_asking_itself(attack, strict):
                 mailbox().request[0] = {value}
                 return self.near(v, k)
         """
-        outcome = attack(body, before=BOX, phase_timeout_s=2.0)[0]
+        outcome = attack(body, before=BOX, phase_timeout_s=1.2)[0]
         assert getattr(outcome, "kind", "measured") in {"timeout", "protocol", "measured"}

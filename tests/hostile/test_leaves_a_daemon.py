@@ -1,7 +1,6 @@
 """Leaves a process behind: forked twice, a session of its own, all descriptors closed."""
 
 import os
-import signal
 
 import psutil
 from witnesses import measured
@@ -48,6 +47,7 @@ def test_without_its_mark_it_stays_at_process_level(attack, tmp_path):
         outcome = measured(attack(DAEMON.format(name=name, environment="{}"), level="process")[0])
         assert "isolation: only 'process'" in outcome.notes[0]
     finally:
-        for pid in daemons(name):
-            os.kill(pid, signal.SIGKILL)
-    psutil.wait_procs([p for p in psutil.Process().children() if p.pid != os.getpid()], 5)
+        left = [psutil.Process(pid) for pid in daemons(name)]
+        for process in left:
+            process.kill()
+        psutil.wait_procs(left, 5)

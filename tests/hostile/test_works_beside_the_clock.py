@@ -55,10 +55,10 @@ def test_where_cores_can_be_had_it_is_smuggling(attack, strict, monkeypatch):
 
     The allowed share is lowered here, since on a busy machine it may not get two cores.
     """
-    body = BUSY.format(start=STARTS["processes"], wait="ctypes.CDLL(None).usleep(20_000)")
+    body = BUSY.format(start=STARTS["processes"], wait="ctypes.CDLL(None).usleep(10_000)")
     with monkeypatch.context() as patch:
         patch.setattr("pytest_annmodal.jobs.asking.SMUGGLING_SHARE", 0.05)
-        failure = failed(attack(body, threads=2, n_queries=40)[0])
+        failure = failed(attack(body, threads=2, n_queries=20)[0])
     assert failure.kind == "smuggling"
     assert "other threads or processes were at work" in failure.message
 

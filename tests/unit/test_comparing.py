@@ -69,7 +69,7 @@ def test_settings_around_a_recall_are_raced_each_by_itself(compared, tmp_path):
     """The ratio at recall 0.7 is interpolated from settings with recall 0.5 and 0.9."""
     text = index("""
         def query(self, v, k):
-            time.sleep(0.005 if self.setting == 1 else 0)
+            time.sleep(0.001 if self.setting == 1 else 0)
             order = np.argsort(((self.X - v) ** 2).sum(axis=1), kind="stable")
             return np.concatenate([order[: k - self.setting], order[len(order) - self.setting :]])
     """)
@@ -96,7 +96,7 @@ def test_too_few_queries_for_all_settings_are_noted(compared, small_dataset):
 
 def test_a_submission_that_waits_is_not_faster(compared):
     """A submission that waits is not called faster in five sessions by the parent's clock."""
-    slow = index("def query(self, v, k): time.sleep(0.002); return self.near(v, k)")
+    slow = index("def query(self, v, k): time.sleep(0.0005); return self.near(v, k)")
     (outcome,) = compared(slow, baseline(sessions=5), trusted=False, fresh_seed=3, n_queries=40)
     found = measured(outcome).comparison
     assert found.sessions == 5

@@ -15,7 +15,7 @@ from jobs import index, make_job, measured, nothing_left_behind, run, write
 
 from pytest_annmodal.channel.open_loop import Offered
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.jobs.load import schedule, statistics
+from pytest_annmodal.jobs.load import open_loop, schedule, statistics
 from pytest_annmodal.jobs.load.machine import Look
 from pytest_annmodal.levels import (
     FEW_CORES,
@@ -45,8 +45,11 @@ NOT_SAFE = """
 
 
 @pytest.fixture
-def bears(small_dataset, tmp_path):
-    """How an implementation bears load, in a real worker."""
+def bears(small_dataset, tmp_path, monkeypatch):
+    """How an implementation bears load, in a real worker; the generator is tried for a moment only."""
+    monkeypatch.setattr(open_loop, "IDLE_S", 0.1)
+    monkeypatch.setattr(open_loop, "CAPACITY_S", 0.1)
+    monkeypatch.setattr(open_loop, "SAMPLE", 50)
 
     def bears(body="pass", *, load=None, **options) -> Loaded:
         source = write(tmp_path / "mine.py", index(body))
@@ -489,14 +492,14 @@ class TestOpenLoop:
         assert {level.recall for level in seen.levels} == {1.0}
 
     def test_auto_offers_shares_of_the_capacity(self, bears):
-        body = "def query(self, v, k):\n    time.sleep(0.002)\n    return self.near(v, k)"
+        body = "def query(self, v, k):\n    time.sleep(0.001)\n    return self.near(v, k)"
         seen = bears(body, load=Load(auto=True, level_s=0.1))
         shares = [level.offered_qps / seen.capacity_qps for level in seen.levels]
         assert shares == pytest.approx([0.5, 0.7, 0.8, 0.9, 0.95])
-        assert 0 < seen.capacity_qps < 500
+        assert 0 < seen.capacity_qps < 1000
 
     def test_a_queue_that_is_full_drops(self, bears):
-        body = "def query(self, v, k):\n    time.sleep(0.01)\n    return self.near(v, k)"
+        body = "def query(self, v, k):\n    time.sleep(0.004)\n    return self.near(v, k)"
         load = Load(rates_qps=(2000.0,), level_s=0.05, queue=3, arrivals="uniform")
         (level,) = bears(body, load=load).levels
         assert level.n_dropped > 50

@@ -240,11 +240,11 @@ def test_looking_for_its_processes_is_not_held_against_a_submission(
     look = Worker.cpu_s
 
     def slowly(self):
-        time.sleep(0.5)
+        time.sleep(0.3)
         try:
             return look(self)
         finally:
-            time.sleep(0.5)
+            time.sleep(0.3)
 
     monkeypatch.setattr(Worker, "cpu_s", slowly)
     source = write(tmp_path / "mine.py", EXACT)
