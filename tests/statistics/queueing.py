@@ -1,25 +1,27 @@
 """Servers whose waiting times a textbook knows, and one that stalls: the figures in docs/load.md.
 
-    python tests/statistics/queueing.py [SECONDS [SEED]]
+    python tests/statistics/queueing.py [ROUNDS [SECONDS]]
 
-M/D/1 and M/M/1 are implementations that spin for the time that a query names: always 500 µs, or
-exponentially distributed with that mean. They are offered 50, 70 and 90 % of what they can answer.
-The mean waiting time is compared with two others:
+M/D/1 and M/M/1 are implementations that spin for the time that a query names: always 400 µs, or
+exponentially distributed with that mean. They are offered 50, 70 and 90 % of what they can answer, in
+levels of some seconds, each round with other arrivals. Each row is the mean of the levels without a
+mark, then of those with one. The mean waiting time is compared with two others:
 
 - the textbook: rate x E[S^2] / (2 x (1 - rate x E[S])) by Pollaczek and Khinchine (Kleinrock, Queueing
   Systems I, 1975), with the moments of the service times that were measured;
-- the same queries: Lindley's recursion over the very arrivals and spins, each with the mean hand-over
+- the same queries: Lindley's recursion over the very arrivals and spins, each with the median hand-over
   that was measured. It shares the chance of this run, so what differs is the instrument.
 
-"By chance" is the standard deviation of the mean over simulated runs of the same length. A level that
-needs 1.5 % has to have as many queries as the last line says. A server that stalls 100 ms once a second
-is asked in both loops. Takes about seven times SECONDS, on a quiet machine.
+"By chance" is the standard deviation of a mean over so many queries, were they one level. A server
+that stalls 100 ms once a second is asked in both loops. Takes about 28 s a round with levels of 4 s,
+on a quiet machine.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +37,7 @@ from pytest_annmodal.jobs.load import schedule
 from pytest_annmodal.levels import Level, Load, Loaded
 from pytest_annmodal.outcome import Measurement
 
-SERVICE_S = 500e-6
+SERVICE_S = 400e-6  # shorter than the generator's LOOK_NS, so that it rarely looks
 HAND_OVER_S = 4e-6  # about; it only places the rates
 LOADS = 0.5, 0.7, 0.9
 N_SPINS = 5000
@@ -104,69 +106,100 @@ def by_chance(name: str, load: float, n_queries: int) -> float:
     return float(np.std(means) / np.mean(means))
 
 
-def line(name: str, level: Level, load: Load, spins: NDArray[np.float32]) -> str:
-    """One row: textbook, recursion and measured, with what the machine did."""
-    assert level.service_mean_s is not None
-    due_s = schedule.due_ns(
-        level.offered_qps or 0, load.level_s, arrivals="poisson", seed=load.seed
-    )
-    due_s, n = due_s / 1e9, len(due_s)
-    own_s = np.resize(spins, n) / 1e6
-    beyond_s = level.service_mean_s - own_s.mean()
-    rate_qps, gaps_s = (n - 1) / (due_s[-1] - due_s[0]), np.diff(due_s)
-    busy = rate_qps * level.service_mean_s
-    textbook_s = rate_qps * level.service_square_s2 / (2 * (1 - busy))
-    same_s = float(waits(due_s, own_s + beyond_s).mean())
-    found_s, stops, machine = level.waiting_mean_s, level.stops, level.machine
-    return (
-        f"| {name} | {busy:.1%} | {n:,} | {gaps_s.std() / gaps_s.mean():.3f} "
-        f"| {beyond_s * 1e6:.1f} µs | {level.service_max_s * 1e3:.2f} ms "
-        f"| {textbook_s * 1e6:.0f} µs | {same_s * 1e6:.0f} µs | {found_s * 1e6:.0f} µs "
-        f"| {found_s / textbook_s - 1:+.1%} | {found_s / same_s - 1:+.1%} "
-        f"| ± {by_chance(name, busy, n):.1%} "
-        f"| {stops.generator_s * 1e3:.1f} ({stops.generator_longest_s * 1e3:.1f}) "
-        f"| {stops.worker_s * 1e3:.1f} ({stops.worker_longest_s * 1e3:.1f}) "
-        f"| {stops.waiting_mean_s * 1e6:.0f} µs | {machine.worker_waited_s} "
-        f"| {machine.generator_waited_s} | {machine.steal_s} | {machine.throttled_s} "
-        f"| {', '.join(level.marks)} |"
-    )
+@dataclass(slots=True)
+class Row:
+    """Sums over the levels of one server at one load, each weighed by its queries."""
+
+    levels: int = 0
+    queries: int = 0
+    sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(MEANS)))
+    most: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(MOST)))
+
+    def add(self, level: Level, load: Load, spins: NDArray[np.float32]) -> None:
+        stops, machine = level.stops, level.machine
+        assert stops is not None
+        service_s, square_s2 = level.service_mean_s or 0.0, level.service_square_s2 or 0.0
+        due_s = schedule.due_ns(
+            level.offered_qps or 0.0, load.level_s, arrivals="poisson", seed=load.seed
+        )
+        due_s, n = due_s / 1e9, len(due_s)
+        own_s = np.resize(spins, n) / 1e6
+        hand_over_s = (level.service_p50_s or 0.0) - float(np.median(own_s))
+        rate_qps, gaps_s = (n - 1) / (due_s[-1] - due_s[0]), np.diff(due_s)
+        busy = rate_qps * service_s
+        means = (
+            busy,
+            gaps_s.std() / gaps_s.mean(),
+            hand_over_s * 1e6,
+            (service_s - own_s.mean()) * 1e6,
+            rate_qps * square_s2 / (2 * (1 - busy)) * 1e6,
+            waits(due_s, own_s + hand_over_s).mean() * 1e6,
+            (level.waiting_mean_s or 0.0) * 1e6,
+            stops.waiting_mean_s * 1e6,
+            stops.generator_s * 1e3 / level.seconds,
+            stops.worker_s * 1e3 / level.seconds,
+            (machine.generator_waited_s or 0.0) * 1e3 / level.seconds,
+            (machine.worker_waited_s or 0.0) * 1e3 / level.seconds,
+            (machine.steal_s or 0.0) * 1e3 / level.seconds,
+            machine.throttled_s * 1e3 / level.seconds,
+        )
+        most = stops.generator_longest_s, stops.worker_longest_s, level.service_max_s or 0.0
+        self.levels += 1
+        self.queries += n
+        self.sums += np.asarray(means) * n
+        self.most = np.maximum(self.most, np.asarray(most) * 1e3)
+
+    def words(self, name: str, share: float, marks: str) -> str:
+        means = dict(zip(MEANS, self.sums / self.queries, strict=True))
+        found = means["measured"]
+        off = (found / means[other] - 1 for other in ("textbook", "same queries"))
+        return " | ".join(
+            (
+                f"| {name} | {share:.0%} | {marks} | {self.levels} | {self.queries:,}",
+                *(f"{value:.4g}" for value in means.values()),
+                *(f"{value:.3g}" for value in self.most),
+                *(f"{value:+.1%}" for value in off),
+                f"± {by_chance(name, share, self.queries):.1%} |",
+            )
+        )
 
 
-HEAD = (
-    "server",
+MEANS = (
     "load",
-    "queries",
     "std of gaps / mean",
-    "hand-over",
-    "longest service",
+    "hand-over (median), µs",
+    "hand-over (mean), µs",
     "textbook",
     "same queries",
     "measured",
-    "off textbook",
-    "off same queries",
-    "by chance",
-    "generator stopped, ms (longest)",
-    "worker stopped, ms (longest)",
-    "without stops",
-    "worker waited, s",
-    "generator waited, s",
-    "steal, s",
-    "throttled, s",
-    "marks",
+    "measured without stops",
+    "generator stopped, ms/s",
+    "worker stopped, ms/s",
+    "generator waited, ms/s",
+    "worker waited, ms/s",
+    "steal, ms/s",
+    "throttled, ms/s",
 )
+MOST = "generator's longest stop, ms", "worker's longest stop, ms", "longest service, ms"
+OFF = "off textbook", "off same queries", "by chance"
 
 
-def main(seconds: float, seed: int) -> None:
-    print(f"| {' | '.join(HEAD)} |")
-    print(f"|{'---|' * len(HEAD)}")
+def main(rounds: int, seconds: float) -> None:
     rates_qps = tuple(share / (SERVICE_S + HAND_OVER_S) for share in LOADS)
-    load = Load(rates_qps=rates_qps, level_s=seconds, queue=1_000_000, seed=seed)
-    for name in ("M/D/1", "M/M/1"):
-        spins = spins_us(name)
-        for level in borne(SPINS, load, spins).levels:
-            assert not level.failure, level.message
-            print(line(name, level, load, spins), flush=True)
-    load = Load(rates_qps=(200.0,), clients=(1,), level_s=max(seconds / 4, 2.2), seed=1)
+    rows: dict[tuple[str, float, str], Row] = {}
+    for seed in range(rounds):
+        load = Load(rates_qps=rates_qps, level_s=seconds, queue=1_000_000, seed=seed)
+        for name in ("M/D/1", "M/M/1"):
+            spins = spins_us(name)
+            for share, level in zip(LOADS, borne(SPINS, load, spins).levels, strict=True):
+                assert not level.failure, level.message
+                row = rows.setdefault((name, share, ", ".join(level.marks)), Row())
+                row.add(level, load, spins)
+    head = ("server", "load", "marks", "levels", "queries", *MEANS, *MOST, *OFF)
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    for (name, share, marks), row in sorted(rows.items()):
+        print(row.words(name, share, marks), flush=True)
+    load = Load(rates_qps=(200.0,), clients=(1,), level_s=2.2, seed=1)
     found = borne(STALLS, load)
     print(f"lateness with an idle server, p99: {(found.lateness_p99_s or 0) * 1e6:.1f} µs")
     for level in found.levels:
@@ -183,4 +216,4 @@ def main(seconds: float, seed: int) -> None:
 
 if __name__ == "__main__":
     given = sys.argv[1:]
-    main(float(given[0]) if given else 50.0, int(given[1]) if given[1:] else 11)
+    main(int(given[0]) if given else 12, float(given[1]) if given[1:] else 4.0)
