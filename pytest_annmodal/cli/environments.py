@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import sys
 import time
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prune",
         metavar="DAYS",
-        type=float,
+        type=_days,
         nargs="?",
         const=0.0,
         help="remove those not in use now; with DAYS, those not used for that many days",
@@ -34,34 +36,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.nan
+    if not 0 <= days < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of days, 0 or more")
+    return days
+
+
 def run(arguments: argparse.Namespace) -> int:
     if arguments.refresh:
         kept.look_up_again()
         print("The newest version of each range is looked up at its next use.")
-        return 0
     if arguments.prune is not None:
-        _prune(arguments.prune)
-        return 0
-    found = kept.every()
-    if not found:
-        print(f"There are no environments in {kept.place()}.")
-        return 0
-    rows = [HEAD, *map(_row, found)]
-    for line in aligned.lines(rows, "<<<><<"):
-        print(line.rstrip())
-    total = sum(made.size_bytes for made in found)
-    print(f"{counted(len(found), 'environment')} in {kept.place()}, {size(total)} together")
+        return _prune(arguments.prune)
+    if not arguments.refresh:
+        _list()
     return 0
 
 
-def _prune(days: float) -> None:
-    removed, used = kept.prune(days * DAY_S)
-    for made in removed:
+def _list() -> None:
+    found, unfinished = kept.every(), kept.unfinished()
+    for line in aligned.lines([HEAD, *map(_row, found)], "<<<><<") if found else ():
+        print(line.rstrip())
+    for left in unfinished:
+        state = "is being made now" if left.being_made else "is incomplete; --prune removes it"
+        print(f"{escape.line(left.key)} {state}")
+    if not found:
+        print(f"There are no environments in {kept.place()}.")
+        return
+    total = sum(made.size_bytes for made in found)
+    print(f"{counted(len(found), 'environment')} in {kept.place()}, {size(total)} together")
+
+
+def _prune(days: float) -> int:
+    pruned = kept.prune(days * DAY_S)
+    for made in pruned.removed:
         print(f"removed {escape.line(made.name)} ({size(made.size_bytes)})")
-    for made in used:
+    for key in pruned.unfinished:
+        print(f"removed {escape.line(key)}, which was incomplete")
+    for made in pruned.in_use:
         print(f"{escape.line(made.name)} is in use and stays")
-    if not removed:
+    for error in pruned.errors.values():
+        print(escape.line(error), file=sys.stderr)
+    if not (pruned.removed or pruned.unfinished):
         print("Nothing was removed.")
+    return 1 if pruned.errors else 0
 
 
 def _row(made: Made) -> Sequence[str]:

@@ -30,7 +30,11 @@ NO_NETWORK = re.compile(
     re.IGNORECASE,
 )
 WHY = re.compile(r"\s*(?:error|cause)\b", re.IGNORECASE)
-NO_ROOM = "No space left on device"
+NO_ROOM = re.compile("No space left on device|Disk quota exceeded")
+WITHOUT_ROOM = (
+    "there is no room on the disk; `annmodal environments --prune` removes environments that are "
+    "not in use"
+)
 # Run by a finished environment's interpreter.
 REPORT = """
 import json, sys
@@ -59,7 +63,7 @@ def install(folder: Path, python: str, requirements: Sequence[str], say: Say) ->
 
     Raises:
         EnvironmentBuildError: the installation fails; with the end of the installer's output.
-        ExecutorError: there is no network, or no room on the disk.
+        ExecutorError: there is no network, no room on the disk, or the installer was ended.
     """
     own = str(folder / "bin" / "python")
     if uv := shutil.which("uv"):
@@ -128,22 +132,25 @@ def _check(command: Sequence[str], cwd: Path, say: Say, given: str = "") -> list
     if status == 0:
         return lines
     text = "\n".join(lines)
-    if NO_ROOM in text:
-        raise ExecutorError(f"there is no room on the disk in {cwd}" + _end(lines))
+    if NO_ROOM.search(text):
+        raise ExecutorError(WITHOUT_ROOM + _end(lines))
     if NO_NETWORK.search(text):
         raise ExecutorError("the package index or repository cannot be reached" + _end(lines[-5:]))
+    if status < 0:  # too little memory, or a limit
+        ended = f"{Path(command[0]).name} was ended by {signal.Signals(-status).name}"
+        raise ExecutorError(ended + _end(lines))
     raise EnvironmentBuildError(f"it cannot be installed{_reason(lines)}" + _end(lines))
 
 
 def _reason(lines: Sequence[str]) -> str:
-    """Returns the last output line that begins with "error" or "cause", or ""."""
-    named = [line.strip() for line in lines if WHY.match(line)]
+    """Returns the words of the last output line that begins with "error" or "cause", or ""."""
+    named = [line[found.end() :].strip(" :.") for line in lines if (found := WHY.match(line))]
     return f": {named[-1]}" if named else ""
 
 
 def _end(lines: Sequence[str]) -> str:
     shown = [line for line in lines if line.strip()][-LAST_LINES:]
-    return "\n  ".join([". Its output ends:", *shown]) if shown else ""
+    return "\n  ".join(["\nThe output ends:", *shown]) if shown else ""
 
 
 def _run(command: Sequence[str], cwd: Path, say: Say, given: str = "") -> tuple[int, list[str]]:

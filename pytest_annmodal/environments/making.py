@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from pytest_annmodal.environments import kept, projects
-from pytest_annmodal.environments.installers import install, report
+from pytest_annmodal.environments.installers import NO_ROOM, WITHOUT_ROOM, install, report
 from pytest_annmodal.environments.kept import Made
 from pytest_annmodal.environments.resolving import Resolved, is_path, resolve
 from pytest_annmodal.errors import EnvironmentBuildError, ExecutorError
@@ -44,8 +44,11 @@ def ensure(implementation: Implementation, say: Say = lambda _text: None) -> Mad
     except EnvironmentBuildError as error:
         raise EnvironmentBuildError(f"{implementation.name}: {error}", **error.evidence) from error
     except (ExecutorError, OSError) as error:
+        text = str(error)
+        if isinstance(error, OSError) and NO_ROOM.search(text):
+            text = f"{WITHOUT_ROOM} ({text})"
         raise ExecutorError(
-            f"{implementation.name}: its environment is not cached and cannot be made here: {error}"
+            f"{implementation.name}: its environment is not cached and cannot be made here: {text}"
         ) from error
 
 

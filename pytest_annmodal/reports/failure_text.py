@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from pytest_annmodal.errors import EnvironmentBuildError
 from pytest_annmodal.model import Case
 from pytest_annmodal.outcome import Failure
 from pytest_annmodal.reports import escape
@@ -36,7 +37,7 @@ def failure_text(failure: Failure, case: Case) -> str:
     ours = case.implementation.trusted or OURS.match(failure.message)
     begins = ours or failure.message.startswith(path)
     parts = [escape.told(failure.message) if begins else escape.quoted(failure.message)]
-    if path not in failure.message:
+    if path not in failure.message and failure.kind != EnvironmentBuildError.kind:
         name = case.implementation.class_name  # C++ has none
         parts.append(f"  in {escape.line(path)}" + (f", class {escape.line(name)}" if name else ""))
     seen = failure.evidence

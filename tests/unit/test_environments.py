@@ -239,6 +239,26 @@ class TestMade:
         key = making.key_of(item)
         assert said == [[key, "False"], [key, "True"]]
 
+    def test_one_that_somebody_deletes_is_made_again(self, named: Named) -> None:
+        """In the session that used it, which does not wait for itself."""
+        made = making.ensure(named("1.0"))
+        shutil.rmtree(made.folder)
+        lines: list[str] = []
+        assert making.ensure(named("1.0"), lines.append) == made
+        assert "waiting for another session that makes it" not in lines
+
+    def test_a_cache_without_permission_to_write_is_used(
+        self, named: Named, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = making.ensure(named("1.0"))
+        _forget()
+
+        def refuses(_key: str) -> int:
+            raise OSError(30, "Read-only file system")
+
+        monkeypatch.setattr(kept, "_lock", refuses)
+        assert making.ensure(named("1.0")) == made
+
     def test_pip_makes_it_without_uv(self, named: Named, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without uv, pip makes the same environment, and resolves ranges."""
         which = shutil.which
@@ -257,7 +277,8 @@ class TestFaults:
         for outcome in outcomes:
             failure = failed(outcome)
             assert (failure.kind, failure.blame) == ("environment", "submission")
-            assert failure.message.startswith("tiny@9.9: it cannot be installed: ")
+            assert failure.message.startswith("tiny@9.9: it cannot be installed: Because ")
+            assert "unsatisfiable\nThe output ends:\n" in failure.message
             assert "tinyann==9.9" in failure.message
         assert time.monotonic() > before
         assert kept.every() == [] or all(m.name != "tiny@9.9" for m in kept.every())
@@ -270,7 +291,7 @@ class TestFaults:
         )
         said = refused(named(str(folder)))
         assert "RuntimeError: no compiler" in said
-        assert len(said.splitlines()) <= 31
+        assert len(said.splitlines()) <= 32
 
     def test_what_does_not_import_fails_as_any_implementation(
         self, named: Named, tmp_path: Path
@@ -319,9 +340,23 @@ class TestFaults:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(making, "install", fails)
-        with pytest.raises(ExecutorError, match="No space left on device"):
+        with pytest.raises(ExecutorError, match=r"there is no room on the disk; .*No space left"):
             making.ensure(named("2.0"))
         assert not any((kept.place() / kept.BUILDING).iterdir())
+
+    @pytest.mark.parametrize(
+        ("script", "kind", "words"),
+        [
+            ("echo 'error: No space left on device'; exit 1", ExecutorError, "no room on the disk"),
+            ("echo 'Disk quota exceeded (os error 122)'; exit 1", ExecutorError, "no room on the"),
+            ("kill -KILL $$", ExecutorError, "^sh was ended by SIGKILL"),
+        ],
+    )
+    def test_what_ends_an_installer(
+        self, script: str, kind: type[Exception], words: str, tmp_path: Path
+    ) -> None:
+        with pytest.raises(kind, match=words):
+            installers._check(["/bin/sh", "-c", script], tmp_path, installers.print_none)
 
     def test_ctrl_c_leaves_nothing_half_made(self, named: Named, tmp_path: Path) -> None:
         """Ctrl-C ends the installer and its processes; the next session starts anew."""
@@ -390,6 +425,65 @@ class TestCommand:
         assert not Path(made.folder).exists()
         assert main(["environments"]) == 0
         assert "There are no environments" in capsys.readouterr().out
+
+    def test_what_is_incomplete_is_told_and_removed(
+        self, named: Named, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A killed session's, one without an interpreter, one half removed; not what is made now."""
+        made = making.ensure(named("2.0"))
+        _forget()
+        Path(made.interpreter).unlink()
+        halves = ["a-1.0-0123456789abcdef", "b-1.0-0123456789abcdef", "c-1.0-0123456789abcdef"]
+        for folder in (halves[0], f"{kept.BUILDING}/{halves[1]}", f"{kept.BUILDING}/{halves[2]}"):
+            (kept.place() / folder / "bin").mkdir(parents=True)
+        others = kept.place() / "somebody's"
+        others.mkdir()
+        with kept.alone(halves[2]):
+            assert main(["environments"]) == 0
+            shown = capsys.readouterr().out
+            for key in (*halves[:2], made.key):
+                assert f"{key} is incomplete; --prune removes it\n" in shown
+            assert f"{halves[2]} is being made now\n" in shown
+            assert main(["environments", "--prune", "30"]) == 0
+            shown = capsys.readouterr().out
+            for key in (*halves[:2], made.key):
+                assert f"removed {key}, which was incomplete\n" in shown
+        assert [left.key for left in kept.unfinished()] == [halves[2]]
+        assert main(["environments", "--prune"]) == 0
+        assert not kept.unfinished()
+        assert others.is_dir()
+        others.rmdir()
+
+    def test_what_cannot_be_read_or_removed_is_an_error(
+        self,
+        named: Named,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """A line that says so, and a status that is not 0; nothing is said to be removed."""
+        made = making.ensure(named("2.0"))
+        _forget()
+
+        def refuses(*_: object, **__: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "rmtree", refuses)
+            assert main(["environments", "--prune"]) == 1
+        shown = capsys.readouterr()
+        assert shown.err == f"{made.folder} cannot be removed: Permission denied\n"
+        assert shown.out == "Nothing was removed.\n"
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "iterdir", refuses)
+            assert main(["environments"]) == 2
+        assert f"{kept.place()} cannot be read: Permission denied" in capsys.readouterr().err
+        assert main(["environments", "--prune"]) == 0
+
+    @pytest.mark.parametrize("days", ["-1", "nan", "inf", "week"])
+    def test_days_are_a_number(self, days: str, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            main(["environments", f"--prune={days}"])
+        assert days in capsys.readouterr().err
 
 
 def test_the_library_text_is_what_it_says() -> None:
