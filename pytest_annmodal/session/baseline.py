@@ -11,7 +11,7 @@ from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.manifests import narrowing
 from pytest_annmodal.manifests.builtin_paths import is_builtin, portable
 from pytest_annmodal.manifests.requirements import missing_requirements
-from pytest_annmodal.model import Arguments, Baseline, Implementation
+from pytest_annmodal.model import Baseline, Implementation, Job
 from pytest_annmodal.settings.config import Settings
 from pytest_annmodal.settings.nearest import nearest_names
 
@@ -21,14 +21,16 @@ def choose(
     offered: Sequence[Implementation],
     *,
     remote: bool = False,
-    build: Arguments | None = None,
+    beside: Job | None = None,
 ) -> Baseline | None:
     """Returns the session's baseline: the first named build with all its named searches.
 
     ``name`` names all settings, ``name[SETTING]`` those that ``--impl`` would choose.
 
     Args:
-        build: used instead of the first build, if the baseline has it.
+        beside: the candidate's job. Its build is used instead of the first one, if the baseline
+            has it. Another version of the same implementation, named without a setting, has the
+            candidate's build and all its searches too, since ``--ann-param`` may have set them.
 
     Raises:
         ConfigurationError: there is no such implementation or variant, or it cannot be a baseline.
@@ -48,12 +50,18 @@ def choose(
             f"--ann-baseline {wanted}: {narrowing.why_none([found], setting or '')}"
         )
     builds = [variant.build for variant in fitting.variants]
-    chosen = build if build in builds else builds[0]
-    variants = [variant for variant in fitting.variants if variant.build == chosen]
+    same = beside is not None and beside.implementation.name.partition(environments.SIGN)[0] == name
+    follows = beside is not None and (beside.build in builds or (same and setting is None))
+    chosen = beside.build if beside is not None and follows else builds[0]
+    searches = [
+        one.search for one in fitting.variants if one.build == chosen or chosen not in builds
+    ]
+    if beside is not None and same and setting is None:
+        searches += [one.arguments for one in beside.searches]
     return Baseline(
         implementation=portable(dataclasses.replace(found, variants=())),
         build=chosen,
-        searches=tuple(variant.search for variant in variants),
+        searches=tuple({arguments.key: arguments for arguments in searches}.values()),
         max_sessions=settings.sessions,
         difference=settings.difference / 100,
     )

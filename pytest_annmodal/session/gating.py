@@ -33,10 +33,15 @@ def tolerances_of(settings: Settings, marker: Mapping[str, Any]) -> Tolerances:
 
 
 class Gating:
-    """Prepares the jobs of a gated session, and judges all their outcomes together."""
+    """Prepares the jobs of a gated session, and judges all their outcomes together.
+
+    Attributes:
+        finished: outcomes with verdicts, by case.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.finished: dict[str, Outcome] = {}
         self._strictest: dict[str, Tolerances] = {}  # by case: several tests may ask for it
         self._known: list[Finding] = []
         self._waiting: list[tuple[Job, Future[Sequence[Outcome]]]] = []
@@ -66,7 +71,7 @@ class Gating:
     def _prepared(self, job: Job, n_jobs: int, *, remote: bool) -> Job:
         settings = self._settings
         offered = offered_implementations(settings)
-        baseline = choose(settings, offered, remote=remote, build=job.build)
+        baseline = choose(settings, offered, remote=remote, beside=job)
         assert baseline is not None
         defaults = tolerances_of(settings, {})
         allowed = [self._strictest.get(search.case_id, defaults) for search in job.searches]
@@ -91,7 +96,9 @@ class Gating:
             for job, future in done
             if not future.cancelled() and future.exception() is None
         ]
-        outcomes = iter(self._judged([outcome for _, ones in found for outcome in ones]))
+        judged = self._judged([outcome for _, ones in found for outcome in ones])
+        self.finished.update((outcome.case_id, outcome) for outcome in judged)
+        outcomes = iter(judged)
         return [(job, [next(outcomes) for _ in ones]) for job, ones in found]
 
     def _judged(self, outcomes: Sequence[Outcome]) -> list[Outcome]:

@@ -111,15 +111,23 @@ def test_a_candidate_that_ends_half_way_has_failed_and_is_not_worse(project: Pro
 
 
 def test_equal_sides_are_noted(project: Project) -> None:
-    """An A/A test; a named recall that is not reached gives no verdict, which strict fails."""
-    asked = ("--ann-gate=strict", "--ann-at-recall=0.9", "--benchmark-disable")
+    """An A/A test; a named recall that is not reached gives no verdict, which strict fails.
+
+    Settings of the command line are those of both sides.
+    """
+    asked = (
+        "--ann-gate=strict",
+        "--ann-at-recall=0.9",
+        "--benchmark-disable",
+        "--ann-param=extra=4,5",
+    )
     result = project.bench("--impl=exact", "--ann-baseline=exact", "--ann-sessions=5", *asked)
     assert result.ret == 1
     assert lines_with(
         result, "so this compares a version with itself (an A/A test): any worse or better"
     )
     assert lines_with(result, "every setting of the candidate is above recall 0.9: ")
-    assert lines_with(result, "recall at extra=0, extra=1: proved by identical answers to all ")
+    assert lines_with(result, "recall at extra=4, extra=5: proved by identical answers to all ")
 
 
 @pytest.mark.parametrize(

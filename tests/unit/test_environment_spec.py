@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
+from jobs import make_job
 from session_data import INDEX
 from small_wheels import write_project, write_wheel
 
 from pytest_annmodal.environments.spec import split, with_spec
 from pytest_annmodal.errors import ConfigurationError
-from pytest_annmodal.model import Environment, Implementation
+from pytest_annmodal.model import Arguments, Environment, Implementation
 from pytest_annmodal.session import baseline, selection
 from pytest_annmodal.settings.config import Settings
 
@@ -162,6 +164,38 @@ def test_an_unknown_name_with_a_spec_is_an_error(pattern: str, words: str, tmp_p
     with pytest.raises(ConfigurationError) as error:
         chosen(pattern, submission=(str(tmp_path / "mine.py"),))
     assert str(error.value).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("named", "build", "searches"),
+    [
+        ("hnswlib", 16, {10, 30, 100, 44}),
+        ("hnswlib@0.7.0", 16, {10, 30, 100, 44}),
+        ("hnswlib@0.7.0[ef=30]", 12, {30}),
+        ("faiss-hnsw", 12, {10, 30, 100}),
+    ],
+)
+def test_another_version_in_a_gate_has_the_candidates_parameters(
+    named: str, build: int, searches: set[int], tmp_path: Path
+) -> None:
+    """Those of ``--ann-param`` too, which its header does not have; but not if it has its own."""
+    settings = Settings(baseline=named)
+    offered = selection.offered_implementations(settings)
+    (hnswlib,) = (item for item in offered if item.name == "hnswlib")
+    first = hnswlib.variants[0]
+    job = make_job(tmp_path / "data.hdf5", Path(hnswlib.path), implementation=vars_of(hnswlib))
+    job = dataclasses.replace(
+        job,
+        build=dataclasses.replace(first.build, kwargs={**first.build.kwargs, "M": 16}),
+        searches=tuple(
+            dataclasses.replace(job.searches[0], arguments=Arguments(kwargs={"ef": ef}))
+            for ef in (30, 44)
+        ),
+    )
+    found = baseline.choose(settings, offered, beside=job)
+    assert found is not None
+    assert found.build.kwargs["M"] == build
+    assert {arguments.kwargs["ef"] for arguments in found.searches} == searches
 
 
 def test_a_baseline_has_a_spec_of_its_own() -> None:
