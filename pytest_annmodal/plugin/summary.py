@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_annmodal.plugin.collecting import SESSION
+from pytest_annmodal.plugin.collecting import CASE, OUTCOME, SESSION
 
 if TYPE_CHECKING:
     from pytest_annmodal.results.rows import Row
@@ -54,6 +54,24 @@ class Summary:
             for one in benches:
                 one["name"] = names.get(one["fullname"], one["name"])
         return groups
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Adds finished gates whose tests did not run, after Ctrl-C or with ``-x``.
+
+        All jobs of a gate are run before its first test ends.
+        """
+        bench = self._config.stash.get(SESSION, None)
+        if bench is None or bench.gating is None:
+            return
+        from pytest_annmodal.outcome import Measurement
+        from pytest_annmodal.results.rows import row
+
+        for item in session.items:
+            case = item.stash.get(CASE, None)
+            outcome = bench.gating.finished.get(case.id) if case is not None else None
+            if case is not None and isinstance(outcome, Measurement) and OUTCOME not in item.stash:
+                self._rows.append(row(case, outcome, bench.settings.executor))
 
     # Runs before the one in hooks: of such wrappers, those registered later are inner ones.
     @pytest.hookimpl(wrapper=True, trylast=True)

@@ -80,6 +80,7 @@ def session(project: Project, *arguments: str) -> Iterator[subprocess.Popen[str]
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "TMPDIR": str(project.path / "tmp")},
+        start_new_session=True,
     )
     with process:
         try:
@@ -155,6 +156,40 @@ def test_a_second_and_a_third_signal(project: Project) -> None:
         assert not psutil.pid_exists(worker)
         assert "Traceback" not in said + output
         assert third or re.search(r"^[~ ] exact\[extra=0\]  1\.0000 ", output, re.MULTILINE)
+
+
+def test_ctrl_c_inside_a_gate(project: Project) -> None:
+    """A terminal sends it to all processes: none stays, and what is finished is kept with its gate.
+
+    Both are also shown. The job in which it came is not: its measurement has no verdict.
+    """
+    started = bell(project, "started")
+    in_gate = (
+        "        mark = pathlib.Path(__file__).with_suffix('.mark')\n"
+        "        if mark.exists(): self.wait()\n"
+        "        mark.touch()\n"
+        "        self.X"
+    )
+    waits = EXACT.replace("import numpy", "import pathlib\nimport numpy")
+    waits = waits.replace("        self.X", in_gate, 1)
+    project.write("mine/exact_z.py", waits + "    def wait(self):" + STOP.format(fifo=str(started)))
+    gate = ("--ann-baseline=exact", "--ann-gate", "--ann-sessions=5")
+    with ringing(started) as pipe, session(project, *OWN, *gate) as process:
+        assert int(heard(pipe))
+        known = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert len(known) >= 3
+    assert not [one for one in known if one.is_running()]
+    assert not [*(project.path / "tmp").glob("annmodal-*")]
+    (lines,) = (project.path / ".annmodal/results").glob("*.jsonl")
+    stored = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert [case["implementation"] for case in stored] == ["exact", "exact"]
+    assert {case["gate"]["baseline"] for case in stored} == {"exact"}
+    assert "Traceback" not in output
+    assert re.search(r"^[~ ] exact\[extra=0\]  1\.0000 ", output, re.MULTILINE), output
+    assert "exact on small-8-euclidean, k=10 against exact" in output
 
 
 def test_grades_of_an_ended_session(project: Project) -> None:
