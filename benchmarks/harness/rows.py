@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import importing, jobs, looking, scoring, searching, sessions, truth
+from . import gating, importing, jobs, looking, scoring, searching, sessions, truth
 from .table import Row
 
 WORDS = looking.at("words", lambda scale: scale.words_sized, "angular")
@@ -267,6 +267,14 @@ ROWS: tuple[Row, ...] = (
         target=1.2,
         how="hnswlib against its equal, ef = 300; whole sessions",
         measure=jobs.paired,
+    ),
+    Row(
+        name="gate",
+        numerator="session with a gate of one job, hnswlib, {gated}, {small_job_queries} queries",
+        denominator="its builds, timed queries and batches",
+        target=1.5,
+        how="hnswlib against itself, five sessions, three settings; whole sessions",
+        measure=gating.gate,
     ),
     Row(
         name="modal",

@@ -33,6 +33,7 @@ class Scale:
     words_sized: Size = Size(n=331_000, dim=100)  # as many as GloVe has, or NYTimes nearly
     large: Size = Size(n=1_000_000, dim=960)  # as GIST
     small: Size = Size(n=9_000, dim=784)
+    gated: Size = Size(n=20_000, dim=64)
     clusters_n: int = 20_000
     clusters_queries: int = 500
     slope_queries: int = 40_000
@@ -69,6 +70,7 @@ QUICK = Scale(
     words_sized=Size(n=60_000, dim=100),
     large=Size(n=60_000, dim=960),
     small=Size(n=3_000, dim=784),
+    gated=Size(n=5_000, dim=64),
     slope_queries=20_000,
     large_job_queries=1_000,
     large_job_settings=3,

@@ -25,6 +25,7 @@ TINY = Scale(
     words_sized=Size(n=400, dim=10),
     large=Size(n=500, dim=12),
     small=Size(n=300, dim=8),
+    gated=Size(n=300, dim=8),
     clusters_n=300,
     clusters_queries=20,
     slope_queries=400,
@@ -50,6 +51,7 @@ TRIED_SESSIONS = (
     "worker-beyond",
     "import",
     "import-memory",
+    "gate",
 )
 QUIET = {
     "seconds": 3.0,
