@@ -93,11 +93,16 @@ class Against:
         ]
 
     def _missing(self, job: Job, measured: Sequence[Measurement]) -> dict[str, Gated]:
-        labels = ", ".join(_setting(search) for search in _searches(job, measured))
+        searches = _searches(job, measured)
+        labels = ", ".join(map(_setting, searches))
         note = f"nothing is stored to compare {labels} with"
+        if any(self._stored_of(job, search, same_queries=False) for search in searches):
+            note += ": 0 queries in common, since other queries were asked (--ann-queries)"
         return {one.case_id: Gated(baseline="what is stored", notes=(note,)) for one in measured}
 
-    def _stored_of(self, job: Job, search: Search) -> StoredCase | None:
+    def _stored_of(
+        self, job: Job, search: Search, *, same_queries: bool = True
+    ) -> StoredCase | None:
         """Returns the newest stored case of the same setting and data, of any version."""
         own = _question(job.implementation.name, _label(job, search))
         limits, queries = job.limits, label_of(job.dataset.queries)
@@ -107,7 +112,8 @@ class Against:
             name = _question(one.implementation, one.label)
             which = (one.query_sample, one.queries, one.query_order)
             known = (name, one.dataset, one.k, one.subset, *which)
-            if known == asked and one.failure is None and not one.is_foreign:
+            n_asked = len(asked) if same_queries else len(asked) - len(which)
+            if known[:n_asked] == asked[:n_asked] and one.failure is None and not one.is_foreign:
                 return one
         return None
 

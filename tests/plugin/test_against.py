@@ -88,8 +88,11 @@ def test_the_newest_session_may_have_measured_something_else(project: Project) -
     assert lines_with(result, "recall at extra=0, extra=1: each of 20 queries finds as many")
 
 
-def test_another_content_of_the_dataset_has_no_queries_in_common(project: Project) -> None:
-    project.bench("--impl=exact")
+def test_other_queries_or_another_content_have_no_queries_in_common(project: Project) -> None:
+    project.bench("--impl=exact", "--ann-queries=7")
+    result = project.bench("--impl=exact", "--ann-against=latest")
+    assert result.ret == 0
+    assert lines_with(result, "with: 0 queries in common, since other queries were asked")
     project.dataset("small-8-euclidean", n_train=150)
     result = project.bench("--ann-against=latest")
     assert result.ret == 0
