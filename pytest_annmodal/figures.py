@@ -311,7 +311,8 @@ FIGURES: tuple[Figure, ...] = (
         field="rate_at_p99_qps",
         unit="queries/s",
         option="at_p99_ms",
-        unmeasured="at no rate of --ann-rate was the 99 % latency within --ann-at-p99-ms",
+        unmeasured="at no rate of --ann-rate was the 99 % latency within --ann-at-p99-ms, or its "
+        "level is marked generator-bound or stopped",
         timed="queries",
         mean="geometric",
         title="rate at p99",

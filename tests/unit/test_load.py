@@ -218,8 +218,10 @@ class TestStatistics:
         assert statistics.rate_at_bound(Loaded(levels=full), load) is None
         bound = (levels[0], level(200, 0.002, GENERATOR_BOUND))
         assert statistics.rate_at_bound(Loaded(levels=bound), load) == 100
-        stopped = (levels[0], level(200, 0.002, STOPPED))
-        assert statistics.rate_at_bound(Loaded(levels=stopped), load) == 100
+        stopped = (level(100, 0.009, STOPPED), level(200, 0.002, STOPPED), level(300, 0.001))
+        assert statistics.rate_at_bound(Loaded(levels=stopped), load) == 300
+        assert statistics.rate_at_bound(Loaded(levels=stopped[:2]), load) == 200
+        assert statistics.rate_at_bound(Loaded(levels=stopped[:1]), load) is None
         load = replace(load, count_bound=True)
         assert statistics.rate_at_bound(Loaded(levels=bound), load) == 200
         assert statistics.rate_at_bound(Loaded(levels=bound), Load()) is None

@@ -167,18 +167,21 @@ def counted(levels: Sequence[Level], *, count_bound: bool) -> list[Level]:
 def rate_at_bound(loaded: Loaded | None, load: Load | None) -> float | None:
     """Returns the highest offered rate at which, and below which, p99 was within the bound.
 
-    A saturated rate does not count as within it, since dropped queries have no latency.
+    A saturated rate does not count as within it, since dropped queries have no latency. A rate in
+    which the machine stopped counts if it is within it in spite of that.
     """
     if loaded is None or load is None or load.at_p99_s is None:
         return None
     best, bound_s = None, load.at_p99_s
-    levels = (one for one in loaded.levels if one.kind == "open")
-    ranked = counted([*levels], count_bound=load.count_bound)
-    for level in sorted(ranked, key=lambda level: level.offered_qps or 0.0):
+    opened = [one for one in loaded.levels if one.kind == "open"]
+    ranked = counted(opened, count_bound=load.count_bound)
+    for level in sorted(opened, key=lambda level: level.offered_qps or 0.0):
         p99_s = level.p99_s
-        if p99_s is None or p99_s > bound_s or SATURATED in level.marks:
+        within = p99_s is not None and p99_s <= bound_s and SATURATED not in level.marks
+        if within and (level in ranked or NOT_COUNTED.intersection(level.marks) == {STOPPED}):
+            best = level.offered_qps
+        elif level in ranked:
             break
-        best = level.offered_qps
     return best
 
 
