@@ -1,7 +1,6 @@
 """The table of all figures that are shown, ranked by, or used as thresholds.
 
-Tables, records, JUnit properties, markers and grading read it. Every pytest run on the machine
-imports it, so it imports nothing heavy.
+Tables, records, JUnit properties, markers and grading read it.
 """
 
 from __future__ import annotations
@@ -81,8 +80,6 @@ NOT_OF_THE_CLASS = EVERYWHERE - {CLASS}
 
 class Figure(NamedTuple):
     """One measured figure, in the unit in which it is shown.
-
-    (A named tuple, since defining a dataclass takes four times as long, in every pytest run.)
 
     Attributes:
         name: short, with the unit; used in messages, leaderboards and thresholds.

@@ -20,7 +20,7 @@ MODULES = sorted(
     if IMPLEMENTATIONS not in path.parents and PACKAGE / "data" not in path.parents
 )
 # What pytest loads on every run on the machine, whoever's tests they are.
-EAGER = {"tolerances", "errors", "figures", "plugin", "queries", "settings", "strangers"}
+EAGER = {"tolerances", "errors", "plugin", "settings", "strangers"}
 TABLES = {"settings/config", "datasets/catalog"}  # a row for each thing, and no logic
 HEAVY = (
     *("numpy", "h5py", "modal", "requests", "rich", "yaml", "psutil", "filelock", "packaging"),
