@@ -130,14 +130,14 @@ def _reporting(
 
 
 def submit_all(bench: BenchSession, jobs: Sequence[Job]) -> None:
-    """Prepares each distinct dataset once, then starts every job."""
+    """Prepares each distinct dataset once, and starts its jobs as soon as it is there."""
     bench.executor.expect(jobs)
     for dataset in {job.dataset.name: job.dataset for job in jobs}.values():
         try:
             bench.executor.prepare(dataset)
         except (DatasetError, VolumeError, ExecutorError) as error:
             bench.give_up(dataset, error)
-    bench.submit_all(jobs)
+        bench.submit_all(job for job in jobs if job.dataset.name == dataset.name)
 
 
 def show_plan(bench: BenchSession, cases: Sequence[Case], config: pytest.Config) -> None:

@@ -7,7 +7,7 @@ import dataclasses
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from typing import Any, TypeVar
 
@@ -82,6 +82,7 @@ class ModalExecutor(Executor):
         self._calls = Calls(settings.modal_timeout_s)
         self._threads: list[threading.Thread] = []
         self._unbuildable: dict[Contents, str] = {}
+        self._uploads: dict[str, Future[Dataset]] = {}  # begun, and not yet asked for
         self._datasets: dict[str, Dataset] = {}  # prepared ones, as containers find them
         self._submitted: list[Job] = []
         self._attempts = Attempts(settings, self._calls, self._lines.put)
@@ -110,15 +111,22 @@ class ModalExecutor(Executor):
             self._say(plan.line())
         self._pulse.start()
         if not self._clouds:
-            self._open(_runners_of(jobs))
+            datasets = {job.dataset.name: job.dataset for job in jobs}
+            self._open(_runners_of(jobs), datasets.values())
 
-    def _open(self, runners: Sequence[Runner]) -> Cloud:
-        """Opens an app, leaving out images that cannot be built."""
+    def _open(self, runners: Sequence[Runner], datasets: Iterable[Dataset] = ()) -> Cloud:
+        """Opens an app, leaving out images that cannot be built.
+
+        Args:
+            datasets: their files are uploaded while the images are built.
+        """
         check_reachable()
         with translated():
             cloud = Cloud(self._settings, runners)
             try:
                 self._apps.append(OpenApp(cloud.app))
+                for dataset in datasets:
+                    self._uploads[dataset.name] = self._upload(dataset, cloud)
                 self._wait(self._apps[-1].opened, _images(runners))
             except modal.exception.RemoteError as error:
                 images = [Contents(), *(runner[0] for runner in runners)]
@@ -163,14 +171,15 @@ class ModalExecutor(Executor):
         self, dataset: Dataset, cloud: Cloud, *, again: bool = False
     ) -> tuple[Dataset, dict[str, Any]]:
         """Uploads a dataset if it is a local file, then resolves it in a container."""
-
-        def upload() -> Dataset:
-            return uploaded(dataset, cloud, self._lines.put, again=again)
-
+        begun = None if again else self._uploads.pop(dataset.name, None)
+        upload = begun or self._upload(dataset, cloud, again=again)
         with translated():
-            there = self._wait(self._start(upload, "upload"), f"{dataset.name} to be uploaded")
+            there = self._wait(upload, f"{dataset.name} to be uploaded")
         resolve = self._start(lambda: self._resolve(there, cloud), f"download {dataset.name}")
         return there, self._wait(resolve, f"a container that has {dataset.name} in its volume")
+
+    def _upload(self, dataset: Dataset, cloud: Cloud, *, again: bool = False) -> Future[Dataset]:
+        return self._start(lambda: uploaded(dataset, cloud, self._lines.put, again=again), "upload")
 
     def _start(self, work: Callable[[], T], name: str) -> Future[T]:
         """Runs ``work`` in a thread, as Ctrl-C does not end every wait inside the client."""
