@@ -60,7 +60,7 @@ def test_a_built_in_executor_is_a_module_and_a_row(
     monkeypatch.setenv("PYTHONPATH", str(place))
     runs_aside(project)
     result = project.bench(*BRUTE, "--ann-executor=asid")
-    assert lines_with(result, "Built in: local, aside, modal.")
+    assert "Built in: local, aside, modal." in result.stderr.str()
 
 
 def runs_aside(project: Project) -> None:
