@@ -91,7 +91,7 @@ class Adapter:
             done = getattr(self.subject, "done", None)
             if done is not None:
                 done()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 -- the measurements are already taken
+        except BaseException as error:  # noqa: BLE001 -- the measurements are already taken
             print(f"done() raised {type(error).__name__}: {error}")
 
     def describe(self) -> str:
@@ -101,7 +101,7 @@ class Adapter:
             return name
         try:
             return str(self.subject)[:200]
-        except (Exception, SystemExit):  # noqa: BLE001 -- a broken __str__ must not cost the run
+        except BaseException:  # noqa: BLE001 -- a broken __str__ must not cost the run
             return name
 
 
@@ -310,7 +310,7 @@ class _Memory:
     def _raw(self) -> float | None:
         try:
             value = None if self.report is None else float(self.report())
-        except (Exception, SystemExit):  # noqa: BLE001 -- the report is optional
+        except BaseException:  # noqa: BLE001 -- the report is optional
             return None
         return value if value is not None and math.isfinite(value) and value >= 0 else None
 

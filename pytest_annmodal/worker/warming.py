@@ -36,7 +36,7 @@ def warm_up(
     failed = ""
     try:
         _build_and_ask(make(), form, k=k, search=search)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 -- whatever the user's code raised
+    except BaseException as error:  # noqa: BLE001 -- whatever the user's code raised
         failed = type(error).__name__
     gc.collect()  # an index may refer to itself
     trim_allocator()

@@ -113,7 +113,7 @@ def describe_error(error: BaseException, path: str) -> dict[str, Any]:
 def _words_of(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as inner:  # noqa: BLE001 -- its __str__ is the user's code as well
+    except BaseException as inner:  # noqa: BLE001 -- its __str__ is the user's code as well
         return f"(its message could not be read: {type(inner).__name__})"
 
 

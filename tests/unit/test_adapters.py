@@ -471,6 +471,7 @@ class TestSelfReports:
             ("return 'much'", None),
             ("raise RuntimeError", None),
             ("import sys; sys.exit(1)", None),
+            ("raise KeyboardInterrupt", None),
         ],
     )
     def test_memory_is_a_number_of_bytes_or_none(self, tmp_path, body, expected):

@@ -78,9 +78,12 @@ class TestDescribeError:
         """Memory errors of Python and C++ are recognised."""
         assert self.caught(code)["kind"] == kind
 
-    def test_survives_an_error_that_cannot_tell_itself(self):
-        """An exception whose ``__str__`` raises is reported."""
-        described = self.caught("class E(Exception):\n  __str__ = None\nraise E")
+    @pytest.mark.parametrize(
+        "text", ["None", "lambda self: 1 / 0", "lambda self: exec('raise SystemExit')"]
+    )
+    def test_survives_an_error_that_cannot_tell_itself(self, text):
+        """An exception whose ``__str__`` raises, or exits, is reported."""
+        described = self.caught(f"class E(Exception):\n  __str__ = {text}\nraise E")
         assert (described["type"], described["kind"]) == ("E", "raised")
         assert "could not be read" in described["message"]
 
