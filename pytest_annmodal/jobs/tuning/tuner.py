@@ -27,8 +27,8 @@ from pytest_annmodal.outcome import Measurement, Part, Probe, Tuned
 from pytest_annmodal.scoring import scoring
 
 MAX_PROBES = 8  # for one argument and one target
-MAX_BLIND = 3  # of them, on the tuning queries, whose curve is only nearly the same
-ENOUGH_BLIND = 2  # of them, if one reached the target
+MAX_BLIND = 4  # of them, on the tuning queries, whose curve is only nearly the same
+ENOUGH_BLIND = 2  # of them, if one below the end of the axis reached the target
 LEAST_QUERIES = 4
 Z95 = 1.96
 SWEEPS = 3  # over several arguments, at most
@@ -233,8 +233,10 @@ def blind(axis: Axis, known: Known, target: float, n_left: int) -> float | None:
     Args:
         n_left: how many of :data:`MAX_BLIND` may still be tried.
     """
-    enough = n_left <= MAX_BLIND - ENOUGH_BLIND and bracket(known, target)[1] is not None
-    return None if enough else wanted(axis, known, target)
+    high = bracket(known, target)[1]
+    if high is not None and high < axis.high and n_left <= MAX_BLIND - ENOUGH_BLIND:
+        return None
+    return wanted(axis, known, target)
 
 
 def _try(
