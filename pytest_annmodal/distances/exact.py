@@ -27,13 +27,14 @@ from pytest_annmodal.distances.candidates import (
     floats,
     tiles,
 )
-from pytest_annmodal.distances.measure import LEAST, PAIRS_BYTES, Measure
+from pytest_annmodal.distances.measure import LEAST, PAIRS_BYTES, Bounds, Measure
 from pytest_annmodal.errors import ConfigurationError
 
 BLOCK_QUERIES = 1024
 GROUP_QUERIES = 8192  # bounds the candidates held at once
 CHUNK_BYTES = 16 * 2**20
 KEYS_BYTES = 64 * 2**20
+FARTHEST_PAIRS = 2**16  # of queries and rows, whose bounds are held at once
 LEAST_GUESSED = 8 * TILE_ROWS  # rows; with fewer a sample is no help
 SAMPLED_OF, MOST_SAMPLED = 24, 4096
 KEY_ROUNDING = float(np.finfo(np.float32).eps)
@@ -88,6 +89,73 @@ def pair_distances(train: Any, queries: Any, ids: npt.NDArray[np.integer], metri
         float64 (m, k), in the order of ``ids``.
     """
     return metrics.named(metric).measure.of_ids(train, queries, ids)
+
+
+def pair_bounds(
+    train: Any,
+    queries: Any,
+    which: npt.NDArray[np.integer],
+    ids: npt.NDArray[np.integer],
+    metric: str,
+) -> Bounds | None:
+    """Returns the least and the most that :func:`pair_distances` may give for single pairs.
+
+    Takes a fraction of its time, since it reckons in float32. A bound is infinite where float32
+    does not tell.
+
+    Args:
+        train, queries, metric: as for :func:`pair_distances`.
+        which: integers (p,), the number of each pair's query.
+        ids: integers (p,) in [0, n), its row.
+
+    Returns:
+        Two arrays, float64 (p,); None for a metric or for numbers that have no bounds.
+    """
+    measure = metrics.named(metric).measure
+    if type(measure).bounds is Measure.bounds or not (
+        np.can_cast(train.dtype, np.float32) and np.can_cast(queries.dtype, np.float32)
+    ):
+        return None
+    low, high = np.empty(len(ids)), np.empty(len(ids))
+    step = max(1, PAIRS_BYTES // (4 * max(1, train.shape[1])))
+    asked = np.asarray(queries, dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # such bounds become infinite
+        squares = np.einsum("ij,ij->i", asked, asked)
+        for start in range(0, len(ids), step):
+            part = slice(start, start + step)
+            rows = train.take(ids[part], axis=0).astype(np.float32, copy=False)
+            of_part = which[part]
+            found = measure.bounds(rows, asked.take(of_part, axis=0), squares[of_part])
+            assert found is not None
+            low[part], high[part] = found
+    return low, high
+
+
+def farthest(
+    train: Any, queries: Any, ids: npt.NDArray[np.integer], metric: str
+) -> tuple[Float64s, npt.NDArray[np.integer]]:
+    """Returns the greatest distance (m,) of each query to the rows in ``ids`` (m, k), and that row.
+
+    Of equally far rows it is the first. Only rows that may be the farthest are looked at exactly.
+    """
+    k = ids.shape[1]
+    step = max(1, FARTHEST_PAIRS // k)
+    distances, places = np.empty(len(ids)), np.empty(len(ids), np.int64)
+    for start in range(0, len(ids), step):
+        part, asked = ids[start : start + step], queries[start : start + step]
+        which = np.repeat(np.arange(len(part)), k)
+        bounds = pair_bounds(train, asked, which, part.reshape(-1), metric)
+        if bounds is None:
+            true = pair_distances(train, asked, part, metric)
+        else:
+            low, high = (bound.reshape(part.shape) for bound in bounds)
+            row, column = np.nonzero(high >= low.max(axis=1)[:, None])
+            true = np.full(part.shape, -np.inf)
+            at = part[row, column][:, None]
+            true[row, column] = pair_distances(train, asked[row], at, metric)[:, 0]
+        places[start : start + step] = true.argmax(axis=1)
+        distances[start : start + step] = true.max(axis=1)
+    return distances, np.take_along_axis(ids, places[:, None], axis=1)[:, 0]
 
 
 def rounding(train: Any, queries: Any, ids: npt.NDArray[np.integer], metric: str) -> Float64s:

@@ -14,12 +14,14 @@ from pytest_annmodal.distances.candidates import Float32s, Float64s, Floats, Ids
 # that their unit does not matter.
 RELATIVE = 1e-3
 OF_ONE = 1e-4  # of a cosine, or of the product of two vectors' lengths
+EPSILON = float(np.finfo(np.float32).eps)  # twice the unit roundoff of float32
 # Of the product of two vectors' sizes: float32 rounding that may put a row at a wrong rank.
-OF_RANK = 32 * float(np.finfo(np.float32).eps)
+OF_RANK = 32 * EPSILON
 LEAST = float(np.finfo(np.float32).tiny)  # a smaller distance has lost digits
 NOISE = 0.5  # of the distance to a neighbour, so that a moved row stays in its neighbourhood
-PAIRS_BYTES = 2**19  # of float64 rows at once: fits a core's own cache
+PAIRS_BYTES = 2**19  # of rows at once: fits a core's own cache
 Array = npt.NDArray[np.floating]
+Bounds = tuple[Float64s, Float64s]
 
 
 def inner(a: Float64s, b: Float64s) -> Float64s:
@@ -95,6 +97,19 @@ class Measure:
         """Returns distances (n,) of ``rows`` to one query with float32 rounding of their sizes.
 
         None if nothing is quicker than :meth:`pairs`.
+        """
+        return None
+
+    def bounds(self, rows: Float32s, queries: Float32s, squares: Float32s) -> Bounds | None:
+        """Returns the least and the most that :meth:`pairs` may give for each pair, (m,) each.
+
+        They come from float32 arithmetic with a bound on its rounding; infinite where that is
+        no help. None if nothing is quicker than :meth:`pairs`. A measure that returns bounds
+        leaves distances unchanged in :meth:`as_ann_benchmarks`.
+
+        Args:
+            rows, queries: (m, d), one row for each query; ``rows`` may be overwritten.
+            squares: (m,), the squared L2 norms of ``queries``.
         """
         return None
 

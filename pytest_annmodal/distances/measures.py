@@ -10,11 +10,44 @@ import numpy.typing as npt
 
 from pytest_annmodal.distances.bits import Hamming
 from pytest_annmodal.distances.candidates import Float32s, Float64s, Floats, Products
-from pytest_annmodal.distances.measure import OF_ONE, OF_RANK, Array, Measure, inner, lengths
+from pytest_annmodal.distances.measure import (
+    EPSILON,
+    LEAST,
+    OF_ONE,
+    OF_RANK,
+    Array,
+    Bounds,
+    Measure,
+    inner,
+    lengths,
+)
 from pytest_annmodal.distances.sets import Jaccard
 
 COSINE_ROUNDING = 1e-12  # for numbers near 1 in float64, over thousands of dimensions
-PRODUCT_ROUNDING = float(np.finfo(np.float32).eps)
+PRODUCT_ROUNDING = EPSILON
+# Squared lengths between which products keep their digits in float32.
+SHORTEST, LONGEST = 1e-25, 1e30
+
+
+def _share(dim: int) -> float:
+    """Returns twice the relative rounding that a sum of ``dim`` products in float32 may have.
+
+    A sum of n terms in any order is off by at most n unit roundoffs of the sum of their sizes
+    (N. Higham, Accuracy and Stability of Numerical Algorithms, 3.1). 16 more are for the rest.
+    """
+    return EPSILON * (dim + 16)
+
+
+def _of_squares(rows: Float32s) -> Float32s:
+    return np.asarray(np.einsum("ij,ij->i", rows, rows))
+
+
+def _around(values: Float64s, errors: Float64s) -> Bounds:
+    """Returns values less and plus their errors; infinite where either is not a number."""
+    unsure = ~np.isfinite(errors) | ~np.isfinite(values)
+    low, high = values - errors, values + errors
+    low[unsure], high[unsure] = -np.inf, np.inf
+    return low, high
 
 
 class Euclidean(Measure):
@@ -26,6 +59,13 @@ class Euclidean(Measure):
     def pairs(self, rows: Float64s, queries: Float64s) -> Float64s:
         rows -= queries
         return np.asarray(np.sqrt(inner(rows, rows)))
+
+    def bounds(self, rows: Float32s, queries: Float32s, squares: Float32s) -> Bounds:
+        dim = rows.shape[1]
+        rows -= queries
+        found = _of_squares(rows).astype(np.float64)
+        low, high = _around(found, _share(dim) * found + 2 * dim * LEAST)
+        return np.sqrt(np.maximum(low, 0.0)), np.sqrt(high)
 
     def slack_of_order(self, distances: Array, queries: Floats, row_sizes: Array) -> Array:
         squares = OF_RANK * (self.sizes(queries)[:, None] ** 2 + row_sizes**2)
@@ -46,6 +86,15 @@ class Angular(Measure):
         norms = np.sqrt(inner(rows, rows)) * np.sqrt(inner(queries, queries))
         cosines = np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)
         return np.asarray(np.clip(1.0 - cosines, 0.0, 2.0))
+
+    def bounds(self, rows: Float32s, queries: Float32s, squares: Float32s) -> Bounds:
+        products = np.einsum("ij,ij->i", rows, queries)
+        of_rows = _of_squares(rows)
+        plain = (np.minimum(of_rows, squares) > SHORTEST) & (np.maximum(of_rows, squares) < LONGEST)
+        both = np.sqrt(of_rows.astype(np.float64) * squares)
+        cosines = np.divide(products, both, out=np.full(len(rows), np.nan), where=plain)
+        low, high = _around(1.0 - cosines, np.full(len(rows), 2 * _share(rows.shape[1])))
+        return np.minimum(low, 2.0), np.maximum(high, 0.0)
 
     def rounding(self, queries: Floats, rows: Floats) -> Float64s:
         return np.full(len(queries), COSINE_ROUNDING)
@@ -71,6 +120,13 @@ class Dot(Measure):
     def pairs(self, rows: Float64s, queries: Float64s) -> Float64s:
         return -inner(rows, queries)
 
+    def bounds(self, rows: Float32s, queries: Float32s, squares: Float32s) -> Bounds:
+        dim = rows.shape[1]
+        products = np.einsum("ij,ij->i", rows, queries).astype(np.float64)
+        lost = dim * LEAST  # of a sum, by underflow
+        sizes = np.sqrt((_of_squares(rows).astype(np.float64) + lost) * (squares + lost))
+        return _around(-products, 2 * _share(dim) * sizes + lost)
+
     def rounding(self, queries: Floats, rows: Floats) -> Float64s:
         return PRODUCT_ROUNDING * lengths(queries) * lengths(rows)
 
@@ -94,6 +150,12 @@ class Manhattan(Measure):
     def pairs(self, rows: Float64s, queries: Float64s) -> Float64s:
         rows -= queries
         return np.asarray(np.abs(rows, out=rows).sum(axis=-1))
+
+    def bounds(self, rows: Float32s, queries: Float32s, squares: Float32s) -> Bounds:
+        dim = rows.shape[1]
+        rows -= queries
+        found = (np.abs(rows, out=rows) @ np.ones(dim, np.float32)).astype(np.float64)
+        return _around(found, _share(dim) * found + dim * LEAST)
 
     def quick_pairs(self, rows: Float32s, query: Float32s) -> Float32s:
         differences = rows - query

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,8 +12,6 @@ from pytest_annmodal.scoring.latency import UNCERTAIN
 
 RELATIVE_TIE = 1e-6
 ANN_BENCHMARKS_EPSILON = 1e-3
-LEAST_TABLE, TABLE_LOAD = 2**12, 32  # entries of a query: at least, and for each neighbour
-TABLE_ENTRIES = 2**18  # of all queries at once: fits into a core's cache
 SAMPLE_ROWS = 1000
 LOOKS = 4  # times the shortest gap between two looks
 
@@ -22,6 +21,9 @@ class Recall:
     """Three definitions of recall@k, each the mean over all queries (0 to 1).
 
     Attributes:
+        by_distance: counts ids that are as near as the k-th true neighbour.
+        by_ids: counts the row numbers that the file lists.
+        ann_benchmarks: counts by the rule of that project; see :class:`Limits`.
         hits: int64 (n_queries,), hits of each query by ``by_distance``, in all rounds.
     """
 
@@ -33,75 +35,151 @@ class Recall:
     )
 
 
-def recall(
-    *,
-    ids: NDArray[np.int64],
-    found: NDArray[np.float64],
-    found_there: NDArray[np.float64] | None = None,
-    kth: NDArray[np.float64],
-    rounding: NDArray[np.float64] | float,
-    listed: NDArray[np.bool_],
-    stored_kth: NDArray[np.float64],
-) -> Recall:
-    """Returns recall by three definitions.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The greatest distance at which an id counts for each query, float64 (n,).
 
-    ``by_distance`` counts ids that are as near as the k-th true neighbour within a relative
-    1e-6. So any of several equally near rows is right, and the unit of the vectors does not
-    matter. ``by_ids`` counts the row numbers that the file lists. ``ann_benchmarks`` is that
-    project's rule (``plotting/metrics.py``: within an absolute 1e-3 of the stored k-th distance),
-    for comparison with published figures; with distances near 0.001 or less it counts nearly
-    every id.
+    Attributes:
+        near: within a relative 1e-6 of the k-th true neighbour's distance, so that any of several
+            equally near rows is right, and the unit of the vectors does not matter.
+        lenient: within an absolute 1e-3 of the k-th distance in the dataset file: the rule of
+            ann-benchmarks (``plotting/metrics.py``), for comparison with published figures. With
+            distances near 0.001 or less it counts nearly every id.
+    """
+
+    near: NDArray[np.float64]
+    lenient: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        kth: NDArray[np.float64],
+        rounding: NDArray[np.float64] | float,
+        stored_kth: NDArray[np.float64],
+    ) -> Limits:
+        """Returns the limits of queries.
+
+        Args:
+            kth: (n,), the k-th true neighbour's distance, recomputed from ``train``.
+            rounding: (n,), the possible rounding error of such a distance, if that is more
+                than a small part of it: see :func:`exact.rounding`.
+            stored_kth: (n,), the k-th distance in the file, in ann-benchmarks' unit.
+        """
+        tolerance = np.maximum(RELATIVE_TIE * np.abs(kth), rounding)
+        return cls(near=kth + tolerance, lenient=stored_kth + ANN_BENCHMARKS_EPSILON)
+
+    def cut(self, which: NDArray[np.int64] | slice) -> Limits:
+        return Limits(near=self.near[which], lenient=self.lenient[which])
+
+    def are_near(self, found: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Returns which distances count, bool; one for each limit."""
+        return np.asarray(found <= self.near)
+
+    def are_lenient(self, found: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Returns which distances in ann-benchmarks' unit count for it, bool; one for each limit.
+
+        Files hold float32, so distances are compared as float32.
+        """
+        with np.errstate(over="ignore"):
+            return np.asarray(found.astype(np.float32) <= self.lenient)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hits:
+    """How many ids of each query count, int64 (n,), by each of three rules."""
+
+    by_distance: NDArray[np.int64]
+    by_ids: NDArray[np.int64]
+    ann_benchmarks: NDArray[np.int64]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Hits]) -> Hits:
+        return cls(
+            by_distance=np.concatenate([part.by_distance for part in parts]),
+            by_ids=np.concatenate([part.by_ids for part in parts]),
+            ann_benchmarks=np.concatenate([part.ann_benchmarks for part in parts]),
+        )
+
+    def recall(self, k: int) -> Recall:
+        of = k * len(self.by_ids)
+        return Recall(
+            by_distance=int(self.by_distance.sum()) / of,
+            by_ids=int(self.by_ids.sum()) / of,
+            ann_benchmarks=int(self.ann_benchmarks.sum()) / of,
+            hits=self.by_distance,
+        )
+
+
+# Sorted with the answers' keys, a neighbour's key comes right before that of the same id. Both
+# have the id in front of these last two bits.
+BITS, ANSWERED, COUNTS_LENIENTLY = 2, 3, 1
+
+
+def keys(
+    neighbors: NDArray[np.integer], lenient: NDArray[np.bool_], n_train: int
+) -> NDArray[np.signedinteger]:
+    """Returns what :func:`matched` compares answers with, int32 or int64 (n, k), ascending.
 
     Args:
-        ids: int64 (n, k), -1 where an answer was short.
-        found: float64 (n, k), the distances of ``ids`` recomputed from ``train``; ignored for -1.
-        found_there: the same as ann-benchmarks computes them, if different.
-        kth: float64 (n,), the k-th true neighbour's distance, recomputed in the same way.
-        rounding: float64 (n,), the possible rounding error of such a distance, if that is more
-            than a small part of it: see :func:`exact.rounding`.
-        listed: bool (n, k), which of ``ids`` are among the k true neighbours.
-        stored_kth: float64 (n,), the k-th distance in the dataset file, in the unit of
-            ``found_there``.
+        neighbors: (n, k), the true neighbours.
+        lenient: (n, k), which of them count for ann-benchmarks.
+        n_train: number of rows; int32 keys are for those of which four times the number fits.
     """
-    given = ids >= 0
-    tolerance = np.maximum(RELATIVE_TIE * np.abs(kth), rounding)
-    near = given & (found <= (kth + tolerance)[:, None])
-    with np.errstate(over="ignore"):  # files hold float32, so distances are compared as float32
-        kept = (found if found_there is None else found_there).astype(np.float32)
-    lenient = given & (kept <= (stored_kth + ANN_BENCHMARKS_EPSILON)[:, None])
-    return Recall(
-        by_distance=float(np.count_nonzero(near) / near.size),
-        by_ids=float(np.count_nonzero(listed) / listed.size),
-        ann_benchmarks=float(np.count_nonzero(lenient) / lenient.size),
-        hits=np.count_nonzero(near, axis=1),
-    )
+    kind = np.int32 if n_train << BITS <= np.iinfo(np.int32).max else np.int64
+    made: NDArray[np.signedinteger] = neighbors.astype(kind)
+    made <<= BITS
+    np.bitwise_or(made, COUNTS_LENIENTLY, out=made, where=lenient)
+    return np.sort(made, axis=1)
 
 
-def places(ids: NDArray[np.int64], neighbors: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Returns each id's column among its query's neighbours, int64 (n, k); -1 for not among them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matched:
+    """Which ids of answers are true neighbours.
 
-    Uses a table of columns by an id's last bits, for many queries at once. Each entry is compared
-    with the id, so the table need not be cleared; neighbours that share an entry are compared one
-    by one.
+    Attributes:
+        listed: int64 (n,), how many ids of each query are.
+        lenient: int64 (n,), how many of these count for ann-benchmarks.
+        rows, ids: int64 (p,), query and id of each that is not; padding is left out.
     """
-    k = neighbors.shape[1]
-    size = max(LEAST_TABLE, 1 << (TABLE_LOAD * k).bit_length())
-    n_rows = max(1, TABLE_ENTRIES // size)
-    table = np.zeros(n_rows * size, np.int32)
-    found = np.empty(ids.shape, np.int64)
-    for start in range(0, len(ids), n_rows):
-        part, true = ids[start : start + n_rows], neighbors[start : start + n_rows]
-        rows = np.arange(len(part))[:, None]
-        at = rows * size + (true & (size - 1))
-        table[at] = np.arange(k, dtype=np.int32)
-        columns = table[rows * size + (part & (size - 1))].astype(np.int64)
-        columns[(true.reshape(-1)[rows * k + columns] != part) | (part < 0)] = -1
-        row, column = np.nonzero(table[at] != np.arange(k))
-        asked = part[row]
-        which, where = np.nonzero((asked == true[row, column][:, None]) & (asked >= 0))
-        columns[row[which], where] = column[which]
-        found[start : start + n_rows] = columns
-    return found
+
+    listed: NDArray[np.int64]
+    lenient: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    ids: NDArray[np.int64]
+
+
+def matched(ids: NDArray[np.int64], true: NDArray[np.signedinteger]) -> Matched:
+    """Finds the true neighbours among ids.
+
+    Args:
+        ids: int64 (n, k), distinct in each row but for padding with -1.
+        true: (n, K), :func:`keys` of the queries' neighbours.
+    """
+    n, width = len(ids), true.shape[1] + ids.shape[1]
+    both = np.empty((n, width), true.dtype)
+    both[:, : true.shape[1]] = true
+    answers = both[:, true.shape[1] :]
+    answers[...] = ids
+    answers <<= BITS
+    answers |= ANSWERED
+    both.sort(axis=1)
+    other = (both & ANSWERED) == ANSWERED
+    same = (both[:, :-1] | ANSWERED) == both[:, 1:]  # of an answer and the neighbour before it
+    n_given: NDArray[np.int64] | int = ids.shape[1]
+    if both[:, 0].min(initial=0) < 0:  # padding comes first
+        same &= both[:, :-1] >= 0
+        other &= both >= 0
+        n_given = np.count_nonzero(other, axis=1)
+    other[:, 1:] &= ~same
+    at = np.flatnonzero(other)
+    rows = at // width
+    listed = n_given - np.bincount(rows, minlength=n)
+    lenient = listed
+    if not (true & COUNTS_LENIENTLY).all():
+        lenient = np.count_nonzero(same & ((both[:, :-1] & COUNTS_LENIENTLY) > 0), axis=1)
+    found = (both.reshape(-1)[at] >> BITS).astype(np.int64)
+    return Matched(listed=listed, lenient=lenient, rows=rows, ids=found)
 
 
 def offset(train: NDArray[np.floating]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,44 +17,50 @@ Ids = NDArray[np.int64]
 Distances = NDArray[np.float64]
 CHANCE_ANSWERS = 10_000
 ANSWERS_AT_ONCE = 20_000
+IDS_AT_ONCE = 2**16  # compared at once: fits a core's own cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kth:
-    """Distance and rounding error of each query's k-th true neighbour, float64 (n_queries,).
+    """What answers to each query are compared with, for one k.
 
     Attributes:
-        listed: float64 (n_queries, k), the distances of all neighbours that the file lists.
+        limits: the distances up to which an id counts.
+        keys: (n_queries, k), the k neighbours that the file lists, as :func:`recall.keys`.
     """
 
-    distances: Distances
-    rounding: Distances
-    listed: Distances
+    limits: recall.Limits
+    keys: NDArray[np.signedinteger]
 
-    def cut(self, which: Ids) -> Kth:
+    def cut(self, which: Ids | slice) -> Kth:
         """Returns those of some queries, selected as in :meth:`LoadedDataset.cut`."""
-        return Kth(
-            distances=self.distances[which],
-            rounding=self.rounding[which],
-            listed=self.listed[which],
-        )
+        return Kth(limits=self.limits.cut(which), keys=self.keys[which])
 
 
 def kth_neighbors(data: hdf5.LoadedDataset, k: int) -> Kth:
-    """Returns each query's k-th true neighbour, recomputed from ``train``.
+    """Returns what answers are compared with, from the k-th true neighbour of each query.
 
-    It is the farthest of the k that the file lists, since rounding to float32 may have put near
-    ties in the wrong order there.
+    Its distance is recomputed from ``train``. It is the farthest of the k that the file lists,
+    since rounding to float32 may have put near ties in the wrong order there.
     """
-    metric, listed = data.info.metric, data.neighbors[:, :k]
-    true = exact.pair_distances(data.train, data.test, listed, metric)
-    farthest = true.argmax(axis=1)[:, None]
-    rows = np.take_along_axis(listed, farthest, axis=1)[:, 0]
-    return Kth(
-        distances=np.take_along_axis(true, farthest, axis=1)[:, 0],
+    metric, dim, listed = data.info.metric, data.info.dim, data.neighbors[:, :k]
+    as_there = metrics.named(metric).measure.as_ann_benchmarks
+    kth, rows = exact.farthest(data.train, data.test, listed, metric)
+    stored_kth = data.distances[:, k - 1 : k].astype(np.float64)
+    limits = recall.Limits.of(
+        kth=kth,
         rounding=exact.rounding(data.train, data.test, rows, metric),
-        listed=true,
+        stored_kth=as_there(stored_kth, data.test, dim)[:, 0],
     )
+    # Where the farthest counts for ann-benchmarks, all of them do.
+    lenient = np.ones(listed.shape, np.bool_)
+    some = np.flatnonzero(~limits.are_lenient(as_there(kth[:, None], data.test, dim)[:, 0]))
+    if some.size:
+        true = exact.pair_distances(data.train, data.test[some], listed[some], metric)
+        there = as_there(true, data.test[some], dim).reshape(-1)
+        each = limits.cut(np.repeat(some, listed.shape[1]))
+        lenient[some] = each.are_lenient(there).reshape(true.shape)
+    return Kth(limits=limits, keys=recall.keys(listed, lenient, len(data.train)))
 
 
 def recall_of(data: hdf5.LoadedDataset, ids: Ids, k: int, kth: Kth | None = None) -> recall.Recall:
@@ -62,22 +69,66 @@ def recall_of(data: hdf5.LoadedDataset, ids: Ids, k: int, kth: Kth | None = None
     Args:
         kth: result of :func:`kth_neighbors`, if already computed.
     """
-    metric, dim = data.info.metric, data.info.dim
-    as_there = metrics.named(metric).measure.as_ann_benchmarks
     kth = kth or kth_neighbors(data, k)
-    neighbors = data.neighbors[:, :k]
-    places = recall.places(ids, neighbors)
-    found = _distances(data, ids, places, kth)
-    stored_kth = data.distances[:, k - 1 : k].astype(np.float64)
-    return recall.recall(
-        ids=ids,
-        found=found,
-        found_there=as_there(found, data.test, dim),
-        kth=kth.distances,
-        rounding=kth.rounding,
-        listed=places >= 0,
-        stored_kth=as_there(stored_kth, data.test, dim)[:, 0],
+    step, parts = max(1, IDS_AT_ONCE // k), []
+    for start in range(0, max(1, len(ids)), step):
+        part = slice(start, start + step)
+        parts.append(_hits(data, part, ids[part], kth.cut(part)))
+    return recall.Hits.joined(parts).recall(ids.shape[1])
+
+
+def _hits(data: hdf5.LoadedDataset, part: slice, ids: Ids, kth: Kth) -> recall.Hits:
+    """Returns the hits of the queries ``part``: true neighbours count, others by distance."""
+    matched, n = recall.matched(ids, kth.keys), len(ids)
+    limits = kth.limits.cut(matched.rows)
+    near, lenient = _count(data, data.test[part], matched, limits)
+    return recall.Hits(
+        by_distance=matched.listed + np.bincount(matched.rows[near], minlength=n),
+        by_ids=matched.listed,
+        ann_benchmarks=matched.lenient + np.bincount(matched.rows[lenient], minlength=n),
     )
+
+
+def _count(
+    data: hdf5.LoadedDataset, test: Any, matched: recall.Matched, limits: recall.Limits
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Returns which ids that are no true neighbours count by distance, and for ann-benchmarks.
+
+    Only where bounds on a distance leave it open is it computed.
+
+    Args:
+        test: the queries that ``matched`` numbers.
+        limits: of each such id, (p,).
+    """
+    metric, dim, rows, ids = data.info.metric, data.info.dim, matched.rows, matched.ids
+    as_there = metrics.named(metric).measure.as_ann_benchmarks
+    bounds = exact.pair_bounds(data.train, test, rows, ids, metric)
+    if bounds is None:
+        found = _grouped(data.train, test, rows, ids, metric)
+        there = as_there(found[:, None], test[rows], dim)[:, 0]
+        return limits.are_near(found), limits.are_lenient(there)
+    least, most = bounds
+    near, lenient = limits.are_near(most), limits.are_lenient(most)
+    left = (limits.are_near(least) != near) | (limits.are_lenient(least) != lenient)
+    left_open = np.flatnonzero(left)
+    if left_open.size:
+        asked, of_open = test[rows[left_open]], limits.cut(left_open)
+        found = exact.pair_distances(data.train, asked, ids[left_open, None], metric)
+        near[left_open] = of_open.are_near(found[:, 0])
+        lenient[left_open] = of_open.are_lenient(as_there(found, asked, dim)[:, 0])
+    return near, lenient
+
+
+def _grouped(train: Any, test: Any, rows: Ids, ids: Ids, metric: str) -> Distances:
+    """Returns the distance of each pair (p,); ``rows``, the numbers of their queries, ascend.
+
+    All rows of a query are asked for at once, which is quicker for sets.
+    """
+    asked, place, counts = np.unique(rows, return_inverse=True, return_counts=True)
+    column = np.arange(len(rows)) - (np.cumsum(counts) - counts)[place]
+    each = np.zeros((len(asked), counts.max(initial=0)), np.int64)
+    each[place, column] = ids
+    return exact.pair_distances(train, test[asked], each, metric)[place, column]
 
 
 def recall_of_rows(data: hdf5.LoadedDataset, rows: Ids, ids: Ids, k: int, kth: Kth) -> float:
@@ -95,18 +146,6 @@ def recall_of_rows(data: hdf5.LoadedDataset, rows: Ids, ids: Ids, k: int, kth: K
         found = recall_of(data.cut(which), part[:, 1:], k, kth.cut(which)).hits
         hits += int(found @ times[start : start + ANSWERS_AT_ONCE])
     return hits / (len(rows) * k)
-
-
-def _distances(data: hdf5.LoadedDataset, ids: Ids, places: Ids, kth: Kth) -> Distances:
-    """Returns distances (n, k); those of listed neighbours are known, others are computed."""
-    metric, others = data.info.metric, places < 0
-    if 3 * np.count_nonzero(others) > others.size:
-        return exact.pair_distances(data.train, data.test, np.maximum(ids, 0), metric)
-    found = np.take_along_axis(kth.listed, np.maximum(places, 0), axis=1)
-    rows, _ = np.nonzero(others)
-    asked = np.maximum(ids[others], 0)[:, None]
-    found[others] = exact.pair_distances(data.train, data.test[rows], asked, metric)[:, 0]
-    return found
 
 
 def chance(data: hdf5.LoadedDataset, k: int) -> tuple[float, float]:

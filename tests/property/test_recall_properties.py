@@ -4,12 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+import slow_recall
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pytest_annmodal.datasets import hdf5
 from pytest_annmodal.datasets.hdf5 import DatasetInfo
 from pytest_annmodal.distances import exact, metrics
+from pytest_annmodal.distances.rows import LAYOUTS
 from pytest_annmodal.scoring import scoring, validity
 
 FLOATS = metrics.of_layout("floats")
@@ -33,11 +35,11 @@ def datasets(draw, metrics=FLOATS):
     return dataset_of(train.astype(np.float32), test.astype(np.float32), metric)
 
 
-def dataset_of(train, test, metric) -> hdf5.LoadedDataset:
+def dataset_of(train, test, metric, dim=None) -> hdf5.LoadedDataset:
     neighbors, distances = exact.knn(train, test, len(train), metric)
     info = DatasetInfo(
         metric=metric,
-        dim=train.shape[1],
+        dim=dim or train.shape[1],
         n_train=len(train),
         n_queries=len(test),
         k_truth=len(train),
@@ -70,6 +72,75 @@ def draw_k(data, dataset) -> int:
 
 def figures(recall):
     return recall.by_distance, recall.by_ids, recall.ann_benchmarks
+
+
+@st.composite
+def rows_of_any_layout(draw):
+    """A dataset of any metric, with near ties at any scale, and a truth that may be off."""
+    metric = draw(st.sampled_from(metrics.NAMES))
+    layout = metrics.named(metric).layout
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    dim = draw(st.sampled_from([1, 3, 17, 70]))
+    n_train, n_queries = draw(st.integers(2, 30)), draw(st.integers(1, 6))
+    if layout == "floats":
+        n, kind = n_train + n_queries, draw(st.sampled_from(["float32", "float32", "uint8"]))
+        spread = draw(st.sampled_from([1e-7, 1e-5, 1e-3, 1.0]))  # around float32's own steps
+        scale = 100.0 if kind == "uint8" else 10.0 ** draw(st.integers(-25, 18))
+        base = rng.standard_normal((draw(st.integers(1, 4)), dim))
+        whole = base[rng.integers(len(base), size=n)]
+        whole = np.abs(whole + spread * rng.standard_normal((n, dim))) * scale
+        whole[rng.random(n) < draw(st.sampled_from([0, 0.2]))] = 0
+        with np.errstate(invalid="ignore", over="ignore"):
+            rows = np.clip(whole, 0, 255 if kind == "uint8" else 1e18).astype(kind)
+        train, test = rows[:n_train], rows[n_train:]
+    else:
+        kept = LAYOUTS[layout]
+        train = kept.kept(rng.random((n_train, dim)) < 0.3, kept.dtypes[0])
+        test = kept.kept(rng.random((n_queries, dim)) < 0.3, kept.dtypes[0])
+    dataset = dataset_of(train, test, metric, dim)
+    if draw(st.booleans()):  # another's truth: some rows are wrong, some distances are rounded
+        wrong = rng.random(dataset.neighbors.shape) < 0.1
+        permuted = rng.permuted(dataset.neighbors, axis=1)
+        some = wrong.any(axis=1)
+        rounded = dataset.distances * np.float32(draw(st.sampled_from([0, 0.999, 1.001])))
+        dataset = dataclasses.replace(
+            dataset,
+            neighbors=np.where(some[:, None], permuted, dataset.neighbors),
+            distances=rounded.astype(np.float32),
+        )
+    return dataset
+
+
+@settings(max_examples=400)
+@given(rows_of_any_layout(), st.data(), st.integers(0, 2**32))
+def test_recall_is_what_all_distances_in_float64_say(dataset, data, seed):
+    """To the last hit of each query, by every rule and metric, whatever is left out on the way."""
+    k = draw_k(data, dataset)
+    rng = np.random.default_rng(seed)
+    ids = dataset.neighbors[:, :k].copy()
+    for row in np.flatnonzero(rng.random(len(ids)) < 0.8):
+        others = rng.permutation(np.setdiff1d(np.arange(len(dataset.train)), ids[row]))
+        n = min(len(others), int(rng.integers(0, k + 1)))
+        ids[row, k - n :] = others[:n]
+    ids[rng.random(ids.shape) < data.draw(st.sampled_from([0, 0.2]))] = -1
+    wanted = slow_recall.counts(dataset, ids, k)
+    got = scoring.recall_of(dataset, ids, k)
+    assert got.hits.tolist() == wanted[0].tolist()
+    assert figures(got) == tuple(int(rule.sum()) / ids.size for rule in wanted)
+
+
+@given(rows_of_any_layout(), st.integers(0, 2**32))
+def test_a_distance_lies_between_its_bounds(dataset, seed):
+    """In every metric that has bounds."""
+    metric, n = dataset.info.metric, len(dataset.train)
+    which = np.repeat(np.arange(len(dataset.test)), n)
+    ids = np.tile(np.random.default_rng(seed).permutation(n), len(dataset.test))
+    bounds = exact.pair_bounds(dataset.train, dataset.test, which, ids, metric)
+    assert (bounds is not None) == (metric in FLOATS)
+    if bounds is not None:
+        found = exact.pair_distances(dataset.train, dataset.test[which], ids[:, None], metric)
+        assert (bounds[0] <= found[:, 0]).all()
+        assert (found[:, 0] <= bounds[1]).all()
 
 
 @given(datasets(), st.data())

@@ -10,14 +10,28 @@ from pytest_annmodal.scoring import recall as scoring_recall
 
 
 def recall(ids, found, kth, neighbors, stored=None, rounding=0.0):
-    return scoring_recall.recall(
-        ids=np.array(ids),
-        found=np.array(found, float),
-        kth=np.array(kth, float),
-        rounding=rounding,
-        listed=scoring_recall.places(np.array(ids), np.array(neighbors)) >= 0,
-        stored_kth=np.array(kth if stored is None else stored, float),
+    """Recall of answers whose distances are given."""
+    ids, found, kth = np.array(ids), np.array(found, float), np.array(kth, float)
+    neighbors = np.array(neighbors)
+    limits = scoring_recall.Limits.of(
+        kth=kth, rounding=rounding, stored_kth=kth if stored is None else np.array(stored, float)
     )
+    each = limits.cut(np.repeat(np.arange(len(ids)), ids.shape[1]))
+    near = each.are_near(found.reshape(-1)).reshape(ids.shape)
+    lenient = each.are_lenient(found.reshape(-1)).reshape(ids.shape)
+    keys = scoring_recall.keys(neighbors, np.ones(neighbors.shape, bool), 100)
+    matched = scoring_recall.matched(ids, keys)
+    column = [
+        row.tolist().index(id) for row, id in zip(ids[matched.rows], matched.ids, strict=True)
+    ]
+    others = matched.rows, np.array(column, int)
+    hits = scoring_recall.Hits(
+        by_distance=matched.listed + np.bincount(matched.rows[near[others]], minlength=len(ids)),
+        by_ids=matched.listed,
+        ann_benchmarks=matched.lenient
+        + np.bincount(matched.rows[lenient[others]], minlength=len(ids)),
+    )
+    return hits.recall(ids.shape[1])
 
 
 class TestRecall:
@@ -144,15 +158,23 @@ def test_an_offset_is_given_in_spreads(scale):
     )
 
 
+@pytest.mark.parametrize("n_train", [2000, 2**30, 2**40])
 @pytest.mark.parametrize("k", [1, 10, 70])
-def test_the_place_of_each_id_among_its_query_s_neighbours_is_found(k):
-    """The rank of each id is found, also if ids share low bits or an answer is short."""
+def test_true_neighbours_are_told_from_other_ids(k, n_train):
+    """Also where an answer was short, and where row numbers take more than 29 bits."""
     rng = np.random.default_rng(k)
-    neighbors = rng.permuted(
-        np.tile(np.arange(2 * k) * scoring_recall.LEAST_TABLE, (300, 1)), axis=1
-    )
+    pool = n_train - 1 - rng.integers(1, 9) * np.arange(2 * k)
+    neighbors = rng.permuted(np.tile(pool, (300, 1)), axis=1)
     ids, neighbors = rng.permuted(neighbors, axis=1)[:, :k], neighbors[:, :k]
     ids[::7, -1] = -1
+    ids[::11] = -1
+    lenient = rng.random(neighbors.shape) < 0.7
     same = ids[:, :, None] == neighbors[:, None, :]
-    wanted = np.where(same.any(axis=2), same.argmax(axis=2), -1)
-    assert (scoring_recall.places(ids, neighbors) == wanted).all()
+    listed = same.any(axis=2)
+    got = scoring_recall.matched(ids, scoring_recall.keys(neighbors, lenient, n_train))
+    others = sorted((row, id) for row, id in np.argwhere(~listed & (ids >= 0)).tolist())
+    assert (got.listed == listed.sum(axis=1)).all()
+    assert (got.lenient == (same & lenient[:, None, :]).sum(axis=(1, 2))).all()
+    assert sorted(zip(got.rows.tolist(), got.ids.tolist(), strict=True)) == sorted(
+        (row, int(ids[row, column])) for row, column in others
+    )

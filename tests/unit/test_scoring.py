@@ -4,11 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+import slow_recall
 
 from pytest_annmodal.datasets import hdf5
-from pytest_annmodal.distances import exact
+from pytest_annmodal.distances import exact, metrics
 from pytest_annmodal.errors import InvalidResultError
-from pytest_annmodal.scoring import recall, scoring, validity
+from pytest_annmodal.scoring import scoring, validity
 
 K = 4
 
@@ -110,37 +111,33 @@ def test_chance_is_what_rows_drawn_at_random_find(small_dataset):
         assert expected <= most
 
 
-@pytest.mark.parametrize("metric", ["euclidean", "angular", "dot", "manhattan"])
-def test_known_distances_are_the_same_to_the_last_bit(metric):
-    """Distances of true neighbours are looked up and equal computed ones."""
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "int8", "float64"])
+@pytest.mark.parametrize("metric", metrics.of_layout("floats"))
+def test_the_distance_of_a_pair_does_not_depend_on_what_else_is_asked(metric, dtype):
+    """To the last bit: one row of a query, all of them, or the farthest."""
     rng = np.random.default_rng(0)
-    train = rng.standard_normal((300, 13)).astype(np.float32)
-    test = rng.standard_normal((40, 13)).astype(np.float32)
-    neighbors, distances = exact.knn(train, test, 10, metric)
-    info = hdf5.DatasetInfo(
-        metric=metric,
-        dim=13,
-        n_train=300,
-        n_queries=40,
-        k_truth=10,
-        contiguous=False,
-        train_offset=None,
-        dtype="<f4",
-    )
-    data = hdf5.LoadedDataset(
-        info=info,
-        train=train,
-        test=test,
-        neighbors=neighbors,
-        distances=distances,
-        n_zero_train=0,
-        n_zero_test=0,
-        n_duplicates=0,
-        train_map=None,
-        truth_computed=True,
-    )
-    ids = np.where(rng.random(neighbors.shape) < 0.8, neighbors, (neighbors + 1) % 300)
-    places = recall.places(ids, neighbors)
-    found = scoring._distances(data, ids, places, scoring.kth_neighbors(data, 10))
-    assert 0 < np.count_nonzero(places < 0) < ids.size / 3
-    assert (found == exact.pair_distances(train, test, ids, metric)).all()
+    train = (20 * rng.standard_normal((300, 13))).astype(dtype)
+    test = (20 * rng.standard_normal((40, 13))).astype(dtype)
+    ids = rng.integers(300, size=(40, 10))
+    whole = exact.pair_distances(train, test, ids, metric)
+    rows = np.repeat(np.arange(40), 10)
+    single = exact.pair_distances(train, test[rows], ids.reshape(-1, 1), metric)
+    far, which = exact.farthest(train, test, ids, metric)
+    assert (single.reshape(ids.shape) == whole).all()
+    assert (far == whole.max(axis=1)).all()
+    assert (which == ids[np.arange(40), whole.argmax(axis=1)]).all()
+
+
+@pytest.mark.parametrize("n_wrong", [0, 1, 5, 10])
+def test_answers_in_several_blocks_are_scored_one_by_one(small_dataset, monkeypatch, n_wrong):
+    """As many queries at once as fit."""
+    data = hdf5.load(small_dataset(n_train=200, n_queries=50))
+    rng = np.random.default_rng(0)
+    ids = data.neighbors[:, :10].copy()
+    ids[:, :n_wrong] = rng.permuted(np.tile(np.arange(200), (50, 1)), axis=1)[:, :n_wrong]
+    ids[[len(set(row)) < 10 for row in ids.tolist()]] = np.arange(100, 110)
+    near, among, _ = slow_recall.counts(data, ids, 10)
+    monkeypatch.setattr(scoring, "IDS_AT_ONCE", 70)
+    got = scoring.recall_of(data, ids, 10)
+    assert got.hits.tolist() == near.tolist()
+    assert got.by_ids == among.sum() / ids.size
