@@ -135,9 +135,7 @@ class _Run:
             ]
             for contest in self._contests:
                 contest.ask(session, number, min(BUDGET_S, self._job.limits.max_search_s))
-            for trial in trials:
-                trial.worker.note_memory()
-            sizes.append([trial.worker.peak_rss_bytes for trial in trials])
+            sizes.append([trial.own_peak_bytes for trial in trials])
         for series, values in zip(self._sizes, sizes, strict=True):
             series.add(values)
 

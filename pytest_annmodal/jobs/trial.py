@@ -23,7 +23,7 @@ from pytest_annmodal.jobs.quota import Throttling, throttling
 from pytest_annmodal.jobs.scorer import Batch, Observed, Unscored
 from pytest_annmodal.jobs.share import Share, Work
 from pytest_annmodal.model import Implementation, Job, Search, to_plain
-from pytest_annmodal.sandbox import compile_cache, interpreter, isolation
+from pytest_annmodal.sandbox import compile_cache, interpreter, isolation, memory
 from pytest_annmodal.sandbox.contention import Contention
 from pytest_annmodal.sandbox.limits import Watch
 from pytest_annmodal.sandbox.worker_process import Worker
@@ -179,10 +179,17 @@ class Trial:
         self.compiled = compiling.compile_in(worker, job, self.watch)
         loaded = worker.request("load", expect="loaded")
         worker.rest()
+        self.library_bytes = memory.file_bytes(*worker.family())
         self.has_batch = bool(loaded.fields.get("has_batch"))
         self.warmed = warming.report_in(loaded) if job.implementation.warm_up_build else None
         if job.implementation.trusted:  # a submission could allocate its index while it loads
             self.bytes_before = worker.held_bytes()
+
+    @property
+    def own_peak_bytes(self) -> int:
+        """Peak memory of the worker so far, without the files of libraries that it loaded."""
+        self.worker.note_memory()
+        return self.worker.peak_rss_bytes - self.library_bytes
 
     def build(self, on_phase: OnPhase) -> None:
         """Builds the index and measure its size."""
@@ -206,16 +213,16 @@ class Trial:
             grown = self.grown_bytes()
         worker.wake()
         start = time.perf_counter()
-        memory = worker.request("memory", expect="memory")
+        sizes = worker.request("memory", expect="memory")
         if not job.implementation.trusted:  # it might build when asked for its size
             self.build_s += worker.answered_at - start
             worker.rest()
         else:  # by now the worker has returned the memory that it freed
             grown = self.grown_bytes()
-        self.reported_index_bytes = memory.size("reported_index_bytes")
+        self.reported_index_bytes = sizes.size("reported_index_bytes")
         self.index_bytes = max(grown, 0, self.reported_index_bytes or 0)
         self.grown_at_build = grown
-        self.versions = {**memory.texts("versions"), **(self.made.versions if self.made else {})}
+        self.versions = {**sizes.texts("versions"), **(self.made.versions if self.made else {})}
 
     def ask(self, search: Search, on_phase: OnPhase) -> Unscored:
         """Sets the search parameters, warm up, time the queries and the batch."""

@@ -25,6 +25,15 @@ def peak_rss_bytes(*pids: int) -> int:
     return peak
 
 
+def file_bytes(*pids: int) -> int:
+    """Returns the bytes of files, such as libraries, that they have in memory together.
+
+    The same library counts more or less, by how the system keeps its file: equal environments
+    differed by 1.5 MB.
+    """
+    return 1024 * sum(kilobytes(f"/proc/{pid}/status", ("RssFile",)) for pid in pids)
+
+
 def unique_bytes(*pids: int) -> int:
     """Returns the memory that ending them would free (USS)."""
     import psutil

@@ -41,6 +41,11 @@ class TestMemory:
             assert 40 * MEGABYTE < figure(pid) < 70 * MEGABYTE
         assert memory.peak_rss_bytes(pid) > 80 * MEGABYTE
 
+    def test_libraries_are_files(self, process):
+        """Bytes of files grow with the libraries that a process imports."""
+        few, more = (memory.file_bytes(process(code)) for code in ("pass", "import numpy"))
+        assert 0 < few + MEGABYTE < more
+
     def test_what_two_share_counts_once(self, process):
         """Memory that two processes share counts once."""
         pid = process(
