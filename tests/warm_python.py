@@ -9,86 +9,24 @@ sees: tests of these start the interpreter.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
-import json
 import os
-import select
-import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
-from concurrent import futures
 from pathlib import Path
-from typing import IO
+
+import warm_process
+from warm_process import WarmProcess
 
 import pytest_annmodal
 
 TEMPLATE = Path(__file__).with_name("warm_template.py")
 ENVIRONMENT = dict(os.environ)  # before any test has changed it
 PACKAGE = Path(pytest_annmodal.__file__).parent
-
-
-class WarmProcess:
-    """A copy, with the part of :class:`subprocess.Popen` that tests use.
-
-    Attributes:
-        stdout, stderr: what it prints and its errors, where they go into pipes.
-        returncode: None until it was waited for; negative for a signal.
-    """
-
-    def __init__(self, arguments: Sequence[str], told: int, *pipes: IO[str]) -> None:
-        self.args = list(arguments)
-        self.stdout, self.stderr = (*pipes, None, None)[:2]
-        self._told = os.fdopen(told, "r", encoding="ascii")
-        self.pid = int(self._told.readline())
-        self.returncode: int | None = None
-
-    def poll(self) -> int | None:
-        return self._ended(0)
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end.
-
-        Raises:
-            subprocess.TimeoutExpired.
-        """
-        status = self._ended(timeout)
-        if status is None:
-            raise subprocess.TimeoutExpired(self.args, timeout or 0)
-        return status
-
-    def _ended(self, timeout_s: float | None) -> int | None:
-        if self.returncode is None and select.select([self._told], [], [], timeout_s)[0]:
-            said = self._told.readline()
-            self.returncode = int(said) if said else -signal.SIGKILL  # the template was killed
-            self._told.close()
-        return self.returncode
-
-    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """What it printed and its errors, as far as nobody has read them, once all have ended who could print.
-
-        Raises:
-            subprocess.TimeoutExpired.
-        """
-        end = None if timeout is None else time.monotonic() + timeout
-        with futures.ThreadPoolExecutor(2) as pool:
-            reading = [pool.submit(_rest, stream) for stream in (self.stdout, self.stderr)]
-            if futures.wait(reading, timeout).not_done:
-                self.kill()  # or the threads would go on reading
-                raise subprocess.TimeoutExpired(self.args, timeout or 0)
-        self.wait(None if end is None else max(0.0, end - time.monotonic()))
-        out, err = (read.result() for read in reading)
-        return out, err
-
-    def send_signal(self, number: int) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
 
 
 Process = WarmProcess | subprocess.Popen[str]
@@ -102,6 +40,7 @@ def start(
     env: Mapping[str, str],
     output: tuple[int, int] | None = None,
     errors_apart: bool = False,
+    cold: bool = False,
 ) -> Process:
     """Start ``python ARGUMENTS``, the leader of a session of its own, with nothing to read.
 
@@ -112,18 +51,12 @@ def start(
         arguments: ``-m``, a module and its arguments, or a script and its arguments.
         output: descriptors for what it prints and for its errors, if not pipes.
         errors_apart: whether there is a pipe of their own for errors.
+        cold: whether nothing has been imported: the interpreter itself is started.
     """
-    if _finds_another(env):
+    if cold or _finds_another(env):
         assert not errors_apart
         return _started_cold(arguments, cwd, env, output)
     words = [str(argument) for argument in arguments]
-    request = {
-        "arguments": words,
-        "cwd": str(cwd),
-        "env": dict(env),
-        "cores": sorted(os.sched_getaffinity(0)),
-    }
-    message = json.dumps(request).encode()
     with contextlib.ExitStack() as stack:
 
         def pipe() -> tuple[int, int]:
@@ -133,15 +66,19 @@ def start(
 
         nothing = stack.enter_context(open(os.devnull, "rb"))  # noqa: PTH123
         pipes = [] if output else [pipe() for _ in range(1 + errors_apart)]
-        told, tells = pipe()
         written = output or (pipes[0][1], pipes[-1][1])
-        given = [nothing.fileno(), *written, tells]
+        asked = {
+            "cwd": str(cwd),
+            "env": env,
+            "places": dict(enumerate((nothing.fileno(), *written))),
+        }
         try:
-            socket.send_fds(template(kind), [message], given)
+            told = warm_process.ask(template(kind).fileno(), words, **asked)
         except OSError:  # a test has killed it
             template.cache_clear()
-            socket.send_fds(template(kind), [message], given)
-    return WarmProcess(words, told, *(os.fdopen(ours, encoding="utf-8") for ours, _ in pipes))
+            told = warm_process.ask(template(kind).fileno(), words, **asked)
+    ours = zip(("stdout", "stderr"), (fd for fd, _ in pipes), strict=False)
+    return WarmProcess(words, told, **{name: os.fdopen(fd, encoding="utf-8") for name, fd in ours})
 
 
 def _finds_another(env: Mapping[str, str]) -> bool:
@@ -170,17 +107,11 @@ def _started_cold(
     )
 
 
-def _rest(stream: IO[str] | None) -> str:
-    if stream is None or stream.closed:
-        return ""
-    with stream:
-        return stream.read()
-
-
 @functools.lru_cache
 def template(kind: str) -> socket.socket:
     """The socket at whose other end a ``warm_template.py`` serves until this one is closed."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    atexit.register(ours.close)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**20)
     with theirs:
         subprocess.run(

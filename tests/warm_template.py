@@ -1,7 +1,7 @@
 """A process that has imported what tests start again and again, and is copied for each start.
 
 `python warm_template.py SOCKET_FD KIND`. It belongs to nobody's process tree, and ends with what it
-has started when the other end of its socket is closed. See :mod:`warm_python` for how it is asked.
+has started when the other end of its socket is closed (:mod:`fork_server`). :mod:`warm_python` asks it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ import json
 import os
 import pkgutil
 import runpy
-import select
-import signal
 import socket
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NoReturn
 
-REQUEST_BYTES = 2**20
-GIVEN = 4  # descriptors of a request: its input, output, errors and where its end is said
+import fork_server
+
 PYTEST = (
     *("_pytest.pytester", "numpy", "numpy.random", "h5py", "msgspec", "rich.table", "rich.console"),
     *(
@@ -59,19 +57,15 @@ def import_all(kind: str) -> None:
         importlib.import_module(name)
     import pytest_annmodal
 
-    left_out = tuple(f"pytest_annmodal.{name}" for name in NOT_OURS)
+    left_out = tuple(f"pytest_annmodal.{name}." for name in NOT_OURS)
     for module in pkgutil.walk_packages(pytest_annmodal.__path__, "pytest_annmodal."):
-        if not module.name.startswith(left_out):
+        if not f"{module.name}.".startswith(left_out):
             importlib.import_module(module.name)
 
 
 def become(request: dict[str, Any], fds: list[int], path: list[str]) -> None:
     """Be a process that was started with these arguments, variables and descriptors."""
-    os.setsid()
-    for place, fd in enumerate(fds[:3]):
-        os.dup2(fd, place)
-    os.closerange(3, 1024)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    fork_server.stand_alone(dict(zip(request["places"], fds, strict=False)))
     os.sched_setaffinity(0, request["cores"])
     os.chdir(request["cwd"])
     os.environ.clear()
@@ -97,10 +91,14 @@ def become(request: dict[str, Any], fds: list[int], path: list[str]) -> None:
 
 
 def run(arguments: list[str]) -> NoReturn:
-    """What ``python ARGUMENTS`` does: ``-m MODULE …`` or ``SCRIPT …``."""
+    """What ``python ARGUMENTS`` does: ``-m MODULE …``, ``-P -m MODULE …`` or ``SCRIPT …``."""
+    safe_path = arguments[0] == "-P"
+    if safe_path:
+        arguments = arguments[1:]
     if arguments[0] == "-m":
         sys.argv = arguments[1:]
-        sys.path.insert(0, str(Path.cwd()))
+        if not safe_path:
+            sys.path.insert(0, str(Path.cwd()))
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
         sys.argv = arguments
@@ -109,49 +107,15 @@ def run(arguments: list[str]) -> NoReturn:
     sys.exit(0)
 
 
-def serve(control: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """Copy this process when asked, and tell how each copy ended; in a copy, return what it is to be."""
-    poll = select.poll()
-    poll.register(control, select.POLLIN)
-    running: dict[int, tuple[int, int]] = {}
-    while True:
-        for fd, _ in poll.poll():
-            if fd == control.fileno():
-                message, fds, _, _ = socket.recv_fds(control, REQUEST_BYTES, GIVEN)
-                if not message:
-                    for child, _ in running.values():
-                        os.kill(child, signal.SIGKILL)
-                    os._exit(0)
-                child = os.fork()
-                if child == 0:
-                    control.detach()
-                    return json.loads(message), fds
-                os.write(fds[3], f"{child}\n".encode())
-                for given in fds[:3]:
-                    os.close(given)
-                pidfd = os.pidfd_open(child)
-                running[pidfd] = child, fds[3]
-                poll.register(pidfd, select.POLLIN)
-            else:
-                child, told = running.pop(fd)
-                poll.unregister(fd)
-                os.close(fd)
-                _, state = os.waitpid(child, 0)
-                with contextlib.suppress(BrokenPipeError):
-                    os.write(told, f"{os.waitstatus_to_exitcode(state)}\n".encode())
-                os.close(told)
-
-
 def main() -> None:
-    if os.fork() != 0:
-        os._exit(0)
-    os.setsid()
+    fork_server.leave_the_tree()
     path = sys.path[1:]  # less this file's folder
     sys.path[:] = path
     import_all(sys.argv[2])
     gc.collect()
     gc.freeze()
-    request, fds = serve(socket.socket(fileno=int(sys.argv[1])))
+    message, fds = fork_server.serve(socket.socket(fileno=int(sys.argv[1])))
+    request = json.loads(message)
     become(request, fds, path)
     run(request["arguments"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import needs
@@ -27,6 +28,19 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Opens a page and waits until it is drawn; afterwards checks that it loaded and logged nothing."""
+    with _opening(browser) as open_page:
+        yield open_page
+
+
+@pytest.fixture(scope="module")
+def opened_once(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """The same for a page that several tests look at and none changes."""
+    with _opening(browser) as open_page:
+        yield open_page
+
+
+@contextmanager
+def _opening(browser: Browser) -> Iterator[Callable[..., Page]]:
     contexts: list[BrowserContext] = []
     seen: list[str] = []
 

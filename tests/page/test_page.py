@@ -50,6 +50,12 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "page.html"
 
 
+@pytest.fixture(scope="module")
+def untouched(opened_once: Opened, written: Path) -> Page:
+    """The page as it is when it is opened, for tests that only look."""
+    return opened_once(written)
+
+
 def marks(page: Page, chart: str, kind: str) -> list[str]:
     """The texts that a screen reader gets for a chart's marks."""
     return [
@@ -74,9 +80,9 @@ def table(page: Page) -> list[list[str]]:
     return rows
 
 
-def test_the_page_loads_nothing_and_shows_every_case_once(opened: Opened, written: Path) -> None:
+def test_the_page_loads_nothing_and_shows_every_case_once(untouched: Page) -> None:
     """Each case is shown once, markup in names is text, and nothing is loaded."""
-    page = opened(written)
+    page = untouched
     assert len(table(page)) == 11
     assert page.locator("#failures tbody tr").count() == 1
     assert page.title().startswith("Nearest-neighbour")
@@ -194,19 +200,15 @@ def test_downloads_equal_the_data(opened: Opened, written: Path) -> None:
     assert saved["frontier.png"].startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_nothing_is_wider_than_the_window(
-    opened: Opened, written: Path, width: int, scheme: str
-) -> None:
+def test_nothing_is_wider_than_the_window(untouched: Page, opened: Opened, written: Path) -> None:
     """On a phone the page scrolls down only; tables scroll in their frames."""
-    page = opened(written, width, scheme)
-    wide = page.evaluate("document.documentElement.scrollWidth")
-    assert wide <= width
+    for page, width in ((untouched, 1280), (opened(written, 390, "dark"), 390)):
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_everything_can_be_reached_by_keyboard(opened: Opened, written: Path) -> None:
+def test_everything_can_be_reached_by_keyboard(untouched: Page) -> None:
     """Controls have names, charts descriptions, and the tab order is the page's."""
-    page = opened(written)
+    page = untouched
     unnamed = page.locator("input, select, button").evaluate_all(
         "all => all.filter(one => !(one.labels?.length || one.ariaLabel || one.textContent.trim())).length"
     )

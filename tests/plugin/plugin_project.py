@@ -6,7 +6,8 @@ import json
 import os
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,28 @@ class Project:
         text = (self.path / name).read_text(encoding="utf-8")
         benchmarks: list[dict[str, Any]] = json.loads(text, parse_constant=refuse)["benchmarks"]
         return benchmarks
+
+
+@contextmanager
+def running(
+    folder: Path,
+    *arguments: str,
+    env: Mapping[str, str] = os.environ,
+    options: Sequence[str] = (),
+    without: Sequence[str] = UNRELATED,
+    cold: bool = False,
+) -> Iterator[warm_python.Process]:
+    """``python OPTIONS -m pytest ARGUMENTS`` in a folder, ended with the block; errors are in ``stdout``."""
+    blocked = [f"-pno:{name}" for name in without]
+    command = [*options, "-m", "pytest", *blocked, *arguments]
+    process = warm_python.start("pytest", command, cwd=folder, env=env, cold=cold)
+    try:
+        yield process
+    finally:
+        process.kill()
+        if process.stdout is not None:
+            process.stdout.close()
+        process.wait()
 
 
 def lines_with(result: Any, words: str) -> list[str]:

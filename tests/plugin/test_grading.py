@@ -8,15 +8,13 @@ import json
 import os
 import select
 import signal
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from course import Class, index
-from plugin_project import DEADLINE_S, UNRELATED, Project, lines_with
+from plugin_project import DEADLINE_S, Project, lines_with, running
 
 
 @pytest.fixture
@@ -154,11 +152,7 @@ def test_many_and_interrupted(course: Class) -> None:
     )
     course.hand_in("s025.py", index(wait + count))
     listener = os.open(bell, os.O_RDONLY | os.O_NONBLOCK)
-    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", *course.arguments]
-    command += [f"-pno:{name}" for name in UNRELATED]
-    with subprocess.Popen(
-        command, cwd=course.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
+    with running(course.path, "-Werror", "-q", *course.arguments) as process:
         poll = select.poll()
         poll.register(listener, select.POLLIN | select.POLLHUP)
         rung = poll.poll(DEADLINE_S * 1000)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import example_class
 import pytest
 import yaml
 from plugin_project import DEADLINE_S
@@ -55,8 +56,7 @@ class Gradescope:
         written = (scripts / "setup.sh").read_text(encoding="utf-8")
         test = written.split("test_search.py <<'EOF'\n", 1)[1].split("EOF\n", 1)[0]
         self.write(self.tools / "benchmarks" / "test_search.py", test)
-        rules = (EXAMPLES / "class" / "grading.toml").read_text(encoding="utf-8")
-        rules = rules.replace("timeout_s = 5", "timeout_s = 60")
+        rules = example_class.rules().replace("timeout_s = 15", "timeout_s = 60")
         self.write(self.box / "source" / "grading.toml", rules)
         self.command = ["bash", str(scripts / "run_autograder")]
 

@@ -8,8 +8,6 @@ import re
 import select
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +15,8 @@ from typing import IO
 
 import psutil
 import pytest
-from plugin_project import DEADLINE_S, EXACT, UNRELATED, Project
+from plugin_project import DEADLINE_S, EXACT, Project, running
+from warm_python import Process
 
 from pytest_annmodal.plugin.interruption import FINISHING, Interruption
 
@@ -69,24 +68,12 @@ def heard(pipe: IO[bytes]) -> bytes:
 
 
 @contextmanager
-def session(project: Project, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def session(project: Project, *arguments: str) -> Iterator[Process]:
     """A pytest that measures ``exact``, and then ``exact_z``, which waits for ever."""
     (project.path / "tmp").mkdir()
-    blocked = (f"-pno:{name}" for name in UNRELATED)
-    process = subprocess.Popen(
-        [sys.executable, "-mpytest", *blocked, "--ann-rounds=1", *arguments],
-        cwd=project.path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "TMPDIR": str(project.path / "tmp")},
-        start_new_session=True,
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    env = {**os.environ, "TMPDIR": str(project.path / "tmp")}
+    with running(project.path, "--ann-rounds=1", *arguments, env=env) as process:
+        yield process
 
 
 def waiting(project: Project, *, in_fit: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from plugin_project import DEADLINE_S, EXACT, SEARCH, UNRELATED
+from plugin_project import DEADLINE_S, EXACT, SEARCH, UNRELATED, running
 
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.settings.given import after_a_space, expanded, given
@@ -18,6 +18,7 @@ from pytest_annmodal.strangers.places import Places
 
 DATA = ("--dataset=digits-64-euclidean", "--collect-only", "-q")
 RUNS = 'from pathlib import Path\nPath(__file__).with_name("WAS_RUN").touch()\n'
+WITHOUT = (*UNRELATED, "benchmark")
 EQUALS = "Put an equals sign between option and path: --submission=subs/eve"
 
 
@@ -38,30 +39,36 @@ class Class:
         place.write_text(text, encoding="utf-8")
 
     def run(
-        self, *args: str, at: str = ".", python: Sequence[str] = ("-P",), **environ: str
+        self,
+        *args: str,
+        at: str = ".",
+        python: Sequence[str] = ("-P",),
+        cold: bool = False,
+        **environ: str,
     ) -> tuple[int, str]:
-        """Exit status and output of pytest; the folder it starts in is not on Python's path."""
+        """Exit status and output of pytest; the folder it starts in is not on Python's path.
+
+        Args:
+            cold: whether nothing has been imported, not even numpy, so that hers could be.
+        """
         kept = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("ANNMODAL_", "PYTEST_", "PYTHONPATH"))
         }
-        blocked = [f"-pno:{name}" for name in (*UNRELATED, "benchmark")]
-        ran = subprocess.run(
-            [sys.executable, *python, "-m", "pytest", *blocked, *DATA, *args],
-            cwd=self.path / at, env={**kept, **environ}, capture_output=True, text=True,
-            timeout=DEADLINE_S, check=False,
-        )  # fmt: skip
-        assert not list(self.path.rglob("WAS_RUN")), ran.stdout + ran.stderr
-        return ran.returncode, ran.stdout + ran.stderr
+        options = {"options": python, "without": WITHOUT, "cold": cold}
+        with running(self.path / at, *DATA, *args, env={**kept, **environ}, **options) as process:
+            said, _ = process.communicate(DEADLINE_S)
+        assert not list(self.path.rglob("WAS_RUN")), said
+        return process.wait(), said
 
-    def is_refused(self, words: str, *args: str, **options: str) -> None:
+    def is_refused(self, words: str, *args: str, **options: Any) -> None:
         status, said = self.run(*args, **options)
         assert status == 4, said
         assert said.startswith("ERROR: "), said
         assert words in said
 
-    def is_measured(self, *args: str, **options: str) -> str:
+    def is_measured(self, *args: str, **options: Any) -> str:
         """Checks that Eve's index would be measured, and that no file of hers is a test."""
         status, said = self.run(*args, **options)
         assert status == 0, said
@@ -89,7 +96,7 @@ def test_configuration_that_is_handed_in(room: Class) -> None:
     """Ini files in a submission are ignored if its path follows an equals sign."""
     for name, text in HOSTILE.items():
         room.write(f"subs/eve/{name}", text)
-    said = room.is_measured("benchmarks", "--submission=subs/eve", ANNMODAL_ROUND="3")
+    said = room.is_measured("benchmarks", "--submission=subs/eve", cold=True, ANNMODAL_ROUND="3")
     assert "test_search[eve[extra=0]-digits-64-euclidean-k10]" in said
     eve = room.path / "subs/eve"
     unread = ", ".join(str(eve / name) for name in (".pytest.ini", "conftest.py", "pytest.ini"))
@@ -218,18 +225,20 @@ def test_imports(room: Class, mode: str) -> None:
     names = ("benchmarks/numpy.py", "benchmarks/ada.py", "benchmarks/random2", "subs/*")
     handed_in = [f"--submission={name}" for name in names]
     options = (*handed_in, f"--import-mode={mode}", "benchmarks")
-    room.is_measured(*options, PYTHONPATH=f".{os.pathsep}benchmarks")
-    room.is_measured(*options, python=(), PYTHONPATH="benchmarks")
+    room.is_measured(*options, cold=True, PYTHONPATH=f".{os.pathsep}benchmarks")
+    room.is_measured(*options, cold=True, python=(), PYTHONPATH="benchmarks")
 
 
 def test_where_python_looks(room: Class) -> None:
     """PYTHONPATH may not lead into a submission, nor in grading to where one lies."""
     words = "Python looks for modules in "
-    room.is_refused(words, "benchmarks", "--submission=subs/eve", PYTHONPATH="subs/eve")
-    room.is_refused(words, "../../benchmarks", "--submission=.", at="subs/eve", python=())
+    room.is_refused(words, "benchmarks", "--submission=subs/eve", cold=True, PYTHONPATH="subs/eve")
+    room.is_refused(
+        words, "../../benchmarks", "--submission=.", at="subs/eve", cold=True, python=()
+    )
     room.write("subs/evil.py", RUNS)
     named = ("benchmarks", "--submission=subs/*.py")
-    status, said = room.run(*named, PYTHONPATH="subs", PYTEST_PLUGINS="evil")
+    status, said = room.run(*named, cold=True, PYTHONPATH="subs", PYTEST_PLUGINS="evil")
     assert status != 0
     assert 'Error importing plugin "evil": No module named' in said
     room.write("grading.toml", "")
@@ -240,7 +249,9 @@ def test_where_python_looks(room: Class) -> None:
 def test_what_was_imported_before(room: Class) -> None:
     """A module of a submission that was imported before the guard is reported."""
     room.write("subs/early.py", "")
-    status, said = room.run("benchmarks", "--submission=subs/*", "-p", "early", PYTHONPATH="subs")
+    status, said = room.run(
+        "benchmarks", "--submission=subs/*", "-p", "early", cold=True, PYTHONPATH="subs"
+    )
     assert status == 4
     assert "The module early was imported from the submission's file" in said
 

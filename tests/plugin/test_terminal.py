@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from plugin_project import DEADLINE_S, EXACT, UNRELATED, Project, lines_with
+from plugin_project import DEADLINE_S, EXACT, UNRELATED, Project, lines_with, running
 
 # Says which process it is, and goes on only when it is ended.
 STOP = """
@@ -24,11 +24,6 @@ STOP = """
         threading.Event().wait()
 """
 ARGUMENTS = ("--ann-implementations=mine", "--impl=exact*", "--dataset=small-8-euclidean.hdf5")
-
-
-def command(*arguments: str) -> list[str]:
-    blocked = (f"-pno:{name}" for name in UNRELATED)
-    return [sys.executable, "-mpytest", *blocked, *ARGUMENTS, *arguments]
 
 
 def read_line(fifo: Path, deadline_s: float) -> str:
@@ -56,19 +51,11 @@ def test_interrupt(project: Project, phase: str, line: str, clock: str) -> None:
     text = EXACT.replace("        " + line, STOP.format(fifo=str(fifo)) + "        " + line)
     assert text != EXACT
     project.write("mine/exact_z.py", text)
-    with subprocess.Popen(
-        command("--ann-rounds=1", f"--ann-clock={clock}"),
-        cwd=project.path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        try:
-            worker = int(read_line(fifo, DEADLINE_S))
-            process.send_signal(signal.SIGINT)
-            output, _ = process.communicate(timeout=DEADLINE_S)
-        finally:
-            process.kill()
+    measuring = (*ARGUMENTS, "--ann-rounds=1", f"--ann-clock={clock}")
+    with running(project.path, *measuring) as process:
+        worker = int(read_line(fifo, DEADLINE_S))
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 2, output
     assert not psutil.pid_exists(worker)
     assert "KeyboardInterrupt" in output
@@ -82,8 +69,9 @@ def run_in_terminal(project: Project, *arguments: str, columns: int = 100) -> st
     """Returns the output to a terminal, without the carriage returns of its line ends."""
     ours, theirs = pty.openpty()
     coloured = {name: value for name, value in os.environ.items() if name != "PY_COLORS"}
+    blocked = (f"-pno:{name}" for name in UNRELATED)
     process = subprocess.Popen(
-        command(*arguments),
+        [sys.executable, "-mpytest", *blocked, *ARGUMENTS, *arguments],
         cwd=project.path,
         stdin=theirs,
         stdout=theirs,

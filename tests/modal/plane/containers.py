@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,7 +130,10 @@ class Container:
         self.root.mkdir(parents=True)
         rootfs.make_root(self.root)
         for mount_id in definition.mount_ids:
-            rootfs.materialise(plane.registry.mounts[mount_id], plane.files, self.root)
+            files = plane.registry.mounts[mount_id]
+            rootfs.materialise(files, plane.files, self.root)
+            if plane.python == sys.executable:
+                rootfs.add_bytecode(files, self.root)
         binds: list[rootfs.Bind] = []
         if plane.namespaces:
             site = plane.images.site(definition.image_id)

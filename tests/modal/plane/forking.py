@@ -1,5 +1,6 @@
 """Asks a process that has imported the client to fork containers; starts it when there is none."""
 
+import atexit
 import functools
 import socket
 import subprocess
@@ -34,6 +35,7 @@ def fork_container(python: str, spec: Path, descriptors: Sequence[int]) -> None:
 def _template(python: str) -> socket.socket:
     """The end of a socket at whose other end a `template.py` serves until this one is closed."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    atexit.register(ours.close)
     site = interpreter_paths(python)[2]
     with theirs:
         subprocess.run(

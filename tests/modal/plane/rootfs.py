@@ -1,11 +1,15 @@
 """What a container sees: a root directory of its own, the system, an interpreter, no checkout."""
 
+import contextlib
 import functools
+import importlib.util
 import json
 import os
+import py_compile
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -59,6 +63,32 @@ def materialise(files: Iterable[api_pb2.MountFile], store: Path, root: Path) -> 
         shutil.copyfile(store / file.sha256_hex, target)
         if file.mode:
             target.chmod(file.mode)
+
+
+def add_bytecode(files: Iterable[api_pb2.MountFile], root: Path) -> None:
+    """Compile the modules of mounts, once for all containers, which write no bytecode themselves."""
+    for file in files:
+        source = root / file.filename.lstrip("/")
+        if source.suffix != ".py":
+            continue
+        compiled = Path(_bytecode_folder().name, file.sha256_hex + file.filename.replace("/", "-"))
+        with contextlib.suppress(py_compile.PyCompileError):
+            if not compiled.exists():
+                py_compile.compile(
+                    str(source),
+                    cfile=str(compiled),
+                    dfile=file.filename,
+                    doraise=True,
+                    invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+                )
+            place = Path(importlib.util.cache_from_source(str(source)))
+            place.parent.mkdir(exist_ok=True)
+            shutil.copyfile(compiled, place)
+
+
+@functools.cache
+def _bytecode_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="plane-bytecode-")
 
 
 def system_binds(root: Path) -> list[Bind]:
