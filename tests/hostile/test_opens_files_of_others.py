@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 import stored_cases
 from witnesses import EXACT, measured, said
 
@@ -68,17 +67,21 @@ def test_process_level_hides_nothing(attack, dataset, tmp_path):
     assert "a submission could read files" in outcome.notes[0]
 
 
-@pytest.mark.parametrize("place", ["/proc/self/fd", "/proc/1/root", "/proc/self/cwd/../../.."])
-def test_not_by_a_way_around(attack, strict, dataset, place):
+WAYS = ["/proc/self/fd", "/proc/1/root", "/proc/self/cwd/../../.."]
+
+
+def test_not_by_a_way_around(attack, strict, dataset):
     """Descriptors and links of ``/proc`` lead to no other file."""
     body = f"""
         def fit(self, X):
             import json
             super().fit(X)
-            found = []
-            for folder, _, names in os.walk({place!r}):
-                found += [name for name in names if name.endswith(".hdf5")]
-                if len(found) > 9 or folder.count("/") > 7: break
+            found = {{}}
+            for place in {WAYS!r}:
+                found[place] = []
+                for folder, _, names in os.walk(place):
+                    found[place] += [name for name in names if name.endswith(".hdf5")]
+                    if len(found[place]) > 9 or folder.count("/") > 7: break
             print(json.dumps(found))
     """
-    assert said(measured(attack(body)[0])) == []
+    assert said(measured(attack(body)[0])) == {place: [] for place in WAYS}

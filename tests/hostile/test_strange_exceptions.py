@@ -1,6 +1,5 @@
 """Raises huge exceptions, exceptions that raise when shown, or false file names."""
 
-import pytest
 from witnesses import failed
 
 RAISED = {
@@ -29,15 +28,24 @@ def chain():
 """
 
 
-@pytest.mark.parametrize("how", RAISED)
-def test_is_a_short_plain_failure(attack, strict, how):
+def test_is_a_short_plain_failure(attack, strict):
     """The failure has a short plain text."""
-    failure = failed(attack(f"def fit(self, X):\n    {RAISED[how]}", before=BEFORE)[0])
-    assert failure.kind in {"raised", "crashed", "protocol"}
-    assert failure.blame == "submission"
-    everything = failure.message + "".join(map(str, failure.evidence.values()))
-    assert len(everything) < 60_000
-    assert not set(everything) & {"\x1b", "\x07", "\x00"}
+    lines = "".join(
+        f"    if setting == {n}:\n        {RAISED[how]}\n" for n, how in enumerate(RAISED)
+    )
+    outcomes = attack(
+        f"def set_query_arguments(self, setting):\n{lines}",
+        before=BEFORE,
+        settings=range(len(RAISED)),
+        n_queries=2,
+    )
+    for how, outcome in zip(RAISED, outcomes, strict=True):
+        failure = failed(outcome)
+        assert failure.kind in {"raised", "crashed", "protocol"}, how
+        assert failure.blame == "submission", how
+        everything = failure.message + "".join(map(str, failure.evidence.values()))
+        assert len(everything) < 60_000, how
+        assert not set(everything) & {"\x1b", "\x07", "\x00"}, how
 
 
 def test_a_traceback_does_not_show_other_files(attack, strict, tmp_path):

@@ -108,7 +108,7 @@ class Reader(HTMLParser):
             self.scripts[-1] += data
 
 
-@settings(max_examples=15)  # each draws every chart of a page
+@settings(max_examples=10)  # each draws every chart of a page
 @given(cases=st.lists(measurements() | failures(), min_size=1, max_size=8))
 def test_any_outcomes_make_a_page(cases: list[StoredCase], tmp_path_factory: Any) -> None:
     """The page parses, its data is JSON, each case is one row, and no text is markup."""

@@ -209,7 +209,7 @@ class EndlessCall(Call):
 @pytest.mark.parametrize("texts", [(), ("a\n",)], ids=["silent", "begun"])
 def test_a_log_without_an_end_is_waited_for_once_in_a_session(texts, monkeypatch):
     calls, waits = Calls(), ("SILENCE_S", "LAST_LINES_S")
-    for name in waits:
+    for name in (*waits, "HURRY_S"):
         monkeypatch.setattr(f"pytest_annmodal.executors.modal.calls.{name}", 0.01)
     assert calls.result_of(EndlessCall(*texts), lambda _line: None) == "result"
     for name in waits:
