@@ -6,7 +6,7 @@ import psutil
 import pytest
 from witnesses import failed, measured, said
 
-from pytest_annmodal.jobs.trial import Trial
+from pytest_annmodal.jobs.asking import Asker
 from pytest_annmodal.sandbox import limits, process_tree
 
 WORK_S = 0.6  # far more than fifty queries take, also where others use the cores
@@ -102,14 +102,14 @@ GAPS = """
 )
 def test_work_while_no_clock_runs(attack, level, monkeypatch, child, leave):
     """Its processes are stopped while its answers are scored, and continue afterwards."""
-    check = Trial.checked
+    check = Asker.checked
 
-    def slowly(trial, given, search, where="query"):
+    def slowly(asker, given, search, where="query"):
         if where == "query":  # nothing is said after the batch
             time.sleep(0.5)
-        return check(trial, given, search, where)
+        return check(asker, given, search, where)
 
-    monkeypatch.setattr(Trial, "checked", slowly)
+    monkeypatch.setattr(Asker, "checked", slowly)
     outcome = measured(attack(GAPS.format(child=child, leave=leave), level=level)[0])
     assert said(outcome) >= 450
 
@@ -158,21 +158,21 @@ def test_a_stopped_process_stays_stopped(attack, strict):
         def batch_query(self, X, k): return [self.near(v, k) for v in X]
     """
     awake = []
-    check, table = Trial.checked, process_tree._table
+    check, table = Asker.checked, process_tree._table
 
     def slowly():
         time.sleep(0.05)
         return table()
 
-    def looking(trial, *given):
+    def looking(asker, *given):
         time.sleep(0.2)
-        family = trial.worker.family()[1:]
+        family = asker.worker.family()[1:]
         awake.extend(psutil.Process(pid).status() for pid in family)
-        return check(trial, *given)
+        return check(asker, *given)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(process_tree, "_table", slowly)
-        patch.setattr(Trial, "checked", looking)
+        patch.setattr(Asker, "checked", looking)
         measured(attack(body)[0])
     assert set(awake) <= {"stopped", "zombie"}
 
@@ -187,7 +187,7 @@ def test_processes_that_cannot_be_stopped_are_smuggling(attack, strict, monkeypa
                 while True: pass
         def batch_query(self, X, k): return [self.near(v, k) for v in X]
     """
-    check = Trial.checked
+    check = Asker.checked
 
     def slowly(*given):
         checked = check(*given)
@@ -195,7 +195,7 @@ def test_processes_that_cannot_be_stopped_are_smuggling(attack, strict, monkeypa
         return checked
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trial, "checked", slowly)
+        patch.setattr(Asker, "checked", slowly)
         patch.setattr("pytest_annmodal.jobs.asking.SMUGGLING_GRACE_S", 60)
         patch.setattr(
             process_tree, "_stop_descendants", lambda pid, **_: set(process_tree.descendants(pid))
