@@ -2,33 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_annmodal.distances import exact, metrics
+from pytest_annmodal.distances.rows import Layout
 
 SAMPLE_PAIRS = 2000
 SEED = 0
+ROWS_AT_ONCE = 2**14  # copied to be looked at
 Array = npt.NDArray[Any]
 
 
 def of(train: Any, test: Any, metric: str) -> dict[str, Array]:
     """Returns counts and figures of the rows as arrays to cache; :func:`fields` reads them."""
     layout = metrics.named(metric).rows
-    hashes = layout.hashes(train)
-    zero_train = np.count_nonzero(layout.zero(train[np.flatnonzero(hashes == 0)]))
+    glances = layout.hashes(layout.glance(train))
+    zeros = np.flatnonzero(glances == 0)
+    some, hashes = _alike(layout, train, glances)
     _, group, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
+    copied = np.zeros(len(train), np.bool_)
+    copied[some] = sizes[group] > 1
     return {
-        "zero_train": np.asarray(zero_train),
+        "zero_train": np.asarray(sum(map(np.count_nonzero, _each(layout.zero, train, zeros)))),
         "zero_test": np.asarray(np.count_nonzero(layout.zero(test))),
-        "duplicates": np.asarray(len(train) - len(sizes)),
-        "most_copied": np.asarray(sizes.max()),
-        "copied": np.packbits(sizes[group] > 1),
+        "duplicates": np.asarray(len(some) - len(sizes)),
+        "most_copied": np.asarray(sizes.max(initial=1)),
+        "copied": np.packbits(copied),
         "order_ratio": np.asarray(order_ratio(train, metric)),
     }
+
+
+def _alike(layout: Layout, train: Any, glances: Array) -> tuple[Array, Array]:
+    """Returns the numbers of the rows that may have copies, and a hash of each.
+
+    Two equal rows are equal where one glances at them. Only rows that are not alone in this are
+    read as a whole.
+    """
+    ordered = np.sort(glances)
+    several = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not several.size:
+        return np.empty(0, np.int64), np.empty(0, np.uint64)
+    place = np.minimum(np.searchsorted(several, glances), len(several) - 1)
+    some = np.flatnonzero(several[place] == glances)
+    if layout.glance(train) is train:
+        return some, glances[some]
+    if 2 * len(some) > len(train):
+        return some, layout.hashes(train)[some]
+    return some, np.concatenate(list(_each(layout.hashes, train, some)))
+
+
+def _each(look: Callable[[Any], Array], train: Any, rows: Array) -> Iterator[Array]:
+    """Yields the results for these rows of ``train``, a few at a time."""
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        yield look(train[rows[start : start + ROWS_AT_ONCE]])
 
 
 def fields(found: Mapping[str, Array], n_train: int) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from pytest_annmodal.distances.layouts import LAYOUT_FORMS
 Array = NDArray[Any]
 Bytes = NDArray[np.uint8]
 CHUNK_BYTES = 32 * 2**20
+HASHED_BYTES = 2**19  # at once: fits a core's own cache
+GLANCE_BYTES = 64  # a line of a processor's cache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,6 +198,15 @@ class Layout:
         """Returns one number per row: equal for equal rows, 0 for zeros; collisions are rare."""
         return _dense_hashes(rows)
 
+    def glance(self, rows: Any) -> Any:
+        """Returns a part of each row, a view: a few bytes from its middle.
+
+        Returns ``rows`` themselves where they are hardly longer, or have no middle.
+        """
+        n = GLANCE_BYTES // rows.dtype.itemsize
+        start = (rows.shape[1] - n) // 2
+        return rows[:, start : start + n] if rows.shape[1] > 2 * n else rows
+
     def zero(self, rows: Any) -> NDArray[np.bool_]:
         """Returns which rows are all zeros or empty, bool (n,)."""
         return np.asarray(~rows.any(axis=1))
@@ -308,6 +319,9 @@ class SetRows(Layout):
     def from_message(self, array: Array) -> Any:
         return Sets.from_padded(array)
 
+    def glance(self, rows: Any) -> Any:
+        return rows
+
     def hashes(self, rows: Any) -> NDArray[np.uint64]:
         scattered = _scattered(rows.members.astype(np.uint64) + np.uint64(1))
         sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(scattered, dtype=np.uint64)])
@@ -355,13 +369,23 @@ def _scattered(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
+def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Returns numbers in which each bit has changed low ones, too; 0 stays 0.
+
+    The signs of two floats are the highest bits of two words, which would cancel in a sum.
+    """
+    x = words ^ (words >> np.uint64(32))
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    return np.asarray(x ^ (x >> np.uint64(32)))
+
+
 def _dense_hashes(rows: Array) -> NDArray[np.uint64]:
     width = rows.shape[1] * rows.dtype.itemsize
     words = -(-width // 8)
     odd = np.random.default_rng(0).integers(2**63, size=words, dtype=np.uint64)
     odd = odd * np.uint64(2) + np.uint64(1)
     hashes = np.empty(len(rows), dtype=np.uint64)
-    step = max(1, CHUNK_BYTES // width)
+    step = max(1, HASHED_BYTES // width)
     for start in range(0, len(rows), step):
         part = rows[start : start + step]
         if part.dtype.kind == "f":
@@ -371,5 +395,6 @@ def _dense_hashes(rows: Array) -> NDArray[np.uint64]:
             wide[:, :width] = np.ascontiguousarray(part).view(np.uint8)
         else:
             wide = np.ascontiguousarray(part)
-        hashes[start : start + step] = wide.view(np.uint64) @ odd
+        mixed = _mixed(wide.view(np.uint64))
+        hashes[start : start + step] = np.einsum("ij,j->i", mixed, odd)
     return hashes

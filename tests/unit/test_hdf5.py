@@ -509,7 +509,7 @@ def test_a_cache_that_cannot_be_written_costs_only_time(small_dataset, tmp_path)
 
 
 def test_zero_vectors_and_duplicates_are_counted(small_dataset, monkeypatch):
-    monkeypatch.setattr(rows, "CHUNK_BYTES", 8 * 8 * 7)  # several chunks
+    monkeypatch.setattr(rows, "HASHED_BYTES", 8 * 8 * 7)  # several chunks
     train = np.random.default_rng(0).standard_normal((100, 8)).astype(np.float32)
     train[10:13] = 0.0
     train[12] = -0.0

@@ -54,7 +54,7 @@ def load_file(
         if stored
         else cache.get(name, lambda: _compute(train, test, depth, info.metric))
     )
-    rows = cache.get(f"rows-{info.metric}-{cut}", lambda: composition.of(train, test, info.metric))
+    rows = cache.get(f"copy-{info.metric}-{cut}", lambda: composition.of(train, test, info.metric))
     return LoadedDataset(
         info=dataclasses.replace(
             info,
