@@ -223,6 +223,17 @@ SURPRISES: tuple[Surprise, ...] = (
         _finding("zvec-is-exact-until-optimised"),
     ),
     Surprise(
+        "built-later",
+        OTHERS,
+        "An index that is called finished is used.",
+        "milvus-lite 3.2.2 says Finished, with all rows, seconds before its HNSW graph is built: "
+        "until then every search is exact. IVF_PQ is never built, and called Finished too.",
+        "Rounds of the same queries are compared: a note has two recalls that differ by more "
+        "than chance. An index that changes before or after all rounds is not noticed: let `fit` "
+        "wait until it is there.",
+        _finding("milvus-lite-finished-before-it-indexes"),
+    ),
+    Surprise(
         "queries-with-a-step",
         OTHERS,
         "A numpy view holds the numbers that it shows.",

@@ -28,6 +28,7 @@ from pytest_annmodal.scoring.recall import LEFT_OUT
 # Answers are checked where they were given, unless that place is not trusted.
 Answers = validity.Given | validity.Checked
 
+CHANGE = 4  # standard errors between two rounds: chance alone hardly ever makes so many
 HIGH_CHANCE = 0.5  # a recall of random rows from which on a comparison with it is meaningless
 
 
@@ -134,6 +135,7 @@ class Scorer:
             *self._notes(answers.n_short),
             *self._dataset_notes(search.k),
             *self._no_better_than_chance(asked, search.k, recall.by_distance),
+            *_changes(recall.of_rounds, len(asked.test)),
             *unscored.observed.notes,
         )
         times_ns = unscored.times_ns[unscored.times_ns != LEFT_OUT]
@@ -259,3 +261,24 @@ class Scorer:
         if k not in self._of_dataset:
             self._of_dataset[k] = list(dataset_notes.notes(self._data, k))
         return self._of_dataset[k]
+
+
+def _changes(recalls: tuple[float, ...], n_queries: int) -> Iterator[str]:
+    """Says if rounds of the same queries differ in recall by more than chance makes of them.
+
+    Some libraries build in the background: they answer exactly until their index is there.
+
+    Args:
+        recalls: of each round.
+        n_queries: of a round; the answers to one query are taken for one, as they hang together.
+    """
+    least, most = min(recalls, default=0.0), max(recalls, default=0.0)
+    share = (least + most) / 2
+    if most - least > CHANGE * (2 * share * (1 - share) / n_queries) ** 0.5:
+        first, last = sorted((recalls.index(least), recalls.index(most)))
+        yield surprises.noted(
+            "built-later",
+            f"recall was {recalls[first]:.4f} in round {first + 1} and {recalls[last]:.4f} in "
+            f"round {last + 1}: the index may still have been built while queries were timed, "
+            "and the figures mix both",
+        )

@@ -25,6 +25,7 @@ class Recall:
         by_ids: counts the row numbers that the file lists.
         ann_benchmarks: counts by the rule of that project; see :class:`Limits`.
         hits: int64 (n_queries,), hits of each query by ``by_distance``, in all rounds.
+        of_rounds: ``by_distance`` of each round, if there are several.
     """
 
     by_distance: float
@@ -33,6 +34,7 @@ class Recall:
     hits: NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(0, np.int64), repr=False, compare=False
     )
+    of_rounds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

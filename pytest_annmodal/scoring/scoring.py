@@ -183,6 +183,7 @@ def score_rounds(
         by_ids=_share([r.by_ids for r in recalls], first.size),
         ann_benchmarks=_share([r.ann_benchmarks for r in recalls], first.size),
         hits=np.sum([r.hits for r in recalls], axis=0),
+        of_rounds=tuple(r.by_distance for r in recalls),
     )
 
 

@@ -194,6 +194,26 @@ def test_missing_isolation_is_an_infrastructure_failure(small_dataset, source, m
     assert "--ann-isolation=strict needs bubblewrap" in failure.message
 
 
+def test_answers_that_change_from_round_to_round_are_noted(small_dataset, tmp_path):
+    """A note has the recall of the first and the last round, if a library's index changes."""
+    text = index("""
+        def fit(self, X):
+            self.X, self.asked = X, {}
+        def query(self, v, k):
+            key = (self.setting, v.tobytes())
+            self.asked[key] = self.asked.get(key, 0) + 1
+            X = self.X[: len(self.X) // 2] if self.setting and self.asked[key] > 2 else self.X
+            return np.argsort(((X - v) ** 2).sum(1), kind="stable")[:k]
+    """)
+    source, path = write(tmp_path / "mine.py", text), small_dataset(n_train=300, n_queries=40)
+    outcomes = run(path, source, settings=(0, 1), k=5, rounds=3)
+    steady, changing = map(measured, outcomes)
+    words = "recall was 1.0000 in round 1 and 0."
+    assert not any(words in note for note in steady.notes)
+    (note,) = [note for note in changing.notes if words in note]
+    assert "in round 3" in note
+
+
 def test_random_answers_are_noted(small_dataset, tmp_path):
     """A note says if recall is no better than chance; exact answers have none."""
     rng = np.random.default_rng(0)
