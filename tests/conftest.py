@@ -18,9 +18,12 @@ from http_server import FaultyServer
 from hypothesis import settings
 from small_data import write_small
 
-# A shell starts what runs in its background with Ctrl-C ignored, and children would inherit that.
+# A shell starts what runs in its background with Ctrl-C ignored, and nohup ignores the end of the
+# terminal; children would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 N_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))

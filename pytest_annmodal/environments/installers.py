@@ -22,7 +22,10 @@ from pytest_annmodal.errors import EnvironmentBuildError, ExecutorError
 LAST_LINES = 30
 Say = Callable[[str], None]
 # Our environment variables that would mislead an installer or its builds.
-HIDDEN = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONWARNINGS", "PIP_TARGET"})
+# uv breaks its reasons into lines of COLUMNS.
+HIDDEN = frozenset(
+    {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONWARNINGS", "PIP_TARGET", "COLUMNS"}
+)
 NO_NETWORK = re.compile(
     r"dns error|error sending request|Temporary failure in name resolution|Connection refused|"
     r"NewConnectionError|ConnectTimeout|Network is unreachable|Could not resolve host|"

@@ -269,8 +269,11 @@ class TestMade:
 
 
 class TestFaults:
-    def test_an_unknown_version_fails_its_job_alone(self, named: Named, tmp_path: Path) -> None:
+    def test_an_unknown_version_fails_its_job_alone(
+        self, named: Named, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """An unknown version fails its job with the installer's output; it is tried once."""
+        monkeypatch.setenv("COLUMNS", "40")  # as in a narrow terminal
         item = named("9.9")
         before = time.monotonic()
         outcomes = run(item, tmp_path, settings=(None, 1))

@@ -49,7 +49,7 @@ def test_the_line_has_all_that_it_is_made_of(job):
 
 
 def test_the_line_says_how_many_run_at_once_where_not_all_do(job):
-    limited = dataclasses.replace(SETTINGS, modal_max_containers=2)
+    limited = SETTINGS.replaced(modal_max_containers=2)
     assert "and 8 GiB, 2 at once, at most 30 min each" in plan_of([job] * 3, limited).line()
     assert "at once" not in plan_of([job] * 2, limited).line()
 
