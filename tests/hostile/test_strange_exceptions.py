@@ -40,12 +40,22 @@ def test_is_a_short_plain_failure(attack, strict):
         n_queries=2,
     )
     for how, outcome in zip(RAISED, outcomes, strict=True):
-        failure = failed(outcome)
-        assert failure.kind in {"raised", "crashed", "protocol"}, how
-        assert failure.blame == "submission", how
-        everything = failure.message + "".join(map(str, failure.evidence.values()))
-        assert len(everything) < 60_000, how
-        assert not set(everything) & {"\x1b", "\x07", "\x00"}, how
+        assert_is_plain(outcome, how)
+
+
+def test_of_a_build_is_a_short_plain_failure(attack, strict):
+    """The failure of a build has a short plain text too."""
+    how = next(iter(RAISED))
+    assert_is_plain(attack(f"def fit(self, X):\n    {RAISED[how]}", before=BEFORE)[0], how)
+
+
+def assert_is_plain(outcome, how):
+    failure = failed(outcome)
+    assert failure.kind in {"raised", "crashed", "protocol"}, how
+    assert failure.blame == "submission", how
+    everything = failure.message + "".join(map(str, failure.evidence.values()))
+    assert len(everything) < 60_000, how
+    assert not set(everything) & {"\x1b", "\x07", "\x00"}, how
 
 
 def test_a_traceback_does_not_show_other_files(attack, strict, tmp_path):
