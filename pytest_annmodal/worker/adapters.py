@@ -74,9 +74,9 @@ class Adapter:
         setter = getattr(self.subject, "set_query_arguments", None)
         if setter is None:
             raise BuildError(
-                f"{type(self.subject).__name__} has no set_query_arguments, but its header has "
-                f"the search parameters {words(args, kwargs)}: define the method, or remove them "
-                "from the header"
+                f"{type(self.subject).__name__} has no set_query_arguments, but "
+                f"{'its header' if kwargs else 'config.yml'} has the search parameters "
+                f"{words(args, kwargs)}: define the method, or remove them there"
             )
         check_call(setter, args, kwargs, "set_query_arguments")
         setter(*args, **kwargs)

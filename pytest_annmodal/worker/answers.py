@@ -49,6 +49,8 @@ def _advice(answer: Any) -> str:
     pairs = several and all(isinstance(i, (list, tuple, np.ndarray)) for i in answer)
     if pairs:
         return "; return the ids alone, without distances"
+    if several and set(map(type, answer)) == {int}:
+        return f"; {max(answer, key=abs)} does not fit into 64 bits"
     return "; return its tolist()" if hasattr(type(answer), "tolist") else ""
 
 
@@ -128,7 +130,7 @@ def reused(answers: Sequence[Any]) -> bool:
     places = [
         answer.__array_interface__["data"][0] if isinstance(answer, np.ndarray) else id(answer)
         for answer in asked
-        if isinstance(answer, (list, np.ndarray)) and len(answer)
+        if (isinstance(answer, np.ndarray) and answer.size) or (isinstance(answer, list) and answer)
     ]
     return len(set(places)) < len(places)
 

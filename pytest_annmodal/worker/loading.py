@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -142,6 +142,9 @@ def _package(name: str, *folders: Path) -> ModuleType:
     package = ModuleType(name)
     package.__path__ = [str(folder) for folder in folders]
     package.__spec__ = ModuleSpec(name, None, is_package=True)
+    package.__spec__.submodule_search_locations = package.__path__
+    for init in [folder / "__init__.py" for folder in folders]:  # importlib.resources asks these
+        package.__loader__ = package.__spec__.loader = SourceFileLoader(name, str(init))
     sys.modules[name] = package
     return package
 

@@ -91,9 +91,12 @@ def versions(requirements: list[str]) -> dict[str, str]:
 def describe_error(error: BaseException, path: str) -> dict[str, Any]:
     """Returns an exception as plain data: type, message, line in the user's file, traceback."""
     message = _words_of(error)
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not _is_ours(f.filename)]
-    lines = traceback.format_list(frames) + traceback.format_exception_only(error)
-    own = [f.lineno for f in frames if f.filename == path]
+    told = traceback.TracebackException.from_exception(error)
+    _leave_out_ours(told)
+    # One error needs no heading; several are told as Python tells them.
+    alone = not _raised_from(told) and not told.exceptions
+    lines = [*told.stack.format(), *told.format_exception_only()] if alone else [*told.format()]
+    own = [frame.lineno for frame in told.stack if frame.filename == path]
     out_of_memory = isinstance(error, MemoryError) or "bad_alloc" in message
     return {
         "type": type(error).__name__,
@@ -108,6 +111,22 @@ def describe_error(error: BaseException, path: str) -> dict[str, Any]:
             else "raised"
         ),
     }
+
+
+def _leave_out_ours(told: traceback.TracebackException) -> None:
+    """Removes this package's frames from a traceback, its causes' and its group's."""
+    left = [told]
+    while left:
+        one = left.pop()
+        theirs = [frame for frame in one.stack if not _is_ours(frame.filename)]
+        one.stack = traceback.StackSummary.from_list(theirs)
+        before = _raised_from(one)
+        left += [*([before] if before else []), *(one.exceptions or ())]
+
+
+def _raised_from(told: traceback.TracebackException) -> traceback.TracebackException | None:
+    """Returns the error before this one, or None if there is none or ``from None`` hides it."""
+    return told.__cause__ or (None if told.__suppress_context__ else told.__context__)
 
 
 def _words_of(error: BaseException) -> str:

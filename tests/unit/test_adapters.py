@@ -231,6 +231,24 @@ class TestImports:
         adapter = load(folder / "module.py", f"{line}\nassert value == 3\n{PLAIN}")
         assert adapter.query(None, 1) == [0]
 
+    @pytest.mark.parametrize("init", [True, False])
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "from importlib import resources as r; t = (r.files(__package__) / 'a.txt').read_text()",
+            "import inspect; from . import helper; t = inspect.getsource(helper)",
+        ],
+        ids=["resources", "source"],
+    )
+    def test_a_file_may_read_what_lies_in_its_package(self, tmp_path, line, init):
+        """By the library's own ways, with and without an ``__init__.py``."""
+        folder = tmp_path / "mine"
+        folder.mkdir()
+        for name in ["a.txt", "helper.py", *(["__init__.py"] if init else [])]:
+            (folder / name).write_text("# there")
+        adapter = load(folder / "module.py", f"{line}\nassert t.strip() == '# there'\n{PLAIN}")
+        assert adapter.query(None, 1) == [0]
+
     def test_a_package_without_the_name_says_so(self, tmp_path):
         """Whether or not it has an ``__init__.py``."""
         for name in ("with", "without"):
@@ -451,6 +469,8 @@ class TestSearchArguments:
         """Search arguments for a class without a setter: the error says what to define."""
         with pytest.raises(BuildError, match=r"no set_query_arguments.*\(ef=1\)"):
             load(tmp_path / "m.py", PLAIN).set_search(to_plain(Arguments(kwargs={"ef": 1})))
+        with pytest.raises(BuildError, match=r"config\.yml has the search parameters \(7\)"):
+            load(tmp_path / "m.py", PLAIN).set_search(to_plain(Arguments(args=(7,))))
 
     def test_that_the_setter_does_not_take_are_named(self, tmp_path):
         """Arguments that the setter does not take are named with its signature."""

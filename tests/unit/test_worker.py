@@ -60,6 +60,43 @@ class TestDescribeError:
         assert (described["line"], described["kind"]) == (2, "raised")
         assert described["traceback"].rstrip().endswith("ValueError: mine")
 
+    @pytest.mark.parametrize(
+        ("code", "parts"),
+        [
+            (
+                "try:\n  1 / 0\nexcept ZeroDivisionError as e:\n  raise KeyError('late') from e",
+                ["ZeroDivisionError: division by zero", "direct cause", "KeyError: 'late'"],
+            ),
+            (
+                "try:\n  import nothing_here\nexcept ImportError:\n  {}['there']",
+                ["No module named 'nothing_here'", "another exception occurred", "KeyError"],
+            ),
+            (
+                "raise ExceptionGroup('two', [ValueError('first'), TypeError('second')])",
+                [
+                    "ExceptionGroup: two (2 sub-exceptions)",
+                    "ValueError: first",
+                    "TypeError: second",
+                ],
+            ),
+        ],
+        ids=["cause", "context", "group"],
+    )
+    def test_tells_the_causes_and_the_members_of_a_group(self, code, parts):
+        """Of an error that was raised from others, all are told, in the order of Python."""
+        told = self.caught(code)["traceback"]
+        places = [told.find(part) for part in parts]
+        assert -1 not in places
+        assert places == sorted(places)
+        assert "test_worker" in told or "pytest_annmodal" not in told
+
+    def test_does_not_tell_a_hidden_cause(self):
+        """``from None`` hides what was being handled, and no heading is needed for one error."""
+        code = "try:\n  1 / 0\nexcept ZeroDivisionError:\n  raise KeyError('late') from None"
+        told = self.caught(code)["traceback"]
+        assert "division" not in told
+        assert "Traceback" not in told
+
     def test_has_no_line_if_the_users_file_was_not_in_it(self):
         """There is no line if the user's file is not in the traceback."""
         assert worker.describe_error(ValueError("x"), "mine.py")["line"] is None
