@@ -41,6 +41,12 @@ class ConfigurationError(AnnModalError):
     """An option, ini key, environment variable or file name that cannot be used."""
 
 
+def large_k(k: str, n_train: int, dataset: str) -> str:
+    """Returns the message for ``k`` (as it was given) above a dataset's number of vectors."""
+    rows = f"{n_train:,} training vector{'s' if n_train != 1 else ''}"
+    return f"{k} is more than the {rows} of {dataset}; use a smaller k"
+
+
 class DatasetError(AnnModalError):
     """A dataset that cannot be fetched, read or used."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from pytest_annmodal.command import arguments
 from pytest_annmodal.command.arguments import Arguments
 from pytest_annmodal.datasets import locate
-from pytest_annmodal.errors import AnnModalError, ConfigurationError
+from pytest_annmodal.errors import AnnModalError, ConfigurationError, large_k
 from pytest_annmodal.executors.modal import interrupts, quiet
 from pytest_annmodal.executors.modal.client import ModalExecutor
 from pytest_annmodal.executors.modal.connection import check_reachable
@@ -313,6 +313,4 @@ def _refuse_large_k(args: Arguments, dataset: Dataset) -> None:
     known = [number for number in (dataset.n_train, args.subset_size) if number]
     if known and args.k > min(known):
         cut = f" (--subset-size {args.subset_size})" if min(known) == args.subset_size else ""
-        raise ConfigurationError(
-            f"--k {args.k} is more than the {min(known):,} training vectors of {dataset.name}{cut}"
-        )
+        raise ConfigurationError(large_k(f"--k {args.k}", min(known), f"{dataset.name}{cut}"))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +21,7 @@ from pytest_annmodal.distances import metrics
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.model import Dataset
 from pytest_annmodal.settings import suffixes
+from pytest_annmodal.settings.names import plain
 
 ANN_BENCHMARKS = "https://ann-benchmarks.com/{}.hdf5"
 STR_ENCODERS = "https://github.com/fabiocarrara/str-encoders/releases/download/v0.1.3/{}.hdf5"
@@ -202,7 +202,7 @@ def dataset_from_argument(text: str) -> Dataset:
 
 
 def _name_of(stem: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "dataset"
+    return plain(stem).strip("-.") or "dataset"
 
 
 def _imported(source: str, last: str) -> Dataset:

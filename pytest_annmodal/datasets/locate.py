@@ -62,8 +62,8 @@ def find_datasets(
             _as_the_file_says(catalog.dataset_from_argument(str(p)), p, settings) for p in paths
         ]
     matched = [known[name] for name in known if fnmatch.fnmatchcase(name, text)]
-    if not matched and (file := expanded(text, settings.rootdir, "--dataset")).is_file():
-        raise ConfigurationError(f"{asked}: {_why_no_dataset(file)}")
+    if not matched and (place := expanded(text, settings.rootdir, "--dataset")).exists():
+        raise ConfigurationError(f"{asked}: {_why_no_dataset(place)}")
     if not matched and stored is not None:
         try:
             matched = _in_volume(text, stored)
@@ -110,7 +110,9 @@ def _why_no_file(path: Path) -> str:
 
 
 def _why_no_dataset(path: Path) -> str:
-    """Returns why a file whose name lacks the suffix of a dataset is not one."""
+    """Returns why a folder, or a file whose name lacks the suffix of a dataset, is not one."""
+    if path.is_dir():
+        return f"is a directory; for all datasets in it write --dataset='{path}/*.hdf5'"
     from pytest_annmodal.datasets.importers import recognise
 
     if recognise.begins_as_hdf5(path):

@@ -17,6 +17,7 @@ from pytest_annmodal.errors import (
     DatasetError,
     ExecutorError,
     SubmissionError,
+    large_k,
 )
 from pytest_annmodal.jobs.asking import OnPhase
 from pytest_annmodal.jobs.cold import with_first_pass
@@ -109,10 +110,7 @@ def unusable(job: Job) -> list[Failure]:
 def _check_job(job: Job, data: hdf5.Vectors) -> None:
     k = max(search.k for search in job.searches)
     if k > len(data.train):
-        raise DatasetError(
-            f"k={k} is more than the {len(data.train)} training vectors of {job.dataset.name}; "
-            "use a smaller k"
-        )
+        raise DatasetError(large_k(f"k={k}", len(data.train), job.dataset.name))
 
 
 def _drive(

@@ -16,6 +16,7 @@ from pytest_annmodal.manifests import ann_benchmarks, cpp, header, shape, source
 from pytest_annmodal.manifests.contents import read_text, refuse_link, refuse_odd_files
 from pytest_annmodal.manifests.requirements import missing_requirements
 from pytest_annmodal.model import Implementation
+from pytest_annmodal.settings.names import plain
 
 __all__ = [
     "builtin",
@@ -42,7 +43,7 @@ NOT_IMPLEMENTATIONS = re.compile(r"_.*|\..*|conftest|setup|test_.*|.*_test")
 
 def sanitise(name: str) -> str:
     """Returns the name with only characters safe in ids and file names: ``A-Za-z0-9._-``."""
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:MAX_NAME_CHARS].strip("-.")
+    safe = plain(name)[:MAX_NAME_CHARS].strip("-.")
     return safe or "unnamed"
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from pytest_annmodal.settings.names import plain
+
 MAX_LINE = 500
 MAX_TOLD = 4000  # of a first line, which may contain a list of paths
 MAX_BLOCK_LINES = 200
@@ -23,7 +25,6 @@ _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~&@$])")
 _BRACKETED = re.compile(r"##(?=\w*\[)")
 _FIRST = re.compile(r"(?m)^(\s*):(?=:)")  # ``::error::`` (GitHub), at the start of a line
 _LINKS = re.compile(r"(?i):(?=//|\w+:)|(?<=\bwww)\.")  # bare addresses and :emoji: too
-_UNSAFE_IN_FILES = re.compile(r"[^A-Za-z0-9._-]+")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -108,7 +109,7 @@ def csv_cell(text: object) -> str:
 
 def file_name(text: str) -> str:
     """Returns a file name without a suffix: ``A-Z a-z 0-9 . _ -``, not hidden, not a device."""
-    safe = _UNSAFE_IN_FILES.sub("-", text)[:MAX_FILE_NAME].strip("-.")
+    safe = plain(text)[:MAX_FILE_NAME].strip("-.")
     return f"_{safe}" if not safe or _RESERVED.fullmatch(safe) else safe
 
 

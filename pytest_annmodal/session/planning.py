@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from pytest_annmodal.datasets.volume.volume import default_volume_dir
-from pytest_annmodal.errors import ConfigurationError
+from pytest_annmodal.errors import ConfigurationError, large_k
 from pytest_annmodal.levels import Load
 from pytest_annmodal.manifests.handed_in import handed_in
 from pytest_annmodal.model import Baseline, Case, Clock, Implementation, Job, Limits, Search
@@ -124,7 +124,8 @@ def too_few_vectors(job: Job) -> str | None:
     k = max(search.k for search in job.searches)
     if not known or k <= min(known):
         return None
-    return f"k={k} is more than the {min(known):,} training vectors of {job.dataset.name}"
+    cut = f" (--ann-subset {min(known)})" if min(known) == job.limits.subset else ""
+    return large_k(f"k={k}", min(known), f"{job.dataset.name}{cut}")
 
 
 @lru_cache(maxsize=1)

@@ -65,7 +65,7 @@ def test_a_path_becomes_a_file_dataset_named_after_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     dataset = dataset_from_argument("my data/Été 1-angular.hdf5")
     assert dataset.source == f"file:{tmp_path}/my data/Été 1-angular.hdf5"
-    assert dataset.name == "t-1-angular"
+    assert dataset.name == "Ete-1-angular"
     assert dataset.metric == "angular"
 
 

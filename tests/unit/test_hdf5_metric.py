@@ -88,6 +88,14 @@ def test_an_attribute_that_nothing_serves_is_shown_as_text(word):
     assert len(str(caught.value)) < 300
 
 
+@pytest.mark.parametrize("word", ["l2-squared", "MetricType.L2", " euclidian\n"])
+def test_an_unknown_spelling_is_shown_as_it_is_in_the_file(word):
+    """And the message says where to write the usual word."""
+    with pytest.raises(DatasetFormatError, match="set the file's attribute metric") as caught:
+        of("x.hdf5", metric=word)
+    assert f"metric '{word.strip()}' is not supported" in str(caught.value)
+
+
 def test_a_url_is_guessed_by_the_same_words():
     """A URL's last word gives the metric before the download, to select implementations."""
     assert catalog.dataset_from_argument("https://h/x-cosine.hdf5").metric == "angular"

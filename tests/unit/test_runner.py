@@ -56,6 +56,12 @@ class TestDatasets:
         words = "k=301 is more than the 300 training vectors of small-8-euclidean"
         only_infrastructure(run(small_dataset(), source, settings=[1, 2], k=301), words)
 
+    def test_of_one_row_are_not_called_vectors(self, small_dataset, source):
+        """The message counts in grammar."""
+        path = small_dataset(n_train=1)
+        words = "more than the 1 training vector of small-8-euclidean"
+        only_infrastructure(run(path, source, settings=[1, 2], k=2), words)
+
     @pytest.mark.parametrize("fresh_seed", [None, 3])
     def test_of_fewer_true_neighbours_than_k_are_completed(self, small_dataset, source, fresh_seed):
         """Missing true neighbours are computed, with fresh queries too."""

@@ -299,7 +299,10 @@ def test_more_neighbours_than_vectors_are_refused_before_anything_runs(tmp_path:
     outcome = session.outcome(next(case for case in cases if case.implementation.name == "a"))
     assert isinstance(outcome, Failure)
     assert (outcome.kind, outcome.blame) == ("dataset", "infrastructure")
-    assert outcome.message == "k=6 is more than the 5 training vectors of own"
+    assert (
+        outcome.message
+        == "k=6 is more than the 5 training vectors of own (--ann-subset 5); use a smaller k"
+    )
 
 
 def test_listeners(tmp_path: Path) -> None:

@@ -30,14 +30,14 @@ def metric_of(path: Path, attrs: Mapping[str, Any]) -> str:
     """
     texts = {name: _text(attrs.get(name, "")) for name in ATTRIBUTES}
     said = {name: text for name, text in texts.items() if text}
-    known = {name: BY_WORD[text].name for name, text in said.items() if text in BY_WORD}
+    words = {name: metric_word(text) for name, text in said.items()}
+    known = {name: BY_WORD[word].name for name, word in words.items() if word in BY_WORD}
     if len(set(known.values())) > 1:
         raise DatasetFormatError(
             f"{path}: its attribute distance says {said['distance']} and its attribute metric "
             f"says {said['metric']}; expected one metric. Correct or remove one of them."
         )
-    first = next(iter(said.values()), None)
-    word = first or word_in_name(path.name)
+    word = next(iter(words.values()), None) or word_in_name(path.name)
     if word is None:
         raise DatasetFormatError(
             f"{path}: its metric is unknown: it has no attribute distance or metric, and its "
@@ -46,9 +46,10 @@ def metric_of(path: Path, attrs: Mapping[str, Any]) -> str:
         )
     if word in BY_WORD:
         return BY_WORD[word].name
+    name, text = next(iter(said.items()))
     raise DatasetFormatError(
-        f"{path}: metric {word[:LONGEST_SHOWN]!r} is not supported; expected {LISTED}. "
-        "Choose another dataset."
+        f"{path}: metric {text[:LONGEST_SHOWN]!r} is not supported; expected {LISTED}. If it "
+        f"means one of these, set the file's attribute {name} to that word."
     )
 
 
@@ -64,8 +65,8 @@ def word_in_name(name: str) -> str | None:
 
 
 def _text(said: Any) -> str:
-    """Returns the word of an attribute (text or bytes, maybe in an array of one), or ""."""
+    """Returns the text of an attribute (text or bytes, maybe in an array of one), or ""."""
     if getattr(said, "size", None) == 1:
         said = said.item()
     text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-    return "" if "Empty(" in text else metric_word(text)
+    return "" if "Empty(" in text else text.strip()

@@ -6,7 +6,6 @@ its digest, and is sent to where its jobs run.
 
 from __future__ import annotations
 
-import re
 import tempfile
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from pytest_annmodal.datasets.own_queries import OPTION
 from pytest_annmodal.datasets.volume.volume import LocalVolume
 from pytest_annmodal.errors import ConfigurationError, DatasetError, VolumeError
 from pytest_annmodal.queries import OwnQueries
+from pytest_annmodal.settings.names import plain
 
 FOLDER = ".queries"
 MAX_NAME = 30  # characters of an id
@@ -48,5 +48,5 @@ def bring(file: Path, volume: LocalVolume) -> OwnQueries:
             "writable, or use another directory (--ann-volume-dir)."
         ) from error
     n, dim = np.load(kept, mmap_mode="r", allow_pickle=False).shape
-    name = re.sub(r"[^A-Za-z0-9_.]+", "_", file.name.split(".")[0])[:MAX_NAME] or "unnamed"
+    name = plain(file.name.split(".")[0], instead="_").replace("-", "_")[:MAX_NAME] or "unnamed"
     return OwnQueries(name=name, path=str(kept), sha256=sha256, n=int(n), dim=int(dim))
