@@ -10,7 +10,9 @@
 
 import numpy as np
 
-BATCH_SCORES = 2**24  # at most 64 MB of scores at once
+QUERIES = 256  # of a batch at once
+MOST_PARTS = 16  # until the best of them are found
+SCORES = 2**19  # of a batch at once: 2 MB, and their order while numpy finds the largest 4 MB
 BLOCK = 256  # rows in float64 that stay in the processor's cache
 NUMBERS = 2**17  # of bytes, in float32 while they are multiplied: 512 kB
 COLUMNS = 2**10  # of bytes: sums of so many products stay within 2**24, exact in float32
@@ -32,8 +34,10 @@ class BruteForce:
         return largest(self.scores.of(v), k)
 
     def batch_query(self, Q, k):
-        parts = self.scores.of_many(Q)
-        return np.vstack([largest(part, k) for part in parts])
+        if not hasattr(self.scores, "parts"):
+            return np.vstack([self.query(v, k) for v in Q])
+        some = (Q[i : i + QUERIES] for i in range(0, len(Q), QUERIES))
+        return np.vstack([largest_of_parts(self.scores.parts(few), k) for few in some])
 
     def get_memory_usage(self):
         return self.scores.nbytes
@@ -45,6 +49,26 @@ def largest(scores, k):
     ids = np.argpartition(scores, -k, axis=-1)[..., -k:]
     order = np.argsort(-np.take_along_axis(scores, ids, -1), axis=-1)
     return np.take_along_axis(ids, order, -1)
+
+
+def largest_of_parts(parts, k):
+    """Returns the same for scores that come in parts, each of all queries and some of the rows."""
+    start, scores, ids = 0, [], []
+    for part in parts:
+        best = np.argpartition(part, -min(k, part.shape[1]), axis=1)[:, -k:]
+        scores.append(np.take_along_axis(part, best, 1))
+        ids.append(best + start)
+        start += part.shape[1]
+        if len(ids) == MOST_PARTS:
+            scores, ids = [[both] for both in best_of(scores, ids, k)]
+    return best_of(scores, ids, k)[1]
+
+
+def best_of(scores, ids, k):
+    """Returns the k largest of these scores, largest first, and their ids."""
+    scores, ids = np.hstack(scores), np.hstack(ids)
+    order = largest(scores, k)
+    return np.take_along_axis(scores, order, 1), np.take_along_axis(ids, order, 1)
 
 
 class Products:
@@ -79,10 +103,13 @@ class Products:
     def of(self, v):
         return self.X @ self._place(v) + self.bias
 
-    def of_many(self, Q):
-        step = max(1, BATCH_SCORES // len(self.X))
+    def parts(self, Q):
         placed = self._place(Q)
-        return (placed[i : i + step] @ self.X.T + self.bias for i in range(0, len(Q), step))
+        step = max(1, SCORES // len(Q))
+        for i in range(0, len(self.X), step):
+            scores = placed @ self.X[i : i + step].T
+            scores += self.bias[i : i + step]
+            yield scores
 
     def _rows(self, X):
         """Returns vectors in float64; for angular of unit length (zero vectors stay zero)."""
@@ -117,35 +144,38 @@ class Bytes:
         self.X = (X ^ X.dtype.type(self.shift)).view(np.int8)
         self.rows = max(1, NUMBERS // X.shape[1])
         sums = self.X.sum(axis=1, dtype=np.float64) * self.shift
-        squares = np.concatenate([np.einsum("ij,ij->i", Y, Y) for _, Y in self._blocks(np.float64)])
+        blocks = self._blocks(np.float64, 0, len(X))
+        squares = np.concatenate([np.einsum("ij,ij->i", Y, Y) for _, Y in blocks])
         self.bias = squares / -2 if self.metric == "euclidean" else sums
         lengths = np.sqrt(squares + 2 * sums + X.shape[1] * self.shift**2)
         self.scale = np.divide(1, lengths, out=np.zeros(len(X)), where=lengths > 0)
         self.nbytes = self.X.nbytes + self.bias.nbytes + self.scale.nbytes
 
     def of(self, v):
-        return self._scores(v[None])[0]
+        return self._scores(v[None], 0, len(self.X))[0]
 
-    def of_many(self, Q):
-        step = max(1, BATCH_SCORES // (2 * len(self.X)))
-        return (self._scores(Q[i : i + step]) for i in range(0, len(Q), step))
+    def parts(self, Q):
+        step = max(1, SCORES // (2 * len(Q)))
+        for start in range(0, len(self.X), step):
+            yield self._scores(Q, start, min(start + step, len(self.X)))
 
-    def _scores(self, Q):
+    def _scores(self, Q, first, end):
+        """Returns those of the rows from ``first`` to before ``end``."""
         R = Q.astype(np.float32) - self.shift
-        scores = np.tile(self.bias, (len(Q), 1))
-        for start, Y in self._blocks(np.float32):
-            part = scores[:, start : start + len(Y)]
+        scores = np.tile(self.bias[first:end], (len(Q), 1))
+        for start, Y in self._blocks(np.float32, first, end):
+            part = scores[:, start - first : start - first + len(Y)]
             for column in range(0, Y.shape[1], COLUMNS):
                 columns = slice(column, column + COLUMNS)
                 part += R[:, columns] @ Y[:, columns].T
         if self.metric == "angular":
             scores += Q.sum(axis=1, dtype=np.float64)[:, None] * self.shift
-            scores *= self.scale
+            scores *= self.scale[first:end]
         return scores
 
-    def _blocks(self, dtype):
-        for start in range(0, len(self.X), self.rows):
-            yield start, self.X[start : start + self.rows].astype(dtype)
+    def _blocks(self, dtype, first, end):
+        for start in range(first, end, self.rows):
+            yield start, self.X[start : min(start + self.rows, end)].astype(dtype)
 
 
 class Manhattan:
@@ -168,9 +198,6 @@ class Manhattan:
             differences.sum(axis=1, out=scores[start : start + self.rows])
         return np.negative(scores, out=scores)
 
-    def of_many(self, Q):
-        return (self.of(v) for v in Q)
-
 
 class Hamming:
     """Counts differing bits in words of 64; the same word of all rows is contiguous."""
@@ -188,9 +215,6 @@ class Hamming:
         for column, word in zip(self.columns, self._words(v[None])[0], strict=True):
             alike -= ones(column ^ word)
         return alike
-
-    def of_many(self, Q):
-        return (self.of(v) for v in Q)
 
     def _words(self, X):
         wide = np.zeros((len(X), self.width), np.uint8)
@@ -224,9 +248,6 @@ class Jaccard:
         common = np.bincount(hits, minlength=len(self.sizes))
         either = self.sizes + len(v) - common
         return np.divide(common, either, out=np.ones(len(common)), where=either > 0)
-
-    def of_many(self, Q):
-        return (self.of(v) for v in Q)
 
 
 def ones(words):

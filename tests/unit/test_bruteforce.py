@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pytest_annmodal.distances import exact, metrics
+from pytest_annmodal.implementations import bruteforce
 from pytest_annmodal.implementations.bruteforce import BruteForce
 
 PLACES = [(1, 0), (1, 1e3), (1, 1e4), (1, 3e4), (1e15, 0), (1e-15, 0), (1e30, 0), (1e-25, 0)]
@@ -62,6 +63,21 @@ def test_bytes_are_compared_without_rounding(metric, dtype):
     for ids in (np.array([index.query(q, 50) for q in asked]), index.batch_query(asked, 50)):
         found = np.sort(np.take_along_axis(far, ids, axis=1), axis=1)
         np.testing.assert_allclose(found, nearest, rtol=1e-14 if metric == "angular" else 0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+@pytest.mark.parametrize("k", [3, 40])
+def test_a_batch_in_many_parts_has_the_answers_of_its_queries(monkeypatch, dtype, k):
+    """Parts of queries and of rows do not change an answer; a part may have fewer rows than k."""
+    for name, value in {"QUERIES": 4, "SCORES": 60, "MOST_PARTS": 3}.items():
+        monkeypatch.setattr(bruteforce, name, value)
+    rows = np.random.default_rng(6).integers(0, 100, (210, 7)).astype(dtype)
+    index = BruteForce("euclidean")
+    index.fit(rows[:200])
+    asked, train = rows[200:].astype(np.int64), rows[:200].astype(np.int64)
+    far = exact_distances("euclidean", train, asked)
+    found = np.take_along_axis(far, index.batch_query(rows[200:], k), axis=1)
+    np.testing.assert_array_equal(found, np.sort(far, axis=1)[:, :k])
 
 
 def exact_distances(metric, train, queries):
