@@ -18,6 +18,7 @@ import pytest
 from pytest_annmodal import surprises
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.plugin import rootdir
+from pytest_annmodal.plugin.summary import BY_PARAMETER
 from pytest_annmodal.reports import escape
 from pytest_annmodal.session import fitting
 from pytest_annmodal.session.state import BenchSession
@@ -28,6 +29,7 @@ ENDING = pytest.StashKey["Ending"]()
 NOTHING_RUN = "Not saving anything"
 LATE_OPTIONS = ("benchmark_json", "benchmark_save", "benchmark_autosave")
 RESULT_OPTIONS = (*LATE_OPTIONS, "benchmark_compare", "benchmark_compare_fail")
+GROUPINGS = ("group", "name", "fullname", "func", "fullfunc", "param")
 WORKER_VARIABLE = "PYTEST_XDIST_WORKER"
 
 
@@ -46,6 +48,16 @@ def refuse_what_fails_at_the_end(config: pytest.Config) -> None:
             "neither save nor compare anything. "
             f"{_instead()}, or leave out {_flags(wanted)}."
         )
+    if getattr(option, "benchmark_cprofile", None):
+        raise ConfigurationError(
+            "--benchmark-cprofile would profile the replay of measured times, since each "
+            "implementation runs in a process of its own. Leave it out."
+        )
+    groupings = str(getattr(option, "benchmark_group_by", None) or "group").split(",")
+    for word in groupings:
+        if word not in GROUPINGS and not word.startswith(BY_PARAMETER):
+            known = ", ".join((*GROUPINGS, f"{BY_PARAMETER}NAME"))
+            raise ConfigurationError(f"--benchmark-group-by {word!r}: expected {known}")
     if getattr(option, "benchmark_histogram", None) and find_spec("pygal") is None:
         raise ConfigurationError(
             "--benchmark-histogram needs pygal, which is not installed. "

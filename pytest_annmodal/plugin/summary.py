@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     Groups = list[tuple[str | None, list[dict[str, Any]]]]
 
+BY_PARAMETER = "param:"  # begins a word of --benchmark-group-by
 OWN_FAILURE = "annmodal_own_failure"  # an attribute of a benchmark's failed report
 ROW = "annmodal"  # an attribute of a benchmark's report: the value of Row.plain
 
@@ -40,11 +41,20 @@ class Summary:
             repeated.note(self._config, report)
 
     @pytest.hookimpl(wrapper=True, optionalhook=True)
-    def pytest_benchmark_group_stats(self) -> Generator[None, Groups, Groups]:
-        """Shortens names in pytest-benchmark's table, where whole ids push the figures off screen.
+    def pytest_benchmark_group_stats(
+        self, benchmarks: list[dict[str, Any]], group_by: str
+    ) -> Generator[None, Groups, Groups]:
+        """Lets pytest-benchmark group by parts of a case, and shortens the names in its table.
 
-        Saved files keep the id.
+        Whole ids would push the figures off screen. Saved files keep ids and parameters.
         """
+        words = group_by.split(",")
+        asked = [word.removeprefix(BY_PARAMETER) for word in words if word.startswith(BY_PARAMETER)]
+        for one in benchmarks if self._rows else ():
+            case = self._by_test.get(one["fullname"])
+            parts = case.parts if case is not None else {}
+            # pytest-benchmark would raise for a parameter that a test does not have.
+            one["params"] = dict.fromkeys(asked, "-") | parts | (one["params"] or {})
         groups = yield
         from pytest_annmodal.reports.names import short_names
 

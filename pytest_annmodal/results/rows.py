@@ -44,6 +44,15 @@ class Row:
     where: str
     outcome: Outcome
 
+    @property
+    def parts(self) -> dict[str, Any]:
+        """The parts of the case that pytest-benchmark can group by."""
+        return {
+            "implementation": self.label.partition("[")[0],
+            "dataset": self.dataset,
+            "k": self.k,
+        }
+
     def plain(self) -> dict[str, Any]:
         """Returns plain data for JSON: pytest-xdist sends it with a test's report."""
         return {**to_plain(self), "outcome": outcome_to_plain(self.outcome)}

@@ -83,6 +83,22 @@ def test_no_folder_for_datasets(project: Project, monkeypatch: pytest.MonkeyPatc
         assert "Name one with --ann-volume-dir DIR (or ANNMODAL_VOLUME_DIR), or set HOME." in line
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--benchmark-group-by=dataset", "'dataset': expected group, name, "),
+        ("--benchmark-group-by=func,", "'': expected group, name, "),
+        ("--benchmark-cprofile=tottime", "would profile the replay of measured times"),
+    ],
+)
+def test_options_that_fail_or_mislead_at_the_end(project: Project, option: str, words: str) -> None:
+    """What pytest-benchmark would raise for, or show wrongly, at the end is refused at first."""
+    result = project.pytester.runpytest_inprocess("-pno:cacheprovider", option)
+    assert result.ret == 4
+    (line,) = result.stderr.str().strip().splitlines()
+    assert words in line
+
+
 def test_histograms_without_their_library(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

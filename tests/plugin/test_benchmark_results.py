@@ -70,6 +70,18 @@ def test_json(project: Project) -> None:
         assert float(properties["p99_ms"] or 0) == one["extra_info"]["p99_s"] * 1e3
 
 
+def test_groups_of_parts_of_a_case(project: Project) -> None:
+    """pytest-benchmark groups by dataset, implementation and k; what is unknown is a dash."""
+    result = project.bench(
+        "--benchmark-group-by=param:implementation,param:dataset,param:k,param:m",
+        "--benchmark-json=out.json",
+    )
+    result.assert_outcomes(passed=2)
+    (group,) = lines_with(result, "- benchmark 'impl")
+    assert "'implementation=exact dataset=small-8-euclidean k=10 m=-': 2 tests" in group
+    assert all(list(one["params"]) == ["case"] for one in project.saved())
+
+
 def test_save_and_compare(project: Project) -> None:
     """Two runs are compared like any other benchmarks."""
     project.bench("--benchmark-autosave").assert_outcomes(passed=2)
