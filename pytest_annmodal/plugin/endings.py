@@ -18,8 +18,8 @@ import pytest
 from pytest_annmodal import surprises
 from pytest_annmodal.errors import ConfigurationError
 from pytest_annmodal.plugin import rootdir
-from pytest_annmodal.plugin.summary import BY_PARAMETER
 from pytest_annmodal.reports import escape
+from pytest_annmodal.results.groupings import BY_PARAMETER, GROUPINGS
 from pytest_annmodal.session import fitting
 from pytest_annmodal.session.state import BenchSession
 from pytest_annmodal.settings.sources import unused_variables
@@ -29,7 +29,6 @@ ENDING = pytest.StashKey["Ending"]()
 NOTHING_RUN = "Not saving anything"
 LATE_OPTIONS = ("benchmark_json", "benchmark_save", "benchmark_autosave")
 RESULT_OPTIONS = (*LATE_OPTIONS, "benchmark_compare", "benchmark_compare_fail")
-GROUPINGS = ("group", "name", "fullname", "func", "fullfunc", "param")
 WORKER_VARIABLE = "PYTEST_XDIST_WORKER"
 
 

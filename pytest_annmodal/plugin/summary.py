@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_annmodal.plugin.collecting import CASE, OUTCOME, SESSION
+from pytest_annmodal.results.groupings import BY_PARAMETER
 
 if TYPE_CHECKING:
     from pytest_annmodal.results.rows import Row
 
     Groups = list[tuple[str | None, list[dict[str, Any]]]]
 
-BY_PARAMETER = "param:"  # begins a word of --benchmark-group-by
 OWN_FAILURE = "annmodal_own_failure"  # an attribute of a benchmark's failed report
 ROW = "annmodal"  # an attribute of a benchmark's report: the value of Row.plain
 
