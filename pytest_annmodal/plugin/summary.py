@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_annmodal.plugin.collecting import CASE, OUTCOME, SESSION
-from pytest_annmodal.results.groupings import BY_PARAMETER
 
 if TYPE_CHECKING:
     from pytest_annmodal.results.rows import Row
@@ -48,6 +47,8 @@ class Summary:
 
         Whole ids would push the figures off screen. Saved files keep ids and parameters.
         """
+        from pytest_annmodal.results.groupings import BY_PARAMETER
+
         words = group_by.split(",")
         asked = [word.removeprefix(BY_PARAMETER) for word in words if word.startswith(BY_PARAMETER)]
         for one in benchmarks if self._rows else ():
