@@ -21,6 +21,7 @@ from pytest_annmodal.datasets.hdf5 import checker
 from pytest_annmodal.datasets.lines import LINES, Reporter
 from pytest_annmodal.datasets.sources import transfer
 from pytest_annmodal.datasets.volume import resolution
+from pytest_annmodal.datasets.volume.stamp import check_and_hash, hash_file
 from pytest_annmodal.datasets.volume.stored import LocalStored
 from pytest_annmodal.datasets.volume.volume import (
     LocalVolume,
@@ -243,6 +244,20 @@ def test_a_stamped_file_of_another_length_is_checked_again(remote, volume, conte
     resolved, _ = run(remote, volume)
     assert resolved.path.read_bytes() == content
     assert "small.hdf5.corrupt" in names(volume)
+
+
+def test_a_file_is_hashed_while_it_is_checked(tmp_path):
+    """The digest is of the whole file; a failed check leaves out the rest and is passed on."""
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    assert check_and_hash(path, str) == (str(path), hashlib.sha256(b"content").hexdigest())
+    assert hash_file(path, stopped=lambda: True) == hashlib.sha256(b"").hexdigest()
+
+    def damaged(path):
+        raise DatasetFormatError("damaged")
+
+    with pytest.raises(DatasetFormatError, match="damaged"):
+        check_and_hash(path, damaged)
 
 
 def test_a_file_with_another_time_is_hashed_once_and_then_known(remote, volume, monkeypatch):

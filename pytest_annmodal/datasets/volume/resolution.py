@@ -16,7 +16,7 @@ from pytest_annmodal.datasets.hdf5 import CHECKS, DatasetInfo
 from pytest_annmodal.datasets.lines import Log
 from pytest_annmodal.datasets.sources import sources
 from pytest_annmodal.datasets.sources.http import identity
-from pytest_annmodal.datasets.volume.stamp import Stamp, hash_file
+from pytest_annmodal.datasets.volume.stamp import Stamp, check_and_hash, hash_file
 from pytest_annmodal.errors import (
     DamagedCopyError,
     DatasetError,
@@ -82,8 +82,7 @@ class Resolution:
         place = own_stamp_path(self.dataset, self.volume)
         stamp = Stamp.read(place)
         if stamp is None or not self.is_unchanged(stamp, place):
-            mtime_ns = self.path.stat().st_mtime_ns
-            stamp = self.stamp_for(self.check(self.path), mtime_ns=mtime_ns)
+            stamp = self.stamp_of_unknown()
             self.try_write(stamp, place)
         if self.dataset.sha256 not in {None, stamp.sha256}:
             raise DamagedCopyError(
@@ -176,8 +175,7 @@ class Resolution:
         outdated = old is not None and old.checks != CHECKS
         self.tell("verifying" if old is None else "outdated" if outdated else "changed")
         try:
-            mtime_ns = self.path.stat().st_mtime_ns
-            stamp = self.stamp_for(self.check(self.path), mtime_ns=mtime_ns)
+            stamp = self.stamp_of_unknown()
             if old is not None and old.sha256 == stamp.sha256:
                 stamp = dataclasses.replace(stamp, source=old.source)
             sources.require_pinned(self.dataset, stamp.size_bytes, stamp.sha256)
@@ -260,16 +258,22 @@ class Resolution:
             self.stamp_path.unlink(missing_ok=True)
             raise
 
+    def stamp_of_unknown(self) -> Stamp:
+        """Checks a file of which nothing is known, and returns its stamp."""
+        mtime_ns = self.path.stat().st_mtime_ns
+        info, sha256 = check_and_hash(self.path, self.check)
+        return self.stamp_for(info, sha256=sha256, mtime_ns=mtime_ns)
+
     def stamp_for(
         self,
         info: DatasetInfo,
         *,
-        sha256: str | None = None,
+        sha256: str,
         source: str | None = None,
         mtime_ns: int | None = None,
     ) -> Stamp:
         return Stamp(
-            sha256=sha256 or hash_file(self.path),
+            sha256=sha256,
             size_bytes=self.path.stat().st_size,
             source=source,
             info=info,

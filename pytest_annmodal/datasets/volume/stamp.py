@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,10 +64,31 @@ class Stamp:
             return None
 
 
-def hash_file(path: Path) -> str:
-    """Returns the sha256 of a whole file, hex."""
+def hash_file(path: Path, *, stopped: Callable[[], bool] = lambda: False) -> str:
+    """Returns the sha256 of a whole file, hex.
+
+    Args:
+        stopped: asked after each block; once it is true, the rest is left out.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while block := stream.read(HASH_BYTES):
+        while not stopped() and (block := stream.read(HASH_BYTES)):
             digest.update(block)
     return digest.hexdigest()
+
+
+def check_and_hash(path: Path, check: Callable[[Path], DatasetInfo]) -> tuple[DatasetInfo, str]:
+    """Returns what ``check`` finds and the sha256, hex.
+
+    The check is another process's work, so the file is hashed meanwhile. Whatever ``check`` raises
+    is passed on, and ends the hashing.
+    """
+    unusable = threading.Event()
+    with ThreadPoolExecutor(1) as beside:
+        hashed = beside.submit(hash_file, path, stopped=unusable.is_set)
+        try:
+            info = check(path)
+        except BaseException:
+            unusable.set()
+            raise
+        return info, hashed.result()
