@@ -250,6 +250,25 @@ class TestFrames:
         ids = one.channel.receive(timeout_s=60, max_array_bytes=10**6).arrays[1]
         assert ids.ravel().tolist() == [3, 4, 5]
 
+    @pytest.mark.parametrize(("slow_s", "n_asked"), [(0.0, 50), (0.06, 5)])
+    def test_slow_queries_have_a_short_warm_up(self, far, slow_s, n_asked):
+        """Queries of more than 50 ms are asked five times before they are timed."""
+        one = far(
+            index(f"""
+            asked = 0
+            def query(self, v, k):
+                end = time.perf_counter() + {slow_s}
+                while time.perf_counter() < end:
+                    pass
+                self.asked += 1
+                return [self.asked] * k
+        """)
+        ).built()
+        warmup = np.repeat(QUERIES[:1], 50, axis=0)
+        one.ask("timed", {"k": 1, "rounds": 1, "max_search_s": 9}, [warmup, QUERIES[:1]])
+        ids = one.channel.receive(timeout_s=60, max_array_bytes=10**6).arrays[1]
+        assert ids.ravel().tolist() == [n_asked + 1]
+
     def test_an_error_is_a_frame_and_the_worker_goes_on(self, far):
         """An unknown or too early frame is answered by an error, and the worker continues."""
         one = far()
