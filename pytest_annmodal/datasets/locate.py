@@ -17,7 +17,7 @@ from pytest_annmodal.model import (
 from pytest_annmodal.protocols import Stored
 from pytest_annmodal.settings import suffixes
 from pytest_annmodal.settings.config import Settings
-from pytest_annmodal.settings.nearest import nearest_names, not_there
+from pytest_annmodal.settings.nearest import nearest_names, not_there, one_by_one
 from pytest_annmodal.settings.option import expanded, is_dataset_file
 
 FEW = 5  # most names that a message lists
@@ -100,6 +100,8 @@ def _no_such_dataset(text: str, known: Mapping[str, Dataset], stored: Stored | N
         shown = ", ".join(there) if len(there) <= FEW else f"{len(there)} datasets"
         lying = f" {place} holds {shown or 'no dataset yet'}. {stored.advice}"
     others = "A path ending in .hdf5, a file of vectors (docs/datasets.md) or a URL works too."
+    if several := one_by_one(text, "--dataset"):
+        return f"no such dataset{near}{several}"
     return f"no such dataset{near} `annmodal datasets` lists all.{added}{lying} {others}"
 
 

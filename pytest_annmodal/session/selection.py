@@ -25,7 +25,7 @@ from pytest_annmodal.queries import OwnQueries
 from pytest_annmodal.session import fitting
 from pytest_annmodal.session import marker as markers
 from pytest_annmodal.settings.config import Settings
-from pytest_annmodal.settings.nearest import nearest_names, not_there
+from pytest_annmodal.settings.nearest import nearest_names, not_there, one_by_one
 from pytest_annmodal.settings.option import expanded
 
 STUDENT = "student"
@@ -246,7 +246,8 @@ def _matched(
     near = nearest_names(environments.split(text)[0], names)
     every = f" Known: {', '.join(sorted(names))}." if near == "." or len(names) <= FEW else ""
     asked = asked or f"--impl {text}"
-    raise ConfigurationError(f"{asked}: no such implementation{near}{every}")
+    several = one_by_one(text, "--impl")
+    raise ConfigurationError(f"{asked}: no such implementation{near}{several or every}")
 
 
 def _is_called(item: Implementation, pattern: str, spec: str | None) -> bool:

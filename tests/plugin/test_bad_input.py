@@ -20,6 +20,17 @@ from pytest_annmodal.plugin.collecting import SETTINGS
             "--dataset gist-960-euclidian: no such dataset; did you mean 'gist-960-euclidean' or ",
         ),
         ("--dataset zzzz", "--dataset zzzz: no such dataset. `annmodal datasets` lists all. "),
+        ("--dataset=sift", "no such dataset; did you mean 'sift-128-euclidean'"),
+        ("--dataset=GIST", "no such dataset; did you mean 'gist-960-euclidean'"),
+        (
+            "--impl=faiss",
+            "no such implementation; did you mean 'faiss-binary-flat' or 'faiss-hnsw'",
+        ),
+        ("--impl=annoy,hnswlib", "Write each name by itself: --impl annoy --impl hnswlib (in an "),
+        (
+            "--dataset=random-jaccard,digits-64-euclidean",
+            "Write each name by itself: --dataset random-jaccard --dataset digits-64-euclidean (",
+        ),
         ("--dataset=mine", "--dataset mine: is a directory; for all datasets in it write "),
         ("--dataset smal-8-euclidean.hdf5", "did you mean 'small-8-euclidean.hdf5'?"),
         ("--dataset=~backup.hdf5", "--dataset ~backup.hdf5: no user is called 'backup.hdf5', so "),
